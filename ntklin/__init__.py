@@ -1,0 +1,44 @@
+"""Which of its many global minima does an overparametrised ReLU network converge to? Exactly.
+
+The public names load on first use (PEP 562), so that ``import ntklin`` neither imports Numba nor
+compiles anything.
+"""
+
+from importlib import import_module
+
+from ntklin._version import __version__
+
+_HOME = {
+    "AntisymmetricPair": "symmetrized",
+    "Dataset": "data",
+    "DataUnavailableError": "errors",
+    "DegenerateKernelError": "errors",
+    "DivergenceError": "errors",
+    "DoubledNetwork": "symmetrized",
+    "FeatureMap": "features",
+    "GradientDescent": "optimizers",
+    "MLP": "network",
+    "MemoryLimitError": "errors",
+    "NtklinError": "errors",
+    "UnitBallWarning": "errors",
+    "infinite_nngp": "infinite",
+    "infinite_ntk": "infinite",
+    "linearize": "linearization",
+    "load_data": "data",
+    "ntk": "empirical",
+    "train": "training",
+}
+
+__all__ = ["__version__", *sorted(_HOME)]
+
+
+def __getattr__(name):
+    if name not in _HOME:
+        raise AttributeError(f"module 'ntklin' has no attribute {name!r}")
+    value = getattr(import_module(f"ntklin.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return __all__

@@ -1,0 +1,164 @@
+"""Checks at the public edge; what passes them is trusted below."""
+
+import math
+import os
+import warnings
+
+import numpy as np
+
+from ntklin.backends import namespace
+from ntklin.errors import MemoryLimitError, UnitBallWarning
+
+
+def _as_floating(a, name):
+    """``a`` as a float32 or float64 array: float32 stays, every other real type becomes float64."""
+    xp = namespace(a)
+    try:
+        a = xp.asarray(a)
+    except ValueError as e:
+        raise TypeError(f"{name} must be a rectangular array of real numbers: {e}") from None
+    if a.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must be an array of real numbers, got dtype {a.dtype}")
+    return a if a.dtype in (np.float32, np.float64) else a.astype(np.float64)
+
+
+def _require_finite(a, name):
+    xp = namespace(a)
+    if not bool(xp.isfinite(a).all()):
+        bad = [int(i[0]) for i in xp.nonzero(~xp.isfinite(a))]
+        where = f"row {bad[0]}, column {bad[1]}" if a.ndim == 2 else f"entry {bad[0]}"
+        raise ValueError(f"{name} contains NaN or infinite values, the first at {where}")
+
+
+def as_inputs(X, dimension=None, *, name="X"):
+    """Inputs as a finite, C-contiguous (N, d) array of float32 or float64.
+
+    Parameters
+    ----------
+    X : array_like, shape (N, d)
+        float32 stays float32; any other real type becomes float64.
+    dimension : int, optional
+        The d that the network expects.
+    name : str
+        The argument's name in messages.
+    """
+    X = _as_floating(X, name)
+    if X.ndim != 2:
+        hint = f"; for one sample pass {name}[None, :]" if X.ndim == 1 else ""
+        raise ValueError(f"{name} must have shape (N, d), got shape {X.shape}{hint}")
+    if 0 in X.shape:
+        raise ValueError(f"{name} is empty: shape {X.shape}")
+    if dimension is not None and X.shape[1] != dimension:
+        raise ValueError(
+            f"{name} has {X.shape[1]} columns, but the network takes inputs of dimension "
+            f"{dimension} (net.widths[0])"
+        )
+    _require_finite(X, name)
+    return namespace(X).ascontiguousarray(X)
+
+
+def as_vector(v, n, *, name, dtype=None):
+    """A finite, contiguous vector of length ``n``; (n, 1) is accepted too."""
+    v = _as_floating(v, name)
+    if v.shape == (n, 1):
+        v = v[:, 0]
+    if v.shape != (n,):
+        raise ValueError(f"{name} must have shape ({n},), got shape {v.shape}")
+    _require_finite(v, name)
+    return namespace(v).ascontiguousarray(v, dtype=dtype)
+
+
+def as_targets(Y, n, *, name="Y", dtype=None):
+    """Targets as a finite vector with one entry per training input."""
+    Y = _as_floating(Y, name)
+    if Y.ndim >= 1 and Y.shape[0] != n:
+        raise ValueError(f"{name} has {Y.shape[0]} entries for {n} training inputs")
+    return as_vector(Y, n, name=name, dtype=dtype)
+
+
+def as_weights(D, n_parameters, *, name="weights"):
+    """The diagonal of D as a finite, non-negative vector of length P."""
+    D = as_vector(D, n_parameters, name=name)
+    if bool((D < 0).any()):
+        raise ValueError(f"{name} must be non-negative, but its smallest entry is {D.min():.3g}")
+    return D
+
+
+def as_learning_rate(value, *, name="learning_rate"):
+    """A finite learning rate η > 0."""
+    return as_positive(value, name=name)
+
+
+def as_positive(value, *, name):
+    """A finite real number > 0."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number, got {value!r}") from None
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError(f"{name} must be positive and finite, got {value!r}")
+    return number
+
+
+def as_count(value, *, name, minimum=1):
+    """An integer ≥ ``minimum``; bool and fractional values are refused."""
+    if isinstance(value, bool | np.bool_) or int(value) != value:
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    if value < minimum:
+        raise ValueError(f"{name} must be at least {minimum}, got {value}")
+    return int(value)
+
+
+def warn_outside_unit_ball(X, name="X"):
+    """Warn when a row of ``X`` is longer than 1: the theorems assume inputs in the unit ball."""
+    norms = namespace(X).sqrt((X * X).sum(axis=1))
+    outside = int((norms > 1 + 1e-6).sum())
+    if outside:
+        warnings.warn(
+            f"{outside} of {len(X)} rows of {name} lie outside the unit ball that the theorems "
+            f"assume (largest norm {float(norms.max()):.4g}); results stay exact, but bounds "
+            "in terms of |x| ≤ 1 do not apply",
+            UnitBallWarning,
+            stacklevel=3,
+        )
+
+
+def available_memory():
+    """Bytes of memory that can be had without swapping, or None where the system does not tell."""
+    try:
+        with open("/proc/meminfo") as f:
+            for line in f:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def format_bytes(n):
+    """``n`` bytes in words: 2.5 GB."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if n < 1000:
+            return f"{n:.3g} {unit}" if n < 100 else f"{n:.0f} {unit}"
+        n /= 1000
+    return f"{n:,.1f} TB"
+
+
+def require_memory(n_bytes, what, instead):
+    """Refuse work that needs more than is free, before it starts.
+
+    Parameters
+    ----------
+    n_bytes : int
+        What the call is about to allocate.
+    what, instead : str
+        What needs it, and what to do instead.
+    """
+    free = available_memory()
+    if free is not None and n_bytes > free:
+        raise MemoryLimitError(
+            f"{what} needs {format_bytes(n_bytes)}, but {format_bytes(free)} are free; {instead}"
+        )
