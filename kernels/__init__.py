@@ -1,0 +1,19 @@
+"""Compiled kernels: raw arrays in, raw arrays out. They trust their input and know no other room.
+
+Every kernel exists once per backend under the same name, with the same arguments and shapes. Below,
+N is the number of inputs, l = 1 … L the layer, m_l its width, W^l (m_l, m_{l-1}) and b^l (m_l,) or
+None its parameters, w and v the sequences of scales w_l and v_l, a^l (N, m_l) the activations with
+a^0 = X, and δ^l (N, m_l) the backward signals.
+"""
+
+CONTRACT = {
+    "forward": "(layers, w, v, X) -> ([a^0 … a^{L-1}], outputs (N,))",
+    "backward": "(layers, w, activations) -> [δ^1 … δ^L]",
+    "jacobian": "(activations, deltas, w, v, has_bias, out (N, P)) -> None",
+    "jacobian_vector": "(activations, deltas, w, v, layers of the vector) -> (N,)",
+    "vector_jacobian": "(activations, deltas, w, v, r (N,), layers of the result) -> None",
+    "gram": "(activations, deltas, w, v, other activations, other deltas) -> (N, N')",
+    "weighted_gram": "(activations, deltas, w, v, layers of D, other …) -> (N, N')",
+    "reduced_step": "one gradient step with the first layer in its Gram reduction",
+    "infinite_width": "(S, q, q', layer constants …) -> Θ or the NNGP",
+}

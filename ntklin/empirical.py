@@ -1,0 +1,23 @@
+"""The empirical neural tangent kernel."""
+
+
+def ntk(net, theta, X1, X2=None, weights=None):
+    """The empirical NTK K(X1, X2) = φ(X1) D φ(X2)^T at θ, without forming a Jacobian.
+
+    Parameters
+    ----------
+    net : MLP, AntisymmetricPair or DoubledNetwork
+    theta : ndarray, shape (P,)
+    X1 : ndarray, shape (N1, d)
+    X2 : ndarray, shape (N2, d), optional
+        X1 when not given; the symmetric work is then done once.
+    weights : ndarray, shape (P,), optional
+        The diagonal of D ≥ 0, giving K_D (Sect. 4); 1 when not given.
+
+    Returns
+    -------
+    ndarray, shape (N1, N2)
+    """
+    phi = net.features(theta, X1)
+    other = None if X2 is None else net.features(theta, X2)
+    return phi.gram(other, weights=weights)

@@ -1,0 +1,167 @@
+"""φ(X) = ∇_θ f_θ(X) as a linear operator: products with J and J^T, Gram matrices, P_F, without J."""
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+from scipy.sparse.linalg import LinearOperator
+
+from ntklin._validate import as_weights, require_memory
+from ntklin.backends import kernels
+from ntklin.errors import DegenerateKernelError
+from ntklin.network import require_jacobian_memory
+
+
+class FeatureMap(LinearOperator):
+    """The feature map φ(X) of a network, an (N, P) operator that never stores J.
+
+    One forward and one backward pass are kept, O(N Σ m_l) numbers; every product with J or J^T then
+    costs 2NP flops, and the Gram matrix O(N² Σ m_l). Usable wherever SciPy takes a LinearOperator.
+
+    Parameters
+    ----------
+    network : MLP
+    theta : ndarray, shape (P,)
+    X : ndarray, shape (N, d)
+
+    Attributes
+    ----------
+    network, parameters, inputs
+        What it was made from.
+    outputs : ndarray, shape (N,)
+        f_θ(X), a by-product of the forward pass.
+    """
+
+    def __init__(self, network, theta, X):
+        layers, X = network._arguments(theta, X)
+        self.network = network
+        self.parameters = theta
+        self.inputs = X
+        self._w, self._v = network.weight_scales, network.bias_scales
+        self._kernels = kernels(X)
+        self._activations, self.outputs = self._kernels.forward(layers, self._w, self._v, X)
+        self._deltas = self._kernels.backward(layers, self._w, self._activations)
+        super().__init__(X.dtype, (len(X), network.n_parameters))
+
+    def _matvec(self, v):
+        vector = self.network.unpack(np.ascontiguousarray(v.reshape(-1), self.dtype))
+        return self._kernels.jacobian_vector(
+            self._activations, self._deltas, self._w, self._v, vector
+        )
+
+    def _rmatvec(self, r):
+        result = np.empty(self.shape[1], self.dtype)
+        self._kernels.vector_jacobian(
+            self._activations,
+            self._deltas,
+            self._w,
+            self._v,
+            np.ascontiguousarray(r.reshape(-1), self.dtype),
+            self.network.unpack(result),
+        )
+        return result
+
+    def _matmat(self, V):
+        return np.stack([self._matvec(v) for v in V.T], axis=1)
+
+    def _rmatmat(self, R):
+        return np.stack([self._rmatvec(r) for r in R.T], axis=1)
+
+    def toarray(self, out=None):
+        """The dense J, shape (N, P).
+
+        Parameters
+        ----------
+        out : ndarray, shape (N, P), optional
+            C-contiguous, of this operator's dtype; overwritten and returned.
+
+        Raises
+        ------
+        MemoryLimitError
+            If ``out`` is not given and J does not fit.
+        """
+        if out is None:
+            require_jacobian_memory(*self.shape, self.dtype.itemsize)
+            out = np.empty(self.shape, self.dtype)
+        elif out.shape != self.shape or out.dtype != self.dtype or not out.flags.c_contiguous:
+            raise ValueError(
+                f"out must be a C-contiguous {self.dtype} array of shape {self.shape}, got "
+                f"{out.dtype} of shape {out.shape}"
+            )
+        self._kernels.jacobian(
+            self._activations, self._deltas, self._w, self._v, self.network.has_bias, out
+        )
+        return out
+
+    def gram(self, other=None, weights=None):
+        """The Gram matrix K(X, X') = φ(X) D φ(X')^T.
+
+        K = Σ_l (w_l² ⟨a^{l-1}, a'^{l-1}⟩ + v_l²) ⟨δ^l, δ'^l⟩; with a diagonal D see
+        ``ntklin.kernels.cpu.weighted_gram``. J is not built.
+
+        Parameters
+        ----------
+        other : FeatureMap, optional
+            φ(X'); this one when not given, and then the symmetric work is done once.
+        weights : ndarray, shape (P,), optional
+            The diagonal of D ≥ 0; 1 when not given.
+
+        Returns
+        -------
+        ndarray, shape (N, N')
+        """
+        if other is self:
+            other = None
+        if other is not None and getattr(other, "network", None) != self.network:
+            raise ValueError("other must be a FeatureMap of the same network")
+        dtype = self.dtype if other is None else np.result_type(self.dtype, other.dtype)
+        shape = (len(self.inputs), len(self.inputs if other is None else other.inputs))
+        require_memory(
+            3 * shape[0] * shape[1] * dtype.itemsize,
+            f"a kernel of shape {shape}",
+            "take fewer inputs, or apply phi @ (phi.T @ r) without forming it",
+        )
+        first = self._passes(dtype)
+        second = () if other is None else other._passes(dtype)
+        if weights is None:
+            return self._kernels.gram(*first, self._w, self._v, *second)
+        weights = as_weights(weights, self.shape[1]).astype(dtype, copy=False)
+        D = self.network.unpack(weights)
+        return self._kernels.weighted_gram(*first, self._w, self._v, D, *second)
+
+    def _passes(self, dtype):
+        """Activations and backward signals in ``dtype``."""
+        return tuple(
+            [a.astype(dtype, copy=False) for a in arrays]
+            for arrays in (self._activations, self._deltas)
+        )
+
+    def project(self, v):
+        """P_F v with P_F = φ^T (φ φ^T)^{-1} φ, the projector onto the data's feature space (Thm 1).
+
+        Parameters
+        ----------
+        v : ndarray, shape (P,)
+
+        Returns
+        -------
+        ndarray, shape (P,)
+
+        Raises
+        ------
+        DegenerateKernelError
+            If K(X, X) is singular to working precision.
+        """
+        return project(self, v)
+
+
+def project(phi, v):
+    """P_F v for any feature operator ``phi`` with ``gram``; its Cholesky factor is kept there."""
+    if getattr(phi, "_cholesky", None) is None:
+        try:
+            phi._cholesky = cho_factor(phi.gram().astype(np.float64), lower=True)
+        except np.linalg.LinAlgError:
+            raise DegenerateKernelError(
+                "K(X, X) is not positive definite to working precision, so P_F is not defined; "
+                "remove duplicate or parallel rows of X"
+            ) from None
+    r = cho_solve(phi._cholesky, (phi @ v).astype(np.float64))
+    return phi.T @ r.astype(phi.dtype)
