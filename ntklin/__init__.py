@@ -23,6 +23,8 @@ _HOME = {
     "UnitBallWarning": "errors",
     "infinite_nngp": "infinite",
     "infinite_ntk": "infinite",
+    "TrainingInterrupted": "training",
+    "TrainingRun": "training",
     "linearize": "linearization",
     "load_data": "data",
     "ntk": "empirical",

@@ -5,9 +5,7 @@ the precision the kernel was computed in.
 """
 
 import math
-import operator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -49,11 +47,28 @@ class Spectrum:
         """The rank cut rcond · λ_max, by default N · eps · λ_max."""
         return (self.resolution if rcond is None else rcond) * self.largest
 
-    def kept(self, rcond=None):
-        """Which eigenvalues lie above the rank cut, (N,)."""
-        above = self.values > self.threshold(rcond)
+    def kept(self, rcond=None, ridge=0.0):
+        """Which eigenvalues an inverse keeps, (N,): those above the rank cut.
+
+        With a ridge nothing needs cutting, unless ``rcond`` asks for it.
+        """
+        if ridge and rcond is None:
+            above = np.ones(len(self.values), dtype=bool)
+        else:
+            above = self.values > self.threshold(rcond)
         above[: self.n_excess] = False
         return above
+
+    def inverse(self, rcond=None, ridge=0.0):
+        """1/(λ + ridge) on the kept spectrum and 0 below the cut, (N,)."""
+        return 1 / np.where(self.kept(rcond, ridge), self.nonnegative + ridge, np.inf)
+
+    @property
+    def nonnegative(self):
+        """λ with 0 for what rounding made negative, (N,)."""
+        values = np.maximum(self.values, 0.0)
+        values[: self.n_excess] = 0.0
+        return values
 
     @property
     def significant(self):
@@ -91,149 +106,49 @@ def factorize(K, rank_bound=None):
     )
 
 
-# Discrete time
+def modes(K_new, spectrum):
+    """K(X_new, X) V, without what rounding leaves of exact null directions.
 
-
-class Steps(NamedTuple):
-    """Numbers of gradient steps: as float64 for size, with their parity kept exactly."""
-
-    count: np.ndarray
-    odd: np.ndarray
-    shape: tuple
-
-
-def as_steps(t, *, name="t"):
-    """Check numbers of steps and split them into size and parity.
+    Where λ_i cannot be told from 0, K(x, X)v_i is either 0 up to rounding or, since only
+    |K(x, X)v_i|² ≤ λ_i K(x, x) holds, orders of magnitude above it. The former becomes an exact 0,
+    which no number of steps then amplifies.
 
     Parameters
     ----------
-    t : int or array_like of int
-        Integers ≥ 0 of any size and any shape; floats that hold integers pass too.
-    name : str
-        The argument's name in messages.
+    K_new : ndarray, shape (N_new, N)
+    spectrum : Spectrum
+        Of K(X, X).
 
     Returns
     -------
-    Steps
-        Flat ``count`` and ``odd``, and the shape that ``t`` had.
+    ndarray, shape (N_new, N), float64
     """
-    raw = t if isinstance(t, np.ndarray | np.generic) else np.asarray(t, dtype=object)
-    flat = raw.reshape(-1)
-    if raw.dtype.kind == "O":
-        flat = [_as_python_integer(v, name) for v in flat]
-        _refuse_negative(min(flat, default=0), name)
-        return Steps(
-            np.array([_as_float(v) for v in flat], dtype=np.float64),
-            np.array([v % 2 == 1 for v in flat], dtype=bool),
-            raw.shape,
-        )
-    if raw.dtype.kind not in "iuf":
-        raise TypeError(f"{name} must hold integers, got dtype {raw.dtype}")
-    if raw.dtype.kind == "f":
-        whole = np.isfinite(flat) & (flat == np.floor(flat))
-        if not whole.all():
-            raise ValueError(f"{name} must hold whole numbers of steps, got {flat[~whole][0]}")
-    _refuse_negative(flat.min(initial=0), name)
-    return Steps(flat.astype(np.float64), flat % 2 == 1, raw.shape)
+    projected = K_new.astype(np.float64, copy=False) @ spectrum.vectors
+    null = ~spectrum.kept()
+    rounding = spectrum.resolution * np.linalg.norm(projected, axis=1, keepdims=True)
+    projected[:, null] = np.where(np.abs(projected[:, null]) > rounding, projected[:, null], 0.0)
+    projected[:, : spectrum.n_excess] = 0.0
+    return projected
 
 
-def _as_python_integer(value, name):
-    if isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must hold integers, got {value!r}")
-    if isinstance(value, float | np.floating):
-        if not (math.isfinite(value) and value == math.floor(value)):
-            raise ValueError(f"{name} must hold whole numbers of steps, got {value}")
-        return int(value)
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must hold integers, got {value!r}") from None
-
-
-def _as_float(integer):
-    try:
-        return float(integer)
-    except OverflowError:
-        return np.finfo(np.float64).max
-
-
-def _refuse_negative(smallest, name):
-    if smallest < 0:
-        raise ValueError(f"{name} must be at least 0 steps, got {smallest}")
-
-
-# Functions of the eigenvalues
-
-
-def decay(values, rate, steps):
-    """(1 − rate · λ)^t, the factor that t gradient steps leave of a residual.
+def refuse_degenerate(K, spectrum, *, rcond, ridge):
+    """Refuse to invert a kernel that is singular to working precision, unless told how.
 
     Parameters
     ----------
-    values : ndarray, shape (N,)
-        λ ≥ 0.
-    rate : float
-        η/N.
-    steps : Steps
-        T numbers of steps.
+    K : ndarray, shape (N, N)
+    spectrum : Spectrum
+        Its factorization.
+    rcond : float or None
+    ridge : float
 
-    Returns
-    -------
-    ndarray, shape (T, N)
-        Beyond the range of float64, where rate · λ > 2, infinite.
+    Raises
+    ------
+    DegenerateKernelError
+        If neither a rank cut nor a ridge says what to do with the null directions.
     """
-    logs, flips = _logarithms(values, rate, steps)
-    with np.errstate(over="ignore"):
-        powers = np.exp(logs)
-    np.negative(powers, where=flips, out=powers)
-    return powers
-
-
-def gradient_filter(values, rate, steps):
-    """(1 − (1 − rate · λ)^t)/λ, and t · rate where λ = 0.
-
-    Evaluated through log1p and expm1: no digits cancel, however small rate · λ and however large t.
-
-    Parameters
-    ----------
-    values : ndarray, shape (N,)
-        λ ≥ 0.
-    rate : float
-        η/N.
-    steps : Steps
-        T numbers of steps.
-
-    Returns
-    -------
-    ndarray, shape (T, N)
-        Beyond the range of float64, where rate · λ > 2, infinite.
-    """
-    x = rate * values
-    logs, flips = _logarithms(values, rate, steps)
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        gained = np.expm1(logs, out=logs)
-        np.negative(gained, out=gained, where=~flips)
-        np.add(gained, 2.0, out=gained, where=flips)  # an odd power of a negative base: 1 + |·|^t
-        gained /= x
-        progress = np.multiply.outer(steps.count, x)
-    # Below eps the power series of the bracket is t·x(1 + O(t·x)), and x may be 0 or subnormal.
-    small = progress < np.finfo(np.float64).eps
-    np.copyto(gained, steps.count[:, None], where=small)
-    gained *= rate
-    return gained
-
-
-def _logarithms(values, rate, steps):
-    """t · log|1 − rate·λ| and where the power of 1 − rate·λ is negative, both (T, N)."""
-    x = rate * values
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        # 2 − x is exact for 1 ≤ x ≤ 4, so the base near −1 loses nothing either.
-        logs = np.multiply.outer(steps.count, np.log1p(np.where(x > 1, x - 2, -x)))
-    logs[steps.count == 0] = 0.0  # 0 · log 0 at x = 1
-    return logs, np.logical_and.outer(steps.odd, x > 1)
-
-
-# Degenerate kernels
+    if rcond is None and not ridge and spectrum.is_degenerate:
+        raise degenerate_error(K, spectrum)
 
 
 def degenerate_error(K, spectrum):
@@ -268,7 +183,10 @@ def _dependent_rows(K, spectrum):
         return f"Rows of X with parallel features (equal or parallel inputs): {_listing(pairs)}"
     weights = np.abs(spectrum.vectors[:, 0])
     involved = np.flatnonzero(weights > 0.1 * weights.max())
-    return f"No two rows are parallel, but these have linearly dependent features: {_listing(involved)}"
+    return (
+        "No two rows have parallel features, but these have linearly dependent ones: "
+        f"{_listing(involved)}"
+    )
 
 
 def parallel_rows(K, threshold):
@@ -304,9 +222,6 @@ def _listing(items, limit=6):
     """The first few of ``items``, and how many more there are."""
     named = ", ".join(str(int(v)) if np.isscalar(v) else str(v) for v in items[:limit])
     return named if len(items) <= limit else f"{named} and {len(items) - limit} more"
-
-
-# Options shared by everything that inverts a spectrum
 
 
 def as_ridge(ridge):

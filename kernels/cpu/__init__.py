@@ -1,5 +1,6 @@
 """Numba kernels with BLAS for the matrix products; the contract is in ``ntklin.kernels``."""
 
+from ntklin.kernels.cpu.descent import deep_descent, shallow_descent
 from ntklin.kernels.cpu.gram import gram
 from ntklin.kernels.cpu.jacobian import jacobian
 from ntklin.kernels.cpu.passes import backward, forward
@@ -8,10 +9,12 @@ from ntklin.kernels.cpu.weighted_gram import weighted_gram
 
 __all__ = [
     "backward",
+    "deep_descent",
     "forward",
     "gram",
     "jacobian",
     "jacobian_vector",
+    "shallow_descent",
     "vector_jacobian",
     "weighted_gram",
 ]

@@ -1,8 +1,7 @@
 """The NTK Gram matrix from activations and backward signals, without J."""
 
-from numba import prange
-
 from ntklin.kernels.cpu.compiler import parallel_kernel
+from numba import prange
 
 
 @parallel_kernel

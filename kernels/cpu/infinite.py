@@ -3,60 +3,64 @@
 Per pair of inputs the recursion carries the covariance C of the preactivations and the kernel Θ
 from layer to layer. With n² = C(x, x), n'² = C(x', x') and t = 1 − cos θ = 1 − C/(n n'):
 
-    first layer    C = w x·x' + b,                              Θ = C + shift
-    ReLU           t̃ = 1 − (sin θ + (π − θ) cos θ)/π,           p = (g/2) n n'
-    next layer     C⁺ = p (1 − t̃) + b,                          Θ⁺ = (g/2) (1 − θ/π) Θ + C⁺ + shift
-                   t⁺ = (p t̃ + b (g/2)(n − n')² / (n⁺n'⁺ + p + b)) / (n⁺n'⁺),   n⁺² = (g/2) n² + b
+    first layer    C = w x·x' + b,                              Θ = C + s
+    ReLU           t̃ = 1 − (sin θ + (π − θ) cos θ)/π,           p = g n n'
+    next layer     C⁺ = p (1 − t̃) + b,                          Θ⁺ = g (1 − θ/π) Θ + C⁺ + s
+                   t⁺ = (p t̃ + b g (n − n')² / (n⁺n'⁺ + p + b)) / (n⁺n'⁺),      n⁺² = g n² + b
 
-t is carried and not cos θ, because arccos loses half the digits near cos θ = 1 and nothing in t̃ and
-t⁺, which equals 1 − C⁺/(n⁺n'⁺), cancels there. The first t does suffer in 1 − C/(n n'): where the
+t is carried and not cos θ, because arccos loses half the digits near cos θ = 1, and nothing in t̃ and
+t⁺, which equals 1 − C⁺/(n⁺n'⁺), cancels there. The first t does suffer in 1 − C/(n n'): where two
 rows are nearly parallel or opposite, it comes from the rows themselves, as ‖u ∓ u'‖²/2 for
 u = (√w x, √b)/n.
 """
 
 import numpy as np
-from numba import prange
-
+from ntklin.kernels.cpu.blas import gemm, sequential_blas
 from ntklin.kernels.cpu.compiler import kernel, parallel_kernel, wide_vectors
+from numba import prange
 
 # The side of a tile: a row of it stays in the first-level cache; N = 1000 makes 36 tiles.
 TILE = 128
-# Below this, t or 2 − t comes from the rows: above, its rounding moves θ by at most some 30 eps.
+# Below this, t or 2 − t comes from the rows; above, its rounding moves θ by some 30 eps at most.
 NEAR = 2.0**-10
 
-# arcsin(√y)/√y = 1 + y Σ_k c_k y^k on [0, 1/2]: minimax polynomials with relative errors of 2^-58
-# and 2^-29, below the rounding of their dtype.
-ARCSINE = {
+# φ/sin φ = 1 + y Σ_k c_k y^k for y = (1 − cos φ)/2 in [0, 1/2]: minimax polynomials with relative
+# errors of 2^-57 and 2^-29, below the rounding of their dtype.
+ANGLE = {
     np.dtype(np.float64): (
-        0.1666666666666691808,
-        0.0749999999992059155,
-        0.0446428572311699101,
-        0.03038193943500302967,
-        0.02237232984211947196,
-        0.01734892740953637042,
-        0.01402511373153062522,
-        0.01086367952018639289,
-        0.0156262283947416832,
-        -0.02958735279124659978,
-        0.1962048130188518403,
-        -0.7185523589678417625,
-        2.150230241108215344,
-        -4.843621579033063605,
-        8.243155300020184578,
-        -10.1984515162373114,
-        8.726186503759108861,
-        -4.624439160636428725,
-        1.165925150011378311,
+        0.6666666666666719607,
+        0.5333333333311344837,
+        0.4571428574534497827,
+        0.4063491842462166875,
+        0.3694093107635983427,
+        0.3409659048147986178,
+        0.318780079739931678,
+        0.2920459522498196855,
+        0.3649194140811416622,
+        -0.4047316412525119838,
+        4.63189758507484727,
+        -22.01976100900184835,
+        89.7220309971489757,
+        -283.4947978784191281,
+        706.3824790046992959,
+        -1363.929223003358298,
+        2005.721303817561239,
+        -2171.141798983822225,
+        1636.173868684320067,
+        -768.8796485452257858,
+        171.3978869417258303,
     ),
     np.dtype(np.float32): (
-        0.1666662311915487739,
-        0.07502682870551217209,
-        0.0440817797791261233,
-        0.03599120844081428592,
-        -0.008057738307201878801,
-        0.1103300236921072679,
-        -0.1399682664605172135,
-        0.1261148382744277533,
+        0.6666660722811811073,
+        0.5333897876123630104,
+        0.4552995827422989963,
+        0.4358802223989187277,
+        0.1008090470849722243,
+        1.826746981938537154,
+        -4.803243017670473525,
+        11.13775081924967468,
+        -12.80813543626074112,
+        7.477310536595521922,
     ),
 }
 
@@ -65,13 +69,8 @@ row_kernel = kernel(error_model="numpy")
 
 
 @row_kernel
-def _signed(t, one):
-    """t where the angle is acute, else t − 2: the distance from the nearer end of [0, 2]."""
-    return t if t <= one else t - (one + one)
-
-
-@row_kernel
-def _polynomial(c, y):
+def _horner(c, y):
+    """Σ_k c_k y^k; ``c`` is a short tuple, so that the compiler unrolls and then vectorizes."""
     total = c[len(c) - 1]
     for k in range(len(c) - 2, -1, -1):
         total = total * y + c[k]
@@ -79,38 +78,209 @@ def _polynomial(c, y):
 
 
 @row_kernel
-def _exact_t(x, other_x, root, inverse, other_inverse, offset, opposite):
-    """‖u ∓ u'‖²/2 from the rows x and x', u = (√w x, √b)/n."""
-    scale = root * inverse
-    other_scale = root * other_inverse
-    constant = offset * inverse
-    other_constant = offset * other_inverse
-    if opposite:
-        other_scale = -other_scale
-        other_constant = -other_constant
+def _half_distance(scale, x, constant, other_scale, other_x, other_constant):
+    """‖u − u'‖²/2 for u = (scale x, constant)."""
     total = (constant - other_constant) * (constant - other_constant)
     for k in range(x.shape[0]):
         difference = scale * x[k] - other_scale * other_x[k]
         total += difference * difference
-    return total / (root.dtype.type(2))
+    return total * x.dtype.type(0.5)
 
 
 @row_kernel
-def _first_angles(C, x, other_x, weight, b, inverse, other_inverse, z, tiny):
-    """z from the covariances C of the first layer, with its nearly parallel pairs redone."""
+def _first_angles(z, C, weight, b, x, inverse, other_X, other_inverse, own):
+    """z = t for an acute angle, t − 2 for an obtuse one: t counted from the nearer end of [0, 2].
+
+    ``inverse`` is 1/n; a zero row has 0 there and gets a right angle.
+    """
     wide_vectors()
-    one = C.dtype.type(1)
-    near = C.dtype.type(NEAR)
+    one = z.dtype.type(1)
+    two = z.dtype.type(2)
+    near = z.dtype.type(NEAR)
     count = 0
-    for j in range(C.shape[0]):
-        z[j] = _signed(one - C[j] * inverse * other_inverse[j], one)
-        count += abs(z[j]) < near
+    for j in range(z.shape[0]):
+        t = one - C[j] * inverse * other_inverse[j]
+        z[j] = t if t <= one else t - two
+        count += 1 if abs(z[j]) < near else 0
+    if 0 <= own < z.shape[0]:
+        count -= 1 if abs(z[own]) < near else 0
+        z[own] = 0
     if count == 0:
         return
     root = np.sqrt(weight)
     offset = np.sqrt(b)
-    for j in range(C.shape[0]):
-        if abs(z[j]) < near:
-            opposite = C[j] < 0
-            t = _exact_t(x, other_x[j], root, inverse, other_inverse[j], offset, opposite)
-            z[j] = -max(t, tiny) if opposite else t
+    # Opposite rows must not get 0: only its sign tells their angle from that of equal rows.
+    tiny = z.dtype.type(1e-37)
+    for j in range(z.shape[0]):
+        if abs(z[j]) < near and j != own:
+            r = other_inverse[j] if C[j] >= 0 else -other_inverse[j]
+            t = _half_distance(
+                root * inverse, x, offset * inverse, root * r, other_X[j], offset * r
+            )
+            z[j] = t if C[j] >= 0 else -max(t, tiny)
+
+
+@row_kernel
+def _relu(z, C, theta, g, b, shift, norm, other_norm, even, odd):
+    """C and Θ through one ReLU and the layer after it; leaves t̃ in ``z``."""
+    wide_vectors()
+    zero = z.dtype.type(0)
+    half = z.dtype.type(0.5)
+    one = z.dtype.type(1)
+    two = z.dtype.type(2)
+    pi = z.dtype.type(np.pi)
+    per_pi = z.dtype.type(1 / np.pi)
+    for j in range(z.shape[0]):
+        # φ is the acute one of θ and π − θ, s = 1 − cos φ.
+        s = abs(z[j])
+        y = half * s
+        sine = np.sqrt(s * (two - s))
+        ratio = one + y * (_horner(even, y * y) + y * _horner(odd, y * y))
+        phi = sine * ratio
+        acute = z[j] >= zero
+        t = (s if acute else one) + sine * (ratio * (one - s) - one) * per_pi
+        t = t if t > zero else zero
+        p = g * norm * other_norm[j]
+        # ReLU'(0) = 0: a zero row has no active neurons.
+        kappa = g * per_pi * (pi - phi if acute else phi) if p > zero else zero
+        C[j] = p * (one - t) + b
+        theta[j] = kappa * theta[j] + C[j] + shift
+        z[j] = t
+
+
+@row_kernel
+def _next_angles(z, g, b, norm, other_norm, next_norm, next_other_norm):
+    """From t̃ to the t of the next layer; where b = 0 they are the same."""
+    wide_vectors()
+    for j in range(z.shape[0]):
+        p = g * norm * other_norm[j]
+        full = next_norm * next_other_norm[j]
+        difference = norm - other_norm[j]
+        spread = b * g * difference * difference / (full + p + b)
+        z[j] = (p * z[j] + spread) / full
+
+
+@row_kernel
+def _row(
+    S, scales, i, x, n, inverse, start, other_X, other_n, other_inverse, own, even, odd, ntk, work
+):
+    """A stretch of row i of S, from column ``start``, becomes Θ, or C where not ``ntk``."""
+    wide_vectors()
+    weight, g, b, shift = scales
+    stop = start + S.shape[0]
+    z = work[0, : S.shape[0]]
+    C = work[1, : S.shape[0]]
+    theta = work[2, : S.shape[0]]
+    for j in range(S.shape[0]):
+        C[j] = weight * S[j] + b
+        theta[j] = C[j] + shift
+    if n.shape[0] > 1:
+        _first_angles(z, C, weight, b, x, inverse, other_X, other_inverse, own)
+    for l in range(n.shape[0] - 1):
+        other = other_n[l, start:stop]
+        _relu(z, C, theta, g, b, shift, n[l, i], other, even, odd)
+        if b > 0:
+            _next_angles(z, g, b, n[l, i], other, n[l + 1, i], other_n[l + 1, start:stop])
+    S[:] = theta if ntk else C
+
+
+@kernel
+def _mirror(S, top, bottom, left, right):
+    for j in range(left, right):
+        for i in range(max(top, j + 1), bottom):
+            S[j, i] = S[i, j]
+
+
+@kernel
+def _triangle_row(task):
+    """The row of a triangle's entry number ``task``: the largest r with r (r + 1)/2 ≤ task."""
+    r = 0
+    while (r + 1) * (r + 2) // 2 <= task:
+        r += 1
+    return r
+
+
+@parallel_kernel
+def _tiles(S, scales, X, n, inverse, other_X, other_n, other_inverse, even, odd, symmetric, ntk):
+    n_rows, n_columns = S.shape
+    down = (n_rows + TILE - 1) // TILE
+    across = (n_columns + TILE - 1) // TILE
+    n_tasks = down * (down + 1) // 2 if symmetric else down * across
+    for task in prange(n_tasks):
+        r = _triangle_row(task) if symmetric else task // across
+        first = r * (r + 1) // 2 if symmetric else r * across
+        top = r * TILE
+        left = (task - first) * TILE
+        bottom = min(top + TILE, n_rows)
+        right = min(left + TILE, n_columns)
+        work = np.empty((3, TILE), S.dtype)
+        gemm(False, True, 1, X[top:bottom], other_X[left:right], 0, S[top:bottom, left:right])
+        for i in range(top, bottom):
+            stop = min(right, i + 1) if symmetric else right
+            own = i - left if symmetric else -1
+            _row(
+                S[i, left:stop],
+                scales,
+                i,
+                X[i],
+                n,
+                inverse[i],
+                left,
+                other_X[left:stop],
+                other_n,
+                other_inverse[left:stop],
+                own,
+                even,
+                odd,
+                ntk,
+                work,
+            )
+        if symmetric:
+            _mirror(S, top, bottom, left, right)
+
+
+def _norms(X, weight, g, b, n_layers):
+    """n_l = √C_l(x, x) for all layers, (L, N), and 1/n_1 with 0 for a zero row."""
+    n = np.empty((n_layers, len(X)), X.dtype)
+    np.sqrt(weight * np.einsum("ij,ij->i", X, X) + b, out=n[0])
+    for l in range(1, n_layers):
+        np.sqrt(g * n[l - 1] ** 2 + b, out=n[l])
+    inverse = np.zeros(len(X), X.dtype)
+    np.divide(1, n[0], out=inverse, where=n[0] > 0)
+    return n, inverse
+
+
+def infinite_width(X, other_X, n_layers, weight, gain, bias, shift, ntk):
+    """The infinite-width NTK Θ or the NNGP covariance C of the outputs (THEORY section 3).
+
+    C^1 = weight · x·x' + bias, C^{l+1} = gain · E[a^l a'^l] + bias,
+    Θ^1 = C^1 + shift, Θ^{l+1} = gain · E[1[h^l > 0] 1[h'^l > 0]] Θ^l + C^{l+1} + shift
+    for normal preactivations h^l of covariance C^l.
+
+    Parameters
+    ----------
+    X : ndarray, shape (N, d)
+    other_X : ndarray, shape (N', d), or None
+        None for X itself; half the work is then done, and the result is exactly symmetric.
+    n_layers : int
+        L.
+    weight, gain, bias, shift : float
+        The variance of the first layer per unit of x·x', that of the other layers, that of the
+        random biases, and what trained biases add to Θ beside it.
+    ntk : bool
+        Θ if true, C if not.
+
+    Returns
+    -------
+    ndarray, shape (N, N')
+    """
+    scalar = X.dtype.type
+    scales = (scalar(weight), scalar(gain / 2), scalar(bias), scalar(shift))
+    symmetric = other_X is None
+    own = (X, *_norms(X, *scales[:3], n_layers))
+    other = own if symmetric else (other_X, *_norms(other_X, *scales[:3], n_layers))
+    even, odd = (tuple(scalar(c) for c in ANGLE[X.dtype][k::2]) for k in (0, 1))
+    result = np.empty((len(X), len(other[0])), X.dtype)
+    with sequential_blas:
+        _tiles(result, scales, *own, *other, even, odd, symmetric, ntk)
+    return result

@@ -1,8 +1,7 @@
 """Dense Jacobian assembly: every element of the (N, P) result is written exactly once."""
 
-from numba import prange
-
 from ntklin.kernels.cpu.compiler import parallel_kernel
+from numba import prange
 
 
 @parallel_kernel

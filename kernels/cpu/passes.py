@@ -1,9 +1,8 @@
 """Forward and backward pass: BLAS for the products, one fused sweep for scale, bias and ReLU."""
 
 import numpy as np
-from numba import prange
-
 from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
+from numba import prange
 
 # Below this many elements a second thread costs more than it brings.
 SMALL = 1 << 14

@@ -8,8 +8,6 @@ built: beside the layers' activations, each thread holds an (N, N') accumulator 
 """
 
 import numpy as np
-from numba import get_num_threads, prange
-
 from ntklin.kernels.cpu.compiler import (
     aligned_empty,
     dot_kernel,
@@ -18,6 +16,7 @@ from ntklin.kernels.cpu.compiler import (
     parallel_kernel,
     wide_vectors,
 )
+from numba import get_num_threads, prange
 
 # Layers narrower than this have too few neurons to share out; BLAS does them (the last one always).
 NARROW = 8

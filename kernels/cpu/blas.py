@@ -1,0 +1,97 @@
+"""BLAS products called from inside compiled, threaded code.
+
+One pool of threads does everything: Numba's threads share out blocks of neurons, and each calls a
+sequential ``gemm`` on its block. Alternating two pools (Numba's and OpenBLAS's) on the same cores
+costs more than the small products themselves, because idle workers of both spin.
+"""
+
+import threading
+
+import numpy as np
+from ntklin.kernels.cpu.compiler import JIT_DISABLED, kernel
+from numba import types
+
+if JIT_DISABLED:
+
+    def gemm(transpose_a, transpose_b, alpha, A, B, beta, C):
+        """As the compiled function of the same name."""
+        product = (A.T if transpose_a else A) @ (B.T if transpose_b else B)
+        C[...] = alpha * product + (beta * C if beta != 0 else 0)
+
+else:
+    # The entry point that Numba's own np.dot calls; it forwards to SciPy's BLAS without the GIL.
+    # Pointers are declared as integers, which have the same ABI. BLAS is column-major, so that the
+    # row-major product C = A B is asked for as C^T = B^T A^T.
+    _gemm = types.ExternalFunction(
+        "numba_xxgemm",
+        types.intc(
+            *(types.char, types.char, types.char),
+            *(types.intp, types.intp, types.intp),
+            *(types.uintp, types.uintp, types.intp, types.uintp, types.intp),
+            *(types.uintp, types.uintp, types.intp),
+        ),
+    )
+
+    @kernel
+    def gemm(transpose_a, transpose_b, alpha, A, B, beta, C):
+        """C ← α op(A) op(B) + β C for row-major A, B, C whose last axis is contiguous.
+
+        β = 0 overwrites C, whatever it held.
+        """
+        scalars = np.empty(2, C.dtype)
+        scalars[0] = alpha
+        scalars[1] = beta
+        inner = A.shape[0] if transpose_a else A.shape[1]
+        _gemm(
+            ord("s") if C.itemsize == 4 else ord("d"),
+            ord("t") if transpose_b else ord("n"),
+            ord("t") if transpose_a else ord("n"),
+            C.shape[1],
+            C.shape[0],
+            inner,
+            scalars.ctypes.data,
+            B.ctypes.data,
+            max(1, B.strides[0] // B.itemsize),
+            A.ctypes.data,
+            max(1, A.strides[0] // A.itemsize),
+            scalars.ctypes.data + scalars.itemsize,
+            C.ctypes.data,
+            max(1, C.strides[0] // C.itemsize),
+        )
+
+
+class _SequentialBlas:
+    """Context in which BLAS uses one thread; nests, and is shared between Python threads."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._depth = 0
+        self._saved = ()
+        self._libraries = None
+
+    def _find(self):
+        import scipy.linalg.cython_blas  # noqa: F401  (loads the library that gemm calls)
+        from threadpoolctl import ThreadpoolController
+
+        controllers = ThreadpoolController().lib_controllers
+        return [lib for lib in controllers if lib.user_api == "blas"]
+
+    def __enter__(self):
+        with self._lock:
+            if self._libraries is None:
+                self._libraries = self._find()
+            if self._depth == 0:
+                self._saved = [(lib, lib.get_num_threads()) for lib in self._libraries]
+                for lib, _ in self._saved:
+                    lib.set_num_threads(1)
+            self._depth += 1
+
+    def __exit__(self, *exception):
+        with self._lock:
+            self._depth -= 1
+            if self._depth == 0:
+                for lib, n_threads in self._saved:
+                    lib.set_num_threads(n_threads)
+
+
+sequential_blas = _SequentialBlas()

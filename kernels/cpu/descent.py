@@ -1,0 +1,280 @@
+"""Gradient steps with the first layer in its Gram reduction (THEORY section 2).
+
+All gradient-descent updates of (W^1, b^1) lie in the span of the training inputs, so the first
+layer's preactivations evolve on their own, h^1 ← h^1 − (η/N) (δ^1 ∘ r) G with
+G = w_1² X X^T + v_1², and S = Σ_t δ^1 ∘ r gives the parameters back at the end. Everything here is
+neuron-major: H, S and the activations are (m, padded N), so that one neuron's inputs are
+contiguous; the padding is zero throughout.
+"""
+
+import numpy as np
+from ntklin.kernels.cpu.blas import gemm, sequential_blas
+from ntklin.kernels.cpu.compiler import (
+    aligned_empty,
+    dot_kernel,
+    kernel,
+    parallel_kernel,
+    wide_vectors,
+)
+from numba import prange
+
+# Neurons per task: fixed, so that sums over tasks do not depend on the number of threads.
+CHUNK = 64
+
+
+@dot_kernel
+def _relu_dot(r, h):
+    """Σ_n r_n max(h_n, 0)."""
+    wide_vectors()
+    total = r[0] * 0
+    for n in range(r.shape[0]):
+        total += r[n] * max(h[n], 0)
+    return total
+
+
+@kernel
+def _add_relu(f, h, c):
+    """f_n += c max(h_n, 0)."""
+    wide_vectors()
+    for n in range(f.shape[0]):
+        f[n] += c * max(h[n], 0)
+
+
+@kernel
+def _follow(h, s, d, G, rate, rows, pull):
+    """h ← h − rate d G and s ← s + d for one neuron's d = δ ∘ r, skipping its zeros."""
+    wide_vectors()
+    n_samples = G.shape[0]
+    count = 0
+    for n in range(n_samples):
+        rows[count] = n
+        pull[count] = rate * d[n]
+        count += d[n] != 0
+    for k in range(count, (count + 3) // 4 * 4):
+        rows[k] = 0
+        pull[k] = 0
+    for n in range(n_samples):
+        s[n] += d[n]
+    for k in range(0, count, 4):
+        p0 = pull[k]
+        p1 = pull[k + 1]
+        p2 = pull[k + 2]
+        p3 = pull[k + 3]
+        g0 = G[rows[k]]
+        g1 = G[rows[k + 1]]
+        g2 = G[rows[k + 2]]
+        g3 = G[rows[k + 3]]
+        for n in range(h.shape[0]):
+            h[n] -= p0 * g0[n] + p1 * g1[n] + p2 * g2[n] + p3 * g3[n]
+
+
+@kernel
+def _active_signal(d, h, r, c):
+    """d_n = c r_n where the neuron is active, else 0."""
+    wide_vectors()
+    for n in range(r.shape[0]):
+        d[n] = c * r[n] if h[n] > 0 else 0
+
+
+@parallel_kernel
+def output_parts(H, W, w, parts):
+    """Each task's share of w Σ_i W_i max(H_i, 0), shape (tasks, padded N)."""
+    for task in prange(parts.shape[0]):
+        parts[task] = 0
+        for i in range(task * CHUNK, min((task + 1) * CHUNK, H.shape[0])):
+            _add_relu(parts[task], H[i], w * W[i])
+
+
+@parallel_kernel
+def _shallow_steps(H, S, W, b, G, Y, w, v, rate, losses, until, ceiling, parts):
+    n_samples = Y.shape[0]
+    n_neurons = H.shape[0]
+    n_tasks = parts.shape[0]
+    for t in range(losses.shape[0]):
+        r = -Y + v * b[0]
+        for task in range(n_tasks):
+            r += parts[task, :n_samples]
+        loss = 0.0
+        for n in range(n_samples):
+            loss += float(r[n]) * float(r[n])
+        loss /= 2 * n_samples
+        losses[t] = loss
+        if t == losses.shape[0] - 1 or loss < until or not loss <= ceiling:
+            return t
+        for task in prange(n_tasks):
+            rows = np.empty(n_samples + 4, np.int64)
+            pull = np.empty(n_samples + 4, H.dtype)
+            d = np.empty(n_samples, H.dtype)
+            part = parts[task]
+            part[:] = 0
+            for i in range(task * CHUNK, min((task + 1) * CHUNK, n_neurons)):
+                gradient = _relu_dot(r, H[i])
+                _active_signal(d, H[i], r, w * W[i])
+                _follow(H[i], S[i], d, G, rate, rows, pull)
+                W[i] -= rate * w * gradient
+                _add_relu(part, H[i], w * W[i])
+        b[0] -= rate * v * r.sum()
+    return losses.shape[0] - 1
+
+
+def shallow_descent(H, S, W, b, G, Y, w, v, rate, steps, until, ceiling):
+    """Gradient descent on a network with one hidden layer, up to ``steps`` steps.
+
+    Parameters
+    ----------
+    H, S : ndarray, shape (m, padded N)
+        Preactivations and Σ_t δ^1 ∘ r, updated in place.
+    W, b : ndarray, shapes (m,) and (1,)
+        The output layer, updated in place; with v = 0 the bias stays.
+    G : ndarray, shape (N, padded N)
+    Y : ndarray, shape (N,)
+    w, v : float
+        w_2 and v_2.
+    rate : float
+        η/N.
+    until, ceiling : float
+        Stop where the loss is below ``until``, above ``ceiling`` or NaN.
+
+    Returns
+    -------
+    ndarray, shape (steps taken + 1,)
+        The losses, before each step and after the last.
+    """
+    scalar = H.dtype.type
+    losses = np.empty(steps + 1)
+    parts = aligned_empty((-(-len(H) // CHUNK), H.shape[1]), H.dtype)
+    output_parts(H, W, scalar(w), parts)
+    taken = _shallow_steps(
+        H, S, W, b, G, Y, scalar(w), scalar(v), scalar(rate), losses, until, ceiling, parts
+    )
+    return losses[: taken + 1]
+
+
+@parallel_kernel
+def _relu_rows(H, A):
+    for i in prange(H.shape[0]):
+        for n in range(H.shape[1]):
+            A[i, n] = max(H[i, n], 0)
+
+
+@parallel_kernel
+def _first_layer(H, S, delta, r, G, rate, A):
+    n_samples = r.shape[0]
+    for task in prange((H.shape[0] + CHUNK - 1) // CHUNK):
+        rows = np.empty(n_samples + 4, np.int64)
+        pull = np.empty(n_samples + 4, H.dtype)
+        d = np.empty(n_samples, H.dtype)
+        for i in range(task * CHUNK, min((task + 1) * CHUNK, H.shape[0])):
+            for n in range(n_samples):
+                d[n] = delta[i, n] * r[n]
+            _follow(H[i], S[i], d, G, rate, rows, pull)
+            for n in range(H.shape[1]):
+                A[i, n] = max(H[i, n], 0)
+
+
+@parallel_kernel
+def _hidden_forward(W, b, below, w, v, A, block):
+    for task in prange((W.shape[0] + block - 1) // block):
+        start = task * block
+        stop = min(start + block, W.shape[0])
+        gemm(False, False, w, W[start:stop], below, w * 0, A[start:stop])
+        for i in range(start, stop):
+            shift = v * b[i]
+            for n in range(A.shape[1]):
+                A[i, n] = max(A[i, n] + shift, 0)
+
+
+@parallel_kernel
+def _hidden_backward(W, above, w, A, delta, block):
+    """δ^l = w_{l+1} (W^{l+1})^T δ^{l+1} ∘ 1[a^l > 0], neuron-major, by blocks of columns of W."""
+    for task in prange((W.shape[1] + block - 1) // block):
+        start = task * block
+        stop = min(start + block, W.shape[1])
+        gemm(True, False, w, W[:, start:stop], above, w * 0, delta[start:stop])
+        for i in range(start, stop):
+            for n in range(A.shape[1]):
+                delta[i, n] = delta[i, n] if A[i, n] > 0 else 0
+
+
+@parallel_kernel
+def _hidden_step(W, b, delta, r, old_below, below, w, v, rate, A, block):
+    """Update one hidden layer and run it forward, block by block, while W is in cache."""
+    one = w / w
+    for task in prange((W.shape[0] + block - 1) // block):
+        start = task * block
+        stop = min(start + block, W.shape[0])
+        pulled = np.zeros((stop - start, A.shape[1]), A.dtype)
+        for i in range(start, stop):
+            total = w * 0
+            for n in range(r.shape[0]):
+                pulled[i - start, n] = delta[i, n] * r[n]
+                total += pulled[i - start, n]
+            b[i] -= rate * v * total
+        gemm(False, True, -rate * w, pulled, old_below, one, W[start:stop])
+        gemm(False, False, w, W[start:stop], below, w * 0, A[start:stop])
+        for i in range(start, stop):
+            shift = v * b[i]
+            for n in range(A.shape[1]):
+                A[i, n] = max(A[i, n] + shift, 0)
+
+
+@parallel_kernel
+def _last_layer(W, w, r, A, rate, delta, gradient):
+    """Backward signal of the last hidden layer, and the output weights' update."""
+    for task in prange((A.shape[0] + CHUNK - 1) // CHUNK):
+        for i in range(task * CHUNK, min((task + 1) * CHUNK, A.shape[0])):
+            c = w * W[i]
+            gradient[i] = _relu_dot(r, A[i])
+            for n in range(A.shape[1]):
+                delta[i, n] = c if A[i, n] > 0 else 0
+            W[i] -= rate * w * gradient[i]
+
+
+def deep_descent(H, S, layers, G, Y, w, v, rate, steps, until, ceiling):
+    """Gradient descent on a network with several hidden layers, up to ``steps`` steps.
+
+    As :func:`shallow_descent`, with ``layers`` the pairs (W^l, b^l) of l = 2 … L, updated in place,
+    and ``w``, ``v`` the scales of all L layers.
+    """
+    scalar = H.dtype.type
+    w, v, rate = [scalar(x) for x in w], [scalar(x) for x in v], scalar(rate)
+    n_samples = len(Y)
+    hidden, (W_out, b_out) = layers[:-1], layers[-1]
+    W_out = W_out[0]
+    A = [aligned_empty(H.shape, H.dtype)]
+    A += [aligned_empty((len(W), H.shape[1]), H.dtype) for W, _ in hidden]
+    fresh = [np.empty_like(a) for a in A]
+    delta = [np.empty_like(a) for a in A]
+    gradient = np.empty(len(W_out), H.dtype)
+    parts = aligned_empty((-(-len(W_out) // CHUNK), H.shape[1]), H.dtype)
+    losses = []
+    with sequential_blas:
+        _relu_rows(H, A[0])
+        for l, (W, b) in enumerate(hidden, 1):
+            _hidden_forward(W, b, A[l - 1], w[l], v[l], A[l], _block(len(W)))
+        for t in range(steps + 1):
+            output_parts(A[-1], W_out, w[-1], parts)
+            r = parts.sum(axis=0)[:n_samples] + v[-1] * b_out[0] - Y
+            loss = float((r.astype(np.float64) ** 2).mean() / 2)
+            losses.append(loss)
+            if t == steps or loss < until or not loss <= ceiling:
+                break
+            _last_layer(W_out, w[-1], r, A[-1], rate, delta[-1], gradient)
+            b_out[0] -= rate * v[-1] * r.sum()
+            for l in range(len(hidden), 0, -1):
+                W = hidden[l - 1][0]
+                block = _block(W.shape[1])
+                _hidden_backward(W, delta[l], w[l], A[l - 1], delta[l - 1], block)
+            _first_layer(H, S, delta[0], r, G, rate, fresh[0])
+            for l, (W, b) in enumerate(hidden, 1):
+                _hidden_step(
+                    *(W, b, delta[l], r, A[l - 1], fresh[l - 1]),
+                    *(w[l], v[l], rate, fresh[l], _block(len(W))),
+                )
+            A, fresh = fresh, A
+    return np.array(losses)
+
+
+def _block(n):
+    """Neurons per block: large enough for BLAS, small enough to share out evenly."""
+    return max(CHUNK, min(256, -(-n // 4)))

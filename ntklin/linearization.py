@@ -1,0 +1,239 @@
+"""The network's linearization at θ_0, Eq. (2), factorized once and asked often."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from ntklin._validate import (
+    as_inputs,
+    as_learning_rate,
+    as_targets,
+    as_vector,
+    as_weights,
+    require_memory,
+    warn_outside_unit_ball,
+)
+from ntklin.dynamics.gradient_descent import LinearizedGradientDescent
+from ntklin.errors import DegenerateKernelError
+from ntklin.minimizer import solve_minimizer
+from ntklin.spectral import as_rank_cut, as_ridge, factorize, modes
+
+
+def linearize(net, theta, X):
+    """Linearize a network at θ on training inputs X: f_lin(x; θ') = f_θ(x) + φ(x)(θ' − θ), Eq. (2).
+
+    Parameters
+    ----------
+    net : MLP, AntisymmetricPair or DoubledNetwork
+    theta : ndarray, shape (P,)
+        θ_0, or any later θ_T (Sect. 6). Copied.
+    X : ndarray, shape (N, d)
+        Training inputs. Copied; rows outside the unit ball are allowed with a warning.
+
+    Returns
+    -------
+    Linearization
+        Nothing N×N is computed before it is asked for.
+
+    Examples
+    --------
+    >>> import numpy as np, ntklin
+    >>> net = ntklin.MLP((3, 50, 1))
+    >>> X = np.eye(3)
+    >>> lin = ntklin.linearize(net, net.init(rng=0), X)
+    >>> gd = lin.gradient_descent(Y=[0.0, 1.0, 1.0])
+    >>> gd.predict(X, t=[0, 10, 10**9]).shape
+    (3, 3)
+    """
+    X = as_inputs(X, net.n_inputs).copy()
+    theta = as_vector(theta, net.n_parameters, name="theta").copy()
+    warn_outside_unit_ball(X)
+    return Linearization(net.features(theta, X))
+
+
+@dataclass(frozen=True, eq=False)
+class Linearization:
+    """f_lin(x; θ) = f_0(x) + φ(x)(θ − θ_0), Eq. (2), on training inputs X with K = φ(X)φ(X)^T.
+
+    Attributes
+    ----------
+    features : FeatureMap, shape (N, P)
+        φ(X). Whatever offers ``network``, ``parameters``, ``inputs``, ``outputs``, ``shape``,
+        ``dtype``, ``gram`` and ``.T @ r`` as FeatureMap does can stand here.
+    """
+
+    features: object
+    _latest: dict = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def n_samples(self):
+        """N."""
+        return self.features.shape[0]
+
+    @property
+    def initial_outputs(self):
+        """f_0(X), (N,)."""
+        return self.features.outputs
+
+    @cached_property
+    def kernel(self):
+        """K(X, X) = φ(X)φ(X)^T, (N, N), read-only."""
+        K = self.features.gram()
+        K.flags.writeable = False
+        return K
+
+    @cached_property
+    def spectrum(self):
+        """The factorization of K(X, X), made at the first use and kept."""
+        n = self.n_samples
+        require_memory(
+            5 * 8 * n * n,
+            f"factorizing the kernel of {n} training inputs",
+            "take fewer inputs, or train step by step (ntklin.train), which needs no kernel",
+        )
+        return factorize(self.kernel, rank_bound=self.features.shape[1])
+
+    @property
+    def eigenvalues(self):
+        """λ of K(X, X), ascending, as computed: rounding can make the smallest negative, (N,)."""
+        return self.spectrum.values.astype(self.kernel.dtype)
+
+    @property
+    def max_learning_rate(self):
+        """2N/λ_max: gradient descent without ridge converges for learning rates below it."""
+        largest = self.spectrum.largest
+        return 2 * self.n_samples / largest if largest > 0 else np.inf
+
+    def gradient_descent(self, Y, learning_rate=None, ridge=0.0, rcond=None):
+        """Gradient descent from θ_0 on the linearized network, at any step, Eqs. (18), (19).
+
+        Discrete gradient descent on L = ‖f(X) − Y‖²/(2N) + ridge ‖θ − θ_0‖²/(2N):
+
+            θ_{t+1} = θ_t − (η/N) [φ(X)^T (f_t(X) − Y) + ridge (θ_t − θ_0)]
+
+        Parameters
+        ----------
+        Y : array_like, shape (N,) or (N, 1)
+        learning_rate : float, optional
+            η; a quarter of the stability bound when not given, 0.5 N/(λ_max + ridge).
+        ridge : float
+            λ ≥ 0 of App. A, in units of the kernel: it turns K^{-1} into (K + λ1)^{-1}.
+        rcond : float, optional
+            For t = None only: eigenvalues ≤ rcond · λ_max are cut, 1/λ becoming 0. Without it and
+            without ridge a kernel that is singular to working precision is refused where P ≥ N; the
+            underparametrized P < N (App. A) cuts at N·eps.
+
+        Returns
+        -------
+        LinearizedGradientDescent
+
+        Raises
+        ------
+        DegenerateKernelError
+            If K(X, X) = 0 and no learning rate is given.
+        """
+        Y = as_targets(Y, self.n_samples, dtype=np.float64).copy()
+        ridge, rcond = as_ridge(ridge), as_rank_cut(rcond)
+        if learning_rate is not None:
+            learning_rate = as_learning_rate(learning_rate)
+        else:
+            curvature = self.spectrum.largest + ridge
+            if curvature == 0:
+                raise DegenerateKernelError(
+                    "K(X, X) = 0: no output depends on θ, so there is no default learning rate; "
+                    "check X and theta for zeros, or pass learning_rate="
+                )
+            learning_rate = 0.5 * self.n_samples / curvature
+        return LinearizedGradientDescent(
+            linearization=self, targets=Y, learning_rate=learning_rate, ridge=ridge, rcond=rcond
+        )
+
+    def minimizer(self, Y, weights=None, rcond=None, ridge=0.0):
+        """The minimizer that training converges to, split by Thm 1; with weights, Eq. (9).
+
+        Parameters
+        ----------
+        Y : array_like, shape (N,) or (N, 1)
+        weights : array_like, shape (P,), optional
+            The diagonal of a constant D ≥ 0, K_D = φ D φ^T taking the place of K.
+        rcond : float, optional
+            Eigenvalues ≤ rcond · λ_max are cut; see ``gradient_descent``.
+        ridge : float
+            λ ≥ 0: (K_D + λ1)^{-1} takes the place of K_D^{-1} (App. A).
+
+        Returns
+        -------
+        Minimizer
+
+        Raises
+        ------
+        DegenerateKernelError
+            If K_D(X, X) is singular to working precision, P ≥ N, and neither ridge nor rcond is
+            given.
+        """
+        Y = as_targets(Y, self.n_samples, dtype=np.float64).copy()
+        ridge, rcond = as_ridge(ridge), as_rank_cut(rcond)
+        if weights is not None:
+            weights = as_weights(weights, self.features.shape[1]).copy()
+        return solve_minimizer(self, Y, weights=weights, rcond=rcond, ridge=ridge)
+
+    def at(self, X_new, weights=None):
+        """f_0 and the kernel at new inputs; the latest ones are kept, so asking again is free.
+
+        Parameters
+        ----------
+        X_new : array_like, shape (N_new, d)
+        weights : ndarray, shape (P,), optional
+            The diagonal of D, compared by identity.
+
+        Returns
+        -------
+        Evaluation
+        """
+        phi = self.features
+        X_new = as_inputs(X_new, phi.inputs.shape[1], name="X_new")
+        slot = "plain" if weights is None else "weighted"
+        latest = self._latest.get(slot)
+        if latest is not None and latest.weights is weights and _same(latest.inputs, X_new):
+            return latest
+        X_new = X_new.astype(phi.dtype)  # a copy: its owner may change X_new in place
+        new = phi.network.features(phi.parameters, X_new)
+        evaluation = Evaluation(
+            linearization=self,
+            inputs=X_new,
+            weights=weights,
+            outputs=new.outputs,
+            kernel=new.gram(phi, weights=weights),
+        )
+        self._latest[slot] = evaluation
+        return evaluation
+
+
+def _same(kept, X_new):
+    return kept.shape == X_new.shape and bool((kept == X_new).all())
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Evaluation:
+    """What new inputs contribute to f_t, whatever t and Y.
+
+    Attributes
+    ----------
+    inputs : ndarray, shape (N_new, d)
+    outputs : ndarray, shape (N_new,)
+        f_0(X_new).
+    kernel : ndarray, shape (N_new, N)
+        K_D(X_new, X).
+    """
+
+    linearization: Linearization
+    inputs: np.ndarray
+    weights: np.ndarray | None
+    outputs: np.ndarray
+    kernel: np.ndarray
+
+    @cached_property
+    def modes(self):
+        """K(X_new, X) V, (N_new, N), float64."""
+        return modes(self.kernel, self.linearization.spectrum)
