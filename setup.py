@@ -1,4 +1,4 @@
-"""Packaging: ``kernels/`` installs as ``ntklin.kernels`` and ``validation/`` as ``ntklin.validation``."""
+"""Packaging: ``kernels/`` installs as ``ntklin.kernels``, ``validation/`` as ``ntklin.validation``."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ ROOT = Path(__file__).parent
 
 
 def mapped(folder, name):
-    """Packages below ``folder``, installed under the import name ``name``: {import name: folder}."""
+    """Packages below ``folder``, to install as ``name``: {import name: folder}."""
     found = {name: folder}
     for package in find_packages(ROOT / folder):
         found[f"{name}.{package}"] = f"{folder}/{package.replace('.', '/')}"

@@ -102,7 +102,11 @@ def as_positive(value, *, name):
 
 def as_count(value, *, name, minimum=1):
     """An integer ≥ ``minimum``; bool and fractional values are refused."""
-    if isinstance(value, bool | np.bool_) or int(value) != value:
+    try:
+        whole = not isinstance(value, bool | np.bool_) and int(value) == value
+    except (TypeError, ValueError, OverflowError):
+        whole = False
+    if not whole:
         raise TypeError(f"{name} must be an integer, got {value!r}")
     if value < minimum:
         raise ValueError(f"{name} must be at least {minimum}, got {value}")

@@ -77,8 +77,9 @@ class ReducedDescent:
 
     def _descend(self, steps, until, ceiling):
         if len(self.layers) == 1:
-            (W, b), w, v = self.layers[0], self.w[1], self.v[1]
-            run, arguments = self.kernels.shallow_descent, (W[0], b, self.G, self.Y, w, v)
+            W, b = self.layers[0]
+            run = self.kernels.shallow_descent
+            arguments = (W[0], b, self.G, self.Y, self.w[1], self.v[1])
         else:
             run, arguments = (
                 self.kernels.deep_descent,

@@ -1,4 +1,4 @@
-"""φ(X) = ∇_θ f_θ(X) as a linear operator: products with J and J^T, Gram matrices, P_F, without J."""
+"""φ(X) = ∇_θ f_θ(X) as a linear operator: products, Gram matrices and P_F without storing J."""
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -95,7 +95,7 @@ class FeatureMap(LinearOperator):
         """The Gram matrix K(X, X') = φ(X) D φ(X')^T.
 
         K = Σ_l (w_l² ⟨a^{l-1}, a'^{l-1}⟩ + v_l²) ⟨δ^l, δ'^l⟩; with a diagonal D see
-        ``ntklin.kernels.cpu.weighted_gram``. J is not built.
+        ``ntklin.kernels.cpu.weighted``. J is not built.
 
         Parameters
         ----------

@@ -189,8 +189,8 @@ class MLP:
         Parameters
         ----------
         layers : sequence of (W^l, b^l or None), or of W^l without biases
-            Shapes (m_l, m_{l-1}) and (m_l,), as in the ``state_dict`` of a PyTorch network. With
-            another parametrization, divide by its scales first: W = W_torch / w_l, b = b_torch / v_l.
+            Shapes (m_l, m_{l-1}) and (m_l,), as in the ``state_dict`` of a PyTorch network. That
+            has no scales: divide by ours first, W = W_torch / w_l and b = b_torch / v_l.
 
         Returns
         -------

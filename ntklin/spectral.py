@@ -180,7 +180,10 @@ def _dependent_rows(K, spectrum):
         return f"Rows without features, φ(x) = 0 to rounding: {_listing(zero)}"
     pairs = parallel_rows(K, spectrum.threshold())
     if pairs:
-        return f"Rows of X with parallel features (equal or parallel inputs): {_listing(pairs)}"
+        return (
+            "Rows of X with parallel features, as of equal or parallel inputs or of inputs that "
+            f"reach no neuron: {_listing(pairs)}"
+        )
     weights = np.abs(spectrum.vectors[:, 0])
     involved = np.flatnonzero(weights > 0.1 * weights.max())
     return (

@@ -41,31 +41,25 @@ def _add_relu(f, h, c):
 
 
 @kernel
-def _follow(h, s, d, G, rate, rows, pull):
-    """h ← h − rate d G and s ← s + d for one neuron's d = δ ∘ r, skipping its zeros."""
+def _follow(H, S, i, d, G, rate, rows, pull):
+    """h_i ← h_i − rate d G and s_i ← s_i + d for neuron i's d = δ ∘ r, skipping its zeros."""
     wide_vectors()
     n_samples = G.shape[0]
-    count = 0
+    count = np.uint64(0)
     for n in range(n_samples):
         rows[count] = n
         pull[count] = rate * d[n]
-        count += d[n] != 0
-    for k in range(count, (count + 3) // 4 * 4):
+        count += np.uint64(d[n] != 0)
+    for k in range(count, (count + np.uint64(3)) // np.uint64(4) * np.uint64(4)):
         rows[k] = 0
         pull[k] = 0
     for n in range(n_samples):
-        s[n] += d[n]
-    for k in range(0, count, 4):
-        p0 = pull[k]
-        p1 = pull[k + 1]
-        p2 = pull[k + 2]
-        p3 = pull[k + 3]
-        g0 = G[rows[k]]
-        g1 = G[rows[k + 1]]
-        g2 = G[rows[k + 2]]
-        g3 = G[rows[k + 3]]
-        for n in range(h.shape[0]):
-            h[n] -= p0 * g0[n] + p1 * g1[n] + p2 * g2[n] + p3 * g3[n]
+        S[i, n] += d[n]
+    for k in range(0, np.int64(count), 4):
+        p0, p1, p2, p3 = pull[k], pull[k + 1], pull[k + 2], pull[k + 3]
+        n0, n1, n2, n3 = rows[k], rows[k + 1], rows[k + 2], rows[k + 3]
+        for n in range(H.shape[1]):
+            H[i, n] -= p0 * G[n0, n] + p1 * G[n1, n] + p2 * G[n2, n] + p3 * G[n3, n]
 
 
 @kernel
@@ -102,7 +96,7 @@ def _shallow_steps(H, S, W, b, G, Y, w, v, rate, losses, until, ceiling, parts):
         if t == losses.shape[0] - 1 or loss < until or not loss <= ceiling:
             return t
         for task in prange(n_tasks):
-            rows = np.empty(n_samples + 4, np.int64)
+            rows = np.empty(n_samples + 4, np.uint64)
             pull = np.empty(n_samples + 4, H.dtype)
             d = np.empty(n_samples, H.dtype)
             part = parts[task]
@@ -110,7 +104,7 @@ def _shallow_steps(H, S, W, b, G, Y, w, v, rate, losses, until, ceiling, parts):
             for i in range(task * CHUNK, min((task + 1) * CHUNK, n_neurons)):
                 gradient = _relu_dot(r, H[i])
                 _active_signal(d, H[i], r, w * W[i])
-                _follow(H[i], S[i], d, G, rate, rows, pull)
+                _follow(H, S, i, d, G, rate, rows, pull)
                 W[i] -= rate * w * gradient
                 _add_relu(part, H[i], w * W[i])
         b[0] -= rate * v * r.sum()
@@ -161,13 +155,13 @@ def _relu_rows(H, A):
 def _first_layer(H, S, delta, r, G, rate, A):
     n_samples = r.shape[0]
     for task in prange((H.shape[0] + CHUNK - 1) // CHUNK):
-        rows = np.empty(n_samples + 4, np.int64)
+        rows = np.empty(n_samples + 4, np.uint64)
         pull = np.empty(n_samples + 4, H.dtype)
         d = np.empty(n_samples, H.dtype)
         for i in range(task * CHUNK, min((task + 1) * CHUNK, H.shape[0])):
             for n in range(n_samples):
                 d[n] = delta[i, n] * r[n]
-            _follow(H[i], S[i], d, G, rate, rows, pull)
+            _follow(H, S, i, d, G, rate, rows, pull)
             for n in range(H.shape[1]):
                 A[i, n] = max(H[i, n], 0)
 

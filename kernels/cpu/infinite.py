@@ -8,9 +8,9 @@ from layer to layer. With n² = C(x, x), n'² = C(x', x') and t = 1 − cos θ =
     next layer     C⁺ = p (1 − t̃) + b,                          Θ⁺ = g (1 − θ/π) Θ + C⁺ + s
                    t⁺ = (p t̃ + b g (n − n')² / (n⁺n'⁺ + p + b)) / (n⁺n'⁺),      n⁺² = g n² + b
 
-t is carried and not cos θ, because arccos loses half the digits near cos θ = 1, and nothing in t̃ and
-t⁺, which equals 1 − C⁺/(n⁺n'⁺), cancels there. The first t does suffer in 1 − C/(n n'): where two
-rows are nearly parallel or opposite, it comes from the rows themselves, as ‖u ∓ u'‖²/2 for
+t is carried and not cos θ, because arccos loses half the digits near cos θ = 1, whereas t̃ and t⁺,
+which equals 1 − C⁺/(n⁺n'⁺), keep θ to a few eps. The first t would lose them in 1 − C/(n n'): where
+two rows are nearly parallel or opposite, it comes from the rows themselves, as ‖u ∓ u'‖²/2 for
 u = (√w x, √b)/n.
 """
 

@@ -1,79 +1,46 @@
-"""Forward and backward pass: BLAS for the products, one fused sweep for scale, bias and ReLU."""
+"""Forward and backward pass: BLAS on blocks of neurons, then bias and ReLU while in cache."""
 
 import numpy as np
-from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
-from numba import prange
-
-# Below this many elements a second thread costs more than it brings.
-SMALL = 1 << 14
+from ntklin.kernels.cpu.blas import gemm, sequential_blas
+from ntklin.kernels.cpu.compiler import parallel_kernel
+from numba import get_num_threads, prange
 
 
-def _bias_relu_rows(h, w, v, b, start, stop):
-    for n in range(start, stop):
-        for i in range(h.shape[1]):
-            x = w * h[n, i] + v * b[i]
-            h[n, i] = x if x > 0 else 0
-
-
-def _mask_scale_rows(delta, w, a, start, stop):
-    for n in range(start, stop):
-        for i in range(delta.shape[1]):
-            delta[n, i] = w * delta[n, i] if a[n, i] > 0 else 0
-
-
-def _output_delta_rows(delta, w, weights, a, start, stop):
-    for n in range(start, stop):
-        for i in range(delta.shape[1]):
-            delta[n, i] = w * weights[i] if a[n, i] > 0 else 0
-
-
-_bias_relu_rows = kernel(_bias_relu_rows)
-_mask_scale_rows = kernel(_mask_scale_rows)
-_output_delta_rows = kernel(_output_delta_rows)
+def block_size(n):
+    """Neurons per block: as few blocks as give each thread two, within what a cache likes."""
+    return max(32, min(512, -(-n // (2 * get_num_threads()))))
 
 
 @parallel_kernel
-def _bias_relu_parallel(h, w, v, b):
-    for n in prange(h.shape[0]):
-        _bias_relu_rows(h, w, v, b, n, n + 1)
+def _hidden_layer(below, W, b, w, v, a, block):
+    """a = max(w a' W^T + v b, 0)."""
+    for task in prange((W.shape[0] + block - 1) // block):
+        start = task * block
+        stop = min(start + block, W.shape[0])
+        gemm(False, True, w, below, W[start:stop], w * 0, a[:, start:stop])
+        for n in range(a.shape[0]):
+            for i in range(start, stop):
+                a[n, i] = max(a[n, i] + v * b[i], 0)
 
 
 @parallel_kernel
-def _mask_scale_parallel(delta, w, a):
-    for n in prange(delta.shape[0]):
-        _mask_scale_rows(delta, w, a, n, n + 1)
+def _hidden_signal(above, W, w, a, delta, block):
+    """δ = w δ' W ∘ 1[a > 0]."""
+    for task in prange((W.shape[1] + block - 1) // block):
+        start = task * block
+        stop = min(start + block, W.shape[1])
+        gemm(False, False, w, above, W[:, start:stop], w * 0, delta[:, start:stop])
+        for n in range(a.shape[0]):
+            for i in range(start, stop):
+                delta[n, i] = delta[n, i] if a[n, i] > 0 else 0
 
 
 @parallel_kernel
-def _output_delta_parallel(delta, w, weights, a):
-    for n in prange(delta.shape[0]):
-        _output_delta_rows(delta, w, weights, a, n, n + 1)
-
-
-def _bias_relu(h, w, v, b):
-    """h ← max(w h + v b, 0), in place."""
-    if h.size < SMALL:
-        _bias_relu_rows(h, w, v, b, 0, len(h))
-    else:
-        _bias_relu_parallel(h, w, v, b)
-
-
-def _mask_scale(delta, w, a):
-    """δ ← w δ ∘ 1[a > 0], in place."""
-    if delta.size < SMALL:
-        _mask_scale_rows(delta, w, a, 0, len(delta))
-    else:
-        _mask_scale_parallel(delta, w, a)
-
-
-def _output_delta(w, weights, a):
-    """δ^{L-1} = w_L W^L ∘ 1[a^{L-1} > 0]."""
-    delta = np.empty_like(a)
-    if a.size < SMALL:
-        _output_delta_rows(delta, w, weights, a, 0, len(a))
-    else:
-        _output_delta_parallel(delta, w, weights, a)
-    return delta
+def _output_signal(W, w, a, delta):
+    """δ^{L-1} = w_L W^L ∘ 1[a > 0]: the product with δ^L = 1 is a copy."""
+    for n in prange(a.shape[0]):
+        for i in range(a.shape[1]):
+            delta[n, i] = w * W[i] if a[n, i] > 0 else 0
 
 
 def forward(layers, w, v, X):
@@ -97,12 +64,14 @@ def forward(layers, w, v, X):
     """
     scalar = X.dtype.type
     activations = [X]
-    for l, (W, b) in enumerate(layers[:-1]):
-        h = activations[-1] @ W.T
-        if b is None:
-            b = np.zeros(len(W), X.dtype)
-        _bias_relu(h, scalar(w[l]), scalar(v[l]), b)
-        activations.append(h)
+    with sequential_blas:
+        for l, (W, b) in enumerate(layers[:-1]):
+            a = np.empty((len(X), len(W)), X.dtype)
+            if b is None:
+                b = np.zeros(len(W), X.dtype)
+            block = block_size(len(W))
+            _hidden_layer(activations[-1], W, b, scalar(w[l]), scalar(v[l]), a, block)
+            activations.append(a)
     W, b = layers[-1]
     outputs = activations[-1] @ W[0]
     outputs *= scalar(w[-1])
@@ -122,12 +91,13 @@ def backward(layers, w, activations):
     X = activations[0]
     scalar = X.dtype.type
     deltas = [np.ones((len(X), 1), X.dtype)]
-    for l in range(len(layers) - 1, 0, -1):
-        W, a = layers[l][0], activations[l]
-        if l == len(layers) - 1:
-            delta = _output_delta(scalar(w[l]), W[0], a)
-        else:
-            delta = deltas[0] @ W
-            _mask_scale(delta, scalar(w[l]), a)
-        deltas.insert(0, delta)
+    with sequential_blas:
+        for l in range(len(layers) - 1, 0, -1):
+            W, a = layers[l][0], activations[l]
+            delta = np.empty_like(a)
+            if l == len(layers) - 1:
+                _output_signal(W[0], scalar(w[l]), a, delta)
+            else:
+                _hidden_signal(deltas[0], W, scalar(w[l]), a, delta, block_size(W.shape[1]))
+            deltas.insert(0, delta)
     return deltas

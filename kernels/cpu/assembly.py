@@ -1,0 +1,57 @@
+"""Dense Jacobian assembly: every element of the (N, P) result is written exactly once."""
+
+from ntklin.kernels.cpu.compiler import JIT_DISABLED, LINE, kernel, parallel_kernel
+from numba import prange
+
+if JIT_DISABLED:
+
+    def _write_row(out, n, start, d, a):
+        """As the compiled function of the same name."""
+        out[n, start : start + a.shape[1]] = d * a[n]
+
+else:
+    from ntklin.kernels.cpu.compiler import stream_scaled
+
+    @kernel
+    def _write_row(out, n, start, d, a):
+        """out[n, start:] ← d a_n: whole cache lines past the caches, both ends as usual."""
+        address = out.ctypes.data + (n * out.shape[1] + start) * out.itemsize
+        n_columns = a.shape[1]
+        head = min(n_columns, (-address % LINE) // out.itemsize)
+        n_lines = (n_columns - head) * out.itemsize // LINE
+        tail = head + n_lines * (LINE // out.itemsize)
+        for j in range(head):
+            out[n, start + j] = d * a[n, j]
+        source = a.ctypes.data + (n * n_columns + head) * a.itemsize
+        stream_scaled(address + head * out.itemsize, source, d, n_lines)
+        for j in range(tail, n_columns):
+            out[n, start + j] = d * a[n, j]
+
+
+@parallel_kernel
+def _layer(a, delta, w, v, has_bias, out, offset):
+    n_samples, n_out = delta.shape
+    n_in = a.shape[1]
+    for n in prange(n_samples):
+        for i in range(n_out):
+            _write_row(out, n, offset + i * n_in, w * delta[n, i], a)
+        if has_bias:
+            for i in range(n_out):
+                out[n, offset + n_out * n_in + i] = v * delta[n, i]
+
+
+def jacobian(activations, deltas, w, v, has_bias, out):
+    """J = φ(X) into ``out``: ∂f/∂W^l = w_l δ^l ⊗ a^{l-1}, ∂f/∂b^l = v_l δ^l.
+
+    Parameters
+    ----------
+    has_bias : bool
+        Whether the biases are in θ.
+    out : ndarray, shape (N, P)
+        C-contiguous, overwritten; rows follow the layout of θ.
+    """
+    scalar = out.dtype.type
+    offset = 0
+    for l, (a, d) in enumerate(zip(activations, deltas, strict=True)):
+        _layer(a, d, scalar(w[l]), scalar(v[l]), has_bias, out, offset)
+        offset += d.shape[1] * (a.shape[1] + has_bias)

@@ -1,0 +1,234 @@
+"""K_D = J D J^T for a diagonal D, from active sets, live columns and 4×4 register tiles.
+
+K_D(x, x') = Σ_l Σ_i δ^l_i δ'^l_i ( w_l² Σ_j D^{W,l}_ij a_j a'_j + v_l² D^{b,l}_i )
+
+Neuron i of layer l contributes only to pairs of inputs that are both active (δ^l_i ≠ 0), about a
+quarter of all pairs, and only the columns j in which some input has a_j ≠ 0 count. J is never
+built: beside the layers' activations, each thread holds an (N, N') accumulator and four rows.
+"""
+
+import numpy as np
+from ntklin.kernels.cpu.compiler import (
+    aligned_empty,
+    dot_kernel,
+    kernel,
+    padded_rows,
+    parallel_kernel,
+    wide_vectors,
+)
+from numba import get_num_threads, prange
+
+# Layers narrower than this have too few neurons to share out; BLAS does them (the last one always).
+NARROW = 8
+# Columns a tile runs over: four scaled rows of this length stay in a 32 kB first-level cache.
+PANEL_BYTES = 6272
+
+
+@dot_kernel
+def _add_tile(K, left, right, rows, p, factors, other_rows, q, other_factors, bias):
+    """K[n, n'] += δ_n δ'_n' (Σ_k left_nk right_n'k + bias) for four rows n and four rows n'."""
+    wide_vectors()
+    n0, n1, n2, n3 = other_rows[q], other_rows[q + 1], other_rows[q + 2], other_rows[q + 3]
+    c00 = c01 = c02 = c03 = bias
+    c10 = c11 = c12 = c13 = bias
+    c20 = c21 = c22 = c23 = bias
+    c30 = c31 = c32 = c33 = bias
+    for k in range(right.shape[1]):
+        a0 = left[0, k]
+        a1 = left[1, k]
+        a2 = left[2, k]
+        a3 = left[3, k]
+        b0 = right[n0, k]
+        b1 = right[n1, k]
+        b2 = right[n2, k]
+        b3 = right[n3, k]
+        c00 += a0 * b0
+        c01 += a0 * b1
+        c02 += a0 * b2
+        c03 += a0 * b3
+        c10 += a1 * b0
+        c11 += a1 * b1
+        c12 += a1 * b2
+        c13 += a1 * b3
+        c20 += a2 * b0
+        c21 += a2 * b1
+        c22 += a2 * b2
+        c23 += a2 * b3
+        c30 += a3 * b0
+        c31 += a3 * b1
+        c32 += a3 * b2
+        c33 += a3 * b3
+    f0, f1, f2, f3 = (
+        other_factors[q],
+        other_factors[q + 1],
+        other_factors[q + 2],
+        other_factors[q + 3],
+    )
+    m, d = rows[p], factors[p]
+    K[m, n0] += d * f0 * c00
+    K[m, n1] += d * f1 * c01
+    K[m, n2] += d * f2 * c02
+    K[m, n3] += d * f3 * c03
+    m, d = rows[p + 1], factors[p + 1]
+    K[m, n0] += d * f0 * c10
+    K[m, n1] += d * f1 * c11
+    K[m, n2] += d * f2 * c12
+    K[m, n3] += d * f3 * c13
+    m, d = rows[p + 2], factors[p + 2]
+    K[m, n0] += d * f0 * c20
+    K[m, n1] += d * f1 * c21
+    K[m, n2] += d * f2 * c22
+    K[m, n3] += d * f3 * c23
+    m, d = rows[p + 3], factors[p + 3]
+    K[m, n0] += d * f0 * c30
+    K[m, n1] += d * f1 * c31
+    K[m, n2] += d * f2 * c32
+    K[m, n3] += d * f3 * c33
+
+
+@kernel
+def _active(delta, i, rows, factors):
+    """The inputs with δ_i ≠ 0 and their δ_i, padded with zero factors to a multiple of four."""
+    count = np.uint64(0)
+    for n in range(delta.shape[1]):
+        rows[count] = n
+        factors[count] = delta[i, n]
+        count += np.uint64(delta[i, n] != 0)
+    for k in range(count, (count + np.uint64(3)) // np.uint64(4) * np.uint64(4)):
+        rows[k] = 0
+        factors[k] = 0
+    return np.int64(count)
+
+
+@kernel
+def _scaled_rows(left, a, rows, p):
+    """Four active rows times D_i, the left operand of the tiles."""
+    wide_vectors()
+    n0, n1, n2, n3 = rows[p], rows[p + 1], rows[p + 2], rows[p + 3]
+    for k in range(a.shape[1]):
+        d = left[4, k]
+        left[0, k] = d * a[n0, k]
+        left[1, k] = d * a[n1, k]
+        left[2, k] = d * a[n2, k]
+        left[3, k] = d * a[n3, k]
+
+
+@parallel_kernel
+def _panel(K, a, delta, other_a, other_delta, D, columns, bias, symmetric, left):
+    """Add a panel of columns of one layer to the accumulators.
+
+    Parameters
+    ----------
+    K : ndarray, shape (tasks, N, N')
+        One accumulator a task; when symmetric, only tiles on and below the diagonal of the active
+        sets are added.
+    a, other_a : ndarray, shapes (N, padded columns) and (N', padded columns)
+        The panel's ``columns`` of the activations, rows aligned, padding zero.
+    delta, other_delta : ndarray, shapes (m, N) and (m, N')
+    D : ndarray, shape (m, m')
+    columns : ndarray
+        Indices into the second axis of D.
+    bias : ndarray, shape (m,)
+        Added to each neuron's product.
+    left : ndarray, shape (tasks, 5, padded columns)
+        Work space: four scaled rows, and D_i.
+    """
+    n_tasks = K.shape[0]
+    for task in prange(n_tasks):
+        rows = np.empty(delta.shape[1] + 4, np.uint64)
+        factors = np.empty(delta.shape[1] + 4, a.dtype)
+        other_rows = np.empty(other_delta.shape[1] + 4, np.uint64)
+        other_factors = np.empty(other_delta.shape[1] + 4, a.dtype)
+        accumulator = K[task]
+        work = left[task]
+        work[4] = 0
+        for i in range(task, delta.shape[0], n_tasks):
+            count = _active(delta, i, rows, factors)
+            for k in range(columns.shape[0]):
+                work[4, k] = D[i, columns[k]]
+            if symmetric:
+                for p in range(0, count, 4):
+                    _scaled_rows(work, a, rows, p)
+                    for q in range(0, p + 4, 4):
+                        _add_tile(accumulator, work, a, rows, p, factors, rows, q, factors, bias[i])
+                continue
+            other_count = _active(other_delta, i, other_rows, other_factors)
+            for p in range(0, count, 4):
+                _scaled_rows(work, a, rows, p)
+                for q in range(0, other_count, 4):
+                    _add_tile(
+                        *(accumulator, work, other_a, rows, p, factors),
+                        *(other_rows, q, other_factors, bias[i]),
+                    )
+
+
+@kernel
+def _mirror_lower(K):
+    for n in range(K.shape[0]):
+        for k in range(n):
+            K[k, n] = K[n, k]
+
+
+def _live_columns(*activations):
+    """The columns in which some input is not zero."""
+    live = np.zeros(activations[0].shape[1], bool)
+    for a in activations:
+        live |= (a != 0).any(axis=0)
+    return np.flatnonzero(live)
+
+
+def weighted_gram(activations, deltas, w, v, weights, other_activations=None, other_deltas=None):
+    """K_D(X, X') for a diagonal D ≥ 0; see the module for the formula.
+
+    Parameters
+    ----------
+    weights : sequence of (D^{W,l}, D^{b,l} or None)
+        The diagonal's views in the layout of θ.
+
+    Returns
+    -------
+    ndarray, shape (N, N')
+    """
+    symmetric = other_activations is None
+    if symmetric:
+        other_activations, other_deltas = activations, deltas
+    dtype = activations[0].dtype
+    shape = (len(activations[0]), len(other_activations[0]))
+    n_threads = get_num_threads()
+    K = np.zeros((n_threads, *shape), dtype)
+    dense = np.zeros(shape, dtype)
+    for l, (D, D_bias) in enumerate(weights):
+        a, delta = activations[l], deltas[l]
+        other_a, other_delta = other_activations[l], other_deltas[l]
+        if len(D) < NARROW:
+            for i in range(len(D)):
+                left = (a * (w[l] ** 2 * D[i]).astype(dtype)) * delta[:, i, None]
+                dense += left @ (other_a * other_delta[:, i, None]).T
+                if D_bias is not None:
+                    scale = dtype.type(v[l] ** 2 * D_bias[i])
+                    dense += scale * np.outer(delta[:, i], other_delta[:, i])
+            continue
+        live = _live_columns(a, other_a)
+        bias = np.zeros(len(D), dtype)
+        if D_bias is not None:
+            bias += (v[l] / w[l]) ** 2 * D_bias
+        # w_l² goes into the backward signals: w_l δ^l of both inputs.
+        scaled = np.ascontiguousarray(delta.T * dtype.type(w[l]))
+        other_scaled = scaled
+        if not symmetric:
+            other_scaled = np.ascontiguousarray(other_delta.T * dtype.type(w[l]))
+        for columns in np.array_split(live, max(1, -(-len(live) * dtype.itemsize // PANEL_BYTES))):
+            panel = padded_rows(a, columns)
+            other_panel = panel if symmetric else padded_rows(other_a, columns)
+            left = aligned_empty((n_threads, 5, panel.shape[1]), dtype)
+            _panel(
+                *(K, panel, scaled, other_panel, other_scaled),
+                *(D, columns, bias, symmetric, left),
+            )
+            bias = np.zeros_like(bias)
+    total = K.sum(axis=0)
+    if symmetric:
+        # Tiles fill pairs (n, k) with n ≥ k, and a few above the diagonal that are mirrored over.
+        _mirror_lower(total)
+    total += dense
+    return total

@@ -1,0 +1,162 @@
+"""MNIST and Fashion-MNIST in full: from a folder of the user's, the cache, or several mirrors."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import shorten
+
+from ntklin.data.idx import read_folder
+from ntklin.data.npz import read_npz
+from ntklin.errors import DataUnavailableError
+
+DATA_DIR_VARIABLE = "NTKLIN_DATA_DIR"
+TIMEOUT = 20  # seconds without an answer before the next mirror is asked
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A data set on the web.
+
+    Attributes
+    ----------
+    provenance : str
+    mirrors : tuple of str
+        Addresses that end in a slash; the files lie directly below each.
+    sha256 : dict of str to str
+        File name → SHA-256 of the file.
+    """
+
+    provenance: str
+    mirrors: tuple[str, ...]
+    sha256: dict[str, str]
+
+
+# MNIST: the checksums that TensorFlow Datasets publishes. Fashion-MNIST: checked to belong to the
+# files whose MD5 sums its README publishes.
+REMOTES = {
+    "mnist": Remote(
+        provenance="MNIST, 70,000 handwritten digits (LeCun, Cortes, Burges), CC BY-SA 3.0",
+        mirrors=(
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+            "https://storage.googleapis.com/cvdf-datasets/mnist/",
+            "https://sagemaker-sample-files.s3.amazonaws.com/datasets/image/MNIST/",
+            "https://raw.githubusercontent.com/fgnt/mnist/master/",
+        ),
+        sha256={
+            "train-images-idx3-ubyte.gz": (
+                "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"
+            ),
+            "train-labels-idx1-ubyte.gz": (
+                "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"
+            ),
+            "t10k-images-idx3-ubyte.gz": (
+                "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"
+            ),
+            "t10k-labels-idx1-ubyte.gz": (
+                "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"
+            ),
+        },
+    ),
+    "fashion_mnist": Remote(
+        provenance="Fashion-MNIST, 70,000 images of clothes (Zalando), MIT",
+        mirrors=(
+            # A bucket's website address speaks plain HTTP only; SHA-256 guards what it sends.
+            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+            "https://sagemaker-sample-files.s3.amazonaws.com/datasets/image/fashion-MNIST/",
+        ),
+        sha256={
+            "train-images-idx3-ubyte.gz": (
+                "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"
+            ),
+            "train-labels-idx1-ubyte.gz": (
+                "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"
+            ),
+            "t10k-images-idx3-ubyte.gz": (
+                "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"
+            ),
+            "t10k-labels-idx1-ubyte.gz": (
+                "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"
+            ),
+        },
+    ),
+}
+
+
+def cache_folder():
+    """The folder that downloads go to, in the user's cache."""
+    import pooch  # deferred: only full data sets need it, and it imports requests
+
+    return Path(pooch.os_cache("ntklin"))
+
+
+def find_local(name):
+    """The folder or archive of ``name`` below ``$NTKLIN_DATA_DIR``, or None."""
+    if not (root := os.environ.get(DATA_DIR_VARIABLE)):
+        return None
+    root = Path(root).expanduser()
+    candidates = (root / name, root / name.replace("_", "-"), root / f"{name}.npz")
+    return next((path for path in candidates if path.exists()), None)
+
+
+def fetch(name, remote, folder):
+    """Make sure that every file of ``remote`` lies in ``folder`` with its SHA-256.
+
+    A file that is there already is checked, not downloaded. A mirror that fails is asked last
+    for the files that follow.
+
+    Raises
+    ------
+    DataUnavailableError
+        If no mirror gave a file with the right SHA-256; it tells what each one said.
+    """
+    import pooch
+
+    mirrors = list(remote.mirrors)
+    for filename, digest in remote.sha256.items():
+        failures = []
+        for mirror in tuple(mirrors):
+            try:
+                pooch.retrieve(
+                    mirror + filename,
+                    known_hash=f"sha256:{digest}",
+                    fname=filename,
+                    path=folder,
+                    downloader=pooch.HTTPDownloader(timeout=TIMEOUT),
+                )
+                break
+            # OSError covers requests' errors and an unwritable folder, ValueError a wrong SHA-256.
+            except (OSError, ValueError) as e:
+                reason = shorten(f"{type(e).__name__}: {e}", 120, placeholder="…")
+                failures.append(f"  {mirror}{filename}: {reason}")
+                mirrors.remove(mirror)
+                mirrors.append(mirror)
+        else:
+            raise DataUnavailableError(unavailable(name, remote, folder, failures))
+
+
+def unavailable(name, remote, folder, failures):
+    """The message for a data set that no mirror gave."""
+    root = os.environ.get(DATA_DIR_VARIABLE)
+    state = f"now {root}, without {name}" if root else "now unset"
+    return "\n".join(
+        [
+            f"{name} is neither in {folder} nor could it be downloaded:",
+            *failures,
+            f"Offline, put {', '.join(remote.sha256)} into a folder called {name} and set "
+            f"{DATA_DIR_VARIABLE} ({state}) to the folder that holds it, or pass its path "
+            'instead of the name. "mnist01" and "fashion01" need no network.',
+        ]
+    )
+
+
+def read_remote(name):
+    """The `Source` called ``name``: from ``$NTKLIN_DATA_DIR``, the cache or a mirror."""
+    remote = REMOTES[name]
+    local = find_local(name)
+    if local is not None and local.is_file():
+        return read_npz(local, name, remote.provenance)
+    if local is None:
+        local = cache_folder() / name
+        fetch(name, remote, local)
+    return read_folder(local, name, remote.provenance)

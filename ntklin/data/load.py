@@ -1,0 +1,133 @@
+"""`load_data`: from a name or a path to rows and targets."""
+
+import os
+from difflib import get_close_matches
+from pathlib import Path
+
+import numpy as np
+
+from ntklin._validate import as_count
+from ntklin.data.dataset import Dataset
+from ntklin.data.download import REMOTES, read_remote
+from ntklin.data.embedded import PROVENANCE, read_embedded
+from ntklin.data.idx import read_folder
+from ntklin.data.npz import read_npz
+from ntklin.data.selection import choose, two_valued, unit_rows
+from ntklin.errors import DataUnavailableError
+
+NAMES = (*PROVENANCE, *REMOTES)
+TARGETS = {"01": (0, 1), "pm1": (-1, 1)}
+
+
+def load_data(
+    name_or_path="mnist01",
+    n_train=100,
+    n_test=100,
+    classes=(0, 1),
+    rng=0,
+    *,
+    targets="01",
+    dtype=float,
+):
+    """Two classes of a data set as rows x / ‖x‖ and two-valued targets.
+
+    Parameters
+    ----------
+    name_or_path : str or path
+        ``"mnist01"`` or ``"fashion01"``: embedded, classes 0 and 1 only. ``"mnist"`` or
+        ``"fashion_mnist"``: all 70,000 images, from the folder that the environment variable
+        ``NTKLIN_DATA_DIR`` names, else from the user's cache, else downloaded into it. Or the
+        path of a folder of IDX files, gzipped or not, or of an ``.npz`` archive with ``images``
+        and ``labels`` or with Keras's ``x_train``, ``y_train``, ``x_test``, ``y_test``; its
+        samples may be plain feature vectors, shape (n, d).
+    n_train, n_test : int
+        Samples to draw, without repetition and without balancing the classes: from the training
+        and the test part where the data has both, else disjoint ones from its only part.
+    classes : pair of labels
+        The first gets the lower target, the second the higher.
+    rng : int, numpy.random.Generator or None
+        The same seed gives the same samples; None draws fresh ones.
+    targets : {"01", "pm1"}
+        0 and 1, or −1 and +1.
+    dtype : {float64, float32}
+        The type of rows and targets.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    ValueError
+        For an unknown name or option, a class that is absent, more samples than there are, or a
+        sample that is zero everywhere.
+    DataUnavailableError
+        If a file is absent or damaged, or no mirror gave it.
+
+    Examples
+    --------
+    >>> data = load_data("mnist01", n_train=100, n_test=50)
+    >>> data.X_train.shape, data.Y_test.shape
+    ((100, 784), (50,))
+    """
+    n_train = as_count(n_train, name="n_train")
+    n_test = as_count(n_test, name="n_test", minimum=0)
+    classes = as_classes(classes)
+    if targets not in TARGETS:
+        raise ValueError(f'targets must be "01" or "pm1", got {targets!r}')
+    dtype = np.dtype(dtype)
+    if dtype not in (np.float32, np.float64):
+        raise ValueError(f"dtype must be float32 or float64, got {dtype}")
+    rng = np.random.default_rng(rng)
+
+    source = find_source(name_or_path)
+    rows_train, rows_test = choose(source, n_train, n_test, classes, rng)
+    parts = {"train": (source.train, rows_train), "test": (source.test or source.train, rows_test)}
+    arrays = {}
+    for key, (part, rows) in parts.items():
+        arrays[f"X_{key}"] = unit_rows(part.samples, rows, source.name, dtype)
+        arrays[f"Y_{key}"] = two_valued(part.labels[rows], classes[1], TARGETS[targets], dtype)
+    return Dataset(
+        name=source.name,
+        provenance=source.provenance,
+        image_shape=source.image_shape,
+        **arrays,
+    )
+
+
+def as_classes(classes):
+    """Two different labels as a tuple."""
+    try:
+        pair = tuple(classes)
+    except TypeError:
+        raise TypeError(f"classes must be a pair of labels, got {classes!r}") from None
+    if len(pair) != 2 or pair[0] == pair[1]:
+        raise ValueError(f"classes must be two different labels, got {classes!r}")
+    return pair
+
+
+def find_source(name_or_path):
+    """The `Source` behind a name or a path; names go first."""
+    if not isinstance(name_or_path, str | os.PathLike):
+        raise TypeError(f"name_or_path must be a name or a path, got {name_or_path!r}")
+    if name_or_path in PROVENANCE:
+        return read_embedded(name_or_path)
+    if name_or_path in REMOTES:
+        return read_remote(name_or_path)
+    path = Path(name_or_path).expanduser()
+    if path.exists():
+        return read_path(path)
+    if isinstance(name_or_path, str) and path.name == name_or_path and not path.suffix:
+        close = get_close_matches(name_or_path.lower(), NAMES)
+        hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+        raise ValueError(
+            f"no data set or path is called {name_or_path!r}; the names are {', '.join(NAMES)}, "
+            f"and anything else is the path of a folder of IDX files or of an .npz archive.{hint}"
+        )
+    raise DataUnavailableError(f"{path}: no such file or folder")
+
+
+def read_path(path):
+    """The `Source` in a folder of IDX files or in an ``.npz`` archive."""
+    read = read_folder if path.is_dir() else read_npz
+    return read(path, str(path), f"local files: {path}")

@@ -1,0 +1,75 @@
+"""From stored samples to training and test rows of unit length."""
+
+import math
+
+import numpy as np
+
+
+def choose(source, n_train, n_test, classes, rng):
+    """Disjoint random rows of two classes: indices into the training part and the test part.
+
+    Without a test part of its own, the test rows come from the end of the permutation of the
+    training part: a larger ``n_train`` keeps the test rows, and its training rows contain those
+    of a smaller one.
+
+    Returns
+    -------
+    train, test : ndarray of int, shape (n_train,) and (n_test,)
+
+    Raises
+    ------
+    ValueError
+        If a class is absent or there are too few samples.
+    """
+    pool = permuted_rows(source.train, classes, rng, f"the training part of {source.name}")
+    if source.test is None:
+        require(n_train + n_test, "n_train + n_test", pool, source.name, classes)
+        return pool[:n_train], pool[::-1][:n_test]
+    require(n_train, "n_train", pool, f"the training part of {source.name}", classes)
+    where = f"the test part of {source.name}"
+    test_pool = permuted_rows(source.test, classes, rng, where)
+    require(n_test, "n_test", test_pool, where, classes)
+    return pool[:n_train], test_pool[:n_test]
+
+
+def permuted_rows(part, classes, rng, where):
+    """All rows of ``part`` with a label in ``classes``, in random order."""
+    for label in classes:
+        if not (part.labels == label).any():
+            present = ", ".join(str(x) for x in np.unique(part.labels)[:20])
+            raise ValueError(f"{where} has no samples of class {label}; it has {present}")
+    return rng.permutation(np.flatnonzero(np.isin(part.labels, classes)))
+
+
+def require(n, what, pool, where, classes):
+    if n > len(pool):
+        raise ValueError(
+            f"{what} = {n}, but {where} has {len(pool)} samples of the classes "
+            f"{classes[0]} and {classes[1]}"
+        )
+
+
+def unit_rows(samples, rows, where, dtype):
+    """x / ‖x‖ for the chosen samples, flattened, shape (len(rows), d).
+
+    The usual greys/255 cancels here. Each row is divided by its largest entry first, so that the
+    squares in ‖x‖ neither overflow nor underflow.
+
+    Raises
+    ------
+    ValueError
+        If a sample is zero everywhere.
+    """
+    X = samples[rows].reshape(len(rows), math.prod(samples.shape[1:])).astype(np.float64)
+    largest = np.abs(X).max(axis=1, keepdims=True)
+    if not largest.all():
+        row = rows[np.flatnonzero(largest == 0)[0]]
+        raise ValueError(f"sample {row} of {where} is zero everywhere: it has no unit-length form")
+    X /= largest
+    X /= np.linalg.norm(X, axis=1, keepdims=True)
+    return X.astype(dtype, copy=False)
+
+
+def two_valued(labels, positive, values, dtype):
+    """``values[1]`` where the label is ``positive``, else ``values[0]``."""
+    return np.where(labels == positive, values[1], values[0]).astype(dtype)

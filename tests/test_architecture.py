@@ -1,0 +1,312 @@
+"""Which room may import which, read from the sources."""
+
+import ast
+import sys
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+import ntklin
+from ntklin import backends
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = {"ntklin": "ntklin", "kernels": "ntklin.kernels", "validation": "ntklin.validation"}
+
+# A room imports from its own floor and from those below it.
+FLOORS = (
+    {"kernels"},
+    {"backends", "_validate", "errors", "data", "threads", "_version"},
+    {"network", "symmetrized"},
+    {"features", "empirical", "infinite", "spectral"},
+    {"optimizers"},
+    {"dynamics"},
+    {"linearization", "minimizer", "training", "descent"},
+    {"study"},
+    {"plots", "report"},
+    {"validation"},
+    {"cli", "__main__"},
+)
+FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
+FACADE = "ntklin"  # the package itself: any of the public names
+HARMLESS = {"_version", "__version__"}
+# The only arrows up, taken when the method runs: ``net.features(...)`` returns the operator.
+DOORS = {("network", "features"), ("symmetrized", "features")}
+MATPLOTLIB = {"plots", "report", "validation"}
+CUPY = {"ntklin.backends", "ntklin.kernels.gpu"}
+ROOF = {"cli", "__main__"}
+# Loading NumPy before the command line has chosen its BLAS settings would be too late.
+HEAVY = {"numpy", "scipy", "numba", "matplotlib", "pooch", "threadpoolctl"}
+
+
+class Imports(ast.NodeVisitor):
+    """Absolute names of everything that a module imports: (name, line, at module level)."""
+
+    def __init__(self, module, is_package, known):
+        self.package = module if is_package else module.rpartition(".")[0]
+        self.known = known
+        self.depth = 0
+        self.found = []
+
+    def add(self, name, node):
+        self.found.append((name, node.lineno, self.depth == 0))
+
+    def visit_Import(self, node):
+        for alias in node.names:
+            self.add(alias.name, node)
+
+    def visit_ImportFrom(self, node):
+        source = node.module or ""
+        if node.level:
+            base = self.package.split(".")[: len(self.package.split(".")) - node.level + 1]
+            source = ".".join([*base, *filter(None, [source])])
+        for alias in node.names:
+            name = f"{source}.{alias.name}"
+            self.add(name if name in self.known or source == FACADE else source, node)
+
+    def visit_Call(self, node):
+        called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        constant = node.args and isinstance(node.args[0], ast.Constant)
+        if called in ("import_module", "__import__") and constant:
+            self.add(str(node.args[0].value), node)
+        self.generic_visit(node)
+
+    def visit_function(self, node):
+        self.depth += 1
+        self.generic_visit(node)
+        self.depth -= 1
+
+    visit_FunctionDef = visit_AsyncFunctionDef = visit_Lambda = visit_function
+
+
+def room_of(module):
+    """The room that a module stands in, ``features`` for ntklin.features.x; None for ntklin."""
+    return module.split(".")[1] if "." in module else None
+
+
+def violations(sources, public):
+    """Every import that breaks a rule, as text.
+
+    Parameters
+    ----------
+    sources : dict
+        Module name → (source text, whether it is a package).
+    public : collection of str
+        ntklin's public names.
+    """
+    bad = []
+    arrows = {}
+    for module, (text, is_package) in sources.items():
+        tree = ast.parse(text)
+        imports = Imports(module, is_package, sources)
+        imports.visit(tree)
+        room = room_of(module)
+        if room is not None and room not in FLOOR:
+            bad.append(f"{module}: the room {room!r} stands on no floor")
+            continue
+        arrows[module] = set()
+        for name, line, at_top in imports.found:
+            if reason := complaint(module, room, name, at_top, public):
+                bad.append(f"{module}:{line} imports {name}: {reason}")
+            if at_top and name in sources and name != FACADE:
+                arrows[module].add(name)
+        if room == "validation":
+            bad += [f"{module}:{line} uses {use}" for use, line in private_uses(tree, public)]
+    try:
+        tuple(TopologicalSorter(arrows).static_order())
+    except CycleError as e:
+        bad.append(f"import cycle: {' → '.join(e.args[1])}")
+    return bad
+
+
+def complaint(module, room, name, at_top, public):
+    """Why ``module`` may not import ``name``, or None."""
+    outside = name.split(".")[0]
+    if outside != FACADE:
+        if outside in ("kernels", "validation"):
+            return f"its import name is ntklin.{outside}"
+        if outside in ("cupy", "cupyx") and not within(module, CUPY):
+            return "CuPy belongs in the GPU kernels and backends"
+        if outside == "matplotlib" and room not in MATPLOTLIB:
+            return "matplotlib belongs in plots, report and validation"
+        if room in ROOF and at_top and outside in HEAVY:
+            return "the command line loads it when a command runs"
+        return None
+    target = room_of(name)
+    if room is None:
+        return None if target in HARMLESS or not at_top else "import ntklin loads nothing"
+    if target == room or target in HARMLESS:
+        return None
+    if room == "validation":
+        facade = target is None or (target in public and name.count(".") == 1)
+        return None if facade else "not public"
+    if target is None and room in ROOF:
+        return None
+    if at_top and room in ROOF and target not in ROOF:
+        return "the command line loads it when a command runs"
+    if target not in FLOOR:
+        return None if room in ROOF else "the rooms import each other, not the package"
+    if (room, target) in DOORS and not at_top:
+        return None
+    return f"{target} stands above {room}" if FLOOR[target] > FLOOR[room] else None
+
+
+def within(module, packages):
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+def private_uses(tree, public):
+    """Attributes of the name ``ntklin`` that are not public, with their lines."""
+    for node in ast.walk(tree):
+        of_package = isinstance(node, ast.Attribute) and getattr(node.value, "id", None) == FACADE
+        if of_package and node.attr not in {*public, "validation"}:
+            yield f"ntklin.{node.attr}", node.lineno
+
+
+def project_sources():
+    sources = {}
+    for folder, package in FOLDERS.items():
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            parts = path.relative_to(ROOT / folder).with_suffix("").parts
+            is_package = parts[-1] == "__init__"
+            name = ".".join([package, *(parts[:-1] if is_package else parts)])
+            sources[name] = (path.read_text(encoding="utf-8"), is_package)
+    return sources
+
+
+def test_no_import_runs_up():
+    sources = project_sources()
+    assert {"ntklin", "ntklin.backends", "ntklin.kernels", "ntklin.validation"} <= sources.keys()
+    assert violations(sources, ntklin.__all__) == []
+
+
+@pytest.mark.parametrize("name", ["naive", "tolerances"])
+def test_references_know_nothing_of_what_they_check(name):
+    imports = Imports(name, False, ())
+    imports.visit(ast.parse((ROOT / "tests" / f"{name}.py").read_text(encoding="utf-8")))
+    assert imports.found
+    assert not [found for found, _, _ in imports.found if found.split(".")[0] in FOLDERS]
+
+
+RULE_BREAKERS = [
+    ("ntklin.features", "from ntklin.training import train", "training stands above features"),
+    ("ntklin.features", "def f():\n    import ntklin.training", "training stands above features"),
+    ("ntklin.features", "from . import training", "training stands above features"),
+    ("ntklin.features", "from .training import train", "training stands above features"),
+    ("ntklin.features", "import_module('ntklin.training')", "training stands above features"),
+    ("ntklin.features", "from ntklin import training", "training stands above features"),
+    ("ntklin.features", "from ntklin import MLP", "the rooms import each other"),
+    ("ntklin.features", "import ntklin", "the rooms import each other"),
+    ("ntklin.dynamics.gradient_descent", "from ..training import x", "training stands above dyn"),
+    ("ntklin.training", "import ntklin.cli", "cli stands above training"),
+    ("ntklin.kernels.cpu.gram", "from ntklin.errors import NtklinError", "errors stands above"),
+    ("ntklin.kernels.cpu.gram", "from ...errors import NtklinError", "errors stands above"),
+    ("ntklin.kernels.cpu.gram", "import kernels", "its import name is ntklin.kernels"),
+    ("ntklin.kernels.cpu.gram", "import cupy", "CuPy belongs"),
+    ("ntklin.network", "from cupyx.scipy import sparse", "CuPy belongs"),
+    ("ntklin.study", "def f():\n    from matplotlib import pyplot", "matplotlib belongs"),
+    ("ntklin.validation.benchmarks.run", "from ntklin.features import F", "not public"),
+    ("ntklin.validation.benchmarks.run", "from ntklin import features", "not public"),
+    ("ntklin.validation.benchmarks.run", "import ntklin\nntklin.features", "uses ntklin.features"),
+    ("ntklin.cli", "from ntklin import MLP", "loads it when a command runs"),
+    ("ntklin.cli", "import ntklin.network", "loads it when a command runs"),
+    ("ntklin.cli", "import numpy as np", "loads it when a command runs"),
+    ("ntklin.network", "from ntklin.features import FeatureMap", "features stands above network"),
+    ("ntklin", "import ntklin.features", "import ntklin loads nothing"),
+    ("ntklin.attic", "", "the room 'attic' stands on no floor"),
+]
+
+RULE_KEEPERS = [
+    ("ntklin.training", "from ntklin.features import FeatureMap\nimport ntklin._version"),
+    ("ntklin.linearization", "from ntklin.minimizer import Minimizer"),
+    ("ntklin.kernels.cpu.gram", "import numba\nfrom ntklin.kernels.cpu import passes"),
+    ("ntklin.kernels.gpu.gram", "import cupy"),
+    ("ntklin.backends", "def f():\n    import cupy\n    from ntklin.kernels import cpu"),
+    ("ntklin.report", "import matplotlib"),
+    ("ntklin.network", "def features(self):\n    from ntklin.features import FeatureMap"),
+    ("ntklin.validation.benchmarks.run", "import ntklin\nfrom ntklin import MLP\nntklin.MLP"),
+    ("ntklin.validation.benchmarks.run", "from ntklin.validation.benchmarks import cases"),
+    ("ntklin.cli", "import typer\ndef run():\n    import numpy\n    from ntklin import study"),
+    ("ntklin.__main__", "from ntklin.cli import main"),
+    ("ntklin", "from ntklin._version import __version__\nimport importlib"),
+]
+
+
+def with_neighbors(module, text):
+    """``module`` among empty modules of the names that the examples import."""
+    names = [f"ntklin.{room}" for room in FLOOR] + ["ntklin.kernels.cpu.passes"]
+    return {**{name: ("", False) for name in names}, module: (text, module == "ntklin")}
+
+
+@pytest.mark.parametrize(("module", "text", "reason"), RULE_BREAKERS)
+def test_the_reader_sees_forbidden_imports(module, text, reason):
+    found = violations(with_neighbors(module, text), {"MLP"})
+    assert len(found) == 1
+    assert reason in found[0]
+    assert module in found[0]
+
+
+@pytest.mark.parametrize(("module", "text"), RULE_KEEPERS)
+def test_the_reader_lets_allowed_imports_pass(module, text):
+    assert violations(with_neighbors(module, text), {"MLP"}) == []
+
+
+def test_the_reader_sees_cycles():
+    sources = with_neighbors("ntklin.minimizer", "import ntklin.linearization")
+    sources["ntklin.linearization"] = ("from ntklin import minimizer", False)
+    (found,) = violations(sources, set())
+    assert "import cycle: ntklin.minimizer → " in found or "import cycle: ntklin.lin" in found
+    sources["ntklin.linearization"] = ("def f():\n    from ntklin import minimizer", False)
+    assert violations(sources, set()) == []
+
+
+@pytest.mark.parametrize("name", ntklin.__all__)
+def test_every_public_name_loads(name):
+    value = getattr(ntklin, name)
+    assert name in dir(ntklin)
+    if name != "__version__":
+        assert value.__doc__, f"{name} has no docstring"
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(AttributeError, match="module 'ntklin' has no attribute 'no_such_name'"):
+        _ = ntklin.no_such_name
+
+
+@pytest.fixture
+def cupy(monkeypatch):
+    """A stand-in for CuPy, as far as ``namespace`` looks at it."""
+    module = ModuleType("cupy")
+    module.ndarray = type("ndarray", (), {})
+    monkeypatch.setitem(sys.modules, "cupy", module)
+    return module
+
+
+def test_the_arrays_decide_the_namespace(cupy):
+    on_gpu = cupy.ndarray()
+    assert backends.namespace(np.ones(2), [1.0], None) is np
+    assert backends.namespace() is np
+    assert backends.namespace(on_gpu) is cupy
+    assert backends.namespace(on_gpu, None, 2.0, cupy.ndarray()) is cupy
+
+
+@pytest.mark.parametrize("gpu_first", [True, False])
+def test_mixed_arrays_are_refused(cupy, gpu_first):
+    pair = (cupy.ndarray(), np.ones(2)) if gpu_first else (np.ones(2), cupy.ndarray())
+    with pytest.raises(TypeError, match="NumPy and CuPy arrays in one call"):
+        backends.namespace(*pair)
+
+
+def test_without_cupy_everything_is_numpy(monkeypatch):
+    monkeypatch.delitem(sys.modules, "cupy", raising=False)
+    assert backends.namespace(object()) is np
+
+
+def test_kernels_exist_for_numpy_only(cupy):
+    from ntklin.kernels import cpu
+
+    assert backends.kernels(np.ones(2)) is cpu
+    with pytest.raises(TypeError, match="CuPy arrays have no compiled kernels"):
+        backends.kernels(cupy.ndarray())

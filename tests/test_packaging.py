@@ -1,0 +1,170 @@
+"""The wheel, what importing it costs, and the command that the README and CI share."""
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+WHEEL_SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE")
+FOLDERS = ("ntklin", "kernels", "validation")
+SHIPPED = (
+    "ntklin/py.typed",
+    "ntklin/data/mnist01.npz",
+    "ntklin/data/fashion01.npz",
+    "ntklin/data/LICENSES.md",
+    "ntklin/kernels/cpu/__init__.py",
+    "ntklin/kernels/gpu/probe.cu",
+    "ntklin/kernels/gpu/probe.cuh",
+)
+
+
+def run(*command, cwd, **environment):
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env=os.environ | environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel built from a copy of the sources, with CUDA sources added, without the network."""
+    folder = tmp_path_factory.mktemp("build")
+    for name in WHEEL_SOURCES:
+        shutil.copy(ROOT / name, folder)
+    for name in FOLDERS:
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, folder / name, ignore=ignore)
+    gpu = folder / "kernels" / "gpu"
+    gpu.mkdir(exist_ok=True)
+    for name in ("__init__.py", "probe.cu", "probe.cuh"):
+        (gpu / name).touch()
+    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", ".", cwd=folder)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """An environment that holds the wheel alone; (its Python, its site-packages, what is new).
+
+    The dependencies are those of the running environment, appended to the path by a ``.pth`` file,
+    behind which an editable install of ntklin there has no effect.
+    """
+    folder = tmp_path_factory.mktemp("env")
+    run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder)
+    python = folder / "bin" / "python"
+    site = Path(run(python, "-c", "import site; print(site.getsitepackages()[0])", cwd=folder)[:-1])
+    before = set(os.listdir(site))
+    run(sys.executable, "-m", "pip", f"--python={python}", "install", "--no-deps", "--no-index",
+        wheel, cwd=folder)  # fmt: skip
+    new = set(os.listdir(site)) - before
+    (site / "dependencies.pth").write_text("\n".join(sorted(dependency_folders())))
+    return python, site, new
+
+
+def dependency_folders():
+    """Where the packages that ntklin requires lie."""
+    for requirement in importlib.metadata.requires("ntklin"):
+        if "extra ==" not in requirement:
+            name = re.match(r"[\w-]+", requirement).group()
+            yield str(Path(importlib.util.find_spec(name).origin).parents[1])
+
+
+def test_the_wheel_installs_one_name(installed):
+    _, site, new = installed
+    version = importlib.metadata.version("ntklin")
+    assert new == {"ntklin", f"ntklin-{version}.dist-info"}
+    assert (site / f"ntklin-{version}.dist-info" / "licenses" / "LICENSE").is_file()
+
+
+def test_the_wheel_ships_data_and_sources(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    assert set(SHIPPED) <= set(names)
+    assert not [name for name in names if "__pycache__" in name or "/tests/" in name]
+
+
+def test_every_source_file_is_in_the_wheel(wheel):
+    expected = set()
+    for folder, target in zip(FOLDERS, ("", "ntklin/", "ntklin/"), strict=True):
+        paths = (path.relative_to(ROOT) for path in (ROOT / folder).rglob("*.py"))
+        expected |= {target + path.as_posix() for path in paths}
+    assert expected <= set(zipfile.ZipFile(wheel).namelist())
+
+
+def test_the_wheel_works_elsewhere(installed, tmp_path):
+    python, site, _ = installed
+    script = """
+import importlib, json
+import ntklin, ntklin.kernels, ntklin.kernels.cpu, ntklin.validation
+found = [m.__path__[0] for m in (ntklin, ntklin.kernels, ntklin.kernels.cpu, ntklin.validation)]
+for name in ntklin.__all__:
+    getattr(ntklin, name)
+data = ntklin.load_data("fashion01", n_train=3, n_test=2)
+missing = []
+for name in ("kernels", "validation"):
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError:
+        missing.append(name)
+print(json.dumps([found, data.X_train.shape, missing]))
+"""
+    found, shape, missing = json.loads(run(python, "-I", "-c", script, cwd=tmp_path))
+    packages = ("", "kernels", "kernels/cpu", "validation")
+    assert found == [str(site / "ntklin" / package) for package in packages]
+    assert shape == [3, 784]
+    assert missing == ["kernels", "validation"]
+
+
+def loaded_by(statement, cwd):
+    """The modules that a fresh Python has loaded after ``statement``."""
+    script = f"import json, sys; {statement}; print(json.dumps(sorted(sys.modules)))"
+    return set(json.loads(run(sys.executable, "-c", script, cwd=cwd)))
+
+
+@pytest.mark.parametrize("statement", ["import ntklin; dir(ntklin)", "import ntklin.data"])
+def test_importing_loads_little(statement, tmp_path):
+    loaded = loaded_by(statement, tmp_path)
+    assert "ntklin" in loaded
+    heavy = (
+        "matplotlib numba llvmlite typer rich pooch requests scipy.linalg hypothesis torch jax cupy"
+    )
+    assert loaded.isdisjoint(heavy.split())
+
+
+def test_the_budget_sees_a_heavy_import(tmp_path):
+    assert "scipy.linalg" in loaded_by("import scipy.linalg", tmp_path)
+
+
+@pytest.mark.slow
+def test_import_takes_little_longer_than_that_of_numpy(tmp_path):
+    def seconds(statement):
+        script = (
+            f"import time; t = time.perf_counter(); {statement}; print(time.perf_counter() - t)"
+        )
+        return min(float(run(sys.executable, "-c", script, cwd=tmp_path)) for _ in range(5))
+
+    assert seconds("import numpy, ntklin, ntklin.data") < seconds("import numpy") + 0.3
+
+
+def test_ci_runs_the_command_of_the_readme():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^<!-- ci: test -->\n```\w*\n(.*?)^```$", text, re.M | re.S)
+    assert "python3 -m venv .venv" in block
+    assert "pip install -e '.[test]'" in block
+    assert ".venv/bin/pytest" in block
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
