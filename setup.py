@@ -1,4 +1,4 @@
-"""Packaging: ``kernels/`` installs as ``ntklin.kernels``, ``validation/`` as ``ntklin.validation``."""
+"""Packaging: `kernels/` installs as `ntklin.kernels`, `validation/` as `ntklin.validation`."""
 
 from pathlib import Path
 

@@ -125,8 +125,9 @@ def modes(K_new, spectrum):
     """
     projected = K_new.astype(np.float64, copy=False) @ spectrum.vectors
     null = ~spectrum.kept()
-    rounding = spectrum.resolution * np.linalg.norm(projected, axis=1, keepdims=True)
-    projected[:, null] = np.where(np.abs(projected[:, null]) > rounding, projected[:, null], 0.0)
+    # Rounding tilts a null v_i towards v_j by up to N eps λ_max/λ_j (perturbation theory).
+    tilt = spectrum.threshold() * np.linalg.norm(projected * spectrum.inverse(), axis=1)
+    projected[:, null] *= np.abs(projected[:, null]) > tilt[:, None]
     projected[:, : spectrum.n_excess] = 0.0
     return projected
 

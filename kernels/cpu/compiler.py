@@ -22,6 +22,10 @@ dot_kernel = functools.partial(
 
 JIT_DISABLED = bool(config.DISABLE_JIT)
 LINE = 64  # bytes of a cache line, and of the widest vector register
+GROUP = 64  # elements whose zeros are told by one machine word
+# Cache lines that accumulate_active sums in registers: 8 hide the latency of a multiply-add, and a
+# tile of GROUP rows of 8 lines fills 32 kB, a first-level cache.
+REGISTERS = 8
 
 
 def _wide_vectors_codegen(context, builder, signature, args):
@@ -47,6 +51,70 @@ def _stream_scaled_codegen(context, builder, signature, args):
         line = builder.inttoptr(builder.add(target, offset), pointer)
         store = builder.store(product, line, align=LINE)
         store.set_metadata("nontemporal", nontemporal)
+    return context.get_dummy_value()
+
+
+def _prefetch(builder, pointer):
+    """Ask for the cache line at ``pointer`` (i8*), to be read soon and kept everywhere."""
+    word = ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [pointer.type, word, word, word])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+    builder.call(function, [pointer, word(0), word(3), word(1)])
+
+
+def _accumulate_active_codegen(context, builder, signature, args):
+    target, row, ahead, tile, _ = args
+    word = context.get_value_type(signature.args[4])
+    word_bytes = signature.args[4].bitwidth // 8
+    lanes = LINE // word_bytes
+    vector = ir.VectorType(word, lanes)
+    bits = ir.IntType(lanes)
+    mask_type = ir.IntType(GROUP)
+    address = target.type
+
+    def at(base, offset, kind):
+        return builder.inttoptr(builder.add(base, offset), kind.as_pointer())
+
+    def constant(value, kind=address):
+        return ir.Constant(kind, value)
+
+    # The accumulators live in stack slots, which LLVM promotes to registers.
+    sums = [cgutils.alloca_once(builder, vector) for _ in range(REGISTERS)]
+    for r, slot in enumerate(sums):
+        line = builder.load(at(target, constant(r * LINE), vector), align=LINE)
+        builder.store(line, slot)
+    active = constant(0, mask_type)
+    for r in range(GROUP // lanes):
+        values = builder.load(at(row, constant(r * LINE), vector), align=word_bytes)
+        nonzero = builder.fcmp_unordered("!=", values, ir.Constant(vector, [0.0] * lanes))
+        part = builder.zext(builder.bitcast(nonzero, bits), mask_type)
+        active = builder.or_(active, builder.shl(part, constant(r * lanes, mask_type)))
+        _prefetch(builder, at(ahead, constant(r * LINE), ir.IntType(8)))
+    remaining = cgutils.alloca_once_value(builder, active)
+    test = builder.append_basic_block("any")
+    body = builder.append_basic_block("one")
+    done = builder.append_basic_block("done")
+    builder.branch(test)
+    builder.position_at_end(test)
+    left = builder.load(remaining)
+    builder.cbranch(builder.icmp_unsigned("!=", left, constant(0, mask_type)), body, done)
+    builder.position_at_end(body)
+    k = builder.cttz(left, ir.Constant(ir.IntType(1), 1))
+    fewer = builder.and_(left, builder.sub(left, constant(1, mask_type)))
+    builder.store(fewer, remaining)
+    value = builder.load(at(row, builder.mul(k, constant(word_bytes)), word))
+    splat = ir.Constant(vector, ir.Undefined)
+    for lane in range(lanes):
+        splat = builder.insert_element(splat, value, constant(lane, ir.IntType(32)))
+    line = builder.add(tile, builder.mul(k, constant(REGISTERS * LINE)))
+    for r, slot in enumerate(sums):
+        factor = builder.load(at(line, constant(r * LINE), vector), align=LINE)
+        product = builder.fmul(splat, factor, flags=("contract",))
+        builder.store(builder.fadd(builder.load(slot), product, flags=("contract",)), slot)
+    builder.branch(test)
+    builder.position_at_end(done)
+    for r, slot in enumerate(sums):
+        builder.store(builder.load(slot), at(target, constant(r * LINE), vector), align=LINE)
     return context.get_dummy_value()
 
 
@@ -78,6 +146,20 @@ else:
             raise TypingError("factor must be a floating-point number")
         signature = types.void(types.uintp, types.uintp, factor, types.intp)
         return signature, _stream_scaled_codegen
+
+    @intrinsic
+    def accumulate_active(typing_context, target, row, ahead, tile, zero):
+        """target ← target + Σ_k row_k tile_k over the k < GROUP with row_k ≠ 0.
+
+        ``target`` and each of the tile's rows are REGISTERS cache lines long and aligned; ``row``
+        has GROUP elements of the type of ``zero``, and ``ahead`` is a row that comes up soon. The
+        zeros are skipped by their bit mask, and the sums stay in registers throughout. Addresses
+        are integers.
+        """
+        if not isinstance(zero, types.Float):
+            raise TypingError("zero must be a floating-point number")
+        signature = types.void(types.uintp, types.uintp, types.uintp, types.uintp, zero)
+        return signature, _accumulate_active_codegen
 
 
 def aligned_empty(shape, dtype):

@@ -112,7 +112,7 @@ def _first_angles(z, C, weight, b, x, inverse, other_X, other_inverse, own):
     # Opposite rows must not get 0: only its sign tells their angle from that of equal rows.
     tiny = z.dtype.type(1e-37)
     for j in range(z.shape[0]):
-        if abs(z[j]) < near and j != own:
+        if abs(z[j]) < near:
             r = other_inverse[j] if C[j] >= 0 else -other_inverse[j]
             t = _half_distance(
                 root * inverse, x, offset * inverse, root * r, other_X[j], offset * r
@@ -138,8 +138,8 @@ def _relu(z, C, theta, g, b, shift, norm, other_norm, even, odd):
         ratio = one + y * (_horner(even, y * y) + y * _horner(odd, y * y))
         phi = sine * ratio
         acute = z[j] >= zero
+        # Never negative: the second term is exactly 0 as long as 1 − s rounds to 1.
         t = (s if acute else one) + sine * (ratio * (one - s) - one) * per_pi
-        t = t if t > zero else zero
         p = g * norm * other_norm[j]
         # ReLU'(0) = 0: a zero row has no active neurons.
         kappa = g * per_pi * (pi - phi if acute else phi) if p > zero else zero

@@ -1,0 +1,137 @@
+"""Products A B that skip the zeros of A, about half of the work for activations and signals.
+
+Plain sparse formats lose to dense BLAS at half density. Here a tile of B stays in the first-level
+cache while all rows of A pass over it, and each row's sums stay in registers.
+"""
+
+import numpy as np
+from ntklin.kernels.cpu.compiler import (
+    GROUP,
+    JIT_DISABLED,
+    LINE,
+    REGISTERS,
+    aligned_empty,
+    kernel,
+    parallel_kernel,
+)
+from numba import prange
+
+# Rows of A to ask for in advance: they lie too far apart for the hardware to foresee.
+AHEAD = 4
+
+
+@kernel
+def _pack(B, transpose, k, j, tile):
+    """tile ← B[k:, j:] (or B[j:, k:]^T), zero beyond the ends of B."""
+    height, width = tile.shape
+    if transpose:
+        k_stop = min(height, B.shape[1] - k)
+        j_stop = min(width, B.shape[0] - j)
+    else:
+        k_stop = min(height, B.shape[0] - k)
+        j_stop = min(width, B.shape[1] - j)
+    if k_stop < height or j_stop < width:
+        tile[:] = 0
+    if transpose:
+        for q in range(j_stop):
+            for p in range(k_stop):
+                tile[p, q] = B[j + q, k + p]
+    else:
+        for p in range(k_stop):
+            for q in range(j_stop):
+                tile[p, q] = B[k + p, j + q]
+
+
+if JIT_DISABLED:
+
+    def _add_row(sums, n, A, k, tile):
+        """As the compiled function of the same name."""
+        width = min(GROUP, A.shape[1] - k)
+        sums[n] += A[n, k : k + width] @ tile[:width]
+
+else:
+    from ntklin.kernels.cpu.compiler import accumulate_active
+
+    @kernel
+    def _add_row(sums, n, A, k, tile):
+        """sums[n] += A[n, k : k + GROUP] tile; beyond A's columns element by element."""
+        if k + GROUP <= A.shape[1]:
+            accumulate_active(
+                sums.ctypes.data + n * sums.shape[1] * sums.itemsize,
+                A.ctypes.data + (n * A.shape[1] + k) * A.itemsize,
+                A.ctypes.data + (min(n + AHEAD, A.shape[0] - 1) * A.shape[1] + k) * A.itemsize,
+                tile.ctypes.data,
+                A[0, 0],
+            )
+            return
+        for p in range(A.shape[1] - k):
+            value = A[n, k + p]
+            if value != 0:
+                for q in range(sums.shape[1]):
+                    sums[n, q] += value * tile[p, q]
+
+
+@kernel
+def skipping_product(A, B, transpose, j, first, sums, tile):
+    """sums[n] ← Σ_k A_nk B[k, j:] for the rows n ≥ ``first``, with op(B) = B^T on ``transpose``.
+
+    Parameters
+    ----------
+    A : ndarray, shape (N, K)
+        C-contiguous.
+    B : ndarray, shape (K, M), or (M, K) with ``transpose``
+    sums : ndarray, shape (N, width)
+        Overwritten from row ``first`` on; columns beyond those of B are zero.
+    tile : ndarray, shape (GROUP, width)
+        Work space, aligned like ``sums``.
+    """
+    for n in range(first, A.shape[0]):
+        for q in range(sums.shape[1]):
+            sums[n, q] = 0
+    for k in range(0, A.shape[1], GROUP):
+        _pack(B, transpose, k, j, tile)
+        for n in range(first, A.shape[0]):
+            _add_row(sums, n, A, k, tile)
+
+
+def work_space(n_tasks, n_rows, dtype):
+    """``sums`` (tasks, N, width) and ``tile`` (tasks, GROUP, width) for :func:`skipping_product`."""
+    width = REGISTERS * LINE // np.dtype(dtype).itemsize
+    return (
+        aligned_empty((n_tasks, n_rows, width), dtype),
+        aligned_empty((n_tasks, GROUP, width), dtype),
+    )
+
+
+@parallel_kernel
+def _lower_gram(A, K, sums, tile):
+    width = sums.shape[2]
+    n_tasks = sums.shape[0]
+    for task in prange(n_tasks):
+        # Blocks of columns are dealt out forth and back, because the first ones have longer work.
+        for turn in range((A.shape[0] + n_tasks * width - 1) // (n_tasks * width)):
+            deal = np.int64(task)
+            if turn % 2 == 1:
+                deal = n_tasks - 1 - deal
+            j = (turn * n_tasks + deal) * width
+            if j >= A.shape[0]:
+                continue
+            skipping_product(A, A, True, j, j, sums[task], tile[task])
+            stop = min(width, A.shape[0] - j)
+            for n in range(j, A.shape[0]):
+                for q in range(stop):
+                    K[n, j + q] = sums[task, n, q]
+
+
+def lower_gram(A, n_tasks):
+    """A A^T, its lower triangle only; the rest is not set.
+
+    Parameters
+    ----------
+    A : ndarray, shape (N, K)
+    n_tasks : int
+        The number of threads.
+    """
+    K = np.empty((len(A), len(A)), A.dtype)
+    _lower_gram(A, K, *work_space(n_tasks, len(A), A.dtype))
+    return K
