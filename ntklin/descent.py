@@ -9,9 +9,6 @@ import numpy as np
 from ntklin.backends import kernels
 from ntklin.network import MLP
 
-# Samples per neuron are padded to a whole number of vector registers.
-PADDING = 16
-
 
 def reduction_pays(net, X):
     """Whether the Gram reduction of the first layer is exact here and cheaper: N²m against 2Ndm."""
@@ -69,10 +66,10 @@ class ReducedDescent:
             (W, np.zeros(len(W), X.dtype) if b is None else b) for W, b in net.unpack(self.theta)
         ]
         w, v = self.w[0], self.v[0]
-        padding = [(0, 0), (0, -len(X) % PADDING)]
-        self.H = np.pad(w * (first[0] @ X.T) + v * first[1][:, None], padding).astype(X.dtype)
+        neuron_major = self.kernels.neuron_major
+        self.H = neuron_major(w * (first[0] @ X.T) + v * first[1][:, None], X.dtype)
         self.S = np.zeros_like(self.H)
-        self.G = np.pad(w * w * (X @ X.T) + v * v, padding).astype(X.dtype)
+        self.G = (w * w * (X @ X.T) + v * v).astype(X.dtype)
         self.losses = self._descend(0, 0.0, np.inf)
 
     def _descend(self, steps, until, ceiling):

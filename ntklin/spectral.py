@@ -76,6 +76,14 @@ class Spectrum:
         return np.where(self.kept(), self.values, 0.0)
 
     @property
+    def tilts(self):
+        """How far rounding can tilt a null v_i towards each significant v_j, (N,).
+
+        First-order perturbation theory: ‖ΔK‖/λ_j, with 4 N eps λ_max for ‖ΔK‖.
+        """
+        return 4 * self.threshold() * self.inverse()
+
+    @property
     def is_degenerate(self):
         """Whether λ_min cannot be told from 0 although P ≥ N."""
         return self.n_excess == 0 and not bool(self.kept()[0])
@@ -125,9 +133,8 @@ def modes(K_new, spectrum):
     """
     projected = K_new.astype(np.float64, copy=False) @ spectrum.vectors
     null = ~spectrum.kept()
-    # Rounding tilts a null v_i towards v_j by up to N eps λ_max/λ_j (perturbation theory).
-    tilt = spectrum.threshold() * np.linalg.norm(projected * spectrum.inverse(), axis=1)
-    projected[:, null] *= np.abs(projected[:, null]) > tilt[:, None]
+    rounding = np.linalg.norm(projected * spectrum.tilts, axis=1, keepdims=True)
+    projected[:, null] *= np.abs(projected[:, null]) > rounding
     projected[:, : spectrum.n_excess] = 0.0
     return projected
 

@@ -1,7 +1,7 @@
 """Numba kernels with BLAS for the matrix products; the contract is in ``ntklin.kernels``."""
 
 from ntklin.kernels.cpu.assembly import jacobian
-from ntklin.kernels.cpu.descent import deep_descent, shallow_descent
+from ntklin.kernels.cpu.descent import deep_descent, neuron_major, shallow_descent
 from ntklin.kernels.cpu.passes import backward, forward
 from ntklin.kernels.cpu.products import jacobian_vector, vector_jacobian
 from ntklin.kernels.cpu.unweighted import gram
@@ -14,6 +14,7 @@ __all__ = [
     "gram",
     "jacobian",
     "jacobian_vector",
+    "neuron_major",
     "shallow_descent",
     "vector_jacobian",
     "weighted_gram",

@@ -174,13 +174,22 @@ def aligned_empty(shape, dtype):
     return raw[start : start + size * itemsize].view(dtype).reshape(shape)
 
 
-def padded_rows(a, columns, multiple=16):
-    """The ``columns`` of ``a`` with aligned rows, zero-padded to a ``multiple`` of elements."""
-    width = len(columns)
-    out = aligned_empty((a.shape[0], max(1, -(-width // multiple)) * multiple), a.dtype)
+def padded(a, dtype=None, columns=None):
+    """A copy of ``a`` (or of its ``columns``) with aligned rows, zero-padded to whole lines.
+
+    Parameters
+    ----------
+    a : ndarray, shape (N, M)
+    dtype : dtype, optional
+        Of the copy; that of ``a`` when not given.
+    columns : ndarray of int, optional
+
+    Returns
+    -------
+    ndarray, shape (N, M rounded up to a multiple of 16, at least 16)
+    """
+    width = a.shape[1] if columns is None else len(columns)
+    out = aligned_empty((len(a), max(1, -(-width // 16)) * 16), a.dtype if dtype is None else dtype)
     out[:, width:] = 0
-    if width == a.shape[1]:
-        out[:, :width] = a
-    else:
-        out[:, :width] = a[:, columns]
+    out[:, :width] = a if columns is None or width == a.shape[1] else a[:, columns]
     return out

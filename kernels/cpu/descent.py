@@ -2,20 +2,22 @@
 
 All gradient-descent updates of (W^1, b^1) lie in the span of the training inputs, so the first
 layer's preactivations evolve on their own, h^1 ← h^1 − (η/N) (δ^1 ∘ r) G with
-G = w_1² X X^T + v_1², and S = Σ_t δ^1 ∘ r gives the parameters back at the end. Everything here is
-neuron-major: H, S and the activations are (m, padded N), so that one neuron's inputs are
-contiguous; the padding is zero throughout.
+G = w_1² X X^T + v_1², and S = Σ_t δ^1 ∘ r gives the parameters back at the end. About half of
+δ^1 ∘ r is zero and is skipped. Everything here is neuron-major: H, S and the activations are
+(m, padded N), so that one neuron's inputs are contiguous; the padding of H stays zero.
 """
 
 import numpy as np
 from ntklin.kernels.cpu.blas import gemm, sequential_blas
 from ntklin.kernels.cpu.compiler import (
+    GROUP,
     aligned_empty,
     dot_kernel,
     kernel,
     parallel_kernel,
     wide_vectors,
 )
+from ntklin.kernels.cpu.skipping import add_tiled, tile_width, tiled
 from numba import prange
 
 # Neurons per task: fixed, so that sums over tasks do not depend on the number of threads.
@@ -41,33 +43,13 @@ def _add_relu(f, h, c):
 
 
 @kernel
-def _follow(H, S, i, d, G, rate, rows, pull):
-    """h_i ← h_i − rate d G and s_i ← s_i + d for neuron i's d = δ ∘ r, skipping its zeros."""
-    wide_vectors()
-    n_samples = G.shape[0]
-    count = np.uint64(0)
-    for n in range(n_samples):
-        rows[count] = n
-        pull[count] = rate * d[n]
-        count += np.uint64(d[n] != 0)
-    for k in range(count, (count + np.uint64(3)) // np.uint64(4) * np.uint64(4)):
-        rows[k] = 0
-        pull[k] = 0
-    for n in range(n_samples):
-        S[i, n] += d[n]
-    for k in range(0, np.int64(count), 4):
-        p0, p1, p2, p3 = pull[k], pull[k + 1], pull[k + 2], pull[k + 3]
-        n0, n1, n2, n3 = rows[k], rows[k + 1], rows[k + 2], rows[k + 3]
-        for n in range(H.shape[1]):
-            H[i, n] -= p0 * G[n0, n] + p1 * G[n1, n] + p2 * G[n2, n] + p3 * G[n3, n]
-
-
-@kernel
-def _active_signal(d, h, r, c):
-    """d_n = c r_n where the neuron is active, else 0."""
+def _active_signal(d, s, h, r, c):
+    """d_n = c r_n where the neuron is active, else 0; s ← s + d."""
     wide_vectors()
     for n in range(r.shape[0]):
-        d[n] = c * r[n] if h[n] > 0 else 0
+        x = c * r[n] if h[n] > 0 else 0
+        d[n] = x
+        s[n] += x
 
 
 @parallel_kernel
@@ -80,7 +62,7 @@ def output_parts(H, W, w, parts):
 
 
 @parallel_kernel
-def _shallow_steps(H, S, W, b, G, Y, w, v, rate, losses, until, ceiling, parts):
+def _shallow_steps(H, S, W, b, pull, Y, w, v, rate, losses, until, ceiling, parts):
     n_samples = Y.shape[0]
     n_neurons = H.shape[0]
     n_tasks = parts.shape[0]
@@ -96,16 +78,16 @@ def _shallow_steps(H, S, W, b, G, Y, w, v, rate, losses, until, ceiling, parts):
         if t == losses.shape[0] - 1 or loss < until or not loss <= ceiling:
             return t
         for task in prange(n_tasks):
-            rows = np.empty(n_samples + 4, np.uint64)
-            pull = np.empty(n_samples + 4, H.dtype)
-            d = np.empty(n_samples, H.dtype)
+            start = task * CHUNK
+            stop = min(start + CHUNK, n_neurons)
+            d = np.zeros((CHUNK, pull.shape[1] * GROUP), H.dtype)
+            for i in range(start, stop):
+                _active_signal(d[i - start], S[i], H[i], r, w * W[i])
+                W[i] -= rate * w * _relu_dot(r, H[i])
+            add_tiled(H, start, stop, d, pull)
             part = parts[task]
             part[:] = 0
-            for i in range(task * CHUNK, min((task + 1) * CHUNK, n_neurons)):
-                gradient = _relu_dot(r, H[i])
-                _active_signal(d, H[i], r, w * W[i])
-                _follow(H, S, i, d, G, rate, rows, pull)
-                W[i] -= rate * w * gradient
+            for i in range(start, stop):
                 _add_relu(part, H[i], w * W[i])
         b[0] -= rate * v * r.sum()
     return losses.shape[0] - 1
@@ -117,10 +99,10 @@ def shallow_descent(H, S, W, b, G, Y, w, v, rate, steps, until, ceiling):
     Parameters
     ----------
     H, S : ndarray, shape (m, padded N)
-        Preactivations and Σ_t δ^1 ∘ r, updated in place.
+        Preactivations and Σ_t δ^1 ∘ r from ``neuron_major``, updated in place.
     W, b : ndarray, shapes (m,) and (1,)
         The output layer, updated in place; with v = 0 the bias stays.
-    G : ndarray, shape (N, padded N)
+    G : ndarray, shape (N, N)
     Y : ndarray, shape (N,)
     w, v : float
         w_2 and v_2.
@@ -139,30 +121,43 @@ def shallow_descent(H, S, W, b, G, Y, w, v, rate, steps, until, ceiling):
     parts = aligned_empty((-(-len(H) // CHUNK), H.shape[1]), H.dtype)
     output_parts(H, W, scalar(w), parts)
     taken = _shallow_steps(
-        H, S, W, b, G, Y, scalar(w), scalar(v), scalar(rate), losses, until, ceiling, parts
+        *(H, S, W, b, tiled(scalar(-rate) * G), Y),
+        *(scalar(w), scalar(v), scalar(rate), losses, until, ceiling, parts),
     )
     return losses[: taken + 1]
 
 
+def neuron_major(a, dtype):
+    """A copy of ``a`` (m, N) with aligned rows, zero-padded to what the descent kernels take."""
+    width = tile_width(dtype)
+    out = aligned_empty((len(a), -(-a.shape[1] // width) * width), dtype)
+    out[:, a.shape[1] :] = 0
+    out[:, : a.shape[1]] = a
+    return out
+
+
 @parallel_kernel
 def _relu_rows(H, A):
-    for i in prange(H.shape[0]):
-        for n in range(H.shape[1]):
+    for i in prange(A.shape[0]):
+        for n in range(A.shape[1]):
             A[i, n] = max(H[i, n], 0)
 
 
 @parallel_kernel
-def _first_layer(H, S, delta, r, G, rate, A):
+def _first_layer(H, S, delta, r, pull, A):
+    """Move the first layer's preactivations by one step; A = max(H, 0)."""
     n_samples = r.shape[0]
     for task in prange((H.shape[0] + CHUNK - 1) // CHUNK):
-        rows = np.empty(n_samples + 4, np.uint64)
-        pull = np.empty(n_samples + 4, H.dtype)
-        d = np.empty(n_samples, H.dtype)
-        for i in range(task * CHUNK, min((task + 1) * CHUNK, H.shape[0])):
+        start = task * CHUNK
+        stop = min(start + CHUNK, H.shape[0])
+        d = np.zeros((CHUNK, pull.shape[1] * GROUP), H.dtype)
+        for i in range(start, stop):
             for n in range(n_samples):
-                d[n] = delta[i, n] * r[n]
-            _follow(H, S, i, d, G, rate, rows, pull)
-            for n in range(H.shape[1]):
+                d[i - start, n] = delta[i, n] * r[n]
+                S[i, n] += d[i - start, n]
+        add_tiled(H, start, stop, d, pull)
+        for i in range(start, stop):
+            for n in range(A.shape[1]):
                 A[i, n] = max(H[i, n], 0)
 
 
@@ -235,12 +230,12 @@ def deep_descent(H, S, layers, G, Y, w, v, rate, steps, until, ceiling):
     n_samples = len(Y)
     hidden, (W_out, b_out) = layers[:-1], layers[-1]
     W_out = W_out[0]
-    A = [aligned_empty(H.shape, H.dtype)]
-    A += [aligned_empty((len(W), H.shape[1]), H.dtype) for W, _ in hidden]
+    pull = tiled(-rate * G)
+    A = [np.empty((len(W), n_samples), H.dtype) for W in (H, *(W for W, _ in hidden))]
     fresh = [np.empty_like(a) for a in A]
     delta = [np.empty_like(a) for a in A]
     gradient = np.empty(len(W_out), H.dtype)
-    parts = aligned_empty((-(-len(W_out) // CHUNK), H.shape[1]), H.dtype)
+    parts = aligned_empty((-(-len(W_out) // CHUNK), n_samples), H.dtype)
     losses = []
     with sequential_blas:
         _relu_rows(H, A[0])
@@ -248,7 +243,7 @@ def deep_descent(H, S, layers, G, Y, w, v, rate, steps, until, ceiling):
             _hidden_forward(W, b, A[l - 1], w[l], v[l], A[l], _block(len(W)))
         for t in range(steps + 1):
             output_parts(A[-1], W_out, w[-1], parts)
-            r = parts.sum(axis=0)[:n_samples] + v[-1] * b_out[0] - Y
+            r = parts.sum(axis=0) + v[-1] * b_out[0] - Y
             loss = float((r.astype(np.float64) ** 2).mean() / 2)
             losses.append(loss)
             if t == steps or loss < until or not loss <= ceiling:
@@ -259,7 +254,7 @@ def deep_descent(H, S, layers, G, Y, w, v, rate, steps, until, ceiling):
                 W = hidden[l - 1][0]
                 block = _block(W.shape[1])
                 _hidden_backward(W, delta[l], w[l], A[l - 1], delta[l - 1], block)
-            _first_layer(H, S, delta[0], r, G, rate, fresh[0])
+            _first_layer(H, S, delta[0], r, pull, fresh[0])
             for l, (W, b) in enumerate(hidden, 1):
                 _hidden_step(
                     *(W, b, delta[l], r, A[l - 1], fresh[l - 1]),

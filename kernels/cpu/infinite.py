@@ -17,10 +17,13 @@ u = (√w x, √b)/n.
 import numpy as np
 from ntklin.kernels.cpu.blas import gemm, sequential_blas
 from ntklin.kernels.cpu.compiler import kernel, parallel_kernel, wide_vectors
-from numba import prange
+from numba import get_num_threads, prange
 
-# The side of a tile: a row of it stays in the first-level cache; N = 1000 makes 36 tiles.
-TILE = 128
+# Rows and columns of a block: BLAS wants them large, the threads' shares equal, the second-level
+# cache at most 1 MB.
+BLOCK_ROWS, BLOCK_COLUMNS = 128, 1024
+# Columns that go through all layers at once, in the first-level cache.
+STRETCH = 512
 # Below this, t or 2 − t comes from the rows; above, its rounding moves θ by some 30 eps at most.
 NEAR = 2.0**-10
 
@@ -161,10 +164,13 @@ def _next_angles(z, g, b, norm, other_norm, next_norm, next_other_norm):
 
 
 @row_kernel
-def _row(
+def _stretch(
     S, scales, i, x, n, inverse, start, other_X, other_n, other_inverse, own, even, odd, ntk, work
 ):
-    """A stretch of row i of S, from column ``start``, becomes Θ, or C where not ``ntk``."""
+    """Row i of S from column ``start`` on becomes Θ, or C where not ``ntk``.
+
+    ``own`` is where along the stretch x meets itself, if it does.
+    """
     wide_vectors()
     weight, g, b, shift = scales
     stop = start + S.shape[0]
@@ -177,66 +183,56 @@ def _row(
     if n.shape[0] > 1:
         _first_angles(z, C, weight, b, x, inverse, other_X, other_inverse, own)
     for l in range(n.shape[0] - 1):
-        other = other_n[l, start:stop]
-        _relu(z, C, theta, g, b, shift, n[l, i], other, even, odd)
+        norms = other_n[l, start:stop]
+        _relu(z, C, theta, g, b, shift, n[l, i], norms, even, odd)
         if b > 0:
-            _next_angles(z, g, b, n[l, i], other, n[l + 1, i], other_n[l + 1, start:stop])
+            _next_angles(z, g, b, n[l, i], norms, n[l + 1, i], other_n[l + 1, start:stop])
     S[:] = theta if ntk else C
 
 
 @kernel
-def _mirror(S, top, bottom, left, right):
-    for j in range(left, right):
+def _mirror(S, top, bottom, right):
+    for j in range(right):
         for i in range(max(top, j + 1), bottom):
             S[j, i] = S[i, j]
 
 
-@kernel
-def _triangle_row(task):
-    """The row of a triangle's entry number ``task``: the largest r with r (r + 1)/2 ≤ task."""
-    r = 0
-    while (r + 1) * (r + 2) // 2 <= task:
-        r += 1
-    return r
-
-
 @parallel_kernel
-def _tiles(S, scales, X, n, inverse, other_X, other_n, other_inverse, even, odd, symmetric, ntk):
-    n_rows, n_columns = S.shape
-    down = (n_rows + TILE - 1) // TILE
-    across = (n_columns + TILE - 1) // TILE
-    n_tasks = down * (down + 1) // 2 if symmetric else down * across
-    for task in prange(n_tasks):
-        r = _triangle_row(task) if symmetric else task // across
-        first = r * (r + 1) // 2 if symmetric else r * across
-        top = r * TILE
-        left = (task - first) * TILE
-        bottom = min(top + TILE, n_rows)
-        right = min(left + TILE, n_columns)
-        work = np.empty((3, TILE), S.dtype)
-        gemm(False, True, 1, X[top:bottom], other_X[left:right], 0, S[top:bottom, left:right])
-        for i in range(top, bottom):
-            stop = min(right, i + 1) if symmetric else right
-            own = i - left if symmetric else -1
-            _row(
-                S[i, left:stop],
-                scales,
-                i,
-                X[i],
-                n,
-                inverse[i],
-                left,
-                other_X[left:stop],
-                other_n,
-                other_inverse[left:stop],
-                own,
-                even,
-                odd,
-                ntk,
-                work,
-            )
-        if symmetric:
-            _mirror(S, top, bottom, left, right)
+def _blocks(S, blocks, scales, own, other, even, odd, symmetric, ntk):
+    """``blocks`` (tasks, blocks of a task, 4) holds the rows top … bottom and columns left … right."""
+    X, n, inverse = own
+    other_X, other_n, other_inverse = other
+    for task in prange(blocks.shape[0]):
+        work = np.empty((3, STRETCH), S.dtype)
+        for k in range(blocks.shape[1]):
+            top = blocks[task, k, 0]
+            bottom = blocks[task, k, 1]
+            left = blocks[task, k, 2]
+            right = blocks[task, k, 3]
+            gemm(False, True, 1, X[top:bottom], other_X[left:right], 0, S[top:bottom, left:right])
+            for i in range(top, bottom):
+                end = min(right, i + 1) if symmetric else right
+                for start in range(left, end, STRETCH):
+                    stop = min(start + STRETCH, end)
+                    _stretch(
+                        S[i, start:stop],
+                        scales,
+                        i,
+                        X[i],
+                        n,
+                        inverse[i],
+                        start,
+                        other_X[start:stop],
+                        other_n,
+                        other_inverse[start:stop],
+                        i - start if symmetric else -1,
+                        even,
+                        odd,
+                        ntk,
+                        work,
+                    )
+            if symmetric:
+                _mirror(S, top, bottom, right)
 
 
 def _norms(X, weight, g, b, n_layers):
@@ -248,6 +244,24 @@ def _norms(X, weight, g, b, n_layers):
     inverse = np.zeros(len(X), X.dtype)
     np.divide(1, n[0], out=inverse, where=n[0] > 0)
     return n, inverse
+
+
+def _shares(n_rows, n_columns, symmetric, n_threads):
+    """Equal shares of the matrix, four or more a thread where it is large: (tasks, blocks, 4).
+
+    When symmetric, a block runs from the first column to the diagonal, so that the first and the
+    last block make one share, the second and the last but one the next.
+    """
+    height = min(max(-(-n_rows // (8 * n_threads)), 16), BLOCK_ROWS)
+    rows = [(top, min(top + height, n_rows)) for top in range(0, n_rows, height)]
+    if symmetric:
+        blocks = [(top, bottom, 0, bottom) for top, bottom in rows]
+        blocks += [(0, 0, 0, 0)] * (len(blocks) % 2)
+        return np.array(list(zip(blocks, blocks[::-1], strict=True))[: len(blocks) // 2])
+    columns = [
+        (left, min(left + BLOCK_COLUMNS, n_columns)) for left in range(0, n_columns, BLOCK_COLUMNS)
+    ]
+    return np.array([[(*r, *c)] for r in rows for c in columns])
 
 
 def infinite_width(X, other_X, n_layers, weight, gain, bias, shift, ntk):
@@ -282,5 +296,6 @@ def infinite_width(X, other_X, n_layers, weight, gain, bias, shift, ntk):
     even, odd = (tuple(scalar(c) for c in ANGLE[X.dtype][k::2]) for k in (0, 1))
     result = np.empty((len(X), len(other[0])), X.dtype)
     with sequential_blas:
-        _tiles(result, scales, *own, *other, even, odd, symmetric, ntk)
+        blocks = _shares(*result.shape, symmetric, get_num_threads())
+        _blocks(result, blocks, scales, own, other, even, odd, symmetric, ntk)
     return result

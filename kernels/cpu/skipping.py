@@ -94,9 +94,14 @@ def skipping_product(A, B, transpose, j, first, sums, tile):
             _add_row(sums, n, A, k, tile)
 
 
+def tile_width(dtype):
+    """The columns of a tile."""
+    return REGISTERS * LINE // np.dtype(dtype).itemsize
+
+
 def work_space(n_tasks, n_rows, dtype):
-    """``sums`` (tasks, N, width) and ``tile`` (tasks, GROUP, width) for :func:`skipping_product`."""
-    width = REGISTERS * LINE // np.dtype(dtype).itemsize
+    """``sums`` (tasks, N, width), ``tile`` (tasks, GROUP, width) for :func:`skipping_product`."""
+    width = tile_width(dtype)
     return (
         aligned_empty((n_tasks, n_rows, width), dtype),
         aligned_empty((n_tasks, GROUP, width), dtype),
@@ -135,3 +140,59 @@ def lower_gram(A, n_tasks):
     K = np.empty((len(A), len(A)), A.dtype)
     _lower_gram(A, K, *work_space(n_tasks, len(A), A.dtype))
     return K
+
+
+def tiled(B):
+    """B (K, M) cut into the tiles that :func:`add_tiled` takes, zero beyond its ends.
+
+    Returns
+    -------
+    ndarray, shape (⌈M/width⌉, ⌈K/GROUP⌉, GROUP, width)
+    """
+    width = tile_width(B.dtype)
+    tiles = aligned_empty((-(-B.shape[1] // width), -(-B.shape[0] // GROUP), GROUP, width), B.dtype)
+    for j in range(tiles.shape[0]):
+        for k in range(tiles.shape[1]):
+            _pack(B, False, k * GROUP, j * width, tiles[j, k])
+    return tiles
+
+
+if JIT_DISABLED:
+
+    def add_tiled(C, start, stop, A, tiles):
+        """As the compiled function of the same name."""
+        width = tiles.shape[3]
+        for j in range(tiles.shape[0]):
+            for k in range(tiles.shape[1]):
+                product = A[: stop - start, k * GROUP : (k + 1) * GROUP] @ tiles[j, k]
+                C[start:stop, j * width : (j + 1) * width] += product
+
+else:
+
+    @kernel
+    def add_tiled(C, start, stop, A, tiles):
+        """C[start:stop] ← C[start:stop] + A B, skipping the zeros of A.
+
+        Parameters
+        ----------
+        C : ndarray, shape (m, width · tiles)
+            Aligned rows, a whole number of tiles wide.
+        A : ndarray, shape (at least stop − start, GROUP · tiles)
+            C-contiguous; zero beyond the rows of B.
+        tiles : ndarray
+            B, from :func:`tiled`. Each of its tiles is used by all rows before the next one.
+        """
+        width = tiles.shape[3]
+        for j in range(tiles.shape[0]):
+            for k in range(tiles.shape[1]):
+                tile = tiles.ctypes.data + (j * tiles.shape[1] + k) * GROUP * width * C.itemsize
+                row = A.ctypes.data + k * GROUP * A.itemsize
+                for i in range(start, stop):
+                    accumulate_active(
+                        C.ctypes.data + (i * C.shape[1] + j * width) * C.itemsize,
+                        row,
+                        row,
+                        tile,
+                        C[0, 0],
+                    )
+                    row += A.shape[1] * A.itemsize

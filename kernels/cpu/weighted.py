@@ -12,7 +12,7 @@ from ntklin.kernels.cpu.compiler import (
     aligned_empty,
     dot_kernel,
     kernel,
-    padded_rows,
+    padded,
     parallel_kernel,
     wide_vectors,
 )
@@ -218,8 +218,8 @@ def weighted_gram(activations, deltas, w, v, weights, other_activations=None, ot
         if not symmetric:
             other_scaled = np.ascontiguousarray(other_delta.T * dtype.type(w[l]))
         for columns in np.array_split(live, max(1, -(-len(live) * dtype.itemsize // PANEL_BYTES))):
-            panel = padded_rows(a, columns)
-            other_panel = panel if symmetric else padded_rows(other_a, columns)
+            panel = padded(a, columns=columns)
+            other_panel = panel if symmetric else padded(other_a, columns=columns)
             left = aligned_empty((n_threads, 5, panel.shape[1]), dtype)
             _panel(
                 *(K, panel, scaled, other_panel, other_scaled),
