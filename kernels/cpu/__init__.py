@@ -2,6 +2,7 @@
 
 from ntklin.kernels.cpu.assembly import jacobian
 from ntklin.kernels.cpu.descent import deep_descent, neuron_major, shallow_descent
+from ntklin.kernels.cpu.infinite import infinite_width
 from ntklin.kernels.cpu.passes import backward, forward
 from ntklin.kernels.cpu.products import jacobian_vector, vector_jacobian
 from ntklin.kernels.cpu.unweighted import gram
@@ -12,6 +13,7 @@ __all__ = [
     "deep_descent",
     "forward",
     "gram",
+    "infinite_width",
     "jacobian",
     "jacobian_vector",
     "neuron_major",

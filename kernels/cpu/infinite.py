@@ -187,7 +187,8 @@ def _stretch(
         _relu(z, C, theta, g, b, shift, n[l, i], norms, even, odd)
         if b > 0:
             _next_angles(z, g, b, n[l, i], norms, n[l + 1, i], other_n[l + 1, start:stop])
-    S[:] = theta if ntk else C
+    for j in range(S.shape[0]):
+        S[j] = theta[j] if ntk else C[j]
 
 
 @kernel
@@ -199,7 +200,7 @@ def _mirror(S, top, bottom, right):
 
 @parallel_kernel
 def _blocks(S, blocks, scales, own, other, even, odd, symmetric, ntk):
-    """``blocks`` (tasks, blocks of a task, 4) holds the rows top … bottom and columns left … right."""
+    """``blocks`` (tasks, blocks of a task, 4) tells the rows and columns: top, bottom, left, right."""
     X, n, inverse = own
     other_X, other_n, other_inverse = other
     for task in prange(blocks.shape[0]):

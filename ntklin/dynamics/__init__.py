@@ -1,0 +1,1 @@
+"""Exact solutions of training on the linearized network."""

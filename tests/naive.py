@@ -1,0 +1,319 @@
+"""An independent witness: every formula in plain Python loops over NumPy arrays.
+
+Nothing of ntklin is imported here. Where the library is fast, this file is short and obvious.
+All arithmetic is float64, whatever comes in.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Network(NamedTuple):
+    """Widths (m_0, ..., m_L) and the conventions of Eq. (1)."""
+
+    widths: tuple
+    sigma: float = 1.0
+    scaling: str = "fan_out"
+    bias: str = "zero"
+    sigma_b: float | None = None
+
+
+# Parameters
+
+
+def scales(net):
+    """w_1 ... w_L and v_1 ... v_L."""
+    w, v = [], []
+    for n_in, n_out in zip(net.widths, net.widths[1:], strict=False):
+        if net.scaling == "fan_out":
+            w.append(net.sigma / math.sqrt(n_out))
+            v.append(net.sigma / math.sqrt(n_out))
+        elif net.scaling == "fan_in":
+            w.append(net.sigma / math.sqrt(n_in))
+            v.append(net.sigma if net.sigma_b is None else net.sigma_b)
+        else:
+            w.append(net.sigma / math.sqrt(n_out))
+            v.append(net.sigma)
+    return w, v
+
+
+def n_parameters(net):
+    """P: the weights of all layers and, unless absent, the biases."""
+    total = 0
+    for n_in, n_out in zip(net.widths, net.widths[1:], strict=False):
+        total += n_out * n_in
+        if net.bias != "none":
+            total += n_out
+    return total
+
+
+def unpack(net, theta):
+    """[(W^1, b^1), ...] as nested lists of floats; an absent bias is None."""
+    values = [float(p) for p in theta]
+    layers, k = [], 0
+    for n_in, n_out in zip(net.widths, net.widths[1:], strict=False):
+        W = []
+        for _ in range(n_out):
+            W.append(values[k : k + n_in])
+            k += n_in
+        b = None
+        if net.bias != "none":
+            b = values[k : k + n_out]
+            k += n_out
+        layers.append((W, b))
+    assert k == len(values)
+    return layers
+
+
+def pack(layers):
+    """Flat θ: layer by layer, W row by row, then b."""
+    theta = []
+    for W, b in layers:
+        for row in W:
+            theta.extend(row)
+        if b is not None:
+            theta.extend(b)
+    return np.array(theta, dtype=float)
+
+
+# Forward and backward
+
+
+def forward(net, theta, x):
+    """a^0 ... a^{L-1} and h^1 ... h^L for one input x."""
+    w, v = scales(net)
+    activations, preactivations = [[float(c) for c in x]], []
+    for l, (W, b) in enumerate(unpack(net, theta)):
+        h = []
+        for i, row in enumerate(W):
+            total = 0.0
+            for weight, a in zip(row, activations[l], strict=True):
+                total += w[l] * weight * a
+            if b is not None:
+                total += v[l] * b[i]
+            h.append(total)
+        preactivations.append(h)
+        if l < len(w) - 1:
+            activations.append([max(c, 0.0) for c in h])
+    return activations, preactivations
+
+
+def apply(net, theta, X):
+    """f(x) = h^L for every row of X."""
+    return np.array([forward(net, theta, x)[1][-1][0] for x in X])
+
+
+def backward(net, theta, x):
+    """δ^1 ... δ^L for one input x, with ReLU'(0) = 0."""
+    w, _ = scales(net)
+    layers = unpack(net, theta)
+    _, preactivations = forward(net, theta, x)
+    deltas = [[1.0]]
+    for l in range(len(w) - 1, 0, -1):
+        W, _ = layers[l]
+        delta = []
+        for j in range(net.widths[l]):
+            total = 0.0
+            for i in range(net.widths[l + 1]):
+                total += w[l] * W[i][j] * deltas[0][i]
+            delta.append(total if preactivations[l - 1][j] > 0 else 0.0)
+        deltas.insert(0, delta)
+    return deltas
+
+
+def gradient(net, theta, x):
+    """φ(x) = ∇_θ f(x), in the layout of θ."""
+    w, v = scales(net)
+    activations, _ = forward(net, theta, x)
+    layers = []
+    for l, delta in enumerate(backward(net, theta, x)):
+        dW = [[w[l] * d * a for a in activations[l]] for d in delta]
+        db = None if net.bias == "none" else [v[l] * d for d in delta]
+        layers.append((dW, db))
+    return pack(layers)
+
+
+def jacobian(net, theta, X):
+    """J = φ(X), (N, P)."""
+    return np.array([gradient(net, theta, x) for x in X])
+
+
+def kink_distance(net, theta, X):
+    """The smallest non-zero |h| of a hidden neuron, relative to the terms that it sums.
+
+    A rounding error larger than this can flip a ReLU, and then no tight tolerance holds.
+    """
+    smallest = math.inf
+    for x in X:
+        _, signed = forward(net, theta, x)
+        _, unsigned = forward(net, np.abs(theta), np.abs(x))
+        for h, magnitude in zip(signed[:-1], unsigned[:-1], strict=True):
+            for value, terms in zip(h, magnitude, strict=True):
+                if value != 0:
+                    smallest = min(smallest, abs(value) / terms)
+    return smallest
+
+
+# Kernels
+
+
+def gram(J, J2=None):
+    """K = J J2^T."""
+    return weighted_gram(J, np.ones(J.shape[1]), J2)
+
+
+def weighted_gram(J, D, J2=None):
+    """K_D = J D J2^T for a diagonal D, given as a vector."""
+    J2 = J if J2 is None else J2
+    K = np.zeros((len(J), len(J2)))
+    for n in range(len(J)):
+        for k in range(len(J2)):
+            for p in range(len(D)):
+                K[n, k] += J[n, p] * D[p] * J2[k, p]
+    return K
+
+
+def projector(J):
+    """P_F = J^T (J J^T)^{-1} J, (P, P), for independent rows."""
+    return J.T @ np.linalg.solve(J @ J.T, J)
+
+
+# Gradient descent on the loss ‖f(X) − Y‖²/(2N)
+
+
+def linearized_gradient_descent(J, f0, theta0, Y, learning_rate, steps):
+    """θ_t of the linearized network f_0(X) + J (θ − θ_0), one explicit step after the other."""
+    theta = np.array(theta0, dtype=float)
+    for _ in range(steps):
+        residual = f0 + J @ (theta - theta0) - Y
+        theta = theta - learning_rate / len(Y) * (J.T @ residual)
+    return theta
+
+
+def gradient_descent(net, theta0, X, Y, learning_rate, steps):
+    """θ_t of the network itself, one explicit step after the other."""
+    theta = np.array(theta0, dtype=float)
+    for _ in range(steps):
+        residual = apply(net, theta, X) - Y
+        theta = theta - learning_rate / len(Y) * (jacobian(net, theta, X).T @ residual)
+    return theta
+
+
+def closed_form(K, K_new, f0, f0_new, Y, learning_rate, steps):
+    """f_t at new inputs: f_0 + K_new (η/N) Σ_{s<t} (1 − ηK/N)^s (Y − f_0(X)), the sum explicit."""
+    step = np.eye(len(Y)) - learning_rate / len(Y) * K
+    total, power = np.zeros(len(Y)), np.eye(len(Y))
+    for _ in range(steps):
+        total = total + power @ (Y - f0)
+        power = power @ step
+    return f0_new + learning_rate / len(Y) * (K_new @ total)
+
+
+def minimizer(K, K_new, f0, f0_new, Y):
+    """f_∞ = f_0 + K_new K^{-1} (Y − f_0(X))."""
+    return f0_new + K_new @ np.linalg.solve(K, Y - f0)
+
+
+# Initializations with f_0 = 0
+
+
+def pair_apply(net, theta_pair, X):
+    """(g(x; θ) − g(x; θ'))/√2."""
+    theta, other = np.split(np.asarray(theta_pair), 2)
+    return (apply(net, theta, X) - apply(net, other, X)) / math.sqrt(2)
+
+
+def pair_jacobian(net, theta_pair, X):
+    """The gradient of `pair_apply` in (θ, θ')."""
+    theta, other = np.split(np.asarray(theta_pair), 2)
+    return np.hstack([jacobian(net, theta, X), -jacobian(net, other, X)]) / math.sqrt(2)
+
+
+def doubled(net):
+    """The network with its last hidden layer doubled."""
+    widths = list(net.widths)
+    widths[-2] *= 2
+    return net._replace(widths=tuple(widths))
+
+
+def doubled_parameters(net, theta):
+    """θ of the doubled network: layer L−1 twice, the last weights (W^L, −W^L), last bias 0."""
+    layers = unpack(net, theta)
+    W, b = layers[-2]
+    layers[-2] = (W + W, None if b is None else b + b)
+    (row,), b = layers[-1]
+    layers[-1] = ([row + [-c for c in row]], None if b is None else [0.0])
+    return pack(layers)
+
+
+# Infinite width
+
+
+def infinite_kernels(net, x, y, m=math):
+    """Θ(x, y) and the NNGP covariance E f(x) f(y), scalar by scalar.
+
+    For `fan_out` (and `eq1` without biases) with the S^l of THEORY, inner products of activations;
+    for `fan_in` with the covariances Σ^l of preactivations, as Jacot et al. and Lee et al. write
+    them. `m` has sqrt, acos, sin, cos and pi: `math`, or mpmath's `mp` for more digits, which
+    arccos needs near 1, where it loses half of them.
+    """
+    number = getattr(m, "mpf", float)
+    x, y = [number(float(c)) for c in x], [number(float(c)) for c in y]
+    xy = sum(a * b for a, b in zip(x, y, strict=True))
+    xx = sum(a * a for a in x)
+    yy = sum(b * b for b in y)
+    trained = 0 if net.bias == "none" else 1
+    random = 1 if net.bias == "normal" else 0
+    s2 = number(net.sigma) ** 2
+    if net.scaling == "fan_in":
+        return _infinite_fan_in(net, xy, xx, yy, trained, random, m)
+    terms, kappas = [], []
+    for _ in range(len(net.widths) - 2):
+        terms.append(s2 * (xy + trained))
+        norm = m.sqrt((xx + random) * (yy + random))
+        angle, alive = _angle(xy + random, norm, m)
+        xy = s2 / (2 * m.pi) * norm * (m.sin(angle) + (m.pi - angle) * m.cos(angle))
+        kappas.append(alive * s2 * (m.pi - angle) / (2 * m.pi))
+        xx, yy = s2 / 2 * (xx + random), s2 / 2 * (yy + random)
+    terms.append(s2 * (xy + trained))
+    ntk = 0
+    for l, term in enumerate(terms):
+        for kappa in kappas[l:]:
+            term = term * kappa
+        ntk = ntk + term
+    return ntk, s2 * (xy + random)
+
+
+def _infinite_fan_in(net, xy, xx, yy, trained, random, m):
+    """Σ^1 = σ² x·y/d + σ_b²; Σ^{l+1} = σ² E[a a'] + σ_b²; Θ^{l+1} = Σ^{l+1} + σ² Θ^l E[1 1']."""
+    s2 = type(xy)(net.sigma) ** 2
+    b2 = s2 if net.sigma_b is None else type(xy)(net.sigma_b) ** 2
+    d = net.widths[0]
+    ntk = s2 * xy / d + trained * b2
+    cov_xy, cov_xx, cov_yy = (s2 * c / d + random * b2 for c in (xy, xx, yy))
+    for _ in range(len(net.widths) - 2):
+        norm = m.sqrt(cov_xx * cov_yy)
+        angle, alive = _angle(cov_xy, norm, m)
+        both_active = alive * (m.pi - angle) / (2 * m.pi)
+        moment = norm / (2 * m.pi) * (m.sin(angle) + (m.pi - angle) * m.cos(angle))
+        ntk = s2 * moment + trained * b2 + s2 * ntk * both_active
+        cov_xy = s2 * moment + random * b2
+        cov_xx, cov_yy = s2 * cov_xx / 2 + random * b2, s2 * cov_yy / 2 + random * b2
+    return ntk, cov_xy
+
+
+def _angle(inner, norm, m):
+    """The angle, and 0 where a vector vanishes (its neurons are inactive: ReLU'(0) = 0), else 1."""
+    if norm == 0:
+        return m.pi / 2, 0
+    return m.acos(min(max(inner / norm, -1), 1)), 1
+
+
+def infinite(net, X, X2=None, m=math):
+    """The matrices Θ(X, X2) and E f(X) f(X2)^T."""
+    X2 = X if X2 is None else X2
+    entries = [[infinite_kernels(net, x, y, m) for y in X2] for x in X]
+    ntk = np.array([[float(e[0]) for e in row] for row in entries])
+    return ntk, np.array([[float(e[1]) for e in row] for row in entries])
