@@ -192,22 +192,37 @@ class Linearization:
         Evaluation
         """
         phi = self.features
-        X_new = as_inputs(X_new, phi.inputs.shape[1], name="X_new")
+        X_new = as_inputs(X_new, phi.inputs.shape[1], name="X_new").astype(phi.dtype, copy=False)
         slot = "plain" if weights is None else "weighted"
         latest = self._latest.get(slot)
         if latest is not None and latest.weights is weights and _same(latest.inputs, X_new):
             return latest
-        X_new = X_new.astype(phi.dtype)  # a copy: its owner may change X_new in place
         new = phi.network.features(phi.parameters, X_new)
-        evaluation = Evaluation(
-            linearization=self,
-            inputs=X_new,
+        self._latest[slot] = Evaluation(
+            inputs=X_new.copy(),  # its owner may change X_new in place
             weights=weights,
             outputs=new.outputs,
             kernel=new.gram(phi, weights=weights),
         )
-        self._latest[slot] = evaluation
-        return evaluation
+        return self._latest[slot]
+
+    def modes_at(self, X_new):
+        """K(X_new, X)V, (N_new, N), float64; kept like ``at``.
+
+        Parameters
+        ----------
+        X_new : array_like, shape (N_new, d)
+
+        Returns
+        -------
+        ndarray, shape (N_new, N)
+        """
+        at = self.at(X_new)
+        kept, projected = self._latest.get("modes", (None, None))
+        if kept is not at:
+            projected = modes(at.kernel, self.spectrum)
+            self._latest["modes"] = at, projected
+        return projected
 
 
 def _same(kept, X_new):
@@ -221,19 +236,15 @@ class Evaluation:
     Attributes
     ----------
     inputs : ndarray, shape (N_new, d)
+    weights : ndarray, shape (P,), or None
+        The diagonal of D.
     outputs : ndarray, shape (N_new,)
         f_0(X_new).
     kernel : ndarray, shape (N_new, N)
         K_D(X_new, X).
     """
 
-    linearization: Linearization
     inputs: np.ndarray
     weights: np.ndarray | None
     outputs: np.ndarray
     kernel: np.ndarray
-
-    @cached_property
-    def modes(self):
-        """K(X_new, X) V, (N_new, N), float64."""
-        return modes(self.kernel, self.linearization.spectrum)

@@ -175,7 +175,8 @@ def degenerate_error(K, spectrum):
     precision = "" if K.dtype == np.float64 else "; float64 inputs and parameters resolve more"
     return DegenerateKernelError(
         f"the kernel K(X, X) is singular to working precision: λ_min = {spectrum.smallest:.3g} is "
-        f"not above N·eps·λ_max = {spectrum.threshold():.3g}. {_dependent_rows(K, spectrum)}. "
+        f"not above N·eps·λ_max = {spectrum.threshold():.3g}. Counting rows from 0: "
+        f"{_dependent_rows(K, spectrum)}. "
         f"Remove the cause, or pass ridge= > 0, or rcond= to cut the null directions (such as "
         f"rcond={spectrum.resolution:.1g}){precision}"
     )
@@ -185,17 +186,17 @@ def _dependent_rows(K, spectrum):
     """Name the rows (0-based) that make K singular."""
     zero = np.flatnonzero(K.diagonal() <= spectrum.threshold())
     if len(zero):
-        return f"Rows without features, φ(x) = 0 to rounding: {_listing(zero)}"
+        return f"rows without features, φ(x) = 0 to rounding: {_listing(zero)}"
     pairs = parallel_rows(K, spectrum.threshold())
     if pairs:
         return (
-            "Rows of X with parallel features, as of equal or parallel inputs or of inputs that "
+            "rows of X with parallel features, as of equal or parallel inputs or of inputs that "
             f"reach no neuron: {_listing(pairs)}"
         )
     weights = np.abs(spectrum.vectors[:, 0])
     involved = np.flatnonzero(weights > 0.1 * weights.max())
     return (
-        "No two rows have parallel features, but these have linearly dependent ones: "
+        "no two rows have parallel features, but these have linearly dependent ones: "
         f"{_listing(involved)}"
     )
 

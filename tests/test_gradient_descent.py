@@ -551,9 +551,9 @@ def test_duplicate_rows_have_every_finite_t_but_no_limit(dtype):
 def test_duplicate_rows_of_an_ill_conditioned_kernel():
     """Small eigenvalues nearby tilt the null directions; after 10^18 steps they still are null."""
     rng = np.random.default_rng(0)
-    J = np.linalg.qr(rng.standard_normal((5, 5)))[0] * np.logspace(0, -4, 5)
-    J, Y = J[[0, 1, 2, 3, 4, 2, 0]], np.arange(7.0)
-    J_new = rng.standard_normal((3, 5)) * np.logspace(0, -4, 5)
+    U, W = (np.linalg.qr(rng.standard_normal(shape))[0] for shape in ((5, 5), (8, 5)))
+    J = ((U * np.logspace(0, -4, 5)) @ W.T)[[0, 1, 2, 3, 4, 2, 0]]
+    J_new, Y = rng.standard_normal((3, 8)), np.arange(7.0)
     gd = linear_model(J).gradient_descent(Y)
     w = np.linalg.pinv(J) @ Y
     options = {"kind": "trajectory", "n": 7, "kappa": condition(gd.linearization)}

@@ -170,20 +170,36 @@ def test_symmetric_and_positive_semidefinite(parameters, seed):
 
 
 @pytest.mark.parametrize("bias", BIASES)
-def test_tiles_join(bias):
-    # 131 rows: two rows of tiles, the last one narrow.
+def test_blocks_and_stretches_join(bias):
     net, _ = network(2, 3, bias=bias)
-    X = np.random.default_rng(0).standard_normal((kernel.BLOCK_ROWS + 3, 2))
+    n = kernel.STRETCH + 3
+    X = np.random.default_rng(0).standard_normal((n, 2))
     K = ntklin.infinite_ntk(net, X)
     np.testing.assert_array_equal(K, K.T)
-    for rows, columns in ((slice(126, 131), slice(120, 131)), (slice(0, 3), slice(125, 131))):
+    for rows, columns in (
+        (slice(n - 4, n), slice(n - 6, n)),
+        (slice(0, 3), slice(n - 4, n)),
+        (slice(200, 203), slice(198, 204)),
+    ):
         expected = ntklin.infinite_ntk(net, X[rows], X[columns])
         assert_close(K[rows, columns], expected, kind="infinite", n=3)
 
 
-def test_thread_count_does_not_matter():
+def test_blocks_of_columns_join():
     net, _ = network(2, 2)
-    X = np.random.default_rng(0).standard_normal((kernel.BLOCK_ROWS + 1, 2))
+    X, X2 = (
+        np.random.default_rng(seed).standard_normal((m, 2))
+        for seed, m in enumerate((2, kernel.BLOCK_COLUMNS + 5))
+    )
+    K = ntklin.infinite_ntk(net, X, X2)
+    for columns in (slice(0, 3), slice(-8, -2), slice(-2, None)):
+        expected = ntklin.infinite_ntk(net, X, X2[columns])
+        assert_close(K[:, columns], expected, kind="infinite", n=2)
+
+
+def test_thread_counts_agree():
+    net, _ = network(2, 2)
+    X = np.random.default_rng(0).standard_normal((140, 2))
     n_threads = numba.get_num_threads()
     results = []
     for n in (1, n_threads):
@@ -192,7 +208,7 @@ def test_thread_count_does_not_matter():
             results.append(ntklin.infinite_ntk(net, X))
         finally:
             numba.set_num_threads(n_threads)
-    np.testing.assert_array_equal(*results)
+    assert_close(results[1], results[0], kind="infinite", n=2)
 
 
 @given(st.integers(1, 5), st.sampled_from([0.3, 1.0, 1.3]), st.integers(0, 99))
@@ -271,7 +287,7 @@ def test_eq1_without_biases_is_fan_out(depth):
 def test_eq1_with_biases_has_no_limit(bias):
     net, _ = network(2, 2, scaling="eq1", bias=bias)
     for f in BOTH:
-        with pytest.raises(ValueError, match="eq1.*no infinite-width limit.*fan_out"):
+        with pytest.raises(ValueError, match=r"eq1.*no infinite-width limit.*fan_out"):
             f(net, np.eye(2))
 
 

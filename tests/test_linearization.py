@@ -1,6 +1,8 @@
 """The linearization: factorized once, kept, and never disturbed by its callers."""
 
+import gc
 import warnings
+import weakref
 
 import naive
 import numpy as np
@@ -69,6 +71,7 @@ def test_new_inputs_are_recognized_by_content():
     gd = lin.gradient_descent(Y)
     first = gd.predict(X_new, 5)
     assert lin.at(X_new) is lin.at(X_new.copy())
+    assert lin.modes_at(X_new) is lin.modes_at(X_new.copy())
     kept = lin.at(X_new)
     X_new *= 0.5
     assert lin.at(X_new) is not kept
@@ -132,6 +135,7 @@ def test_results_have_the_dtype_of_the_features(dtype):
     net, theta, X, X_new, Y = problem(dtype=dtype)
     lin = ntklin.linearize(net, theta, X)
     gd, m = lin.gradient_descent(Y), lin.minimizer(Y)
+    assert lin.at(X_new.astype(np.float64)) is lin.at(X_new)
     results = [lin.kernel, lin.eigenvalues, lin.initial_outputs, m.parameters]
     results += [getattr(m, part)(X_new) for part in ("predict", "interpolator", "initialization")]
     for t in (None, 7, [1, 2]):
@@ -248,6 +252,30 @@ def test_many_parameter_vectors_are_refused_beforehand(monkeypatch):
     match = r"3 parameter vectors of length 57 .*predict\(X_new, t\)"
     with pytest.raises(ntklin.MemoryLimitError, match=match):
         gd.parameters(range(3))
+
+
+def test_many_outputs_are_refused_beforehand(monkeypatch):
+    net, theta, X, X_new, Y = problem()
+    gd = ntklin.linearize(net, theta, X).gradient_descent(Y)
+    assert gd.predict(X_new, range(9)).shape == (9, 4)
+    monkeypatch.setattr(_validate, "available_memory", lambda: 9 * 4 * 8 - 1)
+    with pytest.raises(ntklin.MemoryLimitError, match=r"outputs at 9 steps for 4 inputs needs 288"):
+        gd.predict(X_new, range(9))
+
+
+def test_a_linearization_is_freed_with_its_last_user():
+    """Its caches form no reference cycle, which would keep N×N arrays until the next collection."""
+    net, theta, X, X_new, Y = problem()
+    lin = ntklin.linearize(net, theta, X)
+    gd, m = lin.gradient_descent(Y), lin.minimizer(Y)
+    assert len(gd.predict(X_new, 3)) == len(m.predict(X_new)) == 4
+    gone = weakref.ref(lin)
+    gc.disable()
+    try:
+        del lin, gd, m
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_a_zero_kernel_has_no_default_learning_rate():

@@ -110,7 +110,7 @@ def test_a_zero_kernel_keeps_nothing():
 
 @pytest.mark.parametrize("decades", [0, 2, 4, 6])
 def test_modes_lose_what_rounding_leaves_of_an_exact_null_space(decades):
-    """Of duplicate rows, beside eigenvalues over twice as many decades, which tilt v by rounding."""
+    """Of duplicate rows, beside eigenvalues over twice as many decades, which tilt it."""
     largest = 0
     for seed in range(20):
         rng = np.random.default_rng(seed)
@@ -157,7 +157,7 @@ def test_parallel_rows_are_named():
     K = J @ J.T
     assert parallel_rows(K, factorize(K).threshold()) == [(1, 4), (2, 5)]
     message = degenerate_message(J)
-    assert "parallel features" in message
+    assert "Counting rows from 0: rows of X with parallel features" in message
     assert "(1, 4), (2, 5)." in message
     assert "λ_min = " in message
     assert "ridge=" in message
@@ -172,14 +172,14 @@ def test_a_long_list_of_rows_is_cut():
 def test_zero_rows_are_named():
     J = features(4, 30)
     J[[1, 3]] = 0
-    assert "Rows without features, φ(x) = 0 to rounding: 1, 3." in degenerate_message(J)
+    assert "rows without features, φ(x) = 0 to rounding: 1, 3." in degenerate_message(J)
 
 
 def test_dependent_rows_are_named_where_no_two_are_parallel():
     J = features(5, 30)
     J[4] = J[0] - 2 * J[2]
     message = degenerate_message(J)
-    assert "No two rows have parallel features" in message
+    assert "no two rows have parallel features" in message
     assert "linearly dependent ones: 0, 2, 4." in message
 
 

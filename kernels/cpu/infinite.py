@@ -248,16 +248,17 @@ def _norms(X, weight, g, b, n_layers):
 
 
 def _shares(n_rows, n_columns, symmetric, n_threads):
-    """Equal shares of the matrix, four or more a thread where it is large: (tasks, blocks, 4).
+    """Equal shares of the matrix, two or more a thread where it is large: (tasks, blocks, 4).
 
     When symmetric, a block runs from the first column to the diagonal, so that the first and the
-    last block make one share, the second and the last but one the next.
+    last block make one share, the second and the last but one the next; an odd one counts as the
+    partner of an empty block.
     """
-    height = min(max(-(-n_rows // (8 * n_threads)), 16), BLOCK_ROWS)
+    height = min(max(-(-n_rows // (4 * n_threads)), 16), BLOCK_ROWS)
     rows = [(top, min(top + height, n_rows)) for top in range(0, n_rows, height)]
     if symmetric:
-        blocks = [(top, bottom, 0, bottom) for top, bottom in rows]
-        blocks += [(0, 0, 0, 0)] * (len(blocks) % 2)
+        blocks = [(0, 0, 0, 0)] * (len(rows) % 2)
+        blocks += [(top, bottom, 0, bottom) for top, bottom in rows]
         return np.array(list(zip(blocks, blocks[::-1], strict=True))[: len(blocks) // 2])
     columns = [
         (left, min(left + BLOCK_COLUMNS, n_columns)) for left in range(0, n_columns, BLOCK_COLUMNS)

@@ -84,18 +84,25 @@ class LinearizedGradientDescent:
         DegenerateKernelError
             For t = None when K(X, X) is singular to working precision, P ≥ N, and neither ridge nor
             rcond was given.
+        MemoryLimitError
+            If so many outputs do not fit.
         """
-        at = self.linearization.at(X_new)
-        dtype = self.linearization.features.dtype
+        lin = self.linearization
+        modes, start, dtype = lin.modes_at(X_new), lin.at(X_new).outputs, lin.features.dtype
         if t is None:
-            return (at.outputs + at.modes @ self._limiting_coefficients()).astype(dtype)
+            return (start + modes @ self._limiting_coefficients()).astype(dtype)
         steps = as_steps(t)
-        outputs = np.empty((len(steps), len(at.inputs)), dtype)
+        require_memory(
+            len(steps) * len(start) * dtype.itemsize,
+            f"outputs at {len(steps)} steps for {len(start)} inputs",
+            "ask for fewer t or fewer inputs at a time",
+        )
+        outputs = np.empty((len(steps), len(start)), dtype)
         for block in self._blocks(steps):
             with np.errstate(over="ignore", invalid="ignore"):
-                outputs[block] = at.outputs + self._coefficients(steps[block]) @ at.modes.T
+                outputs[block] = start + self._coefficients(steps[block]) @ modes.T
         self._refuse_overflow(outputs, steps)
-        return outputs.reshape(*steps.shape, len(at.inputs))
+        return outputs.reshape(*steps.shape, len(start))
 
     def parameters(self, t=None):
         """The parameters θ_t.
@@ -309,9 +316,7 @@ class LinearizedGradientDescent:
         As in ``spectral.modes``: an exact null space has no gradient, and many steps must not
         amplify what rounding leaves of it; that of two nearly equal rows has one, and they do.
         """
-        spectrum, phi = self._spectrum, self.linearization.features
-        null = self._null.copy()
-        null[: spectrum.n_excess] = False
+        spectrum, phi, null = self._spectrum, self.linearization.features, self._null
         if not null.any():
             return None
         residual = spectrum.vectors[:, null] @ self._initial_residual[null]

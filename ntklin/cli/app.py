@@ -1,0 +1,256 @@
+"""The commands and their options."""
+
+from typing import Annotated
+
+import typer
+
+from ntklin._version import __version__
+from ntklin.cli.failures import reported
+
+app = typer.Typer(
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def flag(*names, **settings):
+    """An option without a value; some versions of typer would print ``<bool>`` behind it."""
+    return typer.Option(*names, metavar="", **settings)
+
+
+Debug = Annotated[bool, flag("--debug", help="Show the traceback of an error.")]
+Threads = Annotated[
+    int | None, typer.Option(metavar="N", help="Threads of Numba and BLAS. Default: all.")
+]
+
+
+def show_version(wanted: bool):
+    if wanted:
+        typer.echo(f"ntklin {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def ntklin(
+    version: Annotated[
+        bool,
+        flag("--version", callback=show_version, is_eager=True, help="Show the version."),
+    ] = False,
+):
+    """Which of its many global minima does an overparametrized ReLU network converge to?
+
+    Exact answers for wide networks and gradient descent, beside real networks.
+    """
+
+
+@app.command(
+    help="""Measure what the initialization leaves in the minimizer.
+
+    For each initialization scale σ: the spectrum of the kernel, the steps of gradient descent \
+predicted and taken, and the test losses of the kernel interpolator, of the linearized network and \
+of the real trained one; over all σ, the power with which the initialization term grows. Ctrl-C \
+keeps what is finished.""",
+    epilog="""[bold]Examples[/bold]
+
+    ntklin minimizer
+
+    ntklin minimizer --depth 3 --bias none --seeds 10
+
+    ntklin minimizer --data fashion01 --sigma 0.5,1,2 --out fashion
+
+    ntklin minimizer --data ~/my-data.npz --classes 3,8 --width 1000 --no-train""",
+)
+def minimizer(
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|PATH",
+            rich_help_panel="Data",
+            help="mnist01 or fashion01 (embedded), mnist or fashion_mnist (downloaded once), "
+            "a folder of IDX files, or an .npz archive.",
+        ),
+    ] = "mnist01",
+    classes: Annotated[
+        str,
+        typer.Option(metavar="A,B", rich_help_panel="Data", help="The two classes; targets 0, 1."),
+    ] = "0,1",
+    n_train: Annotated[
+        int, typer.Option(metavar="N", rich_help_panel="Data", help="Training points.")
+    ] = 100,
+    n_test: Annotated[
+        int, typer.Option(metavar="N", rich_help_panel="Data", help="Test points.")
+    ] = 100,
+    data_seed: Annotated[
+        int, typer.Option(metavar="SEED", rich_help_panel="Data", help="Which points are drawn.")
+    ] = 0,
+    depth: Annotated[
+        int, typer.Option(metavar="L", rich_help_panel="Network", help="Layers, output included.")
+    ] = 2,
+    width: Annotated[
+        str | None,
+        typer.Option(
+            metavar="M|LIST",
+            rich_help_panel="Network",
+            help="Hidden width, one for all layers or one each. Default: 4000 for depth 2, else "
+            "2000.",
+        ),
+    ] = None,
+    sigma: Annotated[
+        str,
+        typer.Option(metavar="LIST", rich_help_panel="Network", help="Initialization scales σ."),
+    ] = "0.5,0.7,1,1.4,2,3",
+    scaling: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel="Network",
+            help="fan_out (the paper's), fan_in (the usual NTK parametrization) or eq1 (Eq. 1 to "
+            "the letter).",
+        ),
+    ] = "fan_out",
+    bias: Annotated[
+        str,
+        typer.Option(
+            metavar="KIND",
+            rich_help_panel="Network",
+            help="zero (trained from 0), normal (trained from N(0, 1)) or none.",
+        ),
+    ] = "zero",
+    seed: Annotated[
+        int, typer.Option(metavar="SEED", rich_help_panel="Network", help="The initialization θ₀.")
+    ] = 0,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|LIST",
+            rich_help_panel="Network",
+            help="Several initializations: how many, counted from --seed, or a list. Gives mean "
+            "and standard deviation.",
+        ),
+    ] = None,
+    dtype: Annotated[
+        str,
+        typer.Option(metavar="TYPE", rich_help_panel="Network", help="float64 or float32."),
+    ] = "float64",
+    train: Annotated[
+        bool,
+        flag(
+            "--train/--no-train",
+            rich_help_panel="Training",
+            help="Train the real networks, too, or stay with the closed forms.",
+        ),
+    ] = True,
+    until: Annotated[
+        float,
+        typer.Option(
+            metavar="LOSS", rich_help_panel="Training", help="Stop below this training loss."
+        ),
+    ] = 1e-5,
+    max_steps: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            rich_help_panel="Training",
+            help="Stop after so many steps. Default: ten times as many as predicted.",
+        ),
+    ] = None,
+    out: Annotated[
+        str, typer.Option(metavar="FOLDER", help="Where plot, report and results go.")
+    ] = "ntklin-minimizer",
+    threads: Threads = None,
+    quiet: Annotated[bool, flag("--quiet", "-q", help="Print errors only.")] = False,
+    debug: Debug = False,
+):
+    options = {name: value for name, value in locals().items() if name != "debug"}
+    with reported(debug):
+        from ntklin.cli.minimizer import Options, run
+
+        run(Options(**options))
+
+
+@app.command(
+    help="""Measure how fast ntklin is, beside the machine's limits and other libraries.
+
+    Each kernel is checked for correctness first, then timed in interleaved rounds. Lists are \
+comma-separated; without one, everything runs. Exit code 1 if a check fails.""",
+    epilog="""[bold]Examples[/bold]
+
+    ntklin bench
+
+    ntklin bench --works gram,weighted_gram --cases A --sizes 100
+
+    ntklin bench --quick""",
+)
+def bench(
+    works: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="From jacobian, gram, weighted_gram, gd_step, closed_form, infinite.",
+        ),
+    ] = None,
+    cases: Annotated[
+        str | None,
+        typer.Option(metavar="LIST", help="A (depth 2, width 4000) and B (depth 3, width 2000)."),
+    ] = None,
+    dtypes: Annotated[
+        str | None, typer.Option(metavar="LIST", help="From float64, float32.")
+    ] = None,
+    sizes: Annotated[
+        str | None, typer.Option(metavar="LIST", help="Numbers of inputs, from 100, 1000.")
+    ] = None,
+    inputs: Annotated[
+        str | None, typer.Option(metavar="LIST", help="From gaussian, mnist.")
+    ] = None,
+    rounds: Annotated[
+        int | None, typer.Option(metavar="N", help="Rounds of timing. Default: 5.")
+    ] = None,
+    peers: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", help="Environments of other libraries to run beside it."),
+    ] = None,
+    peer_scripts: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="Their benchmark scripts.")
+    ] = None,
+    out: Annotated[
+        str, typer.Option(metavar="FOLDER", help="Where bench.json goes.")
+    ] = "ntklin-bench",
+    quick: Annotated[
+        bool, flag("--quick", help="Tiny sizes, to see that everything works.")
+    ] = False,
+    threads: Threads = None,
+    debug: Debug = False,
+):
+    with reported(debug):
+        from ntklin.cli.arguments import numbers, optional, split
+        from ntklin.validation.benchmarks import main as run
+
+        code = run(
+            works=optional(split, works, "--works"),
+            cases=optional(split, cases, "--cases"),
+            dtypes=optional(split, dtypes, "--dtypes"),
+            sizes=optional(numbers, sizes, "--sizes", int),
+            inputs=optional(split, inputs, "--inputs"),
+            rounds=rounds,
+            peers=peers,
+            peer_scripts=peer_scripts,
+            out=out,
+            quick=quick,
+            threads=threads,
+        )
+    raise typer.Exit(code)
+
+
+@app.command()
+def info(
+    as_json: Annotated[bool, flag("--json", help="Print JSON.")] = False,
+    debug: Debug = False,
+):
+    """Show versions, threads, BLAS, CPU, memory and GPU."""
+    with reported(debug):
+        from ntklin.cli.info import run
+
+        run(as_json)

@@ -1,0 +1,69 @@
+"""Text of the command line as values; every refusal names its option."""
+
+
+def split(text, option):
+    """The non-empty parts of a comma-separated list."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts:
+        raise ValueError(f"{option} is empty; write a comma-separated list")
+    return parts
+
+
+def numbers(text, option, kind=float):
+    """A comma-separated list of numbers as a tuple of ``kind``."""
+    values = []
+    for part in split(text, option):
+        try:
+            values.append(kind(part))
+        except ValueError:
+            what = "an integer" if kind is int else "a number"
+            example = "1,2,3" if kind is int else "0.5,1,2"
+            raise ValueError(
+                f"{option}: {part!r} is not {what}; write a comma-separated list such as {example}"
+            ) from None
+    return tuple(values)
+
+
+def optional(parse, text, *arguments):
+    """``parse(text, …)``; None stays None."""
+    return None if text is None else parse(text, *arguments)
+
+
+def hidden_widths(text, depth):
+    """The L − 1 hidden widths; one number serves for all layers, None means the default."""
+    from ntklin.study import default_hidden_widths
+
+    default = default_hidden_widths(depth)
+    if text is None:
+        return default
+    widths = numbers(text, "--width", int)
+    if len(widths) == 1:
+        return widths * (depth - 1)
+    if len(widths) != depth - 1:
+        raise ValueError(
+            f"--width lists {len(widths)} layers, but --depth {depth} has {depth - 1} hidden "
+            f"layer{'' if depth == 2 else 's'}"
+        )
+    return widths
+
+
+def seeds(seed, text):
+    """Seeds from ``--seed`` and ``--seeds``: a count from ``seed`` on, or a list."""
+    if text is None:
+        return (seed,)
+    values = numbers(text, "--seeds", int)
+    if "," in text:
+        if seed != 0:
+            raise ValueError("--seed goes with a number of --seeds, not with a list of them")
+        return values
+    if values[0] < 1:
+        raise ValueError(f"--seeds must be at least 1, got {values[0]}")
+    return tuple(range(seed, seed + values[0]))
+
+
+def classes(text):
+    """Two labels, integers where they look like that."""
+    parts = split(text, "--classes")
+    if len(parts) != 2:
+        raise ValueError(f"--classes needs two labels, such as 0,1; got {text!r}")
+    return tuple(int(part) if part.lstrip("-").isdigit() else part for part in parts)

@@ -1,0 +1,34 @@
+"""Errors that users meet, as one red line instead of a traceback."""
+
+from contextlib import contextmanager
+
+import typer
+
+USAGE_ERROR = 2
+INTERRUPTED = 130
+
+
+@contextmanager
+def reported(debug=False):
+    """Print errors that the user can act upon and exit with code 2; Ctrl-C exits with 130.
+
+    Parameters
+    ----------
+    debug : bool
+        Let errors pass, with their traceback.
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    from ntklin.errors import NtklinError
+
+    try:
+        yield
+    except (NtklinError, ValueError, TypeError, OSError, MemoryError) as e:
+        if debug:
+            raise
+        message = str(e) or type(e).__name__
+        Console(stderr=True).print(Text(f"error: {message}", style="bold red"), soft_wrap=True)
+        raise typer.Exit(USAGE_ERROR) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None

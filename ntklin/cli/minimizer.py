@@ -1,0 +1,138 @@
+"""``ntklin minimizer``: the initialization study, from options to files."""
+
+import os
+import shlex
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from ntklin.cli import arguments, threads
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The options as typed; the names are those of the flags."""
+
+    data: str
+    classes: str
+    n_train: int
+    n_test: int
+    data_seed: int
+    depth: int
+    width: str | None
+    sigma: str
+    scaling: str
+    bias: str
+    seed: int
+    seeds: str | None
+    dtype: str
+    train: bool
+    until: float
+    max_steps: int | None
+    out: str
+    threads: int | None
+    quiet: bool
+
+
+def configure(options):
+    """The study that the options ask for.
+
+    Returns
+    -------
+    StudyConfig
+    """
+    widths = arguments.hidden_widths(options.width, options.depth)
+    sigmas = arguments.numbers(options.sigma, "--sigma")
+    seeds = arguments.seeds(options.seed, options.seeds)
+    classes = arguments.classes(options.classes)
+
+    from ntklin.data import load_data
+    from ntklin.study import StudyConfig
+
+    data = load_data(
+        options.data, options.n_train, options.n_test, classes=classes, rng=options.data_seed
+    )
+    return StudyConfig(
+        data=data,
+        hidden_widths=widths,
+        sigmas=sigmas,
+        seeds=seeds,
+        scaling=options.scaling,
+        bias=options.bias,
+        dtype=options.dtype,
+        train=options.train,
+        until=options.until,
+        max_steps=options.max_steps,
+    )
+
+
+def run(options):
+    """Run the study; show and write what was finished, even when it ends early."""
+    began = time.perf_counter()
+    threads.sleep_while_waiting(os.environ)
+
+    from rich.console import Console
+
+    from ntklin.report import require_writable
+    from ntklin.study import records
+
+    require_writable(options.out)
+    config = configure(options)
+    console = Console(quiet=options.quiet)
+    finished = []
+    try:
+        with threads.limited(options.threads), progress(console, config) as observer:
+            for record in records(config, observer):
+                finished.append(record)
+    finally:
+        if finished:
+            conclude(console, config, finished, options, time.perf_counter() - began)
+
+
+def progress(console, config):
+    """Bars on a terminal, lines elsewhere, nothing when quiet."""
+    from ntklin.cli.progress import LineProgress, LiveProgress
+
+    live = console.is_terminal and not console.quiet
+    return (LiveProgress if live else LineProgress)(console, config)
+
+
+def conclude(console, config, finished, options, elapsed):
+    """Print the tables and write the files."""
+    from ntklin.cli import environment
+    from ntklin.report import print_result, write_report
+    from ntklin.study import StudyResult
+
+    result = StudyResult(config, tuple(finished))
+    console.print()
+    print_result(console, result)
+    provenance = {
+        "command": command(config, options),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "elapsed_seconds": round(elapsed, 1),
+        "versions": environment.versions(),
+        "machine": environment.machine(),
+    }
+    paths = write_report(result, options.out, provenance)
+    names = ", ".join(path.name for path in paths)
+    console.print(f"Written to {options.out}: {names}", soft_wrap=True, markup=False)
+
+
+def command(config, options):
+    """A command line that repeats the run, every default spelled out."""
+    words = [
+        *("ntklin", "minimizer", "--data", options.data, "--classes", options.classes),
+        *("--n-train", options.n_train, "--n-test", options.n_test),
+        *("--data-seed", options.data_seed, "--depth", config.depth),
+        *("--width", _listed(config.hidden_widths)) * bool(config.hidden_widths),
+        *("--sigma", _listed(config.sigmas), "--scaling", config.scaling, "--bias", config.bias),
+        *("--seeds", _listed(config.seeds) + "," * (len(config.seeds) == 1)),
+        *("--dtype", config.dtype, "--until", format(config.until, "g")),
+        *([] if config.max_steps is None else ["--max-steps", config.max_steps]),
+        *([] if config.train else ["--no-train"]),
+    ]
+    return shlex.join(str(word) for word in words)
+
+
+def _listed(values):
+    return ",".join(repr(value).removesuffix(".0") for value in values)

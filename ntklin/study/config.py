@@ -1,0 +1,134 @@
+"""What an initialization study computes, fixed before it starts."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from ntklin._validate import as_count, as_positive
+from ntklin.data import Dataset
+from ntklin.network import MLP
+
+DTYPES = ("float64", "float32")
+PATIENCE = 10
+DEFAULT_SIGMAS = (0.5, 0.7, 1.0, 1.4, 2.0, 3.0)
+
+
+def default_hidden_widths(depth):
+    """The paper's widths (Fig. 2): 4000 for L = 2; 2000 per hidden layer for deeper networks."""
+    depth = as_count(depth, name="depth")
+    return (4000 if depth == 2 else 2000,) * (depth - 1)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class StudyConfig:
+    """One sweep over the initialization scale σ, on fixed data.
+
+    Attributes
+    ----------
+    data : Dataset
+    hidden_widths : tuple of int
+        m_1, …, m_{L-1}.
+    sigmas : tuple of float
+        The scales σ, in the order in which they run.
+    seeds : tuple of int
+        One initialization each; for one seed all σ share the same Gaussian draw θ_0.
+    scaling, bias : str
+        As in ``MLP``.
+    dtype : {"float64", "float32"}
+    train : bool
+        Whether real networks are trained, too.
+    until : float
+        Training stops when the loss first drops below this.
+    max_steps : int, optional
+        … or after so many steps; when not given, ten times as many as the linearized network takes:
+        a network that needs more has left its linearization.
+    """
+
+    data: Dataset
+    hidden_widths: tuple[int, ...] = default_hidden_widths(2)
+    sigmas: tuple[float, ...] = DEFAULT_SIGMAS
+    seeds: tuple[int, ...] = (0,)
+    scaling: str = "fan_out"
+    bias: str = "zero"
+    dtype: str = "float64"
+    train: bool = True
+    until: float = 1e-5
+    max_steps: int | None = None
+
+    def __post_init__(self):
+        if not isinstance(self.data, Dataset):
+            raise TypeError(f"data must be an ntklin.Dataset, got {type(self.data).__name__}")
+        if len(self.data.X_test) == 0:
+            raise ValueError("the study measures test losses: it needs at least one test sample")
+        if self.dtype not in DTYPES:
+            raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {self.dtype!r}")
+        max_steps = self.max_steps
+        checked = {
+            "hidden_widths": tuple(self.hidden_widths),
+            "sigmas": _distinct(self.sigmas, as_positive, "sigmas"),
+            "seeds": _distinct(self.seeds, _as_seed, "seeds"),
+            "until": as_positive(self.until, name="until"),
+            "max_steps": None if max_steps is None else as_count(max_steps, name="max_steps"),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        self.network(self.sigmas[0])  # refuses bad widths, scalings and biases
+
+    @property
+    def depth(self):
+        """The number of layers L."""
+        return len(self.hidden_widths) + 1
+
+    @property
+    def widths(self):
+        """m_0 = d, m_1, …, m_L = 1."""
+        return (self.data.X_train.shape[1], *self.hidden_widths, 1)
+
+    @cached_property
+    def arrays(self):
+        """X, Y, X_T, Y_T in the study's dtype."""
+        data = self.data
+        parts = (data.X_train, data.Y_train, data.X_test, data.Y_test)
+        return tuple(a.astype(self.dtype, copy=False) for a in parts)
+
+    def network(self, sigma):
+        """The network with initialization scale σ."""
+        return MLP(self.widths, sigma=sigma, scaling=self.scaling, bias=self.bias)
+
+    def step_limit(self, predicted):
+        """After how many steps training stops, where the linearized network takes ``predicted``."""
+        return PATIENCE * max(predicted, 1) if self.max_steps is None else self.max_steps
+
+    def describe(self):
+        """The configuration as plain values, for reports."""
+        return {
+            "data": self.data.name,
+            "provenance": self.data.provenance,
+            "n_train": len(self.data.X_train),
+            "n_test": len(self.data.X_test),
+            "depth": self.depth,
+            "widths": list(self.widths),
+            "n_parameters": self.network(self.sigmas[0]).n_parameters,
+            "scaling": self.scaling,
+            "bias": self.bias,
+            "sigmas": list(self.sigmas),
+            "seeds": list(self.seeds),
+            "dtype": self.dtype,
+            "train": self.train,
+            "until": self.until,
+            "max_steps": self.max_steps,
+        }
+
+
+def _distinct(values, check, name):
+    """A non-empty tuple of checked, different values."""
+    values = tuple(check(value, name=f"{name}[{i}]") for i, value in enumerate(values))
+    if not values:
+        raise ValueError(f"{name} is empty")
+    repeated = sorted(value for value in set(values) if values.count(value) > 1)
+    if repeated:
+        raise ValueError(f"{name} contains {repeated[0]:g} more than once")
+    return values
+
+
+def _as_seed(value, *, name):
+    return as_count(value, name=name, minimum=0)

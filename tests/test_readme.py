@@ -1,0 +1,108 @@
+"""The README's commands and example, and the links of all pages."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import ntklin
+from ntklin.cli.app import app
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+SMALLER = {
+    "n_train=100, n_test=100": "n_train=4, n_test=3",
+    "(784, 4000, 1)": "(784, 20, 1)",
+    "until=1e-5": "until=1e-2",
+}
+
+
+def blocks(language):
+    """The fenced blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.M | re.S)
+
+
+def run_example(source):
+    """What the example prints, and its variables."""
+    variables = {}
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        exec(compile(source, "README.md", "exec"), variables)
+    return output.getvalue().splitlines(), variables
+
+
+def test_the_two_commands_stand_alone():
+    assert blocks("sh") == [
+        "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/ntklin minimizer\n",
+        "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/pytest\n",
+    ]
+
+
+def test_the_example_runs():
+    (source,) = blocks("python")
+    assert len([line for line in source.splitlines() if line]) <= 15
+    for original, smaller in SMALLER.items():
+        assert original in source
+        source = source.replace(original, smaller)
+    printed, variables = run_example(source)
+    assert len(printed) == 3
+    run, gd = variables["run"], variables["gd"]
+    assert run.converged
+    assert printed[0] == f"{gd.steps_to(1e-5)} {gd.loss(10**9)}"
+    assert printed[2].startswith(f"{run.steps} ")
+
+
+@pytest.mark.slow
+def test_the_example_runs_as_it_stands():
+    (source,) = blocks("python")
+    _, variables = run_example(source)
+    predicted, taken = variables["gd"].steps_to(1e-5), variables["run"].steps
+    assert predicted / 2 < taken < 2 * predicted
+
+
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"`ntklin (\w+)", README))))
+def test_every_command_it_names_exists(command):
+    done = CliRunner().invoke(app, [command, "--help"])
+    assert done.exit_code == 0
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"ntklin\.([A-Za-z_]+)\b", README))))
+def test_every_name_it_mentions_is_public(name):
+    assert name in ntklin.__all__
+
+
+def anchors(page):
+    """The anchors that GitHub gives to a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def broken_links(page):
+    """Relative links of a page that lead nowhere."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
+        if re.match(r"https?://", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        if not file.exists() or (anchor and anchor not in anchors(file)):
+            yield target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    assert list(broken_links(page)) == []
+
+
+def test_the_link_check_sees_broken_links(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# A & B\n[a](#a--b) [b](#c) [c](missing.md) [d](page.md#a--b)", "utf-8")
+    assert list(broken_links(page)) == ["#c", "missing.md"]
+
+
+def test_every_page_is_reachable():
+    reachable = set(re.findall(r"\]\((docs/\w+\.md)", README))
+    assert reachable == {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")}

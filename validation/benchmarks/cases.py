@@ -1,0 +1,189 @@
+"""The frozen cases: networks, inputs, targets and weights, the same numbers on every machine."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+
+import ntklin
+
+SIGMA = 1.4
+SEED = 20261101
+N_TEST = 100
+DTYPES = ("float64", "float32")
+INPUTS = ("gaussian", "mnist")
+SIZES = (100, 1000)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network, and how many gradient steps one timed run of training takes.
+
+    Attributes
+    ----------
+    name : str
+    widths : tuple of int
+    steps : int
+        So many that the set-up, which is timed and subtracted, is a small part of the run.
+    """
+
+    name: str
+    widths: tuple
+    steps: int
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The sizes of everything: the frozen benchmark, or a small copy that runs in seconds.
+
+    Attributes
+    ----------
+    cases : tuple of Case
+    n : dict
+        From the frozen N to the one that runs.
+    rounds, peer_rounds : int
+    seconds : float
+        The shortest turn; a call that is faster is repeated.
+    n_times : int
+        How many t the closed form is asked for.
+    n_gemm, stream_bytes : int
+        Order of the matrix product and bytes per array that the limits are measured with.
+    """
+
+    cases: tuple
+    n: dict
+    rounds: int
+    peer_rounds: int
+    seconds: float
+    n_times: int
+    n_gemm: int
+    stream_bytes: int
+
+
+FULL = Scale(
+    cases=(Case("A", (784, 4000, 1), 400), Case("B", (784, 2000, 2000, 1), 60)),
+    n={100: 100, 1000: 1000},
+    rounds=5,
+    peer_rounds=3,
+    seconds=0.25,
+    n_times=1000,
+    n_gemm=4096,
+    stream_bytes=1 << 30,
+)
+QUICK = Scale(
+    cases=(Case("A", (16, 12, 1), 4), Case("B", (16, 10, 8, 1), 4)),
+    n={100: 8, 1000: 12},
+    rounds=2,
+    peer_rounds=1,
+    seconds=0.0,
+    n_times=20,
+    n_gemm=64,
+    stream_bytes=1 << 16,
+)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Problem:
+    """One case with data, in one dtype. W ~ N(0, 1) and b = 0, drawn in float64 and rounded.
+
+    Attributes
+    ----------
+    case : Case
+    inputs : {"gaussian", "mnist"}
+    dtype : dtype
+    layers : list of (W^l, b^l)
+    X, X_test : ndarray, shapes (N, d) and (100, d)
+        Unit rows.
+    Y : ndarray, shape (N,)
+    """
+
+    case: Case
+    inputs: str
+    dtype: np.dtype
+    layers: list
+    X: np.ndarray
+    X_test: np.ndarray
+    Y: np.ndarray
+
+    @property
+    def n(self):
+        """N."""
+        return len(self.X)
+
+    @property
+    def net(self):
+        """The network; ``eq1`` is the parametrization of the peers: w_l = σ/√m_l, v_l = σ."""
+        return ntklin.MLP(self.case.widths, sigma=SIGMA, scaling="eq1", bias="zero")
+
+    @property
+    def infinite_net(self):
+        """The network whose infinite-width kernel is timed: ``eq1`` has none, so ``fan_in``."""
+        return ntklin.MLP(self.case.widths, sigma=SIGMA, scaling="fan_in", bias="normal")
+
+    @cached_property
+    def theta(self):
+        """θ_0, shape (P,)."""
+        return np.concatenate([part.ravel() for layer in self.layers for part in layer])
+
+    @cached_property
+    def weights(self):
+        """The diagonal of D, uniform on [0.5, 1.5), shape (P,)."""
+        rng = np.random.default_rng(SEED + 1)
+        return (0.5 + rng.random(len(self.theta))).astype(self.dtype)
+
+    @cached_property
+    def probe(self):
+        """v ~ N(0, 1) of length P; J v stands for J where J is too large to pass on."""
+        return np.random.default_rng(SEED + 2).standard_normal(len(self.theta))
+
+
+def draw(case, n, inputs, dtype):
+    """The problem of a case with N inputs.
+
+    Parameters
+    ----------
+    case : Case
+    n : int
+    inputs : {"gaussian", "mnist"}
+    dtype : {"float64", "float32"}
+
+    Returns
+    -------
+    Problem
+    """
+    dtype = np.dtype(dtype)
+    rng = np.random.default_rng(SEED)
+    layers = [(rng.standard_normal((m, k)), np.zeros(m)) for k, m in pairwise(case.widths)]
+    if inputs == "gaussian":
+        X = unit_rows(rng.standard_normal((n + N_TEST, case.widths[0])))
+        X, X_test = X[:n], X[n:]
+        Y = rng.standard_normal(n)
+    else:
+        data = ntklin.load_data("mnist01", n_train=n, n_test=N_TEST)
+        X, X_test = (pooled(images, case.widths[0]) for images in (data.X_train, data.X_test))
+        Y = data.Y_train
+    return Problem(
+        case=case,
+        inputs=inputs,
+        dtype=dtype,
+        layers=[(W.astype(dtype), b.astype(dtype)) for W, b in layers],
+        X=X.astype(dtype),
+        X_test=X_test.astype(dtype),
+        Y=Y.astype(dtype),
+    )
+
+
+def unit_rows(X):
+    """The rows x/‖x‖."""
+    return X / np.linalg.norm(X, axis=1, keepdims=True)
+
+
+def pooled(images, n_pixels):
+    """28 × 28 images as unit rows of ``n_pixels`` block sums, 784 leaving them as they are."""
+    if n_pixels == images.shape[1]:
+        return images
+    side = math.isqrt(n_pixels)
+    blocks = images.reshape(len(images), side, 28 // side, side, 28 // side)
+    return unit_rows(blocks.sum(axis=(2, 4)).reshape(len(images), -1))

@@ -1,0 +1,93 @@
+"""What each work costs: the flops that are done, those of the dense form, and the bytes that move.
+
+A multiplication with its addition counts as two. The flops done follow from the layer structure,
+the symmetry and the ReLU zeros, whatever an implementation then does with registers and padding.
+The dense form is the textbook one, J stored and multiplied: 2N²P for a Gram matrix.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The cost of one call, or of one step.
+
+    Attributes
+    ----------
+    flops : float or None
+        Done.
+    dense_flops : float or None
+        Of the dense form of the same work.
+    n_bytes : float or None
+        That must move to or from memory at least.
+    bound : {"copy", "fill"}
+        Which bandwidth ``n_bytes`` are measured against.
+    """
+
+    flops: float | None = None
+    dense_flops: float | None = None
+    n_bytes: float | None = None
+    bound: str = "copy"
+
+
+def forward(widths, n):
+    """The matrix products of a forward pass."""
+    return 2 * n * sum(k * m for k, m in pairwise(widths))
+
+
+def backward(widths, n):
+    """The matrix products of the backward signals; the input's signal is not needed."""
+    return 2 * n * sum(k * m for k, m in pairwise(widths[1:]))
+
+
+def jacobian(problem):
+    """Each of the N P entries is one product and is written once."""
+    widths, n, P = problem.case.widths, problem.n, len(problem.theta)
+    flops = forward(widths, n) + backward(widths, n) + n * P
+    return Cost(flops=flops, n_bytes=n * P * problem.dtype.itemsize, bound="fill")
+
+
+def gram(problem):
+    """Half of each layer's two N × N products, by symmetry, after both passes."""
+    widths, n, P = problem.case.widths, problem.n, len(problem.theta)
+    products = sum(widths[:-1]) + sum(widths[1:-1])
+    return Cost(
+        flops=forward(widths, n) + backward(widths, n) + n * (n + 1) * products,
+        dense_flops=2 * n * n * P,
+        n_bytes=(P + n * n) * problem.dtype.itemsize,
+    )
+
+
+def weighted_gram(problem, passes):
+    """Per neuron, half of the pairs of its active inputs, times the columns that are not zero."""
+    widths, n, P = problem.case.widths, problem.n, len(problem.theta)
+    flops = forward(widths, n) + backward(widths, n)
+    for a, delta in zip(passes.a, passes.delta, strict=True):
+        active = np.count_nonzero(delta, axis=0).astype(float)
+        live = np.count_nonzero((a != 0).any(axis=0))
+        flops += float((active * (active + 1)).sum()) * live
+    return Cost(
+        flops=flops,
+        dense_flops=2 * n * n * P,
+        n_bytes=(2 * P + n * n) * problem.dtype.itemsize,
+    )
+
+
+def gradient_step(problem, passes):
+    """The first layer through its Gram matrix, active inputs only; the others densely."""
+    widths, n = problem.case.widths, problem.n
+    active = float(np.count_nonzero(passes.delta[0]))
+    deeper = sum(k * m for k, m in pairwise(widths[1:]))
+    return Cost(
+        flops=2 * n * active + 6 * n * deeper,
+        dense_flops=2 * forward(widths, n) + backward(widths, n),
+    )
+
+
+def infinite(problem):
+    """The inputs' Gram matrix, by symmetry; what follows is arithmetic per entry."""
+    n, d = problem.X.shape
+    return Cost(flops=n * (n + 1) * d, n_bytes=n * n * problem.dtype.itemsize)

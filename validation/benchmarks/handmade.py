@@ -1,0 +1,137 @@
+"""The peer that is always there: NumPy by hand, with the layer structure.
+
+Not autodiff, which is slower by an order of magnitude: activations and backward signals once, then
+the Gram matrices as sums over layers, the Jacobian by broadcasting into the array, and the weighted
+Gram matrix from blocks of J that stay in cache.
+"""
+
+import numpy as np
+import scipy.linalg
+from ntklin.validation.benchmarks.cases import SIGMA
+
+# One block of J in the weighted Gram matrix: about what a second-level cache and its share of the
+# third hold.
+BLOCK_BYTES = 5 << 20
+
+
+def both_passes(layers, X):
+    """Scales, activations, backward signals and outputs, in the dtype of ``X``."""
+    scalar = X.dtype.type
+    w = [scalar(SIGMA / np.sqrt(len(W))) for W, _ in layers]
+    v = scalar(SIGMA)
+    activations = [X]
+    for l, (W, b) in enumerate(layers):
+        h = activations[-1] @ W.T
+        h *= w[l]
+        h += v * b
+        activations.append(np.maximum(h, 0, out=h) if l < len(layers) - 1 else h)
+    outputs = activations.pop()[:, 0]
+    deltas = [np.ones((len(X), 1), X.dtype)]
+    for l in range(len(layers) - 1, 0, -1):
+        delta = deltas[0] @ layers[l][0]
+        delta *= w[l]
+        delta *= activations[l] > 0
+        deltas.insert(0, delta)
+    return w, activations, deltas, outputs
+
+
+def gram(layers, X, other=None):
+    """K(X, X') layer by layer; where X' is X, NumPy takes the symmetric product."""
+    w, A, B, _ = both_passes(layers, X)
+    _, A2, B2, _ = (w, A, B, None) if other is None else both_passes(layers, other)
+    v2 = X.dtype.type(SIGMA**2)
+    K = None
+    for scale, a, d, a2, d2 in zip(w, A, B, A2, B2, strict=True):
+        part = a @ a2.T
+        part *= scale * scale
+        part += v2
+        if d.shape[1] > 1:
+            part *= d @ d2.T
+        K = part if K is None else np.add(K, part, out=K)
+    return K
+
+
+def weighted_gram(layers, X, weights):
+    """J D J^T from blocks of √D-scaled columns of J, one block of neurons at a time."""
+    w, A, B, _ = both_passes(layers, X)
+    n = len(X)
+    K = np.zeros((n, n), X.dtype)
+    start = 0
+    for scale, a, d in zip(w, A, B, strict=True):
+        m, k = d.shape[1], a.shape[1]
+        root = np.sqrt(weights[start : start + m * k]).reshape(m, k)
+        root *= scale
+        shift = d * (X.dtype.type(SIGMA) * np.sqrt(weights[start + m * k : start + m * (k + 1)]))
+        start += m * (k + 1)
+        size = min(m, max(1, BLOCK_BYTES // (n * k * X.itemsize)))
+        block = np.empty((n, size, k), X.dtype)
+        for i in range(0, m, size):
+            part = block if i + size <= m else np.empty((n, m - i, k), X.dtype)
+            np.multiply(d[:, i : i + size, None], a[:, None, :], out=part)
+            part *= root[i : i + size]
+            rows = part.reshape(n, -1)
+            K += rows @ rows.T
+        K += shift @ shift.T
+    return K
+
+
+def jacobian(layers, X, out=None):
+    """J, every entry written once, into ``out`` or a new array."""
+    w, A, B, _ = both_passes(layers, X)
+    if out is None:
+        out = np.empty((len(X), sum(W.size + b.size for W, b in layers)), X.dtype)
+    start = 0
+    for scale, a, d in zip(w, A, B, strict=True):
+        m, k = d.shape[1], a.shape[1]
+        view = out[:, start : start + m * k].reshape(len(X), m, k)
+        np.multiply((scale * d)[:, :, None], a[:, None, :], out=view)
+        start += m * k
+        np.multiply(d, X.dtype.type(SIGMA), out=out[:, start : start + m])
+        start += m
+    return out
+
+
+def descend(layers, X, Y, learning_rate, steps):
+    """Gradient steps on ½ mean (f − Y)², changing ``layers`` in place."""
+    rate = X.dtype.type(learning_rate / len(X))
+    for _ in range(steps):
+        w, A, B, outputs = both_passes(layers, X)
+        r = rate * (outputs - Y)
+        for (W, b), scale, a, d in zip(layers, w, A, B, strict=True):
+            d *= r[:, None]
+            W -= (scale * d).T @ a
+            b -= X.dtype.type(SIGMA) * d.sum(axis=0)
+    return layers
+
+
+def factorize(K):
+    """λ, ascending, and V, in float64."""
+    return scipy.linalg.eigh(K.astype(float, copy=False), check_finite=False)
+
+
+def closed_form(values, vectors, K_new, residual, rate, times):
+    """What gradient descent on the linearized network adds to f_0(X_new), shape (T, N')."""
+    left = np.exp(times[:, None] * np.log1p(-rate * values))
+    coefficients = (1 - left) / values * (vectors.T @ residual)
+    return coefficients @ (K_new @ vectors).T
+
+
+def infinite_ntk(X, depth):
+    """Θ(X, X) of the ``fan_in`` network with normal biases, σ_b = σ, by arccos over the matrix."""
+    scalar = X.dtype.type
+    s2, pi = scalar(SIGMA**2), scalar(np.pi)
+    C = X @ X.T
+    C *= scalar(SIGMA**2 / X.shape[1])
+    C += s2
+    theta = C.copy()
+    for _ in range(depth - 1):
+        norms = np.sqrt(np.diag(C))
+        size = norms[:, None] * norms
+        cosine = np.minimum(C / size, 1)
+        angle = np.arccos(cosine)
+        # The rounding of a cosine of 1 would be an angle of √eps.
+        np.fill_diagonal(angle, 0)
+        rest = (pi - angle) / (2 * pi)
+        C = s2 * size * (np.sin(angle) / (2 * pi) + rest * cosine) + s2
+        theta = C + s2 * rest * theta
+    return theta

@@ -1,0 +1,63 @@
+"""The machine's limits, measured in the same run as everything that is compared to them."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from ntklin.validation.benchmarks import gemm, streams
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The best rates that were reached.
+
+    Attributes
+    ----------
+    gemm : dict
+        GFLOP/s by BLAS setting and dtype.
+    fill, copy : dict
+        GB/s by method. A copy counts what it reads and what it writes.
+    """
+
+    gemm: dict
+    fill: dict
+    copy: dict
+
+    def flops(self, dtype):
+        """GFLOP/s of the best matrix product in "float64" or "float32"."""
+        return max(rates[dtype] for rates in self.gemm.values())
+
+    def bandwidth(self, bound):
+        """GB/s of the best fill or copy."""
+        return max(getattr(self, bound).values())
+
+
+def measure(scale, threads):
+    """Measure the limits.
+
+    Parameters
+    ----------
+    scale : Scale
+    threads : int
+
+    Returns
+    -------
+    Limits
+    """
+    products = gemm.limits(scale.n_gemm, threads)
+    source, out = streams.aligned(scale.stream_bytes), streams.aligned(scale.stream_bytes)
+
+    def rate(n_arrays, call, *arguments):
+        return n_arrays * out.nbytes / 1e9 / gemm.best_time(partial(call, *arguments))
+
+    return Limits(
+        gemm=products,
+        fill={
+            "non-temporal": rate(1, streams.fill, out),
+            "ndarray.fill": rate(1, out.fill, 1.0),
+        },
+        copy={
+            "non-temporal": rate(2, streams.copy, out, source),
+            "np.copyto": rate(2, np.copyto, out, source),
+        },
+    )

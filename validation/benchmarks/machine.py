@@ -1,0 +1,107 @@
+"""What the figures were measured on."""
+
+import os
+import platform
+
+import numpy as np
+from ntklin.validation.benchmarks.memory import huge_page_setting
+
+import ntklin
+
+SETTINGS = (
+    "OPENBLAS_CORETYPE",
+    "OPENBLAS_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "NUMBA_THREADING_LAYER",
+    "NUMBA_DISABLE_JIT",
+    "GLIBC_TUNABLES",
+    "NUMPY_MADVISE_HUGEPAGE",
+)
+
+
+def usable_cores():
+    """The number of cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+def usable_threads():
+    """The number of threads that Numba may start on them."""
+    import numba
+
+    return min(usable_cores(), numba.config.NUMBA_NUM_THREADS)
+
+
+def _cpu_info(key):
+    try:
+        with open("/proc/cpuinfo") as f:
+            for line in f:
+                if line.startswith(key):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return ""
+
+
+def has_avx512():
+    """Whether the CPU has AVX-512."""
+    return "avx512f" in _cpu_info("flags").split()
+
+
+def blas_libraries():
+    """Each BLAS that is loaded: library, version, kernels and threads."""
+    import threadpoolctl
+
+    return [
+        {
+            "library": info["internal_api"],
+            "version": info["version"],
+            "kernels": info.get("architecture"),
+            "threads": info["num_threads"],
+            "file": os.path.basename(info["filepath"]),
+        }
+        for info in threadpoolctl.threadpool_info()
+        if info["user_api"] == "blas"
+    ]
+
+
+def describe(threads):
+    """CPU, threads, BLAS, huge pages, versions and settings, as written to the JSON.
+
+    Parameters
+    ----------
+    threads : int
+        How many the run uses.
+
+    Returns
+    -------
+    dict
+    """
+    import llvmlite
+    import numba
+    import scipy
+
+    return {
+        "cpu": _cpu_info("model name") or platform.processor() or platform.machine(),
+        "avx512": has_avx512(),
+        "cores": usable_cores(),
+        "threads": threads,
+        "numba_threads": numba.get_num_threads(),
+        "blas": blas_libraries(),
+        "huge_pages": huge_page_setting(),
+        "load_average": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "system": platform.platform(),
+        "versions": {
+            "python": platform.python_version(),
+            "ntklin": ntklin.__version__,
+            "numpy": np.__version__,
+            "scipy": scipy.__version__,
+            "numba": numba.__version__,
+            "llvmlite": llvmlite.__version__,
+        },
+        "settings": {name: os.environ[name] for name in SETTINGS if name in os.environ},
+    }

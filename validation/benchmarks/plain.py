@@ -1,0 +1,208 @@
+"""What is true: every quantity in plain NumPy, float64, formula by formula, for the gates.
+
+It shares no code with ntklin, nor with the NumPy implementations that are timed beside it.
+"""
+
+from functools import cached_property
+
+import numpy as np
+from ntklin.validation.benchmarks.cases import SIGMA
+
+
+class Passes:
+    """Forward and backward pass of Eq. (1), with w_l = σ/√m_l and v_l = σ.
+
+    Attributes
+    ----------
+    w : list of float
+    a, h, delta : list of ndarray
+        a^0 … a^{L-1}, h^1 … h^L and δ^1 … δ^L, one row per input.
+    """
+
+    def __init__(self, layers, X):
+        self.w = [SIGMA / np.sqrt(len(W)) for W, _ in layers]
+        self.a, self.h = [X], []
+        for l, (W, b) in enumerate(layers):
+            self.h.append(self.w[l] * (self.a[-1] @ W.T) + SIGMA * b)
+            self.a.append(np.maximum(self.h[-1], 0))
+        self.a.pop()
+        self.delta = [np.ones((len(X), 1))]
+        for l in range(len(layers) - 1, 0, -1):
+            behind = self.w[l] * (self.delta[0] @ layers[l][0])
+            self.delta.insert(0, behind * (self.h[l - 1] > 0))
+
+    @property
+    def outputs(self):
+        """f(X), shape (N,)."""
+        return self.h[-1][:, 0]
+
+    def gram(self, other):
+        """K(X, X') = Σ_l (w_l² ⟨a^{l-1}, a'^{l-1}⟩ + v_l²) ⟨δ^l, δ'^l⟩."""
+        return sum(
+            (w**2 * (a @ b.T) + SIGMA**2) * (d @ e.T)
+            for w, a, d, b, e in zip(self.w, self.a, self.delta, other.a, other.delta, strict=True)
+        )
+
+    def jacobian_row(self, n):
+        """φ(x_n), shape (P,)."""
+        parts = []
+        for w, a, d in zip(self.w, self.a, self.delta, strict=True):
+            parts += [w * np.outer(d[n], a[n]).ravel(), SIGMA * d[n]]
+        return np.concatenate(parts)
+
+
+class Reference:
+    """The true values of one problem, each computed when it is first asked for.
+
+    Parameters
+    ----------
+    problem : Problem
+        Its numbers are taken as they are, rounded to its dtype, and continued in float64.
+    """
+
+    def __init__(self, problem):
+        self.problem = problem
+        self.layers = [(W.astype(float), b.astype(float)) for W, b in problem.layers]
+        self.X, self.X_test, self.Y = (
+            a.astype(float) for a in (problem.X, problem.X_test, problem.Y)
+        )
+
+    @cached_property
+    def passes(self):
+        """Of the training inputs."""
+        return Passes(self.layers, self.X)
+
+    @cached_property
+    def test_passes(self):
+        """Of the test inputs."""
+        return Passes(self.layers, self.X_test)
+
+    @cached_property
+    def clear(self):
+        """Of which training inputs no ReLU is within rounding of its kink, shape (N,)."""
+        return self._clear(self.passes)
+
+    @cached_property
+    def test_clear(self):
+        """The same of the test inputs."""
+        return self._clear(self.test_passes)
+
+    def _clear(self, passes):
+        """Nearer to 0 than 2 eps w_l ‖W^l_i‖ ‖a^{l-1}‖, h may come out with either sign.
+
+        Of a sum of k terms of random sign, the rounding errors amount to some 0.2 eps √k times the
+        terms' norm if it is taken in sequence, and to less in blocks.
+        """
+        eps = np.finfo(self.problem.dtype).eps
+        clear = np.ones(len(passes.outputs), bool)
+        for l, (W, _) in enumerate(self.layers[:-1]):
+            size = np.outer(
+                np.linalg.norm(passes.a[l], axis=1), passes.w[l] * np.linalg.norm(W, axis=1)
+            )
+            clear &= (np.abs(passes.h[l]) > 2 * eps * size).all(axis=1)
+        return clear
+
+    @cached_property
+    def gram(self):
+        """K(X, X)."""
+        return self.passes.gram(self.passes)
+
+    @cached_property
+    def test_gram(self):
+        """K(X_test, X)."""
+        return self.test_passes.gram(self.passes)
+
+    @cached_property
+    def weighted_gram(self):
+        """K_D(X, X), neuron by neuron."""
+        K = np.zeros((self.problem.n,) * 2)
+        start = 0
+        weights = self.problem.weights.astype(float)
+        for l, (W, b) in enumerate(self.layers):
+            D = weights[start : start + W.size].reshape(W.shape)
+            D_bias = weights[start + W.size : start + W.size + b.size]
+            start += W.size + b.size
+            w, a, delta = self.passes.w[l], self.passes.a[l], self.passes.delta[l]
+            for i in range(len(W)):
+                inner = w**2 * ((a * D[i]) @ a.T) + SIGMA**2 * D_bias[i]
+                K += np.outer(delta[:, i], delta[:, i]) * inner
+        return K
+
+    @cached_property
+    def jacobian_probe(self):
+        """J v for the problem's probe v, shape (N,)."""
+        rows = range(self.problem.n)
+        return np.array([self.passes.jacobian_row(n) @ self.problem.probe for n in rows])
+
+    @cached_property
+    def learning_rate(self):
+        """0.5 N/λ_max, a quarter of the stability bound of the linearized network."""
+        return 0.5 * self.problem.n / float(np.linalg.eigvalsh(self.gram)[-1])
+
+    def trained_outputs(self, steps):
+        """f_θ on the training and the test inputs, before and after gradient steps, (2, N + N')."""
+        layers = [(W.copy(), b.copy()) for W, b in self.layers]
+        X = np.concatenate([self.X, self.X_test])
+        before = Passes(layers, X).outputs
+        for _ in range(steps):
+            at = Passes(layers, self.X)
+            r = self.learning_rate / len(self.X) * (at.outputs - self.Y)[:, None]
+            for l, (W, b) in enumerate(layers):
+                W -= at.w[l] * (at.delta[l] * r).T @ at.a[l]
+                b -= SIGMA * (at.delta[l] * r).sum(axis=0)
+        return np.stack([before, Passes(layers, X).outputs])
+
+    @cached_property
+    def infinite_angle(self):
+        """The smallest angle θ_1 between two of the inputs, as the first layer sees them."""
+        angle = self._infinite[1]
+        return float(angle[~np.eye(len(angle), dtype=bool)].min())
+
+    @cached_property
+    def infinite_ntk(self):
+        """Θ(X, X) of the ``fan_in`` network with normal biases, σ_b = σ."""
+        return self._infinite[0]
+
+    @cached_property
+    def _infinite(self):
+        C = SIGMA**2 * (self.X @ self.X.T) / self.X.shape[1] + SIGMA**2
+        theta, first = C, None
+        for _ in self.layers[1:]:
+            norms = np.sqrt(np.diag(C))
+            size = np.outer(norms, norms)
+            angle = np.arccos(np.clip(C / size, -1, 1))
+            np.fill_diagonal(angle, 0)
+            first = angle if first is None else first
+            mean = size * (np.sin(angle) + (np.pi - angle) * np.cos(angle)) / (2 * np.pi)
+            C = SIGMA**2 * mean + SIGMA**2
+            theta = C + SIGMA**2 * (np.pi - angle) / (2 * np.pi) * theta
+        return theta, first
+
+
+def linearized_outputs(K, K_new, residual, rate, doublings):
+    """What gradient descent on the linearized network adds to f_0(X_new) in t = 1, 2, 4, … steps.
+
+    With M = 1 − ηK/N, the coefficients α_t of K(X_new, X) follow α_{2t} = α_t + M^t α_t: no
+    eigenvectors, which is what makes it a check.
+
+    Parameters
+    ----------
+    K, K_new : ndarray, shapes (N, N) and (N', N)
+    residual : ndarray, shape (N,)
+        Y − f_0(X).
+    rate : float
+        η/N.
+    doublings : int
+
+    Returns
+    -------
+    ndarray, shape (doublings + 1, N')
+    """
+    M = np.eye(len(K)) - rate * K
+    alpha = rate * residual
+    changes = [K_new @ alpha]
+    for _ in range(doublings):
+        alpha = alpha + M @ alpha
+        M = M @ M
+        changes.append(K_new @ alpha)
+    return np.array(changes)

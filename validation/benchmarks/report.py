@@ -1,0 +1,187 @@
+"""Tables for the terminal."""
+
+from rich.table import Table
+
+# Above this, others slowed the row noticeably.
+NOISY_CORES = 0.25
+
+
+def machine_text(machine):
+    """The machine in a few lines."""
+    blas = "; ".join(
+        f"{b['library']} {b['version']} ({b['kernels']} kernels, {b['threads']} threads)"
+        for b in machine["blas"]
+    )
+    settings = ", ".join(f"{k}={v}" for k, v in machine["settings"].items()) or "none"
+    versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items())
+    load = machine["load_average"]
+    return "\n".join(
+        (
+            f"CPU: {machine['cpu']}, {machine['cores']} usable cores, "
+            f"{'with' if machine['avx512'] else 'without'} AVX-512"
+            + ("" if load is None else f", load {load:.2f}"),
+            f"Threads: {machine['threads']} (Numba {machine['numba_threads']})",
+            f"BLAS: {blas}",
+            f"Transparent huge pages: {machine['huge_pages'] or 'unknown'}",
+            f"Settings: {settings}",
+            f"Versions: {versions}",
+        )
+    )
+
+
+def limits_table(limits):
+    """Every measured limit; the best of each is the one that fractions refer to."""
+    table = Table(title="Limits measured in this run")
+    table.add_column("limit")
+    table.add_column("how")
+    table.add_column("rate", justify="right")
+    for dtype in ("float64", "float32"):
+        for how, rates in limits.gemm.items():
+            table.add_row(f"matrix product, {dtype}", how, f"{rates[dtype]:.0f} GFLOP/s")
+    for bound in ("fill", "copy"):
+        for how, rate in getattr(limits, bound).items():
+            table.add_row(bound, how, f"{rate:.1f} GB/s")
+    return table
+
+
+def number(value, digits=3):
+    """A number to so many significant digits, an empty text for None."""
+    if value is None:
+        return ""
+    size = abs(value)
+    if 1 <= size < 1e6:
+        return f"{value:,.{max(0, digits - len(str(int(size))))}f}"
+    if 1e-3 <= size < 1 or value == 0:
+        return f"{value:.{digits}g}"
+    return f"{value:.{digits - 1}e}"
+
+
+def percent(value):
+    """A fraction in percent, an empty text for None."""
+    return "" if value is None else f"{100 * value:.0f} %"
+
+
+def rows_table(records):
+    """One line per row, with the ratio of hand-made NumPy to ntklin."""
+    table = Table(title="Works", caption=_CAPTION)
+    columns = ("work", "case", "dtype", "inputs", "N", "by")
+    for name in columns:
+        table.add_column(name, no_wrap=True)
+    for name in (
+        *("error", "median ms", "min ms", "spread", "× NumPy", "GFLOP/s", "of product"),
+        *("dense GFLOP/s", "GB/s", "of memory", "peak MB", "foreign"),
+    ):
+        table.add_column(name, justify="right")
+    for r in records:
+        name = f"{r['work']} ({r['variant']})" if r["variant"] else r["work"]
+        head = (name, r["case"], r["dtype"], r["inputs"], str(r["n"]), r["implementation"])
+        if "median_ms" not in r:
+            state = "failed" if r["failed"] else "skipped" if r["skipped"] else "not timed"
+            style = "red" if r["failed"] else "yellow"
+            table.add_row(*head, number(r["error"], 2), state, style=style)
+            continue
+        table.add_row(
+            *head,
+            number(r["error"], 2),
+            number(r["median_ms"]),
+            number(r["min_ms"]),
+            percent(r["spread"]),
+            number(ratio_to_numpy(r, records), 2),
+            number(r["gflops"]),
+            percent(r.get("of_gemm")),
+            number(r["dense_gflops"]),
+            number(r["gbytes"]),
+            percent(r.get("of_bandwidth")),
+            "" if r.get("peak_bytes") is None else number(r["peak_bytes"] / 1e6),
+            number(r["foreign_cores"], 2),
+            style="yellow" if (r["foreign_cores"] or 0) > NOISY_CORES else None,
+        )
+    return table
+
+
+def failures(records, comparisons):
+    """A line for every row that failed its gate or was skipped, and for every peer that failed."""
+    lines = [
+        f"{r['work']} {r['variant']} {r['case']} {r['dtype']} {r['inputs']} N = {r['n']}, "
+        f"{r['implementation']}: {r['failed'] or 'skipped: ' + r['skipped']}"
+        for r in records
+        if r["failed"] or r["skipped"]
+    ]
+    for comparison in comparisons:
+        work, case, dtype, n = comparison.group
+        for run in comparison.runs:
+            if run.get("failed"):
+                lines.append(f"{work} {case} {dtype} N = {n}, {run['peer']}: {run['failed']}")
+    return "\n".join(lines)
+
+
+_CAPTION = (
+    "GFLOP/s of the flops that are done and of the dense form of the same work; gd_step: per step, "
+    f"set-up subtracted; yellow: others used more than {NOISY_CORES} cores meanwhile"
+)
+
+
+def ratio_to_numpy(record, records):
+    """The median of hand-made NumPy over that of ntklin's row, or None."""
+    if record["implementation"] != "ntklin":
+        return None
+    same = ("work", "variant", "case", "dtype", "inputs", "n")
+    for other in records:
+        if other["implementation"] == "numpy" and all(other[k] == record[k] for k in same):
+            return other["median_ms"] / record["median_ms"] if "median_ms" in other else None
+    return None
+
+
+def peers_table(comparisons):
+    """Every peer row, with ntklin's turns on both sides of it."""
+    table = Table(title="Peers, each in a process of its own between two turns of ntklin")
+    for name in ("work", "case", "dtype", "N", "peer"):
+        table.add_column(name, no_wrap=True)
+    for name in ("round", "median ms", "min ms", "max ms", "error", "foreign", "ratios"):
+        table.add_column(name, justify="right")
+    for comparison in comparisons:
+        work, case, dtype, n = comparison.group
+        for run in comparison.runs:
+            head = (work, case, dtype, str(n), str(run["peer"]), str(run["round"]))
+            if run.get("failed"):
+                table.add_row(*head, "failed", style="yellow")
+                continue
+            ratios = [
+                f"{' '.join(filter(None, key))} {number(ratio)}"
+                for key in comparison.own[0]
+                if (ratio := comparison.ratio(run, key)) is not None
+            ]
+            times = [run["median_s"], run.get("min_s"), run.get("max_s")]
+            table.add_row(
+                *head,
+                *(number(None if t is None else 1e3 * t) for t in times),
+                number((run.get("agreement") or {}).get("error"), 2),
+                number(run.get("foreign_cores"), 2),
+                "; ".join(ratios),
+            )
+    return table
+
+
+def targets_table(verdicts):
+    """Work, ntklin, the best peer or limit, the ratio, the target, and whether it is met."""
+    table = Table(title="Targets")
+    for name in ("work", "case", "dtype", "inputs", "N"):
+        table.add_column(name, no_wrap=True)
+    for name in ("ntklin ms", "other ms", "best other", "ratio", "target", "met", "foreign"):
+        table.add_column(name, justify="left" if name == "best other" else "right")
+    for v in verdicts:
+        t = v.target
+        met = {True: "yes", False: "no", None: ""}[v.met]
+        table.add_row(
+            f"{t.work} ({t.variant})" if t.variant else t.work,
+            *(t.case, t.dtype, t.inputs, str(t.n)),
+            number(v.own_ms),
+            number(v.other_ms),
+            v.other or v.note,
+            number(v.ratio),
+            "context" if t.least is None else f"≥ {t.least:g}",
+            met,
+            number(v.foreign_cores, 2),
+            style={"yes": "green", "no": "red"}.get(met),
+        )
+    return table

@@ -1,0 +1,298 @@
+"""The run: limits, then problem by problem gates and rounds, then the peers, then the tables."""
+
+import contextlib
+import json
+import os
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import numba
+import threadpoolctl
+from ntklin.validation.benchmarks import limits as limits_module
+from ntklin.validation.benchmarks import machine, report
+from ntklin.validation.benchmarks.cases import FULL, draw
+from ntklin.validation.benchmarks.compare import Comparison, interleave
+from ntklin.validation.benchmarks.measure import Row, pass_gates, take_rounds
+from ntklin.validation.benchmarks.options import as_options
+from ntklin.validation.benchmarks.peers import PeerFolders
+from ntklin.validation.benchmarks.targets import TARGETS
+from ntklin.validation.benchmarks.verdicts import judge
+from ntklin.validation.benchmarks.works import Workshop
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+RESULT = "bench.json"
+SCHEMA = 1
+INTERRUPTED = 130
+
+
+def main(
+    *,
+    works=None,
+    cases=None,
+    dtypes=None,
+    sizes=None,
+    inputs=None,
+    rounds=None,
+    peers=None,
+    peer_scripts=None,
+    out="ntklin-bench",
+    quick=False,
+    threads=None,
+    console=None,
+):
+    """Measure how fast ntklin is, and write tables and ``bench.json``.
+
+    Parameters
+    ----------
+    works : sequence of str, optional
+        From jacobian, gram, weighted_gram, gd_step, closed_form, infinite; like the next four, all
+        when not given.
+    cases : sequence of {"A", "B"}, optional
+    dtypes : sequence of {"float64", "float32"}, optional
+    sizes : sequence of {100, 1000}, optional
+        N.
+    inputs : sequence of {"gaussian", "mnist"}, optional
+    rounds : int, optional
+        5 when not given, and 3 with the peers.
+    peers : path, optional
+        The folder of the peers' environments; their rows then run between ntklin's own.
+    peer_scripts : path, optional
+        The folder of the peers' scripts.
+    out : path
+        The folder for ``bench.json``, made if it is not there.
+    quick : bool
+        Tiny sizes, to see that everything works; the times mean nothing.
+    threads : int, optional
+        All usable cores when not given.
+    console : rich.console.Console, optional
+
+    Returns
+    -------
+    int
+        0; 1 if a correctness gate failed; 130 after Ctrl-C, with what was measured kept. A target
+        that is not met is no failure.
+
+    Raises
+    ------
+    ValueError
+        For an option that is not allowed.
+    OSError
+        If ``out`` cannot be written.
+    """
+    options = as_options(
+        works=works,
+        cases=cases,
+        dtypes=dtypes,
+        sizes=sizes,
+        inputs=inputs,
+        rounds=rounds,
+        peers=peers,
+        peer_scripts=peer_scripts,
+        out=out,
+        quick=quick,
+        threads=threads,
+    )
+    if console is None:
+        console = Console()
+        if not console.is_terminal:
+            console = Console(width=200)
+    run = Run(options, console)
+    run.save()  # before any work: an unwritable folder is known at once
+    with fixed_threads(options.threads):
+        try:
+            run.everything()
+        except KeyboardInterrupt:
+            run.interrupted = True
+            console.print("\n[yellow]Interrupted; what was measured is kept.[/yellow]")
+    run.save()
+    run.print_tables()
+    if run.interrupted:
+        return INTERRUPTED
+    return 1 if any(row.failed for row in run.rows) else 0
+
+
+@contextlib.contextmanager
+def fixed_threads(n):
+    """Let Numba and every BLAS use ``n`` threads."""
+    before = numba.get_num_threads()
+    numba.set_num_threads(n)
+    try:
+        with threadpoolctl.threadpool_limits(n, user_api="blas"):
+            yield
+    finally:
+        numba.set_num_threads(before)
+
+
+class Run:
+    """The state of a run: what was asked for and what has been measured.
+
+    Parameters
+    ----------
+    options : Options
+    console : rich.console.Console
+    """
+
+    def __init__(self, options, console):
+        self.options = options
+        self.console = console
+        self.machine = None
+        self.limits = None
+        self.rows = []
+        self.comparisons = []
+        self.interrupted = False
+
+    def everything(self):
+        """Measure all that was asked for; saved after each problem."""
+        options = self.options
+        self.machine = machine.describe(options.threads)
+        self.console.print(report.machine_text(self.machine), highlight=False)
+        self.console.print("Measuring the limits …")
+        self.limits = limits_module.measure(options.scale, options.threads)
+        self.console.print(report.limits_table(self.limits))
+        # Refreshed by hand between turns: a thread that draws would disturb what is timed.
+        columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+        with Progress(*columns, console=self.console, auto_refresh=False) as progress:
+            groups = options.groups
+            compared = self.peer_groups()
+            bar = progress.add_task("", total=len(groups) + len(compared))
+
+            def tick(text):
+                progress.update(bar, description=text, refresh=True)
+
+            for group in groups:
+                self.problem(*group, tick)
+                progress.advance(bar)
+                self.save()
+            with tempfile.TemporaryDirectory(prefix="ntklin-peers-") as results:
+                for group, targets in compared.items():
+                    self.compare(group, targets, Path(results), tick)
+                    progress.advance(bar)
+                    self.save()
+
+    def problem(self, case, dtype, inputs, n, works, tick):
+        """Gate and time one problem."""
+        where = f"{case.name} {dtype} {inputs} N = {n}"
+        tick(f"{where}: drawing")
+        scale = self.options.scale
+        problem = draw(case, scale.n[n], inputs, dtype)
+        rows = [Row(task, problem, n) for task in Workshop(problem, scale).tasks(works)]
+        self.rows += rows
+        tick(f"{where}: gates")
+        take_rounds(
+            pass_gates(rows),
+            self.options.rounds,
+            scale.seconds,
+            lambda row: tick(f"{where}: {row.label}"),
+        )
+        for row in rows:
+            row.release()
+
+    def peer_groups(self):
+        """The targets that need peers and are within the selection, by group."""
+        groups = {}
+        if self.options.peers is not None:
+            for target in TARGETS:
+                if target.peers and self.options.wants(target):
+                    groups.setdefault(target.group, []).append(target)
+        return groups
+
+    def compare(self, group, targets, results, tick):
+        """Run the peers of one group between turns of ntklin."""
+        work, case_name, dtype, n = group
+        options = self.options
+        case = next(case for case in options.cases if case.name == case_name)
+        tick(f"{work}, peers: gates")
+        variants = {(target.variant, target.inputs) for target in targets}
+        # The peers work on Gaussian inputs whatever ntklin does.
+        workshops = {
+            inputs: Workshop(draw(case, options.scale.n[n], inputs, dtype), options.scale)
+            for inputs in dict.fromkeys(["gaussian", *(target.inputs for target in targets)])
+        }
+        rows = [
+            Row(task, workshop.problem, n)
+            for inputs, workshop in workshops.items()
+            for task in workshop.tasks([work], ["ntklin"])
+            if (task.variant, inputs) in variants
+        ]
+        ready = pass_gates(rows)
+        self.rows += [row for row in rows if row.failed]
+        if not ready:
+            return
+        comparison = Comparison(group)
+        self.comparisons.append(comparison)
+        peers = list(dict.fromkeys(peer for target in targets for peer in target.peers))
+        interleave(
+            comparison,
+            ready,
+            peers,
+            options.peer_rounds,
+            options.scale.seconds,
+            PeerFolders(options.peers, options.peer_scripts, results),
+            options.threads,
+            workshops["gaussian"].reference,
+            tick,
+        )
+
+    def records(self):
+        """The rows as written to the JSON."""
+        return [row.record(self.limits) for row in self.rows]
+
+    def verdicts(self):
+        """The target table, within the selection; a quick run has nothing to hold it to."""
+        if self.options.scale is not FULL:
+            return []
+        records = self.records()
+        wanted = [target for target in TARGETS if self.options.wants(target)]
+        return [judge(target, records, self.comparisons) for target in wanted]
+
+    def save(self):
+        """Write ``bench.json``, whole or not at all."""
+        options = self.options
+        document = {
+            "schema": SCHEMA,
+            "interrupted": self.interrupted,
+            "quick": options.scale is not FULL,
+            "options": {
+                "works": options.works,
+                "cases": [asdict(case) for case in options.cases],
+                "dtypes": options.dtypes,
+                "sizes": options.sizes,
+                "inputs": options.inputs,
+                "rounds": options.rounds,
+                "peer_rounds": options.peer_rounds,
+                "threads": options.threads,
+            },
+            "machine": self.machine,
+            "limits": None if self.limits is None else asdict(self.limits),
+            "rows": self.records(),
+            "comparisons": [comparison.record() for comparison in self.comparisons],
+            "targets": [verdict.record() for verdict in self.verdicts()],
+        }
+        options.out.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "w", dir=options.out, suffix=".json", delete=False, encoding="utf-8"
+        ) as f:
+            try:
+                json.dump(document, f, indent=1)
+                f.close()
+                os.replace(f.name, options.out / RESULT)
+            except BaseException:
+                os.unlink(f.name)
+                raise
+
+    def print_tables(self):
+        """Works, peers and targets."""
+        records = self.records()
+        if records:
+            self.console.print(report.rows_table(records))
+        if self.comparisons:
+            self.console.print(report.peers_table(self.comparisons))
+        failures = report.failures(records, self.comparisons)
+        if failures:
+            self.console.print(failures, style="red", highlight=False, markup=False)
+        verdicts = self.verdicts()
+        if self.limits is not None and verdicts:
+            self.console.print(report.targets_table(verdicts))
+        self.console.print(f"Written to {self.options.out / RESULT}", highlight=False)

@@ -1,0 +1,95 @@
+"""Turns and what they measured.
+
+Implementations take turns, round after round, so that a slow phase of the machine meets all of
+them. A turn repeats a call until it has lasted long enough to be read.
+"""
+
+import statistics
+import time
+from dataclasses import dataclass, field
+
+from ntklin.validation.benchmarks.noise import Noise
+
+
+@dataclass
+class Timing:
+    """The samples of one row, in seconds per call or per step.
+
+    Attributes
+    ----------
+    turns : list of list of float
+    overheads : list of float
+        Set-up that was timed on its own and subtracted.
+    """
+
+    turns: list = field(default_factory=list)
+    overheads: list = field(default_factory=list)
+    noise: Noise = field(default_factory=Noise)
+
+    @property
+    def samples(self):
+        """All of them."""
+        return [seconds for turn in self.turns for seconds in turn]
+
+    @property
+    def median(self):
+        """The median of the turns' medians, so that no turn counts more for being faster."""
+        return statistics.median(statistics.median(turn) for turn in self.turns)
+
+    def summary(self):
+        """As written to the JSON: milliseconds, and the spread of the turns' medians."""
+        medians = [statistics.median(turn) for turn in self.turns]
+        return {
+            "median_ms": 1e3 * self.median,
+            "min_ms": 1e3 * min(self.samples),
+            "max_ms": 1e3 * max(self.samples),
+            "spread": (max(medians) - min(medians)) / self.median,
+            "n_turns": len(self.turns),
+            "n_samples": len(self.samples),
+            "setup_ms": 1e3 * statistics.median(self.overheads) if self.overheads else None,
+            "foreign_cores": self.noise.foreign_cores,
+        }
+
+
+def take_turn(task, seconds, timing):
+    """Time one turn of a task and add it to ``timing``.
+
+    Parameters
+    ----------
+    task : Task
+    seconds : float
+        The shortest turn. A call that takes longer is made once.
+    timing : Timing
+
+    Returns
+    -------
+    float
+        The turn's median.
+    """
+    samples, total = [], 0.0
+    with timing.noise:
+        while not samples or total < seconds:
+            sample, overhead, spent = _one_call(task)
+            samples.append(sample)
+            total += spent
+            if overhead is not None:
+                timing.overheads.append(overhead)
+    # The first call meets the caches as the previous turn left them.
+    samples = samples[1:] or samples
+    timing.turns.append(samples)
+    return statistics.median(samples)
+
+
+def _one_call(task):
+    """Seconds per unit, seconds of set-up, and seconds in all; the result is freed untimed."""
+    arguments = task.prepare()
+    overhead = None
+    began = time.perf_counter()
+    if task.overhead is not None:
+        task.overhead(*arguments)
+        overhead = time.perf_counter() - began
+    start = time.perf_counter()
+    result = task.run(*arguments)
+    end = time.perf_counter()
+    del result
+    return (end - start - (overhead or 0.0)) / task.count, overhead, end - began

@@ -1,0 +1,274 @@
+"""The works that are timed, each by ntklin and by hand-made NumPy."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import numpy as np
+from ntklin.validation.benchmarks import costs, gates, handmade
+from ntklin.validation.benchmarks.memory import require
+from ntklin.validation.benchmarks.plain import Reference
+
+import ntklin
+
+# Where each work is done: the N of the frozen cases.
+WORKS = {
+    "jacobian": (100,),
+    "gram": (100, 1000),
+    "weighted_gram": (100,),
+    "gd_step": (100,),
+    "closed_form": (1000,),
+    "infinite": (1000,),
+}
+# Steps of the hand-made descent in one timed run; it has no set-up to make small.
+HANDMADE_STEPS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One thing to time.
+
+    Attributes
+    ----------
+    work, variant, implementation : str
+    prepare : callable
+        Makes the arguments of ``run``; not timed.
+    run : callable
+        What is timed.
+    check : callable
+        From what ``probe`` returns to a ``Check``.
+    probe : callable
+        Made from the same arguments as ``run``; it returns what is checked.
+    overhead : callable or None
+        The part of ``run`` that is timed on its own and subtracted.
+    count : int
+        Units of work in one run.
+    cost : Cost
+        Of one unit.
+    """
+
+    work: str
+    variant: str
+    implementation: str
+    run: Callable
+    check: Callable
+    cost: costs.Cost
+    prepare: Callable = tuple
+    probe: Callable | None = None
+    overhead: Callable | None = None
+    count: int = 1
+
+    @property
+    def label(self):
+        """The work with its variant."""
+        return f"{self.work} ({self.variant})" if self.variant else self.work
+
+    def gate(self):
+        """Run it once and compare with the truth."""
+        return self.check((self.probe or self.run)(*self.prepare()))
+
+
+class Workshop:
+    """The tasks of one problem, with what they share.
+
+    Parameters
+    ----------
+    problem : Problem
+    scale : Scale
+    """
+
+    def __init__(self, problem, scale):
+        self.problem = problem
+        self.scale = scale
+        self.net = problem.net
+        self.reference = Reference(problem)
+
+    def tasks(self, works, implementations=("ntklin", "numpy")):
+        """All variants of the given works by the given implementations.
+
+        Parameters
+        ----------
+        works : sequence of str
+        implementations : sequence of {"ntklin", "numpy"}
+
+        Returns
+        -------
+        list of Task
+        """
+        found = [task for work in works for task in getattr(self, work)()]
+        return [task for task in found if task.implementation in implementations]
+
+    def _pair(self, work, variant, cost, check, ntklin, numpy):
+        """The same work by both; ``ntklin`` and ``numpy`` hold what differs."""
+        check = partial(check, self.reference)
+        shared = {"work": work, "variant": variant, "cost": cost, "check": check}
+        return [
+            Task(implementation="ntklin", **shared, **ntklin),
+            Task(implementation="numpy", **shared, **numpy),
+        ]
+
+    @cached_property
+    def _jacobian(self):
+        """The array that all Jacobians "into out" are written to, its pages touched."""
+        shape = (self.problem.n, len(self.problem.theta))
+        require(shape[0] * shape[1] * self.problem.dtype.itemsize, "the dense Jacobian")
+        out = np.empty(shape, self.problem.dtype)
+        out.fill(0)
+        return out
+
+    def jacobian(self):
+        """The dense J, into a given array and into one of its own."""
+        p, net = self.problem, self.net
+        shared = costs.jacobian(p), gates.check_jacobian
+        given = {"prepare": lambda: (self._jacobian,)}
+        return [
+            *self._pair(
+                "jacobian",
+                "into out",
+                *shared,
+                given | {"run": lambda out: net.jacobian(p.theta, p.X, out=out)},
+                given | {"run": lambda out: handmade.jacobian(p.layers, p.X, out)},
+            ),
+            *self._pair(
+                "jacobian",
+                "fresh",
+                *shared,
+                {"run": lambda: net.jacobian(p.theta, p.X)},
+                {"run": lambda: handmade.jacobian(p.layers, p.X)},
+            ),
+        ]
+
+    def gram(self):
+        """K(X, X), both passes included."""
+        p, net = self.problem, self.net
+        return self._pair(
+            "gram",
+            "",
+            costs.gram(p),
+            lambda reference, K: gates.check_kernel(reference, K, reference.gram),
+            {"run": lambda: net.features(p.theta, p.X).gram()},
+            {"run": lambda: handmade.gram(p.layers, p.X)},
+        )
+
+    def weighted_gram(self):
+        """K_D(X, X), both passes included."""
+        p, net = self.problem, self.net
+        return self._pair(
+            "weighted_gram",
+            "",
+            costs.weighted_gram(p, self.reference.passes),
+            lambda reference, K: gates.check_kernel(reference, K, reference.weighted_gram),
+            {"run": lambda: net.features(p.theta, p.X).gram(weights=p.weights)},
+            {"run": lambda: handmade.weighted_gram(p.layers, p.X, p.weights)},
+        )
+
+    def gd_step(self):
+        """One step of gradient descent on the real network.
+
+        ntklin: (T(k) − T(0))/k, where T(k) is the time of ``ntklin.train`` with k steps; T(0), its
+        set-up and the return to θ, is timed right before and kept. By hand: k steps of a loop.
+        """
+        p, net, rate = self.problem, self.net, self.reference.learning_rate
+        optimizer = ntklin.GradientDescent(rate)
+        everywhere = np.concatenate([p.X, p.X_test])
+
+        def train(steps):
+            return ntklin.train(net, p.theta, p.X, p.Y, optimizer, steps=steps)
+
+        def copies():
+            return ([(W.copy(), b.copy()) for W, b in p.layers],)
+
+        def descend(layers, steps=HANDMADE_STEPS):
+            return handmade.descend(layers, p.X, p.Y, rate, steps)
+
+        def outputs(layers):
+            return handmade.both_passes(descend(layers, gates.GATE_STEPS), everywhere)[-1]
+
+        return self._pair(
+            "gd_step",
+            "",
+            costs.gradient_step(p, self.reference.passes),
+            gates.check_training,
+            {
+                "run": partial(train, p.case.steps),
+                "overhead": partial(train, 0),
+                "count": p.case.steps,
+                "probe": lambda: train(gates.GATE_STEPS).predict(everywhere),
+            },
+            {"prepare": copies, "run": descend, "count": HANDMADE_STEPS, "probe": outputs},
+        )
+
+    def closed_form(self):
+        """The factorization of K(X, X), and f_t(X_test) at many t after it.
+
+        The queries include what the first one has to do: K(X_test, X) and its product with V.
+        """
+        p, net, n_times = self.problem, self.net, self.scale.n_times
+        doubled = 2 ** np.arange(gates.DOUBLINGS + 1)
+        later = np.geomspace(1e3, 1e9, max(0, n_times - len(doubled))).round().astype(np.int64)
+        times = np.concatenate([doubled, later])
+
+        def linearized():
+            lin = ntklin.linearize(net, p.theta, p.X)
+            _ = lin.kernel
+            return (lin,)
+
+        def descent():
+            (lin,) = linearized()
+            return (lin.gradient_descent(p.Y),)
+
+        def changes(gd):
+            lin, at = gd.linearization, gd.predict(p.X_test, t=[0, *doubled])
+            return lin.kernel, lin.at(p.X_test).kernel, at[1:].astype(float) - at[0]
+
+        def kernel():
+            return (handmade.gram(p.layers, p.X),)
+
+        def factors():
+            (K,) = kernel()
+            return K, *handmade.factorize(K)
+
+        def answers(K, values, vectors, t=times):
+            K_new = handmade.gram(p.layers, p.X_test, p.X)
+            residual = p.Y - handmade.both_passes(p.layers, p.X)[-1]
+            moved = handmade.closed_form(values, vectors, K_new, residual, 0.5 / values[-1], t)
+            return K, K_new, moved
+
+        return [
+            *self._pair(
+                "closed_form",
+                "factorize",
+                costs.Cost(),
+                gates.check_eigenvalues,
+                {"prepare": linearized, "run": lambda lin: lin.eigenvalues},
+                {
+                    "prepare": kernel,
+                    "run": handmade.factorize,
+                    "probe": lambda K: handmade.factorize(K)[0],
+                },
+            ),
+            *self._pair(
+                "closed_form",
+                "queries",
+                costs.Cost(),
+                gates.check_closed_form,
+                {
+                    "prepare": descent,
+                    "run": lambda gd: gd.predict(p.X_test, t=times),
+                    "probe": changes,
+                },
+                {"prepare": factors, "run": answers, "probe": partial(answers, t=doubled)},
+            ),
+        ]
+
+    def infinite(self):
+        """The infinite-width NTK Θ(X, X) of the ``fan_in`` network with normal biases."""
+        p, net = self.problem, self.problem.infinite_net
+        return self._pair(
+            "infinite",
+            "",
+            costs.infinite(p),
+            gates.check_infinite,
+            {"run": lambda: ntklin.infinite_ntk(net, p.X)},
+            {"run": lambda: handmade.infinite_ntk(p.X, net.depth)},
+        )
