@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import stat
+import subprocess
 import sys
 import time
 
@@ -63,7 +64,8 @@ def bench(tmp_path, console, monkeypatch):
     def call(**selection):
         selection = {"quick": True, "out": tmp_path / "out", "threads": 1} | selection
         status = main(**selection, console=console)
-        document = json.loads((tmp_path / "out" / "bench.json").read_text())
+        text = (tmp_path / "out" / "bench.json").read_text()
+        document = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
         return status, document, console.file.getvalue()
 
     return call
@@ -250,8 +252,15 @@ def test_costs_count_what_the_formulas_say():
     P = 3 * 4 + 4 + 4 * 2 + 2 + 2 + 1
     assert costs.forward(widths, 5) == 2 * 5 * (12 + 8 + 2)
     assert costs.backward(widths, 5) == 2 * 5 * (8 + 2)
-    assert costs.gram(problem).dense_flops == 2 * 25 * P
-    assert costs.gram(problem).flops == 320 + 5 * 6 * ((3 + 4 + 2) + (4 + 2))
+    dense = costs.gram(problem, passes, skips_zeros=False)
+    assert dense.dense_flops == 2 * 25 * P
+    assert dense.flops == 320 + 5 * 6 * ((3 + 4 + 2) + (4 + 2))
+    multiplications = 0
+    for factor in (passes.a[1], passes.a[2], passes.delta[0], passes.delta[1]):
+        for i, j in itertools.product(range(5), repeat=2):
+            multiplications += np.count_nonzero(factor[i]) if j <= i else 0
+    skipping = costs.gram(problem, passes, skips_zeros=True)
+    assert skipping.flops == 320 + 5 * 6 * 3 + 2 * multiplications
     assert costs.jacobian(problem).n_bytes == 5 * P * 8
     triangles = 0
     for a, delta in zip(passes.a, passes.delta, strict=True):
@@ -259,10 +268,14 @@ def test_costs_count_what_the_formulas_say():
             pairs = sum(1 for d in delta.T if d[i] != 0 and d[j] != 0)
             triangles += pairs * a.shape[1] if i <= j else 0
     assert all((a != 0).any(axis=0).all() for a in passes.a)
-    assert costs.weighted_gram(problem, passes).flops == 320 + 2 * triangles
-    step = costs.gradient_step(problem, passes)
+    weighted = costs.weighted_gram(problem, passes, skips_zeros=True)
+    assert weighted.flops == 320 + 2 * triangles
+    weighted = costs.weighted_gram(problem, passes, skips_zeros=False)
+    assert weighted.flops == 320 + 5 * 6 * P + 2 * 5 * P
+    step = costs.gradient_step(problem, passes, reduced=True)
     assert step.flops == 10 * np.count_nonzero(passes.delta[0]) + 30 * (8 + 2)
     assert step.dense_flops == 2 * 220 + 100
+    assert costs.gradient_step(problem, passes, reduced=False).flops == 2 * 220 + 100
 
 
 # Turns
@@ -306,6 +319,16 @@ def test_a_turn_makes_a_long_call_once(clock):
     found = timing.Timing()
     timing.take_turn(fake_task(clock, [7, 1]), 5, found)
     assert found.turns == [[7]]
+
+
+def test_preparation_counts_for_the_length_of_a_turn_only(clock):
+    def prepare():
+        clock.now += 10
+        return ()
+
+    found = timing.Timing()
+    timing.take_turn(fake_task(clock, [3, 1], prepare=prepare), 5, found)
+    assert found.turns == [[3]]
 
 
 def test_overhead_is_subtracted_and_kept(clock):
@@ -376,13 +399,27 @@ def test_streams_fill_and_copy():
 
 
 def test_the_gemm_limit_includes_every_setting(monkeypatch):
-    monkeypatch.setenv("OPENBLAS_CORETYPE", "not a core type")
     monkeypatch.setattr(gemm, "core_types", lambda: ("",))
     found = gemm.limits(16, 1)
     assert set(found) == {"this process", "OpenBLAS's choice"}
     for rates in found.values():
         assert set(rates) == {"float64", "float32"}
         assert min(rates.values()) > 0
+
+
+def test_each_gemm_setting_replaces_that_of_this_process(monkeypatch):
+    environments = []
+
+    def fails(command, env, **options):
+        environments.append(env)
+        return subprocess.CompletedProcess(command, 1)
+
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    monkeypatch.setattr(gemm.subprocess, "run", fails)
+    monkeypatch.setattr(gemm, "core_types", lambda: ("", "SkylakeX"))
+    assert set(gemm.limits(16, 3)) == {"this process"}
+    assert [env.get("OPENBLAS_CORETYPE") for env in environments] == [None, "SkylakeX"]
+    assert [env["OPENBLAS_NUM_THREADS"] for env in environments] == ["3", "3"]
 
 
 def test_avx512_kernels_are_tried_where_they_run(monkeypatch):
@@ -687,12 +724,14 @@ def test_a_peer_that_takes_all_memory_is_stopped(folders, monkeypatch):
     assert result == {"failed": "stopped with 0.5 GB of memory left"}
 
 
-def test_own_affinity_is_restored(folders):
+def test_own_affinity_is_restored(folders, monkeypatch):
     if not hasattr(os, "sched_getaffinity"):
         pytest.skip("no affinity here")
-    before = os.sched_getaffinity(0)
-    peers.run_peer(peers.Peer("JAX", "x"), GROUP, folders, 1)
-    assert os.sched_getaffinity(0) == before
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3, 5, 7})
+    calls = []
+    monkeypatch.setattr(os, "sched_setaffinity", lambda pid, cores: calls.append(set(cores)))
+    peers.run_peer(peers.Peer("JAX", "x"), GROUP, folders, 2)
+    assert calls == [{3, 5}, {3, 5, 7}]
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ import numba
 import numpy as np
 import pytest
 from rich.console import Console
-from threadpoolctl import threadpool_info
 from typer.testing import CliRunner
 
 import ntklin
@@ -537,17 +536,32 @@ def test_systems_that_tell_no_memory(monkeypatch):
     assert environment.memory()["total"] is None
 
 
-def blas_threads():
-    return {lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"}
+def test_threads_are_limited_for_numba_and_blas_and_restored(tmp_path):
+    """In a process of its own, which has two threads of each kind to begin with."""
+    script = """
+import numba, numpy, scipy.linalg.cython_blas
+from threadpoolctl import threadpool_info, threadpool_limits
+from ntklin.cli import threads
 
+def counts():
+    blas = {lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"}
+    return numba.get_num_threads(), blas
 
-def test_threads_are_limited_for_numba_and_blas_and_restored():
-    before = numba.get_num_threads(), blas_threads()
-    with threads.limited(1):
-        assert (numba.get_num_threads(), blas_threads()) == (1, {1})
-    with threads.limited(None):
-        assert (numba.get_num_threads(), blas_threads()) == before
-    assert (numba.get_num_threads(), blas_threads()) == before
+threadpool_limits(2, "blas")
+print(counts() == (2, {2}))
+with threads.limited(1):
+    print(counts() == (1, {1}))
+print(counts() == (2, {2}))
+with threads.limited(None):
+    print(counts() == (2, {2}))
+"""
+    output = subprocess.check_output(
+        [sys.executable, "-c", script],
+        env=os.environ | {"NUMBA_NUM_THREADS": "2"},
+        text=True,
+        cwd=tmp_path,
+    )
+    assert output == "True\n" * 4
 
 
 def test_waiting_threads_sleep_unless_the_user_chose(monkeypatch):

@@ -22,7 +22,7 @@ from ntklin.study import Record, StudyConfig, StudyResult
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PROVENANCE = {
-    "command": "ntklin minimizer --data 'a & b'",
+    "command": "ntklin minimizer --data 'a<b> & c'",
     "created": "2021-05-03T10:00:00+00:00",
     "elapsed_seconds": 12.4,
     "versions": {"ntklin": "0.0", "python": "3"},
@@ -231,7 +231,7 @@ def test_the_page_says_what_how_and_on_what():
         "1.00e-02",
         "4.91e-01",
         "p = 2.000 ± 0.000; theory: 2",
-        "ntklin minimizer --data 'a & b'",
+        "ntklin minimizer --data 'a<b> & c'",
         "Abacus <2>",
         "fan_out",
         "4, 3, 1",

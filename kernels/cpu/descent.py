@@ -52,6 +52,31 @@ def _active_signal(d, s, h, r, c):
         s[n] += x
 
 
+@kernel
+def _residual(r, parts, Y, shift):
+    """r = Σ parts + shift − Y; returns the loss ‖r‖²/(2N), summed in float64.
+
+    Not in the parallel function that calls it, where each array expression would start the threads.
+    """
+    loss = 0.0
+    for n in range(Y.shape[0]):
+        r[n] = shift - Y[n]
+    for task in range(parts.shape[0]):
+        for n in range(Y.shape[0]):
+            r[n] += parts[task, n]
+    for n in range(Y.shape[0]):
+        loss += float(r[n]) * float(r[n])
+    return loss / (2 * Y.shape[0])
+
+
+@kernel
+def _sum(r):
+    total = r[0] * 0
+    for n in range(r.shape[0]):
+        total += r[n]
+    return total
+
+
 @parallel_kernel
 def output_parts(H, W, w, parts):
     """Each task's share of w Σ_i W_i max(H_i, 0), shape (tasks, padded N)."""
@@ -63,17 +88,11 @@ def output_parts(H, W, w, parts):
 
 @parallel_kernel
 def _shallow_steps(H, S, W, b, pull, Y, w, v, rate, losses, until, ceiling, parts):
-    n_samples = Y.shape[0]
     n_neurons = H.shape[0]
     n_tasks = parts.shape[0]
+    r = np.empty(Y.shape[0], H.dtype)
     for t in range(losses.shape[0]):
-        r = -Y + v * b[0]
-        for task in range(n_tasks):
-            r += parts[task, :n_samples]
-        loss = 0.0
-        for n in range(n_samples):
-            loss += float(r[n]) * float(r[n])
-        loss /= 2 * n_samples
+        loss = _residual(r, parts, Y, v * b[0])
         losses[t] = loss
         if t == losses.shape[0] - 1 or loss < until or not loss <= ceiling:
             return t
@@ -89,7 +108,7 @@ def _shallow_steps(H, S, W, b, pull, Y, w, v, rate, losses, until, ceiling, part
             part[:] = 0
             for i in range(start, stop):
                 _add_relu(part, H[i], w * W[i])
-        b[0] -= rate * v * r.sum()
+        b[0] -= rate * v * _sum(r)
     return losses.shape[0] - 1
 
 
@@ -208,15 +227,14 @@ def _hidden_step(W, b, delta, r, old_below, below, w, v, rate, A, block):
 
 
 @parallel_kernel
-def _last_layer(W, w, r, A, rate, delta, gradient):
+def _last_layer(W, w, r, A, rate, delta):
     """Backward signal of the last hidden layer, and the output weights' update."""
     for task in prange((A.shape[0] + CHUNK - 1) // CHUNK):
         for i in range(task * CHUNK, min((task + 1) * CHUNK, A.shape[0])):
             c = w * W[i]
-            gradient[i] = _relu_dot(r, A[i])
             for n in range(A.shape[1]):
                 delta[i, n] = c if A[i, n] > 0 else 0
-            W[i] -= rate * w * gradient[i]
+            W[i] -= rate * w * _relu_dot(r, A[i])
 
 
 def deep_descent(H, S, layers, G, Y, w, v, rate, steps, until, ceiling):
@@ -234,7 +252,7 @@ def deep_descent(H, S, layers, G, Y, w, v, rate, steps, until, ceiling):
     A = [np.empty((len(W), n_samples), H.dtype) for W in (H, *(W for W, _ in hidden))]
     fresh = [np.empty_like(a) for a in A]
     delta = [np.empty_like(a) for a in A]
-    gradient = np.empty(len(W_out), H.dtype)
+    r = np.empty(n_samples, H.dtype)
     parts = aligned_empty((-(-len(W_out) // CHUNK), n_samples), H.dtype)
     losses = []
     with sequential_blas:
@@ -243,13 +261,12 @@ def deep_descent(H, S, layers, G, Y, w, v, rate, steps, until, ceiling):
             _hidden_forward(W, b, A[l - 1], w[l], v[l], A[l], _block(len(W)))
         for t in range(steps + 1):
             output_parts(A[-1], W_out, w[-1], parts)
-            r = parts.sum(axis=0) + v[-1] * b_out[0] - Y
-            loss = float((r.astype(np.float64) ** 2).mean() / 2)
+            loss = _residual(r, parts, Y, v[-1] * b_out[0])
             losses.append(loss)
             if t == steps or loss < until or not loss <= ceiling:
                 break
-            _last_layer(W_out, w[-1], r, A[-1], rate, delta[-1], gradient)
-            b_out[0] -= rate * v[-1] * r.sum()
+            _last_layer(W_out, w[-1], r, A[-1], rate, delta[-1])
+            b_out[0] -= rate * v[-1] * _sum(r)
             for l in range(len(hidden), 0, -1):
                 W = hidden[l - 1][0]
                 block = _block(W.shape[1])

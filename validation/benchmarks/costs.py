@@ -1,8 +1,9 @@
 """What each work costs: the flops that are done, those of the dense form, and the bytes that move.
 
-A multiplication with its addition counts as two. The flops done follow from the layer structure,
-the symmetry and the ReLU zeros, whatever an implementation then does with registers and padding.
-The dense form is the textbook one, J stored and multiplied: 2N²P for a Gram matrix.
+A multiplication with its addition counts as two. The flops done are those of the algorithm, by the
+layer structure, the symmetry and, where it skips them, the ReLU zeros, whatever an implementation
+then does with registers, padding and small sizes. The dense form is the textbook one, J stored and
+multiplied: 2N²P for a Gram matrix.
 """
 
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ class Cost:
     bound: str = "copy"
 
 
+UNCOUNTED = Cost()
+
+
 def forward(widths, n):
     """The matrix products of a forward pass."""
     return 2 * n * sum(k * m for k, m in pairwise(widths))
@@ -50,25 +54,40 @@ def jacobian(problem):
     return Cost(flops=flops, n_bytes=n * P * problem.dtype.itemsize, bound="fill")
 
 
-def gram(problem):
-    """Half of each layer's two N × N products, by symmetry, after both passes."""
+def gram(problem, passes, *, skips_zeros):
+    """Both passes, and half of each layer's two N × N products by symmetry.
+
+    Skipping the zeros of one factor, row n takes 2(n + 1) flops per non-zero entry.
+    """
     widths, n, P = problem.case.widths, problem.n, len(problem.theta)
-    products = sum(widths[:-1]) + sum(widths[1:-1])
+    flops = forward(widths, n) + backward(widths, n) + n * (n + 1) * widths[0]
+    for factor in (*passes.a[1:], *passes.delta[:-1]):
+        if skips_zeros:
+            flops += float(np.arange(2, 2 * n + 1, 2) @ np.count_nonzero(factor, axis=1))
+        else:
+            flops += n * (n + 1) * factor.shape[1]
     return Cost(
-        flops=forward(widths, n) + backward(widths, n) + n * (n + 1) * products,
+        flops=flops,
         dense_flops=2 * n * n * P,
         n_bytes=(P + n * n) * problem.dtype.itemsize,
     )
 
 
-def weighted_gram(problem, passes):
-    """Per neuron, half of the pairs of its active inputs, times the columns that are not zero."""
+def weighted_gram(problem, passes, *, skips_zeros):
+    """Both passes, and half of J D J^T by symmetry.
+
+    Skipping zeros, a neuron takes half of the pairs of its active inputs, times the columns that
+    are not zero; else every entry of J is made, scaled by √D and multiplied.
+    """
     widths, n, P = problem.case.widths, problem.n, len(problem.theta)
     flops = forward(widths, n) + backward(widths, n)
-    for a, delta in zip(passes.a, passes.delta, strict=True):
-        active = np.count_nonzero(delta, axis=0).astype(float)
-        live = np.count_nonzero((a != 0).any(axis=0))
-        flops += float((active * (active + 1)).sum()) * live
+    if skips_zeros:
+        for a, delta in zip(passes.a, passes.delta, strict=True):
+            active = np.count_nonzero(delta, axis=0).astype(float)
+            live = np.count_nonzero((a != 0).any(axis=0))
+            flops += float((active * (active + 1)).sum()) * live
+    else:
+        flops += n * (n + 1) * P + 2 * n * P
     return Cost(
         flops=flops,
         dense_flops=2 * n * n * P,
@@ -76,15 +95,18 @@ def weighted_gram(problem, passes):
     )
 
 
-def gradient_step(problem, passes):
-    """The first layer through its Gram matrix, active inputs only; the others densely."""
+def gradient_step(problem, passes, *, reduced):
+    """Forward, backward and update.
+
+    Reduced, the first layer goes through its Gram matrix, active inputs only.
+    """
     widths, n = problem.case.widths, problem.n
+    dense = 2 * forward(widths, n) + backward(widths, n)
+    if not reduced:
+        return Cost(flops=dense, dense_flops=dense)
     active = float(np.count_nonzero(passes.delta[0]))
     deeper = sum(k * m for k, m in pairwise(widths[1:]))
-    return Cost(
-        flops=2 * n * active + 6 * n * deeper,
-        dense_flops=2 * forward(widths, n) + backward(widths, n),
-    )
+    return Cost(flops=2 * n * active + 6 * n * deeper, dense_flops=dense)
 
 
 def infinite(problem):

@@ -13,12 +13,14 @@ SETTINGS = (
     "OPENBLAS_NUM_THREADS",
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
+    "OMP_WAIT_POLICY",
     "NUMBA_NUM_THREADS",
     "NUMBA_THREADING_LAYER",
     "NUMBA_DISABLE_JIT",
     "GLIBC_TUNABLES",
     "NUMPY_MADVISE_HUGEPAGE",
 )
+AVX512 = {"avx512f", "avx512dq", "avx512bw", "avx512vl"}
 
 
 def usable_cores():
@@ -48,8 +50,8 @@ def _cpu_info(key):
 
 
 def has_avx512():
-    """Whether the CPU has AVX-512."""
-    return "avx512f" in _cpu_info("flags").split()
+    """Whether the CPU has all that OpenBLAS's AVX-512 kernels need."""
+    return set(_cpu_info("flags").split()) >= AVX512
 
 
 def blas_libraries():

@@ -46,6 +46,7 @@ WORKLOADS = {
 # ntklin's own settings, and those of whoever started it, are no peer's best.
 DROPPED = (
     "OPENBLAS_CORETYPE",
+    "OMP_WAIT_POLICY",
     "GLIBC_TUNABLES",
     "PYTHONPATH",
     "XLA_FLAGS",

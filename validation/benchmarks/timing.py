@@ -58,7 +58,7 @@ def take_turn(task, seconds, timing):
     ----------
     task : Task
     seconds : float
-        The shortest turn. A call that takes longer is made once.
+        The shortest turn. A call that takes longer, with its preparation, is made once.
     timing : Timing
 
     Returns
@@ -82,12 +82,13 @@ def take_turn(task, seconds, timing):
 
 def _one_call(task):
     """Seconds per unit, seconds of set-up, and seconds in all; the result is freed untimed."""
+    began = time.perf_counter()
     arguments = task.prepare()
     overhead = None
-    began = time.perf_counter()
     if task.overhead is not None:
+        start = time.perf_counter()
         task.overhead(*arguments)
-        overhead = time.perf_counter() - began
+        overhead = time.perf_counter() - start
     start = time.perf_counter()
     result = task.run(*arguments)
     end = time.perf_counter()

@@ -52,7 +52,7 @@ class Task:
     implementation: str
     run: Callable
     check: Callable
-    cost: costs.Cost
+    cost: costs.Cost = costs.UNCOUNTED
     prepare: Callable = tuple
     probe: Callable | None = None
     overhead: Callable | None = None
@@ -98,10 +98,9 @@ class Workshop:
         found = [task for work in works for task in getattr(self, work)()]
         return [task for task in found if task.implementation in implementations]
 
-    def _pair(self, work, variant, cost, check, ntklin, numpy):
+    def _pair(self, work, variant, check, ntklin, numpy):
         """The same work by both; ``ntklin`` and ``numpy`` hold what differs."""
-        check = partial(check, self.reference)
-        shared = {"work": work, "variant": variant, "cost": cost, "check": check}
+        shared = {"work": work, "variant": variant, "check": partial(check, self.reference)}
         return [
             Task(implementation="ntklin", **shared, **ntklin),
             Task(implementation="numpy", **shared, **numpy),
@@ -119,22 +118,22 @@ class Workshop:
     def jacobian(self):
         """The dense J, into a given array and into one of its own."""
         p, net = self.problem, self.net
-        shared = costs.jacobian(p), gates.check_jacobian
-        given = {"prepare": lambda: (self._jacobian,)}
+        check, cost = gates.check_jacobian, {"cost": costs.jacobian(p)}
+        given = cost | {"prepare": lambda: (self._jacobian,)}
         return [
             *self._pair(
                 "jacobian",
                 "into out",
-                *shared,
+                check,
                 given | {"run": lambda out: net.jacobian(p.theta, p.X, out=out)},
                 given | {"run": lambda out: handmade.jacobian(p.layers, p.X, out)},
             ),
             *self._pair(
                 "jacobian",
                 "fresh",
-                *shared,
-                {"run": lambda: net.jacobian(p.theta, p.X)},
-                {"run": lambda: handmade.jacobian(p.layers, p.X)},
+                check,
+                cost | {"run": lambda: net.jacobian(p.theta, p.X)},
+                cost | {"run": lambda: handmade.jacobian(p.layers, p.X)},
             ),
         ]
 
@@ -144,10 +143,15 @@ class Workshop:
         return self._pair(
             "gram",
             "",
-            costs.gram(p),
             lambda reference, K: gates.check_kernel(reference, K, reference.gram),
-            {"run": lambda: net.features(p.theta, p.X).gram()},
-            {"run": lambda: handmade.gram(p.layers, p.X)},
+            {
+                "run": lambda: net.features(p.theta, p.X).gram(),
+                "cost": costs.gram(p, self.reference.passes, skips_zeros=True),
+            },
+            {
+                "run": lambda: handmade.gram(p.layers, p.X),
+                "cost": costs.gram(p, self.reference.passes, skips_zeros=False),
+            },
         )
 
     def weighted_gram(self):
@@ -156,10 +160,15 @@ class Workshop:
         return self._pair(
             "weighted_gram",
             "",
-            costs.weighted_gram(p, self.reference.passes),
             lambda reference, K: gates.check_kernel(reference, K, reference.weighted_gram),
-            {"run": lambda: net.features(p.theta, p.X).gram(weights=p.weights)},
-            {"run": lambda: handmade.weighted_gram(p.layers, p.X, p.weights)},
+            {
+                "run": lambda: net.features(p.theta, p.X).gram(weights=p.weights),
+                "cost": costs.weighted_gram(p, self.reference.passes, skips_zeros=True),
+            },
+            {
+                "run": lambda: handmade.weighted_gram(p.layers, p.X, p.weights),
+                "cost": costs.weighted_gram(p, self.reference.passes, skips_zeros=False),
+            },
         )
 
     def gd_step(self):
@@ -187,15 +196,21 @@ class Workshop:
         return self._pair(
             "gd_step",
             "",
-            costs.gradient_step(p, self.reference.passes),
             gates.check_training,
             {
                 "run": partial(train, p.case.steps),
                 "overhead": partial(train, 0),
                 "count": p.case.steps,
                 "probe": lambda: train(gates.GATE_STEPS).predict(everywhere),
+                "cost": costs.gradient_step(p, self.reference.passes, reduced=True),
             },
-            {"prepare": copies, "run": descend, "count": HANDMADE_STEPS, "probe": outputs},
+            {
+                "prepare": copies,
+                "run": descend,
+                "count": HANDMADE_STEPS,
+                "probe": outputs,
+                "cost": costs.gradient_step(p, self.reference.passes, reduced=False),
+            },
         )
 
     def closed_form(self):
@@ -238,7 +253,6 @@ class Workshop:
             *self._pair(
                 "closed_form",
                 "factorize",
-                costs.Cost(),
                 gates.check_eigenvalues,
                 {"prepare": linearized, "run": lambda lin: lin.eigenvalues},
                 {
@@ -250,7 +264,6 @@ class Workshop:
             *self._pair(
                 "closed_form",
                 "queries",
-                costs.Cost(),
                 gates.check_closed_form,
                 {
                     "prepare": descent,
@@ -267,8 +280,7 @@ class Workshop:
         return self._pair(
             "infinite",
             "",
-            costs.infinite(p),
             gates.check_infinite,
-            {"run": lambda: ntklin.infinite_ntk(net, p.X)},
-            {"run": lambda: handmade.infinite_ntk(p.X, net.depth)},
+            {"run": lambda: ntklin.infinite_ntk(net, p.X), "cost": costs.infinite(p)},
+            {"run": lambda: handmade.infinite_ntk(p.X, net.depth), "cost": costs.infinite(p)},
         )
