@@ -17,5 +17,5 @@ CONTRACT = {
     "neuron_major": "(a (m, N), dtype) -> a copy with the rows that the descent kernels take",
     "shallow_descent": "(H, S, W, b, G, Y, w, v, rate, steps, until, ceiling) -> losses",
     "deep_descent": "(H, S, layers, G, Y, w, v, rate, steps, until, ceiling) -> losses",
-    "infinite_width": "(X, X' or None, L, weight, gain, bias, shift, ntk) -> Θ or the NNGP, (N, N')",
+    "infinite_width": "(X, X' or None, L, weight, gain, bias, shift, ntk) -> (N, N')",
 }

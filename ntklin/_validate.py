@@ -76,9 +76,17 @@ def as_targets(Y, n, *, name="Y", dtype=None):
     return as_vector(Y, n, name=name, dtype=dtype)
 
 
-def as_weights(D, n_parameters, *, name="weights"):
+def as_weights(D, n_parameters, *, name="weights", dtype=None):
     """The diagonal of D as a finite, non-negative vector of length P."""
     D = as_vector(D, n_parameters, name=name)
+    if dtype is not None:
+        largest = float(D.max(initial=0))
+        if largest > float(np.finfo(dtype).max):
+            raise ValueError(
+                f"{name} go up to {largest:.3g}, beyond the range of {np.dtype(dtype)}; "
+                "scale them down, or use float64 parameters and inputs"
+            )
+        D = D.astype(dtype, copy=False)
     if bool((D < 0).any()):
         raise ValueError(f"{name} must be non-negative, but its smallest entry is {D.min():.3g}")
     return D

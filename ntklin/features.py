@@ -1,13 +1,12 @@
 """φ(X) = ∇_θ f_θ(X) as a linear operator: products, Gram matrices and P_F without storing J."""
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse.linalg import LinearOperator
 
 from ntklin._validate import as_weights, require_memory
 from ntklin.backends import kernels
-from ntklin.errors import DegenerateKernelError
 from ntklin.network import require_jacobian_memory
+from ntklin.spectral import degenerate_error, factorize
 
 
 class FeatureMap(LinearOperator):
@@ -25,13 +24,14 @@ class FeatureMap(LinearOperator):
     Attributes
     ----------
     network, parameters, inputs
-        What it was made from.
+        What it was made from. X is copied; ``parameters`` is θ itself, not to be changed in place.
     outputs : ndarray, shape (N,)
         f_θ(X), a by-product of the forward pass.
     """
 
     def __init__(self, network, theta, X):
         layers, X = network._arguments(theta, X)
+        X = X.copy()
         self.network = network
         self.parameters = theta
         self.inputs = X
@@ -42,7 +42,7 @@ class FeatureMap(LinearOperator):
         super().__init__(X.dtype, (len(X), network.n_parameters))
 
     def _matvec(self, v):
-        vector = self.network.unpack(np.ascontiguousarray(v.reshape(-1), self.dtype))
+        vector = self.network.unpack(real_vector(v, self.dtype))
         return self._kernels.jacobian_vector(
             self._activations, self._deltas, self._w, self._v, vector
         )
@@ -54,16 +54,22 @@ class FeatureMap(LinearOperator):
             self._deltas,
             self._w,
             self._v,
-            np.ascontiguousarray(r.reshape(-1), self.dtype),
+            real_vector(r, self.dtype),
             self.network.unpack(result),
         )
         return result
 
     def _matmat(self, V):
-        return np.stack([self._matvec(v) for v in V.T], axis=1)
+        out = np.empty((self.shape[0], V.shape[1]), self.dtype)
+        for k, v in enumerate(V.T):
+            out[:, k] = self._matvec(v)
+        return out
 
     def _rmatmat(self, R):
-        return np.stack([self._rmatvec(r) for r in R.T], axis=1)
+        out = np.empty((self.shape[1], R.shape[1]), self.dtype)
+        for k, r in enumerate(R.T):
+            out[:, k] = self._rmatvec(r)
+        return out
 
     def toarray(self, out=None):
         """The dense J, shape (N, P).
@@ -123,7 +129,7 @@ class FeatureMap(LinearOperator):
         second = () if other is None else other._passes(dtype)
         if weights is None:
             return self._kernels.gram(*first, self._w, self._v, *second)
-        weights = as_weights(weights, self.shape[1]).astype(dtype, copy=False)
+        weights = as_weights(weights, self.shape[1], dtype=dtype)
         D = self.network.unpack(weights)
         return self._kernels.weighted_gram(*first, self._w, self._v, D, *second)
 
@@ -148,20 +154,26 @@ class FeatureMap(LinearOperator):
         Raises
         ------
         DegenerateKernelError
-            If K(X, X) is singular to working precision.
+            If K(X, X) is singular to working precision; the message names the rows.
         """
         return project(self, v)
 
 
 def project(phi, v):
-    """P_F v for any feature operator ``phi`` with ``gram``; its Cholesky factor is kept there."""
-    if getattr(phi, "_cholesky", None) is None:
-        try:
-            phi._cholesky = cho_factor(phi.gram().astype(np.float64), lower=True)
-        except np.linalg.LinAlgError:
-            raise DegenerateKernelError(
-                "K(X, X) is not positive definite to working precision, so P_F is not defined; "
-                "remove duplicate or parallel rows of X"
-            ) from None
-    r = cho_solve(phi._cholesky, (phi @ v).astype(np.float64))
+    """P_F v for any feature operator ``phi`` with ``gram``; the factorization is kept there."""
+    if getattr(phi, "_spectrum", None) is None:
+        K = phi.gram()
+        spectrum = factorize(K, rank_bound=phi.shape[1])
+        if spectrum.is_degenerate:
+            raise degenerate_error(K, spectrum, "Remove the cause: P_F needs independent rows")
+        phi._spectrum = spectrum
+    V, inverse = phi._spectrum.vectors, phi._spectrum.inverse()
+    r = V @ (inverse * (V.T @ (phi @ v).astype(np.float64)))
     return phi.T @ r.astype(phi.dtype)
+
+
+def real_vector(v, dtype):
+    """``v`` as a contiguous vector of ``dtype``; complex ones are refused, not truncated."""
+    if v.dtype.kind == "c":
+        raise TypeError(f"the Jacobian is real; got a vector of dtype {v.dtype}")
+    return np.ascontiguousarray(v.reshape(-1), dtype)

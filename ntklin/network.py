@@ -269,14 +269,13 @@ class MLP:
         MemoryLimitError
             If it would not fit; ``features`` applies J without storing it.
         """
-        if out is None:
-            shape = np.shape(X)
-            if len(shape) == 2:
-                require_jacobian_memory(shape[0], self.n_parameters)
+        if out is None and getattr(X, "ndim", None) == 2:
+            # Before anything of the size of X is made; float32 is the least that J can take.
+            require_jacobian_memory(len(X), self.n_parameters, 4)
         return self.features(theta, X).toarray(out=out)
 
 
-def require_jacobian_memory(n_samples, n_parameters, itemsize=8):
+def require_jacobian_memory(n_samples, n_parameters, itemsize):
     """Refuse a dense (N, P) Jacobian that does not fit."""
     require_memory(
         n_samples * n_parameters * itemsize,

@@ -71,17 +71,31 @@ class Spectrum:
         return values
 
     @property
+    def noise(self):
+        """The rounding of λ to expect, min(N, 4√N) · eps · λ_max.
+
+        The rank cut N · eps · λ_max bounds it for any order of summation. Rounding errors behave
+        randomly, though, and in single precision that bound would disown eigenvalues that are
+        known to several digits and matter within a few thousand steps.
+        """
+        n = len(self.values)
+        return min(1.0, 4 / math.sqrt(n)) * self.threshold()
+
+    @property
     def significant(self):
-        """λ with 0 for what rounding cannot tell from 0, (N,)."""
-        return np.where(self.kept(), self.values, 0.0)
+        """λ with 0 for what cannot be told from rounding, (N,)."""
+        values = np.where(self.values > self.noise, self.values, 0.0)
+        values[: self.n_excess] = 0.0
+        return values
 
     @property
     def tilts(self):
         """How far rounding can tilt a null v_i towards each significant v_j, (N,).
 
-        First-order perturbation theory: ‖ΔK‖/λ_j, with 4 N eps λ_max for ‖ΔK‖.
+        First-order perturbation theory: ‖ΔK‖/λ_j, with four times the noise for ‖ΔK‖.
         """
-        return 4 * self.threshold() * self.inverse()
+        values = self.significant
+        return np.divide(4 * self.noise, values, where=values > 0, out=np.zeros_like(values))
 
     @property
     def is_degenerate(self):
@@ -132,7 +146,7 @@ def modes(K_new, spectrum):
     ndarray, shape (N_new, N), float64
     """
     projected = K_new.astype(np.float64, copy=False) @ spectrum.vectors
-    null = ~spectrum.kept()
+    null = spectrum.significant == 0
     rounding = np.linalg.norm(projected * spectrum.tilts, axis=1, keepdims=True)
     projected[:, null] *= np.abs(projected[:, null]) > rounding
     projected[:, : spectrum.n_excess] = 0.0
@@ -159,7 +173,7 @@ def refuse_degenerate(K, spectrum, *, rcond, ridge):
         raise degenerate_error(K, spectrum)
 
 
-def degenerate_error(K, spectrum):
+def degenerate_error(K, spectrum, remedy=None):
     """The error for a kernel that is singular to working precision: rows, λ_min, what to do.
 
     Parameters
@@ -167,18 +181,23 @@ def degenerate_error(K, spectrum):
     K : ndarray, shape (N, N)
     spectrum : Spectrum
         Its factorization.
+    remedy : str, optional
+        What to do, where a ridge and a rank cut are not on offer.
 
     Returns
     -------
     DegenerateKernelError
     """
     precision = "" if K.dtype == np.float64 else "; float64 inputs and parameters resolve more"
+    if remedy is None:
+        remedy = (
+            "Remove the cause, or pass ridge= > 0, or rcond= to cut the null directions (such as "
+            f"rcond={spectrum.resolution:.1g})"
+        )
     return DegenerateKernelError(
         f"the kernel K(X, X) is singular to working precision: λ_min = {spectrum.smallest:.3g} is "
         f"not above N·eps·λ_max = {spectrum.threshold():.3g}. Counting rows from 0: "
-        f"{_dependent_rows(K, spectrum)}. "
-        f"Remove the cause, or pass ridge= > 0, or rcond= to cut the null directions (such as "
-        f"rcond={spectrum.resolution:.1g}){precision}"
+        f"{_dependent_rows(K, spectrum)}. {remedy}{precision}"
     )
 
 

@@ -229,6 +229,18 @@ def test_what_was_finished_is_kept(error, code, tmp_path, monkeypatch):
     assert "Incomplete" in (tmp_path / "report.html").read_text("utf-8")
 
 
+def test_a_full_disk_costs_the_files_not_the_tables(tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("ntklin.report.write_report", full)
+    done = invoke("minimizer", *SMALL, "--no-train", "--out", tmp_path)
+    assert done.exit_code == 2
+    assert "theory: 2" in done.output
+    assert "error: no space left on device" in done.output
+    assert "Written" not in done.output
+
+
 def test_an_interruption_before_the_first_result_writes_nothing(tmp_path, monkeypatch):
     def interrupted(config, observer):
         raise KeyboardInterrupt

@@ -45,7 +45,7 @@ def exact_network():
     x = [Fraction(3, 2), 1]
     h = [W[i][0] * x[0] + W[i][1] * x[1] + b[i] for i in range(4)]
     assert h == [Fraction(15, 4), -1, Fraction(-1, 2), -1]
-    theta = np.array([float(p) for p in (*sum(W, []), *b, *u, c)])
+    theta = np.array([float(p) for p in (*W[0], *W[1], *W[2], *W[3], *b, *u, c)])
     return naive.Network((2, 4, 1), 2.0), theta, [float(p) for p in x], h, W, u, c
 
 

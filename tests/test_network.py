@@ -458,5 +458,5 @@ def test_bad_out(out):
 def test_a_jacobian_that_does_not_fit_is_refused_beforehand():
     net = ntklin.MLP(SMALL)
     X = np.broadcast_to(np.ones(2), (10**12, 2))
-    with pytest.raises(ntklin.MemoryLimitError, match=r"needs 104\.0 TB.*free; use net.features"):
+    with pytest.raises(ntklin.MemoryLimitError, match=r"needs 52\.0 TB.*free; use net.features"):
         net.jacobian(net.init(), X)

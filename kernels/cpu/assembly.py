@@ -1,7 +1,8 @@
 """Dense Jacobian assembly: every element of the (N, P) result is written exactly once."""
 
-from ntklin.kernels.cpu.compiler import JIT_DISABLED, LINE, kernel, parallel_kernel
 from numba import prange
+
+from ntklin.kernels.cpu.compiler import JIT_DISABLED, LINE, kernel, parallel_kernel
 
 if JIT_DISABLED:
 

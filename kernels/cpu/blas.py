@@ -8,8 +8,9 @@ costs more than the small products themselves, because idle workers of both spin
 import threading
 
 import numpy as np
-from ntklin.kernels.cpu.compiler import JIT_DISABLED, kernel
 from numba import types
+
+from ntklin.kernels.cpu.compiler import JIT_DISABLED, kernel
 
 if JIT_DISABLED:
 

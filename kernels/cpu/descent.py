@@ -8,6 +8,8 @@ G = w_1² X X^T + v_1², and S = Σ_t δ^1 ∘ r gives the parameters back at th
 """
 
 import numpy as np
+from numba import prange
+
 from ntklin.kernels.cpu.blas import gemm, sequential_blas
 from ntklin.kernels.cpu.compiler import (
     GROUP,
@@ -18,7 +20,6 @@ from ntklin.kernels.cpu.compiler import (
     wide_vectors,
 )
 from ntklin.kernels.cpu.skipping import add_tiled, tile_width, tiled
-from numba import prange
 
 # Neurons per task: fixed, so that sums over tasks do not depend on the number of threads.
 CHUNK = 64

@@ -15,9 +15,10 @@ u = (√w x, √b)/n.
 """
 
 import numpy as np
+from numba import get_num_threads, prange
+
 from ntklin.kernels.cpu.blas import gemm, sequential_blas
 from ntklin.kernels.cpu.compiler import kernel, parallel_kernel, wide_vectors
-from numba import get_num_threads, prange
 
 # Rows and columns of a block: BLAS wants them large, the threads' shares equal, the second-level
 # cache at most 1 MB.
@@ -200,7 +201,7 @@ def _mirror(S, top, bottom, right):
 
 @parallel_kernel
 def _blocks(S, blocks, scales, own, other, even, odd, symmetric, ntk):
-    """``blocks`` (tasks, blocks of a task, 4) tells the rows and columns: top, bottom, left, right."""
+    """``blocks`` is (tasks, blocks of a task, 4): the bounds top, bottom, left, right of each."""
     X, n, inverse = own
     other_X, other_n, other_inverse = other
     for task in prange(blocks.shape[0]):

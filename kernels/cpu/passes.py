@@ -1,9 +1,10 @@
 """Forward and backward pass: BLAS on blocks of neurons, then bias and ReLU while in cache."""
 
 import numpy as np
+from numba import get_num_threads, prange
+
 from ntklin.kernels.cpu.blas import gemm, sequential_blas
 from ntklin.kernels.cpu.compiler import parallel_kernel
-from numba import get_num_threads, prange
 
 
 def block_size(n):

@@ -1,6 +1,7 @@
 """J v and J^T r from activations and backward signals, without J."""
 
 import numpy as np
+
 from ntklin.kernels.cpu.compiler import kernel
 
 

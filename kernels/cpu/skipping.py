@@ -5,6 +5,8 @@ cache while all rows of A pass over it, and each row's sums stay in registers.
 """
 
 import numpy as np
+from numba import prange
+
 from ntklin.kernels.cpu.compiler import (
     GROUP,
     JIT_DISABLED,
@@ -14,7 +16,6 @@ from ntklin.kernels.cpu.compiler import (
     kernel,
     parallel_kernel,
 )
-from numba import prange
 
 # Rows of A to ask for in advance: they lie too far apart for the hardware to foresee.
 AHEAD = 4

@@ -1,10 +1,11 @@
 """The NTK Gram matrix from activations and backward signals, without J."""
 
 import numpy as np
+from numba import get_num_threads, prange
+
 from ntklin.kernels.cpu.blas import gemm, sequential_blas
 from ntklin.kernels.cpu.compiler import parallel_kernel
 from ntklin.kernels.cpu.skipping import lower_gram
-from numba import get_num_threads, prange
 
 # Rows of a tile of K. Smaller tiles waste less on the diagonal, larger ones suit BLAS better.
 TILE = 128
@@ -29,6 +30,14 @@ def _tiled_product(K, a, other_a, rows, columns):
         x = a[i:i_stop, start:stop]
         y = other_a[j:j_stop, start:stop]
         gemm(False, True, one, x, y, one * 0, K[s, i:i_stop, j:j_stop])
+
+
+@parallel_kernel
+def _scale_shift(K, w2, v2, symmetric):
+    """K ← w² K + v², on and below the diagonal when symmetric: the rest is not set."""
+    for n in prange(K.shape[0]):
+        for k in range(n + 1 if symmetric else K.shape[1]):
+            K[n, k] = w2 * K[n, k] + v2
 
 
 @parallel_kernel
@@ -60,7 +69,7 @@ def _product(x, y, sparse):
     rows, columns = np.array(corners).T
     # With fewer tiles than keep the threads busy, each product is cut into slices of neurons.
     slices = -(-4 * n_threads // len(corners)) if len(corners) < 4 * n_threads else 1
-    parts = np.empty((slices, len(x), len(other)), x.dtype)
+    parts = np.zeros((slices, len(x), len(other)), x.dtype)
     _tiled_product(parts, x, other, rows, columns)
     return parts[0] if slices == 1 else parts.sum(axis=0)
 
@@ -89,8 +98,7 @@ def gram(activations, deltas, w, v, other_activations=None, other_deltas=None):
     with sequential_blas:
         # The last layer comes first: its δ is 1, so that K starts as its activations' Gram matrix.
         K = _product(activations[last], other_activations[last], last > 0)
-        K *= scalar(w[last] ** 2)
-        K += scalar(v[last] ** 2)
+        _scale_shift(K, scalar(w[last] ** 2), scalar(v[last] ** 2), symmetric)
         for l in range(last):
             G = _product(activations[l], other_activations[l], l > 0)
             D = _product(deltas[l], other_deltas[l], True)

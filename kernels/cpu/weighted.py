@@ -8,6 +8,8 @@ built: beside the layers' activations, each thread holds an (N, N') accumulator 
 """
 
 import numpy as np
+from numba import get_num_threads, prange
+
 from ntklin.kernels.cpu.compiler import (
     aligned_empty,
     dot_kernel,
@@ -16,7 +18,6 @@ from ntklin.kernels.cpu.compiler import (
     parallel_kernel,
     wide_vectors,
 )
-from numba import get_num_threads, prange
 
 # Layers narrower than this have too few neurons to share out; BLAS does them (the last one always).
 NARROW = 8
@@ -227,8 +228,8 @@ def weighted_gram(activations, deltas, w, v, weights, other_activations=None, ot
             )
             bias = np.zeros_like(bias)
     total = K.sum(axis=0)
+    total += dense
     if symmetric:
         # Tiles fill pairs (n, k) with n ≥ k, and a few above the diagonal that are mirrored over.
         _mirror_lower(total)
-    total += dense
     return total

@@ -98,14 +98,12 @@ def progress(console, config):
 
 
 def conclude(console, config, finished, options, elapsed):
-    """Print the tables and write the files."""
+    """Write the files and print the tables; the tables even where the files fail."""
     from ntklin.cli import environment
     from ntklin.report import print_result, write_report
     from ntklin.study import StudyResult
 
     result = StudyResult(config, tuple(finished))
-    console.print()
-    print_result(console, result)
     provenance = {
         "command": command(config, options),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -113,7 +111,11 @@ def conclude(console, config, finished, options, elapsed):
         "versions": environment.versions(),
         "machine": environment.machine(),
     }
-    paths = write_report(result, options.out, provenance)
+    try:
+        paths = write_report(result, options.out, provenance)
+    finally:
+        console.print()
+        print_result(console, result)
     names = ", ".join(path.name for path in paths)
     console.print(f"Written to {options.out}: {names}", soft_wrap=True, markup=False)
 

@@ -306,8 +306,8 @@ class LinearizedGradientDescent:
 
     def _null_growth(self, steps):
         """g_i(t) there: ηt/N, up to the reciprocal of the smallest λ that is told from 0, (T,)."""
-        threshold = self._spectrum.threshold()
-        return np.minimum(self._rate * steps.count, 1 / threshold if threshold else 0.0)
+        noise = self._spectrum.noise
+        return np.minimum(self._rate * steps.count, 1 / noise if noise else 0.0)
 
     @cached_property
     def _null_gradient(self):

@@ -4,11 +4,11 @@ import statistics
 from dataclasses import dataclass, field
 
 import numpy as np
+
+import ntklin
 from ntklin.validation.benchmarks import gates
 from ntklin.validation.benchmarks.peers import run_peer
 from ntklin.validation.benchmarks.timing import take_turn
-
-import ntklin
 
 # What the peers' training does before it reports the loss: 3 steps to warm up and 5 × 50 that are
 # timed, at this learning rate; the loss is the one before the last step.

@@ -9,6 +9,7 @@ than eps, which is no error: such inputs are left out and counted. In float64 th
 from dataclasses import dataclass
 
 import numpy as np
+
 from ntklin.validation.benchmarks.plain import linearized_outputs
 
 C = 16

@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 import scipy.linalg.blas
+
 from ntklin.validation.benchmarks.machine import has_avx512
 
 REPETITIONS = 4

@@ -7,6 +7,7 @@ Gram matrix from blocks of J that stay in cache.
 
 import numpy as np
 import scipy.linalg
+
 from ntklin.validation.benchmarks.cases import SIGMA
 
 # One block of J in the weighted Gram matrix: about what a second-level cache and its share of the

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+
 from ntklin.validation.benchmarks import gemm, streams
 
 

@@ -4,9 +4,9 @@ import os
 import platform
 
 import numpy as np
-from ntklin.validation.benchmarks.memory import huge_page_setting
 
 import ntklin
+from ntklin.validation.benchmarks.memory import huge_page_setting
 
 SETTINGS = (
     "OPENBLAS_CORETYPE",

@@ -47,8 +47,8 @@ def measure(call):
     -------
     dict
         ``peak_bytes``: the highest resident memory during the call above that before it.
-        ``huge_page_share``: of a result above 64 MB, the share on huge pages. None where the system
-        does not tell.
+        ``huge_page_share``: of a new result above 64 MB, the share on huge pages. None where the
+        system does not tell.
     """
     found = {"peak_bytes": None, "huge_page_share": None}
     try:
@@ -63,7 +63,7 @@ def measure(call):
     peak = _kilobytes("/proc/self/status", "VmHWM:")
     found["peak_bytes"] = 1024 * max(0, peak - before)
     n_bytes = getattr(result, "nbytes", 0)
-    if n_bytes > LARGE:
+    if LARGE < n_bytes < 2 * found["peak_bytes"]:
         gained = 1024 * (_kilobytes("/proc/self/smaps_rollup", "AnonHugePages:") - huge)
         found["huge_page_share"] = min(1.0, max(0.0, gained / n_bytes))
     return found

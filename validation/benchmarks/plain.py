@@ -6,6 +6,7 @@ It shares no code with ntklin, nor with the NumPy implementations that are timed
 from functools import cached_property
 
 import numpy as np
+
 from ntklin.validation.benchmarks.cases import SIGMA
 
 

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import numba
 import threadpoolctl
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
 from ntklin.validation.benchmarks import limits as limits_module
 from ntklin.validation.benchmarks import machine, report
 from ntklin.validation.benchmarks.cases import FULL, draw
@@ -19,8 +22,6 @@ from ntklin.validation.benchmarks.peers import PeerFolders
 from ntklin.validation.benchmarks.targets import TARGETS
 from ntklin.validation.benchmarks.verdicts import judge
 from ntklin.validation.benchmarks.works import Workshop
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 RESULT = "bench.json"
 SCHEMA = 1

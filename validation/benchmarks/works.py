@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
+
+import ntklin
 from ntklin.validation.benchmarks import costs, gates, handmade
 from ntklin.validation.benchmarks.memory import require
 from ntklin.validation.benchmarks.plain import Reference
-
-import ntklin
 
 # Where each work is done: the N of the frozen cases.
 WORKS = {
