@@ -8,9 +8,12 @@ costs more than the small products themselves, because idle workers of both spin
 import threading
 
 import numpy as np
-from numba import types
+from numba import get_num_threads, prange, types
 
-from ntklin.kernels.cpu.compiler import JIT_DISABLED, kernel
+from ntklin.kernels.cpu.compiler import JIT_DISABLED, kernel, parallel_kernel
+
+# Rows of a tile of a product. Smaller ones waste less on a diagonal, larger ones suit BLAS better.
+TILE = 128
 
 if JIT_DISABLED:
 
@@ -96,3 +99,49 @@ class _SequentialBlas:
 
 
 sequential_blas = _SequentialBlas()
+
+
+@parallel_kernel
+def _tiled_product(K, a, other_a, rows, columns):
+    """K[s] ← a a'^T of slice s of the columns, on the tiles that start at ``rows``, ``columns``."""
+    slices = K.shape[0]
+    size = (a.shape[1] + slices - 1) // slices
+    one = K.dtype.type(1)
+    for task in prange(rows.shape[0] * slices):
+        i = rows[task // slices]
+        j = columns[task // slices]
+        s = task % slices
+        i_stop = min(i + TILE, K.shape[1])
+        j_stop = min(j + TILE, K.shape[2])
+        start = min(s * size, a.shape[1])
+        stop = min(start + size, a.shape[1])
+        x = a[i:i_stop, start:stop]
+        y = other_a[j:j_stop, start:stop]
+        gemm(False, True, one, x, y, one * 0, K[s, i:i_stop, j:j_stop])
+
+
+def product(x, y=None):
+    """x y^T, or the lower triangle of x x^T when ``y`` is None; the rest is then not meant.
+
+    Parameters
+    ----------
+    x, y : ndarray, shapes (N, K) and (N', K)
+
+    Returns
+    -------
+    ndarray, shape (N, N')
+    """
+    other = x if y is None else y
+    corners = [
+        (i, j)
+        for i in range(0, len(x), TILE)
+        for j in range(0, i + 1 if y is None else len(other), TILE)
+    ]
+    rows, columns = np.array(corners).T
+    # With fewer tiles than keep the threads busy, each product is cut into slices of columns.
+    tasks = 4 * get_num_threads()
+    slices = -(-tasks // len(corners)) if len(corners) < tasks else 1
+    parts = np.zeros((slices, len(x), len(other)), x.dtype)
+    with sequential_blas:
+        _tiled_product(parts, x, other, rows, columns)
+    return parts[0] if slices == 1 else parts.sum(axis=0)

@@ -19,6 +19,7 @@ from ntklin.kernels.cpu.compiler import (
     parallel_kernel,
     wide_vectors,
 )
+from ntklin.kernels.cpu.passes import block_size
 from ntklin.kernels.cpu.skipping import add_tiled, tile_width, tiled
 
 # Neurons per task: fixed, so that sums over tasks do not depend on the number of threads.
@@ -259,7 +260,7 @@ def deep_descent(H, S, layers, G, Y, w, v, rate, steps, until, ceiling):
     with sequential_blas:
         _relu_rows(H, A[0])
         for l, (W, b) in enumerate(hidden, 1):
-            _hidden_forward(W, b, A[l - 1], w[l], v[l], A[l], _block(len(W)))
+            _hidden_forward(W, b, A[l - 1], w[l], v[l], A[l], block_size(len(W)))
         for t in range(steps + 1):
             output_parts(A[-1], W_out, w[-1], parts)
             loss = _residual(r, parts, Y, v[-1] * b_out[0])
@@ -270,18 +271,13 @@ def deep_descent(H, S, layers, G, Y, w, v, rate, steps, until, ceiling):
             b_out[0] -= rate * v[-1] * _sum(r)
             for l in range(len(hidden), 0, -1):
                 W = hidden[l - 1][0]
-                block = _block(W.shape[1])
+                block = block_size(W.shape[1])
                 _hidden_backward(W, delta[l], w[l], A[l - 1], delta[l - 1], block)
             _first_layer(H, S, delta[0], r, pull, fresh[0])
             for l, (W, b) in enumerate(hidden, 1):
                 _hidden_step(
                     *(W, b, delta[l], r, A[l - 1], fresh[l - 1]),
-                    *(w[l], v[l], rate, fresh[l], _block(len(W))),
+                    *(w[l], v[l], rate, fresh[l], block_size(len(W))),
                 )
             A, fresh = fresh, A
     return np.array(losses)
-
-
-def _block(n):
-    """Neurons per block: large enough for BLAS, small enough to share out evenly."""
-    return max(CHUNK, min(256, -(-n // 4)))

@@ -4,12 +4,12 @@ import numpy as np
 from numba import get_num_threads, prange
 
 from ntklin.kernels.cpu.blas import gemm, sequential_blas
-from ntklin.kernels.cpu.compiler import parallel_kernel
+from ntklin.kernels.cpu.compiler import dot_kernel, parallel_kernel, wide_vectors
 
 
 def block_size(n):
-    """Neurons per block: as few blocks as give each thread two, within what a cache likes."""
-    return max(32, min(512, -(-n // (2 * get_num_threads()))))
+    """Neurons per block: BLAS likes large ones, the threads equal shares."""
+    return max(32, min(1024, -(-n // get_num_threads())))
 
 
 @parallel_kernel
@@ -22,6 +22,22 @@ def _hidden_layer(below, W, b, w, v, a, block):
         for n in range(a.shape[0]):
             for i in range(start, stop):
                 a[n, i] = max(a[n, i] + v * b[i], 0)
+
+
+@dot_kernel
+def _dot(a, n, W):
+    wide_vectors()
+    total = W[0] * 0
+    for i in range(W.shape[0]):
+        total += a[n, i] * W[i]
+    return total
+
+
+@parallel_kernel
+def _output_layer(a, W, w, shift, outputs):
+    """f = w a W^T + shift. No BLAS: its own threads would still be spinning in the next kernel."""
+    for n in prange(a.shape[0]):
+        outputs[n] = w * _dot(a, n, W) + shift
 
 
 @parallel_kernel
@@ -74,10 +90,9 @@ def forward(layers, w, v, X):
             _hidden_layer(activations[-1], W, b, scalar(w[l]), scalar(v[l]), a, block)
             activations.append(a)
     W, b = layers[-1]
-    outputs = activations[-1] @ W[0]
-    outputs *= scalar(w[-1])
-    if b is not None:
-        outputs += scalar(v[-1]) * b[0]
+    outputs = np.empty(len(X), X.dtype)
+    shift = scalar(0 if b is None else v[-1] * b[0])
+    _output_layer(activations[-1], W[0], scalar(w[-1]), shift, outputs)
     return activations, outputs
 
 

@@ -1,18 +1,45 @@
 """J v and J^T r from activations and backward signals, without J."""
 
 import numpy as np
+from numba import prange
 
-from ntklin.kernels.cpu.compiler import kernel
+from ntklin.kernels.cpu.blas import gemm, sequential_blas
+from ntklin.kernels.cpu.compiler import parallel_kernel
+from ntklin.kernels.cpu.passes import block_size
 
 
-@kernel
-def _add_row_dots(delta, u, w, v, b, out):
-    """out_n += Σ_i δ_ni (w u_ni + v b_i)."""
-    for n in range(delta.shape[0]):
-        total = out[n] * 0
-        for i in range(delta.shape[1]):
-            total += delta[n, i] * (w * u[n, i] + v * b[i])
-        out[n] += total
+@parallel_kernel
+def _add_layer(a, delta, V, c, w, v, block, parts):
+    """parts[task, n] ← Σ_i δ_ni (w (V a_n)_i + v c_i) over the task's block of neurons."""
+    for task in prange(parts.shape[0]):
+        start = task * block
+        stop = min(start + block, V.shape[0])
+        u = np.empty((a.shape[0], stop - start), a.dtype)
+        gemm(False, True, w, a, V[start:stop], w * 0, u)
+        for n in range(a.shape[0]):
+            total = w * 0
+            for i in range(stop - start):
+                total += delta[n, start + i] * (u[n, i] + v * c[start + i])
+            parts[task, n] = total
+
+
+@parallel_kernel
+def _layer_gradient(a, delta, r, w, v, block, R, s):
+    """R ← w (δ ∘ r)^T a and, where it is not empty, s ← v Σ_n δ_n r_n."""
+    for task in prange((R.shape[0] + block - 1) // block):
+        start = task * block
+        stop = min(start + block, R.shape[0])
+        scaled = np.empty((a.shape[0], stop - start), a.dtype)
+        for n in range(a.shape[0]):
+            for i in range(stop - start):
+                scaled[n, i] = delta[n, start + i] * r[n]
+        if s.shape[0] > 0:
+            for i in range(start, stop):
+                s[i] = 0
+            for n in range(a.shape[0]):
+                for i in range(start, stop):
+                    s[i] += v * scaled[n, i - start]
+        gemm(True, False, w, scaled, a, w * 0, R[start:stop])
 
 
 def jacobian_vector(activations, deltas, w, v, vector):
@@ -27,14 +54,17 @@ def jacobian_vector(activations, deltas, w, v, vector):
     -------
     ndarray, shape (N,)
     """
-    X = activations[0]
-    scalar = X.dtype.type
-    out = np.zeros(len(X), X.dtype)
-    for l, (V, c) in enumerate(vector):
-        if c is None:
-            c = np.zeros(len(V), X.dtype)
-        u = activations[l] @ V.T
-        _add_row_dots(deltas[l], u, scalar(w[l]), scalar(v[l]), c, out)
+    dtype = activations[0].dtype
+    out = np.zeros(len(activations[0]), dtype)
+    with sequential_blas:
+        for l, (V, c) in enumerate(vector):
+            if c is None:
+                c = np.zeros(len(V), dtype)
+            block = block_size(len(V))
+            parts = np.empty((-(-len(V) // block), len(out)), dtype)
+            scales = dtype.type(w[l]), dtype.type(v[l])
+            _add_layer(activations[l], deltas[l], V, c, *scales, block, parts)
+            out += parts.sum(axis=0)
     return out
 
 
@@ -47,10 +77,10 @@ def vector_jacobian(activations, deltas, w, v, r, result):
     result : sequence of (R^l, s^l or None)
         Views in the layout of θ, overwritten.
     """
-    for l, (R, s) in enumerate(result):
-        scaled = deltas[l] * r[:, None]
-        if s is not None:
-            np.sum(scaled, axis=0, out=s)
-            s *= v[l]
-        scaled *= w[l]
-        np.matmul(scaled.T, activations[l], out=R)
+    dtype = activations[0].dtype
+    with sequential_blas:
+        for l, (R, s) in enumerate(result):
+            if s is None:
+                s = np.empty(0, dtype)
+            scales = dtype.type(w[l]), dtype.type(v[l])
+            _layer_gradient(activations[l], deltas[l], r, *scales, block_size(len(R)), R, s)

@@ -10,6 +10,7 @@ built: beside the layers' activations, each thread holds an (N, N') accumulator 
 import numpy as np
 from numba import get_num_threads, prange
 
+from ntklin.kernels.cpu.blas import product
 from ntklin.kernels.cpu.compiler import (
     aligned_empty,
     dot_kernel,
@@ -204,7 +205,7 @@ def weighted_gram(activations, deltas, w, v, weights, other_activations=None, ot
         if len(D) < NARROW:
             for i in range(len(D)):
                 left = (a * (w[l] ** 2 * D[i]).astype(dtype)) * delta[:, i, None]
-                dense += left @ (other_a * other_delta[:, i, None]).T
+                dense += product(left, other_a * other_delta[:, i, None])
                 if D_bias is not None:
                     scale = dtype.type(v[l] ** 2 * D_bias[i])
                     dense += scale * np.outer(delta[:, i], other_delta[:, i])
