@@ -1,4 +1,4 @@
-"""Which of its many global minima does an overparametrised ReLU network converge to? Exactly.
+"""Which of its many global minima does an overparametrized ReLU network converge to? Exactly.
 
 The public names load on first use (PEP 562), so that ``import ntklin`` neither imports Numba nor
 compiles anything.

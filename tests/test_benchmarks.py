@@ -316,10 +316,16 @@ def test_a_turn_repeats_short_calls_and_drops_the_first(clock):
     assert found.turns == [[1, 3, 2]]
 
 
-def test_a_turn_makes_a_long_call_once(clock):
+def test_a_turn_makes_a_long_call_twice(clock):
     found = timing.Timing()
-    timing.take_turn(fake_task(clock, [7, 1]), 5, found)
-    assert found.turns == [[7]]
+    timing.take_turn(fake_task(clock, [7, 6, 1]), 5, found)
+    assert found.turns == [[6]]
+
+
+def test_a_turn_makes_a_handful_of_short_calls(clock):
+    found = timing.Timing()
+    timing.take_turn(fake_task(clock, itertools.repeat(0.1)), 0, found)
+    assert len(found.turns[0]) == timing.CALLS - 1
 
 
 def test_preparation_counts_for_the_length_of_a_turn_only(clock):
@@ -329,7 +335,7 @@ def test_preparation_counts_for_the_length_of_a_turn_only(clock):
 
     found = timing.Timing()
     timing.take_turn(fake_task(clock, [3, 1], prepare=prepare), 5, found)
-    assert found.turns == [[3]]
+    assert found.turns == [[1]]
 
 
 def test_overhead_is_subtracted_and_kept(clock):

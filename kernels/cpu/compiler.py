@@ -191,5 +191,5 @@ def padded(a, dtype=None, columns=None):
     width = a.shape[1] if columns is None else len(columns)
     out = aligned_empty((len(a), max(1, -(-width // 16)) * 16), a.dtype if dtype is None else dtype)
     out[:, width:] = 0
-    out[:, :width] = a if columns is None or width == a.shape[1] else a[:, columns]
+    out[:, :width] = a if columns is None else a[:, columns]
     return out

@@ -3,8 +3,10 @@
 K_D(x, x') = Σ_l Σ_i δ^l_i δ'^l_i ( w_l² Σ_j D^{W,l}_ij a_j a'_j + v_l² D^{b,l}_i )
 
 Neuron i of layer l contributes only to pairs of inputs that are both active (δ^l_i ≠ 0), about a
-quarter of all pairs, and only the columns j in which some input has a_j ≠ 0 count. J is never
-built: beside the layers' activations, each thread holds an (N, N') accumulator and four rows.
+quarter of all pairs, and only the columns j in which some input has a_j ≠ 0 count. Sparse inputs
+come first, and columns in the order of their use, so that pairs with a sparse input stop early.
+J is never built: beside the layers' activations, each thread holds an (N, N') accumulator and four
+rows.
 """
 
 import numpy as np
@@ -22,20 +24,20 @@ from ntklin.kernels.cpu.compiler import (
 
 # Layers narrower than this have too few neurons to share out; BLAS does them (the last one always).
 NARROW = 8
-# Columns a tile runs over: four scaled rows of this length stay in a 32 kB first-level cache.
-PANEL_BYTES = 6272
+# Bytes of a row that a tile runs over: four scaled rows and four others fit a first-level cache.
+PANEL_BYTES = 3136
 
 
-@dot_kernel
-def _add_tile(K, left, right, rows, p, factors, other_rows, q, other_factors, bias):
-    """K[n, n'] += δ_n δ'_n' (Σ_k left_nk right_n'k + bias) for four rows n and four rows n'."""
+@dot_kernel(forceinline=True)
+def _add_tile(K, left, right, stop, rows, p, factors, other_rows, q, other_factors, bias):
+    """K[n, n'] += δ_n δ'_n' (Σ_{k<stop} left_nk right_n'k + bias) for four rows n and four n'."""
     wide_vectors()
     n0, n1, n2, n3 = other_rows[q], other_rows[q + 1], other_rows[q + 2], other_rows[q + 3]
     c00 = c01 = c02 = c03 = bias
     c10 = c11 = c12 = c13 = bias
     c20 = c21 = c22 = c23 = bias
     c30 = c31 = c32 = c33 = bias
-    for k in range(right.shape[1]):
+    for k in range(stop):
         a0 = left[0, k]
         a1 = left[1, k]
         a2 = left[2, k]
@@ -89,8 +91,11 @@ def _add_tile(K, left, right, rows, p, factors, other_rows, q, other_factors, bi
 
 
 @kernel
-def _active(delta, i, rows, factors):
-    """The inputs with δ_i ≠ 0 and their δ_i, padded with zero factors to a multiple of four."""
+def _active(delta, i, stops, rows, factors, ends):
+    """The inputs with δ_i ≠ 0 and their δ_i, padded with zero factors to a multiple of four.
+
+    ``ends`` gets how many columns each four of them need.
+    """
     count = np.uint64(0)
     for n in range(delta.shape[1]):
         rows[count] = n
@@ -99,15 +104,19 @@ def _active(delta, i, rows, factors):
     for k in range(count, (count + np.uint64(3)) // np.uint64(4) * np.uint64(4)):
         rows[k] = 0
         factors[k] = 0
+    for p in range(0, np.int64(count), 4):
+        ends[p // 4] = max(
+            max(stops[rows[p]], stops[rows[p + 1]]), max(stops[rows[p + 2]], stops[rows[p + 3]])
+        )
     return np.int64(count)
 
 
 @kernel
-def _scaled_rows(left, a, rows, p):
+def _scaled_rows(left, a, stop, rows, p):
     """Four active rows times D_i, the left operand of the tiles."""
     wide_vectors()
     n0, n1, n2, n3 = rows[p], rows[p + 1], rows[p + 2], rows[p + 3]
-    for k in range(a.shape[1]):
+    for k in range(stop):
         d = left[4, k]
         left[0, k] = d * a[n0, k]
         left[1, k] = d * a[n1, k]
@@ -116,7 +125,9 @@ def _scaled_rows(left, a, rows, p):
 
 
 @parallel_kernel
-def _panel(K, a, delta, other_a, other_delta, D, columns, bias, symmetric, left):
+def _panel(
+    K, a, stops, delta, other_a, other_stops, other_delta, D, columns, bias, symmetric, left
+):
     """Add a panel of columns of one layer to the accumulators.
 
     Parameters
@@ -126,6 +137,8 @@ def _panel(K, a, delta, other_a, other_delta, D, columns, bias, symmetric, left)
         sets are added.
     a, other_a : ndarray, shapes (N, padded columns) and (N', padded columns)
         The panel's ``columns`` of the activations, rows aligned, padding zero.
+    stops, other_stops : ndarray, shapes (N,) and (N',)
+        How many of the panel's columns each row needs.
     delta, other_delta : ndarray, shapes (m, N) and (m, N')
     D : ndarray, shape (m, m')
     columns : ndarray
@@ -137,30 +150,41 @@ def _panel(K, a, delta, other_a, other_delta, D, columns, bias, symmetric, left)
     """
     n_tasks = K.shape[0]
     for task in prange(n_tasks):
+        wide_vectors()
         rows = np.empty(delta.shape[1] + 4, np.uint64)
         factors = np.empty(delta.shape[1] + 4, a.dtype)
         other_rows = np.empty(other_delta.shape[1] + 4, np.uint64)
         other_factors = np.empty(other_delta.shape[1] + 4, a.dtype)
+        ends = np.empty(delta.shape[1] // 4 + 1, np.int64)
+        other_ends = np.empty(other_delta.shape[1] // 4 + 1, np.int64)
         accumulator = K[task]
         work = left[task]
         work[4] = 0
         for i in range(task, delta.shape[0], n_tasks):
-            count = _active(delta, i, rows, factors)
+            count = _active(delta, i, stops, rows, factors, ends)
             for k in range(columns.shape[0]):
                 work[4, k] = D[i, columns[k]]
             if symmetric:
                 for p in range(0, count, 4):
-                    _scaled_rows(work, a, rows, p)
+                    stop = ends[p // 4]
+                    _scaled_rows(work, a, stop, rows, p)
                     for q in range(0, p + 4, 4):
-                        _add_tile(accumulator, work, a, rows, p, factors, rows, q, factors, bias[i])
+                        _add_tile(
+                            *(accumulator, work, a, min(stop, ends[q // 4])),
+                            *(rows, p, factors, rows, q, factors, bias[i]),
+                        )
                 continue
-            other_count = _active(other_delta, i, other_rows, other_factors)
+            other_count = _active(
+                other_delta, i, other_stops, other_rows, other_factors, other_ends
+            )
             for p in range(0, count, 4):
-                _scaled_rows(work, a, rows, p)
+                stop = ends[p // 4]
+                _scaled_rows(work, a, stop, rows, p)
                 for q in range(0, other_count, 4):
                     _add_tile(
-                        *(accumulator, work, other_a, rows, p, factors),
-                        *(other_rows, q, other_factors, bias[i]),
+                        *(accumulator, work, other_a),
+                        min(stop, other_ends[q // 4]),
+                        *(rows, p, factors, other_rows, q, other_factors, bias[i]),
                     )
 
 
@@ -171,12 +195,44 @@ def _mirror_lower(K):
             K[k, n] = K[n, k]
 
 
-def _live_columns(*activations):
-    """The columns in which some input is not zero."""
-    live = np.zeros(activations[0].shape[1], bool)
-    for a in activations:
-        live |= (a != 0).any(axis=0)
-    return np.flatnonzero(live)
+def _staircase(*activations):
+    """An order of the live columns in which every row ends as early as its predecessors allow.
+
+    Columns come in the order in which the rows first use them, so that the first row's columns are
+    a prefix, those of the first two a longer one, and so on; with the sparsest rows first, many
+    pairs of rows need a part of the columns only.
+
+    Returns
+    -------
+    columns : ndarray of int
+        The columns in which some row is not zero.
+    stops : list of ndarray
+        For each array of activations, how many of ``columns`` each row needs.
+    """
+    used = [a != 0 for a in activations]
+    n_columns = used[0].shape[1]
+    first = np.minimum.reduce([np.where(u.any(0), u.argmax(0), len(u)) for u in used])
+    live = np.logical_or.reduce([u.any(0) for u in used])
+    columns = np.argsort(first, kind="stable")
+    columns = columns[live[columns]]
+    place = np.zeros(n_columns, np.int64)
+    place[columns] = np.arange(1, len(columns) + 1)
+    return columns, [(u * place).max(axis=1) for u in used]
+
+
+def _sparsest_first(X):
+    """The order of the rows by their number of non-zeros."""
+    return np.argsort((X != 0).sum(axis=1), kind="stable")
+
+
+def _panels(columns, stops, itemsize):
+    """Cut the columns into panels: for each its columns and every row's stop in whole lines."""
+    n_panels = max(1, round(len(columns) * itemsize / PANEL_BYTES))
+    start = 0
+    for panel in np.array_split(columns, n_panels):
+        inside = [np.clip(s - start, 0, len(panel)) for s in stops]
+        start += len(panel)
+        yield panel, [-(-s // 16) * 16 for s in inside]
 
 
 def weighted_gram(activations, deltas, w, v, weights, other_activations=None, other_deltas=None):
@@ -194,14 +250,18 @@ def weighted_gram(activations, deltas, w, v, weights, other_activations=None, ot
     symmetric = other_activations is None
     if symmetric:
         other_activations, other_deltas = activations, deltas
+    order = _sparsest_first(activations[0])
+    other_order = order if symmetric else _sparsest_first(other_activations[0])
     dtype = activations[0].dtype
-    shape = (len(activations[0]), len(other_activations[0]))
+    shape = (len(order), len(other_order))
     n_threads = get_num_threads()
     K = np.zeros((n_threads, *shape), dtype)
     dense = np.zeros(shape, dtype)
     for l, (D, D_bias) in enumerate(weights):
-        a, delta = activations[l], deltas[l]
-        other_a, other_delta = other_activations[l], other_deltas[l]
+        a, delta = activations[l][order], deltas[l][order]
+        other_a, other_delta = a, delta
+        if not symmetric:
+            other_a, other_delta = other_activations[l][other_order], other_deltas[l][other_order]
         if len(D) < NARROW:
             for i in range(len(D)):
                 left = (a * (w[l] ** 2 * D[i]).astype(dtype)) * delta[:, i, None]
@@ -210,7 +270,6 @@ def weighted_gram(activations, deltas, w, v, weights, other_activations=None, ot
                     scale = dtype.type(v[l] ** 2 * D_bias[i])
                     dense += scale * np.outer(delta[:, i], other_delta[:, i])
             continue
-        live = _live_columns(a, other_a)
         bias = np.zeros(len(D), dtype)
         if D_bias is not None:
             bias += (v[l] / w[l]) ** 2 * D_bias
@@ -219,13 +278,14 @@ def weighted_gram(activations, deltas, w, v, weights, other_activations=None, ot
         other_scaled = scaled
         if not symmetric:
             other_scaled = np.ascontiguousarray(other_delta.T * dtype.type(w[l]))
-        for columns in np.array_split(live, max(1, -(-len(live) * dtype.itemsize // PANEL_BYTES))):
-            panel = padded(a, columns=columns)
-            other_panel = panel if symmetric else padded(other_a, columns=columns)
-            left = aligned_empty((n_threads, 5, panel.shape[1]), dtype)
+        columns, stops = _staircase(a) if symmetric else _staircase(a, other_a)
+        for panel, ends in _panels(columns, stops, dtype.itemsize):
+            left_panel = padded(a, columns=panel)
+            right_panel = left_panel if symmetric else padded(other_a, columns=panel)
+            left = aligned_empty((n_threads, 5, left_panel.shape[1]), dtype)
             _panel(
-                *(K, panel, scaled, other_panel, other_scaled),
-                *(D, columns, bias, symmetric, left),
+                *(K, left_panel, ends[0], scaled, right_panel, ends[-1], other_scaled),
+                *(D, panel, bias, symmetric, left),
             )
             bias = np.zeros_like(bias)
     total = K.sum(axis=0)
@@ -233,4 +293,6 @@ def weighted_gram(activations, deltas, w, v, weights, other_activations=None, ot
     if symmetric:
         # Tiles fill pairs (n, k) with n ≥ k, and a few above the diagonal that are mirrored over.
         _mirror_lower(total)
-    return total
+    result = np.empty_like(total)
+    result[np.ix_(order, other_order)] = total
+    return result

@@ -51,6 +51,10 @@ class Timing:
         }
 
 
+# As the peers' harness does: a call to warm up, then a handful; fewer of the very long ones.
+CALLS, LONG = 6, 5.0
+
+
 def take_turn(task, seconds, timing):
     """Time one turn of a task and add it to ``timing``.
 
@@ -58,7 +62,7 @@ def take_turn(task, seconds, timing):
     ----------
     task : Task
     seconds : float
-        The shortest turn. A call that takes longer, with its preparation, is made once.
+        The shortest turn. It has at least CALLS calls, or two where those would take LONG seconds.
     timing : Timing
 
     Returns
@@ -68,7 +72,7 @@ def take_turn(task, seconds, timing):
     """
     samples, total = [], 0.0
     with timing.noise:
-        while not samples or total < seconds:
+        while len(samples) < (CALLS if total < LONG else 2) or total < seconds:
             sample, overhead, spent = _one_call(task)
             samples.append(sample)
             total += spent
