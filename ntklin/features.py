@@ -87,10 +87,10 @@ class FeatureMap(LinearOperator):
         if out is None:
             require_jacobian_memory(*self.shape, self.dtype.itemsize)
             out = np.empty(self.shape, self.dtype)
-        elif out.shape != self.shape or out.dtype != self.dtype or not out.flags.c_contiguous:
+        elif out.shape != self.shape or out.dtype != self.dtype or not out.flags.carray:
             raise ValueError(
-                f"out must be a C-contiguous {self.dtype} array of shape {self.shape}, got "
-                f"{out.dtype} of shape {out.shape}"
+                f"out must be a C-contiguous, aligned and writable {self.dtype} array of shape "
+                f"{self.shape}, got {out.dtype} of shape {out.shape}"
             )
         self._kernels.jacobian(
             self._activations, self._deltas, self._w, self._v, self.network.has_bias, out
