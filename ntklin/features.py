@@ -87,11 +87,8 @@ class FeatureMap(LinearOperator):
         if out is None:
             require_jacobian_memory(*self.shape, self.dtype.itemsize)
             out = np.empty(self.shape, self.dtype)
-        elif out.shape != self.shape or out.dtype != self.dtype or not out.flags.carray:
-            raise ValueError(
-                f"out must be a C-contiguous, aligned and writable {self.dtype} array of shape "
-                f"{self.shape}, got {out.dtype} of shape {out.shape}"
-            )
+        else:
+            require_out(out, self)
         self._kernels.jacobian(
             self._activations, self._deltas, self._w, self._v, self.network.has_bias, out
         )
@@ -120,8 +117,9 @@ class FeatureMap(LinearOperator):
             raise ValueError("other must be a FeatureMap of the same network")
         dtype = self.dtype if other is None else np.result_type(self.dtype, other.dtype)
         shape = (len(self.inputs), len(self.inputs if other is None else other.inputs))
+        copies = 3 if weights is None else self._kernels.weighted_gram_copies()
         require_memory(
-            3 * shape[0] * shape[1] * dtype.itemsize,
+            copies * shape[0] * shape[1] * dtype.itemsize,
             f"a kernel of shape {shape}",
             "take fewer inputs, or apply phi @ (phi.T @ r) without forming it",
         )
@@ -145,11 +143,11 @@ class FeatureMap(LinearOperator):
 
         Parameters
         ----------
-        v : ndarray, shape (P,)
+        v : ndarray, shape (P,) or (P, k)
 
         Returns
         -------
-        ndarray, shape (P,)
+        ndarray, of the shape of ``v``
 
         Raises
         ------
@@ -168,8 +166,20 @@ def project(phi, v):
             raise degenerate_error(K, spectrum, "Remove the cause: P_F needs independent rows")
         phi._spectrum = spectrum
     V, inverse = phi._spectrum.vectors, phi._spectrum.inverse()
-    r = V @ (inverse * (V.T @ (phi @ v).astype(np.float64)))
+    products = np.asarray(phi @ v, np.float64)
+    r = V @ ((V.T @ products).T * inverse).T
     return phi.T @ r.astype(phi.dtype)
+
+
+def require_out(out, phi):
+    """Refuse an array that the Jacobian of ``phi`` cannot be written to."""
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be an array, got {type(out).__name__}")
+    if out.shape != phi.shape or out.dtype != phi.dtype or not out.flags.carray:
+        raise ValueError(
+            f"out must be a C-contiguous, aligned and writable {phi.dtype} array of shape "
+            f"{phi.shape}, got {out.dtype} of shape {out.shape}"
+        )
 
 
 def real_vector(v, dtype):

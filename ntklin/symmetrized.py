@@ -144,11 +144,10 @@ class PairFeatures(LinearOperator):
         if out is None:
             require_jacobian_memory(*self.shape, self.dtype.itemsize)
             out = np.empty(self.shape, self.dtype)
-        elif out.shape != self.shape or out.dtype != self.dtype:
-            raise ValueError(
-                f"out must be a {self.dtype} array of shape {self.shape}, got {out.dtype} of "
-                f"shape {out.shape}"
-            )
+        else:
+            from ntklin.features import require_out
+
+            require_out(out, self)
         half = self.shape[1] // 2
         for k, (c, phi) in enumerate(self._parts()):
             np.multiply(phi.toarray(), c, out=out[:, k * half : (k + 1) * half])

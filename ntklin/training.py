@@ -7,7 +7,7 @@ import numpy as np
 
 from ntklin import descent
 from ntklin._validate import as_count, as_inputs, as_positive, as_targets, as_vector
-from ntklin.errors import DivergenceError
+from ntklin.errors import DegenerateKernelError, DivergenceError
 from ntklin.optimizers import GradientDescent
 
 METHODS = ("auto", "reduced", "direct")
@@ -105,6 +105,8 @@ def train(
 
     Raises
     ------
+    DegenerateKernelError
+        If K(X, X) = 0 at θ_0 and the default learning rate is asked for.
     DivergenceError
         As soon as the loss is not finite or 1,000 times its start, with η and the bound 2N/λ_max.
     TrainingInterrupted
@@ -127,8 +129,13 @@ def train(
     if not isinstance(optimizer, GradientDescent):
         raise TypeError(f"optimizer must be an ntklin.GradientDescent, got {optimizer!r}")
     if optimizer.learning_rate is None:
-        rate = 0.25 * _stability_bound(net, theta, X)
-        optimizer = replace(optimizer, learning_rate=rate)
+        bound = _stability_bound(net, theta, X)
+        if not np.isfinite(bound):
+            raise DegenerateKernelError(
+                "K(X, X) = 0: no output depends on θ, so there is no default learning rate; check "
+                "X and theta for zeros, or pass GradientDescent(learning_rate=...)"
+            )
+        optimizer = replace(optimizer, learning_rate=0.25 * bound)
     if method == "auto":
         method = "reduced" if descent.reduction_pays(net, X) else "direct"
     engine = descent.ENGINES[method](net, theta, X, Y, optimizer)
@@ -170,9 +177,10 @@ def _run(net, engine, optimizer, method, steps, until, ceiling, progress, start)
 
 
 def _stability_bound(net, theta, X):
-    """2N/λ_max(K(X, X)) at θ."""
+    """2N/λ_max(K(X, X)) at θ; infinite where K = 0."""
     kernel = net.features(theta, X).gram().astype(np.float64)
-    return 2 * len(X) / float(np.linalg.eigvalsh(kernel)[-1])
+    largest = float(np.linalg.eigvalsh(kernel)[-1])
+    return 2 * len(X) / largest if largest > 0 else np.inf
 
 
 def _raise_divergence(net, start, learning_rate, step, losses):

@@ -310,3 +310,10 @@ def test_kernels_exist_for_numpy_only(cupy):
     assert backends.kernels(np.ones(2)) is cpu
     with pytest.raises(TypeError, match="CuPy arrays have no compiled kernels"):
         backends.kernels(cupy.ndarray())
+
+
+def test_the_contract_lists_every_kernel():
+    from ntklin.kernels import CONTRACT, cpu
+
+    assert set(CONTRACT) == set(cpu.__all__)
+    assert all(callable(getattr(cpu, name)) for name in CONTRACT)

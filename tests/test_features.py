@@ -250,6 +250,17 @@ def test_projector_algebra(case, seed):
     assert_close(phi.project(row) / np.linalg.norm(row), row / np.linalg.norm(row), **close)
 
 
+@pytest.mark.parametrize("wrap", [lambda net: net, ntklin.AntisymmetricPair])
+def test_projector_of_blocks(wrap):
+    case = make_case((3, 9, 1), n=3)
+    net = wrap(case.net)
+    phi = net.features(net.init(0), case.X)
+    V = normal(1, 3 * net.n_parameters).reshape(-1, 3)
+    columns = np.stack([phi.project(v) for v in V.T], axis=1)
+    assert_close(phi.project(V), columns, kind="projector", n=9)
+    assert phi.project(V[:, :1]).shape == (net.n_parameters, 1)
+
+
 def test_projector_in_single_precision():
     case = make_case((3, 9, 1), n=3, dtype=np.float32)
     phi = case.net.features(case.theta, case.X)

@@ -225,6 +225,15 @@ def test_bad_arguments(change, error, match):
         ntklin.train(case.net, **arguments)
 
 
+def test_a_kernel_of_zeros_has_no_default_learning_rate():
+    net = ntklin.MLP((2, 1, 1), bias="none")
+    theta, X, Y = np.array([-1.0, -1.0, 1.0]), np.eye(2), np.ones(2)  # its one neuron is dead
+    with pytest.raises(ntklin.DegenerateKernelError, match=r"K\(X, X\) = 0.*learning_rate=\.\.\."):
+        ntklin.train(net, theta, X, Y)
+    run = ntklin.train(net, theta, X, Y, ntklin.GradientDescent(1.0), steps=2)
+    np.testing.assert_array_equal(run.losses, 0.5)
+
+
 def test_reduction_needs_a_hidden_layer():
     case, Y, rate = problem((3, 1))
     with pytest.raises(ValueError, match="needs an MLP with a hidden layer; use method='direct'"):

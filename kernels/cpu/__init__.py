@@ -6,7 +6,7 @@ from ntklin.kernels.cpu.infinite import infinite_width
 from ntklin.kernels.cpu.passes import backward, forward
 from ntklin.kernels.cpu.products import jacobian_vector, vector_jacobian
 from ntklin.kernels.cpu.unweighted import gram
-from ntklin.kernels.cpu.weighted import weighted_gram
+from ntklin.kernels.cpu.weighted import weighted_gram, weighted_gram_copies
 
 __all__ = [
     "backward",
@@ -20,4 +20,5 @@ __all__ = [
     "shallow_descent",
     "vector_jacobian",
     "weighted_gram",
+    "weighted_gram_copies",
 ]

@@ -235,6 +235,11 @@ def _panels(columns, stops, itemsize):
         yield panel, [-(-s // 16) * 16 for s in inside]
 
 
+def weighted_gram_copies():
+    """How many (N, N') arrays :func:`weighted_gram` holds at its peak: one a thread, and three."""
+    return get_num_threads() + 3
+
+
 def weighted_gram(activations, deltas, w, v, weights, other_activations=None, other_deltas=None):
     """K_D(X, X') for a diagonal D ≥ 0; see the module for the formula.
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ntklin.errors import DivergenceError
+from ntklin.errors import DegenerateKernelError, DivergenceError
 from ntklin.linearization import linearize
 from ntklin.optimizers import GradientDescent
 from ntklin.study.record import CONVERGED, DIVERGED, NOT_TRAINED, STEP_LIMIT, Record
@@ -52,7 +52,10 @@ def records(config, observer=None):
         theta = config.network(config.sigmas[0]).init(rng=seed, dtype=config.dtype)
         for sigma in config.sigmas:
             observer.started(sigma, seed)
-            record = measure(config, sigma, seed, theta, observer)
+            try:
+                record = measure(config, sigma, seed, theta, observer)
+            except DegenerateKernelError as e:
+                raise DegenerateKernelError(f"at σ = {sigma:g}, seed {seed}: {e}") from None
             yield record  # first, so that what is announced is safe from Ctrl-C
             observer.finished(record)
 
