@@ -10,10 +10,18 @@ import threading
 import numpy as np
 from numba import get_num_threads, prange, types
 
-from ntklin.kernels.cpu.compiler import JIT_DISABLED, kernel, parallel_kernel
+from ntklin.kernels.cpu.compiler import (
+    JIT_DISABLED,
+    kernel,
+    next_task,
+    parallel_kernel,
+    task_counter,
+)
 
-# Rows of a tile of a product. Smaller ones waste less on a diagonal, larger ones suit BLAS better.
-TILE = 128
+# Rows and columns of a tile of a product: narrow ones waste less on a diagonal, large ones suit
+# BLAS better.
+TILE_ROWS = 512
+TILE_COLUMNS = 128
 
 if JIT_DISABLED:
 
@@ -102,22 +110,25 @@ sequential_blas = _SequentialBlas()
 
 
 @parallel_kernel
-def _tiled_product(K, a, other_a, rows, columns):
+def _tiled_product(K, a, other_a, rows, columns, n_workers, counter):
     """K[s] ← a a'^T of slice s of the columns, on the tiles that start at ``rows``, ``columns``."""
     slices = K.shape[0]
     size = (a.shape[1] + slices - 1) // slices
     one = K.dtype.type(1)
-    for task in prange(rows.shape[0] * slices):
-        i = rows[task // slices]
-        j = columns[task // slices]
-        s = task % slices
-        i_stop = min(i + TILE, K.shape[1])
-        j_stop = min(j + TILE, K.shape[2])
-        start = min(s * size, a.shape[1])
-        stop = min(start + size, a.shape[1])
-        x = a[i:i_stop, start:stop]
-        y = other_a[j:j_stop, start:stop]
-        gemm(False, True, one, x, y, one * 0, K[s, i:i_stop, j:j_stop])
+    for _ in prange(n_workers):
+        task = next_task(counter)
+        while task < rows.shape[0] * slices:
+            i = rows[task // slices]
+            j = columns[task // slices]
+            s = task % slices
+            i_stop = min(i + TILE_ROWS, K.shape[1])
+            j_stop = min(j + TILE_COLUMNS, K.shape[2])
+            start = min(s * size, a.shape[1])
+            stop = min(start + size, a.shape[1])
+            x = a[i:i_stop, start:stop]
+            y = other_a[j:j_stop, start:stop]
+            gemm(False, True, one, x, y, one * 0, K[s, i:i_stop, j:j_stop])
+            task = next_task(counter)
 
 
 def product(x, y=None):
@@ -132,16 +143,18 @@ def product(x, y=None):
     ndarray, shape (N, N')
     """
     other = x if y is None else y
+    symmetric = y is None
     corners = [
         (i, j)
-        for i in range(0, len(x), TILE)
-        for j in range(0, i + 1 if y is None else len(other), TILE)
+        for j in range(0, len(other), TILE_COLUMNS)
+        for i in range(j if symmetric else 0, len(x), TILE_ROWS)
     ]
     rows, columns = np.array(corners).T
     # With fewer tiles than keep the threads busy, each product is cut into slices of columns.
-    tasks = 4 * get_num_threads()
-    slices = -(-tasks // len(corners)) if len(corners) < tasks else 1
-    parts = np.zeros((slices, len(x), len(other)), x.dtype)
+    n_threads = get_num_threads()
+    slices = -(-4 * n_threads // len(corners)) if len(corners) < 4 * n_threads else 1
+    allocate = np.empty if slices == 1 else np.zeros  # the sum also runs over what is not set
+    parts = allocate((slices, len(x), len(other)), x.dtype)
     with sequential_blas:
-        _tiled_product(parts, x, other, rows, columns)
+        _tiled_product(parts, x, other, rows, columns, n_threads, task_counter())
     return parts[0] if slices == 1 else parts.sum(axis=0)

@@ -8,7 +8,7 @@ G = w_1² X X^T + v_1², and S = Σ_t δ^1 ∘ r gives the parameters back at th
 """
 
 import numpy as np
-from numba import prange
+from numba import get_num_threads, prange
 
 from ntklin.kernels.cpu.blas import gemm, sequential_blas
 from ntklin.kernels.cpu.compiler import (
@@ -16,7 +16,9 @@ from ntklin.kernels.cpu.compiler import (
     aligned_empty,
     dot_kernel,
     kernel,
+    next_task,
     parallel_kernel,
+    task_counter,
     wide_vectors,
 )
 from ntklin.kernels.cpu.passes import block_size
@@ -89,7 +91,9 @@ def output_parts(H, W, w, parts):
 
 
 @parallel_kernel
-def _shallow_steps(H, S, W, b, pull, Y, w, v, rate, losses, until, ceiling, parts):
+def _shallow_steps(
+    H, S, W, b, pull, Y, w, v, rate, losses, until, ceiling, parts, n_workers, counter
+):
     n_neurons = H.shape[0]
     n_tasks = parts.shape[0]
     r = np.empty(Y.shape[0], H.dtype)
@@ -98,18 +102,22 @@ def _shallow_steps(H, S, W, b, pull, Y, w, v, rate, losses, until, ceiling, part
         losses[t] = loss
         if t == losses.shape[0] - 1 or loss < until or not loss <= ceiling:
             return t
-        for task in prange(n_tasks):
-            start = task * CHUNK
-            stop = min(start + CHUNK, n_neurons)
+        counter[0] = 0
+        for _ in prange(n_workers):
             d = np.zeros((CHUNK, pull.shape[1] * GROUP), H.dtype)
-            for i in range(start, stop):
-                _active_signal(d[i - start], S[i], H[i], r, w * W[i])
-                W[i] -= rate * w * _relu_dot(r, H[i])
-            add_tiled(H, start, stop, d, pull)
-            part = parts[task]
-            part[:] = 0
-            for i in range(start, stop):
-                _add_relu(part, H[i], w * W[i])
+            task = next_task(counter)
+            while task < n_tasks:
+                start = task * CHUNK
+                stop = min(start + CHUNK, n_neurons)
+                for i in range(start, stop):
+                    _active_signal(d[i - start], S[i], H[i], r, w * W[i])
+                    W[i] -= rate * w * _relu_dot(r, H[i])
+                add_tiled(H, start, stop, d, pull)
+                part = parts[task]
+                part[:] = 0
+                for i in range(start, stop):
+                    _add_relu(part, H[i], w * W[i])
+                task = next_task(counter)
         b[0] -= rate * v * _sum(r)
     return losses.shape[0] - 1
 
@@ -144,6 +152,7 @@ def shallow_descent(H, S, W, b, G, Y, w, v, rate, steps, until, ceiling):
     taken = _shallow_steps(
         *(H, S, W, b, tiled(scalar(-rate) * G), Y),
         *(scalar(w), scalar(v), scalar(rate), losses, until, ceiling, parts),
+        *(get_num_threads(), task_counter()),
     )
     return losses[: taken + 1]
 

@@ -4,7 +4,13 @@ import numpy as np
 from numba import get_num_threads, prange
 
 from ntklin.kernels.cpu.blas import gemm, sequential_blas
-from ntklin.kernels.cpu.compiler import dot_kernel, parallel_kernel, wide_vectors
+from ntklin.kernels.cpu.compiler import (
+    dot_kernel,
+    next_task,
+    parallel_kernel,
+    task_counter,
+    wide_vectors,
+)
 
 
 def block_size(n):
@@ -13,15 +19,17 @@ def block_size(n):
 
 
 @parallel_kernel
-def _hidden_layer(below, W, b, w, v, a, block):
+def _hidden_layer(below, W, b, w, v, a, block, n_workers, counter):
     """a = max(w a' W^T + v b, 0)."""
-    for task in prange((W.shape[0] + block - 1) // block):
-        start = task * block
-        stop = min(start + block, W.shape[0])
-        gemm(False, True, w, below, W[start:stop], w * 0, a[:, start:stop])
-        for n in range(a.shape[0]):
-            for i in range(start, stop):
-                a[n, i] = max(a[n, i] + v * b[i], 0)
+    for _ in prange(n_workers):
+        start = next_task(counter) * block
+        while start < W.shape[0]:
+            stop = min(start + block, W.shape[0])
+            gemm(False, True, w, below, W[start:stop], w * 0, a[:, start:stop])
+            for n in range(a.shape[0]):
+                for i in range(start, stop):
+                    a[n, i] = max(a[n, i] + v * b[i], 0)
+            start = next_task(counter) * block
 
 
 @dot_kernel
@@ -41,15 +49,17 @@ def _output_layer(a, W, w, shift, outputs):
 
 
 @parallel_kernel
-def _hidden_signal(above, W, w, a, delta, block):
+def _hidden_signal(above, W, w, a, delta, block, n_workers, counter):
     """δ = w δ' W ∘ 1[a > 0]."""
-    for task in prange((W.shape[1] + block - 1) // block):
-        start = task * block
-        stop = min(start + block, W.shape[1])
-        gemm(False, False, w, above, W[:, start:stop], w * 0, delta[:, start:stop])
-        for n in range(a.shape[0]):
-            for i in range(start, stop):
-                delta[n, i] = delta[n, i] if a[n, i] > 0 else 0
+    for _ in prange(n_workers):
+        start = next_task(counter) * block
+        while start < W.shape[1]:
+            stop = min(start + block, W.shape[1])
+            gemm(False, False, w, above, W[:, start:stop], w * 0, delta[:, start:stop])
+            for n in range(a.shape[0]):
+                for i in range(start, stop):
+                    delta[n, i] = delta[n, i] if a[n, i] > 0 else 0
+            start = next_task(counter) * block
 
 
 @parallel_kernel
@@ -86,8 +96,10 @@ def forward(layers, w, v, X):
             a = np.empty((len(X), len(W)), X.dtype)
             if b is None:
                 b = np.zeros(len(W), X.dtype)
-            block = block_size(len(W))
-            _hidden_layer(activations[-1], W, b, scalar(w[l]), scalar(v[l]), a, block)
+            _hidden_layer(
+                *(activations[-1], W, b, scalar(w[l]), scalar(v[l]), a),
+                *(block_size(len(W)), get_num_threads(), task_counter()),
+            )
             activations.append(a)
     W, b = layers[-1]
     outputs = np.empty(len(X), X.dtype)
@@ -114,6 +126,9 @@ def backward(layers, w, activations):
             if l == len(layers) - 1:
                 _output_signal(W[0], scalar(w[l]), a, delta)
             else:
-                _hidden_signal(deltas[0], W, scalar(w[l]), a, delta, block_size(W.shape[1]))
+                _hidden_signal(
+                    *(deltas[0], W, scalar(w[l]), a, delta),
+                    *(block_size(W.shape[1]), get_num_threads(), task_counter()),
+                )
             deltas.insert(0, delta)
     return deltas

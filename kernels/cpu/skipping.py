@@ -14,7 +14,9 @@ from ntklin.kernels.cpu.compiler import (
     REGISTERS,
     aligned_empty,
     kernel,
+    next_task,
     parallel_kernel,
+    task_counter,
 )
 
 # Rows of A to ask for in advance: they lie too far apart for the hardware to foresee.
@@ -110,23 +112,18 @@ def work_space(n_tasks, n_rows, dtype):
 
 
 @parallel_kernel
-def _lower_gram(A, K, sums, tile):
+def _lower_gram(A, K, sums, tile, counter):
     width = sums.shape[2]
-    n_tasks = sums.shape[0]
-    for task in prange(n_tasks):
-        # Blocks of columns are dealt out forth and back, because the first ones have longer work.
-        for turn in range((A.shape[0] + n_tasks * width - 1) // (n_tasks * width)):
-            deal = np.int64(task)
-            if turn % 2 == 1:
-                deal = n_tasks - 1 - deal
-            j = (turn * n_tasks + deal) * width
-            if j >= A.shape[0]:
-                continue
-            skipping_product(A, A, True, j, j, sums[task], tile[task])
+    for worker in prange(sums.shape[0]):
+        # Tasks are blocks of columns; the first ones have longer work.
+        j = next_task(counter) * width
+        while j < A.shape[0]:
+            skipping_product(A, A, True, j, j, sums[worker], tile[worker])
             stop = min(width, A.shape[0] - j)
             for n in range(j, A.shape[0]):
                 for q in range(stop):
-                    K[n, j + q] = sums[task, n, q]
+                    K[n, j + q] = sums[worker, n, q]
+            j = next_task(counter) * width
 
 
 def lower_gram(A, n_tasks):
@@ -139,7 +136,7 @@ def lower_gram(A, n_tasks):
         The number of threads.
     """
     K = np.empty((len(A), len(A)), A.dtype)
-    _lower_gram(A, K, *work_space(n_tasks, len(A), A.dtype))
+    _lower_gram(A, K, *work_space(n_tasks, len(A), A.dtype), task_counter())
     return K
 
 
