@@ -17,7 +17,7 @@ from ntklin._validate import (
 from ntklin.dynamics.gradient_descent import LinearizedGradientDescent
 from ntklin.errors import DegenerateKernelError
 from ntklin.minimizer import solve_minimizer
-from ntklin.spectral import as_rank_cut, as_ridge, factorize, modes
+from ntklin.spectral import as_rank_cut, as_ridge, factorize, modes, require_finite_kernel
 
 
 def linearize(net, theta, X):
@@ -80,6 +80,7 @@ class Linearization:
     def kernel(self):
         """K(X, X) = φ(X)φ(X)^T, (N, N), read-only."""
         K = self.features.gram()
+        require_finite_kernel(K)
         K.flags.writeable = False
         return K
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.linalg.lapack import dpocon, dpotrf, dpotrs
 
 from ntklin._validate import require_memory
-from ntklin.spectral import factorize, refuse_degenerate
+from ntklin.spectral import factorize, refuse_degenerate, require_finite_kernel
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -180,6 +180,7 @@ def solve_minimizer(linearization, targets, *, weights=None, rcond=None, ridge=0
         K, rank_bound = linearization.kernel, P
     else:
         K, rank_bound = phi.gram(weights=weights), int(np.count_nonzero(weights))
+        require_finite_kernel(K)
     eps = float(np.finfo(K.dtype).eps)
     solution = None
     if rcond is None and rank_bound >= n:

@@ -128,6 +128,21 @@ def factorize(K, rank_bound=None):
     )
 
 
+def require_finite_kernel(K):
+    """Refuse a kernel whose entries have left the range of floating point.
+
+    Parameters
+    ----------
+    K : ndarray, shape (N, N)
+    """
+    if not bool(np.isfinite(K).all()):
+        wider = "" if K.dtype == np.float64 else ", or use float64 inputs and parameters"
+        raise ValueError(
+            f"the kernel overflows {K.dtype}: its entries grow like σ^(2L) and with the squares of "
+            f"inputs and parameters; take a smaller sigma or scale these down{wider}"
+        )
+
+
 def modes(K_new, spectrum):
     """K(X_new, X) V, without what rounding leaves of exact null directions.
 

@@ -58,6 +58,31 @@ class AntisymmetricPair:
         return self.network.has_bias
 
     @property
+    def sigma(self):
+        """The initialization scale σ of each half."""
+        return self.network.sigma
+
+    @property
+    def scaling(self):
+        """The scaling of each half; see :class:`ntklin.MLP`."""
+        return self.network.scaling
+
+    @property
+    def bias(self):
+        """The kind of bias of each half."""
+        return self.network.bias
+
+    @property
+    def weight_scales(self):
+        """w_1, …, w_L of each half."""
+        return self.network.weight_scales
+
+    @property
+    def bias_scales(self):
+        """v_1, …, v_L of each half."""
+        return self.network.bias_scales
+
+    @property
     def n_parameters(self):
         """2P, the length of (θ, θ')."""
         return 2 * self.network.n_parameters

@@ -163,6 +163,9 @@ ERRORS = [
     (("--seeds", "1,1"), "seeds contains 1 more than once"),
     (("--seeds", "1,b"), "--seeds: 'b' is not an integer"),
     (("--seeds", "1,2", "--seed", "3"), "--seed goes with a number of --seeds, not with a list"),
+    (("--rcond", "1"), "rcond must be below 1"),
+    (("--out", ""), "the output folder's name is empty; for the current folder write ."),
+    (("--sigma", "1e100"), "the kernel overflows float64.*take a smaller sigma"),
     (("--until", "0"), "until must be positive and finite"),
     (("--max-steps", "0"), "max_steps must be at least 1"),
     (("--threads", "0"), "--threads must be between 1 and"),
@@ -189,6 +192,7 @@ def test_degenerate_data_names_its_rows(tmp_path):
     done = invoke("minimizer", *SMALL, *flags, "--out", tmp_path / "out")
     assert done.exit_code == 2
     assert "parallel" in done.output
+    assert "--rcond" in done.output
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_the_work(tmp_path, monkeypatch):
@@ -316,6 +320,7 @@ def options(**changes):
         "seed": 0,
         "seeds": None,
         "dtype": "float64",
+        "rcond": None,
         "train": True,
         "until": 1e-5,
         "max_steps": 10,

@@ -267,6 +267,7 @@ SCHEMA = {
         "sigmas": [float],
         "seeds": [int],
         "dtype": str,
+        "rcond": (float, type(None)),
         "train": bool,
         "until": float,
         "max_steps": (int, type(None)),

@@ -255,8 +255,24 @@ def test_parallel_rows_are_refused():
     X = data.X_train.copy()
     X[3] = X[1]
     study = config(data=dataclasses.replace(data, X_train=X))
-    with pytest.raises(DegenerateKernelError, match=r"parallel features.*\(1, 3\)"):
+    with pytest.raises(DegenerateKernelError, match=r"parallel features.*\(1, 3\).*--rcond"):
         list(records(study))
+
+
+def test_a_rank_cut_admits_inputs_that_occur_twice():
+    """The cut minimizer is that of the distinct samples where the twins agree."""
+    data = dataset()
+    X, Y = (np.concatenate([a, a[1:2]]) for a in (data.X_train, data.Y_train))
+    twins = config(data=dataclasses.replace(data, X_train=X, Y_train=Y), rcond=1e-12, train=False)
+    for cut, plain in zip(records(twins), records(config(train=False)), strict=True):
+        assert cut.lambda_min == pytest.approx(0, abs=1e-13 * cut.lambda_max)
+        for name in ("test_loss_interpolator", "test_loss_minimizer", "initialization_size"):
+            assert getattr(cut, name) == pytest.approx(getattr(plain, name), rel=1e-8)
+
+
+def test_a_sigma_beyond_floating_point_is_refused():
+    with pytest.raises(ValueError, match=r"kernel overflows float64.*take a smaller sigma"):
+        list(records(config(sigmas=(1e100,))))
 
 
 def test_an_unreachable_target_is_refused():
@@ -278,6 +294,7 @@ def test_an_unreachable_target_is_refused():
         ({"seeds": ()}, ValueError, "seeds is empty"),
         ({"seeds": (0, -1)}, ValueError, r"seeds\[1\] must be at least 0, got -1"),
         ({"seeds": (1.5,)}, TypeError, r"seeds\[0\] must be an integer, got 1.5"),
+        ({"rcond": 2}, ValueError, "rcond must be below 1"),
         ({"until": 0}, ValueError, "until must be positive"),
         ({"max_steps": 0}, ValueError, "max_steps must be at least 1"),
         ({"hidden_widths": (0,)}, ValueError, r"widths\[1\] must be at least 1"),

@@ -24,6 +24,14 @@ def two_halves(case, seed):
 # The antisymmetrical pair
 
 
+def test_the_pair_has_the_networks_settings():
+    net = ntklin.MLP((3, 4, 1), sigma=1.7, scaling="fan_in", bias="normal", sigma_b=0.3)
+    pair = ntklin.AntisymmetricPair(net)
+    for name in ("depth", "widths", "n_inputs", "has_bias", "sigma", "scaling", "bias"):
+        assert getattr(pair, name) == getattr(net, name)
+    assert (pair.weight_scales, pair.bias_scales) == (net.weight_scales, net.bias_scales)
+
+
 @given(cases(), seeds)
 def test_pair_against_the_reference(case, seed):
     pair = ntklin.AntisymmetricPair(case.net)

@@ -135,6 +135,15 @@ def minimizer(
         str,
         typer.Option(metavar="TYPE", rich_help_panel="Network", help="float64 or float32."),
     ] = "float64",
+    rcond: Annotated[
+        float | None,
+        typer.Option(
+            metavar="FRACTION",
+            rich_help_panel="Data",
+            help="Cut kernel eigenvalues up to this fraction of the largest, as inputs that occur "
+            "twice need. Default: refuse them.",
+        ),
+    ] = None,
     train: Annotated[
         bool,
         flag(

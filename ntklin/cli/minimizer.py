@@ -26,6 +26,7 @@ class Options:
     seed: int
     seeds: str | None
     dtype: str
+    rcond: float | None
     train: bool
     until: float
     max_steps: int | None
@@ -60,6 +61,7 @@ def configure(options):
         scaling=options.scaling,
         bias=options.bias,
         dtype=options.dtype,
+        rcond=options.rcond,
         train=options.train,
         until=options.until,
         max_steps=options.max_steps,
@@ -130,6 +132,7 @@ def command(config, options):
         *("--sigma", _listed(config.sigmas), "--scaling", config.scaling, "--bias", config.bias),
         *("--seeds", _listed(config.seeds) + "," * (len(config.seeds) == 1)),
         *("--dtype", config.dtype, "--until", format(config.until, "g")),
+        *([] if config.rcond is None else ["--rcond", format(config.rcond, "g")]),
         *([] if config.max_steps is None else ["--max-steps", config.max_steps]),
         *([] if config.train else ["--no-train"]),
     ]

@@ -26,6 +26,8 @@ def require_writable(folder):
     OSError
         Naming the folder.
     """
+    if not str(folder):
+        raise ValueError("the output folder's name is empty; for the current folder write .")
     place = Path(folder).absolute()
     while not place.exists() and place != place.parent:
         place = place.parent

@@ -128,6 +128,8 @@ def _configuration(config):
     for name in ("widths", "sigmas", "seeds"):
         facts[name] = ", ".join(format(value, "g") for value in facts[name])
     facts["n_parameters"] = f"{facts['n_parameters']:,}"
+    if facts["rcond"] is None:
+        facts["rcond"] = "no rank cut"
     if facts["max_steps"] is None:
         facts["max_steps"] = "ten times as many as predicted"
     facts["train"] = "yes" if facts["train"] else "no"

@@ -6,6 +6,7 @@ from functools import cached_property
 from ntklin._validate import as_count, as_positive
 from ntklin.data import Dataset
 from ntklin.network import MLP
+from ntklin.spectral import as_rank_cut
 
 DTYPES = ("float64", "float32")
 PATIENCE = 10
@@ -38,6 +39,9 @@ class StudyConfig:
         Whether real networks are trained, too.
     until : float
         Training stops when the loss first drops below this.
+    rcond : float, optional
+        Kernel eigenvalues ≤ rcond · λ_max are cut in the limits t → ∞, which inputs that are equal
+        or parallel need; without it they are refused.
     max_steps : int, optional
         … or after so many steps; when not given, ten times as many as the linearized network takes:
         a network that needs more has left its linearization.
@@ -50,6 +54,7 @@ class StudyConfig:
     scaling: str = "fan_out"
     bias: str = "zero"
     dtype: str = "float64"
+    rcond: float | None = None
     train: bool = True
     until: float = 1e-5
     max_steps: int | None = None
@@ -66,6 +71,7 @@ class StudyConfig:
             "hidden_widths": tuple(self.hidden_widths),
             "sigmas": _distinct(self.sigmas, as_positive, "sigmas"),
             "seeds": _distinct(self.seeds, _as_seed, "seeds"),
+            "rcond": as_rank_cut(self.rcond),
             "until": as_positive(self.until, name="until"),
             "max_steps": None if max_steps is None else as_count(max_steps, name="max_steps"),
         }
@@ -113,6 +119,7 @@ class StudyConfig:
             "sigmas": list(self.sigmas),
             "seeds": list(self.seeds),
             "dtype": self.dtype,
+            "rcond": self.rcond,
             "train": self.train,
             "until": self.until,
             "max_steps": self.max_steps,

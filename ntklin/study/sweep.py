@@ -55,7 +55,9 @@ def records(config, observer=None):
             try:
                 record = measure(config, sigma, seed, theta, observer)
             except DegenerateKernelError as e:
-                raise DegenerateKernelError(f"at σ = {sigma:g}, seed {seed}: {e}") from None
+                raise DegenerateKernelError(
+                    f"at σ = {sigma:g}, seed {seed}: {e}. A study takes rcond (--rcond)"
+                ) from None
             yield record  # first, so that what is announced is safe from Ctrl-C
             observer.finished(record)
 
@@ -66,7 +68,7 @@ def measure(config, sigma, seed, theta, observer):
     X, Y, X_test, Y_test = config.arrays
     lin = linearize(net, theta, X)
     gd = lin.gradient_descent(Y)
-    minimizer = lin.minimizer(Y)
+    minimizer = lin.minimizer(Y, rcond=config.rcond)
     predicted = gd.steps_to(config.until)
     initial_loss = gd.loss(0)
     observer.predicted(initial_loss, predicted)
