@@ -8,7 +8,7 @@ a^0 = X, and δ^l (N, m_l) the backward signals.
 
 CONTRACT = {
     "forward": "(layers, w, v, X) -> ([a^0 … a^{L-1}], outputs (N,))",
-    "backward": "(layers, w, activations) -> [δ^1 … δ^L]",
+    "backward": "(layers, w, activations) -> the sequence δ^1 … δ^L",
     "jacobian": "(activations, deltas, w, v, has_bias, out (N, P)) -> None",
     "jacobian_vector": "(activations, deltas, w, v, layers of the vector) -> (N,)",
     "vector_jacobian": "(activations, deltas, w, v, r (N,), layers of the result) -> None",

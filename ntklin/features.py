@@ -133,6 +133,8 @@ class FeatureMap(LinearOperator):
 
     def _passes(self, dtype):
         """Activations and backward signals in ``dtype``."""
+        if dtype == self.dtype:
+            return self._activations, self._deltas
         return tuple(
             [a.astype(dtype, copy=False) for a in arrays]
             for arrays in (self._activations, self._deltas)

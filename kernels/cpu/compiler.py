@@ -26,6 +26,10 @@ GROUP = 64  # elements whose zeros are told by one machine word
 # Cache lines that accumulate_active sums in registers: 8 hide the latency of a multiply-add, and a
 # tile of GROUP rows of 8 lines fills 32 kB, a first-level cache.
 REGISTERS = 8
+# Subset sums: words of 32 neurons, tabulated by fours; 8 tables of 16 sums of 4 lines fill 32 kB.
+WORD = 32
+SUBSET = 4
+SUBSET_LINES = 4
 
 
 def _wide_vectors_codegen(context, builder, signature, args):
@@ -34,15 +38,21 @@ def _wide_vectors_codegen(context, builder, signature, args):
     return context.get_dummy_value()
 
 
+def _splat(builder, value, lanes):
+    """A vector with ``value`` in every lane."""
+    vector = ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined)
+    for lane in range(lanes):
+        vector = builder.insert_element(vector, value, ir.Constant(ir.IntType(32), lane))
+    return vector
+
+
 def _stream_scaled_codegen(context, builder, signature, args):
     target, source, factor, n_lines = args
     word = context.get_value_type(signature.args[2])
     word_bytes = signature.args[2].bitwidth // 8
     lanes = LINE // word_bytes
     pointer = ir.VectorType(word, lanes).as_pointer()
-    splat = ir.Constant(ir.VectorType(word, lanes), ir.Undefined)
-    for lane in range(lanes):
-        splat = builder.insert_element(splat, factor, ir.Constant(ir.IntType(32), lane))
+    splat = _splat(builder, factor, lanes)
     nontemporal = builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)])
     with cgutils.for_range(builder, n_lines) as loop:
         offset = builder.mul(loop.index, ir.Constant(loop.index.type, LINE))
@@ -60,6 +70,16 @@ def _prefetch(builder, pointer):
     kind = ir.FunctionType(ir.VoidType(), [pointer.type, word, word, word])
     function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
     builder.call(function, [pointer, word(0), word(3), word(1)])
+
+
+def _opaque(builder, address):
+    """The same address, but LLVM does not know how it came about.
+
+    It would fold the last addition into every access through it. With an indexed address a vector
+    operation takes two slots of the scheduler, which nearly halves the rate of the loops here.
+    """
+    kind = ir.FunctionType(address.type, [address.type])
+    return builder.asm(kind, "", "=r,0", [address], False)
 
 
 def _accumulate_active_codegen(context, builder, signature, args):
@@ -103,13 +123,9 @@ def _accumulate_active_codegen(context, builder, signature, args):
     fewer = builder.and_(left, builder.sub(left, constant(1, mask_type)))
     builder.store(fewer, remaining)
     value = builder.load(at(row, builder.mul(k, constant(word_bytes)), word))
-    splat = ir.Constant(vector, ir.Undefined)
-    for lane in range(lanes):
-        splat = builder.insert_element(splat, value, constant(lane, ir.IntType(32)))
+    splat = _splat(builder, value, lanes)
     line = builder.add(tile, builder.mul(k, constant(REGISTERS * LINE)))
-    # LLVM would fold this addition into the addresses of the products below. With an indexed
-    # address each takes two slots of the scheduler, which nearly halves their rate; so hide it.
-    line = builder.asm(ir.FunctionType(address, [address]), "", "=r,0", [line], False)
+    line = _opaque(builder, line)
     for r, slot in enumerate(sums):
         factor = builder.load(at(line, constant(r * LINE), vector), align=LINE)
         product = builder.fmul(splat, factor, flags=("contract",))
@@ -118,6 +134,63 @@ def _accumulate_active_codegen(context, builder, signature, args):
     builder.position_at_end(done)
     for r, slot in enumerate(sums):
         builder.store(builder.load(slot), at(target, constant(r * LINE), vector), align=LINE)
+    return context.get_dummy_value()
+
+
+def _tabulate_subsets_codegen(context, builder, signature, args):
+    table, tile, scale, _ = args
+    element = context.get_value_type(signature.args[3])
+    lanes = LINE * 8 // signature.args[3].bitwidth
+    vector = ir.VectorType(element, lanes)
+    address = table.type
+    zero = ir.Constant(vector, [0.0] * lanes)
+    row_bytes = SUBSET_LINES * LINE
+
+    def at(base, offset, kind=vector):
+        place = builder.add(base, ir.Constant(address, offset))
+        return builder.inttoptr(place, kind.as_pointer())
+
+    with cgutils.for_range(builder, ir.Constant(address, WORD // SUBSET)) as loop:
+        rows = builder.add(tile, builder.mul(loop.index, ir.Constant(address, SUBSET * row_bytes)))
+        offset = builder.mul(loop.index, ir.Constant(address, SUBSET * LINE // lanes))
+        factors = builder.add(scale, offset)
+        entry = builder.add(
+            table, builder.mul(loop.index, ir.Constant(address, row_bytes << SUBSET))
+        )
+        for r in range(SUBSET_LINES):
+            sums = [zero]
+            for i in range(SUBSET):
+                factor = builder.load(at(factors, i * LINE // lanes, element))
+                row = builder.load(at(rows, i * row_bytes + r * LINE), align=LINE)
+                row = builder.fmul(_splat(builder, factor, lanes), row)
+                sums += [builder.fadd(partial, row) for partial in sums]
+            for s, total in enumerate(sums):
+                builder.store(total, at(entry, s * row_bytes + r * LINE), align=LINE)
+    return context.get_dummy_value()
+
+
+def _add_subsets_codegen(context, builder, signature, args):
+    target, word, table, _ = args
+    element = context.get_value_type(signature.args[3])
+    lanes = LINE * 8 // signature.args[3].bitwidth
+    vector = ir.VectorType(element, lanes).as_pointer()
+    address = target.type
+
+    def line(base, offset):
+        return builder.inttoptr(builder.add(base, ir.Constant(address, offset)), vector)
+
+    word = builder.zext(word, address)
+    sums = [builder.load(line(target, r * LINE), align=LINE) for r in range(SUBSET_LINES)]
+    for g in range(WORD // SUBSET):
+        subset = builder.lshr(word, ir.Constant(address, SUBSET * g))
+        subset = builder.and_(subset, ir.Constant(address, (1 << SUBSET) - 1))
+        offset = builder.mul(subset, ir.Constant(address, SUBSET_LINES * LINE))
+        entry = _opaque(builder, builder.add(table, offset))
+        for r in range(SUBSET_LINES):
+            place = ((g << SUBSET) * SUBSET_LINES + r) * LINE
+            sums[r] = builder.fadd(sums[r], builder.load(line(entry, place), align=LINE))
+    for r in range(SUBSET_LINES):
+        builder.store(sums[r], line(target, r * LINE), align=LINE)
     return context.get_dummy_value()
 
 
@@ -187,6 +260,29 @@ else:
             raise TypingError("zero must be a floating-point number")
         signature = types.void(types.uintp, types.uintp, types.uintp, types.uintp, zero)
         return signature, _accumulate_active_codegen
+
+    @intrinsic
+    def tabulate_subsets(typing_context, table, tile, scale, zero):
+        """table[g, s] ← Σ_i scale_k tile_k, k = SUBSET·g + i, over the bits i of s.
+
+        ``tile`` has WORD rows of SUBSET_LINES aligned cache lines, of the type of ``zero``, and
+        ``scale`` has WORD elements. Addresses are integers.
+        """
+        if not isinstance(zero, types.Float):
+            raise TypingError("zero must be a floating-point number")
+        signature = types.void(types.uintp, types.uintp, types.uintp, zero)
+        return signature, _tabulate_subsets_codegen
+
+    @intrinsic
+    def add_subsets(typing_context, target, word, table, zero):
+        """target ← target + Σ_g table[g, s_g], s_g being the g-th SUBSET bits of ``word``.
+
+        ``target`` is SUBSET_LINES cache lines long and aligned, as are the entries of ``table``,
+        WORD/SUBSET × 2^SUBSET of them, of the type of ``zero``. Addresses are integers.
+        """
+        if not isinstance(zero, types.Float):
+            raise TypingError("zero must be a floating-point number")
+        return types.void(types.uintp, types.uint32, types.uintp, zero), _add_subsets_codegen
 
 
 def task_counter():

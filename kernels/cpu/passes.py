@@ -1,5 +1,7 @@
 """Forward and backward pass: BLAS on blocks of neurons, then bias and ReLU while in cache."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numba import get_num_threads, prange
 
@@ -11,6 +13,10 @@ from ntklin.kernels.cpu.compiler import (
     task_counter,
     wide_vectors,
 )
+from ntklin.kernels.cpu.subsets import signal_below
+
+# From this many inputs on, tables of subset sums pay.
+MANY = 192
 
 
 def block_size(n):
@@ -63,11 +69,11 @@ def _hidden_signal(above, W, w, a, delta, block, n_workers, counter):
 
 
 @parallel_kernel
-def _output_signal(W, w, a, delta):
+def _output_signal(scale, a, delta):
     """δ^{L-1} = w_L W^L ∘ 1[a > 0]: the product with δ^L = 1 is a copy."""
     for n in prange(a.shape[0]):
         for i in range(a.shape[1]):
-            delta[n, i] = w * W[i] if a[n, i] > 0 else 0
+            delta[n, i] = scale[i] if a[n, i] > 0 else 0
 
 
 def forward(layers, w, v, X):
@@ -108,27 +114,57 @@ def forward(layers, w, v, X):
     return activations, outputs
 
 
+class Signals(Sequence):
+    """Backward signals δ^l = ∂f/∂h^l, l = 1 … L, each computed when it is first asked for.
+
+    δ^L = 1, δ^l = w_{l+1} (W^{l+1})^T δ^{l+1} ∘ 1[h^l > 0]; that of the last hidden layer is
+    ``scale`` where a neuron is active, and many uses need no more than this.
+    """
+
+    def __init__(self, layers, w, activations):
+        self._layers, self._w, self._activations = layers, w, activations
+        self._known = {}
+
+    def __len__(self):
+        return len(self._layers)
+
+    def __getitem__(self, index):
+        l = range(len(self))[index]  # δ^{l+1}
+        if l not in self._known:
+            with sequential_blas:
+                self._known[l] = self._compute(l)
+        return self._known[l]
+
+    @property
+    def scale(self):
+        """c = w_L W^L with δ^{L-1} = c ∘ 1[a^{L-1} > 0], shape (m_{L-1},)."""
+        W = self._layers[-1][0][0]
+        return W.dtype.type(self._w[-1]) * W
+
+    def _compute(self, l):
+        if l == len(self) - 1:
+            return np.ones((len(self._activations[0]), 1), self._activations[0].dtype)
+        W, a = self._layers[l + 1][0], self._activations[l + 1]
+        w = a.dtype.type(self._w[l + 1])
+        if l == len(self) - 3 and len(a) >= MANY:
+            return signal_below(self._activations[l + 2], w * self.scale, W, a)
+        delta = np.empty_like(a)
+        if l == len(self) - 2:
+            _output_signal(self.scale, a, delta)
+        else:
+            _hidden_signal(
+                *(self[l + 1], W, w, a, delta),
+                *(block_size(W.shape[1]), get_num_threads(), task_counter()),
+            )
+        return delta
+
+
 def backward(layers, w, activations):
-    """Backward signals δ^l = ∂f/∂h^l: δ^L = 1, δ^l = w_{l+1} (W^{l+1})^T δ^{l+1} ∘ 1[h^l > 0].
+    """The backward signals of a network.
 
     Returns
     -------
-    list of ndarray
-        δ^1, …, δ^L, shapes (N, m_l).
+    Signals
+        The sequence δ^1, …, δ^L, shapes (N, m_l).
     """
-    X = activations[0]
-    scalar = X.dtype.type
-    deltas = [np.ones((len(X), 1), X.dtype)]
-    with sequential_blas:
-        for l in range(len(layers) - 1, 0, -1):
-            W, a = layers[l][0], activations[l]
-            delta = np.empty_like(a)
-            if l == len(layers) - 1:
-                _output_signal(W[0], scalar(w[l]), a, delta)
-            else:
-                _hidden_signal(
-                    *(deltas[0], W, scalar(w[l]), a, delta),
-                    *(block_size(W.shape[1]), get_num_threads(), task_counter()),
-                )
-            deltas.insert(0, delta)
-    return deltas
+    return Signals(layers, w, activations)

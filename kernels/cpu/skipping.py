@@ -24,7 +24,7 @@ AHEAD = 4
 
 
 @kernel
-def _pack(B, transpose, k, j, tile):
+def pack(B, transpose, k, j, tile):
     """tile ← B[k:, j:] (or B[j:, k:]^T), zero beyond the ends of B."""
     height, width = tile.shape
     if transpose:
@@ -92,7 +92,7 @@ def skipping_product(A, B, transpose, j, first, sums, tile):
         for q in range(sums.shape[1]):
             sums[n, q] = 0
     for k in range(0, A.shape[1], GROUP):
-        _pack(B, transpose, k, j, tile)
+        pack(B, transpose, k, j, tile)
         for n in range(first, A.shape[0]):
             _add_row(sums, n, A, k, tile)
 
@@ -151,7 +151,7 @@ def tiled(B):
     tiles = aligned_empty((-(-B.shape[1] // width), -(-B.shape[0] // GROUP), GROUP, width), B.dtype)
     for j in range(tiles.shape[0]):
         for k in range(tiles.shape[1]):
-            _pack(B, False, k * GROUP, j * width, tiles[j, k])
+            pack(B, False, k * GROUP, j * width, tiles[j, k])
     return tiles
 
 

@@ -2,9 +2,9 @@
 
 from numba import get_num_threads, prange
 
+from ntklin.kernels.cpu import skipping, subsets
 from ntklin.kernels.cpu.blas import product, sequential_blas
 from ntklin.kernels.cpu.compiler import parallel_kernel
-from ntklin.kernels.cpu.skipping import lower_gram
 
 # From this many inputs on, products of activations or signals gain from skipping their zeros.
 MANY = 192
@@ -36,7 +36,7 @@ def _mirror_lower(K):
 def _product(x, y, sparse):
     """x y^T; the lower triangle of x x^T when ``y`` is None."""
     if sparse and y is None and len(x) >= MANY:
-        return lower_gram(x, get_num_threads())
+        return skipping.lower_gram(x, get_num_threads())
     return product(x, y)
 
 
@@ -47,10 +47,11 @@ def gram(activations, deltas, w, v, other_activations=None, other_deltas=None):
 
     Parameters
     ----------
-    activations, deltas : lists of ndarray
+    activations : list of ndarray
+    deltas : Signals
     w, v : sequences of floats
         v_l = 0 for layers without bias.
-    other_activations, other_deltas : lists of ndarray, optional
+    other_activations, other_deltas : sequences of ndarray, optional
 
     Returns
     -------
@@ -67,8 +68,12 @@ def gram(activations, deltas, w, v, other_activations=None, other_deltas=None):
         _scale_shift(K, scalar(w[last] ** 2), scalar(v[last] ** 2), symmetric)
         for l in range(last):
             G = _product(activations[l], other_activations[l], l > 0)
-            D = _product(deltas[l], other_deltas[l], True)
-            _add_layer(K, G, D, scalar(w[l] ** 2), scalar(v[l] ** 2), symmetric)
+            w2, v2 = scalar(w[l] ** 2), scalar(v[l] ** 2)
+            if symmetric and l == last - 1 and len(K) >= MANY:
+                subsets.add_layer(K, G, w2, v2, activations[last], deltas.scale)
+            else:
+                D = _product(deltas[l], other_deltas[l], True)
+                _add_layer(K, G, D, w2, v2, symmetric)
     if symmetric:
         _mirror_lower(K)
     return K

@@ -1,7 +1,7 @@
 """What each work costs: the flops that are done, those of the dense form, and the bytes that move.
 
 A multiplication with its addition counts as two. The flops done are those of the algorithm, by the
-layer structure, the symmetry and, where it skips them, the ReLU zeros, whatever an implementation
+layer structure, the symmetry and, where it uses them, the ReLU zeros, whatever an implementation
 then does with registers, padding and small sizes. The dense form is the textbook one, J stored and
 multiplied: 2N²P for a Gram matrix.
 """
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+
+from ntklin.kernels.cpu.compiler import SUBSET
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Cost:
         Done.
     dense_flops : float or None
         Of the dense form of the same work.
+    unskipped_flops : float or None
+        Of the same matrix products if no use were made of zeros.
     n_bytes : float or None
         That must move to or from memory at least.
     bound : {"copy", "fill"}
@@ -30,6 +34,7 @@ class Cost:
 
     flops: float | None = None
     dense_flops: float | None = None
+    unskipped_flops: float | None = None
     n_bytes: float | None = None
     bound: str = "copy"
 
@@ -57,18 +62,27 @@ def jacobian(problem):
 def gram(problem, passes, *, skips_zeros):
     """Both passes, and half of each layer's two N × N products by symmetry.
 
-    Skipping the zeros of one factor, row n takes 2(n + 1) flops per non-zero entry.
+    Skipping the zeros of one factor, row n takes 2(n + 1) flops per non-zero entry. The last hidden
+    layer's signals are a constant or zero: subset sums take one addition for SUBSET multiplications
+    in the product with the weights below and in their own Gram matrix.
     """
     widths, n, P = problem.case.widths, problem.n, len(problem.theta)
-    flops = forward(widths, n) + backward(widths, n) + n * (n + 1) * widths[0]
-    for factor in (*passes.a[1:], *passes.delta[:-1]):
-        if skips_zeros:
-            flops += float(np.arange(2, 2 * n + 1, 2) @ np.count_nonzero(factor, axis=1))
-        else:
-            flops += n * (n + 1) * factor.shape[1]
+    hidden = (*passes.a[1:], *passes.delta[:-1])
+    inputs = n * (n + 1) * widths[0]
+    unskipped = forward(widths, n) + backward(widths, n) + inputs
+    unskipped += sum(n * (n + 1) * factor.shape[1] for factor in hidden)
+    flops = unskipped
+    if skips_zeros:
+        *below, last = widths[1:-1]
+        sums = n * sum(below[-1:]) + n * (n + 1) / 2
+        flops = forward(widths, n) + backward(widths[:-2], n) + inputs + sums * last / SUBSET
+        rows = np.arange(2, 2 * n + 1, 2)
+        for factor in hidden[:-1]:
+            flops += float(rows @ np.count_nonzero(factor, axis=1))
     return Cost(
         flops=flops,
         dense_flops=2 * n * n * P,
+        unskipped_flops=unskipped,
         n_bytes=(P + n * n) * problem.dtype.itemsize,
     )
 

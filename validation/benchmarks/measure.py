@@ -101,7 +101,12 @@ class Row:
     def rates(self, limits):
         """GFLOP/s and GB/s at the median, and their fractions of the limits."""
         cost, seconds = self.cost, self.timing.median
-        found = {"flops": cost.flops, "dense_flops": cost.dense_flops, "bytes": cost.n_bytes}
+        found = {
+            "flops": cost.flops,
+            "dense_flops": cost.dense_flops,
+            "unskipped_flops": cost.unskipped_flops,
+            "bytes": cost.n_bytes,
+        }
         for name, amount in (
             ("gflops", cost.flops),
             ("dense_gflops", cost.dense_flops),
@@ -111,6 +116,9 @@ class Row:
         if limits is not None:
             if cost.flops:
                 found["of_gemm"] = found["gflops"] / limits.flops(self.facts["dtype"])
+            if cost.unskipped_flops:
+                rate = cost.unskipped_flops / seconds / 1e9
+                found["of_gemm_unskipped"] = rate / limits.flops(self.facts["dtype"])
             if cost.n_bytes:
                 found["bandwidth"] = cost.bound
                 found["of_bandwidth"] = found["gbytes"] / limits.bandwidth(cost.bound)

@@ -29,9 +29,10 @@ class Target:
     ----------
     work, variant, case, dtype, inputs : str
     n : int
-    against : {"peers", "gemm", "fill", "factorize"}
+    against : {"peers", "gemm", "gemm unskipped", "fill", "factorize"}
         What the measured rate or time is divided by: the best of ``peers``, the limit of matrix
-        products or of writing, or the time of the factorization.
+        products (for the flops done, or as if no use were made of zeros) or of writing, or the time
+        of the factorization.
     peers : tuple of Peer
     least : float or None
         The ratio to reach; None where it is shown for context.
@@ -64,6 +65,7 @@ def _table():
         yield Target(**gram, peers=STRUCTURED, least=1.5)
         yield Target(**gram, peers=NT_STRUCTURED, least=4)
         yield Target(**gram, against="gemm", least=0.85)
+        yield Target(**gram, against="gemm unskipped")
     jacobian = {"work": "jacobian", "n": 100, "case": "A"}
     given, fresh = jacobian | {"variant": "into out"}, jacobian | {"variant": "fresh"}
     yield Target(**given, against="fill", least=0.9)

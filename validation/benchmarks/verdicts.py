@@ -87,13 +87,16 @@ def judge(target, records, comparisons):
             ratio=other["median_ms"] / own["median_ms"],
             foreign_cores=_larger(own["foreign_cores"], other["foreign_cores"]),
         )
-    fraction = own.get("of_gemm" if target.against == "gemm" else "of_bandwidth")
-    name = {"gemm": "matrix-product limit", "fill": "write bandwidth"}[target.against]
+    fraction, name = {
+        "gemm": ("of_gemm", "matrix-product limit"),
+        "gemm unskipped": ("of_gemm_unskipped", "matrix-product limit, zeros counted as work"),
+        "fill": ("of_bandwidth", "write bandwidth"),
+    }[target.against]
     return Verdict(
         target=target,
         own_ms=own["median_ms"],
         other=name,
-        ratio=fraction,
+        ratio=own.get(fraction),
         foreign_cores=own["foreign_cores"],
     )
 
