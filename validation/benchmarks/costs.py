@@ -11,7 +11,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from ntklin.kernels.cpu.compiler import SUBSET
+# How many neurons an entry of the Gram matrix's tables of subset sums stands for.
+SUBSET = 4
 
 
 @dataclass(frozen=True)
