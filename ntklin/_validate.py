@@ -82,7 +82,7 @@ def as_targets(Y, n, *, name="Y", dtype=None):
 def as_weights(D, n_parameters, *, name="weights", dtype=None):
     """The diagonal of D as a finite, non-negative vector of length P."""
     D = as_vector(D, n_parameters, name=name)
-    if dtype is not None:
+    if dtype is not None and D.dtype != dtype:
         largest = float(D.max(initial=0))
         if largest > float(np.finfo(dtype).max):
             raise ValueError(
@@ -90,7 +90,7 @@ def as_weights(D, n_parameters, *, name="weights", dtype=None):
                 "scale them down, or use float64 parameters and inputs"
             )
         D = D.astype(dtype, copy=False)
-    if bool((D < 0).any()):
+    if float(D.min(initial=0)) < 0:
         raise ValueError(f"{name} must be non-negative, but its smallest entry is {D.min():.3g}")
     return D
 

@@ -78,6 +78,19 @@ def test_nearly_equal_inputs_keep_their_digits():
         assert f(net, X)[0, 1] != f(net, X)[0, 0]
 
 
+@given(st.integers(0, 99), st.sampled_from([1e-1, 1e-2, 1e-4]), st.sampled_from([1, 3]))
+def test_biases_that_outweigh_the_inputs(seed, length, depth):
+    """All preactivations are then nearly parallel, and what tells them apart is of size e/b."""
+    net, reference = network(8, depth, 1.4, "fan_in", "normal")
+    X = length * np.random.default_rng(seed).standard_normal((6, 8))
+    for f, expected in zip(BOTH, exact(reference, X), strict=True):
+        assert_close(f(net, X), expected, kind="infinite", n=depth)
+    if depth > 1:  # 1 − κ ~ θ shows the digits that Θ, a sum with the biases, hides
+        net, reference = network(8, depth, 1.4, "fan_in", "normal", 1e3)
+        for f, expected in zip(BOTH, exact(reference, X), strict=True):
+            assert_close(f(net, X), expected, kind="infinite", n=depth)
+
+
 def test_the_angle_over_its_whole_range():
     angles = np.concatenate([np.linspace(0, np.pi, 81), np.pi - 10.0 ** -np.arange(1, 9)])
     X = np.stack([np.cos(angles), np.sin(angles)], axis=1)

@@ -9,9 +9,10 @@ from layer to layer. With n² = C(x, x), n'² = C(x', x') and t = 1 − cos θ =
                    t⁺ = (p t̃ + b g (n − n')² / (n⁺n'⁺ + p + b)) / (n⁺n'⁺),      n⁺² = g n² + b
 
 t is carried and not cos θ, because arccos loses half the digits near cos θ = 1, whereas t̃ and t⁺,
-which equals 1 − C⁺/(n⁺n'⁺), keep θ to a few eps. The first t would lose them in 1 − C/(n n'): where
-two rows are nearly parallel or opposite, it comes from the rows themselves, as ‖u ∓ u'‖²/2 for
-u = (√w x, √b)/n.
+which equals 1 − C⁺/(n⁺n'⁺), keep θ to a few eps. The first t would lose them in 1 − C/(n n'). With
+e = w |x|², its numerator is n n' − C = (b (e + e') + e e')/(n n' + b) − w x·x', which does not
+suffer from biases that outweigh the inputs; where two rows are nearly parallel or opposite, t comes
+from the rows themselves, as ‖u ∓ u'‖²/2 for u = (√w x, √b)/n.
 """
 
 import numpy as np
@@ -25,7 +26,8 @@ from ntklin.kernels.cpu.compiler import kernel, parallel_kernel, wide_vectors
 BLOCK_ROWS, BLOCK_COLUMNS = 128, 1024
 # Columns that go through all layers at once, in the first-level cache.
 STRETCH = 512
-# Below this, t or 2 − t comes from the rows; above, its rounding moves θ by some 30 eps at most.
+# Below this fraction of what it is a difference of, t or 2 − t comes from the rows; above, its
+# rounding moves θ by some 30 eps at most.
 NEAR = 2.0**-10
 
 # φ/sin φ = 1 + y Σ_k c_k y^k for y = (1 − cos φ)/2 in [0, 1/2]: minimax polynomials with relative
@@ -92,10 +94,11 @@ def _half_distance(scale, x, constant, other_scale, other_x, other_constant):
 
 
 @row_kernel
-def _first_angles(z, C, weight, b, x, inverse, other_X, other_inverse, own):
+def _first_angles(z, C, S, limit, weight, b, x, inverse, e, other_X, other_inverse, other_e, own):
     """z = t for an acute angle, t − 2 for an obtuse one: t counted from the nearer end of [0, 2].
 
-    ``inverse`` is 1/n; a zero row has 0 there and gets a right angle.
+    ``inverse`` is 1/n; a zero row has 0 there and gets a right angle. ``e`` is w |x|²; ``limit`` is
+    work space.
     """
     wide_vectors()
     one = z.dtype.type(1)
@@ -105,10 +108,19 @@ def _first_angles(z, C, weight, b, x, inverse, other_X, other_inverse, own):
     for j in range(z.shape[0]):
         t = one - C[j] * inverse * other_inverse[j]
         z[j] = t if t <= one else t - two
-        count += 1 if abs(z[j]) < near else 0
+        limit[j] = near
+    if b > 0:
+        for j in range(z.shape[0]):
+            scale = inverse * other_inverse[j]
+            minuend = (b * (e + other_e[j]) + e * other_e[j]) * scale / (one + b * scale)
+            if z[j] >= 0:
+                z[j] = (minuend - weight * S[j]) * scale
+                limit[j] = near * minuend * scale
+    for j in range(z.shape[0]):
+        count += 1 if abs(z[j]) < limit[j] else 0
     if 0 <= own < z.shape[0]:
-        count -= 1 if abs(z[own]) < near else 0
         z[own] = 0
+        limit[own] = 0
     if count == 0:
         return
     root = np.sqrt(weight)
@@ -116,7 +128,7 @@ def _first_angles(z, C, weight, b, x, inverse, other_X, other_inverse, own):
     # Opposite rows must not get 0: only its sign tells their angle from that of equal rows.
     tiny = z.dtype.type(1e-37)
     for j in range(z.shape[0]):
-        if abs(z[j]) < near:
+        if abs(z[j]) < limit[j]:
             r = other_inverse[j] if C[j] >= 0 else -other_inverse[j]
             t = _half_distance(
                 root * inverse, x, offset * inverse, root * r, other_X[j], offset * r
@@ -166,7 +178,23 @@ def _next_angles(z, g, b, norm, other_norm, next_norm, next_other_norm):
 
 @row_kernel
 def _stretch(
-    S, scales, i, x, n, inverse, start, other_X, other_n, other_inverse, own, even, odd, ntk, work
+    S,
+    scales,
+    i,
+    x,
+    n,
+    inverse,
+    e,
+    start,
+    other_X,
+    other_n,
+    other_inverse,
+    other_e,
+    own,
+    even,
+    odd,
+    ntk,
+    work,
 ):
     """Row i of S from column ``start`` on becomes Θ, or C where not ``ntk``.
 
@@ -182,7 +210,10 @@ def _stretch(
         C[j] = weight * S[j] + b
         theta[j] = C[j] + shift
     if n.shape[0] > 1:
-        _first_angles(z, C, weight, b, x, inverse, other_X, other_inverse, own)
+        _first_angles(
+            *(z, C, S, work[3, : S.shape[0]], weight, b),
+            *(x, inverse, e, other_X, other_inverse, other_e, own),
+        )
     for l in range(n.shape[0] - 1):
         norms = other_n[l, start:stop]
         _relu(z, C, theta, g, b, shift, n[l, i], norms, even, odd)
@@ -202,10 +233,10 @@ def _mirror(S, top, bottom, right):
 @parallel_kernel
 def _blocks(S, blocks, scales, own, other, even, odd, symmetric, ntk):
     """``blocks`` is (tasks, blocks of a task, 4): the bounds top, bottom, left, right of each."""
-    X, n, inverse = own
-    other_X, other_n, other_inverse = other
+    X, n, inverse, e = own
+    other_X, other_n, other_inverse, other_e = other
     for task in prange(blocks.shape[0]):
-        work = np.empty((3, STRETCH), S.dtype)
+        work = np.empty((4, STRETCH), S.dtype)
         for k in range(blocks.shape[1]):
             top = blocks[task, k, 0]
             bottom = blocks[task, k, 1]
@@ -223,10 +254,12 @@ def _blocks(S, blocks, scales, own, other, even, odd, symmetric, ntk):
                         X[i],
                         n,
                         inverse[i],
+                        e[i],
                         start,
                         other_X[start:stop],
                         other_n,
                         other_inverse[start:stop],
+                        other_e[start:stop],
                         i - start if symmetric else -1,
                         even,
                         odd,
@@ -238,14 +271,15 @@ def _blocks(S, blocks, scales, own, other, even, odd, symmetric, ntk):
 
 
 def _norms(X, weight, g, b, n_layers):
-    """n_l = √C_l(x, x) for all layers, (L, N), and 1/n_1 with 0 for a zero row."""
+    """n_l = √C_l(x, x) for all layers, (L, N), 1/n_1 with 0 for a zero row, and w |x|²."""
     n = np.empty((n_layers, len(X)), X.dtype)
-    np.sqrt(weight * np.einsum("ij,ij->i", X, X) + b, out=n[0])
+    e = weight * np.einsum("ij,ij->i", X, X)
+    np.sqrt(e + b, out=n[0])
     for l in range(1, n_layers):
         np.sqrt(g * n[l - 1] ** 2 + b, out=n[l])
     inverse = np.zeros(len(X), X.dtype)
     np.divide(1, n[0], out=inverse, where=n[0] > 0)
-    return n, inverse
+    return n, inverse, e
 
 
 def _shares(n_rows, n_columns, symmetric, n_threads):
