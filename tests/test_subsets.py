@@ -77,3 +77,27 @@ def test_small_whole_numbers_are_exact(dtype):
     ones = np.ones((50, 70), dtype)
     scale = rng.integers(-3, 4, 45).astype(dtype)
     np.testing.assert_array_equal(subsets.signal_below(a, scale, W, ones), (scale * a) @ W)
+
+
+step_sizes = st.tuples(st.integers(1, 100), st.integers(1, 80), st.integers(1, 200))
+chunks = st.tuples(st.integers(158, 325), st.integers(1, 40), st.integers(1, 70))
+
+
+@given(st.integers(0, 2**20), st.one_of(step_sizes, chunks), st.sampled_from(DTYPES))
+def test_a_step_of_the_last_hidden_layer(seed, size, dtype):
+    n, m, width = size
+    above, scale = draw(seed, n, m, dtype)
+    below, _ = draw(seed + 1, n, width, dtype)
+    rng = np.random.default_rng(seed)
+    r, W = rng.standard_normal(n).astype(dtype), rng.standard_normal((m, width)).astype(dtype)
+    w, rate = dtype(0.7), dtype(0.3)
+    signal = 0.7 * scale.astype(float) * (above > 0)
+    expected = (signal @ W.astype(float)) * (below > 0)
+    size_of_terms = (abs(signal) @ abs(W)).max()
+    pull = 0.3 * signal.T @ (r[:, None].astype(float) * below)
+    size_of_step = (abs(W) + 0.3 * abs(signal).T @ abs(r[:, None] * below)).max()
+    stepped, delta = W.copy(), np.empty((width, n), dtype)
+    neuron_major = [np.ascontiguousarray(a.T) for a in (above, below)]
+    subsets.backward_step(stepped, scale, neuron_major[0], r, neuron_major[1], delta, w, rate)
+    assert_close(delta.T, expected, kind="gram", n=m + 4, scale=size_of_terms or 1)
+    assert_close(stepped, W - pull, kind="gram", n=n + 4, scale=size_of_step)

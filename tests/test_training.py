@@ -266,8 +266,9 @@ def test_products_at_block_ends(n, dtype):
         x = np.maximum(rng.standard_normal((n, k)), 0).astype(dtype)
         y = rng.standard_normal((7, k)).astype(dtype)
         a = [x, np.maximum(x @ rng.standard_normal((k, 66)).astype(dtype), 0)]
+        layers = [(np.empty((66, k), dtype), None), (np.full((1, 66), 0.25, dtype), None)]
         d = [np.where(a[1] > 0, dtype(0.5), dtype(0)), np.ones((n, 1), dtype)]
-        K = cpu.gram(a, d, (1.0, 2.0), (0.5, 0.25))
+        K = cpu.gram(a, cpu.backward(layers, (1.0, 2.0), a), (1.0, 2.0), (0.5, 0.25))
         wide = [v.astype(float) for v in (*a, *d)]
         expected = 4 * wide[1] @ wide[1].T + 0.0625
         expected += (wide[0] @ wide[0].T + 0.25) * (wide[2] @ wide[2].T)

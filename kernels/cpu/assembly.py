@@ -2,7 +2,12 @@
 
 from numba import prange
 
-from ntklin.kernels.cpu.compiler import JIT_DISABLED, LINE, kernel, parallel_kernel
+from ntklin.kernels.cpu.compiler import (
+    JIT_DISABLED,
+    LINE,
+    kernel,
+    parallel_kernel,
+)
 
 if JIT_DISABLED:
 
@@ -11,7 +16,7 @@ if JIT_DISABLED:
         out[n, start : start + a.shape[1]] = d * a[n]
 
 else:
-    from ntklin.kernels.cpu.compiler import stream_scaled
+    from ntklin.kernels.cpu.intrinsics import stream_scaled
 
     @kernel
     def _write_row(out, n, start, d, a):

@@ -10,13 +10,8 @@ import threading
 import numpy as np
 from numba import get_num_threads, prange, types
 
-from ntklin.kernels.cpu.compiler import (
-    JIT_DISABLED,
-    kernel,
-    next_task,
-    parallel_kernel,
-    task_counter,
-)
+from ntklin.kernels.cpu.compiler import JIT_DISABLED, kernel, parallel_kernel
+from ntklin.kernels.cpu.intrinsics import next_task, task_counter
 
 # Rows and columns of a tile of a product: narrow ones waste less on a diagonal, large ones suit
 # BLAS better.

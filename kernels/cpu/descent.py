@@ -16,13 +16,12 @@ from ntklin.kernels.cpu.compiler import (
     aligned_empty,
     dot_kernel,
     kernel,
-    next_task,
     parallel_kernel,
-    task_counter,
-    wide_vectors,
 )
+from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
 from ntklin.kernels.cpu.passes import block_size
 from ntklin.kernels.cpu.skipping import add_tiled, tile_width, tiled
+from ntklin.kernels.cpu.subsets import backward_step
 
 # Neurons per task: fixed, so that sums over tasks do not depend on the number of threads.
 CHUNK = 64
@@ -35,6 +34,16 @@ def _relu_dot(r, h):
     total = r[0] * 0
     for n in range(r.shape[0]):
         total += r[n] * max(h[n], 0)
+    return total
+
+
+@dot_kernel
+def _active_sum(r, h):
+    """Σ_n r_n over the samples with h_n > 0."""
+    wide_vectors()
+    total = r[0] * 0
+    for n in range(r.shape[0]):
+        total += r[n] if h[n] > 0 else 0
     return total
 
 
@@ -238,13 +247,15 @@ def _hidden_step(W, b, delta, r, old_below, below, w, v, rate, A, block):
 
 
 @parallel_kernel
-def _last_layer(W, w, r, A, rate, delta):
-    """Backward signal of the last hidden layer, and the output weights' update."""
+def _last_layer(W, w, r, A, b, v, rate, scale):
+    """Update the output weights, and the biases b of the last hidden layer.
+
+    ``scale`` becomes w W, the last hidden layer's backward signal where a neuron is active.
+    """
     for task in prange((A.shape[0] + CHUNK - 1) // CHUNK):
         for i in range(task * CHUNK, min((task + 1) * CHUNK, A.shape[0])):
-            c = w * W[i]
-            for n in range(A.shape[1]):
-                delta[i, n] = c if A[i, n] > 0 else 0
+            scale[i] = w * W[i]
+            b[i] -= rate * v * scale[i] * _active_sum(r, A[i])
             W[i] -= rate * w * _relu_dot(r, A[i])
 
 
@@ -262,7 +273,8 @@ def deep_descent(H, S, layers, G, Y, w, v, rate, steps, until, ceiling):
     pull = tiled(-rate * G)
     A = [np.empty((len(W), n_samples), H.dtype) for W in (H, *(W for W, _ in hidden))]
     fresh = [np.empty_like(a) for a in A]
-    delta = [np.empty_like(a) for a in A]
+    delta = [np.empty_like(a) for a in A[:-1]]
+    scale = np.empty_like(W_out)
     r = np.empty(n_samples, H.dtype)
     parts = aligned_empty((-(-len(W_out) // CHUNK), n_samples), H.dtype)
     losses = []
@@ -276,17 +288,21 @@ def deep_descent(H, S, layers, G, Y, w, v, rate, steps, until, ceiling):
             losses.append(loss)
             if t == steps or loss < until or not loss <= ceiling:
                 break
-            _last_layer(W_out, w[-1], r, A[-1], rate, delta[-1])
+            W, b = hidden[-1]
+            _last_layer(W_out, w[-1], r, A[-1], b, v[-2], rate, scale)
             b_out[0] -= rate * v[-1] * _sum(r)
-            for l in range(len(hidden), 0, -1):
+            backward_step(W, scale, A[-1], r, A[-2], delta[-1], w[-2], rate)
+            for l in range(len(hidden) - 1, 0, -1):
                 W = hidden[l - 1][0]
                 block = block_size(W.shape[1])
                 _hidden_backward(W, delta[l], w[l], A[l - 1], delta[l - 1], block)
             _first_layer(H, S, delta[0], r, pull, fresh[0])
-            for l, (W, b) in enumerate(hidden, 1):
+            for l, (W, b) in enumerate(hidden[:-1], 1):
                 _hidden_step(
                     *(W, b, delta[l], r, A[l - 1], fresh[l - 1]),
                     *(w[l], v[l], rate, fresh[l], block_size(len(W))),
                 )
+            W, b = hidden[-1]
+            _hidden_forward(W, b, fresh[-2], w[-2], v[-2], fresh[-1], block_size(len(W)))
             A, fresh = fresh, A
     return np.array(losses)

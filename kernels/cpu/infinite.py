@@ -19,7 +19,8 @@ import numpy as np
 from numba import get_num_threads, prange
 
 from ntklin.kernels.cpu.blas import gemm, sequential_blas
-from ntklin.kernels.cpu.compiler import kernel, parallel_kernel, wide_vectors
+from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
+from ntklin.kernels.cpu.intrinsics import wide_vectors
 
 # Rows and columns of a block: BLAS wants them large, the threads' shares equal, the second-level
 # cache at most 1 MB.

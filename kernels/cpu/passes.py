@@ -6,13 +6,8 @@ import numpy as np
 from numba import get_num_threads, prange
 
 from ntklin.kernels.cpu.blas import gemm, sequential_blas
-from ntklin.kernels.cpu.compiler import (
-    dot_kernel,
-    next_task,
-    parallel_kernel,
-    task_counter,
-    wide_vectors,
-)
+from ntklin.kernels.cpu.compiler import dot_kernel, parallel_kernel
+from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
 from ntklin.kernels.cpu.subsets import signal_below
 
 # From this many inputs on, tables of subset sums pay.

@@ -14,10 +14,9 @@ from ntklin.kernels.cpu.compiler import (
     REGISTERS,
     aligned_empty,
     kernel,
-    next_task,
     parallel_kernel,
-    task_counter,
 )
+from ntklin.kernels.cpu.intrinsics import next_task, task_counter
 
 # Rows of A to ask for in advance: they lie too far apart for the hardware to foresee.
 AHEAD = 4
@@ -53,7 +52,7 @@ if JIT_DISABLED:
         sums[n] += A[n, k : k + width] @ tile[:width]
 
 else:
-    from ntklin.kernels.cpu.compiler import accumulate_active
+    from ntklin.kernels.cpu.intrinsics import accumulate_active
 
     @kernel
     def _add_row(sums, n, A, k, tile):

@@ -10,6 +10,7 @@ import numpy as np
 from numba import get_num_threads, prange
 
 from ntklin.kernels.cpu.compiler import (
+    CHUNK_GROUPS,
     JIT_DISABLED,
     LINE,
     SUBSET,
@@ -17,10 +18,10 @@ from ntklin.kernels.cpu.compiler import (
     WORD,
     aligned_empty,
     kernel,
-    next_task,
     parallel_kernel,
-    task_counter,
 )
+from ntklin.kernels.cpu.intrinsics import next_task, task_counter
+from ntklin.kernels.cpu.pulls import active_samples, add_pulls, tables, tabulate_pulls
 from ntklin.kernels.cpu.skipping import pack
 
 # Rows of A that share a table: their sums fit a second-level cache.
@@ -54,24 +55,37 @@ def active_bits(a):
     return bits
 
 
+# Every slice of an array counts its references atomically, and threads that share the array wait
+# for each other there: inner loops take whole arrays with the place where to start.
+
 if JIT_DISABLED:
 
-    def _add_rows(sums, words, scale, tile, table):
+    def _tabulate(table, tile, scale, start):
+        """As the compiled function of the same name; only the rows themselves are kept."""
+        rows = scale[start : start + WORD, None] * tile
+        table[:, :SUBSET] = rows.reshape(-1, SUBSET, tile.shape[1])
+
+    def _add_rows(sums, bits, k, start, stop, table):
         """As the compiled function of the same name."""
-        active = words[:, None] >> np.arange(WORD, dtype=np.uint32) & 1
-        sums[: len(words)] += active.astype(tile.dtype) @ (scale[:, None] * tile)
+        active = bits[k, start:stop, None] >> np.arange(WORD, dtype=np.uint32) & 1
+        rows = table[:, :SUBSET].reshape(WORD, -1)
+        sums[: stop - start] += active.astype(sums.dtype) @ rows
 
 else:
-    from ntklin.kernels.cpu.compiler import add_subsets, tabulate_subsets
+    from ntklin.kernels.cpu.intrinsics import add_subsets, tabulate_subsets
 
     @kernel
-    def _add_rows(sums, words, scale, tile, table):
-        """sums[n] += Σ_i scale_i tile_i over the bits i of words[n]."""
-        entries = table.ctypes.data
-        tabulate_subsets(entries, tile.ctypes.data, scale.ctypes.data, tile[0, 0])
+    def _tabulate(table, tile, scale, start):
+        """Sums of scale[start + i] tile_i over all subsets of SUBSET neighbouring rows i."""
+        factors = scale.ctypes.data + start * scale.itemsize
+        tabulate_subsets(table.ctypes.data, tile.ctypes.data, factors, tile[0, 0])
+
+    @kernel
+    def _add_rows(sums, bits, k, start, stop, table):
+        """sums[n − start] += Σ_i scale_i tile_i over the bits i of bits[k, n], start ≤ n < stop."""
         row = sums.ctypes.data
-        for n in range(words.shape[0]):
-            add_subsets(row, words[n], entries, tile[0, 0])
+        for n in range(start, stop):
+            add_subsets(row, bits[k, n], table.ctypes.data, sums[0, 0])
             row += sums.shape[1] * sums.itemsize
 
 
@@ -89,24 +103,25 @@ def _whole_words(scale):
     return padded
 
 
-def _work_space(dtype):
+def _work_space(dtype, n_rows=ROWS):
     """A sum, a tile and a table for each thread."""
     n_threads, width = get_num_threads(), SUBSET_LINES * LINE // np.dtype(dtype).itemsize
     return (
-        aligned_empty((n_threads, ROWS, width), dtype),
+        aligned_empty((n_threads, n_rows, width), dtype),
         aligned_empty((n_threads, WORD, width), dtype),
         aligned_empty((n_threads, WORD // SUBSET, 1 << SUBSET, width), dtype),
     )
 
 
 @kernel
-def _expand(words, tile):
-    """tile[i, q] ← bit i of words[q], 0 beyond the ends of ``words``."""
-    if words.shape[0] < tile.shape[1]:
+def _expand(bits, k, j, tile):
+    """tile[i, q] ← bit i of bits[k, j + q], 0 beyond the end."""
+    columns = min(bits.shape[1] - j, tile.shape[1])
+    if columns < tile.shape[1]:
         tile[:] = 0
     for i in range(WORD):
-        for q in range(min(words.shape[0], tile.shape[1])):
-            tile[i, q] = words[q] >> np.uint32(i) & np.uint32(1)
+        for q in range(columns):
+            tile[i, q] = bits[k, j + q] >> np.uint32(i) & np.uint32(1)
 
 
 @parallel_kernel
@@ -114,19 +129,20 @@ def _add_layer(K, G, w2, v2, bits, squares, sums, tile, table, counter):
     width = sums.shape[2]
     n_blocks = (K.shape[0] + width - 1) // width
     for worker in prange(sums.shape[0]):
+        my_sums, my_tile, my_table = sums[worker], tile[worker], table[worker]
         task = next_task(counter)
         while task < n_blocks * ((K.shape[0] + ROWS - 1) // ROWS):
             j = task % n_blocks * width
             start = max(j, task // n_blocks * ROWS)
             stop = max(start, min(K.shape[0], (task // n_blocks + 1) * ROWS))
-            _clear(sums[worker], stop - start)
+            _clear(my_sums, stop - start)
             for k in range(bits.shape[0] if start < stop else 0):
-                _expand(bits[k, j:], tile[worker])
-                scale = squares[k * WORD : (k + 1) * WORD]
-                _add_rows(sums[worker], bits[k, start:stop], scale, tile[worker], table[worker])
+                _expand(bits, k, j, my_tile)
+                _tabulate(my_table, my_tile, squares, k * WORD)
+                _add_rows(my_sums, bits, k, start, stop, my_table)
             for n in range(start, stop):
                 for q in range(min(width, n + 1 - j)):
-                    K[n, j + q] += (w2 * G[n, j + q] + v2) * sums[worker, n - start, q]
+                    K[n, j + q] += (w2 * G[n, j + q] + v2) * my_sums[n - start, q]
             task = next_task(counter)
 
 
@@ -151,19 +167,20 @@ def _signal_below(bits, scale, W, a, delta, sums, tile, table, counter):
     width = sums.shape[2]
     n_blocks = (W.shape[1] + width - 1) // width
     for worker in prange(sums.shape[0]):
+        my_sums, my_tile, my_table = sums[worker], tile[worker], table[worker]
         task = next_task(counter)
         while task < n_blocks * ((a.shape[0] + ROWS - 1) // ROWS):
             j = task % n_blocks * width
             start = task // n_blocks * ROWS
             stop = min(a.shape[0], start + ROWS)
-            _clear(sums[worker], stop - start)
+            _clear(my_sums, stop - start)
             for k in range(bits.shape[0]):
-                pack(W, False, k * WORD, j, tile[worker])
-                factors = scale[k * WORD : (k + 1) * WORD]
-                _add_rows(sums[worker], bits[k, start:stop], factors, tile[worker], table[worker])
+                pack(W, False, k * WORD, j, my_tile)
+                _tabulate(my_table, my_tile, scale, k * WORD)
+                _add_rows(my_sums, bits, k, start, stop, my_table)
             for n in range(start, stop):
                 for q in range(min(width, W.shape[1] - j)):
-                    delta[n, j + q] = sums[worker, n - start, q] if a[n, j + q] > 0 else 0
+                    delta[n, j + q] = my_sums[n - start, q] if a[n, j + q] > 0 else 0
             task = next_task(counter)
 
 
@@ -189,3 +206,65 @@ def signal_below(above, scale, W, a):
         *(*_work_space(a.dtype), task_counter()),
     )
     return delta
+
+
+@kernel
+def _backward_tile(
+    W, j, scale, bits, index, r, below, delta, rate, sums, tile, table, pulls, spare
+):
+    """The columns j … of :func:`backward_step`."""
+    _clear(sums, below.shape[1])
+    for chunk in range((index.shape[1] + CHUNK_GROUPS - 1) // CHUNK_GROUPS):
+        tabulate_pulls(pulls, r, below, chunk, j)
+        for start in range(0, W.shape[0], WORD):
+            if chunk == 0:
+                pack(W, False, start, j, tile)
+                _tabulate(table, tile, scale, start)
+                _add_rows(sums, bits, start // WORD, 0, bits.shape[1], table)
+            stop = min(start + WORD, W.shape[0])
+            add_pulls(W, start, stop, j, index, chunk, pulls, -rate, scale, spare)
+    for q in range(min(sums.shape[1], W.shape[1] - j)):
+        for n in range(below.shape[1]):
+            delta[j + q, n] = sums[n, q] if below[j + q, n] > 0 else 0
+
+
+@parallel_kernel
+def _backward_step(W, scale, bits, index, r, below, delta, rate, sums, tile, table, pulls, counter):
+    n_workers, _, width = sums.shape
+    share = (W.shape[1] + n_workers * width - 1) // (n_workers * width)
+    for worker in prange(n_workers):
+        task = next_task(counter)
+        while task < n_workers * share:
+            # Far from the tiles that other threads write now: neighbours share cache lines.
+            j = (task % n_workers * share + task // n_workers) * width
+            if j < W.shape[1]:
+                _backward_tile(
+                    *(W, j, scale, bits, index, r, below, delta, rate, sums[worker]),
+                    *(tile[worker], table[worker], pulls[worker], tile[worker, 0]),
+                )
+            task = next_task(counter)
+
+
+def backward_step(W, scale, above, r, below, delta, w, rate):
+    """One gradient step on the last hidden layer's W, and the signal it passes down before.
+
+    δ = w (c ∘ 1[a' > 0])^T W ∘ 1[a > 0], then W ← W − η w c ∘ (1[a' > 0] (r ∘ a)): one pass over W.
+
+    Parameters
+    ----------
+    W : ndarray, shape (m', m)
+        Updated in place.
+    scale : ndarray, shape (m',)
+        c.
+    above, below : ndarray, shapes (m', N), (m, N)
+        a' and a, neuron-major.
+    r : ndarray, shape (N,)
+    delta : ndarray, shape (m, N)
+        Overwritten with δ.
+    w, rate : float
+    """
+    sums, tile, table = _work_space(W.dtype, below.shape[1])
+    _backward_step(
+        *(W, _whole_words(w * scale), active_bits(above.T), active_samples(above), r, below, delta),
+        *(rate, sums, tile, table, tables(len(sums), W.dtype), task_counter()),
+    )

@@ -19,8 +19,8 @@ from ntklin.kernels.cpu.compiler import (
     kernel,
     padded,
     parallel_kernel,
-    wide_vectors,
 )
+from ntklin.kernels.cpu.intrinsics import wide_vectors
 
 # Layers narrower than this have too few neurons to share out; BLAS does them (the last one always).
 NARROW = 8

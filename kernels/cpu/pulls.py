@@ -1,0 +1,142 @@
+"""Sums over the samples that activate a neuron, from tables that all neurons share.
+
+A gradient with respect to the weights into the last hidden layer is c_i Σ_n 1[a_in > 0] r_n x_n,
+row by row. The sums of r_n x_n over all subsets of SAMPLES neighbouring samples are tabulated once;
+each neuron then adds one entry for SAMPLES samples, where a dense product has as many
+multiply-adds.
+"""
+
+import numpy as np
+from numba import prange
+
+from ntklin.kernels.cpu.compiler import (
+    CHUNK_GROUPS,
+    JIT_DISABLED,
+    LINE,
+    SAMPLES,
+    SUBSET_LINES,
+    aligned_empty,
+    kernel,
+    parallel_kernel,
+)
+from ntklin.kernels.cpu.intrinsics import wide_vectors
+
+
+@parallel_kernel
+def _active_samples(A, index):
+    for i in prange(A.shape[0]):
+        for g in range(index.shape[1]):
+            subset = 0
+            for p in range(min(SAMPLES, A.shape[1] - g * SAMPLES)):
+                subset |= (A[i, g * SAMPLES + p] > 0) << p
+            index[i, g] = subset
+
+
+def active_samples(A):
+    """Where A (m, N) is positive, SAMPLES bits to a byte.
+
+    Returns
+    -------
+    ndarray of uint8, shape (m, ⌈N/SAMPLES⌉)
+    """
+    index = np.empty((len(A), -(-A.shape[1] // SAMPLES)), np.uint8)
+    _active_samples(A, index)
+    return index
+
+
+def tile_width(dtype):
+    """The columns of a table."""
+    return SUBSET_LINES * LINE // np.dtype(dtype).itemsize
+
+
+def tables(n_threads, dtype):
+    """Room for :func:`tabulate_pulls`, one chunk of samples for each thread."""
+    shape = (n_threads, CHUNK_GROUPS, 1 << SAMPLES, tile_width(dtype))
+    return aligned_empty(shape, dtype)
+
+
+@kernel
+def tabulate_pulls(table, r, below, chunk, j):
+    """table[g, s] ← Σ_n r_n below[j:, n] over the bits of s, for a chunk's samples n.
+
+    Parameters
+    ----------
+    table : ndarray, shape (CHUNK_GROUPS, 2^SAMPLES, width)
+    r : ndarray, shape (N,)
+    below : ndarray, shape (m, N)
+    chunk, j : int
+        Which samples, and the first column of the tile. Beyond the ends are zeros.
+    """
+    wide_vectors()
+    columns = min(table.shape[2], below.shape[0] - j)
+    for g in range(table.shape[0]):
+        start = (chunk * CHUNK_GROUPS + g) * SAMPLES
+        if start >= below.shape[1]:
+            break
+        for q in range(table.shape[2]):
+            table[g, 0, q] = 0
+        for p in range(SAMPLES):
+            n, first = start + p, 1 << p
+            row = table[g, first]
+            for q in range(table.shape[2]):
+                row[q] = 0
+            if n < below.shape[1]:
+                for q in range(columns):
+                    row[q] = r[n] * below[j + q, n]
+            for s in range(1, first):
+                for q in range(table.shape[2]):
+                    table[g, first + s, q] = table[g, s, q] + row[q]
+
+
+if JIT_DISABLED:
+
+    def add_pulls(W, start, stop, j, index, chunk, table, rate, scale, spare):
+        """As the compiled function of the same name."""
+        for i in range(start, stop):
+            for g, s in enumerate(index[i, chunk * CHUNK_GROUPS :][:CHUNK_GROUPS]):
+                entry = table[g, s, : W.shape[1] - j]
+                W[i, j : j + table.shape[2]] += rate * scale[i] * entry
+
+else:
+    from ntklin.kernels.cpu.intrinsics import add_entries, prefetch
+
+    @kernel
+    def add_pulls(W, start, stop, j, index, chunk, table, rate, scale, spare):
+        """W[i, j:] += rate scale_i Σ_n r_n below[j:, n] over a chunk's active samples, by rows i.
+
+        Parameters
+        ----------
+        W : ndarray, shape (m', m)
+        start, stop, j : int
+            Rows, and the first column of the tile.
+        index : ndarray
+            From :func:`active_samples`.
+        chunk : int
+        table : ndarray
+            From :func:`tabulate_pulls`.
+        rate : float
+        scale : ndarray, shape (m',)
+        spare : ndarray, shape (width,)
+            Work space for a tile that W's last column cuts.
+        """
+        entries = table.ctypes.data
+        groups = min(CHUNK_GROUPS, index.shape[1] - chunk * CHUNK_GROUPS)
+        places = index.ctypes.data + start * index.shape[1] + chunk * CHUNK_GROUPS
+        target = W.ctypes.data + (start * W.shape[1] + j) * W.itemsize
+        columns = min(table.shape[2], W.shape[1] - j)
+        for i in range(start, stop):
+            if columns == table.shape[2]:
+                add_entries(target, places, entries, groups, rate * scale[i])
+                if i + stop - start < W.shape[0]:
+                    # The rows that come next lie too far apart for the hardware to foresee.
+                    ahead = target + (stop - start) * W.shape[1] * W.itemsize
+                    for line in range(SUBSET_LINES):
+                        prefetch(ahead + line * LINE)
+            else:
+                for q in range(columns):
+                    spare[q] = W[i, j + q]
+                add_entries(spare.ctypes.data, places, entries, groups, rate * scale[i])
+                for q in range(columns):
+                    W[i, j + q] = spare[q]
+            places += index.shape[1]
+            target += W.shape[1] * W.itemsize

@@ -1,0 +1,166 @@
+"""The instructions that the kernels are made of, compiled one by one without Numba's JIT."""
+
+import ctypes
+
+import llvmlite.binding as llvm
+import numpy as np
+import pytest
+from llvmlite import ir
+from numba import types
+from numba.core.errors import TypingError
+from numba.core.registry import cpu_target
+from tolerances import assert_close
+
+from ntklin.kernels.cpu import intrinsics
+from ntklin.kernels.cpu.compiler import (
+    GROUP,
+    JIT_DISABLED,
+    LINE,
+    REGISTERS,
+    SAMPLES,
+    SUBSET,
+    SUBSET_LINES,
+    WORD,
+    aligned_empty,
+)
+
+DTYPES = (np.float32, np.float64)
+ADDRESS = types.uintp
+C_TYPES = {types.float32: ctypes.c_float, types.float64: ctypes.c_double}
+rng = np.random.default_rng(3)
+
+
+def compiled(codegen, *arguments, result=types.void):
+    """``codegen``'s code for arguments of these types as a function, and what keeps it alive."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    context = cpu_target.target_context
+    kinds = [context.get_value_type(argument) for argument in arguments]
+    returned = ir.VoidType() if result is types.void else context.get_value_type(result)
+    module = ir.Module()
+    function = ir.Function(module, ir.FunctionType(returned, kinds), "run")
+    builder = ir.IRBuilder(function.append_basic_block())
+    value = codegen(context, builder, result(*arguments), function.args)
+    builder.ret_void() if result is types.void else builder.ret(value)
+    machine = llvm.Target.from_default_triple().create_target_machine()
+    parsed = llvm.parse_assembly(str(module))
+    parsed.verify()
+    engine = llvm.create_mcjit_compiler(parsed, machine)
+    engine.finalize_object()
+    c_types = [C_TYPES.get(argument, ctypes.c_size_t) for argument in arguments]
+    c_result = None if result is types.void else ctypes.c_size_t
+    pointer = engine.get_function_address("run")
+    return ctypes.CFUNCTYPE(c_result, *c_types)(pointer), engine
+
+
+def aligned(shape, dtype):
+    out = aligned_empty(shape, dtype)
+    out[...] = rng.standard_normal(shape)
+    return out
+
+
+def lanes(dtype):
+    return LINE // np.dtype(dtype).itemsize
+
+
+def of(dtype):
+    return types.float32 if dtype == np.float32 else types.float64
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_stream_scaled(dtype):
+    codegen = intrinsics._stream_scaled_codegen
+    run, _engine = compiled(codegen, ADDRESS, ADDRESS, of(dtype), types.intp)
+    source, target = aligned(5 * lanes(dtype) + 1, dtype), aligned(6 * lanes(dtype), dtype)
+    before = target.copy()
+    run(target.ctypes.data, source.ctypes.data + source.itemsize, 1.5, 5)  # source is unaligned
+    np.testing.assert_array_equal(target[: 5 * lanes(dtype)], dtype(1.5) * source[1:])
+    np.testing.assert_array_equal(target[5 * lanes(dtype) :], before[5 * lanes(dtype) :])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("active", [0, 1, 40, GROUP])
+def test_accumulate_active(dtype, active):
+    codegen = intrinsics._accumulate_active_codegen
+    run, _engine = compiled(codegen, ADDRESS, ADDRESS, ADDRESS, ADDRESS, of(dtype))
+    width = REGISTERS * lanes(dtype)
+    target, tile, row = aligned(width, dtype), aligned((GROUP, width), dtype), aligned(GROUP, dtype)
+    row[rng.permutation(GROUP)[active:]] = 0
+    tile[row == 0] = np.nan  # must not be touched
+    expected = target.astype(float) + row[row != 0].astype(float) @ tile[row != 0]
+    run(target.ctypes.data, row.ctypes.data, row.ctypes.data, tile.ctypes.data, 0)
+    assert_close(target, expected, kind="gram", n=GROUP, scale=GROUP)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_subsets(dtype):
+    zero = of(dtype)
+    tabulate, _first = compiled(
+        intrinsics._tabulate_subsets_codegen, ADDRESS, ADDRESS, ADDRESS, zero
+    )
+    add, _second = compiled(intrinsics._add_subsets_codegen, ADDRESS, types.uint32, ADDRESS, zero)
+    width = SUBSET_LINES * lanes(dtype)
+    tile, scale = aligned((WORD, width), dtype), aligned(WORD, dtype)
+    table = aligned((WORD // SUBSET, 1 << SUBSET, width), dtype)
+    tabulate(table.ctypes.data, tile.ctypes.data, scale.ctypes.data, 0)
+    rows = (scale[:, None].astype(float) * tile).reshape(-1, SUBSET, width)
+    bits = np.arange(1 << SUBSET)[:, None] >> np.arange(SUBSET) & 1
+    assert_close(table, np.einsum("sk,gkq->gsq", bits, rows), kind="gram", n=SUBSET, scale=10)
+    for word in (0, 1, 0x80000000, 0xFFFFFFFF, 0x9E3779B9):
+        target = aligned(width, dtype)
+        chosen = rows.reshape(WORD, width)[[word >> i & 1 == 1 for i in range(WORD)]]
+        expected = target + chosen.sum(axis=0)
+        add(target.ctypes.data, word, table.ctypes.data, 0)
+        assert_close(target, expected, kind="gram", n=WORD, scale=WORD)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("groups", [0, 1, 7])
+def test_add_entries(dtype, groups):
+    run, _engine = compiled(
+        intrinsics._add_entries_codegen, ADDRESS, ADDRESS, ADDRESS, types.intp, of(dtype)
+    )
+    width = SUBSET_LINES * lanes(dtype)
+    table = aligned((7, 1 << SAMPLES, width), dtype)
+    index = rng.integers(0, 1 << SAMPLES, 7).astype(np.uint8)
+    target = aligned(width + 1, dtype)[1:]  # unaligned
+    expected = target - 0.5 * table[np.arange(groups), index[:groups]].sum(axis=0, dtype=float)
+    run(target.ctypes.data, index.ctypes.data, table.ctypes.data, groups, -0.5)
+    assert_close(target, expected, kind="gram", n=9, scale=10)
+
+
+def test_a_task_is_given_out_once():
+    run, _engine = compiled(intrinsics._next_task_codegen, ADDRESS, result=types.intp)
+    counter = np.array([5])
+    assert [run(counter.ctypes.data) for _ in range(3)] == [5, 6, 7]
+    assert counter == 8
+
+
+def test_a_prefetch_changes_nothing():
+    run, _engine = compiled(intrinsics._prefetch_codegen, ADDRESS)
+    data = np.arange(8.0)
+    run(data.ctypes.data)
+    np.testing.assert_array_equal(data, np.arange(8.0))
+
+
+def test_wide_vectors_are_asked_for():
+    """The attribute is there, and the code still compiles."""
+
+    def codegen(context, builder, signature, arguments):
+        value = intrinsics._wide_vectors_codegen(context, builder, signature, arguments)
+        assert '"prefer-vector-width"="512"' in str(builder.function)
+        return value
+
+    compiled(codegen)
+
+
+@pytest.mark.skipif(JIT_DISABLED, reason="types are checked when Numba compiles")
+@pytest.mark.parametrize("name", ["accumulate_active", "tabulate_subsets", "add_subsets"])
+def test_whole_numbers_are_refused(name):
+    from numba import njit
+
+    intrinsic = getattr(intrinsics, name)
+    n_addresses = 4 if name == "accumulate_active" else 3
+    source = f"lambda: intrinsic({'0, ' * n_addresses}0)"
+    with pytest.raises(TypingError, match="zero must be a floating-point number"):
+        njit(eval(source, {"intrinsic": intrinsic}))()
