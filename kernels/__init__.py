@@ -18,5 +18,6 @@ CONTRACT = {
     "neuron_major": "(a (m, N), dtype) -> a copy with the rows that the descent kernels take",
     "shallow_descent": "(H, S, W, b, G, Y, w, v, rate, steps, until, ceiling) -> losses",
     "deep_descent": "(H, S, layers, G, Y, w, v, rate, steps, until, ceiling) -> losses",
+    "update": "(rule, coefficients, theta (P,), slots, gradient (P,)) -> None",
     "infinite_width": "(X, X' or None, L, weight, gain, bias, shift, ntk) -> (N, N')",
 }

@@ -9,7 +9,10 @@ from importlib import import_module
 from ntklin._version import __version__
 
 _HOME = {
+    "AdaGrad": "optimizers",
+    "Adam": "optimizers",
     "AntisymmetricPair": "symmetrized",
+    "Batches": "batches",
     "Dataset": "data",
     "DataUnavailableError": "errors",
     "DegenerateKernelError": "errors",
@@ -19,7 +22,10 @@ _HOME = {
     "GradientDescent": "optimizers",
     "MLP": "network",
     "MemoryLimitError": "errors",
+    "Momentum": "optimizers",
     "NtklinError": "errors",
+    "Preconditioned": "optimizers",
+    "RMSprop": "optimizers",
     "UnitBallWarning": "errors",
     "infinite_nngp": "infinite",
     "infinite_ntk": "infinite",

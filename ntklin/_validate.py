@@ -111,6 +111,25 @@ def as_positive(value, *, name):
     return number
 
 
+def as_nonnegative(value, *, name):
+    """A finite real number ≥ 0."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number, got {value!r}") from None
+    if not (math.isfinite(number) and number >= 0):
+        raise ValueError(f"{name} must be finite and at least 0, got {value!r}")
+    return number
+
+
+def as_fraction(value, *, name):
+    """A real number in [0, 1)."""
+    number = as_nonnegative(value, name=name)
+    if number >= 1:
+        raise ValueError(f"{name} must be in [0, 1), got {value!r}")
+    return number
+
+
 def as_count(value, *, name, minimum=1):
     """An integer ≥ ``minimum``; bool and fractional values are refused."""
     try:

@@ -37,7 +37,7 @@ class DirectDescent:
         losses = []
         for _ in range(steps):
             gradient = self.phi.T @ (self.residual / len(self.Y))
-            self.state = self.optimizer.update(self.state, self.theta, gradient)
+            self.state = self.optimizer.step(self.state, self.theta, gradient)
             self._evaluate()
             losses.append(self.loss())
             if losses[-1] < until or not losses[-1] <= ceiling:

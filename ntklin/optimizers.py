@@ -1,12 +1,123 @@
-"""Optimizers as rules on flat arrays; they know no network."""
+"""Optimizers as rules on flat arrays; they know no network.
 
-from dataclasses import dataclass
+Definitions and defaults are PyTorch's. Each rule is ``init`` and ``update``, both pure, and is the
+same for the real and for the linearized network. ``step`` is ``update`` in place, for training.
+"""
 
-from ntklin._validate import as_learning_rate
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ntklin._validate import as_fraction, as_learning_rate, as_nonnegative
+from ntklin.backends import kernels
+
+
+@dataclass(frozen=True, eq=False)
+class OptimizerState:
+    """What an optimizer remembers between steps.
+
+    Attributes
+    ----------
+    count : int
+        The number of steps taken.
+    slots : dict of str to ndarray, shape (P,)
+        Running sums and means by name; empty for gradient descent.
+    """
+
+    count: int = 0
+    slots: dict = field(default_factory=dict)
+
+    def copy(self):
+        """The same with arrays of its own."""
+        return OptimizerState(self.count, {name: a.copy() for name, a in self.slots.items()})
+
+
+class Optimizer:
+    """What all optimizers share. Subclasses are frozen dataclasses with a ``learning_rate``."""
+
+    _rule = ""
+    _slots = ()
+    #: Whether a step is −η D_t g_t (Eq. 6); with a velocity it is not, and only D_t is shared.
+    is_preconditioner = True
+
+    def _coefficients(self, count):
+        """The numbers of step ``count`` = 1, 2, … as the compiled rule takes them."""
+        raise NotImplementedError
+
+    def init(self, theta):
+        """The state before the first step.
+
+        Parameters
+        ----------
+        theta : ndarray, shape (P,)
+
+        Returns
+        -------
+        OptimizerState
+        """
+        return OptimizerState(0, {name: np.zeros_like(theta) for name in self._slots})
+
+    def update(self, state, theta, gradient):
+        """One step.
+
+        Parameters
+        ----------
+        state : OptimizerState
+        theta, gradient : ndarray, shape (P,)
+            Of one dtype; neither is changed.
+
+        Returns
+        -------
+        theta : ndarray, shape (P,)
+        state : OptimizerState
+        """
+        theta = theta.copy()
+        return theta, self.step(state.copy(), theta, gradient)
+
+    def step(self, state, theta, gradient):
+        """``update`` in place: changes ``theta`` and the state's arrays, returns the new state."""
+        self._require_learning_rate()
+        count = state.count + 1
+        kernels(theta).update(
+            self._rule, self._coefficients(count), theta, tuple(state.slots.values()), gradient
+        )
+        return OptimizerState(count, state.slots)
+
+    def preconditioner(self, state):
+        """D_{t−1} of Eq. (6), the one that the latest step used.
+
+        Parameters
+        ----------
+        state : OptimizerState
+            After at least one step.
+
+        Returns
+        -------
+        float, or ndarray, shape (P,) or (P, P)
+            A multiple of 1, the diagonal, or a full matrix where the caller gave one. A coordinate
+            that never had a gradient has D = 0: the step leaves it where it is whatever D is
+            there, so that it does not enter K_D, and it is left out of every norm of D.
+        """
+        return 1.0
+
+    def with_learning_rate(self, learning_rate):
+        """The same optimizer with another learning rate."""
+        return replace(self, learning_rate=learning_rate)
+
+    def _require_learning_rate(self):
+        if self.learning_rate is None:
+            raise ValueError(
+                "learning_rate is not set: train() and linearize(...).train() take 0.5 N/λ_max "
+                "then, but a single step has no kernel to take it from"
+            )
+
+    def _check(self, **checks):
+        for name, check in checks.items():
+            object.__setattr__(self, name, check(getattr(self, name), name=name))
 
 
 @dataclass(frozen=True)
-class GradientDescent:
+class GradientDescent(Optimizer):
     """Gradient descent, θ_{t+1} = θ_t − η ∇L(θ_t).
 
     Parameters
@@ -19,15 +130,212 @@ class GradientDescent:
 
     learning_rate: float | None = None
 
+    _rule = "descent"
+
     def __post_init__(self):
         if self.learning_rate is not None:
-            object.__setattr__(self, "learning_rate", as_learning_rate(self.learning_rate))
+            self._check(learning_rate=as_learning_rate)
+
+    def _coefficients(self, count):
+        return (self.learning_rate,)
+
+
+@dataclass(frozen=True)
+class Momentum(Optimizer):
+    """Gradient descent with a velocity, as ``torch.optim.SGD(momentum=...)``.
+
+    v_{t+1} = μ v_t + g_t and θ_{t+1} = θ_t − η v_{t+1} (heavy ball), or θ_t − η (g_t + μ v_{t+1})
+    with ``nesterov``; v_0 = 0.
+
+    Parameters
+    ----------
+    learning_rate : float
+        η.
+    momentum : float
+        0 ≤ μ < 1.
+    nesterov : bool
+    """
+
+    learning_rate: float
+    momentum: float = 0.9
+    nesterov: bool = field(default=False, kw_only=True)
+
+    _rule = "momentum"
+    _slots = ("velocity",)
+    is_preconditioner = False
+
+    def __post_init__(self):
+        self._check(learning_rate=as_learning_rate, momentum=as_fraction)
+
+    def _coefficients(self, count):
+        mu = self.momentum
+        return (self.learning_rate, mu, *((1.0, mu) if self.nesterov else (0.0, 1.0)))
+
+
+def _reciprocal(root, touched):
+    """1/root on the coordinates that had a gradient, else 0."""
+    return np.divide(1, root, where=touched & (root > 0), out=np.zeros_like(root))
+
+
+@dataclass(frozen=True)
+class AdaGrad(Optimizer):
+    """AdaGrad, Eq. (6) with D_t = 1/(√(Σ_{u≤t} g_u²) + ε): the sum includes step t.
+
+    Parameters
+    ----------
+    learning_rate : float
+        η.
+    eps : float
+        ε ≥ 0; with ε = 0 a coordinate without gradient stays where it is.
+    """
+
+    learning_rate: float
+    eps: float = 1e-10
+
+    _rule = "adagrad"
+    _slots = ("squares",)
+
+    def __post_init__(self):
+        self._check(learning_rate=as_learning_rate, eps=as_nonnegative)
+
+    def _coefficients(self, count):
+        return self.learning_rate, 1.0, 1.0, self.eps
+
+    def preconditioner(self, state):
+        squares = state.slots["squares"]
+        return _reciprocal(np.sqrt(squares) + squares.dtype.type(self.eps), squares > 0)
+
+
+@dataclass(frozen=True)
+class RMSprop(Optimizer):
+    """RMSprop, Eq. (6) with D_t = 1/(√s_t + ε), s_t = α s_{t−1} + (1 − α) g_t², s_{−1} = 0.
+
+    Parameters
+    ----------
+    learning_rate : float
+        η.
+    alpha : float
+        0 ≤ α < 1.
+    eps : float
+        ε ≥ 0.
+    """
+
+    learning_rate: float
+    alpha: float = 0.99
+    eps: float = 1e-8
+
+    _rule = "rmsprop"
+    _slots = ("squares",)
+
+    def __post_init__(self):
+        self._check(learning_rate=as_learning_rate, alpha=as_fraction, eps=as_nonnegative)
+
+    def _coefficients(self, count):
+        return self.learning_rate, self.alpha, 1 - self.alpha, self.eps
+
+    def preconditioner(self, state):
+        squares = state.slots["squares"]
+        return _reciprocal(np.sqrt(squares) + squares.dtype.type(self.eps), squares > 0)
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """Adam with bias correction.
+
+    m_t = β_1 m_{t−1} + (1 − β_1) g_t and s_t = β_2 s_{t−1} + (1 − β_2) g_t², both 0 at first, then
+    θ_{t+1} = θ_t − η D_t m_t/(1 − β_1^{t+1}) with D_t = 1/(√(s_t/(1 − β_2^{t+1})) + ε). The mean m
+    makes it more than Eq. (6).
+
+    Parameters
+    ----------
+    learning_rate : float
+        η.
+    betas : pair of float
+        0 ≤ β_1, β_2 < 1.
+    eps : float
+        ε ≥ 0.
+    """
+
+    learning_rate: float
+    betas: tuple = (0.9, 0.999)
+    eps: float = 1e-8
+
+    _rule = "adam"
+    _slots = ("means", "squares")
+    is_preconditioner = False
+
+    def __post_init__(self):
+        self._check(learning_rate=as_learning_rate, eps=as_nonnegative)
+        try:
+            first, second = self.betas
+        except (TypeError, ValueError):
+            raise TypeError(f"betas must be a pair (β_1, β_2), got {self.betas!r}") from None
+        betas = as_fraction(first, name="betas[0]"), as_fraction(second, name="betas[1]")
+        object.__setattr__(self, "betas", betas)
+
+    def _coefficients(self, count):
+        first, second = self.betas
+        return (
+            *(self.learning_rate / (1 - first**count), 1 - first, second, 1 - second),
+            *(1 / np.sqrt(1 - second**count), self.eps),
+        )
+
+    def preconditioner(self, state):
+        squares = state.slots["squares"]
+        correction = squares.dtype.type(1 / np.sqrt(1 - self.betas[1] ** state.count))
+        return _reciprocal(
+            correction * np.sqrt(squares) + squares.dtype.type(self.eps), squares > 0
+        )
+
+
+@dataclass(frozen=True)
+class Preconditioned(Optimizer):
+    """Eq. (6) with any D_t: θ_{t+1} = θ_t − η D_t ∇L(θ_t).
+
+    Parameters
+    ----------
+    learning_rate : float
+        η.
+    fn : callable
+        ``fn(t, gradient)`` returns D_t for the step t = 0, 1, …: a number, the diagonal (P,), or a
+        matrix (P, P), which small problems can hold. It must not change ``gradient``. A run that
+        is to be continued needs a ``fn`` without memory of its own.
+    """
+
+    learning_rate: float
+    fn: object
+
+    def __post_init__(self):
+        self._check(learning_rate=as_learning_rate)
+        if not callable(self.fn):
+            raise TypeError(f"fn must be callable as fn(t, gradient), got {self.fn!r}")
 
     def init(self, theta):
-        """The optimizer's state at the start: none."""
-        return None
+        return OptimizerState(0, {})
 
-    def update(self, state, theta, gradient):
-        """Take one step on ``theta`` in place and return the new state."""
-        theta -= theta.dtype.type(self.learning_rate) * gradient
-        return state
+    def step(self, state, theta, gradient):
+        D = self._matrix(state.count, gradient)
+        rate = theta.dtype.type(self.learning_rate)
+        theta -= rate * (D @ gradient if D.ndim == 2 else D * gradient)
+        return OptimizerState(state.count + 1, {"D": D})
+
+    def preconditioner(self, state):
+        D = state.slots["D"]
+        return D if D.ndim else float(D)
+
+    def _matrix(self, t, gradient):
+        D = np.asarray(self.fn(t, gradient))
+        if D.dtype.kind not in "biuf":
+            raise TypeError(f"fn({t}, gradient) must return real numbers, got {D.dtype}")
+        n = len(gradient)
+        if D.shape not in ((), (n,), (n, n)):
+            raise ValueError(
+                f"fn({t}, gradient) must return a number or an array of shape ({n},) or ({n}, {n}),"
+                f" got shape {D.shape}"
+            )
+        D = np.array(D, gradient.dtype)
+        if not np.isfinite(D).all():
+            raise ValueError(f"fn({t}, gradient) returned NaN or infinite values")
+        if D.ndim < 2 and bool((D < 0).any()):
+            raise ValueError(f"fn({t}, gradient) returned a negative D_t; D ≥ 0 is required")
+        return D

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ntklin._validate import as_nonnegative
 from ntklin.errors import DegenerateKernelError
 
 
@@ -272,24 +273,14 @@ def _listing(items, limit=6):
 
 def as_ridge(ridge):
     """A finite ridge λ ≥ 0, in units of the kernel."""
-    return _as_nonnegative(ridge, "ridge")
+    return as_nonnegative(ridge, name="ridge")
 
 
 def as_rank_cut(rcond):
     """A rank cut 0 ≤ rcond < 1 relative to λ_max, or None for the default."""
     if rcond is None:
         return None
-    rcond = _as_nonnegative(rcond, "rcond")
+    rcond = as_nonnegative(rcond, name="rcond")
     if rcond >= 1:
         raise ValueError(f"rcond must be below 1 (it is relative to λ_max), got {rcond!r}")
     return rcond
-
-
-def _as_nonnegative(value, name):
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a number, got {value!r}") from None
-    if not (math.isfinite(number) and number >= 0):
-        raise ValueError(f"{name} must be finite and at least 0, got {value!r}")
-    return number

@@ -21,7 +21,7 @@ FLOORS = (
     {"backends", "_validate", "errors", "data", "threads", "_version"},
     {"network", "symmetrized"},
     {"features", "empirical", "infinite", "spectral"},
-    {"optimizers"},
+    {"optimizers", "batches", "losses", "stepping"},
     {"dynamics"},
     {"linearization", "minimizer", "training", "descent"},
     {"study"},

@@ -5,6 +5,7 @@ from ntklin.kernels.cpu.descent import deep_descent, neuron_major, shallow_desce
 from ntklin.kernels.cpu.infinite import infinite_width
 from ntklin.kernels.cpu.passes import backward, forward
 from ntklin.kernels.cpu.products import jacobian_vector, vector_jacobian
+from ntklin.kernels.cpu.rules import update
 from ntklin.kernels.cpu.unweighted import gram
 from ntklin.kernels.cpu.weighted import weighted_gram, weighted_gram_copies
 
@@ -18,6 +19,7 @@ __all__ = [
     "jacobian_vector",
     "neuron_major",
     "shallow_descent",
+    "update",
     "vector_jacobian",
     "weighted_gram",
     "weighted_gram_copies",

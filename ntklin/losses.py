@@ -1,0 +1,58 @@
+"""The losses that networks are trained on, as functions of their outputs."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+LOSSES = ("squared", "logistic")
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A mean over the samples, L(f) = (1/N) Σ_n ℓ(f_n, y_n).
+
+    ========== ===================== ===================
+    name       ℓ(f, y)               ℓ'(f, y)
+    ========== ===================== ===================
+    squared    (f − y)²/2            f − y
+    logistic   log(1 + e^f) − y f    1/(1 + e^{−f}) − y
+    ========== ===================== ===================
+
+    ``logistic`` is the binary cross-entropy of the probability 1/(1 + e^{−f}), 0 ≤ y ≤ 1.
+
+    Parameters
+    ----------
+    name : {"squared", "logistic"}
+    """
+
+    name: str = "squared"
+
+    def __post_init__(self):
+        if self.name not in LOSSES:
+            raise ValueError(
+                f"loss must be one of {', '.join(map(repr, LOSSES))}, got {self.name!r}"
+            )
+
+    def check_targets(self, Y):
+        """Refuse targets that the loss has no meaning for."""
+        if self.name == "logistic" and not bool(((Y >= 0) & (Y <= 1)).all()):
+            bad = int(np.flatnonzero((Y < 0) | (Y > 1))[0])
+            raise ValueError(
+                "the logistic loss takes targets between 0 and 1 (the probability of class 1), but "
+                f"Y[{bad}] = {Y[bad]:g}"
+            )
+
+    def value(self, outputs, Y):
+        """L(f), summed in float64."""
+        f, y = outputs.astype(np.float64, copy=False), Y.astype(np.float64, copy=False)
+        if self.name == "squared":
+            return float(((f - y) ** 2).mean() / 2)
+        return float((np.logaddexp(0, f) - y * f).mean())
+
+    def derivative(self, outputs, Y):
+        """ℓ'(f_n, y_n) for each sample, shape (N,), in the dtype of ``outputs``."""
+        if self.name == "squared":
+            return outputs - Y
+        # Both branches are finite: e^{−|f|} cannot overflow.
+        small = np.exp(-np.abs(outputs))
+        return np.where(outputs >= 0, 1 / (1 + small), small / (1 + small)) - Y
