@@ -29,7 +29,7 @@ _HOME = {
     "UnitBallWarning": "errors",
     "infinite_nngp": "infinite",
     "infinite_ntk": "infinite",
-    "TrainingInterrupted": "training",
+    "TrainingInterrupted": "errors",
     "TrainingRun": "training",
     "linearize": "linearization",
     "load_data": "data",

@@ -33,6 +33,20 @@ class DivergenceError(NtklinError, ArithmeticError):
         self.step = step
 
 
+class TrainingInterrupted(KeyboardInterrupt):
+    """Ctrl-C in training, of the real network or of its linearization.
+
+    Parameters
+    ----------
+    run : TrainingRun or LinearizedRun
+        What was finished: the run up to the interruption.
+    """
+
+    def __init__(self, run):
+        super().__init__(f"interrupted after {run.steps} steps at loss {run.losses[-1]:.3g}")
+        self.run = run
+
+
 class MemoryLimitError(NtklinError, MemoryError):
     """A call would need more memory than is free; refused before any work."""
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from ntklin import descent
 from ntklin._validate import as_count, as_inputs, as_positive, as_targets, as_vector
-from ntklin.errors import DegenerateKernelError, DivergenceError
+from ntklin.errors import DegenerateKernelError, DivergenceError, TrainingInterrupted
 from ntklin.optimizers import GradientDescent
 
 METHODS = ("auto", "reduced", "direct")
@@ -16,20 +16,6 @@ METHODS = ("auto", "reduced", "direct")
 CEILING = 1e3
 # Seconds between two calls of ``progress``, and the longest that Ctrl-C has to wait.
 PULSE = 0.1
-
-
-class TrainingInterrupted(KeyboardInterrupt):
-    """Ctrl-C in training; ``run`` holds what was finished.
-
-    Parameters
-    ----------
-    run : TrainingRun
-        The run up to the interruption.
-    """
-
-    def __init__(self, run):
-        super().__init__(f"interrupted after {run.steps} steps at loss {run.losses[-1]:.3g}")
-        self.run = run
 
 
 @dataclass(frozen=True, kw_only=True)
