@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg.lapack import dpocon, dpotrf, dpotrs
 
 from ntklin._validate import require_memory
-from ntklin.spectral import factorize, refuse_degenerate, require_finite_kernel
+from ntklin.solving import solve_kernel
+from ntklin.spectral import require_finite_kernel
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -181,57 +181,22 @@ def solve_minimizer(linearization, targets, *, weights=None, rcond=None, ridge=0
     else:
         K, rank_bound = phi.gram(weights=weights), int(np.count_nonzero(weights))
         require_finite_kernel(K)
-    eps = float(np.finfo(K.dtype).eps)
-    solution = None
-    if rcond is None and rank_bound >= n:
-        solution = _by_cholesky(K, ridge, right, max_condition=0.1 / (n * eps))
-    if solution is None:
-        spectrum = linearization.spectrum if weights is None else factorize(K, rank_bound)
-        refuse_degenerate(K, spectrum, rcond=rcond, ridge=ridge)
-        solution = _by_eigenvectors(K, ridge, right, spectrum, rcond)
-    coefficients, rank, condition = solution
+    solution = solve_kernel(
+        K,
+        right,
+        rank_bound=rank_bound,
+        rcond=rcond,
+        ridge=ridge,
+        spectrum=(lambda: linearization.spectrum) if weights is None else None,
+    )
     return Minimizer(
         linearization=linearization,
         targets=targets,
         weights=weights,
         ridge=ridge,
         rcond=rcond,
-        coefficients=coefficients,
-        rank=rank,
-        condition=condition,
-        error_bound=8 * math.sqrt(n) * condition * eps,
+        coefficients=solution.coefficients,
+        rank=solution.rank,
+        condition=solution.condition,
+        error_bound=solution.error_bound,
     )
-
-
-def _by_cholesky(K, ridge, right, *, max_condition):
-    """(K + ridge·1)^{-1} right, its rank and its condition; None where that is not certain to hold.
-
-    Iterative refinement is left out: with a residual in working precision it gains no digit here,
-    and one in higher precision resolves what the rounding of K itself has already lost.
-    """
-    A = K.astype(np.float64)
-    A.flat[:: len(A) + 1] += ridge
-    norm = float(np.abs(A).sum(axis=0).max())
-    factor, info = dpotrf(A.T, lower=True, overwrite_a=True)
-    if info != 0:
-        return None
-    reciprocal, _ = dpocon(factor, norm, uplo="L")
-    if reciprocal * max_condition < 1:
-        return None
-    return dpotrs(factor, right, lower=True)[0], len(A), 1 / float(reciprocal)
-
-
-def _by_eigenvectors(K, ridge, right, spectrum, rcond):
-    """The same on the kept spectrum.
-
-    One step of refinement follows: eigenvectors solve with a backward error of about eps ‖K‖, which
-    it takes down three- to fivefold, to that of Cholesky.
-    """
-    K = K.astype(np.float64, copy=False)
-    kept = spectrum.kept(rcond, ridge)
-    V, inverse = spectrum.vectors[:, kept], spectrum.inverse(rcond, ridge)[kept, None]
-    solution = V @ (inverse * (V.T @ right))
-    residual = right - K @ solution - ridge * solution
-    solution += V @ (inverse * (V.T @ residual))
-    condition = float(inverse.max() / inverse.min()) if len(inverse) else math.inf
-    return solution, int(kept.sum()), condition

@@ -20,7 +20,7 @@ FLOORS = (
     {"kernels"},
     {"backends", "_validate", "errors", "data", "threads", "_version"},
     {"network", "symmetrized"},
-    {"features", "empirical", "infinite", "spectral"},
+    {"features", "empirical", "infinite", "spectral", "solving", "preconditioners"},
     {"optimizers", "batches", "losses", "stepping"},
     {"dynamics"},
     {"linearization", "minimizer", "training", "descent"},

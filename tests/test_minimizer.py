@@ -10,6 +10,7 @@ from linear_model import linear_model
 from tolerances import EPS, assert_close, tolerance
 
 import ntklin
+from ntklin import solving
 
 
 def network_problem(widths=(3, 8, 6, 1), bias="zero", sigma=1.2, scaling="fan_out", n=4, seed=0):
@@ -291,13 +292,13 @@ def test_cholesky_serves_only_where_it_is_safe(monkeypatch):
     hardly, _ = prescribed(2e14)
     used = []
     for name in ("_by_cholesky", "_by_eigenvectors"):
-        solve = getattr(ntklin.minimizer, name)
+        solve = getattr(solving, name)
 
         def spy(*arguments, solve=solve, name=name, **options):
             used.append((name, solve(*arguments, **options)))
             return used[-1][1]
 
-        monkeypatch.setattr(ntklin.minimizer, name, spy)
+        monkeypatch.setattr(solving, name, spy)
     for J, options, expected in (
         (well, {}, ["_by_cholesky"]),
         (well, {"ridge": 0.1}, ["_by_cholesky"]),
