@@ -1,7 +1,9 @@
 """The optimizers' rules, element by element; each has one body, whoever calls it.
 
-c holds a step's coefficients as ``ntklin.optimizers`` lists them for its rule, first and second are
-the rule's slots. A coordinate whose denominator is 0 never had a gradient and stays where it is.
+c holds a step's coefficients as ``ntklin.optimizers`` lists them for its rule; first and second are
+the rule's slots. Loops are written so that they become vector instructions: zeros have the arrays'
+type (a literal 0 would turn float32 into float64 and back), and a coordinate that stays is stored
+like the others (a store under a condition takes several times as long on some processors).
 """
 
 import numpy as np
@@ -10,80 +12,105 @@ from numba import prange
 from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import wide_vectors
 
-RULES = {"descent": 0, "momentum": 1, "adagrad": 2, "rmsprop": 3, "adam": 4}
+DESCENT, MOMENTUM, ADAGRAD, RMSPROP, ADAM = range(5)
+RULES = {
+    "descent": DESCENT,
+    "momentum": MOMENTUM,
+    "adagrad": ADAGRAD,
+    "rmsprop": RMSPROP,
+    "adam": ADAM,
+}
 SLOTS = {"descent": 0, "momentum": 1, "adagrad": 1, "rmsprop": 1, "adam": 2}
-# Elements that a thread takes at a time.
+# Elements that a thread takes at a time: four arrays of them stay in a second-level cache.
 BLOCK = 1 << 14
 
 
 @kernel
-def _descend(c, theta, g, start, stop):
+def _descend(c, theta, place, g, source, count):
     """θ ← θ − η g."""
     wide_vectors()
     rate = c[0]
-    for j in range(np.uint64(start), np.uint64(stop)):
-        theta[j] -= rate * g[j]
+    here, there = np.uint64(place), np.uint64(source)
+    for k in range(np.uint64(count)):
+        j = here + k
+        theta[j] -= rate * g[there + k]
 
 
 @kernel
-def _momentum(c, theta, velocity, g, start, stop):
+def _momentum(c, theta, velocity, place, g, source, count):
     """v ← μ v + g, θ ← θ − η (α g + β v): (α, β) is (0, 1), with Nesterov's variant (1, μ)."""
     wide_vectors()
     rate, mu, alpha, beta = c[0], c[1], c[2], c[3]
-    for j in range(np.uint64(start), np.uint64(stop)):
-        v = mu * velocity[j] + g[j]
+    here, there = np.uint64(place), np.uint64(source)
+    for k in range(np.uint64(count)):
+        j = here + k
+        v = mu * velocity[j] + g[there + k]
         velocity[j] = v
-        theta[j] -= rate * (alpha * g[j] + beta * v)
+        theta[j] -= rate * (alpha * g[there + k] + beta * v)
 
 
 @kernel(error_model="numpy")
-def _normalized(c, theta, squares, g, start, stop):
-    """s ← α s + β g², θ ← θ − η g/(√s + ε): AdaGrad with α = β = 1, and RMSprop."""
+def _normalized(c, theta, squares, place, g, source, count):
+    """s ← α s + β g², θ ← θ − η g/(√s + ε) where s ≠ 0: AdaGrad with α = β = 1, and RMSprop.
+
+    s = 0 is a coordinate without gradient so far, where ``preconditioner`` says D = 0. A gradient
+    whose square underflows (in float32 below 3e-23) counts as none.
+    """
     wide_vectors()
     rate, alpha, beta, eps = c[0], c[1], c[2], c[3]
-    for j in range(np.uint64(start), np.uint64(stop)):
-        s = alpha * squares[j] + beta * (g[j] * g[j])
+    zero = theta.dtype.type(0)
+    here, there = np.uint64(place), np.uint64(source)
+    for k in range(np.uint64(count)):
+        j = here + k
+        s = alpha * squares[j] + beta * (g[there + k] * g[there + k])
         squares[j] = s
         root = np.sqrt(s) + eps
-        theta[j] -= rate * g[j] / root if root > 0 else root * 0
+        theta[j] -= rate * (g[there + k] / root if s != 0 else zero)
 
 
 @kernel(error_model="numpy")
-def _adam(c, theta, means, squares, g, start, stop):
+def _adam(c, theta, means, squares, place, g, source, count):
     """m ← m + (1−β_1)(g − m), s ← β_2 s + (1−β_2) g², θ ← θ − η' m/(κ √s + ε).
 
-    Bias correction is in the coefficients: η' = η/(1 − β_1^t), κ = 1/√(1 − β_2^t).
+    Bias correction is in the coefficients: η' = η/(1 − β_1^t), κ = 1/√(1 − β_2^t). Where the
+    denominator is 0, θ stays.
     """
     wide_vectors()
     rate, fresh, alpha, beta, correction, eps = c[0], c[1], c[2], c[3], c[4], c[5]
-    for j in range(np.uint64(start), np.uint64(stop)):
-        m = means[j] + fresh * (g[j] - means[j])
-        s = alpha * squares[j] + beta * (g[j] * g[j])
+    zero = theta.dtype.type(0)
+    here, there = np.uint64(place), np.uint64(source)
+    for k in range(np.uint64(count)):
+        j = here + k
+        m = means[j] + fresh * (g[there + k] - means[j])
+        s = alpha * squares[j] + beta * (g[there + k] * g[there + k])
         means[j] = m
         squares[j] = s
         root = correction * np.sqrt(s) + eps
-        theta[j] -= rate * m / root if root > 0 else root * 0
+        theta[j] -= rate * (m / root if root != 0 else zero)
 
 
 @kernel
-def apply_rule(rule, c, theta, first, second, g, start, stop):
-    """One step of ``rule`` on the elements start … stop − 1 of all arrays, in place."""
-    if rule == 0:
-        _descend(c, theta, g, start, stop)
-    elif rule == 1:
-        _momentum(c, theta, first, g, start, stop)
-    elif rule == 4:
-        _adam(c, theta, first, second, g, start, stop)
+def apply_rule(rule, c, theta, first, second, place, g, source, count):
+    """One step of ``rule`` in place on ``count`` elements, from ``place`` on in θ and the slots.
+
+    The gradient's elements start at ``source``.
+    """
+    if rule == DESCENT:
+        _descend(c, theta, place, g, source, count)
+    elif rule == MOMENTUM:
+        _momentum(c, theta, first, place, g, source, count)
+    elif rule == ADAM:
+        _adam(c, theta, first, second, place, g, source, count)
     else:
-        _normalized(c, theta, first, g, start, stop)
+        _normalized(c, theta, first, place, g, source, count)
 
 
 @parallel_kernel
 def _update(rule, c, theta, first, second, g):
     for block in prange((theta.shape[0] + BLOCK - 1) // BLOCK):
         start = block * BLOCK
-        stop = min(start + BLOCK, theta.shape[0])
-        apply_rule(rule, c, theta, first, second, g, start, stop)
+        count = min(BLOCK, theta.shape[0] - start)
+        apply_rule(rule, c, theta, first, second, start, g, start, count)
 
 
 def update(rule, coefficients, theta, slots, gradient):
