@@ -125,7 +125,8 @@ def run(
     Raises
     ------
     Interrupted
-        On Ctrl-C, with the engine, the schedule and ``losses`` at the same step.
+        On Ctrl-C, or when ``progress`` raises a KeyboardInterrupt, with the engine, the schedule
+        and ``losses`` at the same step.
     """
     record = Record(None) if record is None else record
     dtype = np.dtype(engine.dtype)
@@ -150,7 +151,10 @@ def run(
             if on_record is not None and len(losses) - 1 in record:
                 on_record(len(losses) - 1)
             if progress is not None:
-                progress(len(losses) - 1, losses[-1])
+                try:
+                    progress(len(losses) - 1, losses[-1])
+                except KeyboardInterrupt:
+                    raise Interrupted from None
             pace = int(len(new) * PULSE / max(seconds, 1e-9))
             block = max(1, min(4 * block, pace, MAX_BLOCK))
             if interrupt.pending:

@@ -1,0 +1,87 @@
+"""What takes the steps of training on the linearized network, f_t = f_0 + φ(X)(θ_t − θ_0).
+
+An engine is what ``ntklin.stepping.run`` drives (``dtype``, ``loss()``, ``advance(weights, until,
+ceiling)``, ``optimizer_state()``) and holds the displacement Δ_t = θ_t − θ_0 in place of θ_t, so
+that a small step is not rounded to the size of θ_0: ``displacement()`` returns a copy of it, and
+``outputs()`` one of f_t(X). Its ``method`` is the name it is chosen by.
+"""
+
+import numpy as np
+
+
+class DirectEngine:
+    """Steps by the products φ(X) Δ and φ(X)^T r, without J, for any feature operator and optimizer.
+
+    Parameters
+    ----------
+    phi : FeatureMap or PairFeatures, shape (N, P)
+        Anything with ``outputs``, ``dtype``, ``shape``, ``@`` and ``.T @``.
+    targets : ndarray, shape (N,)
+        Of the dtype of ``phi``.
+    optimizer : Optimizer
+        With its learning rate set.
+    loss : Loss
+    """
+
+    method = "direct"
+
+    def __init__(self, phi, targets, optimizer, loss):
+        self.dtype = phi.dtype
+        self._phi, self._adjoint = phi, phi.T
+        self._targets, self._optimizer, self._loss = targets, optimizer, loss
+        self._displacement = np.zeros(phi.shape[1], phi.dtype)
+        self._state = optimizer.init(self._displacement)
+        self._outputs = phi.outputs
+
+    def loss(self):
+        """L(f_t), on all samples."""
+        return self._loss.value(self._outputs, self._targets)
+
+    def advance(self, weights, until, ceiling):
+        """Take a step for each row of sample weights; see ``ntklin.stepping``."""
+        losses = []
+        with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is told by its loss
+            for w in weights:
+                signal = w * self._loss.derivative(self._outputs, self._targets)
+                gradient = self._adjoint @ signal
+                self._state = self._optimizer.step(self._state, self._displacement, gradient)
+                self._outputs = self._phi.outputs + self._phi @ self._displacement
+                losses.append(self.loss())
+                if losses[-1] < until or not losses[-1] <= ceiling:
+                    break
+        return np.array(losses)
+
+    def displacement(self):
+        """Δ_t = θ_t − θ_0, a copy."""
+        return self._displacement.copy()
+
+    def outputs(self):
+        """f_t(X), a copy."""
+        return self._outputs.copy()
+
+    def optimizer_state(self):
+        """The optimizer's state after t steps, a copy."""
+        return self._state.copy()
+
+
+ENGINES = {"direct": DirectEngine}
+METHODS = ("auto", *ENGINES)
+
+
+def engine_for(phi, targets, optimizer, loss, method="auto"):
+    """The engine that ``method`` names, or the fastest one that serves.
+
+    Parameters
+    ----------
+    phi, targets, optimizer, loss
+        See :class:`DirectEngine`.
+    method : {"auto", "direct"}
+
+    Returns
+    -------
+    engine
+        At t = 0.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(map(repr, METHODS))}, got {method!r}")
+    return ENGINES["direct" if method == "auto" else method](phi, targets, optimizer, loss)
