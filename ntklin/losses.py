@@ -35,24 +35,28 @@ class Loss:
 
     def check_targets(self, Y):
         """Refuse targets that the loss has no meaning for."""
-        if self.name == "logistic" and not bool(((Y >= 0) & (Y <= 1)).all()):
-            bad = int(np.flatnonzero((Y < 0) | (Y > 1))[0])
-            raise ValueError(
-                "the logistic loss takes targets between 0 and 1 (the probability of class 1), but "
-                f"Y[{bad}] = {Y[bad]:g}"
-            )
+        if self.name == "logistic":
+            outside = np.flatnonzero(~((Y >= 0) & (Y <= 1)))
+            if len(outside):
+                raise ValueError(
+                    "the logistic loss takes targets between 0 and 1 (the probability of class 1), "
+                    f"but Y[{outside[0]}] = {Y[outside[0]]:g}"
+                )
 
     def value(self, outputs, Y):
         """L(f), summed in float64."""
         f, y = outputs.astype(np.float64, copy=False), Y.astype(np.float64, copy=False)
         if self.name == "squared":
             return float(((f - y) ** 2).mean() / 2)
-        return float((np.logaddexp(0, f) - y * f).mean())
+        # The terms of ℓ do not cancel: 1[f ≥ 0] − y has the sign of f, and is 0 where y fits f.
+        return float((np.log1p(np.exp(-np.abs(f))) + f * ((f >= 0) - y)).mean())
 
     def derivative(self, outputs, Y):
         """ℓ'(f_n, y_n) for each sample, shape (N,), in the dtype of ``outputs``."""
         if self.name == "squared":
             return outputs - Y
-        # Both branches are finite: e^{−|f|} cannot overflow.
+        # By the probability of the less likely class: e^{−|f|} cannot overflow, and where y fits f
+        # the derivative keeps its digits, while 1/(1 + e^{−f}) − 1 would lose them all.
         small = np.exp(-np.abs(outputs))
-        return np.where(outputs >= 0, 1 / (1 + small), small / (1 + small)) - Y
+        unlikely = small / (1 + small)
+        return np.where(outputs >= 0, (1 - Y) - unlikely, unlikely - Y)

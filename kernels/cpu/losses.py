@@ -4,7 +4,8 @@ import numpy as np
 
 from ntklin.kernels.cpu.compiler import kernel
 
-LOSSES = {"squared": 0, "logistic": 1}
+SQUARED, LOGISTIC = range(2)
+LOSSES = {"squared": SQUARED, "logistic": LOGISTIC}
 
 
 @kernel(error_model="numpy")
@@ -17,13 +18,14 @@ def loss_and_signal(loss, f, Y, weights, s):
     total = 0.0
     one = f.dtype.type(1)
     for n in range(Y.shape[0]):
-        if loss == 0:
-            r = f[n] - Y[n]
-            total += 0.5 * float(r) * float(r)
+        h, y = float(f[n]), float(Y[n])
+        if loss == SQUARED:
+            signal = f[n] - Y[n]
+            total += 0.5 * (h - y) * (h - y)
         else:
             small = np.exp(-abs(f[n]))
-            r = (small if f[n] < 0 else one) / (one + small) - Y[n]
-            y, h = float(Y[n]), float(f[n])
-            total += max(h, 0.0) + np.log1p(np.exp(-abs(h))) - y * h
-        s[n] = weights[n] * r
+            unlikely = small / (one + small)
+            signal = (one - Y[n]) - unlikely if f[n] >= 0 else unlikely - Y[n]
+            total += np.log1p(np.exp(-abs(h))) + h * ((1.0 if h >= 0 else 0.0) - y)
+        s[n] = weights[n] * signal
     return total / Y.shape[0]
