@@ -8,24 +8,37 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ntklin._validate import as_fraction, as_learning_rate, as_nonnegative
+from ntklin._validate import as_fraction, as_learning_rate, as_nonnegative, as_vector
 from ntklin.backends import kernels
 
 
 @dataclass(frozen=True, eq=False)
 class OptimizerState:
-    """What an optimizer remembers between steps.
+    """What an optimizer remembers between steps; equal to another where every bit is.
 
     Attributes
     ----------
     count : int
         The number of steps taken.
-    slots : dict of str to ndarray, shape (P,)
-        Running sums and means by name; empty for gradient descent.
+    slots : dict of str to ndarray
+        By name: running sums and means of shape (P,), nothing for gradient descent, and for
+        ``Preconditioned`` the latest D_t.
     """
 
     count: int = 0
     slots: dict = field(default_factory=dict)
+
+    def __eq__(self, other):
+        if not isinstance(other, OptimizerState):
+            return NotImplemented
+        return (
+            self.count == other.count
+            and self.slots.keys() == other.slots.keys()
+            and all(
+                a.dtype == other.slots[name].dtype and np.array_equal(a, other.slots[name])
+                for name, a in self.slots.items()
+            )
+        )
 
     def copy(self):
         """The same with arrays of its own."""
@@ -55,6 +68,7 @@ class Optimizer:
         -------
         OptimizerState
         """
+        theta = as_vector(theta, np.size(theta), name="theta")
         return OptimizerState(0, {name: np.zeros_like(theta) for name in self._slots})
 
     def update(self, state, theta, gradient):
@@ -64,23 +78,31 @@ class Optimizer:
         ----------
         state : OptimizerState
         theta, gradient : ndarray, shape (P,)
-            Of one dtype; neither is changed.
+            The step is taken in the precision of ``theta``. Nothing that is passed is changed.
 
         Returns
         -------
         theta : ndarray, shape (P,)
         state : OptimizerState
+
+        Raises
+        ------
+        ValueError
+            If ``state`` is of another optimizer or of other parameters, or a number is not finite.
         """
-        theta = theta.copy()
+        theta = as_vector(theta, np.size(theta), name="theta").copy()
+        gradient = as_vector(gradient, len(theta), name="gradient", dtype=theta.dtype)
         return theta, self.step(state.copy(), theta, gradient)
 
     def step(self, state, theta, gradient):
-        """``update`` in place: changes ``theta`` and the state's arrays, returns the new state."""
+        """``update`` in place: changes ``theta`` and the state's arrays, returns the new state.
+
+        The arrays are contiguous and of one dtype.
+        """
         self._require_learning_rate()
+        slots = self._ordered(state, theta)
         count = state.count + 1
-        kernels(theta).update(
-            self._rule, self._coefficients(count), theta, tuple(state.slots.values()), gradient
-        )
+        kernels(theta).update(self._rule, self._coefficients(count), theta, slots, gradient)
         return OptimizerState(count, state.slots)
 
     def preconditioner(self, state):
@@ -89,14 +111,15 @@ class Optimizer:
         Parameters
         ----------
         state : OptimizerState
-            After at least one step.
+            After at least one step, unless D is the same for all of them.
 
         Returns
         -------
         float, or ndarray, shape (P,) or (P, P)
             A multiple of 1, the diagonal, or a full matrix where the caller gave one. A coordinate
-            that never had a gradient has D = 0: the step leaves it where it is whatever D is
-            there, so that it does not enter K_D, and it is left out of every norm of D.
+            whose squares sum to 0, since it had no gradient so far, has D = 0: the step leaves it
+            where it is whatever D is there, so that it does not enter K_D, and it is left out of
+            every norm of D.
         """
         return 1.0
 
@@ -110,6 +133,26 @@ class Optimizer:
                 "learning_rate is not set: train() and linearize(...).train() take 0.5 N/λ_max "
                 "then, but a single step has no kernel to take it from"
             )
+
+    def _require_a_step(self, state):
+        if state.count == 0:
+            raise ValueError(
+                f"state has taken no step: {type(self).__name__} knows its D_0 after the first one"
+            )
+
+    def _ordered(self, state, theta):
+        """The state's arrays in the rule's order; the kernel would overrun any of another size."""
+        slots = state.slots
+        fits = slots.keys() == set(self._slots) and all(
+            a.shape == theta.shape and a.dtype == theta.dtype for a in slots.values()
+        )
+        if not fits:
+            held = ", ".join(f"{name} {a.shape} {a.dtype}" for name, a in slots.items())
+            raise ValueError(
+                f"state does not fit {type(self).__name__} on theta {theta.shape} {theta.dtype}: "
+                f"it holds {held or 'nothing'}; make it with init(theta)"
+            )
+        return tuple(slots[name] for name in self._slots)
 
     def _check(self, **checks):
         for name, check in checks.items():
@@ -158,7 +201,7 @@ class Momentum(Optimizer):
 
     learning_rate: float
     momentum: float = 0.9
-    nesterov: bool = field(default=False, kw_only=True)
+    nesterov: bool = False
 
     _rule = "momentum"
     _slots = ("velocity",)
@@ -166,15 +209,18 @@ class Momentum(Optimizer):
 
     def __post_init__(self):
         self._check(learning_rate=as_learning_rate, momentum=as_fraction)
+        if not isinstance(self.nesterov, bool | np.bool_):
+            raise TypeError(f"nesterov must be True or False, got {self.nesterov!r}")
 
     def _coefficients(self, count):
         mu = self.momentum
         return (self.learning_rate, mu, *((1.0, mu) if self.nesterov else (0.0, 1.0)))
 
 
-def _reciprocal(root, touched):
-    """1/root on the coordinates that had a gradient, else 0."""
-    return np.divide(1, root, where=touched & (root > 0), out=np.zeros_like(root))
+def _inverse_root(squares, eps, scale=1.0):
+    """1/(scale √squares + ε) as the compiled rules have it, and 0 where nothing was summed."""
+    root = squares.dtype.type(scale) * np.sqrt(squares) + squares.dtype.type(eps)
+    return np.divide(1, root, where=squares != 0, out=np.zeros_like(root))
 
 
 @dataclass(frozen=True)
@@ -186,7 +232,7 @@ class AdaGrad(Optimizer):
     learning_rate : float
         η.
     eps : float
-        ε ≥ 0; with ε = 0 a coordinate without gradient stays where it is.
+        ε ≥ 0; with ε = 0, too, a coordinate without gradient stays where it is.
     """
 
     learning_rate: float
@@ -202,8 +248,8 @@ class AdaGrad(Optimizer):
         return self.learning_rate, 1.0, 1.0, self.eps
 
     def preconditioner(self, state):
-        squares = state.slots["squares"]
-        return _reciprocal(np.sqrt(squares) + squares.dtype.type(self.eps), squares > 0)
+        self._require_a_step(state)
+        return _inverse_root(state.slots["squares"], self.eps)
 
 
 @dataclass(frozen=True)
@@ -234,8 +280,8 @@ class RMSprop(Optimizer):
         return self.learning_rate, self.alpha, 1 - self.alpha, self.eps
 
     def preconditioner(self, state):
-        squares = state.slots["squares"]
-        return _reciprocal(np.sqrt(squares) + squares.dtype.type(self.eps), squares > 0)
+        self._require_a_step(state)
+        return _inverse_root(state.slots["squares"], self.eps)
 
 
 @dataclass(frozen=True)
@@ -281,11 +327,9 @@ class Adam(Optimizer):
         )
 
     def preconditioner(self, state):
-        squares = state.slots["squares"]
-        correction = squares.dtype.type(1 / np.sqrt(1 - self.betas[1] ** state.count))
-        return _reciprocal(
-            correction * np.sqrt(squares) + squares.dtype.type(self.eps), squares > 0
-        )
+        self._require_a_step(state)
+        correction = 1 / np.sqrt(1 - self.betas[1] ** state.count)
+        return _inverse_root(state.slots["squares"], self.eps, correction)
 
 
 @dataclass(frozen=True)
@@ -297,9 +341,9 @@ class Preconditioned(Optimizer):
     learning_rate : float
         η.
     fn : callable
-        ``fn(t, gradient)`` returns D_t for the step t = 0, 1, …: a number, the diagonal (P,), or a
-        matrix (P, P), which small problems can hold. It must not change ``gradient``. A run that
-        is to be continued needs a ``fn`` without memory of its own.
+        ``fn(t, gradient)`` returns D_t for the step t = 0, 1, …: a number ≥ 0, the diagonal (P,)
+        with entries ≥ 0, or a matrix (P, P), which small problems can hold. ``gradient`` is
+        read-only. A run that is to be continued needs a ``fn`` without memory of its own.
     """
 
     learning_rate: float
@@ -310,9 +354,6 @@ class Preconditioned(Optimizer):
         if not callable(self.fn):
             raise TypeError(f"fn must be callable as fn(t, gradient), got {self.fn!r}")
 
-    def init(self, theta):
-        return OptimizerState(0, {})
-
     def step(self, state, theta, gradient):
         D = self._matrix(state.count, gradient)
         rate = theta.dtype.type(self.learning_rate)
@@ -320,11 +361,14 @@ class Preconditioned(Optimizer):
         return OptimizerState(state.count + 1, {"D": D})
 
     def preconditioner(self, state):
+        self._require_a_step(state)
         D = state.slots["D"]
-        return D if D.ndim else float(D)
+        return D.copy() if D.ndim else float(D)
 
     def _matrix(self, t, gradient):
-        D = np.asarray(self.fn(t, gradient))
+        shown = gradient.view()
+        shown.flags.writeable = False
+        D = np.asarray(self.fn(t, shown))
         if D.dtype.kind not in "biuf":
             raise TypeError(f"fn({t}, gradient) must return real numbers, got {D.dtype}")
         n = len(gradient)
@@ -333,9 +377,12 @@ class Preconditioned(Optimizer):
                 f"fn({t}, gradient) must return a number or an array of shape ({n},) or ({n}, {n}),"
                 f" got shape {D.shape}"
             )
-        D = np.array(D, gradient.dtype)
+        with np.errstate(over="ignore"):
+            D = np.array(D, gradient.dtype)
         if not np.isfinite(D).all():
-            raise ValueError(f"fn({t}, gradient) returned NaN or infinite values")
+            raise ValueError(
+                f"fn({t}, gradient) returned NaN, or numbers beyond the range of {D.dtype}"
+            )
         if D.ndim < 2 and bool((D < 0).any()):
             raise ValueError(f"fn({t}, gradient) returned a negative D_t; D ≥ 0 is required")
         return D
