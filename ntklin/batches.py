@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 
@@ -25,8 +26,9 @@ class Batches:
         |B| itself; at most N.
     shuffle : bool
         A new order of the samples for each epoch, or the order of X.
-    rng : int or numpy.random.Generator
-        The seed of the orders; a generator is asked for one.
+    rng : int, numpy.random.Generator or None
+        The seed of the orders. A generator is asked for one, and None takes one at random; the
+        attribute is the seed, with which the same batches come again.
     """
 
     split: float | None = None
@@ -47,8 +49,8 @@ class Batches:
         if not isinstance(self.shuffle, bool | np.bool_):
             raise TypeError(f"shuffle must be True or False, got {self.shuffle!r}")
         seed = self.rng
-        if isinstance(seed, np.random.Generator):
-            seed = int(seed.integers(2**32))
+        if seed is None or isinstance(seed, np.random.Generator):
+            seed = int(np.random.default_rng(seed).integers(2**32))
         object.__setattr__(self, "rng", as_count(seed, name="rng", minimum=0))
 
     def batch_size(self, n_samples):
@@ -60,25 +62,25 @@ class Batches:
         return max(1, round(self.split * n_samples))
 
     def at(self, step, n_samples):
-        """The indices of the batch of a step.
+        """The indices of the batch of step t = 0, 1, …, an ndarray of shape (|B_t|,)."""
+        return next(self.from_step(step, n_samples))
 
-        Parameters
-        ----------
-        step : int
-            t = 0, 1, …
-        n_samples : int
-            N.
-
-        Returns
-        -------
-        ndarray of int, shape (|B_t|,)
-        """
+    def from_step(self, step, n_samples):
+        """The batches of ``step`` and of all later steps, without end."""
         size = self.batch_size(n_samples)
         epoch, k = divmod(step, -(-n_samples // size))
-        order = np.arange(n_samples)
-        if self.shuffle:
-            order = np.random.default_rng((self.rng, epoch)).permutation(n_samples)
-        return order[k * size : (k + 1) * size]
+        while True:
+            order = self._order(epoch, n_samples)
+            for start in range(k * size, n_samples, size):
+                yield order[start : start + size]
+            epoch, k = epoch + 1, 0
+
+    def _order(self, epoch, n_samples):
+        if not self.shuffle:
+            return np.arange(n_samples)
+        # A stream for each epoch, and none that the seed gives elsewhere, to ``net.init`` for one.
+        stream = np.random.SeedSequence(self.rng, spawn_key=(epoch,))
+        return np.random.default_rng(stream).permutation(n_samples)
 
 
 class Schedule:
@@ -94,27 +96,25 @@ class Schedule:
     n_samples : int
         N.
     start : int
-        How many steps were taken before; an iterable is taken to start at step 0, and its first
+        How many steps were taken before. An iterable has to begin with step 0 again: its first
         ``start`` batches are passed over.
     """
 
     def __init__(self, batches, n_samples, start=0):
-        self.n_samples = n_samples
-        self.batches, self._iterator = batches, None
+        self.batches, self.n_samples = batches, n_samples
         self._step = start
         if batches is None:
             return
         if isinstance(batches, Batches):
             batches.batch_size(n_samples)  # refuses a size above N
-            return
-        if not isinstance(batches, Iterable) or isinstance(batches, str | bytes):
+            self._batches = batches.from_step(start, n_samples)
+        elif isinstance(batches, Iterable) and not isinstance(batches, str | bytes):
+            self._batches = islice(batches, start, None)
+        else:
             raise TypeError(
                 "batches must be an ntklin.Batches or an iterable of index arrays, one a step; got "
                 f"{type(batches).__name__}"
             )
-        self._iterator = iter(batches)
-        for _ in range(start):
-            next(self._iterator, None)
 
     @property
     def full(self):
@@ -133,34 +133,27 @@ class Schedule:
         -------
         ndarray, shape (steps, N), or fewer rows where an iterable ends
         """
-        weights = np.zeros((steps, self.n_samples), dtype)
         if self.full:
-            weights += dtype.type(1 / self.n_samples)
-        taken = 0 if self._iterator is not None else steps
-        for k in range(steps if not self.full else 0):
-            if self._iterator is None:
-                batch = self.batches.at(self._step + k, self.n_samples)
-                weights[k, batch] = 1 / len(batch)
-                continue
-            batch = next(self._iterator, None)
-            if batch is None:
-                break
-            batch = self._checked(batch, self._step + k)
-            np.add.at(weights[k], batch, 1 / len(batch))
-            taken = k + 1
-        self._step += taken
+            return np.full((steps, self.n_samples), 1 / self.n_samples, dtype)
+        weights = np.zeros((steps, self.n_samples), dtype)
+        taken = 0
+        for batch in islice(self._batches, steps):
+            batch = self._checked(batch)
+            np.add.at(weights[taken], batch, 1 / len(batch))
+            taken += 1
+            self._step += 1
         return weights[:taken]
 
-    def _checked(self, batch, step):
-        batch = np.atleast_1d(np.asarray(batch))
+    def _checked(self, batch):
+        batch, step, last = np.asarray(batch), self._step, self.n_samples - 1
         if batch.ndim != 1 or len(batch) == 0 or batch.dtype.kind not in "iu":
             raise ValueError(
                 f"the batch of step {step} must be a non-empty vector of integer indices, got "
                 f"shape {batch.shape} of {batch.dtype}"
             )
-        if int(batch.min()) < 0 or int(batch.max()) >= self.n_samples:
+        outside = batch[(batch < 0) | (batch > last)]
+        if len(outside):
             raise ValueError(
-                f"the batch of step {step} has an index outside 0 … {self.n_samples - 1}: "
-                f"{int(batch.min()) if batch.min() < 0 else int(batch.max())}"
+                f"the batch of step {step} has the index {outside[0]}, outside 0 … {last}"
             )
         return batch
