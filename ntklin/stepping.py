@@ -1,13 +1,15 @@
 """How a run of training steps goes on and ends, whatever it is that takes the steps.
 
-An engine has ``loss()``; ``advance(weights, until, ceiling)``, which takes one step for each row of
-sample weights (see ``ntklin.batches.Schedule``), stops early where the loss is below ``until``,
-above ``ceiling`` or NaN, and returns the losses after each step it took; and ``parameters()``.
+An engine, as far as ``run`` is concerned, has a ``dtype`` and ``advance(weights, until, ceiling)``.
+The latter takes one step for each row of sample weights (see ``ntklin.batches.Schedule``), stops
+early only where the loss is below ``until``, above ``ceiling`` or NaN, and returns the losses after
+each step it took, at least one, as a vector.
 """
 
 import signal
 import threading
 import time
+from bisect import bisect_right
 from collections.abc import Iterable
 
 import numpy as np
@@ -19,8 +21,9 @@ from ntklin._validate import as_count, as_positive
 CEILING = 1e3
 # Seconds between two calls of ``progress``, and the longest that Ctrl-C has to wait.
 PULSE = 0.1
-# Rows of sample weights that are made at once.
-MAX_BLOCK = 4096
+# Sample weights that are made at once: 16 MB in float64, thousands of steps for a few hundred
+# samples.
+MAX_WEIGHTS = 1 << 21
 
 
 class Interrupted(Exception):
@@ -28,12 +31,20 @@ class Interrupted(Exception):
 
 
 class Record:
-    """At which steps something is recorded.
+    """At which steps something is recorded; ``t in record`` tells.
 
     Parameters
     ----------
     when : None, int or iterable of int
         Never; every so many steps, 0 included; or at these steps.
+    name : str
+        The argument's name in messages.
+
+    Attributes
+    ----------
+    every : int or None
+    steps : tuple of int
+        The steps that were listed, in order.
     """
 
     def __init__(self, when, name="record"):
@@ -47,33 +58,34 @@ class Record:
             self.every = as_count(when, name=name)
 
     def __contains__(self, step):
-        return step % self.every == 0 if self.every else step in self.steps
+        return self.until_next(step - 1) == 1
 
     def count(self, stop):
         """How many of the steps 0 … ``stop`` are recorded."""
-        return stop // self.every + 1 if self.every else sum(t <= stop for t in self.steps)
+        return stop // self.every + 1 if self.every else bisect_right(self.steps, stop)
 
     def until_next(self, step):
         """How many steps after ``step`` the next record is due; None when there is none."""
         if self.every:
             return self.every - step % self.every
-        return next((t - step for t in self.steps if t > step), None)
+        following = bisect_right(self.steps, step)
+        return self.steps[following] - step if following < len(self.steps) else None
 
 
-class deferred_interrupt:
+class DeferredInterrupt:
     """Hold back Ctrl-C in the main thread, so that no step is half counted; a second one strikes.
 
-    ``pending`` tells whether one came.
+    ``pending`` tells whether one came. A handler of the user's own is left in place.
     """
 
     def __enter__(self):
         self.pending = False
-        self._previous = None
-        if threading.current_thread() is threading.main_thread():
-            previous = signal.getsignal(signal.SIGINT)
-            if previous is signal.default_int_handler:
-                signal.signal(signal.SIGINT, self._hold)
-                self._previous = previous
+        self._holding = (
+            threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        )
+        if self._holding:
+            signal.signal(signal.SIGINT, self._hold)
         return self
 
     def _hold(self, number, frame):
@@ -82,8 +94,26 @@ class deferred_interrupt:
         self.pending = True
 
     def __exit__(self, *exception):
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
+        if self._holding:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+class _Teller:
+    """Calls ``progress(t, loss)`` when its time has come, and never twice for one step."""
+
+    def __init__(self, progress, losses):
+        self._progress, self._losses = progress, losses
+        self._told, self._due = len(losses), time.perf_counter() + PULSE
+
+    def tell(self, ended=False):
+        if self._progress is None or self._told == len(self._losses):
+            return
+        if ended or time.perf_counter() >= self._due:
+            self._told, self._due = len(self._losses), time.perf_counter() + PULSE
+            try:
+                self._progress(len(self._losses) - 1, self._losses[-1])
+            except KeyboardInterrupt:
+                raise Interrupted from None
 
 
 def run(
@@ -101,11 +131,16 @@ def run(
 ):
     """Let ``engine`` take steps until one of the ends is reached.
 
+    The ends are ``steps``, ``until``, ``ceiling`` and that of the schedule. Where steps are cut
+    into blocks depends on the clock, and no result on where they are cut.
+
     Parameters
     ----------
     engine : object
         See the module.
     schedule : Schedule
+        At the step of the engine. A run that was cut short by ``until`` or ``ceiling`` leaves it
+        further on.
     losses : list of float
         L(θ_0) … up to now; what comes is appended, so that the caller has it whatever happens.
     steps : int, optional
@@ -116,49 +151,54 @@ def run(
         Stop when the loss is above, or NaN; the caller then tells divergence from the last loss.
     record : Record, optional
     on_record : callable, optional
-        Called as ``on_record(t)`` when the engine is at a step t to record.
+        Called as ``on_record(t)`` when a step has led to one to record, unless beyond ``ceiling``.
+        The state at the start, step 0 or another, is the caller's to record.
     on_block : callable, optional
         Called as ``on_block(new)`` with the losses of a block of steps.
     progress : callable, optional
-        Called as ``progress(t, loss)`` about ten times a second.
+        Called as ``progress(t, loss)`` about ten times a second and at the end. It may raise
+        KeyboardInterrupt to end the run.
 
     Raises
     ------
     Interrupted
-        On Ctrl-C, or when ``progress`` raises a KeyboardInterrupt, with the engine, the schedule
-        and ``losses`` at the same step.
+        On Ctrl-C, at the end of a block of steps, and for a KeyboardInterrupt of ``progress``; the
+        engine, ``losses`` and, unless an end was reached as well, the schedule are at one step.
+    KeyboardInterrupt
+        On a second Ctrl-C, at once: the engine may be amid a step.
     """
     record = Record(None) if record is None else record
     dtype = np.dtype(engine.dtype)
+    longest = max(1, MAX_WEIGHTS // schedule.n_samples)
+    teller = _Teller(progress, losses)
     block = 1
-    with deferred_interrupt() as interrupt:
-        while True:
-            taken = len(losses) - 1
-            if (until and losses[-1] < until) or (steps is not None and taken >= steps):
-                return
+
+    def ended():
+        taken, loss = len(losses) - 1, losses[-1]
+        enough = steps is not None and taken >= steps
+        return enough or (until is not None and loss < until) or not loss <= ceiling
+
+    with DeferredInterrupt() as interrupt:
+        while not (interrupt.pending or ended()):
+            began, taken = time.perf_counter(), len(losses) - 1
             limits = [block, None if steps is None else steps - taken, record.until_next(taken)]
             weights = schedule.take(min(n for n in limits if n is not None), dtype)
             if len(weights) == 0:
-                return
-            began = time.perf_counter()
-            new = engine.advance(weights, until or 0.0, ceiling)
-            seconds = time.perf_counter() - began
+                break
+            new = engine.advance(weights, 0.0 if until is None else until, ceiling)
             losses.extend(new.tolist())
+            pace = int(len(new) * PULSE / max(time.perf_counter() - began, 1e-9))
+            block = max(1, min(4 * block, pace, longest))
             if on_block is not None:
                 on_block(new)
-            if not losses[-1] <= ceiling:
-                return
-            if on_record is not None and len(losses) - 1 in record:
-                on_record(len(losses) - 1)
-            if progress is not None:
-                try:
-                    progress(len(losses) - 1, losses[-1])
-                except KeyboardInterrupt:
-                    raise Interrupted from None
-            pace = int(len(new) * PULSE / max(seconds, 1e-9))
-            block = max(1, min(4 * block, pace, MAX_BLOCK))
-            if interrupt.pending:
-                raise Interrupted
+            taken += len(new)
+            if on_record is not None and taken in record and losses[-1] <= ceiling:
+                on_record(taken)
+            teller.tell()
+    if interrupt.pending:
+        raise Interrupted
+    if losses[-1] <= ceiling:
+        teller.tell(ended=True)
 
 
 def as_horizon(steps, until, default_until=1e-5):
