@@ -20,6 +20,8 @@ _HOME = {
     "DoubledNetwork": "symmetrized",
     "FeatureMap": "features",
     "GradientDescent": "optimizers",
+    "InterpolationError": "errors",
+    "LowRank": "preconditioners",
     "MLP": "network",
     "MemoryLimitError": "errors",
     "Momentum": "optimizers",

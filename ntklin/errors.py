@@ -11,6 +11,10 @@ class DegenerateKernelError(NtklinError, np.linalg.LinAlgError):
     """The kernel K(X, X) is singular to working precision; the message names rows and remedies."""
 
 
+class InterpolationError(NtklinError, ValueError):
+    """No D leads to this w: it does not interpolate the targets, φ(X)w ≠ Y, or they are all 0."""
+
+
 class DivergenceError(NtklinError, ArithmeticError):
     """Gradient descent diverges.
 

@@ -10,13 +10,19 @@ from ntklin._validate import (
     as_learning_rate,
     as_targets,
     as_vector,
-    as_weights,
     require_memory,
     warn_outside_unit_ball,
 )
 from ntklin.dynamics.gradient_descent import LinearizedGradientDescent
 from ntklin.errors import DegenerateKernelError
 from ntklin.minimizer import solve_minimizer
+from ntklin.preconditioners import (
+    LowRank,
+    adagrad_weights,
+    as_preconditioner,
+    interpolating_preconditioner,
+    weighted_kernel,
+)
 from ntklin.spectral import as_rank_cut, as_ridge, factorize, modes, require_finite_kernel
 
 
@@ -156,8 +162,11 @@ class Linearization:
         Parameters
         ----------
         Y : array_like, shape (N,) or (N, 1)
-        weights : array_like, shape (P,), optional
-            The diagonal of a constant D ≥ 0, K_D = φ D φ^T taking the place of K.
+        weights : float, array_like, shape (P,) or (P, P), or LowRank, optional
+            A constant D ≥ 0, K_D = φ D φ^T taking the place of K: a multiple of 1, the diagonal,
+            a symmetric positive semidefinite matrix (small problems), or ``LowRank(W)`` for
+            D = W W^T. Where D trains fewer directions than there are inputs, by its zeros or the
+            columns of W, the minimizer fits as in the underparametrized case (App. A).
         rcond : float, optional
             Eigenvalues ≤ rcond · λ_max are cut; see ``gradient_descent``.
         ridge : float
@@ -170,14 +179,92 @@ class Linearization:
         Raises
         ------
         DegenerateKernelError
-            If K_D(X, X) is singular to working precision, P ≥ N, and neither ridge nor rcond is
-            given.
+            If K_D(X, X) is singular to working precision, D trains at least N directions, and
+            neither ridge nor rcond is given; the message tells whether D is the cause.
         """
         Y = as_targets(Y, self.n_samples, dtype=np.float64).copy()
         ridge, rcond = as_ridge(ridge), as_rank_cut(rcond)
-        if weights is not None:
-            weights = as_weights(weights, self.features.shape[1]).copy()
+        weights = as_preconditioner(weights, self.features.shape[1])
         return solve_minimizer(self, Y, weights=weights, rcond=rcond, ridge=ridge)
+
+    def preconditioner_for(self, w, Y):
+        """A constant D whose interpolator is φ(x)w, for any w that interpolates: φ(X)w = Y.
+
+        The remark to Example 1: D = W W^T, W = φ^+ + (w − φ^+ Y) Y^T/|Y|², for which K_D = 1 and
+        D φ(X)^T K_D^{-1} Y = w. So for ``m = minimizer(Y, weights=D)``
+
+            m.interpolator(x) = φ(x)w,    m.predict(x) = φ(x)w + f_init(x),  f_init = O(σ^L)
+
+        To have training itself end at θ_0 + w, choose w with φ(X)w = Y − f_0(X) and pass that
+        difference as ``Y`` here, but the targets themselves to ``minimizer``: then
+        m.predict(x) = f_0(x) + φ(x)w exactly.
+
+        Parameters
+        ----------
+        w : array_like, shape (P,)
+        Y : array_like, shape (N,) or (N, 1)
+            What w interpolates; not all 0.
+
+        Returns
+        -------
+        LowRank
+            P × N numbers.
+
+        Raises
+        ------
+        InterpolationError
+            If φ(X)w differs from Y by more than rounding explains, or Y = 0.
+        DegenerateKernelError
+            If K(X, X) is singular to working precision.
+        """
+        return interpolating_preconditioner(self.features, self.kernel, self.spectrum, w, Y)
+
+    def adagrad_weights(self):
+        """Example 1: the D that AdaGrad (ε = 0) has for one training input, up to a number.
+
+        D = diag |φ(x_1)|^{-1}, 0 where φ_j(x_1) = 0. ``minimizer(Y, weights=D)`` then is AdaGrad's
+        limit, whatever its learning rate,
+
+            f(x) = f_0(x) + Σ_j φ_j(x) sgn φ_j(x_1) / ‖φ(x_1)‖_1 · (y − f_0(x_1))
+
+        Returns
+        -------
+        ndarray, shape (P,)
+
+        Raises
+        ------
+        ValueError
+            If there is more than one training input, or φ(x_1) = 0.
+        """
+        return adagrad_weights(self.features)
+
+    def weighted_kernel(self, weights=None):
+        """K_D(X, X) = φ(X) D φ(X)^T for a constant D, computed anew; ``kernel`` without one.
+
+        Parameters
+        ----------
+        weights : float, ndarray, shape (P,) or (P, P), or LowRank, optional
+            D.
+
+        Returns
+        -------
+        ndarray, shape (N, N)
+        """
+        if weights is None:
+            return self.kernel
+        if np.ndim(weights) == 0 and not isinstance(weights, LowRank):
+            return self.kernel.dtype.type(weights) * self.kernel
+        return weighted_kernel(self.features, weights, factors=(self._factor(weights), None))
+
+    def _factor(self, weights):
+        """φ(X)W of a LowRank, kept for the latest one; None for any other D."""
+        if not isinstance(weights, LowRank):
+            return None
+        kept, factor = self._latest.get("factor", (None, None))
+        if kept is not weights:
+            factor = self.features @ weights.W
+            self._latest["factor"] = weights, factor
+        return factor
 
     def at(self, X_new, weights=None):
         """f_0 and the kernel at new inputs; the latest ones are kept, so asking again is free.
@@ -185,8 +272,8 @@ class Linearization:
         Parameters
         ----------
         X_new : array_like, shape (N_new, d)
-        weights : ndarray, shape (P,), optional
-            The diagonal of D, compared by identity.
+        weights : float, ndarray, shape (P,) or (P, P), or LowRank, optional
+            D, compared by identity.
 
         Returns
         -------
@@ -203,7 +290,7 @@ class Linearization:
             inputs=X_new.copy(),  # its owner may change X_new in place
             weights=weights,
             outputs=new.outputs,
-            kernel=new.gram(phi, weights=weights),
+            kernel=weighted_kernel(new, weights, phi, factors=(None, self._factor(weights))),
         )
         return self._latest[slot]
 
@@ -237,8 +324,8 @@ class Evaluation:
     Attributes
     ----------
     inputs : ndarray, shape (N_new, d)
-    weights : ndarray, shape (P,), or None
-        The diagonal of D.
+    weights : float, ndarray, LowRank or None
+        D.
     outputs : ndarray, shape (N_new,)
         f_0(X_new).
     kernel : ndarray, shape (N_new, N)

@@ -7,8 +7,10 @@ from functools import cached_property
 import numpy as np
 
 from ntklin._validate import require_memory
+from ntklin.errors import DegenerateKernelError
+from ntklin.preconditioners import precondition, rank_bound
 from ntklin.solving import solve_kernel
-from ntklin.spectral import require_finite_kernel
+from ntklin.spectral import degenerate_error, factorize, require_finite_kernel
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -22,19 +24,19 @@ class Minimizer:
         f_{init}(x) &= f_0(x) - K_D(x, X)\, K_D(X, X)^{-1} f_0(X) \\
         \theta_\infty &= \theta_0 + D \varphi(X)^T K_D(X, X)^{-1} (Y - f_0(X))
 
-    with K_D = φ D φ^T. D = 1 is gradient descent; a constant diagonal D gives the adaptive
-    minimizer of Eq. (9), unchanged when D is multiplied by a number. With a ridge λ,
-    (K_D + λ1)^{-1} takes the place of K_D^{-1}, and f_int is for D = 1 App. A's regularized
-    minimizer φ(x)(φ(X)^T φ(X) + λ1)^{-1} φ(X)^T Y. On a cut spectrum the inverse is the
+    with K_D = φ D φ^T. D = 1 is gradient descent, with mini-batches or without; another constant D
+    gives the adaptive minimizer of Eq. (9), unchanged when D is multiplied by a number. With a
+    ridge λ, (K_D + λ1)^{-1} takes the place of K_D^{-1}, and f_int is for D = 1 App. A's
+    regularized minimizer φ(x)(φ(X)^T φ(X) + λ1)^{-1} φ(X)^T Y. On a cut spectrum the inverse is the
     pseudo-inverse; with P < N parameters that gives the one minimizer of App. A,
-    f_0 + φ φ(X)^+ (Y − f_0(X)). Made by ``Linearization.minimizer``.
+    f_0 + φ φ(X)^+ (Y − f_0(X)), whatever D. Made by ``Linearization.minimizer``.
 
     Attributes
     ----------
     linearization : Linearization
     targets : ndarray, shape (N,)
-    weights : ndarray, shape (P,), or None
-        The diagonal of D.
+    weights : float, ndarray of shape (P,) or (P, P), LowRank, or None
+        D; a number stands for its multiple of 1, None for 1.
     ridge : float
     rcond : float or None
     coefficients : ndarray, shape (N, 2), float64
@@ -122,16 +124,42 @@ class Minimizer:
         f_init = self.initialization(X_new).astype(np.float64)
         return float(np.linalg.norm(f_init)) / math.sqrt(2 * len(f_init))
 
+    @property
+    def step_norm(self):
+        """‖θ_∞ − θ_0‖_{D^{-1}} = √(r^T K_D^{-1} r), r = Y − f_0(X), a float.
+
+        The least that any step to zero training loss has in this norm (Lemma 2), v^T D^{-1} v being
+        ∞ outside the range of D.
+        """
+        residual = self.targets - self._initial_outputs
+        return self._norm(self._moves, residual)
+
+    @property
+    def interpolator_norm(self):
+        """‖f_int‖ = √(Y^T K_D^{-1} Y) in the kernel K_D's Hilbert space, a float.
+
+        The least of all functions in it that interpolate Y (Eq. 3), and equal to the least
+        ‖w‖_{D^{-1}} with φ(X)w = Y (Lemma 3). Without a preconditioner it is ‖w‖_2.
+        """
+        return self._norm(self.coefficients[:, 0], self.targets)
+
+    def _norm(self, alpha, right):
+        """√(α^T K_D α), which is α^T R − ridge |α|² for α = (K_D + ridge·1)^{-1} R, cut or not."""
+        return math.sqrt(max(float(alpha @ right - self.ridge * (alpha @ alpha)), 0.0))
+
     @cached_property
     def parameters(self):
         """θ_∞, (P,), read-only."""
         phi = self.linearization.features
-        moved = phi.T @ self._moves.astype(phi.dtype)
-        if self.weights is not None:
-            moved = moved * self.weights
+        moved = precondition(self.weights, phi.T @ self._moves.astype(phi.dtype))
         theta = (phi.parameters + moved).astype(phi.dtype, copy=False)
         theta.flags.writeable = False
         return theta
+
+    @property
+    def _initial_outputs(self):
+        """f_0(X), float64."""
+        return self.linearization.initial_outputs.astype(np.float64, copy=False)
 
     @property
     def _moves(self):
@@ -155,7 +183,8 @@ def solve_minimizer(linearization, targets, *, weights=None, rcond=None, ridge=0
     ----------
     linearization : Linearization
     targets : ndarray, shape (N,), float64
-    weights : ndarray, shape (P,), optional
+    weights : float, ndarray or LowRank, optional
+        A D that ``as_preconditioner`` returned.
     rcond : float, optional
     ridge : float
 
@@ -176,19 +205,23 @@ def solve_minimizer(linearization, targets, *, weights=None, rcond=None, ridge=0
         "take fewer inputs, or train step by step (ntklin.train), which needs no kernel",
     )
     right = np.stack([targets, phi.outputs.astype(np.float64)], axis=1)
-    if weights is None:
-        K, rank_bound = linearization.kernel, P
-    else:
-        K, rank_bound = phi.gram(weights=weights), int(np.count_nonzero(weights))
-        require_finite_kernel(K)
-    solution = solve_kernel(
-        K,
-        right,
-        rank_bound=rank_bound,
-        rcond=rcond,
-        ridge=ridge,
-        spectrum=(lambda: linearization.spectrum) if weights is None else None,
-    )
+    K = linearization.weighted_kernel(weights)
+    require_finite_kernel(K)
+    bound = rank_bound(weights, P)
+    try:
+        solution = solve_kernel(
+            K,
+            right,
+            rank_bound=bound,
+            rcond=rcond,
+            ridge=ridge,
+            spectrum=(lambda: linearization.spectrum) if weights is None else None,
+        )
+    except DegenerateKernelError:
+        if weights is None:
+            raise
+        unweighted = linearization.spectrum
+        raise degenerate_error(K, factorize(K, bound), unweighted=unweighted) from None
     return Minimizer(
         linearization=linearization,
         targets=targets,

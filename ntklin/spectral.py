@@ -189,7 +189,7 @@ def refuse_degenerate(K, spectrum, *, rcond, ridge):
         raise degenerate_error(K, spectrum)
 
 
-def degenerate_error(K, spectrum, remedy=None):
+def degenerate_error(K, spectrum, remedy=None, *, unweighted=None):
     """The error for a kernel that is singular to working precision: rows, λ_min, what to do.
 
     Parameters
@@ -199,39 +199,48 @@ def degenerate_error(K, spectrum, remedy=None):
         Its factorization.
     remedy : str, optional
         What to do, where a ridge and a rank cut are not on offer.
+    unweighted : Spectrum, optional
+        For K = φ D φ^T that of φφ^T, which tells whether D is the cause.
 
     Returns
     -------
     DegenerateKernelError
     """
     precision = "" if K.dtype == np.float64 else "; float64 inputs and parameters resolve more"
+    kernel, blame, under, cause = "K(X, X)", "", "", "Remove the cause"
+    if unweighted is not None:
+        kernel = "K_D(X, X) = φ(X) D φ(X)^T"
+        if not unweighted.is_degenerate:
+            blame = (
+                f"; K(X, X) itself is not (its λ_min = {unweighted.smallest:.3g}): D is the cause"
+            )
+            under = ", weighted by D"
+            cause = "Give D fewer zeros or a smaller range"
     if remedy is None:
         remedy = (
-            "Remove the cause, or pass ridge= > 0, or rcond= to cut the null directions (such as "
+            f"{cause}, or pass ridge= > 0, or rcond= to cut the null directions (such as "
             f"rcond={spectrum.resolution:.1g})"
         )
     return DegenerateKernelError(
-        f"the kernel K(X, X) is singular to working precision: λ_min = {spectrum.smallest:.3g} is "
-        f"not above N·eps·λ_max = {spectrum.threshold():.3g}. Counting rows from 0: "
-        f"{_dependent_rows(K, spectrum)}. {remedy}{precision}"
+        f"the kernel {kernel} is singular to working precision: λ_min = {spectrum.smallest:.3g} is "
+        f"not above N·eps·λ_max = {spectrum.threshold():.3g}{blame}. Counting rows from 0: "
+        f"{_dependent_rows(K, spectrum, under)}. {remedy}{precision}"
     )
 
 
-def _dependent_rows(K, spectrum):
-    """Name the rows (0-based) that make K singular."""
+def _dependent_rows(K, spectrum, under=""):
+    """Name the rows (0-based) that make K singular; ``under`` goes with the word features."""
     zero = np.flatnonzero(K.diagonal() <= spectrum.threshold())
     if len(zero):
-        return f"rows without features, φ(x) = 0 to rounding: {_listing(zero)}"
+        return f"rows without features{under or ', φ(x) = 0 to rounding'}: {_listing(zero)}"
     pairs = parallel_rows(K, spectrum.threshold())
     if pairs:
-        return (
-            "rows of X with parallel features, as of equal or parallel inputs or of inputs that "
-            f"reach no neuron: {_listing(pairs)}"
-        )
+        why = under or (", as of equal or parallel inputs or of inputs that reach no neuron")
+        return f"rows of X with parallel features{why}: {_listing(pairs)}"
     weights = np.abs(spectrum.vectors[:, 0])
     involved = np.flatnonzero(weights > 0.1 * weights.max())
     return (
-        "no two rows have parallel features, but these have linearly dependent ones: "
+        f"no two rows have parallel features{under}, but these have linearly dependent ones: "
         f"{_listing(involved)}"
     )
 
