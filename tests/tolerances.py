@@ -21,6 +21,8 @@ solve           8   backward stable: a perturbed matrix and right-hand side, amp
 trajectory      16  a solve, and the step factors (1 − ηλ/N)^t, exact to a few eps in their rate
 projector       16  a solve between two multiplications with φ
 infinite        8   the angle (a few eps absolute), sin, cos, and the product over layers
+rule            8   an optimizer's coefficients, its slots, the root, the quotient; n steps
+loss            8   an exponential, a logarithm or a quotient, a product; n samples in a mean
 ==============  ==  ==========================================================================
 
 The c are the same for both dtypes: rounding scales with eps alone. What does not is a ReLU whose
@@ -38,6 +40,8 @@ C = {
     "trajectory": 16,
     "projector": 16,
     "infinite": 8,
+    "rule": 8,
+    "loss": 8,
 }
 EPS = {np.dtype(t): float(np.finfo(t).eps) for t in (np.float32, np.float64)}
 
@@ -72,3 +76,14 @@ def assert_close(actual, expected, *, kind, n=1, kappa=1.0, scale=None, dtype=No
         f"{kind}: error {np.nanmax(error):.3g} exceeds {allowed:.3g} "
         f"= {C[kind]} κ eps √{n} · {scale:.3g} with κ = {kappa:.3g}, {actual.dtype}"
     )
+
+
+def assert_each_close(actual, expected, *, scale, **options):
+    """`assert_close` for each entry by itself, relative to its own scale; 0 must be hit exactly.
+
+    For entries whose sizes differ by more than any precision.
+    """
+    actual, expected, scale = np.asarray(actual), np.asarray(expected, float), np.asarray(scale)
+    dtype = options.pop("dtype", actual.dtype)
+    error = (actual - expected) / np.where(scale > 0, scale, np.finfo(float).tiny)
+    assert_close(error, np.zeros(error.shape), scale=1.0, dtype=dtype, **options)

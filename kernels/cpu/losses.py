@@ -18,7 +18,7 @@ def loss_and_signal(loss, f, Y, weights, s):
     total = 0.0
     one = f.dtype.type(1)
     for n in range(Y.shape[0]):
-        h, y = float(f[n]), float(Y[n])
+        h, y = np.float64(f[n]), np.float64(Y[n])  # float() would leave float32
         if loss == SQUARED:
             signal = f[n] - Y[n]
             total += 0.5 * (h - y) * (h - y)
