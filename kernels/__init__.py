@@ -16,8 +16,10 @@ CONTRACT = {
     "weighted_gram": "(activations, deltas, w, v, layers of D, other …) -> (N, N')",
     "weighted_gram_copies": "() -> how many (N, N') arrays weighted_gram holds",
     "neuron_major": "(a (m, N), dtype) -> a copy with the rows that the descent kernels take",
-    "shallow_descent": "(H, S, W, b, G, Y, w, v, rate, steps, until, ceiling) -> losses",
-    "deep_descent": "(H, S, layers, G, Y, w, v, rate, steps, until, ceiling) -> losses",
+    "shallow_descent": "(H, S, W, b, G, Y, w, v, rate, loss, weights (k, N), until, ceiling) -> losses",
+    "deep_descent": "(H, S, layers, G, Y, w, v, rate, loss, weights (k, N), until, ceiling) -> losses",
     "update": "(rule, coefficients, theta (P,), slots, gradient (P,)) -> None",
+    "LinearizedNetwork": "(activations, deltas, w, v, has_bias, rule); .step(coefficients, s), …",
+    "ShallowNetwork": "(X, Y, layers, slots, w, v, rule, loss); .signals(weights), .step(…), …",
     "infinite_width": "(X, X' or None, L, weight, gain, bias, shift, ntk) -> (N, N')",
 }

@@ -52,7 +52,31 @@ class TrainingInterrupted(KeyboardInterrupt):
 
 
 class MemoryLimitError(NtklinError, MemoryError):
-    """A call would need more memory than is free; refused before any work."""
+    """A call would need more memory than is free; refused before any work.
+
+    Where training stops because the next snapshot does not fit, ``run`` holds what was finished.
+    """
+
+    run = None
+
+
+class CheckpointError(NtklinError, ValueError):
+    """A file is not a saved training run, or a damaged one, or one of a later version."""
+
+
+class LearningRateError(NtklinError, ArithmeticError):
+    """No learning rate that was tried keeps the training loss monotone.
+
+    Parameters
+    ----------
+    message : str
+    trials : tuple of Trial
+        What was tried, in this order.
+    """
+
+    def __init__(self, message, *, trials):
+        super().__init__(message)
+        self.trials = trials
 
 
 class DataUnavailableError(NtklinError, OSError):
@@ -61,3 +85,22 @@ class DataUnavailableError(NtklinError, OSError):
 
 class UnitBallWarning(UserWarning):
     """Inputs lie outside the unit ball that the paper's theorems assume."""
+
+
+class NonMonotoneLossWarning(UserWarning):
+    """The training loss rose in a step, by more than its own rounding.
+
+    Parameters
+    ----------
+    message : str
+    step : int
+        t, the step after which it is larger.
+    before, after : float
+        L(θ_{t−1}) and L(θ_t).
+    """
+
+    def __init__(self, message, *, step, before, after):
+        super().__init__(message)
+        self.step = step
+        self.before = before
+        self.after = after

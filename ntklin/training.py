@@ -1,55 +1,25 @@
 """Training of the real network, the thing that the closed forms predict."""
 
-import time
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
 
 import numpy as np
 
-from ntklin import descent
+from ntklin import checkpoint, stepping
 from ntklin._validate import as_count, as_inputs, as_positive, as_targets, as_vector
-from ntklin.errors import DegenerateKernelError, DivergenceError, TrainingInterrupted
-from ntklin.optimizers import GradientDescent
-
-METHODS = ("auto", "reduced", "direct")
-# A loss this many times the largest of its start and ‖Y‖²/(2N) counts as divergence: below it, a
-# wide network can still come back although η is above the bound of the linearized one.
-CEILING = 1e3
-# Seconds between two calls of ``progress``, and the longest that Ctrl-C has to wait.
-PULSE = 0.1
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingRun:
-    """A trained network.
-
-    Attributes
-    ----------
-    network : MLP
-    parameters : ndarray, shape (P,)
-        θ_t at the end.
-    losses : ndarray, shape (steps + 1,)
-        L(θ_0), …, L(θ_t).
-    steps : int
-        The number of steps taken, t.
-    converged : bool
-        Whether the loss fell below ``until``.
-    optimizer : GradientDescent
-        With the learning rate that was used.
-    method : str
-        ``"reduced"`` or ``"direct"``.
-    """
-
-    network: object
-    parameters: np.ndarray
-    losses: np.ndarray
-    steps: int
-    converged: bool
-    optimizer: object
-    method: str
-
-    def predict(self, X):
-        """The trained network's outputs f_θ(X), shape (N,)."""
-        return self.network.apply(self.parameters, X)
+from ntklin.batches import Schedule
+from ntklin.descent import engine_for
+from ntklin.errors import (
+    DegenerateKernelError,
+    DivergenceError,
+    MemoryLimitError,
+    TrainingInterrupted,
+)
+from ntklin.learning_rate import search_learning_rate
+from ntklin.losses import Loss
+from ntklin.monotone import Watch
+from ntklin.optimizers import GradientDescent, Momentum, Optimizer
+from ntklin.recording import Recorder
+from ntklin.training_run import TrainingRun, read_run
 
 
 def train(
@@ -58,30 +28,59 @@ def train(
     X,
     Y,
     optimizer=None,
-    *,
     steps=None,
     until=None,
+    batches=None,
+    loss="squared",
+    *,
     method="auto",
+    record=None,
+    X_record=None,
+    snapshots=True,
+    resume=None,
     progress=None,
 ):
-    """Train the real network on the squared loss L = ‖f_θ(X) − Y‖²/(2N).
+    """Train the real network on L(θ) = (1/N) Σ_n ℓ(f_θ(x_n), y_n), from θ_0.
+
+    With ``loss="squared"`` L = ‖f_θ(X) − Y‖²/(2N); ``"logistic"`` is the binary cross-entropy. With
+    mini-batches each step goes by the gradient of its batch's mean (Eq. 10), but ``losses``,
+    ``until`` and all that is reported are of all samples.
 
     Parameters
     ----------
     net : MLP, AntisymmetricPair or DoubledNetwork
+        Or any network with ``n_inputs``, ``n_parameters``, ``apply`` and ``features``.
     theta : ndarray, shape (P,)
         θ_0; not changed.
     X : ndarray, shape (N, d)
     Y : ndarray, shape (N,)
-    optimizer : GradientDescent, optional
-        ``GradientDescent()`` when not given; its default η is 0.5 N/λ_max(K(X, X)) at θ_0.
+        Between 0 and 1 for the logistic loss.
+    optimizer : Optimizer, optional
+        ``GradientDescent()`` when not given, or that of ``resume``. The default η of gradient
+        descent is 0.5 N/λ_max(K(X, X)) at θ_0, whatever the loss.
     steps : int, optional
-        Take at most this many steps.
+        The number of the last step, counted from θ_0, also where a run is continued.
     until : float, optional
         Stop when the loss first drops below this; 1e-5 when neither is given, as in App. D.
+    batches : Batches or iterable of index arrays, optional
+        The samples that each step sees; an iterable ends the run when it ends.
+    loss : {"squared", "logistic"}
     method : {"auto", "reduced", "direct"}
-        ``"reduced"`` evolves the first layer's preactivations with G = w_1² X X^T + v_1² and is
-        exact; ``"direct"`` evolves θ. ``"auto"`` takes the cheaper one.
+        The engine. ``"reduced"``, for gradient descent on an MLP with or without mini-batches,
+        evolves the first layer's preactivations with G = w_1² X X^T + v_1² and is exact;
+        ``"direct"`` evolves θ. ``"auto"`` takes the fastest one that serves.
+    record : int or iterable of int, optional
+        Record at every so many steps, or at these: the distance to θ_0, f_θ(X_record), and θ_t.
+    X_record : ndarray, shape (N', d), optional
+        Inputs whose outputs are recorded, the test set for one.
+    snapshots : bool
+        Whether θ_t is kept at the steps to record, P numbers each. ``linearize(net,
+        run.snapshot(t), X)`` goes on from there (Sect. 6).
+    resume : TrainingRun or path, optional
+        A run, or a file by ``run.save``, to continue; the result is the same to the last bit as
+        that of one run, if the number of threads is. All other arguments must be those of that
+        run, with θ_0 as ``theta``; ``steps``, ``until`` and ``record`` may change. An iterable of
+        batches has to start anew: what was taken is passed over.
     progress : callable, optional
         Called as ``progress(step, loss)`` about ten times a second.
 
@@ -89,77 +88,249 @@ def train(
     -------
     TrainingRun
 
+    Warns
+    -----
+    NonMonotoneLossWarning
+        When the loss first rises; not with mini-batches.
+
     Raises
     ------
     DegenerateKernelError
         If K(X, X) = 0 at θ_0 and the default learning rate is asked for.
     DivergenceError
-        As soon as the loss is not finite or 1,000 times its start, with η and the bound 2N/λ_max.
+        As soon as the loss is not finite or 1,000 times its start.
     TrainingInterrupted
         On Ctrl-C; a KeyboardInterrupt whose ``run`` holds what was finished.
+    MemoryLimitError
+        If the snapshots will not fit. Where their number is not known, since ``steps`` is not
+        given, this may come later, and ``run`` holds what was finished.
+    CheckpointError
+        If the file to resume from is damaged or something else.
+    ValueError
+        If the run to resume is not one of this network, these data and options.
     """
+    return _train(
+        *(net, theta, X, Y, optimizer),
+        steps=steps,
+        until=until,
+        batches=batches,
+        loss=loss,
+        method=method,
+        record=record,
+        X_record=X_record,
+        snapshots=snapshots,
+        resume=resume,
+        progress=progress,
+        watched=batches is None,
+    )
+
+
+def largest_learning_rate(
+    net,
+    theta,
+    X,
+    Y,
+    optimizer=None,
+    steps=1000,
+    until=1e-5,
+    batches=None,
+    loss="squared",
+    *,
+    method="auto",
+    precision=0.05,
+    reach=1e6,
+    progress=None,
+):
+    """The largest learning rate that keeps the training loss of the real network monotone (App. D).
+
+    Every trial trains from θ_0 for at most ``steps`` steps, until the loss is below ``until`` or
+    rises for the first time. See :func:`ntklin.search_learning_rate`, which this is for the real
+    network, for how the rates are chosen and what monotone means.
+
+    Parameters
+    ----------
+    net, theta, X, Y, batches, loss, method
+        As for :func:`ntklin.train`. ``batches`` must be Batches or a list, so that every trial
+        has the same.
+    optimizer : Optimizer, optional
+        With the learning rate to start from; ``GradientDescent()`` when not given.
+    steps : int
+    until : float
+    precision, reach, progress
+        As for :func:`ntklin.search_learning_rate`.
+
+    Returns
+    -------
+    LearningRateSearch
+
+    Raises
+    ------
+    LearningRateError
+        If the loss rises at every rate down to the reach.
+    ValueError
+        If the loss starts below ``until``.
+    """
+    steps = as_count(steps, name="steps")
+    until = as_positive(until, name="until")
+    if isinstance(batches, Iterator):
+        raise TypeError(
+            "batches must be ntklin.Batches or a list for a search, which trains several times; "
+            f"got {type(batches).__name__}, which can be read only once"
+        )
+    theta, X, Y = _as_problem(net, theta, X, Y)
+    options = {"steps": steps, "until": until, "batches": batches, "loss": loss, "method": method}
+    return search_learning_rate(
+        lambda optimizer: _train(net, theta, X, Y, optimizer, **options, watched=True),
+        _with_learning_rate(optimizer, net, theta, X),
+        precision=precision,
+        reach=reach,
+        progress=progress,
+    )
+
+
+def _train(
+    net,
+    theta,
+    X,
+    Y,
+    optimizer,
+    *,
+    steps,
+    until,
+    batches,
+    loss,
+    method,
+    record=None,
+    X_record=None,
+    snapshots=True,
+    resume=None,
+    progress=None,
+    watched,
+):
+    """See ``train``; ``watched`` tells whether a rise of the loss is warned of."""
+    theta, X, Y = _as_problem(net, theta, X, Y)
+    loss = Loss(loss)
+    loss.check_targets(Y)
+    steps, until = stepping.as_horizon(steps, until)
+    past = None
+    if resume is not None:
+        past = resume if isinstance(resume, TrainingRun) else read_run(resume, net)
+        optimizer = _as_before(optimizer, past)
+        method = past.method if method == "auto" else method
+    optimizer = _with_learning_rate(optimizer, net, theta, X)
+    engine_type = engine_for(method, net, X, optimizer)
+    identity = {
+        "network": checkpoint.describe_network(net),
+        "optimizer": checkpoint.describe_optimizer(optimizer),
+        "method": engine_type.method,
+        "loss": loss.name,
+        "batches": checkpoint.describe_batches(batches),
+        "dtype": str(theta.dtype),
+        "theta": checkpoint.digest(theta),
+        "X": checkpoint.digest(X),
+        "Y": checkpoint.digest(Y),
+    }
+    if past is not None:
+        checkpoint.require_same(past.identity, identity, "resume")
+    record, X_record = _as_record(record, X_record, net, theta.dtype)
+    recorder = Recorder(record, net, theta, X_record, snapshots, past and past.records)
+
+    engine = engine_type(net, theta, X, Y, optimizer, loss)
+    losses = [engine.loss()]
+    if past is not None:
+        engine.restore(past.arrays)
+        losses = past.losses.tolist()
+    schedule = Schedule(batches, len(X), start=len(losses) - 1)
+    reference = max(losses[0], loss.value(np.zeros_like(Y), Y), 1e-30)
+    ceiling = stepping.CEILING * reference
+    watch = Watch(losses, reference, theta.dtype, optimizer, stacklevel=5) if watched else None
+
+    def result():
+        history = np.array(losses)
+        return TrainingRun(
+            network=net,
+            parameters=engine.parameters(),
+            losses=history,
+            steps=len(losses) - 1,
+            converged=until is not None and losses[-1] < until,
+            optimizer=optimizer,
+            method=engine.method,
+            loss=loss.name,
+            records=recorder.records(history),
+            identity=identity,
+            arrays=engine.arrays(),
+        )
+
+    try:
+        recorder.begin(len(losses) - 1, steps, engine)
+        stepping.run(
+            engine,
+            schedule,
+            losses,
+            steps=steps,
+            until=until,
+            ceiling=ceiling,
+            record=record,
+            on_record=lambda t: recorder.take(t, engine.parameters()),
+            on_block=watch,
+            progress=progress,
+        )
+    except stepping.Interrupted:
+        raise TrainingInterrupted(result()) from None
+    except MemoryLimitError as e:
+        e.run = result()
+        raise
+    if not losses[-1] <= ceiling:
+        raise _divergence(net, theta, X, optimizer, loss, schedule, losses)
+    return result()
+
+
+def _as_problem(net, theta, X, Y):
+    """θ, X and Y checked and in their common dtype; X and Y are copies."""
     X = as_inputs(X, net.n_inputs)
     Y = as_targets(Y, len(X))
     theta = as_vector(theta, net.n_parameters, name="theta")
     dtype = np.result_type(theta, X)
-    X, Y, theta = (a.astype(dtype, copy=False) for a in (X, Y, theta))
-    if steps is not None:
-        steps = as_count(steps, name="steps", minimum=0)
-    if until is not None:
-        until = as_positive(until, name="until")
-    elif steps is None:
-        until = 1e-5
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(map(repr, METHODS))}, got {method!r}")
+    return theta.astype(dtype, copy=False), X.astype(dtype), Y.astype(dtype)
+
+
+def _as_record(record, X_record, net, dtype):
+    if record is not None:
+        record = stepping.Record(record)
+    if X_record is not None:
+        if record is None:
+            raise ValueError("X_record is recorded at the steps that record= chooses; it is None")
+        X_record = as_inputs(X_record, net.n_inputs, name="X_record").astype(dtype)
+    return record, X_record
+
+
+def _as_before(optimizer, past):
+    """The optimizer of the run to continue, where the caller leaves it open."""
+    if optimizer is None and past.optimizer is None:
+        kind = past.identity["optimizer"]["class"]
+        raise ValueError(f"optimizer must be passed again: a file cannot hold all of a {kind}")
+    open_rate = getattr(optimizer, "learning_rate", 0) is None
+    if optimizer is None or (open_rate and type(optimizer) is type(past.optimizer)):
+        return past.optimizer
+    return optimizer
+
+
+def _with_learning_rate(optimizer, net, theta, X):
     optimizer = GradientDescent() if optimizer is None else optimizer
-    if not isinstance(optimizer, GradientDescent):
-        raise TypeError(f"optimizer must be an ntklin.GradientDescent, got {optimizer!r}")
-    if optimizer.learning_rate is None:
-        bound = _stability_bound(net, theta, X)
-        if not np.isfinite(bound):
-            raise DegenerateKernelError(
-                "K(X, X) = 0: no output depends on θ, so there is no default learning rate; check "
-                "X and theta for zeros, or pass GradientDescent(learning_rate=...)"
-            )
-        optimizer = replace(optimizer, learning_rate=0.25 * bound)
-    if method == "auto":
-        method = "reduced" if descent.reduction_pays(net, X) else "direct"
-    engine = descent.ENGINES[method](net, theta, X, Y, optimizer)
-    ceiling = CEILING * max(engine.loss(), float((Y.astype(float) ** 2).mean()) / 2, 1e-30)
-    return _run(net, engine, optimizer, method, steps, until, ceiling, progress, (theta, X))
-
-
-def _run(net, engine, optimizer, method, steps, until, ceiling, progress, start):
-    losses = [np.array([engine.loss()])]
-    taken, block = 0, 1
-
-    def result():
-        return TrainingRun(
-            network=net,
-            parameters=engine.parameters(),
-            losses=np.concatenate(losses),
-            steps=taken,
-            converged=until is not None and bool(losses[-1][-1] < until),
-            optimizer=optimizer,
-            method=method,
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            f"optimizer must be an optimizer of ntklin, such as ntklin.AdaGrad(0.01), got "
+            f"{optimizer!r}"
         )
-
-    try:
-        while (steps is None or taken < steps) and not (until and losses[-1][-1] < until):
-            limit = block if steps is None else min(block, steps - taken)
-            began = time.perf_counter()
-            new = engine.advance(limit, until or 0.0, ceiling)
-            seconds = time.perf_counter() - began
-            losses.append(new)
-            taken += len(new)
-            if not new[-1] <= ceiling:
-                _raise_divergence(net, start, optimizer.learning_rate, taken, losses)
-            if progress is not None:
-                progress(taken, float(new[-1]))
-            block = max(1, min(4 * block, int(len(new) * PULSE / max(seconds, 1e-9))))
-    except KeyboardInterrupt:
-        raise TrainingInterrupted(result()) from None
-    return result()
+    if optimizer.learning_rate is not None:
+        return optimizer
+    bound = _stability_bound(net, theta, X)
+    if not np.isfinite(bound):
+        raise DegenerateKernelError(
+            "K(X, X) = 0: no output depends on θ, so there is no default learning rate; check "
+            "X and theta for zeros, or pass GradientDescent(learning_rate=...)"
+        )
+    return optimizer.with_learning_rate(0.25 * bound)
 
 
 def _stability_bound(net, theta, X):
@@ -169,13 +340,43 @@ def _stability_bound(net, theta, X):
     return 2 * len(X) / largest if largest > 0 else np.inf
 
 
-def _raise_divergence(net, start, learning_rate, step, losses):
-    bound = _stability_bound(net, *start)
-    raise DivergenceError(
-        f"the loss rose from {losses[0][0]:.3g} to {losses[-1][-1]:.3g} by step {step} with "
-        f"learning rate η = {learning_rate:.4g}; gradient descent on the linearized network is "
-        f"stable for η < 2N/λ_max = {bound:.4g}, so take a smaller one",
-        learning_rate=learning_rate,
+def _divergence(net, theta, X, optimizer, loss, schedule, losses):
+    step, rate, bound = len(losses) - 1, optimizer.learning_rate, None
+    name = type(optimizer).__name__
+    advice = (
+        f"no bound on η is known beforehand for {name}"
+        f"{'' if schedule.full else ' with mini-batches'} and the {loss.name} loss, so take a "
+        "smaller one; ntklin.largest_learning_rate finds the largest that keeps the loss monotone"
+    )
+    factor, formula = _stability_factor(optimizer, loss, schedule)
+    if factor is not None:
+        bound = factor * _stability_bound(net, theta, X)
+        advice = (
+            f"{'gradient descent' if name == 'GradientDescent' else name} on the linearized "
+            f"network is stable for η < {formula} = {bound:.4g}, so take a smaller one"
+        )
+    return DivergenceError(
+        f"the loss rose from {losses[0]:.3g} to {losses[-1]:.3g} by step {step} with learning rate "
+        f"η = {rate:.4g}; {advice}",
+        learning_rate=rate,
         bound=bound,
         step=step,
     )
+
+
+def _stability_factor(optimizer, loss, schedule):
+    """What 2N/λ_max is multiplied by for the bound on η, and its formula; None where none is known.
+
+    From the roots of the recursion on one eigenvector of K. The logistic loss curves by at most a
+    quarter, which bounds gradient descent, but nothing with a velocity.
+    """
+    if not schedule.full:
+        return None, None
+    if isinstance(optimizer, GradientDescent):
+        return (1, "2N/λ_max") if loss.name == "squared" else (4, "8N/λ_max")
+    if isinstance(optimizer, Momentum) and loss.name == "squared":
+        mu = optimizer.momentum
+        if optimizer.nesterov:
+            return (1 + mu) / (1 + 2 * mu), "2(1 + μ)N/((1 + 2μ) λ_max)"
+        return 1 + mu, "2(1 + μ)N/λ_max"
+    return None, None

@@ -9,7 +9,7 @@ from networks import make_case
 from tolerances import assert_close
 
 import ntklin
-from ntklin import training
+from ntklin import stepping
 from ntklin.kernels import cpu
 
 SCALINGS = ("fan_out", "fan_in", "eq1")
@@ -215,7 +215,7 @@ def test_progress_tells_steps_and_losses():
         ({"Y": np.full(4, np.nan)}, ValueError, "Y contains NaN"),
         ({"X": np.ones((4, 2))}, ValueError, "X has 2 columns.*dimension 3"),
         ({"theta": np.ones(3)}, ValueError, r"theta must have shape \(26,\), got shape \(3,\)"),
-        ({"optimizer": 0.1}, TypeError, "optimizer must be an ntklin.GradientDescent, got 0.1"),
+        ({"optimizer": 0.1}, TypeError, "optimizer must be an optimizer of ntklin.*, got 0.1"),
     ],
 )
 def test_bad_arguments(change, error, match):
@@ -249,7 +249,7 @@ def test_bad_learning_rates(rate):
 def test_blocks_grow_to_the_pulse(monkeypatch):
     """Ctrl-C never waits for more than about a pulse: blocks are sized by their own time."""
     case, Y, rate = problem()
-    monkeypatch.setattr(training, "PULSE", 0.0)
+    monkeypatch.setattr(stepping, "PULSE", 0.0)
     seen = []
     train(case, Y, rate, steps=5, progress=lambda step, _: seen.append(step))
     assert seen == [1, 2, 3, 4, 5]

@@ -1,10 +1,12 @@
 """Gradient steps with the first layer in its Gram reduction (THEORY section 2).
 
 All gradient-descent updates of (W^1, b^1) lie in the span of the training inputs, so the first
-layer's preactivations evolve on their own, h^1 ← h^1 − (η/N) (δ^1 ∘ r) G with
-G = w_1² X X^T + v_1², and S = Σ_t δ^1 ∘ r gives the parameters back at the end. About half of
-δ^1 ∘ r is zero and is skipped. Everything here is neuron-major: H, S and the activations are
-(m, padded N), so that one neuron's inputs are contiguous; the padding of H stays zero.
+layer's preactivations evolve on their own, h^1 ← h^1 − η (δ^1 ∘ r) G with G = w_1² X X^T + v_1²,
+and S = Σ_t δ^1 ∘ r gives the parameters back at the end. Here r_n is the loss's derivative ℓ'_n
+times the weight of sample n in that step: 1/N, or 1/|B| on a mini-batch and 0 beyond it. About half
+of δ^1 ∘ r is zero, or more, and is skipped. Everything here is neuron-major: H, S and the
+activations are (m, padded N), so that one neuron's inputs are contiguous; the padding of H stays
+zero.
 """
 
 import numpy as np
@@ -19,6 +21,7 @@ from ntklin.kernels.cpu.compiler import (
     parallel_kernel,
 )
 from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
+from ntklin.kernels.cpu.losses import LOSSES, loss_and_signal
 from ntklin.kernels.cpu.passes import block_size
 from ntklin.kernels.cpu.skipping import add_tiled, tile_width, tiled
 from ntklin.kernels.cpu.subsets import backward_step
@@ -66,20 +69,13 @@ def _active_signal(d, s, h, r, c):
 
 
 @kernel
-def _residual(r, parts, Y, shift):
-    """r = Σ parts + shift − Y; returns the loss ‖r‖²/(2N), summed in float64.
-
-    Not in the parallel function that calls it, where each array expression would start the threads.
-    """
-    loss = 0.0
-    for n in range(Y.shape[0]):
-        r[n] = shift - Y[n]
+def _outputs(f, parts, shift):
+    """f = Σ parts + shift, by tasks in their order."""
+    for n in range(f.shape[0]):
+        f[n] = shift
     for task in range(parts.shape[0]):
-        for n in range(Y.shape[0]):
-            r[n] += parts[task, n]
-    for n in range(Y.shape[0]):
-        loss += float(r[n]) * float(r[n])
-    return loss / (2 * Y.shape[0])
+        for n in range(f.shape[0]):
+            f[n] += parts[task, n]
 
 
 @kernel
@@ -101,15 +97,20 @@ def output_parts(H, W, w, parts):
 
 @parallel_kernel
 def _shallow_steps(
-    H, S, W, b, pull, Y, w, v, rate, losses, until, ceiling, parts, n_workers, counter
+    H, S, W, b, pull, Y, w, v, rate, code, weights, losses, ends, parts, n_workers, counter
 ):
     n_neurons = H.shape[0]
     n_tasks = parts.shape[0]
-    r = np.empty(Y.shape[0], H.dtype)
-    for t in range(losses.shape[0]):
-        loss = _residual(r, parts, Y, v * b[0])
+    n_steps = weights.shape[0]
+    until, ceiling = ends
+    f = np.empty(Y.shape[0], H.dtype)
+    r = np.zeros(Y.shape[0], H.dtype)
+    for t in range(n_steps + 1):
+        _outputs(f, parts, v * b[0])
+        # After the last step only the loss is asked for, whatever the weights.
+        loss = loss_and_signal(code, f, Y, weights[t] if t < n_steps else r, r)
         losses[t] = loss
-        if t == losses.shape[0] - 1 or loss < until or not loss <= ceiling:
+        if t == n_steps or loss < until or not loss <= ceiling:
             return t
         counter[0] = 0
         for _ in prange(n_workers):
@@ -128,11 +129,11 @@ def _shallow_steps(
                     _add_relu(part, H[i], w * W[i])
                 task = next_task(counter)
         b[0] -= rate * v * _sum(r)
-    return losses.shape[0] - 1
+    return n_steps
 
 
-def shallow_descent(H, S, W, b, G, Y, w, v, rate, steps, until, ceiling):
-    """Gradient descent on a network with one hidden layer, up to ``steps`` steps.
+def shallow_descent(H, S, W, b, G, Y, w, v, rate, loss, weights, until, ceiling):
+    """Gradient descent on a network with one hidden layer, up to a step for each row of weights.
 
     Parameters
     ----------
@@ -145,23 +146,27 @@ def shallow_descent(H, S, W, b, G, Y, w, v, rate, steps, until, ceiling):
     w, v : float
         w_2 and v_2.
     rate : float
-        η/N.
+        η.
+    loss : str
+        A key of ``LOSSES``.
+    weights : ndarray, shape (k, N)
+        The weights of the samples in each step's gradient.
     until, ceiling : float
         Stop where the loss is below ``until``, above ``ceiling`` or NaN.
 
     Returns
     -------
     ndarray, shape (steps taken + 1,)
-        The losses, before each step and after the last.
+        The losses on all samples, before each step and after the last.
     """
     scalar = H.dtype.type
-    losses = np.empty(steps + 1)
+    losses = np.empty(len(weights) + 1)
     parts = aligned_empty((-(-len(H) // CHUNK), H.shape[1]), H.dtype)
     output_parts(H, W, scalar(w), parts)
     taken = _shallow_steps(
         *(H, S, W, b, tiled(scalar(-rate) * G), Y),
-        *(scalar(w), scalar(v), scalar(rate), losses, until, ceiling, parts),
-        *(get_num_threads(), task_counter()),
+        *(scalar(w), scalar(v), scalar(rate), LOSSES[loss], weights, losses),
+        *((until, ceiling), parts, get_num_threads(), task_counter()),
     )
     return losses[: taken + 1]
 
@@ -259,15 +264,15 @@ def _last_layer(W, w, r, A, b, v, rate, scale):
             W[i] -= rate * w * _relu_dot(r, A[i])
 
 
-def deep_descent(H, S, layers, G, Y, w, v, rate, steps, until, ceiling):
-    """Gradient descent on a network with several hidden layers, up to ``steps`` steps.
+def deep_descent(H, S, layers, G, Y, w, v, rate, loss, weights, until, ceiling):
+    """Gradient descent on a network with several hidden layers.
 
     As :func:`shallow_descent`, with ``layers`` the pairs (W^l, b^l) of l = 2 … L, updated in place,
     and ``w``, ``v`` the scales of all L layers.
     """
     scalar = H.dtype.type
     w, v, rate = [scalar(x) for x in w], [scalar(x) for x in v], scalar(rate)
-    n_samples = len(Y)
+    n_samples, n_steps, code = len(Y), len(weights), LOSSES[loss]
     hidden, (W_out, b_out) = layers[:-1], layers[-1]
     W_out = W_out[0]
     pull = tiled(-rate * G)
@@ -275,18 +280,19 @@ def deep_descent(H, S, layers, G, Y, w, v, rate, steps, until, ceiling):
     fresh = [np.empty_like(a) for a in A]
     delta = [np.empty_like(a) for a in A[:-1]]
     scale = np.empty_like(W_out)
-    r = np.empty(n_samples, H.dtype)
+    f = np.empty(n_samples, H.dtype)
+    r = np.zeros(n_samples, H.dtype)
     parts = aligned_empty((-(-len(W_out) // CHUNK), n_samples), H.dtype)
     losses = []
     with sequential_blas:
         _relu_rows(H, A[0])
         for l, (W, b) in enumerate(hidden, 1):
             _hidden_forward(W, b, A[l - 1], w[l], v[l], A[l], block_size(len(W)))
-        for t in range(steps + 1):
+        for t in range(n_steps + 1):
             output_parts(A[-1], W_out, w[-1], parts)
-            loss = _residual(r, parts, Y, v[-1] * b_out[0])
-            losses.append(loss)
-            if t == steps or loss < until or not loss <= ceiling:
+            _outputs(f, parts, v[-1] * b_out[0])
+            losses.append(loss_and_signal(code, f, Y, weights[t] if t < n_steps else r, r))
+            if t == n_steps or losses[-1] < until or not losses[-1] <= ceiling:
                 break
             W, b = hidden[-1]
             _last_layer(W_out, w[-1], r, A[-1], b, v[-2], rate, scale)

@@ -1,0 +1,117 @@
+"""Steps on θ itself, for any network with a feature operator and any optimizer."""
+
+import numpy as np
+
+from ntklin.backends import kernels
+from ntklin.network import MLP
+from ntklin.optimizers import OptimizerState
+
+SLOT = "slot."
+
+
+class DirectDescent:
+    """Steps on θ itself, for any network with a feature operator and any optimizer."""
+
+    method = "direct"
+
+    def __init__(self, net, theta, X, Y, optimizer, loss):
+        self.dtype = X.dtype
+        self._Y, self._optimizer, self._loss = Y, optimizer, loss
+        self._theta = theta.copy()
+        self._state = optimizer.init(self._theta)
+        self._model = (_Layers if isinstance(net, MLP) else _Operator)(net, self._theta, X)
+        self._outputs = self._model.outputs()
+
+    @staticmethod
+    def requires(net, optimizer):
+        """Nothing."""
+        return None
+
+    @staticmethod
+    def pays(net, X, optimizer):
+        """Where no other engine does."""
+        return True
+
+    def loss(self):
+        """L(θ_t) on all samples."""
+        return self._loss.value(self._outputs, self._Y)
+
+    def advance(self, weights, until, ceiling):
+        """Take a step for each row of sample weights; see ``ntklin.stepping``."""
+        losses = []
+        with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is told by its loss
+            for w in weights:
+                signal = w * self._loss.derivative(self._outputs, self._Y)
+                gradient = self._model.gradient(signal, np.flatnonzero(w))
+                self._state = self._optimizer.step(self._state, self._theta, gradient)
+                self._outputs = self._model.outputs()
+                losses.append(self.loss())
+                if losses[-1] < until or not losses[-1] <= ceiling:
+                    break
+        return np.array(losses)
+
+    def parameters(self):
+        """θ_t, a copy."""
+        return self._theta.copy()
+
+    def optimizer_state(self):
+        """The optimizer's state after t steps, a copy."""
+        return self._state.copy()
+
+    def arrays(self):
+        """What ``restore`` takes; no copies."""
+        slots = {SLOT + name: a for name, a in self._state.slots.items()}
+        return {"theta": self._theta, "count": np.array(self._state.count), **slots}
+
+    def restore(self, arrays):
+        """Go on where another engine was when its ``arrays()`` were taken."""
+        self._theta[:] = arrays["theta"]
+        slots = {
+            name.removeprefix(SLOT): a.copy() for name, a in arrays.items() if name.startswith(SLOT)
+        }
+        self._state = OptimizerState(int(arrays["count"]), slots)
+        self._outputs = self._model.outputs()
+
+
+class _Layers:
+    """An MLP at a θ that changes in place: passes over the samples that are asked for, no more."""
+
+    def __init__(self, net, theta, X):
+        self._kernels, self._X = kernels(X), X
+        self._w, self._v = net.weight_scales, net.bias_scales
+        self._layers = net.unpack(theta)
+        self._gradient = np.empty_like(theta)
+        self._parts = net.unpack(self._gradient)
+
+    def outputs(self):
+        """f_θ(X); the activations are kept for ``gradient``."""
+        k = self._kernels
+        self._activations, outputs = k.forward(self._layers, self._w, self._v, self._X)
+        return outputs
+
+    def gradient(self, signal, rows):
+        """φ(X)^T s for an s that is zero beyond ``rows``, overwritten by the next call."""
+        activations = self._activations
+        if len(rows) < len(signal):
+            activations, signal = [a[rows] for a in activations], signal[rows]
+        deltas = self._kernels.backward(self._layers, self._w, activations)
+        self._kernels.vector_jacobian(activations, deltas, self._w, self._v, signal, self._parts)
+        return self._gradient
+
+
+class _Operator:
+    """Any network, by its feature operator."""
+
+    def __init__(self, net, theta, X):
+        self._net, self._theta, self._X = net, theta, X
+
+    def outputs(self):
+        """f_θ(X); NaN where θ is beyond all numbers, which ``features`` refuses."""
+        if not np.isfinite(self._theta.sum()):
+            return np.full(len(self._X), np.nan, self._X.dtype)
+        self._phi = self._net.features(self._theta, self._X)
+        return self._phi.outputs
+
+    def gradient(self, signal, rows):
+        """φ(X)^T s."""
+        return self._phi.T @ signal

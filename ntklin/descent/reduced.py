@@ -1,0 +1,106 @@
+"""Gradient descent with the first layer in its Gram reduction; exact, see the kernels."""
+
+import numpy as np
+
+from ntklin.backends import kernels
+from ntklin.network import MLP
+from ntklin.optimizers import GradientDescent, OptimizerState
+
+
+class ReducedDescent:
+    """Gradient descent, stochastic or not, on preactivations in place of the first layer.
+
+    (W^1, b^1) moves in the span of the inputs, so that H^1 ← H^1 − η (δ^1 ∘ s) G with
+    G = w_1² X X^T + v_1² and s = weights ∘ ℓ'(f): N² m_1 operations a step where the weights take
+    N d m_1.
+    """
+
+    method = "reduced"
+
+    def __init__(self, net, theta, X, Y, optimizer, loss):
+        self.dtype = X.dtype
+        self._net, self._X, self._Y = net, X, Y
+        self._rate, self._loss_name = optimizer.learning_rate, loss.name
+        self._count = 0
+        self._theta = theta.copy()  # of which W^1, b^1 stay at their start
+        self._w, self._v = net.weight_scales, net.bias_scales
+        self._kernels = kernels(X)
+        first, *self._layers = [
+            (W, np.zeros(len(W), X.dtype) if b is None else b) for W, b in net.unpack(self._theta)
+        ]
+        w, v = self._w[0], self._v[0]
+        self._H = self._kernels.neuron_major(w * (first[0] @ X.T) + v * first[1][:, None], X.dtype)
+        self._S = np.zeros_like(self._H)
+        self._G = (w * w * (X @ X.T) + v * v).astype(X.dtype)
+        self._evaluate()
+
+    @staticmethod
+    def requires(net, optimizer):
+        """What is missing, or None."""
+        if not isinstance(net, MLP) or net.depth < 2:
+            return "an MLP with a hidden layer"
+        if type(optimizer) is not GradientDescent:
+            return f"GradientDescent, not {type(optimizer).__name__}"
+        return None
+
+    @staticmethod
+    def pays(net, X, optimizer):
+        """N² m against 2 N d m, and half of the former is skipped."""
+        return len(X) < 2 * net.n_inputs
+
+    def _descend(self, weights, until, ceiling):
+        if len(self._layers) == 1:
+            W, b = self._layers[0]
+            run = self._kernels.shallow_descent
+            arguments = (W[0], b, self._G, self._Y, self._w[1], self._v[1])
+        else:
+            run = self._kernels.deep_descent
+            arguments = (self._layers, self._G, self._Y, self._w, self._v)
+        end = (self._rate, self._loss_name, weights, until, ceiling)
+        return run(self._H, self._S, *arguments, *end)
+
+    def _evaluate(self):
+        no_steps = np.empty((0, len(self._X)), self.dtype)
+        self._loss = float(self._descend(no_steps, 0.0, np.inf)[-1])
+
+    def loss(self):
+        """L(θ_t) on all samples."""
+        return self._loss
+
+    def advance(self, weights, until, ceiling):
+        """Take a step for each row of sample weights; see ``ntklin.stepping``."""
+        losses = self._descend(weights, until, ceiling)[1:]
+        self._loss = float(losses[-1])
+        self._count += len(losses)
+        return losses
+
+    def parameters(self):
+        """θ_t, a copy: W^1_t = W^1_0 − η w_1 S X and b^1_t = b^1_0 − η v_1 S 1."""
+        theta = self._theta.copy()
+        W, b = self._net.unpack(theta)[0]
+        S = self._S[:, : len(self._X)]
+        W -= self._rate * self._w[0] * (S @ self._X)
+        if b is not None:
+            b -= self._rate * self._v[0] * S.sum(axis=1)
+        return theta
+
+    def optimizer_state(self):
+        """That of gradient descent: the number of steps."""
+        return OptimizerState(self._count)
+
+    def arrays(self):
+        """What ``restore`` takes; no copies."""
+        above = self._theta[self._layers_start() :]
+        return {"H": self._H, "S": self._S, "above": above, "count": np.array(self._count)}
+
+    def restore(self, arrays):
+        """Go on where another engine with the same start was when its ``arrays()`` were taken."""
+        self._H[:], self._S[:] = arrays["H"], arrays["S"]
+        self._theta[self._layers_start() :] = arrays["above"]
+        self._count = int(arrays["count"])
+        self._evaluate()
+
+    def _layers_start(self):
+        """Where θ goes on after W^1 and b^1."""
+        d, m = self._net.widths[:2]
+        return m * (d + self._net.has_bias)
