@@ -140,6 +140,23 @@ class FeatureMap(LinearOperator):
             for arrays in (self._activations, self._deltas)
         )
 
+    def linearized(self, rule):
+        """The linearized network at rest, θ = θ_0, in the layout of its fused steps.
+
+        Parameters
+        ----------
+        rule : str
+            An optimizer's rule; see ``ntklin.kernels.cpu.rules``.
+
+        Returns
+        -------
+        LinearizedNetwork
+            See ``ntklin.kernels.cpu.linearized``.
+        """
+        has_bias = self.network.has_bias
+        passes = self._activations, self._deltas
+        return self._kernels.LinearizedNetwork(*passes, self._w, self._v, has_bias, rule)
+
     def project(self, v):
         """P_F v with P_F = φ^T (φ φ^T)^{-1} φ, the projector onto the data's feature space (Thm 1).
 

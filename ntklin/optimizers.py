@@ -48,12 +48,12 @@ class OptimizerState:
 class Optimizer:
     """What all optimizers share. Subclasses are frozen dataclasses with a ``learning_rate``."""
 
-    _rule = ""
+    rule = None
     _slots = ()
     #: Whether a step is −η D_t g_t (Eq. 6); with a velocity it is not, and only D_t is shared.
     is_preconditioner = True
 
-    def _coefficients(self, count):
+    def coefficients(self, count):
         """The numbers of step ``count`` = 1, 2, … as the compiled rule takes them."""
         raise NotImplementedError
 
@@ -102,7 +102,7 @@ class Optimizer:
         self._require_learning_rate()
         slots = self._ordered(state, theta)
         count = state.count + 1
-        kernels(theta).update(self._rule, self._coefficients(count), theta, slots, gradient)
+        kernels(theta).update(self.rule, self.coefficients(count), theta, slots, gradient)
         return OptimizerState(count, state.slots)
 
     def preconditioner(self, state):
@@ -173,13 +173,13 @@ class GradientDescent(Optimizer):
 
     learning_rate: float | None = None
 
-    _rule = "descent"
+    rule = "descent"
 
     def __post_init__(self):
         if self.learning_rate is not None:
             self._check(learning_rate=as_learning_rate)
 
-    def _coefficients(self, count):
+    def coefficients(self, count):
         return (self.learning_rate,)
 
 
@@ -203,7 +203,7 @@ class Momentum(Optimizer):
     momentum: float = 0.9
     nesterov: bool = False
 
-    _rule = "momentum"
+    rule = "momentum"
     _slots = ("velocity",)
     is_preconditioner = False
 
@@ -212,7 +212,7 @@ class Momentum(Optimizer):
         if not isinstance(self.nesterov, bool | np.bool_):
             raise TypeError(f"nesterov must be True or False, got {self.nesterov!r}")
 
-    def _coefficients(self, count):
+    def coefficients(self, count):
         mu = self.momentum
         return (self.learning_rate, mu, *((1.0, mu) if self.nesterov else (0.0, 1.0)))
 
@@ -238,13 +238,13 @@ class AdaGrad(Optimizer):
     learning_rate: float
     eps: float = 1e-10
 
-    _rule = "adagrad"
+    rule = "adagrad"
     _slots = ("squares",)
 
     def __post_init__(self):
         self._check(learning_rate=as_learning_rate, eps=as_nonnegative)
 
-    def _coefficients(self, count):
+    def coefficients(self, count):
         return self.learning_rate, 1.0, 1.0, self.eps
 
     def preconditioner(self, state):
@@ -270,13 +270,13 @@ class RMSprop(Optimizer):
     alpha: float = 0.99
     eps: float = 1e-8
 
-    _rule = "rmsprop"
+    rule = "rmsprop"
     _slots = ("squares",)
 
     def __post_init__(self):
         self._check(learning_rate=as_learning_rate, alpha=as_fraction, eps=as_nonnegative)
 
-    def _coefficients(self, count):
+    def coefficients(self, count):
         return self.learning_rate, self.alpha, 1 - self.alpha, self.eps
 
     def preconditioner(self, state):
@@ -306,7 +306,7 @@ class Adam(Optimizer):
     betas: tuple = (0.9, 0.999)
     eps: float = 1e-8
 
-    _rule = "adam"
+    rule = "adam"
     _slots = ("means", "squares")
     is_preconditioner = False
 
@@ -319,7 +319,7 @@ class Adam(Optimizer):
         betas = as_fraction(first, name="betas[0]"), as_fraction(second, name="betas[1]")
         object.__setattr__(self, "betas", betas)
 
-    def _coefficients(self, count):
+    def coefficients(self, count):
         first, second = self.betas
         return (
             *(self.learning_rate / (1 - first**count), 1 - first, second, 1 - second),

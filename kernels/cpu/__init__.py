@@ -2,7 +2,9 @@
 
 from ntklin.kernels.cpu.assembly import jacobian
 from ntklin.kernels.cpu.descent import deep_descent, neuron_major, shallow_descent
+from ntklin.kernels.cpu.fused import ShallowNetwork
 from ntklin.kernels.cpu.infinite import infinite_width
+from ntklin.kernels.cpu.linearized import LinearizedNetwork
 from ntklin.kernels.cpu.passes import backward, forward
 from ntklin.kernels.cpu.products import jacobian_vector, vector_jacobian
 from ntklin.kernels.cpu.rules import update
@@ -10,6 +12,8 @@ from ntklin.kernels.cpu.unweighted import gram
 from ntklin.kernels.cpu.weighted import weighted_gram, weighted_gram_copies
 
 __all__ = [
+    "LinearizedNetwork",
+    "ShallowNetwork",
     "backward",
     "deep_descent",
     "forward",

@@ -15,6 +15,7 @@ from ntklin.kernels.cpu.compiler import (
     GROUP,
     JIT_DISABLED,
     LINE,
+    PANEL_ROWS,
     REGISTERS,
     SAMPLES,
     SUBSET,
@@ -225,6 +226,71 @@ def _add_entries_codegen(context, builder, signature, args):
     return context.get_dummy_value()
 
 
+def _add_listed_entries_codegen(context, builder, signature, args):
+    target, index, places, table, n_groups, factor = args
+    element = context.get_value_type(signature.args[5])
+    word_bytes = signature.args[5].bitwidth // 8
+    vector = ir.VectorType(element, LINE // word_bytes)
+    address = target.type
+    entry_bytes = SUBSET_LINES * LINE
+
+    def line(base, r):
+        place = builder.add(base, ir.Constant(address, r * LINE))
+        return builder.inttoptr(place, vector.as_pointer())
+
+    zero = ir.Constant(vector, [0.0] * vector.count)
+    sums = [cgutils.alloca_once_value(builder, zero) for _ in range(SUBSET_LINES)]
+    with cgutils.for_range(builder, n_groups) as loop:
+        place = builder.add(places, builder.mul(loop.index, ir.Constant(address, 4)))
+        place = builder.load(builder.inttoptr(place, ir.IntType(32).as_pointer()))
+        byte = builder.add(index, builder.zext(place, address))
+        subset = builder.load(builder.inttoptr(byte, ir.IntType(8).as_pointer()))
+        entry = builder.mul(builder.zext(subset, address), ir.Constant(address, entry_bytes))
+        group = builder.mul(loop.index, ir.Constant(address, entry_bytes << SAMPLES))
+        entry = _opaque(builder, builder.add(builder.add(table, group), entry))
+        for r, slot in enumerate(sums):
+            value = builder.load(line(entry, r), align=LINE)
+            builder.store(builder.fadd(builder.load(slot), value), slot)
+    splat = _splat(builder, factor, vector.count)
+    for r, slot in enumerate(sums):
+        product = builder.fmul(splat, builder.load(slot), flags=("contract",))
+        old = builder.load(line(target, r), align=LINE)
+        builder.store(builder.fadd(old, product, flags=("contract",)), line(target, r), align=LINE)
+    return context.get_dummy_value()
+
+
+def _add_panel_codegen(context, builder, signature, args):
+    target, target_step, row, row_step, values, offsets, count, _ = args
+    element = context.get_value_type(signature.args[7])
+    lanes = LINE * 8 // signature.args[7].bitwidth
+    vector = ir.VectorType(element, lanes)
+    address = target.type
+
+    def at(base, kind):
+        return builder.inttoptr(base, kind.as_pointer())
+
+    targets, rows = [target], [row]
+    for _ in range(PANEL_ROWS - 1):
+        targets.append(builder.add(targets[-1], target_step))
+        rows.append(builder.add(rows[-1], row_step))
+    sums = [
+        cgutils.alloca_once_value(builder, builder.load(at(place, vector), align=LINE))
+        for place in targets
+    ]
+    with cgutils.for_range(builder, count) as loop:
+        line = builder.add(values, builder.mul(loop.index, ir.Constant(address, LINE)))
+        x = builder.load(at(line, vector), align=LINE)
+        place = builder.add(offsets, builder.mul(loop.index, ir.Constant(address, 4)))
+        offset = builder.zext(builder.load(at(place, ir.IntType(32))), address)
+        for slot, base in zip(sums, rows, strict=True):
+            weight = builder.load(at(builder.add(base, offset), element))
+            product = builder.fmul(_splat(builder, weight, lanes), x, flags=("contract",))
+            builder.store(builder.fadd(builder.load(slot), product, flags=("contract",)), slot)
+    for slot, place in zip(sums, targets, strict=True):
+        builder.store(builder.load(slot), at(place, vector), align=LINE)
+    return context.get_dummy_value()
+
+
 def _next_task_codegen(context, builder, signature, args):
     word = args[0].type
     address = builder.inttoptr(args[0], word.as_pointer())
@@ -331,6 +397,29 @@ else:
             raise TypingError("factor must be a floating-point number")
         signature = types.void(types.uintp, types.uintp, types.uintp, types.intp, factor)
         return signature, _add_entries_codegen
+
+    @intrinsic
+    def add_listed_entries(typing_context, target, index, places, table, n_groups, factor):
+        """target ← target + factor · Σ_k table[k, index_{places_k}], k < n_groups.
+
+        As ``add_entries``, for the groups that ``places`` (int32) lists.
+        """
+        if not isinstance(factor, types.Float):
+            raise TypingError("factor must be a floating-point number")
+        signature = types.void(*(types.uintp,) * 4, types.intp, factor)
+        return signature, _add_listed_entries_codegen
+
+    @intrinsic
+    def add_panel(typing_context, target, target_step, row, row_step, values, offsets, count, zero):
+        """target_i ← target_i + Σ_k row_i[offset_k] values_k for PANEL_ROWS rows i, k < count.
+
+        ``target_i`` and ``values_k`` are aligned cache lines, of the type of ``zero``; ``offsets``
+        (int32) and the steps from row to row count bytes. Addresses are integers.
+        """
+        if not isinstance(zero, types.Float):
+            raise TypingError("zero must be a floating-point number")
+        signature = types.void(*(types.uintp,) * 6, types.intp, zero)
+        return signature, _add_panel_codegen
 
 
 def task_counter():

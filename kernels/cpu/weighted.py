@@ -21,6 +21,7 @@ from ntklin.kernels.cpu.compiler import (
     parallel_kernel,
 )
 from ntklin.kernels.cpu.intrinsics import wide_vectors
+from ntklin.kernels.cpu.ordering import sparsest_first, staircase
 
 # Layers narrower than this have too few neurons to share out; BLAS does them (the last one always).
 NARROW = 8
@@ -195,36 +196,6 @@ def _mirror_lower(K):
             K[k, n] = K[n, k]
 
 
-def _staircase(*activations):
-    """An order of the live columns in which every row ends as early as its predecessors allow.
-
-    Columns come in the order in which the rows first use them, so that the first row's columns are
-    a prefix, those of the first two a longer one, and so on; with the sparsest rows first, many
-    pairs of rows need a part of the columns only.
-
-    Returns
-    -------
-    columns : ndarray of int
-        The columns in which some row is not zero.
-    stops : list of ndarray
-        For each array of activations, how many of ``columns`` each row needs.
-    """
-    used = [a != 0 for a in activations]
-    n_columns = used[0].shape[1]
-    first = np.minimum.reduce([np.where(u.any(0), u.argmax(0), len(u)) for u in used])
-    live = np.logical_or.reduce([u.any(0) for u in used])
-    columns = np.argsort(first, kind="stable")
-    columns = columns[live[columns]]
-    place = np.zeros(n_columns, np.int64)
-    place[columns] = np.arange(1, len(columns) + 1)
-    return columns, [(u * place).max(axis=1) for u in used]
-
-
-def _sparsest_first(X):
-    """The order of the rows by their number of non-zeros."""
-    return np.argsort((X != 0).sum(axis=1), kind="stable")
-
-
 def _panels(columns, stops, itemsize):
     """Cut the columns into panels: for each its columns and every row's stop in whole lines."""
     n_panels = max(1, round(len(columns) * itemsize / PANEL_BYTES))
@@ -255,8 +226,8 @@ def weighted_gram(activations, deltas, w, v, weights, other_activations=None, ot
     symmetric = other_activations is None
     if symmetric:
         other_activations, other_deltas = activations, deltas
-    order = _sparsest_first(activations[0])
-    other_order = order if symmetric else _sparsest_first(other_activations[0])
+    order = sparsest_first(activations[0])
+    other_order = order if symmetric else sparsest_first(other_activations[0])
     dtype = activations[0].dtype
     shape = (len(order), len(other_order))
     n_threads = get_num_threads()
@@ -283,7 +254,7 @@ def weighted_gram(activations, deltas, w, v, weights, other_activations=None, ot
         other_scaled = scaled
         if not symmetric:
             other_scaled = np.ascontiguousarray(other_delta.T * dtype.type(w[l]))
-        columns, stops = _staircase(a) if symmetric else _staircase(a, other_a)
+        columns, stops = staircase(a) if symmetric else staircase(a, other_a)
         for panel, ends in _panels(columns, stops, dtype.itemsize):
             left_panel = padded(a, columns=panel)
             right_panel = left_panel if symmetric else padded(other_a, columns=panel)

@@ -8,6 +8,9 @@ that a small step is not rounded to the size of θ_0: ``displacement()`` returns
 
 import numpy as np
 
+from ntklin.features import FeatureMap
+from ntklin.optimizers import OptimizerState
+
 
 class DirectEngine:
     """Steps by the products φ(X) Δ and φ(X)^T r, without J, for any feature operator and optimizer.
@@ -64,7 +67,69 @@ class DirectEngine:
         return self._state.copy()
 
 
-ENGINES = {"direct": DirectEngine}
+class FusedEngine:
+    """Steps by compiled loops that take each parameter through the cache once.
+
+    For the features of an MLP and an optimizer with a compiled rule; the arguments are those of
+    :class:`DirectEngine`.
+    """
+
+    method = "fused"
+
+    def __init__(self, phi, targets, optimizer, loss):
+        self.dtype = phi.dtype
+        self._phi, self._targets = phi, targets
+        self._optimizer, self._loss = optimizer, loss
+        self._network = phi.linearized(optimizer.rule)
+        self._count = 0
+        self._outputs = phi.outputs
+
+    @staticmethod
+    def serves(phi, optimizer):
+        """Whether there are such loops for these features and this optimizer."""
+        return isinstance(phi, FeatureMap) and optimizer.rule is not None
+
+    def loss(self):
+        """L(f_t), on all samples."""
+        return self._loss.value(self._outputs, self._targets)
+
+    def advance(self, weights, until, ceiling):
+        """Take a step for each row of sample weights; see ``ntklin.stepping``."""
+        losses = []
+        with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is told by its loss
+            for w in weights:
+                signal = w * self._loss.derivative(self._outputs, self._targets)
+                self._count += 1
+                coefficients = self._optimizer.coefficients(self._count)
+                self._outputs = self._phi.outputs + self._network.step(coefficients, signal)
+                losses.append(self.loss())
+                if losses[-1] < until or not losses[-1] <= ceiling:
+                    break
+        return np.array(losses)
+
+    def displacement(self):
+        """Δ_t = θ_t − θ_0."""
+        return self._read()[0]
+
+    def outputs(self):
+        """f_t(X), a copy."""
+        return self._outputs.copy()
+
+    def optimizer_state(self):
+        """The optimizer's state after t steps."""
+        return self._read()[1]
+
+    def _read(self):
+        """Δ_t and the optimizer's state, in the layout of θ."""
+        unpack = self._phi.network.unpack
+        displacement = np.zeros(self._phi.shape[1], self.dtype)
+        slots = self._optimizer.init(displacement).slots
+        self._network.write(unpack(displacement), [unpack(a) for a in slots.values()])
+        return displacement, OptimizerState(self._count, slots)
+
+
+# The first one that serves is taken.
+ENGINES = {engine.method: engine for engine in (FusedEngine, DirectEngine)}
 METHODS = ("auto", *ENGINES)
 
 
@@ -75,7 +140,7 @@ def engine_for(phi, targets, optimizer, loss, method="auto"):
     ----------
     phi, targets, optimizer, loss
         See :class:`DirectEngine`.
-    method : {"auto", "direct"}
+    method : {"auto", "fused", "direct"}
 
     Returns
     -------
@@ -84,4 +149,11 @@ def engine_for(phi, targets, optimizer, loss, method="auto"):
     """
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(map(repr, METHODS))}, got {method!r}")
-    return ENGINES["direct" if method == "auto" else method](phi, targets, optimizer, loss)
+    if method == "auto":
+        method = "fused" if FusedEngine.serves(phi, optimizer) else "direct"
+    elif method == "fused" and not FusedEngine.serves(phi, optimizer):
+        raise ValueError(
+            "method='fused' needs the features of an MLP and an optimizer with a rule of its own, "
+            f"got {type(phi).__name__} and {type(optimizer).__name__}; use method='direct'"
+        )
+    return ENGINES[method](phi, targets, optimizer, loss)

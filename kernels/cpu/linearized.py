@@ -1,0 +1,130 @@
+"""Steps of the linearized network under any optimizer's rule: the displacement Δ = θ − θ_0.
+
+The features are those at θ_0 throughout: a step takes the signals s_n, the derivatives of the loss
+at the outputs times the samples' weights, moves Δ by the rule along φ(X)^T s, and returns the new
+φ(X) Δ. Each layer does so on its own, and each parameter passes through the cache once.
+"""
+
+import numpy as np
+from numba import prange
+
+from ntklin.kernels.cpu.compiler import aligned_empty, parallel_kernel
+from ntklin.kernels.cpu.linearized_blocks import LinearizedBlocks
+from ntklin.kernels.cpu.linearized_tiles import LinearizedTiles
+from ntklin.kernels.cpu.rules import RULES, SLOTS, apply_rule
+from ntklin.kernels.cpu.sums import add_scaled, dot
+
+# Weights of a task: fixed, so that the sums over tasks do not depend on the number of threads.
+CHUNK = 256
+
+
+@parallel_kernel
+def _output_step(A, s, rule, c, W, first, second, parts):
+    """Gradient A s, the rule, and parts[task] = Σ_k W_k A_k over each task's weights k."""
+    for task in prange(parts.shape[0]):
+        start = task * CHUNK
+        stop = min(start + CHUNK, A.shape[0])
+        gradient = np.empty(stop - start, A.dtype)
+        for k in range(start, stop):
+            gradient[k - start] = dot(s, A[k])
+        apply_rule(rule, c, W, first, second, start, gradient, 0, stop - start)
+        part = parts[task]
+        part[:] = 0
+        for k in range(start, stop):
+            add_scaled(part, A[k], W[k])
+
+
+class LinearizedOutput:
+    """The output layer of a linearized network, whose features are its inputs (w a, v).
+
+    Parameters
+    ----------
+    a : ndarray, shape (N, K)
+    w, v : float
+    has_bias : bool
+    rule : str
+    """
+
+    def __init__(self, a, w, v, has_bias, rule):
+        n, k = a.shape
+        self._A = aligned_empty((k + has_bias, n), a.dtype)
+        self._A[:k] = a.dtype.type(w) * a.T
+        if has_bias:
+            self._A[k] = v
+        self._rule = RULES[rule]
+        self._arrays = [np.zeros(len(self._A), a.dtype) for _ in range(1 + SLOTS[rule])]
+        self._parts = np.empty((-(-len(self._A) // CHUNK), n), a.dtype)
+
+    def step(self, coefficients, s, changes):
+        """One step of the rule with the signals s_n; adds φ Δ after it to ``changes``, (N,)."""
+        spare = self._arrays[0][:0]
+        arrays = (*self._arrays, *(spare,) * (3 - len(self._arrays)))
+        _output_step(self._A, s, self._rule, coefficients, *arrays, self._parts)
+        changes += self._parts.sum(axis=0)
+
+    def write(self, layer, slots):
+        """Write Δ and the slots to pairs (W, b)."""
+        for (W, b), source in zip((layer, *slots), self._arrays, strict=True):
+            W[0] = source[: W.shape[1]]
+            if b is not None:
+                b[0] = source[-1]
+
+
+class LinearizedNetwork:
+    """Δ = 0 at first, with the optimizer's slots, in the layouts of the layers' fused steps.
+
+    Parameters
+    ----------
+    activations : list of ndarray
+    deltas : Signals
+    w, v : sequences of floats
+    has_bias : bool
+    rule : str
+    """
+
+    def __init__(self, activations, deltas, w, v, has_bias, rule):
+        last = len(activations) - 1
+        self._dtype = activations[0].dtype
+        self._n_samples = len(activations[0])
+        self._layers = []
+        for l, a in enumerate(activations):
+            shared = (w[l], v[l], has_bias, rule)
+            if l == last:
+                layer = LinearizedOutput(a, *shared)
+            elif l == last - 1:
+                layer = LinearizedTiles(a, activations[last], deltas.scale, *shared)
+            else:
+                layer = LinearizedBlocks(a, deltas[l], *shared)
+            self._layers.append(layer)
+
+    def step(self, coefficients, s):
+        """One step.
+
+        Parameters
+        ----------
+        coefficients : sequence of float
+            The rule's, for this step.
+        s : ndarray, shape (N,)
+
+        Returns
+        -------
+        ndarray, shape (N,)
+            φ(X) Δ after the step.
+        """
+        coefficients = np.array(coefficients, self._dtype)
+        changes = np.zeros(self._n_samples, self._dtype)
+        for layer in self._layers:
+            layer.step(coefficients, s, changes)
+        return changes
+
+    def write(self, displacement, slots):
+        """Write Δ and the slots.
+
+        Parameters
+        ----------
+        displacement : list of (W^l, b^l or None)
+            Zeros in the layout of θ; what has no gradient is not written.
+        slots : sequence of such lists
+        """
+        for l, layer in enumerate(self._layers):
+            layer.write(displacement[l], [slot[l] for slot in slots])

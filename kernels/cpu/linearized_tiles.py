@@ -1,0 +1,225 @@
+"""Fused steps of the linearized network on the weights into its last hidden layer.
+
+Their backward signals are a constant or zero, δ_ni = c_i 1[n activates i], so that with ã of
+``tiles``
+
+    g_i = c_i Σ_n 1[n activates i] s_n ã_n,    (φ Δ)_n = ã_n · Σ_i 1[n activates i] c_i Δ_i.
+
+Both are sums over active sets, which tables of subset sums give (``pulls``, ``subsets``) at a fifth
+of the cost of the dense products. A task is a slab of neurons on a tile of columns: gradient, rule
+and change of the outputs while parameters and slots are in cache.
+"""
+
+import numpy as np
+from numba import get_num_threads, prange
+
+from ntklin.kernels.cpu.compiler import (
+    CHUNK_GROUPS,
+    JIT_DISABLED,
+    SAMPLES,
+    SUBSET,
+    WORD,
+    aligned_empty,
+    dot_kernel,
+    kernel,
+    parallel_kernel,
+)
+from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
+from ntklin.kernels.cpu.pulls import active_samples
+from ntklin.kernels.cpu.rules import RULES, SLOTS, apply_rule
+from ntklin.kernels.cpu.subsets import active_bits
+from ntklin.kernels.cpu.tiles import (
+    add_gradients,
+    live_groups,
+    tabulate_groups,
+    tile_inputs,
+    zeros,
+)
+
+# Neurons of a task: enough of them to share the tables, few enough for a second-level cache.
+SLAB = 256
+
+if JIT_DISABLED:
+
+    def _add_changes(sums, subsets, tiles, t, row, scale, bits, samples, count):
+        """As the compiled function of the same name."""
+        rows = scale[row : row + WORD, None] * tiles[t, row : row + WORD]
+        live = samples[:count]
+        active = bits[row // WORD, live, None] >> np.arange(WORD, dtype=np.uint32) & 1
+        sums[live] += active.astype(sums.dtype) @ rows
+
+else:
+    from ntklin.kernels.cpu.intrinsics import add_subsets, tabulate_subsets
+
+    @kernel
+    def _add_changes(sums, subsets, tiles, t, row, scale, bits, samples, count):
+        """sums[n] += Σ_i 1[n activates i] scale_i tiles[t, i] over WORD neurons from ``row`` on.
+
+        Parameters
+        ----------
+        sums : ndarray, shape (N, width)
+        subsets : ndarray
+            Work space for ``tabulate_subsets``.
+        tiles : ndarray, shape (tiles, m, width)
+        scale : ndarray, shape (m,)
+        bits : ndarray of uint32, shape (m/WORD, N)
+            From ``active_bits``.
+        samples : ndarray of int32
+            The first ``count`` of them are the samples n.
+        """
+        step = tiles.shape[2] * tiles.itemsize
+        source = tiles.ctypes.data + (t * tiles.shape[1] + row) * step
+        factors = scale.ctypes.data + row * scale.itemsize
+        tabulate_subsets(subsets.ctypes.data, source, factors, sums[0, 0])
+        target = sums.ctypes.data
+        word = row // WORD
+        for k in range(count):
+            n = samples[k]
+            add_subsets(target + n * step, bits[word, n], subsets.ctypes.data, sums[0, 0])
+
+
+@dot_kernel
+def _contract(sums, X, t, samples, count, part):
+    """part[n] ← X[t, n] · sums[n] for the listed samples, else 0."""
+    wide_vectors()
+    for n in range(part.shape[0]):
+        part[n] = 0
+    for k in range(count):
+        n = np.uint64(samples[k])
+        total = sums[n, 0] * X[t, n, 0]
+        for q in range(np.uint64(1), np.uint64(X.shape[2])):
+            total += sums[n, q] * X[t, n, q]
+        part[n] = total
+
+
+@kernel
+def _clear(a, n_rows):
+    wide_vectors()
+    for i in range(np.uint64(n_rows)):
+        for q in range(np.uint64(a.shape[1])):
+            a[i, q] = 0
+
+
+@parallel_kernel
+def _tiled_step(
+    tiles,
+    first,
+    second,
+    rule,
+    c,
+    scale,
+    index,
+    bits,
+    s,
+    X,
+    groups,
+    n_groups,
+    samples,
+    n_samples,
+    parts,
+    table,
+    gradient,
+    subsets,
+    sums,
+    found,
+    counter,
+):
+    n_tiles, m, width = tiles.shape
+    slabs = (m + SLAB - 1) // SLAB
+    flat, flat_first, flat_second = tiles.reshape(-1), first.reshape(-1), second.reshape(-1)
+    for worker in prange(table.shape[0]):
+        my_table, my_gradient, my_subsets = table[worker], gradient[worker], subsets[worker]
+        my_sums, my_found = sums[worker], found[worker]
+        flat_gradient = my_gradient.reshape(-1)
+        tabulated = -1
+        task = next_task(counter)
+        while task < n_tiles * slabs:
+            t, row = task // slabs, task % slabs * SLAB
+            stop = min(row + SLAB, m)
+            count = live_groups(groups[t], n_groups[t], s, my_found)
+            _clear(my_gradient, stop - row)
+            for start in range(0, count, CHUNK_GROUPS):
+                last = min(start + CHUNK_GROUPS, count)
+                if tabulated != t or count > CHUNK_GROUPS:
+                    tabulate_groups(my_table, s, X, t, my_found, start, last)
+                    tabulated = t
+                add_gradients(my_gradient, row, stop, index, my_found, start, last, my_table, scale)
+            _clear(my_sums, my_sums.shape[0])
+            for block in range(row, stop, WORD):
+                place = (t * m + block) * width
+                apply_rule(
+                    *(rule, c, flat, flat_first, flat_second, place),
+                    *(flat_gradient, (block - row) * width, WORD * width),
+                )
+                _add_changes(
+                    *(my_sums, my_subsets, tiles, t, block, scale, bits),
+                    *(samples[t], n_samples[t]),
+                )
+            _contract(my_sums, X, t, samples[t], n_samples[t], parts[task])
+            task = next_task(counter)
+
+
+class LinearizedTiles:
+    """The weights into the last hidden layer of a linearized network, and their optimizer's slots.
+
+    Parameters
+    ----------
+    a : ndarray, shape (N, K)
+        The layer's inputs.
+    above : ndarray, shape (N, m)
+        Its activations.
+    scale : ndarray, shape (m,)
+        c.
+    w, v : float
+        The layer's scales.
+    has_bias : bool
+    rule : str
+    """
+
+    def __init__(self, a, above, scale, w, v, has_bias, rule):
+        n, m = above.shape
+        dtype = a.dtype
+        self._inputs = tile_inputs(a, w, v, has_bias)
+        self._rule = RULES[rule]
+        above = above[self._inputs.order]
+        padded = -(-m // WORD) * WORD
+        n_tiles, width = self._inputs.shape
+        self._tiles = zeros((n_tiles, padded, width), dtype)
+        self._slots = [zeros(self._tiles.shape, dtype) for _ in range(SLOTS[rule])]
+        self._scale = np.zeros(padded, dtype)
+        self._scale[:m] = scale
+        self._bits = active_bits(above)
+        self._index = np.zeros((padded, -(-n // SAMPLES)), np.uint8)
+        self._index[:m] = active_samples(np.ascontiguousarray(above.T))
+        self._parts = aligned_empty((n_tiles * -(-padded // SLAB), n), dtype)
+        self._work = None
+
+    def step(self, coefficients, s, changes):
+        """One step of the rule with the signals s_n; adds φ Δ after it to ``changes``, (N,)."""
+        x, order = self._inputs, self._inputs.order
+        first, second = (*self._slots, *(self._tiles[:0],) * (2 - len(self._slots)))
+        _tiled_step(
+            *(self._tiles, first, second, self._rule, coefficients),
+            *(self._scale, self._index, self._bits, s[order]),
+            *(x.X, x.groups, x.n_groups, x.samples, x.n_samples, self._parts),
+            *(*self._work_space(), task_counter()),
+        )
+        changes[order] += self._parts.sum(axis=0)
+
+    def _work_space(self):
+        """For each thread: table, gradient, subsets, sums and found of ``_tiled_step``."""
+        n_threads, dtype, width = get_num_threads(), self._tiles.dtype, self._tiles.shape[2]
+        if self._work is None or len(self._work[0]) != n_threads:
+            self._work = (
+                aligned_empty((n_threads, CHUNK_GROUPS, 1 << SAMPLES, width), dtype),
+                aligned_empty((n_threads, SLAB, width), dtype),
+                aligned_empty((n_threads, WORD // SUBSET, 1 << SUBSET, width), dtype),
+                aligned_empty((n_threads, self._inputs.X.shape[1], width), dtype),
+                np.empty((n_threads, self._inputs.groups.shape[1]), np.int32),
+            )
+        return self._work
+
+    def write(self, layer, slots):
+        """Write Δ and the slots to pairs (W, b); columns without inputs keep what they hold."""
+        for target, tiles in zip((layer, *slots), (self._tiles, *self._slots), strict=True):
+            self._inputs.join(tiles, *target)
