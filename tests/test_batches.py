@@ -5,7 +5,7 @@ from itertools import count, cycle, islice
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import ntklin
@@ -165,6 +165,8 @@ def test_the_full_batch(dtype):
     cuts=st.lists(st.integers(0, 9), min_size=1, max_size=6),
     start=st.integers(0, 25),
 )
+@example(plan=(ntklin.Batches(size=2), 5), listed=False, cuts=[2, 0, 5], start=4)
+@example(plan=(ntklin.Batches(size=2), 5), listed=True, cuts=[2, 0, 5], start=4)
 def test_results_do_not_depend_on_cuts_nor_on_where_a_run_is_continued(plan, listed, cuts, start):
     batches, n = plan
     steps = start + sum(cuts)

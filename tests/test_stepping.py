@@ -72,8 +72,10 @@ def test_after_so_many_steps(steps):
     assert engine.steps == steps
 
 
-@pytest.mark.parametrize("until", [2.0, 0.9, 0.2, 1 / 300])
-def test_at_the_first_loss_below_until(until):
+@pytest.mark.parametrize("pulse", [0.0, stepping.PULSE])
+@pytest.mark.parametrize("until", [2.0, 1.0, 0.9, 0.25, 1 / 300])
+def test_at_the_first_loss_below_until(monkeypatch, until, pulse):
+    monkeypatch.setattr(stepping, "PULSE", pulse)
     losses = go(Engine(), until=until)
     assert losses[-1] < until
     assert all(loss >= until for loss in losses[:-1])
