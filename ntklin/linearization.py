@@ -13,7 +13,9 @@ from ntklin._validate import (
     require_memory,
     warn_outside_unit_ball,
 )
+from ntklin.dynamics.adaptive import train_linearized
 from ntklin.dynamics.gradient_descent import LinearizedGradientDescent
+from ntklin.dynamics.theorems import product_formula
 from ntklin.errors import DegenerateKernelError
 from ntklin.minimizer import solve_minimizer
 from ntklin.preconditioners import (
@@ -112,6 +114,22 @@ class Linearization:
         largest = self.spectrum.largest
         return 2 * self.n_samples / largest if largest > 0 else np.inf
 
+    def default_learning_rate(self, ridge=0.0):
+        """0.5 N/(λ_max + ridge), a quarter of the stability bound (App. D).
+
+        Raises
+        ------
+        DegenerateKernelError
+            If K(X, X) = 0.
+        """
+        curvature = self.spectrum.largest + ridge
+        if curvature == 0:
+            raise DegenerateKernelError(
+                "K(X, X) = 0: no output depends on θ, so there is no default learning rate; "
+                "check X and theta for zeros, or pass learning_rate="
+            )
+        return 0.5 * self.n_samples / curvature
+
     def gradient_descent(self, Y, learning_rate=None, ridge=0.0, rcond=None):
         """Gradient descent from θ_0 on the linearized network, at any step, Eqs. (18), (19).
 
@@ -145,13 +163,7 @@ class Linearization:
         if learning_rate is not None:
             learning_rate = as_learning_rate(learning_rate)
         else:
-            curvature = self.spectrum.largest + ridge
-            if curvature == 0:
-                raise DegenerateKernelError(
-                    "K(X, X) = 0: no output depends on θ, so there is no default learning rate; "
-                    "check X and theta for zeros, or pass learning_rate="
-                )
-            learning_rate = 0.5 * self.n_samples / curvature
+            learning_rate = self.default_learning_rate(ridge)
         return LinearizedGradientDescent(
             linearization=self, targets=Y, learning_rate=learning_rate, ridge=ridge, rcond=rcond
         )
@@ -237,6 +249,124 @@ class Linearization:
             If there is more than one training input, or φ(x_1) = 0.
         """
         return adagrad_weights(self.features)
+
+    def train(
+        self,
+        Y,
+        optimizer=None,
+        steps=None,
+        until=None,
+        batches=None,
+        *,
+        record=None,
+        loss="squared",
+        method="auto",
+        progress=None,
+    ):
+        """Train the linearized network step by step with any optimizer and batches, exactly.
+
+        The recursion θ_{t+1} = θ_t − η D_t ∇L(θ_t) (Eq. 6), or what Momentum and Adam have in its
+        place, on f_t = f_0 + φ(θ_t − θ_0), for the mean loss over all samples or over the batch of
+        the step (Eq. 10). The result is split as in Thms 3 and 6.
+
+        Parameters
+        ----------
+        Y : array_like, shape (N,) or (N, 1)
+        optimizer : Optimizer, optional
+            ``GradientDescent()`` when not given; its default η is ``default_learning_rate()``.
+        steps : int, optional
+            Take at most this many steps.
+        until : float, optional
+            Stop when the loss on all samples first drops below this; 1e-5 when neither is given, as
+            in App. D.
+        batches : Batches, or iterable of index arrays, optional
+            Mini-batches; an iterable ends the run when it ends. All samples when not given.
+        record : int or iterable of int, optional
+            Keep θ_t and D_{t−1} every so many steps, 0 included, or at these steps.
+        loss : {"squared", "logistic"}
+        method : {"auto", "direct"}
+            How steps are computed, not what they are: ``"direct"`` multiplies by φ(X) and φ(X)^T.
+        progress : callable, optional
+            Called as ``progress(step, loss)`` about ten times a second.
+
+        Returns
+        -------
+        LinearizedRun
+
+        Raises
+        ------
+        DegenerateKernelError
+            If K(X, X) = 0 and the default learning rate is asked for.
+        DivergenceError
+            As soon as the loss is not finite or 1,000 times the larger of its start and that of
+            f = 0.
+        MemoryLimitError
+            If the records would not fit.
+        TrainingInterrupted
+            On Ctrl-C; a KeyboardInterrupt whose ``run`` holds what was finished.
+        """
+        return train_linearized(
+            self,
+            Y,
+            optimizer,
+            steps=steps,
+            until=until,
+            batches=batches,
+            record=record,
+            loss=loss,
+            method=method,
+            progress=progress,
+        )
+
+    def theorem3(self, Y, preconditioners, learning_rate=None, steps=None):
+        """Thm 3's product formula, Eq. (7), to the letter, for verification on small problems.
+
+        Parameters
+        ----------
+        Y, preconditioners, learning_rate, steps
+            See ``theorem6``, which has mini-batches.
+
+        Returns
+        -------
+        ProductForm
+        """
+        return self.theorem6(Y, preconditioners, learning_rate, steps)
+
+    def theorem6(self, Y, preconditioners, learning_rate=None, steps=None, batches=None):
+        """Thm 6's product formula, Eq. (17), to the letter, for verification on small problems.
+
+        Holds the dense J and A_t, and for an optimizer all D_t. ``train`` gives the same θ_t and,
+        by its end state, the same split.
+
+        Parameters
+        ----------
+        Y : array_like, shape (N,) or (N, 1)
+            Targets of the squared loss, the only one that the theorem covers.
+        preconditioners : Optimizer, or sequence of floats or array_like, shapes (P,) or (P, P)
+            D_0, D_1, …, which need not be symmetric; or an optimizer with
+            θ_{t+1} = θ_t − η D_t ∇L, whose D_t are taken along its path.
+        learning_rate : float, optional
+            η; an optimizer has its own.
+        steps : int, optional
+            t; the number of given D_t when not given.
+        batches : Batches, or iterable of index arrays, optional
+            All samples when not given, which is Thm 3.
+
+        Returns
+        -------
+        ProductForm
+            In float64 whatever the dtype of the features.
+
+        Raises
+        ------
+        DegenerateKernelError
+            If one of the K_{D_t}(X, X) is singular to working precision.
+        MemoryLimitError
+            If the dense matrices do not fit.
+        """
+        return product_formula(
+            self, Y, preconditioners, learning_rate=learning_rate, steps=steps, batches=batches
+        )
 
     def weighted_kernel(self, weights=None):
         """K_D(X, X) = φ(X) D φ(X)^T for a constant D, computed anew; ``kernel`` without one.

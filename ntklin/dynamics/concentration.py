@@ -92,7 +92,8 @@ def concentration(preconditioners, center, optimizer, network):
     distances, norms = [], []
     for D in preconditioners.values():
         marks_untouched = np.ndim(D) == 1 and not isinstance(optimizer, Preconditioned)
-        difference = _difference(D, center, touched=D != 0 if marks_untouched else ...)
+        touched = D != 0 if marks_untouched else slice(None)
+        difference = _difference(D, center, touched)
         distances.append(_operator_norm(difference))
         norms.append(_operator_norm(D))
     hidden = network.widths[1:-1]
@@ -131,10 +132,10 @@ def kernel_drift(preconditioners, linearization):
 def _difference(D, E, touched):
     """D − E on the ``touched`` coordinates, of the larger of their two forms."""
     if max(np.ndim(D), np.ndim(E)) < 2:
-        return np.asarray(D - E)[touched]
-    n = len(D if np.ndim(D) else E)
+        return np.atleast_1d(D - E)[touched]
+    n = max(len(np.atleast_1d(A)) for A in (D, E))
     D, E = (A if np.ndim(A) == 2 else np.diag(np.broadcast_to(A, n)) for A in (D, E))
-    return (D - E)[touched][..., touched]
+    return (D - E)[touched][:, touched]
 
 
 def _operator_norm(D):
