@@ -216,6 +216,76 @@ def minimizer(K, K_new, f0, f0_new, Y):
     return f0_new + K_new @ np.linalg.solve(K, Y - f0)
 
 
+# Training of the linearized network with any optimizer
+
+
+def optimizer(name, learning_rate, **options):
+    """``step(t, g, memory)``, t = 0, 1, …: the change of θ and the diagonal of D_t.
+
+    A coordinate that never had a gradient has D = 0 and stays where it is.
+    """
+
+    def step(t, g, memory):
+        first, second = memory.setdefault("first", {}), memory.setdefault("second", {})
+        change, D = np.zeros(len(g)), np.zeros(len(g))
+        for j in range(len(g)):
+            if name == "descent":
+                D[j], direction = 1.0, g[j]
+            elif name == "momentum":
+                first[j] = options["momentum"] * first.get(j, 0.0) + g[j]
+                D[j], direction = 1.0, first[j]
+                if options["nesterov"]:
+                    direction = g[j] + options["momentum"] * first[j]
+            elif name == "adam":
+                beta, gamma = options["betas"]
+                first[j] = beta * first.get(j, 0.0) + (1 - beta) * g[j]
+                second[j] = gamma * second.get(j, 0.0) + (1 - gamma) * g[j] ** 2
+                direction = first[j] / (1 - beta ** (t + 1))
+                if second[j] > 0:
+                    root = math.sqrt(second[j] / (1 - gamma ** (t + 1)))
+                    D[j] = 1 / (root + options["eps"])
+            else:
+                old = second.get(j, 0.0)
+                if name == "adagrad":
+                    second[j] = old + g[j] ** 2
+                else:
+                    second[j] = options["alpha"] * old + (1 - options["alpha"]) * g[j] ** 2
+                direction = g[j]
+                if second[j] > 0:
+                    D[j] = 1 / (math.sqrt(second[j]) + options["eps"])
+            change[j] = -learning_rate * D[j] * direction
+        return change, D
+
+    return step
+
+
+def linearized_training(J, f0, Y, step, weights, loss="squared"):
+    """[(θ_t − θ_0, f_t(X), L(f_t), D_{t−1}), …], t = 0, 1, …, with f_t = f_0 + J(θ_t − θ_0).
+
+    The gradient of a step is Σ_n weights_n ℓ'(f_n, y_n) J_n; one row of ``weights`` per step.
+    """
+    moved, memory, D = np.zeros(J.shape[1]), {}, None
+    trajectory = []
+    for t in range(len(weights) + 1):
+        f = np.array([f0[n] + sum(J[n] * moved) for n in range(len(Y))])
+        value, slope = 0.0, []
+        for f_n, y_n in zip(f, Y, strict=True):
+            if loss == "squared":
+                value += (f_n - y_n) ** 2 / 2
+                slope.append(f_n - y_n)
+            else:
+                value += math.log(1 + math.exp(f_n)) - y_n * f_n
+                slope.append(1 / (1 + math.exp(-f_n)) - y_n)
+        trajectory.append((moved, f, value / len(Y), D))
+        if t < len(weights):
+            g = np.zeros(J.shape[1])
+            for n in range(len(Y)):
+                g = g + weights[t][n] * slope[n] * J[n]
+            change, D = step(t, g, memory)
+            moved = moved + change
+    return trajectory
+
+
 # Initializations with f_0 = 0
 
 
