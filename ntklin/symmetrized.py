@@ -89,7 +89,11 @@ class AntisymmetricPair:
 
     def init(self, rng=0, dtype=float):
         """Draw θ_0 = (θ, θ) with θ from the network's own initialization."""
-        return np.tile(self.network.init(rng, dtype), 2)
+        return self.symmetrize(self.network.init(rng, dtype))
+
+    def symmetrize(self, theta):
+        """(θ, θ) for the network's own θ, shape (P,): f = 0 there."""
+        return np.tile(as_vector(theta, self.network.n_parameters, name="theta"), 2)
 
     def halves(self, theta):
         """The views θ and θ' of a flat vector of length 2P."""
@@ -227,7 +231,11 @@ class DoubledNetwork(MLP):
 
     def init(self, rng=0, dtype=float):
         """Draw θ_0: the undoubled network's draw twice, output weights W^L and −W^L, b^L = 0."""
-        layers = self.network.unpack(self.network.init(rng, dtype))
+        return self.symmetrize(self.network.init(rng, dtype))
+
+    def symmetrize(self, theta):
+        """The undoubled network's θ with its last hidden layer twice, W^L and −W^L, b^L = 0."""
+        layers = self.network.unpack(theta)
         W, b = layers[-2]
         layers[-2] = np.concatenate([W, W]), None if b is None else np.concatenate([b, b])
         W, b = layers[-1]

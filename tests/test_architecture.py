@@ -31,6 +31,7 @@ FLOORS = (
         "recording",
         "checkpoint",
         "descent",
+        "mitigation",
     },
     {"study"},
     {"plots", "report"},
