@@ -54,15 +54,38 @@ def write_report(result, folder, provenance):
     -------
     list of pathlib.Path
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     image = png(study_figure(result))
     page = html_page(result, image, provenance)
-    text = json.dumps(payload(result, provenance), indent=1, ensure_ascii=False, allow_nan=False)
-    paths = [folder / name for name in NAMES]
-    for path, content in zip(paths, (image, page.encode(), f"{text}\n".encode()), strict=True):
+    return write_files(folder, NAMES, (image, page, payload(result, provenance)))
+
+
+def write_files(folder, names, contents):
+    """Write bytes, text, or values as JSON under these names; creates the folder if need be.
+
+    Parameters
+    ----------
+    folder : path
+    names : sequence of str
+    contents : sequence of bytes, str or dict
+        All are made before the first is written.
+
+    Returns
+    -------
+    list of pathlib.Path
+    """
+    folder = Path(folder)
+    encoded = [_encoded(content) for content in contents]
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / name for name in names]
+    for path, content in zip(paths, encoded, strict=True):
         write_atomically(path, content)
     return paths
+
+
+def _encoded(content):
+    if isinstance(content, dict):
+        content = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return content if isinstance(content, bytes) else content.encode()
 
 
 def write_atomically(path, content):

@@ -23,7 +23,7 @@ def payload(result, provenance):
         is missing or not finite is None.
     """
     slope = result.slope
-    return _plain(
+    return plain(
         {
             "schema": SCHEMA,
             "complete": result.complete,
@@ -53,12 +53,12 @@ def payload(result, provenance):
     )
 
 
-def _plain(value):
+def plain(value):
     """``value`` with None for every number that JSON has no word for."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
