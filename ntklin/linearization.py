@@ -284,8 +284,10 @@ class Linearization:
         record : int or iterable of int, optional
             Keep θ_t and D_{t−1} every so many steps, 0 included, or at these steps.
         loss : {"squared", "logistic"}
-        method : {"auto", "direct"}
-            How steps are computed, not what they are: ``"direct"`` multiplies by φ(X) and φ(X)^T.
+        method : {"auto", "fused", "direct"}
+            How steps are computed, not what they are: ``"fused"``, for the features of an MLP and
+            optimizers with a rule of their own, takes each parameter through the cache once;
+            ``"direct"`` multiplies by φ(X) and φ(X)^T. ``"auto"`` takes the faster that serves.
         progress : callable, optional
             Called as ``progress(step, loss)`` about ten times a second.
 
@@ -301,7 +303,8 @@ class Linearization:
             As soon as the loss is not finite or 1,000 times the larger of its start and that of
             f = 0.
         MemoryLimitError
-            If the records would not fit.
+            If the records will not fit. Where their number is not known, since ``steps`` is not
+            given, this may come later, and ``run`` holds what was finished.
         TrainingInterrupted
             On Ctrl-C; a KeyboardInterrupt whose ``run`` holds what was finished.
         """

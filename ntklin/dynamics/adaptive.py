@@ -8,7 +8,7 @@ from ntklin.batches import Schedule
 from ntklin.dynamics.engines import engine_for
 from ntklin.dynamics.linearized_run import LinearizedRun
 from ntklin.dynamics.snapshots import Recorder
-from ntklin.errors import DivergenceError, TrainingInterrupted
+from ntklin.errors import DivergenceError, MemoryLimitError, TrainingInterrupted
 from ntklin.losses import Loss
 from ntklin.optimizers import GradientDescent, Optimizer
 
@@ -75,6 +75,9 @@ def train_linearized(
         go(steps)
     except stepping.Interrupted:
         raise TrainingInterrupted(result()) from None
+    except MemoryLimitError as e:
+        e.run = result()
+        raise
     return result()
 
 
