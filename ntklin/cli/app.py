@@ -6,6 +6,24 @@ import typer
 
 from ntklin._version import __version__
 from ntklin.cli.failures import reported
+from ntklin.cli.options import (
+    Bias,
+    Classes,
+    Data,
+    DataSeed,
+    Debug,
+    Depth,
+    Precision,
+    Quiet,
+    Scaling,
+    Seed,
+    TestPoints,
+    Threads,
+    TrainingPoints,
+    Until,
+    Width,
+    flag,
+)
 
 app = typer.Typer(
     add_completion=False,
@@ -14,17 +32,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-
-
-def flag(*names, **settings):
-    """An option without a value; some versions of typer would print ``<bool>`` behind it."""
-    return typer.Option(*names, metavar="", **settings)
-
-
-Debug = Annotated[bool, flag("--debug", help="Show the traceback of an error.")]
-Threads = Annotated[
-    int | None, typer.Option(metavar="N", help="Threads of Numba and BLAS. Default: all.")
-]
 
 
 def show_version(wanted: bool):
@@ -64,64 +71,20 @@ keeps what is finished.""",
     ntklin minimizer --data ~/my-data.npz --classes 3,8 --width 1000 --no-train""",
 )
 def minimizer(
-    data: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME|PATH",
-            rich_help_panel="Data",
-            help="mnist01 or fashion01 (embedded), mnist or fashion_mnist (downloaded once), "
-            "a folder of IDX files, or an .npz archive.",
-        ),
-    ] = "mnist01",
-    classes: Annotated[
-        str,
-        typer.Option(metavar="A,B", rich_help_panel="Data", help="The two classes; targets 0, 1."),
-    ] = "0,1",
-    n_train: Annotated[
-        int, typer.Option(metavar="N", rich_help_panel="Data", help="Training points.")
-    ] = 100,
-    n_test: Annotated[
-        int, typer.Option(metavar="N", rich_help_panel="Data", help="Test points.")
-    ] = 100,
-    data_seed: Annotated[
-        int, typer.Option(metavar="SEED", rich_help_panel="Data", help="Which points are drawn.")
-    ] = 0,
-    depth: Annotated[
-        int, typer.Option(metavar="L", rich_help_panel="Network", help="Layers, output included.")
-    ] = 2,
-    width: Annotated[
-        str | None,
-        typer.Option(
-            metavar="M|LIST",
-            rich_help_panel="Network",
-            help="Hidden width, one for all layers or one each. Default: 4000 for depth 2, else "
-            "2000.",
-        ),
-    ] = None,
+    data: Data = "mnist01",
+    classes: Classes = "0,1",
+    n_train: TrainingPoints = 100,
+    n_test: TestPoints = 100,
+    data_seed: DataSeed = 0,
+    depth: Depth = 2,
+    width: Width = None,
     sigma: Annotated[
         str,
         typer.Option(metavar="LIST", rich_help_panel="Network", help="Initialization scales σ."),
     ] = "0.5,0.7,1,1.4,2,3",
-    scaling: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            rich_help_panel="Network",
-            help="fan_out (the paper's), fan_in (the usual NTK parametrization) or eq1 (Eq. 1 to "
-            "the letter).",
-        ),
-    ] = "fan_out",
-    bias: Annotated[
-        str,
-        typer.Option(
-            metavar="KIND",
-            rich_help_panel="Network",
-            help="zero (trained from 0), normal (trained from N(0, 1)) or none.",
-        ),
-    ] = "zero",
-    seed: Annotated[
-        int, typer.Option(metavar="SEED", rich_help_panel="Network", help="The initialization θ₀.")
-    ] = 0,
+    scaling: Scaling = "fan_out",
+    bias: Bias = "zero",
+    seed: Seed = 0,
     seeds: Annotated[
         str | None,
         typer.Option(
@@ -131,10 +94,7 @@ def minimizer(
             "and standard deviation.",
         ),
     ] = None,
-    dtype: Annotated[
-        str,
-        typer.Option(metavar="TYPE", rich_help_panel="Network", help="float64 or float32."),
-    ] = "float64",
+    dtype: Precision = "float64",
     rcond: Annotated[
         float | None,
         typer.Option(
@@ -152,12 +112,7 @@ def minimizer(
             help="Train the real networks, too, or stay with the closed forms.",
         ),
     ] = True,
-    until: Annotated[
-        float,
-        typer.Option(
-            metavar="LOSS", rich_help_panel="Training", help="Stop below this training loss."
-        ),
-    ] = 1e-5,
+    until: Until = 1e-5,
     max_steps: Annotated[
         int | None,
         typer.Option(
@@ -170,7 +125,7 @@ def minimizer(
         str, typer.Option(metavar="FOLDER", help="Where plot, report and results go.")
     ] = "ntklin-minimizer",
     threads: Threads = None,
-    quiet: Annotated[bool, flag("--quiet", "-q", help="Print errors only.")] = False,
+    quiet: Quiet = False,
     debug: Debug = False,
 ):
     options = {name: value for name, value in locals().items() if name != "debug"}
