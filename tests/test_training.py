@@ -123,7 +123,7 @@ def test_a_start_below_the_target_takes_no_step():
 def test_auto_reduces_only_where_that_is_cheaper():
     few, many = problem(n=5), problem(n=6)
     assert train(*few).method == "reduced"  # N < 2 d
-    assert train(*many).method == "direct"
+    assert train(*many).method == "fused"
     linear, Y, rate = problem((9, 1), n=3)
     assert train(linear, Y, rate).method == "direct"
 
@@ -210,7 +210,7 @@ def test_progress_tells_steps_and_losses():
         ({"steps": "many"}, TypeError, "steps must be an integer, got 'many'"),
         ({"until": 0}, ValueError, "until must be positive and finite, got 0"),
         ({"until": "low"}, TypeError, "until must be a number, got 'low'"),
-        ({"method": "fast"}, ValueError, "method must be one of 'auto', 'reduced', 'direct'"),
+        ({"method": "fast"}, ValueError, "method must be one of 'auto', 'reduced', 'fused', 'direct'"),
         ({"Y": np.ones(3)}, ValueError, "Y has 3 entries for 4 training inputs"),
         ({"Y": np.full(4, np.nan)}, ValueError, "Y contains NaN"),
         ({"X": np.ones((4, 2))}, ValueError, "X has 2 columns.*dimension 3"),

@@ -8,10 +8,11 @@ tell where it serves: ``requires(net, optimizer)`` names what is missing, or is 
 """
 
 from ntklin.descent.direct import DirectDescent
+from ntklin.descent.fused import FusedDescent
 from ntklin.descent.reduced import ReducedDescent
 
 # The first one that serves and pays is taken; ``direct`` always does both.
-ENGINES = {engine.method: engine for engine in (ReducedDescent, DirectDescent)}
+ENGINES = {engine.method: engine for engine in (ReducedDescent, FusedDescent, DirectDescent)}
 METHODS = ("auto", *ENGINES)
 
 

@@ -1,0 +1,277 @@
+"""The fused steps, of real and linearized networks, against the direct ones, and their tiles."""
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from networks import BIASES, SCALINGS, make_case
+from tolerances import assert_close
+
+import ntklin
+from ntklin.kernels.cpu import ordering, rules, tiles
+
+OPTIMIZERS = {
+    "descent": ntklin.GradientDescent(0.02),
+    "momentum": ntklin.Momentum(0.01, 0.8),
+    "nesterov": ntklin.Momentum(0.01, 0.8, nesterov=True),
+    "adagrad": ntklin.AdaGrad(0.01),
+    "adagrad without eps": ntklin.AdaGrad(0.01, eps=0.0),
+    "rmsprop": ntklin.RMSprop(0.001, alpha=0.9),
+    "adam": ntklin.Adam(0.01),
+}
+STEPS = 4
+
+
+def problem(widths, n, seed=0, dtype=np.float64, sparse=False, **options):
+    """A case with targets in (0, 1); ``sparse`` inputs have dead columns and a zero row."""
+    case = make_case(widths, seed=seed, n=n, dtype=dtype, start="init", **options)
+    rng = np.random.default_rng(seed + 1)
+    if sparse:
+        case.X[rng.random(case.X.shape) < 0.7] = 0
+        case.X[:, ::3] = 0
+        case.X[0] = 0
+    return case, rng.uniform(0, 1, n).astype(dtype)
+
+
+def real(case, Y, optimizer, **options):
+    return ntklin.train(case.net, case.theta, case.X, Y, optimizer, steps=STEPS, **options)
+
+
+def agree(one, other, n):
+    """Losses, parameters and the optimizer's D of two runs, up to the rounding of their steps."""
+    dtype = one.parameters.dtype
+    assert_close(one.losses, other.losses, kind="trajectory", n=n, dtype=dtype)
+    assert_close(one.parameters, other.parameters, kind="trajectory", n=n)
+
+
+@pytest.mark.filterwarnings("ignore::ntklin.NonMonotoneLossWarning")
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@given(
+    n=st.sampled_from([1, 2, 5, 6, 13]),
+    m=st.sampled_from([1, 31, 32, 33, 70]),
+    scaling=st.sampled_from(SCALINGS),
+    bias=st.sampled_from(BIASES),
+    loss=st.sampled_from(["squared", "logistic"]),
+    batches=st.sampled_from([None, ntklin.Batches(size=1), ntklin.Batches(split=0.4)]),
+    sparse=st.booleans(),
+    seed=st.integers(0, 100),
+)
+def test_real_steps_are_the_direct_ones(name, n, m, scaling, bias, loss, batches, sparse, seed):
+    case, Y = problem((7, m, 1), n, seed, sparse=sparse, scaling=scaling, bias=bias)
+    one, other = (
+        real(case, Y, OPTIMIZERS[name], loss=loss, batches=batches, method=method)
+        for method in ("fused", "direct")
+    )
+    assert (one.method, other.method) == ("fused", "direct")
+    agree(one, other, STEPS * (m + n + 7))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@given(
+    widths=st.sampled_from([(4, 1), (7, 33, 1), (5, 3, 1), (6, 40, 35, 1), (6, 5, 70, 4, 1)]),
+    n=st.sampled_from([1, 5, 6, 13]),
+    scaling=st.sampled_from(SCALINGS),
+    bias=st.sampled_from(BIASES),
+    loss=st.sampled_from(["squared", "logistic"]),
+    batches=st.sampled_from([None, ntklin.Batches(size=1), ntklin.Batches(split=0.4)]),
+    sparse=st.booleans(),
+    seed=st.integers(0, 100),
+)
+def test_linearized_steps_are_the_direct_ones(
+    name, widths, n, scaling, bias, loss, batches, sparse, seed
+):
+    case, Y = problem(widths, n, seed, sparse=sparse, scaling=scaling, bias=bias)
+    if not case.X.any():
+        return
+    lin = ntklin.linearize(case.net, case.theta, case.X / np.linalg.norm(case.X))
+    one, other = (
+        lin.train(Y, OPTIMIZERS[name], steps=STEPS, loss=loss, batches=batches, method=method)
+        for method in ("fused", "direct")
+    )
+    agree(one, other, STEPS * (sum(widths) + n))
+    if isinstance(one.weights, np.ndarray):
+        # D of a coordinate with a tiny gradient is large and as uncertain as the gradient is: what
+        # it multiplies is compared.
+        gradients = np.abs(case.net.jacobian(case.theta, case.X)).max(axis=0)
+        assert_close(
+            one.weights * gradients, other.weights * gradients, kind="trajectory", n=STEPS * 100
+        )
+
+
+@pytest.mark.filterwarnings("ignore::ntklin.NonMonotoneLossWarning")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [64, 161, 330])
+def test_many_samples_and_columns(n, dtype):
+    """More groups than a table takes, more columns than a tile, more neurons than a slab."""
+    case, Y = problem((150, 300, 1), n, dtype=dtype)
+    for name in ("adam", "adagrad"):
+        one, other = (
+            real(case, Y, OPTIMIZERS[name], method=method) for method in ("fused", "direct")
+        )
+        agree(one, other, STEPS * 300)
+        lin = ntklin.linearize(case.net, case.theta, (case.X / 30).astype(dtype))
+        one, other = (
+            lin.train(Y, OPTIMIZERS[name], steps=STEPS, method=method)
+            for method in ("fused", "direct")
+        )
+        agree(one, other, STEPS * 300)
+
+
+@pytest.mark.parametrize("train", ["real", "linearized"])
+def test_the_same_bits_on_one_and_two_threads(train):
+    case, Y = problem((40, 700, 1), 23, sparse=True)
+    runs = []
+    for n_threads in {1, min(2, numba.config.NUMBA_NUM_THREADS)}:
+        before = numba.get_num_threads()
+        numba.set_num_threads(n_threads)
+        try:
+            if train == "real":
+                runs.append(real(case, Y, ntklin.Adam(0.001), method="fused"))
+            else:
+                lin = ntklin.linearize(case.net, case.theta, case.X / 20)
+                runs.append(lin.train(Y, ntklin.Adam(0.001), steps=STEPS, method="fused"))
+        finally:
+            numba.set_num_threads(before)
+    for run in runs[1:]:
+        np.testing.assert_array_equal(run.parameters, runs[0].parameters)
+        np.testing.assert_array_equal(run.losses, runs[0].losses)
+
+
+def test_weights_without_inputs_stay_bit_for_bit():
+    case, Y = problem((9, 20, 1), 6, sparse=True)
+    dead = ~case.X.any(axis=0)
+    assert dead.any()
+    run = real(case, Y, ntklin.Adam(0.01), method="fused")
+    W0, W = (case.net.unpack(theta)[0][0] for theta in (case.theta, run.parameters))
+    np.testing.assert_array_equal(W[:, dead], W0[:, dead])
+    assert (W[:, ~dead] != W0[:, ~dead]).any()
+
+
+@pytest.mark.parametrize(
+    ("net", "optimizer", "message"),
+    [
+        (ntklin.MLP((3, 1)), ntklin.Adam(0.1), "method='fused' needs an MLP with one hidden"),
+        (ntklin.MLP((3, 4, 4, 1)), ntklin.Adam(0.1), "method='fused' needs an MLP with one hidden"),
+        (
+            ntklin.MLP((3, 4, 1)),
+            ntklin.Preconditioned(0.1, lambda t, g: 1.0),
+            "method='fused' needs an optimizer with a rule of its own, not Preconditioned",
+        ),
+    ],
+)
+def test_what_it_does_not_serve(net, optimizer, message):
+    with pytest.raises(ValueError, match=message):
+        ntklin.train(net, net.init(0), np.eye(3), np.ones(3), optimizer, steps=1, method="fused")
+
+
+def test_the_linearized_engine_names_what_it_needs():
+    net = ntklin.MLP((3, 4, 1))
+    lin = ntklin.linearize(net, net.init(0), np.eye(3))
+    with pytest.raises(ValueError, match="method='fused' needs the features of an MLP"):
+        lin.train(np.ones(3), ntklin.Preconditioned(0.1, lambda t, g: 1.0), steps=1, method="fused")
+
+
+# The layout
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("has_bias", [True, False])
+@pytest.mark.parametrize("n_columns", [1, 15, 16, 64, 65])
+def test_tiles_hold_each_live_column_once(n_columns, has_bias, dtype):
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((12, n_columns)).astype(dtype)
+    a[rng.random(a.shape) < 0.5] = 0
+    a[:, 0] = 0
+    made = tiles.tile_inputs(a, 0.5, 0.25, has_bias)
+    assert set(made.columns) == set(np.flatnonzero(a.any(axis=0)))
+    n_tiles, width = made.shape
+    assert n_tiles * width >= len(made.columns) + has_bias
+    flat = made.X.transpose(1, 0, 2).reshape(12, -1)
+    np.testing.assert_array_equal(
+        flat[:, : len(made.columns)], dtype(0.5) * a[made.order][:, made.columns]
+    )
+    rest = flat[:, len(made.columns) :]
+    assert (rest[:, :1] == (0.25 if has_bias else 0)).all()
+    assert not rest[:, 1:].any()
+    for t in range(n_tiles):
+        live = np.flatnonzero(made.X[t].any(axis=1))
+        assert set(made.samples[t, : made.n_samples[t]]) == set(live)
+        groups = {n // tiles.SAMPLES for n in live}
+        assert set(made.groups[t, : made.n_groups[t]]) == groups
+
+    W = rng.standard_normal((5, n_columns)).astype(dtype)
+    b = rng.standard_normal(5).astype(dtype) if has_bias else None
+    W2, b2 = np.zeros_like(W), None if b is None else np.zeros_like(b)
+    made.join(made.split(W, b), W2, b2)
+    np.testing.assert_array_equal(W2[:, made.columns], W[:, made.columns])
+    assert not W2[:, 0].any()
+    if has_bias:
+        np.testing.assert_array_equal(b2, b)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_panels_are_the_inputs(dtype):
+    rng = np.random.default_rng(1)
+    a = rng.standard_normal((21, 70)).astype(dtype)
+    a[rng.random(a.shape) < 0.8] = 0
+    made = tiles.tile_inputs(a, 1.0, 1.0, True)
+    p = tiles.panels(made)
+    n_tiles, n, width = made.X.shape
+    lanes = p.values.shape[1]
+    found = np.zeros((n_tiles, -(-n // lanes) * lanes, width), dtype)
+    for t in range(n_tiles):
+        for line in range(p.starts.shape[1] - 1):
+            for k in range(p.starts[t, line], p.starts[t, line + 1]):
+                column = p.offsets[k] // np.dtype(dtype).itemsize
+                found[t, line * lanes : (line + 1) * lanes, column] = p.values[k]
+    np.testing.assert_array_equal(found[:, :n], made.X)
+    assert not found[:, n:].any()
+    assert (p.values != 0).any(axis=1).all()
+
+
+def test_products_and_gradients_of_a_tile():
+    rng = np.random.default_rng(2)
+    n, m, n_columns = 23, 64, 20
+    made = tiles.tile_inputs(rng.standard_normal((n, n_columns)), 1.0, 1.0, False)
+    W = rng.standard_normal((m, n_columns))
+    split = made.split(W, None)
+    p = tiles.panels(made)
+    H = tiles.zeros((m, 24), np.float64)
+    for t in range(made.shape[0]):
+        for row in range(0, m, 32):
+            tiles.add_product(H, row, split, t, p.values, p.offsets, p.starts)
+    X = made.X.transpose(1, 0, 2).reshape(n, -1)
+    Wt = split.transpose(1, 0, 2).reshape(m, -1)
+    assert_close(H[:, :n], Wt @ X.T, kind="output", n=n_columns, scale=np.abs(Wt) @ np.abs(X.T))
+
+    active = rng.random((m, n)) < 0.5
+    index = np.zeros((m, 5), np.uint8)
+    for k in range(n):
+        index[:, k // 5] |= active[:, k].astype(np.uint8) << (k % 5)
+    s, scale = rng.standard_normal(n), rng.standard_normal(m)
+    s[5:10] = 0  # a group that no batch has
+    found = np.empty(5, np.int32)
+    count = tiles.live_groups(made.groups[0], made.n_groups[0], s, found)
+    assert list(found[:count]) == [0, 2, 3, 4]
+    table = tiles.zeros((4, 32, made.shape[1]), np.float64)
+    tiles.tabulate_groups(table, s, made.X, 0, found, 0, count)
+    g = tiles.zeros((m, made.shape[1]), np.float64)
+    tiles.add_gradients(g, 0, m, index, found, 0, count, table, scale)
+    expected = scale[:, None] * ((active * s) @ made.X[0])
+    size = np.abs(scale[:, None]) * ((active * np.abs(s)) @ np.abs(made.X[0]))
+    assert_close(g, expected, kind="output", n=n, scale=size)
+
+
+def test_the_staircase_orders_columns_by_first_use():
+    a = np.array([[0.0, 0, 0, 2], [0, 1, 0, 1], [3, 0, 0, 0]])
+    columns, (stops,) = ordering.staircase(a)
+    assert list(columns) == [3, 1, 0]
+    assert list(stops) == [1, 2, 3]
+    assert list(ordering.sparsest_first(a)) == [0, 2, 1]
+
+
+def test_every_rule_has_its_slots():
+    for optimizer in OPTIMIZERS.values():
+        slots = optimizer.init(np.zeros(3)).slots
+        assert len(slots) == rules.SLOTS[optimizer.rule]
