@@ -29,6 +29,13 @@ class Batches:
     rng : int, numpy.random.Generator or None
         The seed of the orders. A generator is asked for one, and None takes one at random; the
         attribute is the seed, with which the same batches come again.
+
+    Examples
+    --------
+    >>> import ntklin
+    >>> batches = ntklin.Batches(0.4, shuffle=False)
+    >>> [batches.at(step, n_samples=5).tolist() for step in range(4)]
+    [[0, 1], [2, 3], [4], [0, 1]]
     """
 
     split: float | None = None

@@ -14,7 +14,7 @@ from ntklin.backends import kernels
 
 @dataclass(frozen=True, eq=False)
 class OptimizerState:
-    """What an optimizer remembers between steps; equal to another where every bit is.
+    """What an optimizer remembers between steps; equal to another of the same count and arrays.
 
     Attributes
     ----------
@@ -48,6 +48,7 @@ class OptimizerState:
 class Optimizer:
     """What all optimizers share. Subclasses are frozen dataclasses with a ``learning_rate``."""
 
+    #: The name of its compiled rule; None where only ``step`` knows what to do.
     rule = None
     _slots = ()
     #: Whether a step is −η D_t g_t (Eq. 6); with a velocity it is not, and only D_t is shared.
@@ -89,7 +90,19 @@ class Optimizer:
         ------
         ValueError
             If ``state`` is of another optimizer or of other parameters, or a number is not finite.
+
+        Examples
+        --------
+        >>> import numpy as np, ntklin
+        >>> rule, theta = ntklin.AdaGrad(0.1), np.array([1.0, 2.0])
+        >>> theta, state = rule.update(rule.init(theta), theta, gradient=np.array([3.0, 0.0]))
+        >>> theta
+        array([0.9, 2. ])
+        >>> rule.preconditioner(state).round(4)
+        array([0.3333, 0.    ])
         """
+        if not isinstance(state, OptimizerState):
+            raise TypeError(f"state must be what init(theta) or a step returned, got {state!r}")
         theta = as_vector(theta, np.size(theta), name="theta").copy()
         gradient = as_vector(gradient, len(theta), name="gradient", dtype=theta.dtype)
         return theta, self.step(state.copy(), theta, gradient)

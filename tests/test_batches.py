@@ -1,5 +1,6 @@
 """Which samples a step sees: epochs, seeds, cuts, and batches that the user lists."""
 
+import doctest
 import inspect
 from itertools import count, cycle, islice
 
@@ -9,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import ntklin
+from ntklin import batches as room
 from ntklin.batches import Schedule
 
 F64 = np.dtype(float)
@@ -108,6 +110,10 @@ def test_signature():
     assert ntklin.Batches(size=10).batch_size(100) == 10
     assert hash(ntklin.Batches(size=10)) == hash(ntklin.Batches(size=10, rng=0))
     assert list(inspect.signature(ntklin.Batches).parameters)[:3] == ["split", "shuffle", "rng"]
+
+
+def test_the_example_in_the_docstring():
+    assert doctest.testmod(room) == (0, 3)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Every rule step by step: against PyTorch, plain loops and 50 digits; and what all rules share."""
 
+import doctest
 import inspect
 import json
 import warnings
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from tolerances import assert_each_close
 
 import ntklin
+from ntklin import optimizers as room
 from ntklin.kernels.cpu import rules
 from ntklin.optimizers import OptimizerState
 
@@ -568,6 +570,10 @@ def test_signatures():
     assert len({ntklin.Adam(1), ntklin.Adam(1, [0.9, 0.999]), ntklin.Adam(2)}) == 2
 
 
+def test_the_example_in_the_docstring():
+    assert doctest.testmod(room) == (0, 5)
+
+
 @each
 def test_with_learning_rate_changes_nothing_else(optimizer):
     changed = optimizer.with_learning_rate(0.7)
@@ -636,6 +642,12 @@ def test_bad_arrays(theta, gradient, error, match):
 def test_bad_options(make, error, match):
     with pytest.raises(error, match=match):
         make()
+
+
+@pytest.mark.parametrize("state", [None, {"squares": np.ones(2)}])
+def test_what_is_no_state(state):
+    with pytest.raises(TypeError, match="state must be what init"):
+        ntklin.AdaGrad(0.1).update(state, np.ones(2), np.ones(2))
 
 
 def test_a_single_step_needs_a_learning_rate():
