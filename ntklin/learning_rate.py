@@ -25,10 +25,10 @@ class Trial:
     monotone : bool
         Whether the loss fell, or stayed, in every step.
     steps : int or None
-        How many steps were looked at: all of them, or those up to the first rise. None where the
-        trainer foresaw divergence and took none.
+        How many steps were looked at: all of them, or those up to the first rise. Where the trainer
+        raised a DivergenceError, those up to where it was noticed, or None where it was foreseen.
     final_loss : float or None
-        The loss after them; None where the trainer did not tell.
+        The loss after them; None after a DivergenceError.
     """
 
     learning_rate: float
@@ -38,7 +38,7 @@ class Trial:
 
     @property
     def rise(self):
-        """The step of the first rise; None without one, or where it is unknown."""
+        """The step of the first rise; None without one, or where divergence was foreseen."""
         return None if self.monotone else self.steps
 
 
@@ -142,6 +142,8 @@ def search_learning_rate(trainer, optimizer, *, precision=0.05, reach=1e6, progr
         )
     while rising is not None and rising > (1 + precision) * falling:
         rate = math.sqrt(falling) * math.sqrt(rising)
+        if not falling < rate < rising:  # neighbors among the floating-point numbers
+            break
         falling, rising = (rate, rising) if falls(rate) else (falling, rate)
     return LearningRateSearch(
         learning_rate=falling,
@@ -193,4 +195,4 @@ def _trial(trainer, optimizer):
 
 
 def _where(trial):
-    return "there at an unknown step" if trial.rise is None else f"there at step {trial.rise}"
+    return "there from the start" if trial.rise is None else f"there at step {trial.rise}"

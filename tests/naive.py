@@ -216,7 +216,7 @@ def minimizer(K, K_new, f0, f0_new, Y):
     return f0_new + K_new @ np.linalg.solve(K, Y - f0)
 
 
-# Training of the linearized network with any optimizer
+# Training with any optimizer
 
 
 def optimizer(name, learning_rate, **options):
@@ -259,6 +259,37 @@ def optimizer(name, learning_rate, **options):
     return step
 
 
+def loss_and_slopes(f, Y, loss):
+    """(1/N) Σ_n ℓ(f_n, y_n), and every ℓ'(f_n, y_n)."""
+    value, slopes = 0.0, []
+    for f_n, y_n in zip(f, Y, strict=True):
+        if loss == "squared":
+            value += (f_n - y_n) ** 2 / 2
+            slopes.append(f_n - y_n)
+        else:
+            value += math.log(1 + math.exp(f_n)) - y_n * f_n
+            slopes.append(1 / (1 + math.exp(-f_n)) - y_n)
+    return value / len(Y), slopes
+
+
+def training(net, theta0, X, Y, step, weights, loss="squared"):
+    """[(θ_t, L(θ_t)), …], t = 0, 1, …, of the network itself, one explicit step after the other.
+
+    ``step`` is from `optimizer`, or the like; one row of ``weights`` per step, as in
+    `linearized_training`.
+    """
+    theta, memory = np.array(theta0, dtype=float), {}
+    trajectory = []
+    for t in range(len(weights) + 1):
+        value, slopes = loss_and_slopes(apply(net, theta, X), Y, loss)
+        trajectory.append((theta, value))
+        if t < len(weights):
+            J = jacobian(net, theta, X)
+            g = sum(w * slope * row for w, slope, row in zip(weights[t], slopes, J, strict=True))
+            theta = theta + step(t, g, memory)[0]
+    return trajectory
+
+
 def linearized_training(J, f0, Y, step, weights, loss="squared"):
     """[(θ_t − θ_0, f_t(X), L(f_t), D_{t−1}), …], t = 0, 1, …, with f_t = f_0 + J(θ_t − θ_0).
 
@@ -268,15 +299,8 @@ def linearized_training(J, f0, Y, step, weights, loss="squared"):
     trajectory = []
     for t in range(len(weights) + 1):
         f = np.array([f0[n] + sum(J[n] * moved) for n in range(len(Y))])
-        value, slope = 0.0, []
-        for f_n, y_n in zip(f, Y, strict=True):
-            if loss == "squared":
-                value += (f_n - y_n) ** 2 / 2
-                slope.append(f_n - y_n)
-            else:
-                value += math.log(1 + math.exp(f_n)) - y_n * f_n
-                slope.append(1 / (1 + math.exp(-f_n)) - y_n)
-        trajectory.append((moved, f, value / len(Y), D))
+        value, slope = loss_and_slopes(f, Y, loss)
+        trajectory.append((moved, f, value, D))
         if t < len(weights):
             g = np.zeros(J.shape[1])
             for n in range(len(Y)):
