@@ -127,6 +127,14 @@ class Problem:
         """θ_0, shape (P,)."""
         return np.concatenate([part.ravel() for layer in self.layers for part in layer])
 
+    @property
+    def adaptive_rate(self):
+        """The learning rate of the adaptive methods, by which each parameter moves at first.
+
+        Small enough that the loss falls, as in App. D, large enough that the outputs move.
+        """
+        return 0.02 / math.sqrt(len(self.theta))
+
     @cached_property
     def weights(self):
         """The diagonal of D, uniform on [0.5, 1.5), shape (P,)."""

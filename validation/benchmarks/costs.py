@@ -124,6 +124,20 @@ def gradient_step(problem, passes, *, reduced):
     return Cost(flops=2 * n * active + 6 * n * deeper, dense_flops=dense)
 
 
+def adaptive_step(problem, n_slots):
+    """Forward, backward and update: at least each live parameter and slot in and out of memory.
+
+    The columns in which no input has a non-zero have no gradient and need not be touched.
+    """
+    widths, n = problem.case.widths, problem.n
+    dead = int((~problem.X.any(axis=0)).sum())
+    live = len(problem.theta) - dead * widths[1]
+    return Cost(
+        dense_flops=2 * forward(widths, n) + backward(widths, n),
+        n_bytes=2 * (1 + n_slots) * live * problem.dtype.itemsize,
+    )
+
+
 def infinite(problem):
     """The inputs' Gram matrix, by symmetry; what follows is arithmetic per entry."""
     n, d = problem.X.shape

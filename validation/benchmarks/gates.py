@@ -98,18 +98,37 @@ def check_jacobian_probe(reference, actual):
     )
 
 
-def check_training(reference, actual):
-    """What ``GATE_STEPS`` gradient steps change of the outputs on training and test inputs.
+def check_training(reference, actual, outputs=None):
+    """What ``GATE_STEPS`` steps change of the outputs on training and test inputs.
 
     The outputs are continuous in θ, so a ReLU that switches late costs one part in N m of a step.
+
+    Parameters
+    ----------
+    outputs : ndarray, shape (2, N + N'), optional
+        The true ones before and after; those of gradient descent when not given.
     """
     problem = reference.problem
-    before, after = reference.trained_outputs(GATE_STEPS)
+    before, after = reference.trained_outputs(GATE_STEPS) if outputs is None else outputs
     change = np.abs(after - before).max()
     switched = int((~reference.clear).sum())
     per_step = rounding(problem.dtype, chain(reference)) * np.abs(after).max() / change
     per_step += switched / (problem.n * min(problem.case.widths[1:-1]) / 2)
     return Check(relative_error(actual, after, change), float(GATE_STEPS * per_step))
+
+
+def check_split(reference, actual):
+    """K_D^{-1} r against the plain solution, given D and r.
+
+    Parameters
+    ----------
+    actual : tuple
+        D, r and the coefficients.
+    """
+    D, r, coefficients = actual
+    K = reference.gram_with(D)
+    tolerance = rounding(reference.problem.dtype, chain(reference)) * np.linalg.cond(K)
+    return Check(relative_error(coefficients, np.linalg.solve(K, r)), float(tolerance))
 
 
 def check_eigenvalues(reference, actual):

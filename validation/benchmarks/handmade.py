@@ -98,11 +98,106 @@ def descend(layers, X, Y, learning_rate, steps):
     for _ in range(steps):
         w, A, B, outputs = both_passes(layers, X)
         r = rate * (outputs - Y)
-        for (W, b), scale, a, d in zip(layers, w, A, B, strict=True):
-            d *= r[:, None]
-            W -= (scale * d).T @ a
-            b -= X.dtype.type(SIGMA) * d.sum(axis=0)
+        for (W, b), (G, g) in zip(layers, pull(w, A, B, r), strict=True):
+            W -= G
+            b -= g
     return layers
+
+
+def pull(w, A, B, r):
+    """φ^T r layer by layer; spoils the backward signals."""
+    for scale, a, d in zip(w, A, B, strict=True):
+        d *= r[:, None]
+        yield (scale * d).T @ a, a.dtype.type(SIGMA) * d.sum(axis=0)
+
+
+def adapt(layers, X, Y, rule, steps):
+    """Steps of AdaGrad or Adam on the same loss, in place."""
+    states = [[rule(part) for part in layer] for layer in layers]
+    for _ in range(steps):
+        w, A, B, outputs = both_passes(layers, X)
+        r = (outputs - Y) / X.dtype.type(len(X))
+        for layer, moves, gradients in zip(layers, states, pull(w, A, B, r), strict=True):
+            for part, move, g in zip(layer, moves, gradients, strict=True):
+                move(part, g)
+    return layers
+
+
+def adapt_linearized(layers, X, Y, rule, steps):
+    """The same on the linearized network; returns θ_t − θ_0 layer by layer."""
+    w, A, B, outputs = both_passes(layers, X)
+    moved = [(np.zeros_like(W), np.zeros_like(b)) for W, b in layers]
+    states = [[rule(part) for part in layer] for layer in moved]
+    r = outputs - Y
+    for _ in range(steps):
+        signals = [d.copy() for d in B]
+        r /= X.dtype.type(len(X))
+        for layer, moves, gradients in zip(moved, states, pull(w, A, signals, r), strict=True):
+            for part, move, g in zip(layer, moves, gradients, strict=True):
+                move(part, g)
+        r = outputs - Y
+        r += push(w, A, B, moved)
+    return moved
+
+
+def push(w, A, B, layers):
+    """φ v for v layer by layer."""
+    total = 0
+    for scale, a, d, (V, c) in zip(w, A, B, layers, strict=True):
+        u = a @ V.T
+        u *= scale
+        u += a.dtype.type(SIGMA) * c
+        total = total + np.einsum("ni,ni->n", u, d)
+    return total
+
+
+def adagrad(learning_rate, part):
+    """AdaGrad's step on one array, in place."""
+    squares, scratch = np.zeros_like(part), np.empty_like(part)
+    rate, eps = part.dtype.type(learning_rate), part.dtype.type(1e-10)
+
+    def move(part, g):
+        np.multiply(g, g, out=scratch)
+        np.add(squares, scratch, out=squares)
+        np.sqrt(squares, out=scratch)
+        np.add(scratch, eps, out=scratch)
+        np.divide(g, scratch, out=g)
+        g *= rate
+        part -= g
+
+    return move
+
+
+def adam(learning_rate, part):
+    """Adam's step on one array, in place."""
+    means, squares, scratch = (np.zeros_like(part) for _ in range(3))
+    count = 0
+
+    def move(part, g):
+        nonlocal count
+        count += 1
+        number = part.dtype.type
+        np.multiply(g, g, out=scratch)
+        np.multiply(scratch, number(0.001), out=scratch)
+        np.multiply(squares, number(0.999), out=squares)
+        np.add(squares, scratch, out=squares)
+        np.multiply(means, number(0.9), out=means)
+        g *= number(0.1)
+        np.add(means, g, out=means)
+        np.sqrt(squares, out=scratch)
+        np.multiply(scratch, number(1 / np.sqrt(1 - 0.999**count)), out=scratch)
+        np.add(scratch, number(1e-8), out=scratch)
+        np.divide(means, scratch, out=g)
+        g *= number(learning_rate / (1 - 0.9**count))
+        part -= g
+
+    return move
+
+
+def split(layers, X, weights, change):
+    """K_D^{-1} (f_t(X) − f_0(X)): a weighted Gram matrix and a Cholesky factorization."""
+    K = weighted_gram(layers, X, weights).astype(float)
+    return scipy.linalg.cho_solve(scipy.linalg.cho_factor(K, overwrite_a=True), change)
 
 
 def factorize(K):

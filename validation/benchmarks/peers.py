@@ -41,6 +41,9 @@ WORKLOADS = {
     "gram": "ntk_gram",
     "weighted_gram": "weighted_gram",
     "gd_step": "gd_step",
+    "adagrad_step": "gd_step",
+    "adam_step": "gd_step",
+    "linearized_step": "lin_adagrad",
     "infinite": "analytic",
 }
 # ntklin's own settings, and those of whoever started it, are no peer's best.

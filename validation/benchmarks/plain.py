@@ -44,12 +44,50 @@ class Passes:
             for w, a, d, b, e in zip(self.w, self.a, self.delta, other.a, other.delta, strict=True)
         )
 
+    def pull(self, r):
+        """φ^T r, layer by layer."""
+        return [
+            (w * (d * r[:, None]).T @ a, SIGMA * (d * r[:, None]).sum(axis=0))
+            for w, a, d in zip(self.w, self.a, self.delta, strict=True)
+        ]
+
+    def push(self, layers):
+        """φ v, shape (N,), for v layer by layer."""
+        parts = zip(self.w, self.a, self.delta, layers, strict=True)
+        return sum(((w * a @ V.T + SIGMA * c) * d).sum(axis=1) for w, a, d, (V, c) in parts)
+
     def jacobian_row(self, n):
         """φ(x_n), shape (P,)."""
         parts = []
         for w, a, d in zip(self.w, self.a, self.delta, strict=True):
             parts += [w * np.outer(d[n], a[n]).ravel(), SIGMA * d[n]]
         return np.concatenate(parts)
+
+
+class Rule:
+    """An optimizer's steps, array by array; AdaGrad with ε = 1e-10, Adam with its defaults."""
+
+    def __init__(self, name, rate, layers):
+        self.name, self.rate, self.count = name, rate, 0
+        self.slots = [[np.zeros((2, *part.shape)) for part in layer] for layer in layers]
+
+    def __call__(self, layers, gradients):
+        """Move the arrays of ``layers`` in place."""
+        self.count += 1
+        for layer, slots, gradient in zip(layers, self.slots, gradients, strict=True):
+            for part, slot, g in zip(layer, slots, gradient, strict=True):
+                part -= self.rate * self._direction(slot, g)
+
+    def _direction(self, slot, g):
+        if self.name == "descent":
+            return g
+        if self.name == "adagrad":
+            slot[1] += g**2
+            return g / (np.sqrt(slot[1]) + 1e-10)
+        slot[0] = 0.9 * slot[0] + 0.1 * g
+        slot[1] = 0.999 * slot[1] + 0.001 * g**2
+        mean, square = slot[0] / (1 - 0.9**self.count), slot[1] / (1 - 0.999**self.count)
+        return mean / (np.sqrt(square) + 1e-8)
 
 
 class Reference:
@@ -115,10 +153,14 @@ class Reference:
 
     @cached_property
     def weighted_gram(self):
+        """K_D(X, X) for the problem's D."""
+        return self.gram_with(self.problem.weights)
+
+    def gram_with(self, weights):
         """K_D(X, X), neuron by neuron."""
         K = np.zeros((self.problem.n,) * 2)
         start = 0
-        weights = self.problem.weights.astype(float)
+        weights = weights.astype(float)
         for l, (W, b) in enumerate(self.layers):
             D = weights[start : start + W.size].reshape(W.shape)
             D_bias = weights[start + W.size : start + W.size + b.size]
@@ -140,18 +182,30 @@ class Reference:
         """0.5 N/λ_max, a quarter of the stability bound of the linearized network."""
         return 0.5 * self.problem.n / float(np.linalg.eigvalsh(self.gram)[-1])
 
-    def trained_outputs(self, steps):
-        """f_θ on the training and the test inputs, before and after gradient steps, (2, N + N')."""
+    def trained_outputs(self, steps, rule="descent"):
+        """f_θ on the training and the test inputs, before and after steps, (2, N + N')."""
         layers = [(W.copy(), b.copy()) for W, b in self.layers]
         X = np.concatenate([self.X, self.X_test])
         before = Passes(layers, X).outputs
+        move = self._rule(rule)
         for _ in range(steps):
             at = Passes(layers, self.X)
-            r = self.learning_rate / len(self.X) * (at.outputs - self.Y)[:, None]
-            for l, (W, b) in enumerate(layers):
-                W -= at.w[l] * (at.delta[l] * r).T @ at.a[l]
-                b -= SIGMA * (at.delta[l] * r).sum(axis=0)
+            move(layers, at.pull((at.outputs - self.Y) / len(self.X)))
         return np.stack([before, Passes(layers, X).outputs])
+
+    def linearized_outputs(self, steps, rule):
+        """The same of the linearized network, f_0 + φ(θ_t − θ_0)."""
+        everywhere = Passes(self.layers, np.concatenate([self.X, self.X_test]))
+        moved = [(np.zeros_like(W), np.zeros_like(b)) for W, b in self.layers]
+        move = self._rule(rule)
+        for _ in range(steps):
+            outputs = self.passes.outputs + self.passes.push(moved)
+            move(moved, self.passes.pull((outputs - self.Y) / len(self.X)))
+        return np.stack([everywhere.outputs, everywhere.outputs + everywhere.push(moved)])
+
+    def _rule(self, name):
+        rate = self.learning_rate if name == "descent" else self.problem.adaptive_rate
+        return Rule(name, rate, self.layers)
 
     @cached_property
     def infinite_angle(self):

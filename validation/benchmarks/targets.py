@@ -15,6 +15,12 @@ STRUCTURED = tuple(
     Peer(library, "structured") for library in ("JAX", "NumPy", "NumPy AVX-512", "torch")
 )
 STEPS = (Peer("JAX", "jit_sgd"), Peer("torch", "eager_sgd"), Peer("torch", "compile_sgd"))
+ADAGRAD, ADAM = (
+    (Peer("JAX", f"jit_{name}"), Peer("torch", f"eager_{name}"), Peer("torch", f"compile_{name}"))
+    for name in ("adagrad", "adam")
+)
+LINEARIZED = (Peer("torch", "structured"), Peer("JAX", "linearize"))
+DENSE = (Peer("JAX", "dense"), Peer("torch", "dense"))
 NT_STRUCTURED = (Peer("neural-tangents", "nt3"),)
 NT_ANALYTIC = (Peer("neural-tangents", "nt"),)
 VMAP = (Peer("torch", "vmap_grad"),)
@@ -29,10 +35,10 @@ class Target:
     ----------
     work, variant, case, dtype, inputs : str
     n : int
-    against : {"peers", "gemm", "gemm unskipped", "fill", "factorize"}
+    against : {"peers", "gemm", "gemm unskipped", "fill", "factorize", "parts"}
         What the measured rate or time is divided by: the best of ``peers``, the limit of matrix
         products (for the flops done, or as if no use were made of zeros) or of writing, or the time
-        of the factorization.
+        of the factorization, or of the parts that the work is made of.
     peers : tuple of Peer
     least : float or None
         The ratio to reach; None where it is shown for context.
@@ -79,6 +85,19 @@ def _table():
     yield Target(**step, case="A", least=6)
     yield Target(**step, case="A", dtype="float32", least=3)
     yield Target(**step, case="B", least=1.3)
+    for work, peers in (("adagrad_step", ADAGRAD), ("adam_step", ADAM)):
+        for dtype in ("float64", "float32"):
+            step = {"work": work, "case": "A", "n": 100, "dtype": dtype, "peers": peers}
+            yield Target(**step, least=1.5)
+            yield Target(**step, inputs="mnist", least=4)
+    for dtype in ("float64", "float32"):
+        step = {"work": "linearized_step", "case": "A", "n": 100, "dtype": dtype}
+        yield Target(**step, peers=LINEARIZED, least=3)
+        yield Target(**step, peers=LINEARIZED, inputs="mnist", least=8)
+        yield Target(**step, peers=DENSE, least=30)
+    for inputs in ("gaussian", "mnist"):
+        split = {"work": "split", "variant": "A_t", "case": "A", "n": 100, "inputs": inputs}
+        yield Target(**split, against="parts", least=1 / 1.2)
     for case in "AB":
         yield Target(work="infinite", case=case, n=1000, peers=NT_ANALYTIC, least=3)
     for case in "AB":

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
+import scipy.linalg
 
 import ntklin
 from ntklin.validation.benchmarks import costs, gates, handmade
@@ -17,11 +18,21 @@ WORKS = {
     "gram": (100, 1000),
     "weighted_gram": (100,),
     "gd_step": (100,),
+    "adagrad_step": (100,),
+    "adam_step": (100,),
+    "linearized_step": (100,),
+    "split": (100,),
     "closed_form": (1000,),
     "infinite": (1000,),
 }
 # Steps of the hand-made descent in one timed run; it has no set-up to make small.
 HANDMADE_STEPS = 20
+# A timed run of an adaptive method takes so many times fewer steps than one of gradient descent.
+ADAPTIVE_SHARE = 4
+ADAPTIVE = {
+    "adagrad": (ntklin.AdaGrad, 1, handmade.adagrad),
+    "adam": (ntklin.Adam, 2, handmade.adam),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +190,7 @@ class Workshop:
         """
         p, net, rate = self.problem, self.net, self.reference.learning_rate
         optimizer = ntklin.GradientDescent(rate)
-        everywhere = np.concatenate([p.X, p.X_test])
+        everywhere = self._everywhere()
 
         def train(steps):
             return ntklin.train(net, p.theta, p.X, p.Y, optimizer, steps=steps)
@@ -212,6 +223,149 @@ class Workshop:
                 "cost": costs.gradient_step(p, self.reference.passes, reduced=False),
             },
         )
+
+    def _everywhere(self):
+        return np.concatenate([self.problem.X, self.problem.X_test])
+
+    def _adaptive(self, rule):
+        """The optimizer, the number of its slots, and its hand-made step."""
+        optimizer, n_slots, by_hand = ADAPTIVE[rule]
+        rate = self.problem.adaptive_rate
+        return optimizer(rate), n_slots, partial(by_hand, rate)
+
+    def _adaptive_step(self, work, rule):
+        """One step of an adaptive method on the real network, timed as ``gd_step`` is."""
+        p, net = self.problem, self.net
+        optimizer, n_slots, by_hand = self._adaptive(rule)
+        count = max(1, p.case.steps // ADAPTIVE_SHARE)
+
+        def train(steps):
+            return ntklin.train(net, p.theta, p.X, p.Y, optimizer, steps=steps)
+
+        def copies():
+            return ([(W.copy(), b.copy()) for W, b in p.layers],)
+
+        def adapt(layers, steps=HANDMADE_STEPS):
+            return handmade.adapt(layers, p.X, p.Y, by_hand, steps)
+
+        def outputs(layers):
+            return handmade.both_passes(adapt(layers, gates.GATE_STEPS), self._everywhere())[-1]
+
+        def check(reference, actual):
+            truth = reference.trained_outputs(gates.GATE_STEPS, rule)
+            return gates.check_training(reference, actual, truth)
+
+        cost = {"cost": costs.adaptive_step(p, n_slots)}
+        return self._pair(
+            work,
+            "",
+            check,
+            cost
+            | {
+                "run": partial(train, count),
+                "overhead": partial(train, 0),
+                "count": count,
+                "probe": lambda: train(gates.GATE_STEPS).predict(self._everywhere()),
+            },
+            cost | {"prepare": copies, "run": adapt, "count": HANDMADE_STEPS, "probe": outputs},
+        )
+
+    def adagrad_step(self):
+        """One step of AdaGrad on the real network."""
+        return self._adaptive_step("adagrad_step", "adagrad")
+
+    def adam_step(self):
+        """One step of Adam on the real network."""
+        return self._adaptive_step("adam_step", "adam")
+
+    def _linearization(self):
+        p = self.problem
+        return ntklin.linearize(self.net, p.theta, p.X)
+
+    def linearized_step(self):
+        """One step of AdaGrad on the linearized network, its features given."""
+        p = self.problem
+        optimizer, n_slots, by_hand = self._adaptive("adagrad")
+        count = max(1, p.case.steps // ADAPTIVE_SHARE)
+
+        def train(lin, steps=count):
+            return lin.train(p.Y, optimizer, steps=steps)
+
+        def outputs():
+            moved = handmade.adapt_linearized(p.layers, p.X, p.Y, by_hand, gates.GATE_STEPS)
+            *features, f_0 = handmade.both_passes(p.layers, self._everywhere())
+            return f_0 + handmade.push(*features, moved)
+
+        def check(reference, actual):
+            truth = reference.linearized_outputs(gates.GATE_STEPS, "adagrad")
+            return gates.check_training(reference, actual, truth)
+
+        cost = {"cost": costs.adaptive_step(p, n_slots)}
+        return self._pair(
+            "linearized_step",
+            "",
+            check,
+            cost
+            | {
+                "prepare": lambda: (self._linearization(),),
+                "run": train,
+                "overhead": lambda lin: train(lin, 0),
+                "count": count,
+                "probe": lambda lin: train(lin, gates.GATE_STEPS).predict(self._everywhere()),
+            },
+            cost
+            | {
+                "run": lambda: handmade.adapt_linearized(
+                    p.layers, p.X, p.Y, by_hand, HANDMADE_STEPS
+                ),
+                "count": HANDMADE_STEPS,
+                "probe": outputs,
+            },
+        )
+
+    def split(self):
+        """The split of an end state of AdaGrad (Thm 3), and the two parts that it cannot go below.
+
+        "A_t" is what ``interpolating`` needs first: K_D^{-1} (f_t(X) − f_0(X)), D the last one.
+        """
+        p, optimizer = self.problem, self._adaptive("adagrad")[0]
+
+        def trained():
+            return (self._linearization().train(p.Y, optimizer, steps=gates.GATE_STEPS),)
+
+        def change(run):
+            return run.outputs.astype(float) - run.linearization.initial_outputs
+
+        def parts(run):
+            K = run.linearization.features.gram(weights=run.weights).astype(float)
+            factor = scipy.linalg.cho_factor(K, lower=True, overwrite_a=True)
+            return scipy.linalg.cho_solve(factor, change(run))
+
+        def by_hand(run):
+            return handmade.split(p.layers, p.X, run.weights, change(run))
+
+        def probed(solve):
+            return lambda run: (run.weights, change(run), solve(run))
+
+        def coefficients(run):
+            return run.split.coefficients
+
+        shared = {"work": "split", "prepare": trained}
+        return [
+            Task(
+                **shared,
+                variant=variant,
+                implementation=implementation,
+                run=solve,
+                probe=probed(solve),
+                check=partial(gates.check_split, self.reference),
+            )
+            for variant, implementation, solve in (
+                ("A_t", "ntklin", coefficients),
+                ("A_t", "numpy", by_hand),
+                ("Gram and Cholesky", "ntklin", parts),
+            )
+        ]
 
     def closed_form(self):
         """The factorization of K(X, X), and f_t(X_test) at many t after it.
