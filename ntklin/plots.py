@@ -66,7 +66,7 @@ def draw_test_losses(axes, result):
         _draw_series(axes, result, name, label, style)
     _draw_guide(axes, result)
     axes.set_ylabel("test loss")
-    _finish(axes, result)
+    finish(axes, [row.sigma for row in result.rows])
 
 
 def draw_initialization_sizes(axes, result):
@@ -84,7 +84,7 @@ def draw_initialization_sizes(axes, result):
             label=rf"fit $\propto\sigma^{{{law.exponent:.2f}}}$  ($L$ = {result.config.depth})",
         )
     axes.set_ylabel(r"$\|f^{\mathrm{init}}(X_{\mathcal{T}})\|\,/\,\sqrt{2N_{\mathcal{T}}}$")
-    _finish(axes, result)
+    finish(axes, [row.sigma for row in result.rows])
 
 
 def png(figure, dpi=150):
@@ -133,14 +133,14 @@ def _draw_series(axes, result, name, label, style):
         axes.fill_between(sigmas, low, mean + std, color=style["color"], alpha=0.18, linewidth=0)
 
 
-def _finish(axes, result):
+def finish(axes, sigmas):
+    """Two logarithmic scales, σ below, its values as ticks where they are few; grid and legend."""
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel(r"initialization scale $\sigma$")
-    sigmas = [row.sigma for row in result.rows]
     if len(sigmas) <= MAX_SIGMA_TICKS:
         axes.xaxis.set_major_locator(FixedLocator(sigmas))
-        axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+        axes.xaxis.set_major_formatter(FormatStrFormatter("%.3g"))
         axes.xaxis.set_minor_locator(NullLocator())
     low, high = axes.get_ylim()
     if high / low < FEW_DECADES:

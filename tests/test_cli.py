@@ -46,9 +46,9 @@ def results(folder):
 def test_only_finished_commands_are_listed():
     done = invoke("--help")
     assert done.exit_code == 0
-    for name in ("minimizer", "bench", "info"):
+    for name in ("minimizer", "mitigate", "bench", "info"):
         assert name in done.output
-    for name in ("verify", "figure", "mitigate"):
+    for name in ("verify", "figure"):
         assert name not in done.output
     assert invoke("verify").exit_code == 2
 
@@ -61,7 +61,7 @@ def test_the_version():
     assert invoke("--version").output == f"ntklin {ntklin.__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["minimizer", "bench"])
+@pytest.mark.parametrize("command", ["minimizer", "mitigate", "bench"])
 def test_help_has_examples(command):
     done = invoke(command, "--help")
     assert done.exit_code == 0

@@ -21,8 +21,8 @@ from ntklin.cli.options import (
     Threads,
     TrainingPoints,
     Until,
-    Width,
     flag,
+    hidden_width,
 )
 
 app = typer.Typer(
@@ -77,7 +77,7 @@ def minimizer(
     n_test: TestPoints = 100,
     data_seed: DataSeed = 0,
     depth: Depth = 2,
-    width: Width = None,
+    width: hidden_width("4000 for depth 2, else 2000") = None,
     sigma: Annotated[
         str,
         typer.Option(metavar="LIST", rich_help_panel="Network", help="Initialization scales σ."),
@@ -136,6 +136,106 @@ def minimizer(
 
 
 @app.command(
+    help="""Train with less of the initialization in the result.
+
+    Trains real networks from one draw θ₀ at ever smaller initialization scales σ, as long as the \
+validation loss falls by a significant margin, and keeps the best; then, for comparison, networks \
+of about twice the size that start at f = 0. Ctrl-C keeps what is finished.""",
+    epilog="""[bold]Examples[/bold]
+
+    ntklin mitigate
+
+    ntklin mitigate --sigma 2 --factor 0.8 --margin 0.02
+
+    ntklin mitigate --data ~/my-data.npz --classes 3,8 --n-train 500 --n-val 200 --no-baselines""",
+)
+def mitigate(
+    data: Data = "mnist01",
+    classes: Classes = "0,1",
+    n_train: TrainingPoints = 100,
+    n_val: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            rich_help_panel="Data",
+            help="Validation points, by which networks are chosen; drawn as the training points "
+            "are, and not trained on.",
+        ),
+    ] = 100,
+    n_test: TestPoints = 100,
+    data_seed: DataSeed = 0,
+    depth: Depth = 2,
+    width: hidden_width("1000 for depth 2, else 500") = None,
+    sigma: Annotated[
+        float,
+        typer.Option(
+            metavar="NUMBER", rich_help_panel="Network", help="The σ to start from, about 1."
+        ),
+    ] = 1.0,
+    scaling: Scaling = "fan_out",
+    bias: Bias = "zero",
+    seed: Seed = 0,
+    dtype: Precision = "float64",
+    factor: Annotated[
+        float,
+        typer.Option(
+            metavar="FRACTION",
+            rich_help_panel="Search",
+            help="What σ is multiplied by from network to network.",
+        ),
+    ] = 0.7,
+    margin: Annotated[
+        float,
+        typer.Option(
+            metavar="FRACTION",
+            rich_help_panel="Search",
+            help="Go on only if the validation loss fell by more than this part of it.",
+        ),
+    ] = 0.05,
+    min_sigma: Annotated[
+        float,
+        typer.Option(metavar="NUMBER", rich_help_panel="Search", help="Try no σ below this."),
+    ] = 0.01,
+    baselines: Annotated[
+        bool,
+        flag(
+            "--baselines/--no-baselines",
+            rich_help_panel="Search",
+            help="Also train the doubled network and the antisymmetrical pair at the first σ.",
+        ),
+    ] = True,
+    until: Until = 1e-5,
+    max_steps: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            rich_help_panel="Training",
+            help="More steps than this are impractically slow: the search ends there.",
+        ),
+    ] = 100_000,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            rich_help_panel="Training",
+            help="So are more seconds for one network. Default: no limit.",
+        ),
+    ] = None,
+    out: Annotated[
+        str, typer.Option(metavar="FOLDER", help="Where plot, report, results and network go.")
+    ] = "ntklin-mitigate",
+    threads: Threads = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+):
+    options = {name: value for name, value in locals().items() if name != "debug"}
+    with reported(debug):
+        from ntklin.cli.mitigate import Options, run
+
+        run(Options(**options))
+
+
+@app.command(
     help="""Measure how fast ntklin is, beside the machine's limits and other libraries.
 
     Each kernel is checked for correctness first, then timed in interleaved rounds. Lists are \
@@ -153,7 +253,8 @@ def bench(
         str | None,
         typer.Option(
             metavar="LIST",
-            help="From jacobian, gram, weighted_gram, gd_step, closed_form, infinite.",
+            help="From jacobian, gram, weighted_gram, gd_step, adagrad_step, adam_step, "
+            "linearized_step, split, closed_form, infinite.",
         ),
     ] = None,
     cases: Annotated[

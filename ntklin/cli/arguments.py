@@ -29,13 +29,22 @@ def optional(parse, text, *arguments):
     return None if text is None else parse(text, *arguments)
 
 
-def hidden_widths(text, depth):
-    """The L − 1 hidden widths; one number serves for all layers, None means the default."""
+def hidden_widths(text, depth, default=None):
+    """The L − 1 hidden widths; one number serves for all layers, None means the default.
+
+    Parameters
+    ----------
+    text : str or None
+    depth : int
+    default : pair of int, optional
+        The width for depth 2, and that of each layer of a deeper network; the study's when not
+        given.
+    """
     from ntklin.study import default_hidden_widths
 
-    default = default_hidden_widths(depth)
+    usual = default_hidden_widths(depth)
     if text is None:
-        return default
+        return usual if default is None else (default[depth > 2],) * (depth - 1)
     widths = numbers(text, "--width", int)
     if len(widths) == 1:
         return widths * (depth - 1)

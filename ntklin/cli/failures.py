@@ -32,3 +32,23 @@ def reported(debug=False):
         raise typer.Exit(USAGE_ERROR) from None
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
+
+
+@contextmanager
+def warnings_on(console):
+    """Print warnings as one yellow line each, without the place in the code they come from.
+
+    Parameters
+    ----------
+    console : rich.console.Console
+    """
+    import warnings
+
+    from rich.text import Text
+
+    def show(message, category, filename, lineno, file=None, line=None):
+        console.print(Text(f"warning: {message}", style="yellow"), soft_wrap=True)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield

@@ -10,6 +10,18 @@ def flag(*names, **settings):
     return typer.Option(*names, metavar="", **settings)
 
 
+def hidden_width(default):
+    """The option --width, whose default depends on the command."""
+    return Annotated[
+        str | None,
+        typer.Option(
+            metavar="M|LIST",
+            rich_help_panel="Network",
+            help=f"Hidden width, one for all layers or one each. Default: {default}.",
+        ),
+    ]
+
+
 Debug = Annotated[bool, flag("--debug", help="Show the traceback of an error.")]
 Threads = Annotated[
     int | None, typer.Option(metavar="N", help="Threads of Numba and BLAS. Default: all.")
@@ -37,14 +49,6 @@ DataSeed = Annotated[
 ]
 Depth = Annotated[
     int, typer.Option(metavar="L", rich_help_panel="Network", help="Layers, output included.")
-]
-Width = Annotated[
-    str | None,
-    typer.Option(
-        metavar="M|LIST",
-        rich_help_panel="Network",
-        help="Hidden width, one for all layers or one each. Default: 4000 for depth 2, else 2000.",
-    ),
 ]
 Scaling = Annotated[
     str,

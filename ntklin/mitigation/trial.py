@@ -14,7 +14,7 @@ TIME_LIMIT = "time limit"
 DIVERGED = "diverged"
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Trial:
     """What training one network gave.
 

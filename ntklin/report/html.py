@@ -28,7 +28,7 @@ th, td { padding: .35rem .8rem; border-bottom: 1px solid var(--line); text-align
 thead th { background: var(--shade); vertical-align: bottom; }
 table.facts th, table.facts td { text-align: left; white-space: normal; }
 table.facts th { font-weight: 600; white-space: nowrap; }
-td small { display: block; color: var(--quiet); }
+td small, th small { display: block; font-weight: normal; color: var(--quiet); }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; font-size: .9rem; }
 dt { font-weight: 600; } dd { margin: 0; }
 pre { background: var(--shade); padding: .8rem 1rem; border-radius: 6px; white-space: pre-wrap;
@@ -70,7 +70,8 @@ def notes(sentences):
 def formulas(text):
     """Escaped text in which a_b and a^b show as subscript and superscript."""
     text = re.sub(r"(?<=\w)_(int|init|lin|min|max|val|∞|0|T)(?!\w)", r"<sub>\1</sub>", escape(text))
-    return re.sub(r"(?<=\w)\^(\w)", r"<sup>\1</sup>", text)
+    text = re.sub(r"(?<=\w)\^(\w)", r"<sup>\1</sup>", text)
+    return re.sub(r"(?<=\de)-(?=\d)", "\u2011", text)  # no line ends inside 1e-5
 
 
 def facts(values):

@@ -1,0 +1,37 @@
+"""The files of a mitigation."""
+
+from pathlib import Path
+
+from ntklin.plots import png
+from ntklin.report.files import write_files
+from ntklin.report.mitigation.figure import mitigation_figure
+from ntklin.report.mitigation.page import mitigation_page
+from ntklin.report.mitigation.payload import mitigation_payload
+
+NAMES = ("mitigate.png", "report.html", "results.json", "network.npz")
+
+
+def write_mitigation(found, config, folder, provenance):
+    """Write plot, page, JSON and the network that is kept into ``folder``; touches no other files.
+
+    Parameters
+    ----------
+    found : Mitigation
+    config : dict
+        See ``mitigation_payload``.
+    folder : path
+        Created if need be.
+    provenance : dict
+        See ``ntklin.report.html_page``.
+
+    Returns
+    -------
+    list of pathlib.Path
+    """
+    image = png(mitigation_figure(found, config))
+    page = mitigation_page(found, config, image, provenance)
+    values = mitigation_payload(found, config, provenance)
+    paths = write_files(folder, NAMES[:3], (image, page, values))
+    network = Path(folder) / NAMES[3]
+    found.run.save(network)
+    return [*paths, network]
