@@ -1,5 +1,7 @@
 """The empirical neural tangent kernel."""
 
+from ntklin.preconditioners import as_preconditioner, weighted_kernel
+
 
 def ntk(net, theta, X1, X2=None, weights=None):
     """The empirical NTK K(X1, X2) = φ(X1) D φ(X2)^T at θ, without forming a Jacobian.
@@ -11,8 +13,8 @@ def ntk(net, theta, X1, X2=None, weights=None):
     X1 : ndarray, shape (N1, d)
     X2 : ndarray, shape (N2, d), optional
         X1 when not given; the symmetric work is then done once.
-    weights : ndarray, shape (P,), optional
-        The diagonal of D ≥ 0, giving K_D (Sect. 4); 1 when not given.
+    weights : float, array_like, shape (P,) or (P, P), or LowRank, optional
+        A constant D ≥ 0, giving K_D (Sect. 4); 1 when not given. See ``Linearization.minimizer``.
 
     Returns
     -------
@@ -20,4 +22,4 @@ def ntk(net, theta, X1, X2=None, weights=None):
     """
     phi = net.features(theta, X1)
     other = None if X2 is None else net.features(theta, X2)
-    return phi.gram(other, weights=weights)
+    return weighted_kernel(phi, as_preconditioner(weights, phi.shape[1]), other)

@@ -29,7 +29,7 @@ class LowRank:
     >>> net = ntklin.MLP((2, 8, 1))
     >>> lin = ntklin.linearize(net, net.init(rng=0), np.eye(2))
     >>> W = np.random.default_rng(0).standard_normal((net.n_parameters, 5))
-    >>> lin.minimizer([0.0, 1.0], weights=ntklin.LowRank(W)).predict(np.eye(2)).round(6)
+    >>> lin.minimizer([0.0, 1.0], weights=ntklin.LowRank(W)).predict(np.eye(2)).round(6) + 0
     array([0., 1.])
     """
 

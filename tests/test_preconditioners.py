@@ -154,7 +154,20 @@ def test_symmetrized_networks_take_every_form():
         assert_close(m.predict(X), Y, **options)
 
 
-def test_a_factor_is_applied_to_the_training_inputs_once(monkeypatch):
+def test_the_kernel_function_takes_every_form():
+    net, theta, X, X_new, _, J, J_new, *_ = problem()
+    for kind in KINDS:
+        weights, D = draw(kind, net.n_parameters, np.random.default_rng(1))
+        for other, J_other in ((None, J), (X_new, J_new)):
+            K = ntklin.ntk(net, theta, X, other, weights=weights)
+            size = np.abs(J) @ np.abs(D) @ np.abs(J_other.T)
+            n = 2 * net.n_parameters
+            assert_close(K, J @ D @ J_other.T, kind="weighted_gram", n=n, scale=size)
+    with pytest.raises(ValueError, match="weights must be positive and finite, got -1"):
+        ntklin.ntk(net, theta, X, weights=-1)
+
+
+def test_a_factor_is_applied_to_the_training_inputs_once():
     rng = np.random.default_rng(0)
     lin = linear_model(rng.standard_normal((3, 6)))
     D = ntklin.LowRank(rng.standard_normal((6, 4)))
