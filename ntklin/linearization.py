@@ -273,7 +273,8 @@ class Linearization:
         ----------
         Y : array_like, shape (N,) or (N, 1)
         optimizer : Optimizer, optional
-            ``GradientDescent()`` when not given; its default η is ``default_learning_rate()``.
+            ``GradientDescent()`` when not given; its default η is ``default_learning_rate()``,
+            whatever the loss.
         steps : int, optional
             Take at most this many steps.
         until : float, optional

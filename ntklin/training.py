@@ -10,15 +10,15 @@ from ntklin.batches import Schedule
 from ntklin.descent import engine_for
 from ntklin.errors import (
     DegenerateKernelError,
-    DivergenceError,
     MemoryLimitError,
     TrainingInterrupted,
 )
 from ntklin.learning_rate import search_learning_rate
 from ntklin.losses import Loss
 from ntklin.monotone import Watch
-from ntklin.optimizers import GradientDescent, Momentum, Optimizer
+from ntklin.optimizers import GradientDescent, Optimizer
 from ntklin.recording import Recorder
+from ntklin.stability import divergence_error
 from ntklin.training_run import TrainingRun, read_run
 
 
@@ -282,7 +282,11 @@ def _train(
         e.run = result()
         raise
     if not losses[-1] <= ceiling:
-        raise _divergence(net, theta, X, optimizer, loss, schedule, losses)
+        raise divergence_error(
+            *(optimizer, loss, schedule.full, losses),
+            bound=lambda: _stability_bound(net, theta, X),
+            search="ntklin.largest_learning_rate",
+        )
     return result()
 
 
@@ -339,45 +343,3 @@ def _stability_bound(net, theta, X):
     kernel = net.features(theta, X).gram().astype(np.float64)
     largest = float(np.linalg.eigvalsh(kernel)[-1])
     return 2 * len(X) / largest if largest > 0 else np.inf
-
-
-def _divergence(net, theta, X, optimizer, loss, schedule, losses):
-    step, rate, bound = len(losses) - 1, optimizer.learning_rate, None
-    name = type(optimizer).__name__
-    advice = (
-        f"no bound on η is known beforehand for {name}"
-        f"{'' if schedule.full else ' with mini-batches'} and the {loss.name} loss, so take a "
-        "smaller one; ntklin.largest_learning_rate finds the largest that keeps the loss monotone"
-    )
-    factor, formula = _stability_factor(optimizer, loss, schedule)
-    if factor is not None:
-        bound = factor * _stability_bound(net, theta, X)
-        advice = (
-            f"{'gradient descent' if name == 'GradientDescent' else name} on the linearized "
-            f"network is stable for η < {formula} = {bound:.4g}, so take a smaller one"
-        )
-    return DivergenceError(
-        f"the loss rose from {losses[0]:.3g} to {losses[-1]:.3g} by step {step} with learning rate "
-        f"η = {rate:.4g}; {advice}",
-        learning_rate=rate,
-        bound=bound,
-        step=step,
-    )
-
-
-def _stability_factor(optimizer, loss, schedule):
-    """What 2N/λ_max is multiplied by for the bound on η, and its formula; None where none is known.
-
-    From the roots of the recursion on one eigenvector of K. The logistic loss curves by at most a
-    quarter, which bounds gradient descent, but nothing with a velocity.
-    """
-    if not schedule.full:
-        return None, None
-    if isinstance(optimizer, GradientDescent):
-        return (1, "2N/λ_max") if loss.name == "squared" else (4, "8N/λ_max")
-    if isinstance(optimizer, Momentum) and loss.name == "squared":
-        mu = optimizer.momentum
-        if optimizer.nesterov:
-            return (1 + mu) / (1 + 2 * mu), "2(1 + μ)N/((1 + 2μ) λ_max)"
-        return 1 + mu, "2(1 + μ)N/λ_max"
-    return None, None

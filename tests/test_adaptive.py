@@ -15,6 +15,8 @@ from tolerances import EPS, assert_close
 import ntklin
 from ntklin import _validate
 from ntklin.dynamics.engines import METHODS
+from ntklin.losses import Loss
+from ntklin.stability import stability_factor
 
 STEPS = 5
 # Each rule as the library has it and as the witness has it; the rates are set by `rates`.
@@ -425,6 +427,18 @@ def test_coordinates_without_gradient_stay_and_drop_out(optimizer):
     np.testing.assert_array_equal(elsewhere.distances, measured.distances)
 
 
+def test_where_few_coordinates_have_a_gradient_they_decide():
+    """As with P < N (App. A), though the others are many: two of them for three samples."""
+    J = np.zeros((3, 9))
+    J[:, [2, 5]] = [[1, 0], [1, 1], [0, 2]]
+    lin = linear_model(J)
+    run = lin.train([1.0, 2.0, 3.0], ntklin.AdaGrad(0.1), 20)
+    assert run.split.rank == 2
+    options = {"kind": "solve", "n": 20, "kappa": run.split.condition}
+    assert_close(run.interpolating_displacement, run.displacement, **options)
+    assert_close(run.interpolating(J), run.outputs, **options)
+
+
 def test_a_batch_of_one_moves_along_one_gradient():
     lin, _, Y, _, _ = split_problem()
     phi = lin.features
@@ -614,16 +628,38 @@ def test_divergence_names_the_rate_and_its_bound(record):
     lin, _, Y, *_ = split_problem()
     bound = lin.max_learning_rate
     rate = 1e3 * bound
-    match = r"linearized network rose from .* learning rate η = .*2N/λ_max = .*take a smaller one"
+    match = (
+        r"loss rose from .* learning rate η = .*linearized network .*2N/λ_max = .*take a smaller"
+    )
     with pytest.raises(ntklin.DivergenceError, match=match) as caught:
         lin.train(Y, ntklin.GradientDescent(rate), 1000, record=record)
     assert (caught.value.learning_rate, caught.value.bound) == (rate, bound)
     assert 1 <= caught.value.step < 5
-    for options in ({"batches": ntklin.Batches(size=1)}, {"optimizer": ntklin.Momentum(rate)}):
+    for options in ({"batches": ntklin.Batches(size=1)}, {"optimizer": ntklin.AdaGrad(1e6)}):
         arguments = {"optimizer": ntklin.GradientDescent(rate)} | options
-        with pytest.raises(ntklin.DivergenceError, match="; take a smaller one") as caught:
+        match = "no bound on η is known .*ntklin.search_learning_rate finds"
+        with pytest.raises(ntklin.DivergenceError, match=match) as caught:
             lin.train(Y, steps=1000, record=record, **arguments)
         assert caught.value.bound is None
+
+
+@pytest.mark.parametrize("loss", ["squared", "logistic"])
+@pytest.mark.parametrize("rule", ["descent", "momentum", "nesterov"])
+def test_the_bounds_on_the_learning_rate_are_sharp(rule, loss):
+    """Below them the loss falls to the end; above, where they are sharp, it grows without end."""
+    lin, _, Y, optimizer, _ = split_problem(rule)
+    Y = (Y > 0).astype(float)
+    factor, _ = stability_factor(optimizer, Loss(loss), full=True)
+    if rule != "descent" and loss == "logistic":
+        assert factor is None
+        return
+    bound = factor * lin.max_learning_rate
+    stable = lin.train(Y, optimizer.with_learning_rate(0.99 * bound), 3000, loss=loss)
+    assert stable.losses[-1] < 0.1 * stable.losses[0]
+    if loss == "squared":
+        with pytest.raises(ntklin.DivergenceError) as caught:
+            lin.train(Y, optimizer.with_learning_rate(1.01 * bound), 3000)
+        assert caught.value.bound == pytest.approx(bound, rel=1e-12)
 
 
 def test_overflow_is_divergence():

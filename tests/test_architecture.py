@@ -21,7 +21,7 @@ FLOORS = (
     {"backends", "_validate", "errors", "data", "threads", "_version"},
     {"network", "symmetrized"},
     {"features", "empirical", "infinite", "spectral", "solving", "preconditioners"},
-    {"optimizers", "batches", "losses", "stepping", "monotone", "learning_rate"},
+    {"optimizers", "batches", "losses", "stepping", "monotone", "learning_rate", "stability"},
     {"dynamics"},
     {
         "linearization",

@@ -8,9 +8,10 @@ from ntklin.batches import Schedule
 from ntklin.dynamics.engines import engine_for
 from ntklin.dynamics.linearized_run import LinearizedRun
 from ntklin.dynamics.snapshots import Recorder
-from ntklin.errors import DivergenceError, MemoryLimitError, TrainingInterrupted
+from ntklin.errors import MemoryLimitError, TrainingInterrupted
 from ntklin.losses import Loss
 from ntklin.optimizers import GradientDescent, Optimizer
+from ntklin.stability import divergence_error
 
 
 def train_linearized(
@@ -65,7 +66,11 @@ def train_linearized(
             progress=progress,
         )
         if not losses[-1] <= ceiling:
-            raise _divergence(lin, optimizer, losses, loss, schedule)
+            raise divergence_error(
+                *(optimizer, loss, schedule.full, losses),
+                bound=lambda: lin.max_learning_rate,
+                search="ntklin.search_learning_rate",
+            )
 
     try:
         if recorder.active and steps != 0:
@@ -91,18 +96,3 @@ def _with_learning_rate(optimizer, linearization):
     if optimizer.learning_rate is None:
         return optimizer.with_learning_rate(linearization.default_learning_rate())
     return optimizer
-
-
-def _divergence(linearization, optimizer, losses, loss, schedule):
-    step, rate = len(losses) - 1, optimizer.learning_rate
-    bound, advice = None, "take a smaller one"
-    if isinstance(optimizer, GradientDescent) and loss.name == "squared" and schedule.full:
-        bound = linearization.max_learning_rate
-        advice = f"gradient descent is stable for η < 2N/λ_max = {bound:.4g}, so {advice}"
-    return DivergenceError(
-        f"the loss of the linearized network rose from {losses[0]:.3g} to {losses[-1]:.3g} by step "
-        f"{step} with learning rate η = {rate:.4g}; {advice}",
-        learning_rate=rate,
-        bound=bound,
-        step=step,
-    )

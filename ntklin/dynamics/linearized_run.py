@@ -32,8 +32,8 @@ class LinearizedRun:
     above, defined by the end state alone, does. Momentum has D = 1, so that its A_t is that of
     gradient descent.
 
-    With fewer parameters than samples (App. A) A_t has the pseudo-inverse of K_D. Made by
-    ``Linearization.train``.
+    Where D_{t−1} trains fewer directions than there are samples, as with P < N (App. A), A_t has
+    the pseudo-inverse of K_D. Made by ``Linearization.train``.
 
     Attributes
     ----------
