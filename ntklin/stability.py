@@ -1,6 +1,8 @@
 """For which learning rates training of the linearized network is stable, and what to say if not."""
 
-from ntklin.errors import DivergenceError
+from contextlib import suppress
+
+from ntklin.errors import DivergenceError, MemoryLimitError
 from ntklin.optimizers import GradientDescent, Momentum
 
 
@@ -44,7 +46,8 @@ def divergence_error(optimizer, loss, full, losses, *, bound, search):
     losses : sequence of float
         L at the start, …, at the step that shows divergence.
     bound : callable
-        Returns 2N/λ_max; called only where the bound follows from it.
+        Returns 2N/λ_max; called only where the bound follows from it. Where the kernel does not
+        fit into memory, the formula is all that can be told.
     search : str
         What finds a better learning rate where no bound is known.
 
@@ -62,10 +65,12 @@ def divergence_error(optimizer, loss, full, losses, *, bound, search):
             "keeps the loss monotone"
         )
     else:
-        known = factor * bound()
+        with suppress(MemoryLimitError):
+            known = factor * bound()
         advice = (
             f"{'gradient descent' if name == 'GradientDescent' else name} on the linearized "
-            f"network is stable for η < {formula} = {known:.4g}, so take a smaller one"
+            f"network is stable for η < {formula}{'' if known is None else f' = {known:.4g}'}, so "
+            "take a smaller one"
         )
     return DivergenceError(
         f"the loss rose from {losses[0]:.3g} to {losses[-1]:.3g} by step {step} with learning rate "

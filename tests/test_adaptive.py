@@ -566,7 +566,7 @@ def test_records_that_do_not_fit_are_refused_beforehand(monkeypatch):
     ):
         monkeypatch.setattr(_validate, "available_memory", lambda n=available: n)
         seen.clear()
-        match = f"recording the parameters and D_t at {count} steps needs .*; record fewer steps"
+        match = f"the parameters and D_t of {count} steps? needs? .*; record fewer steps"
         with pytest.raises(ntklin.MemoryLimitError, match=match):
             lin.train(Y, optimizer, **options, progress=lambda t, _: seen.append(t))
         assert seen == first
@@ -660,6 +660,26 @@ def test_the_bounds_on_the_learning_rate_are_sharp(rule, loss):
         with pytest.raises(ntklin.DivergenceError) as caught:
             lin.train(Y, optimizer.with_learning_rate(1.01 * bound), 3000)
         assert caught.value.bound == pytest.approx(bound, rel=1e-12)
+
+
+@pytest.mark.parametrize("start", [0.0, 0.999])
+def test_divergence_is_a_thousand_times_the_start_or_the_loss_of_nothing(start):
+    """One weight, η twice the bound and half of it more: the residual grows by −2 in each step."""
+    lin = linear_model(np.ones((1, 1)), np.array([start]))
+    with pytest.raises(ntklin.DivergenceError) as caught:
+        lin.train([1.0], ntklin.GradientDescent(3.0), 100)
+    losses = (1 - start) ** 2 / 2 * 4.0 ** np.arange(30)
+    assert caught.value.step == int(np.argmax(losses > 1e3 * 0.5))
+    mild = lin.train([1.0], ntklin.GradientDescent(3.0), caught.value.step - 1)
+    np.testing.assert_allclose(mild.losses, losses[: caught.value.step], rtol=1e-9)
+
+
+def test_divergence_is_told_without_the_bound_where_the_kernel_does_not_fit(monkeypatch):
+    lin = linear_model(np.ones((1, 1)))
+    monkeypatch.setattr(_validate, "available_memory", lambda: 30)
+    with pytest.raises(ntklin.DivergenceError, match=r"stable for η < 2N/λ_max, so take") as caught:
+        lin.train([1.0], ntklin.GradientDescent(3.0), 100)
+    assert caught.value.bound is None
 
 
 def test_overflow_is_divergence():

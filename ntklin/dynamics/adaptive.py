@@ -65,17 +65,11 @@ def train_linearized(
             on_record=recorder,
             progress=progress,
         )
-        if not losses[-1] <= ceiling:
-            raise divergence_error(
-                *(optimizer, loss, schedule.full, losses),
-                bound=lambda: lin.max_learning_rate,
-                search="ntklin.search_learning_rate",
-            )
 
     try:
         if recorder.active and steps != 0:
             go(1)
-            if len(losses) > 1:
+            if len(losses) > 1 and losses[-1] <= ceiling:
                 recorder.began()
         go(steps)
     except stepping.Interrupted:
@@ -83,6 +77,12 @@ def train_linearized(
     except MemoryLimitError as e:
         e.run = result()
         raise
+    if not losses[-1] <= ceiling:
+        raise divergence_error(
+            *(optimizer, loss, schedule.full, losses),
+            bound=lambda: lin.max_learning_rate,
+            search="ntklin.search_learning_rate",
+        )
     return result()
 
 

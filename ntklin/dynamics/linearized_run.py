@@ -7,6 +7,7 @@ import numpy as np
 
 from ntklin._validate import as_count, as_inputs, as_vector, require_memory
 from ntklin.dynamics.concentration import concentration, kernel_drift
+from ntklin.dynamics.snapshots import Snapshot
 from ntklin.errors import DegenerateKernelError
 from ntklin.preconditioners import as_preconditioner, precondition, rank_bound
 from ntklin.solving import solve_kernel
@@ -123,25 +124,28 @@ class LinearizedRun:
         t = as_count(t, name="t", minimum=0)
         if t == self.steps:
             return self
-        known = {s.step: s for s in self.snapshots}
-        if t == 0:
-            phi = self.linearization.features
-            state = {
-                "displacement": np.zeros_like(self.displacement),
-                "outputs": phi.outputs,
-                "weights": 1.0,
-            }
-        elif t in known:
-            s = known[t]
-            state = {"displacement": s.displacement, "outputs": s.outputs, "weights": s.weights}
-        else:
-            steps = ", ".join(str(s) for s in sorted({0, *known, self.steps}))
+        known = {s.step: s for s in (self._start(), *self.snapshots)}
+        if t not in known:
+            steps = ", ".join(str(s) for s in sorted({*known, self.steps}))
             raise ValueError(
                 f"step {t} was not recorded; known are {steps}: pass record= to train()"
             )
-        snapshots = tuple(s for s in self.snapshots if s.step <= t)
-        losses = self.losses[: t + 1]
-        return replace(self, **state, losses=losses, converged=False, snapshots=snapshots)
+        return replace(
+            self,
+            displacement=known[t].displacement,
+            outputs=known[t].outputs,
+            weights=known[t].weights,
+            losses=self.losses[: t + 1],
+            converged=False,
+            snapshots=tuple(s for s in self.snapshots if s.step <= t),
+            first_weights=self.first_weights if t else None,
+        )
+
+    def _start(self):
+        displacement = np.zeros_like(self.displacement)
+        outputs = self.linearization.initial_outputs.copy()
+        displacement.flags.writeable = outputs.flags.writeable = False
+        return Snapshot(step=0, displacement=displacement, outputs=outputs, weights=1.0)
 
     @cached_property
     def split(self):

@@ -96,6 +96,6 @@ class Recorder:
         first = 0 if self.first_weights is None else np.asarray(self.first_weights).nbytes
         require_memory(
             count * (self._vector_bytes + first),
-            f"recording the parameters and D_t at {count} steps",
+            f"recording the parameters and D_t of {count} step{'s' * (count > 1)}",
             "record fewer steps (record= takes a list of them too)",
         )
