@@ -11,6 +11,7 @@ from networks import make_case
 import ntklin
 from ntklin import checkpoint
 from ntklin.descent import ENGINES
+from ntklin.losses import Loss
 
 pytestmark = pytest.mark.filterwarnings("ignore::ntklin.NonMonotoneLossWarning")
 
@@ -100,6 +101,20 @@ def test_a_run_that_goes_on_is_one_run(network, rule, method, tmp_path):
         assert_same(again, whole)
     for name, a in before.items():  # what goes on leaves the past alone
         np.testing.assert_array_equal(first.arrays[name], a)
+
+
+@pytest.mark.parametrize("method", ENGINES)
+def test_an_engine_is_where_its_arrays_were_taken(method):
+    net, (theta, X, Y) = NETWORKS["shallow"], problem(NETWORKS["shallow"])
+    optimizer = ntklin.GradientDescent(0.05) if method == "reduced" else ntklin.Adam(0.01)
+    engine, other = (ENGINES[method](net, theta, X, Y, optimizer, Loss()) for _ in range(2))
+    losses = engine.advance(np.full((4, 5), 0.2), 0.0, np.inf)
+    other.restore(engine.arrays())
+    assert engine.loss() == other.loss() == losses[-1]
+    assert engine.optimizer_state() == other.optimizer_state()
+    assert other.optimizer_state().count == 4
+    np.testing.assert_array_equal(other.parameters(), engine.parameters())
+    assert other.dtype == np.float64
 
 
 @pytest.mark.parametrize("rule", ["descent", "adam", "diagonal"])

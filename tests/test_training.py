@@ -163,6 +163,7 @@ def test_the_same_bits_on_one_and_two_threads():
 # How a run ends early
 
 
+@pytest.mark.filterwarnings("ignore::ntklin.NonMonotoneLossWarning")
 @pytest.mark.parametrize("method", ["direct", "reduced"])
 @pytest.mark.parametrize("widths", [(3, 5, 1), (3, 5, 4, 1)])
 def test_divergence_names_the_rate_and_its_bound(method, widths):
@@ -192,6 +193,7 @@ def test_an_interruption_keeps_what_was_finished():
     np.testing.assert_array_equal(run.parameters, again.parameters)
 
 
+@pytest.mark.filterwarnings("ignore::ntklin.NonMonotoneLossWarning")
 def test_progress_tells_steps_and_losses():
     case, Y, rate = problem()
     seen = []
@@ -210,7 +212,11 @@ def test_progress_tells_steps_and_losses():
         ({"steps": "many"}, TypeError, "steps must be an integer, got 'many'"),
         ({"until": 0}, ValueError, "until must be positive and finite, got 0"),
         ({"until": "low"}, TypeError, "until must be a number, got 'low'"),
-        ({"method": "fast"}, ValueError, "method must be one of 'auto', 'reduced', 'fused', 'direct'"),
+        (
+            {"method": "fast"},
+            ValueError,
+            "method must be one of 'auto', 'reduced', 'fused', 'direct'",
+        ),
         ({"Y": np.ones(3)}, ValueError, "Y has 3 entries for 4 training inputs"),
         ({"Y": np.full(4, np.nan)}, ValueError, "Y contains NaN"),
         ({"X": np.ones((4, 2))}, ValueError, "X has 2 columns.*dimension 3"),
