@@ -26,6 +26,29 @@ PULSE = 0.1
 MAX_WEIGHTS = 1 << 21
 
 
+class Stepwise:
+    """The part that engines share which take their steps one by one.
+
+    They have ``_targets``, ``_loss``, the outputs f_t(X) in ``_outputs``, and ``_step(signal,
+    weights)``, which takes a step along φ(X)^T signal and renews the outputs.
+    """
+
+    def loss(self):
+        """L(f_t), on all samples."""
+        return self._loss.value(self._outputs, self._targets)
+
+    def advance(self, weights, until, ceiling):
+        """Take a step for each row of sample weights; see the module."""
+        losses = []
+        with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is told by its loss
+            for w in weights:
+                self._step(w * self._loss.derivative(self._outputs, self._targets), w)
+                losses.append(self.loss())
+                if losses[-1] < until or not losses[-1] <= ceiling:
+                    break
+        return np.array(losses)
+
+
 class Interrupted(Exception):
     """Ctrl-C between two blocks of steps: everything before it is kept."""
 

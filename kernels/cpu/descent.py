@@ -25,19 +25,10 @@ from ntklin.kernels.cpu.losses import LOSSES, loss_and_signal
 from ntklin.kernels.cpu.passes import block_size
 from ntklin.kernels.cpu.skipping import add_tiled, tile_width, tiled
 from ntklin.kernels.cpu.subsets import backward_step
+from ntklin.kernels.cpu.sums import add_relu, relu_dot
 
 # Neurons per task: fixed, so that sums over tasks do not depend on the number of threads.
 CHUNK = 64
-
-
-@dot_kernel
-def _relu_dot(r, h):
-    """Σ_n r_n max(h_n, 0)."""
-    wide_vectors()
-    total = r[0] * 0
-    for n in range(r.shape[0]):
-        total += r[n] * max(h[n], 0)
-    return total
 
 
 @dot_kernel
@@ -48,14 +39,6 @@ def _active_sum(r, h):
     for n in range(r.shape[0]):
         total += r[n] if h[n] > 0 else 0
     return total
-
-
-@kernel
-def _add_relu(f, h, c):
-    """f_n += c max(h_n, 0)."""
-    wide_vectors()
-    for n in range(f.shape[0]):
-        f[n] += c * max(h[n], 0)
 
 
 @kernel
@@ -92,7 +75,7 @@ def output_parts(H, W, w, parts):
     for task in prange(parts.shape[0]):
         parts[task] = 0
         for i in range(task * CHUNK, min((task + 1) * CHUNK, H.shape[0])):
-            _add_relu(parts[task], H[i], w * W[i])
+            add_relu(parts[task], H[i], w * W[i])
 
 
 @parallel_kernel
@@ -121,12 +104,12 @@ def _shallow_steps(
                 stop = min(start + CHUNK, n_neurons)
                 for i in range(start, stop):
                     _active_signal(d[i - start], S[i], H[i], r, w * W[i])
-                    W[i] -= rate * w * _relu_dot(r, H[i])
+                    W[i] -= rate * w * relu_dot(r, H[i])
                 add_tiled(H, start, stop, d, pull)
                 part = parts[task]
                 part[:] = 0
                 for i in range(start, stop):
-                    _add_relu(part, H[i], w * W[i])
+                    add_relu(part, H[i], w * W[i])
                 task = next_task(counter)
         b[0] -= rate * v * _sum(r)
     return n_steps
@@ -261,7 +244,7 @@ def _last_layer(W, w, r, A, b, v, rate, scale):
         for i in range(task * CHUNK, min((task + 1) * CHUNK, A.shape[0])):
             scale[i] = w * W[i]
             b[i] -= rate * v * scale[i] * _active_sum(r, A[i])
-            W[i] -= rate * w * _relu_dot(r, A[i])
+            W[i] -= rate * w * relu_dot(r, A[i])
 
 
 def deep_descent(H, S, layers, G, Y, w, v, rate, loss, weights, until, ceiling):

@@ -20,10 +20,10 @@ from ntklin.kernels.cpu.compiler import (
     parallel_kernel,
 )
 from ntklin.kernels.cpu.descent import CHUNK
-from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
+from ntklin.kernels.cpu.intrinsics import next_task, task_counter
 from ntklin.kernels.cpu.losses import LOSSES, loss_and_signal
 from ntklin.kernels.cpu.rules import RULES, SLOTS, apply_rule
-from ntklin.kernels.cpu.sums import add_relu, relu_dot
+from ntklin.kernels.cpu.sums import add_relu, clear_rows, relu_dot
 from ntklin.kernels.cpu.tiles import (
     add_gradients,
     add_product,
@@ -50,22 +50,6 @@ def _active_set(H, i, n_samples, subsets, k):
 
 
 @kernel
-def _clear(a, n_rows):
-    wide_vectors()
-    for i in range(np.uint64(n_rows)):
-        for q in range(np.uint64(a.shape[1])):
-            a[i, q] = 0
-
-
-@kernel
-def _clear_rows(H, row, stop):
-    wide_vectors()
-    for i in range(np.uint64(row), np.uint64(stop)):
-        for n in range(np.uint64(H.shape[1])):
-            H[i, n] = 0
-
-
-@kernel
 def _sum_outputs(H, row, stop, W, w, parts):
     """parts[chunk] ← Σ_i w W_i max(H_i, 0) over the neurons of each chunk from ``row`` to stop."""
     for start in range(row, stop, CHUNK):
@@ -83,7 +67,7 @@ def _forward(H, tiles, values, offsets, starts, W, w, parts, n_workers, counter)
         row = next_task(counter) * SLAB
         while row < m:
             stop = min(row + SLAB, m)
-            _clear_rows(H, row, stop)
+            clear_rows(H, row, stop)
             for t in range(tiles.shape[0]):
                 for block in range(row, stop, WORD):
                     add_product(H, block, tiles, t, values, offsets, starts)
@@ -134,10 +118,10 @@ def _step(
             apply_rule(
                 *(rule, c, W, first_out, second_out, row, flat_gradient, 0, stop - row),
             )
-            _clear_rows(H, row, stop)
+            clear_rows(H, row, stop)
             for t in range(n_tiles):
                 count = live_groups(groups[t], n_groups[t], s, my_found)
-                _clear(my_gradient, stop - row)
+                clear_rows(my_gradient, 0, stop - row)
                 for start in range(0, count, CHUNK_GROUPS):
                     last = min(start + CHUNK_GROUPS, count)
                     tabulate_groups(my_table, s, X, t, my_found, start, last)

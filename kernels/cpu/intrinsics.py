@@ -192,11 +192,10 @@ def _add_subsets_codegen(context, builder, signature, args):
     return context.get_dummy_value()
 
 
-def _add_entries_codegen(context, builder, signature, args):
-    target, index, table, n_groups, factor = args
-    element = context.get_value_type(signature.args[4])
-    word_bytes = signature.args[4].bitwidth // 8
-    vector = ir.VectorType(element, LINE // word_bytes)
+def _add_entries(builder, target, table, n_groups, factor, subset_of):
+    """target ← target + factor Σ_k table[k, s_k], the byte s_k being at ``subset_of(k)``."""
+    lanes = LINE // (8 if isinstance(factor.type, ir.DoubleType) else 4)
+    vector = ir.VectorType(factor.type, lanes)
     address = target.type
     entry_bytes = SUBSET_LINES * LINE
 
@@ -205,10 +204,10 @@ def _add_entries_codegen(context, builder, signature, args):
         return builder.inttoptr(place, vector.as_pointer())
 
     # As in accumulate_active: the sums are promoted to registers.
-    zero = ir.Constant(vector, [0.0] * vector.count)
+    zero = ir.Constant(vector, [0.0] * lanes)
     sums = [cgutils.alloca_once_value(builder, zero) for _ in range(SUBSET_LINES)]
     with cgutils.for_range(builder, n_groups) as loop:
-        subset = builder.inttoptr(builder.add(index, loop.index), ir.IntType(8).as_pointer())
+        subset = builder.inttoptr(subset_of(loop.index), ir.IntType(8).as_pointer())
         entry = builder.mul(
             builder.zext(builder.load(subset), address), ir.Constant(address, entry_bytes)
         )
@@ -217,45 +216,29 @@ def _add_entries_codegen(context, builder, signature, args):
         for r, slot in enumerate(sums):
             value = builder.load(line(entry, r), align=LINE)
             builder.store(builder.fadd(builder.load(slot), value), slot)
-    splat = _splat(builder, factor, vector.count)
+    splat = _splat(builder, factor, lanes)
     for r, slot in enumerate(sums):
         product = builder.fmul(splat, builder.load(slot), flags=("contract",))
-        old = builder.load(line(target, r), align=word_bytes)
+        old = builder.load(line(target, r), align=LINE // lanes)
         total = builder.fadd(old, product, flags=("contract",))
-        builder.store(total, line(target, r), align=word_bytes)
+        builder.store(total, line(target, r), align=LINE // lanes)
+
+
+def _add_entries_codegen(context, builder, signature, args):
+    target, index, table, n_groups, factor = args
+    _add_entries(builder, target, table, n_groups, factor, lambda k: builder.add(index, k))
     return context.get_dummy_value()
 
 
 def _add_listed_entries_codegen(context, builder, signature, args):
     target, index, places, table, n_groups, factor = args
-    element = context.get_value_type(signature.args[5])
-    word_bytes = signature.args[5].bitwidth // 8
-    vector = ir.VectorType(element, LINE // word_bytes)
-    address = target.type
-    entry_bytes = SUBSET_LINES * LINE
 
-    def line(base, r):
-        place = builder.add(base, ir.Constant(address, r * LINE))
-        return builder.inttoptr(place, vector.as_pointer())
-
-    zero = ir.Constant(vector, [0.0] * vector.count)
-    sums = [cgutils.alloca_once_value(builder, zero) for _ in range(SUBSET_LINES)]
-    with cgutils.for_range(builder, n_groups) as loop:
-        place = builder.add(places, builder.mul(loop.index, ir.Constant(address, 4)))
+    def subset_of(k):
+        place = builder.add(places, builder.mul(k, ir.Constant(places.type, 4)))
         place = builder.load(builder.inttoptr(place, ir.IntType(32).as_pointer()))
-        byte = builder.add(index, builder.zext(place, address))
-        subset = builder.load(builder.inttoptr(byte, ir.IntType(8).as_pointer()))
-        entry = builder.mul(builder.zext(subset, address), ir.Constant(address, entry_bytes))
-        group = builder.mul(loop.index, ir.Constant(address, entry_bytes << SAMPLES))
-        entry = _opaque(builder, builder.add(builder.add(table, group), entry))
-        for r, slot in enumerate(sums):
-            value = builder.load(line(entry, r), align=LINE)
-            builder.store(builder.fadd(builder.load(slot), value), slot)
-    splat = _splat(builder, factor, vector.count)
-    for r, slot in enumerate(sums):
-        product = builder.fmul(splat, builder.load(slot), flags=("contract",))
-        old = builder.load(line(target, r), align=LINE)
-        builder.store(builder.fadd(old, product, flags=("contract",)), line(target, r), align=LINE)
+        return builder.add(index, builder.zext(place, index.type))
+
+    _add_entries(builder, target, table, n_groups, factor, subset_of)
     return context.get_dummy_value()
 
 

@@ -28,6 +28,7 @@ from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
 from ntklin.kernels.cpu.pulls import active_samples
 from ntklin.kernels.cpu.rules import RULES, SLOTS, apply_rule
 from ntklin.kernels.cpu.subsets import active_bits
+from ntklin.kernels.cpu.sums import clear_rows
 from ntklin.kernels.cpu.tiles import (
     add_gradients,
     live_groups,
@@ -92,14 +93,6 @@ def _contract(sums, X, t, samples, count, part):
         part[n] = total
 
 
-@kernel
-def _clear(a, n_rows):
-    wide_vectors()
-    for i in range(np.uint64(n_rows)):
-        for q in range(np.uint64(a.shape[1])):
-            a[i, q] = 0
-
-
 @parallel_kernel
 def _tiled_step(
     tiles,
@@ -137,14 +130,14 @@ def _tiled_step(
             t, row = task // slabs, task % slabs * SLAB
             stop = min(row + SLAB, m)
             count = live_groups(groups[t], n_groups[t], s, my_found)
-            _clear(my_gradient, stop - row)
+            clear_rows(my_gradient, 0, stop - row)
             for start in range(0, count, CHUNK_GROUPS):
                 last = min(start + CHUNK_GROUPS, count)
                 if tabulated != t or count > CHUNK_GROUPS:
                     tabulate_groups(my_table, s, X, t, my_found, start, last)
                     tabulated = t
                 add_gradients(my_gradient, row, stop, index, my_found, start, last, my_table, scale)
-            _clear(my_sums, my_sums.shape[0])
+            clear_rows(my_sums, 0, my_sums.shape[0])
             for block in range(row, stop, WORD):
                 place = (t * m + block) * width
                 apply_rule(

@@ -23,6 +23,7 @@ from ntklin.kernels.cpu.compiler import (
 from ntklin.kernels.cpu.intrinsics import next_task, task_counter
 from ntklin.kernels.cpu.pulls import active_samples, add_pulls, tables, tabulate_pulls
 from ntklin.kernels.cpu.skipping import pack
+from ntklin.kernels.cpu.sums import clear_rows
 
 # Rows of A that share a table: their sums fit a second-level cache.
 ROWS = 1024
@@ -89,13 +90,6 @@ else:
             row += sums.shape[1] * sums.itemsize
 
 
-@kernel
-def _clear(sums, n_rows):
-    for n in range(n_rows):
-        for q in range(sums.shape[1]):
-            sums[n, q] = 0
-
-
 def _whole_words(scale):
     """``scale``, zero-padded to a multiple of WORD."""
     padded = np.zeros(-(-len(scale) // WORD) * WORD, scale.dtype)
@@ -135,7 +129,7 @@ def _add_layer(K, G, w2, v2, bits, squares, sums, tile, table, counter):
             j = task % n_blocks * width
             start = max(j, task // n_blocks * ROWS)
             stop = max(start, min(K.shape[0], (task // n_blocks + 1) * ROWS))
-            _clear(my_sums, stop - start)
+            clear_rows(my_sums, 0, stop - start)
             for k in range(bits.shape[0] if start < stop else 0):
                 _expand(bits, k, j, my_tile)
                 _tabulate(my_table, my_tile, squares, k * WORD)
@@ -173,7 +167,7 @@ def _signal_below(bits, scale, W, a, delta, sums, tile, table, counter):
             j = task % n_blocks * width
             start = task // n_blocks * ROWS
             stop = min(a.shape[0], start + ROWS)
-            _clear(my_sums, stop - start)
+            clear_rows(my_sums, 0, stop - start)
             for k in range(bits.shape[0]):
                 pack(W, False, k * WORD, j, my_tile)
                 _tabulate(my_table, my_tile, scale, k * WORD)
@@ -213,7 +207,7 @@ def _backward_tile(
     W, j, scale, bits, index, r, below, delta, rate, sums, tile, table, pulls, spare
 ):
     """The columns j … of :func:`backward_step`."""
-    _clear(sums, below.shape[1])
+    clear_rows(sums, 0, below.shape[1])
     for chunk in range((index.shape[1] + CHUNK_GROUPS - 1) // CHUNK_GROUPS):
         tabulate_pulls(pulls, r, below, chunk, j)
         for start in range(0, W.shape[0], WORD):

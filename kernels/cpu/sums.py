@@ -1,4 +1,6 @@
-"""Short sums in vector lanes, for the loops over neurons."""
+"""Rows of numbers in vector lanes, for the loops over neurons."""
+
+import numpy as np
 
 from ntklin.kernels.cpu.compiler import dot_kernel, kernel
 from ntklin.kernels.cpu.intrinsics import wide_vectors
@@ -38,3 +40,12 @@ def add_scaled(f, a, c):
     wide_vectors()
     for n in range(f.shape[0]):
         f[n] += c * a[n]
+
+
+@kernel
+def clear_rows(a, start, stop):
+    """a[start:stop] ← 0."""
+    wide_vectors()
+    for i in range(np.uint64(start), np.uint64(stop)):
+        for q in range(np.uint64(a.shape[1])):
+            a[i, q] = 0

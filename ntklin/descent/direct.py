@@ -5,18 +5,19 @@ import numpy as np
 from ntklin.backends import kernels
 from ntklin.network import MLP
 from ntklin.optimizers import OptimizerState
+from ntklin.stepping import Stepwise
 
 SLOT = "slot."
 
 
-class DirectDescent:
+class DirectDescent(Stepwise):
     """Steps on θ itself, for any network with a feature operator and any optimizer."""
 
     method = "direct"
 
     def __init__(self, net, theta, X, Y, optimizer, loss):
         self.dtype = X.dtype
-        self._Y, self._optimizer, self._loss = Y, optimizer, loss
+        self._targets, self._optimizer, self._loss = Y, optimizer, loss
         self._theta = theta.copy()
         self._state = optimizer.init(self._theta)
         self._model = (_Layers if isinstance(net, MLP) else _Operator)(net, self._theta, X)
@@ -32,23 +33,10 @@ class DirectDescent:
         """Where no other engine does."""
         return True
 
-    def loss(self):
-        """L(θ_t) on all samples."""
-        return self._loss.value(self._outputs, self._Y)
-
-    def advance(self, weights, until, ceiling):
-        """Take a step for each row of sample weights; see ``ntklin.stepping``."""
-        losses = []
-        with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is told by its loss
-            for w in weights:
-                signal = w * self._loss.derivative(self._outputs, self._Y)
-                gradient = self._model.gradient(signal, np.flatnonzero(w))
-                self._state = self._optimizer.step(self._state, self._theta, gradient)
-                self._outputs = self._model.outputs()
-                losses.append(self.loss())
-                if losses[-1] < until or not losses[-1] <= ceiling:
-                    break
-        return np.array(losses)
+    def _step(self, signal, weights):
+        gradient = self._model.gradient(signal, np.flatnonzero(weights))
+        self._state = self._optimizer.step(self._state, self._theta, gradient)
+        self._outputs = self._model.outputs()
 
     def parameters(self):
         """θ_t, a copy."""

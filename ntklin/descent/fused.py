@@ -1,4 +1,4 @@
-"""Steps of a network with one hidden layer under any optimizer's rule, one pass over its weights."""
+"""Steps of a network with one hidden layer under any rule, in one pass over its weights."""
 
 import numpy as np
 

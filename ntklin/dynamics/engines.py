@@ -10,9 +10,10 @@ import numpy as np
 
 from ntklin.features import FeatureMap
 from ntklin.optimizers import OptimizerState
+from ntklin.stepping import Stepwise
 
 
-class DirectEngine:
+class DirectEngine(Stepwise):
     """Steps by the products φ(X) Δ and φ(X)^T r, without J, for any feature operator and optimizer.
 
     Parameters
@@ -36,23 +37,10 @@ class DirectEngine:
         self._state = optimizer.init(self._displacement)
         self._outputs = phi.outputs
 
-    def loss(self):
-        """L(f_t), on all samples."""
-        return self._loss.value(self._outputs, self._targets)
-
-    def advance(self, weights, until, ceiling):
-        """Take a step for each row of sample weights; see ``ntklin.stepping``."""
-        losses = []
-        with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is told by its loss
-            for w in weights:
-                signal = w * self._loss.derivative(self._outputs, self._targets)
-                gradient = self._adjoint @ signal
-                self._state = self._optimizer.step(self._state, self._displacement, gradient)
-                self._outputs = self._phi.outputs + self._phi @ self._displacement
-                losses.append(self.loss())
-                if losses[-1] < until or not losses[-1] <= ceiling:
-                    break
-        return np.array(losses)
+    def _step(self, signal, weights):
+        gradient = self._adjoint @ signal
+        self._state = self._optimizer.step(self._state, self._displacement, gradient)
+        self._outputs = self._phi.outputs + self._phi @ self._displacement
 
     def displacement(self):
         """Δ_t = θ_t − θ_0, a copy."""
@@ -67,7 +55,7 @@ class DirectEngine:
         return self._state.copy()
 
 
-class FusedEngine:
+class FusedEngine(Stepwise):
     """Steps by compiled loops that take each parameter through the cache once.
 
     For the features of an MLP and an optimizer with a compiled rule; the arguments are those of
@@ -89,23 +77,10 @@ class FusedEngine:
         """Whether there are such loops for these features and this optimizer."""
         return isinstance(phi, FeatureMap) and optimizer.rule is not None
 
-    def loss(self):
-        """L(f_t), on all samples."""
-        return self._loss.value(self._outputs, self._targets)
-
-    def advance(self, weights, until, ceiling):
-        """Take a step for each row of sample weights; see ``ntklin.stepping``."""
-        losses = []
-        with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is told by its loss
-            for w in weights:
-                signal = w * self._loss.derivative(self._outputs, self._targets)
-                self._count += 1
-                coefficients = self._optimizer.coefficients(self._count)
-                self._outputs = self._phi.outputs + self._network.step(coefficients, signal)
-                losses.append(self.loss())
-                if losses[-1] < until or not losses[-1] <= ceiling:
-                    break
-        return np.array(losses)
+    def _step(self, signal, weights):
+        self._count += 1
+        coefficients = self._optimizer.coefficients(self._count)
+        self._outputs = self._phi.outputs + self._network.step(coefficients, signal)
 
     def displacement(self):
         """Δ_t = θ_t − θ_0."""
