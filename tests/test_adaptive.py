@@ -545,12 +545,22 @@ def test_concentration_of_matrices_and_of_a_network_without_hidden_layers():
     assert measured.relative_distance == pytest.approx(2 / 3)
 
 
+def test_a_zero_that_the_caller_gave_counts():
+    """Preconditioned means its zeros; the other rules mark coordinates without gradient by them."""
+    lin = linear_model(np.array([[1.0, 2, 3], [0, 1, 1]]))
+    D = [np.array([0.0, 1, 1]), np.array([5.0, 1, 1])]
+    run = lin.train([1.0, 1.0], ntklin.Preconditioned(0.01, lambda t, g: D[t]), 2, record=1)
+    np.testing.assert_array_equal(run.concentration().distances, [5, 0])
+
+
 def test_nothing_recorded_is_named():
     *_, run = split_problem()
     for ask in (run.concentration, run.kernel_drift):
         with pytest.raises(ValueError, match=r"D_t was not recorded: pass record= to train\(\)"):
             ask()
     *_, recorded = split_problem(record=5)
+    with pytest.raises(ValueError, match="D_t was not recorded"):
+        recorded.at(0).concentration()
     with pytest.raises(ValueError, match=r"D must be a number or an array of shape \(103,\)"):
         recorded.concentration(np.ones(3))
 
