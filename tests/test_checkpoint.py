@@ -448,3 +448,10 @@ def test_a_kept_network_is_described_to_the_last_bit():
     case = make_case((3, 5, 1), sigma=1.7, scaling="fan_in", sigma_b=0.1 + 0.2)
     description = json.loads(json.dumps(checkpoint.describe_network(case.net)))
     assert checkpoint.network_from(description) == case.net
+
+
+def test_fingerprints_tell_shapes_and_types_apart():
+    a = np.zeros((2, 3))
+    others = (a.T.copy(), a.ravel(), a.view(np.int64), -a, np.nextafter(a, 1))
+    assert len({checkpoint.digest(b) for b in (a, *others)}) == 6
+    assert checkpoint.digest(np.asfortranarray(a)) == checkpoint.digest(a)

@@ -211,6 +211,16 @@ def test_a_run_that_goes_on_does_not_warn_again():
         train(net, data, 6, optimizer, resume=calm)
 
 
+def test_a_watch_compares_across_blocks():
+    watch = monotone.Watch([3.0], 3.0, np.float64, ntklin.GradientDescent(1.0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        watch(np.array([2.9, 2.0]))
+        watch(np.array([1.5]))
+    with pytest.warns(ntklin.NonMonotoneLossWarning, match=r"step 4, from 1\.5 to 1\.6 "):
+        watch(np.array([1.6, 1.0]))
+
+
 def test_first_rise():
     assert monotone.first_rise([3, 2, 2, 1], 3) is None
     assert monotone.first_rise([3, 2, 2.1, 3], 3) == 2
