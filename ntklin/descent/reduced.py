@@ -30,7 +30,7 @@ class ReducedDescent:
         ]
         w, v = self._w[0], self._v[0]
         self._H = self._kernels.neuron_major(w * (first[0] @ X.T) + v * first[1][:, None], X.dtype)
-        self._S = np.zeros_like(self._H)
+        self._S = self._kernels.neuron_major(np.zeros((len(first[0]), len(X))), X.dtype)  # aligned
         self._G = (w * w * (X @ X.T) + v * v).astype(X.dtype)
         self._evaluate()
 
