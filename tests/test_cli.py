@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import warnings
 from types import SimpleNamespace
 
 import numba
@@ -17,14 +18,17 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import ntklin
-from ntklin.cli import arguments, blas, environment, minimizer, threads
+from ntklin.cli import arguments, blas, comparison_progress, environment, minimizer, threads
 from ntklin.cli.app import app
+from ntklin.cli.comparison_progress import LineComparison, LiveComparison
 from ntklin.cli.progress import LineProgress, LiveProgress, label, share, summary
 from ntklin.report import NAMES
-from ntklin.study import Observer
+from ntklin.study import ComparisonObserver, Observer
+from ntklin.study import optimizer_records as study_optimizer_records
 from ntklin.study import records as study_records
 
-SMALL = ("--n-train", "4", "--n-test", "3", "--width", "20", "--until", "0.01", "--sigma", "1,2")
+TINY = ("--n-train", "4", "--n-test", "3", "--width", "20", "--until", "0.01", "--sigma", "1,2")
+SMALL = (*TINY, "--optimizer", "none")
 
 
 def invoke(*words):
@@ -86,9 +90,50 @@ def test_a_run_prints_its_tables_and_writes_its_files(tmp_path):
     assert versions["numpy"] == np.__version__
 
 
+def test_by_default_optimizers_are_compared(tmp_path):
+    done = invoke("minimizer", *TINY, "--out", tmp_path)
+    assert done.exit_code == 0, done.output
+    for wanted in ("Optimizers at σ = 0.5", "AdaGrad", "Adam", "Where they end", "theory: 2"):
+        assert wanted in done.output
+    values = results(tmp_path)
+    assert values["complete"]
+    found = values["optimizers"]["records"]
+    assert [record["optimizer"] for record in found] == ["gd", "adagrad", "adam"]
+    assert {record["sigma"] for record in found} == {0.5}
+    assert {record["outcome"] for record in found} == {"converged"}
+    assert "Where they end" in (tmp_path / "report.html").read_text("utf-8")
+
+
+def test_optimizers_are_chosen_by_name(tmp_path):
+    flags = ("--optimizer", "SGD, gd,adam-sgd", "--split", 0.5, "--optimizer-sigma", 2)
+    done = invoke("minimizer", *TINY, *flags, "--out", tmp_path)
+    assert done.exit_code == 0, done.output
+    values = results(tmp_path)
+    found = values["optimizers"]["records"]
+    assert [record["optimizer"] for record in found] == ["gd", "sgd", "adam-sgd"]
+    assert [record["split"] for record in found] == [None, 0.5, 0.5]
+    # Gradient descent's network is the sweep's.
+    (swept,) = (record for record in values["records"] if record["sigma"] == 2)
+    assert found[0]["distance"] == swept["distance"]
+    gd, sgd, adam = (record["minimizer_distance_linearized"] for record in found)
+    assert 2 * max(gd, sgd) < adam
+
+
+@pytest.mark.parametrize("nothing", ["none", "", " None "])
+def test_no_optimizers_are_compared_where_none_are_wanted(nothing, tmp_path):
+    done = invoke("minimizer", *TINY, "--optimizer", nothing, "--out", tmp_path)
+    assert done.exit_code == 0, done.output
+    assert "Optimizers" not in done.output
+    values = results(tmp_path)
+    assert values["optimizers"] == {"summary": [], "records": []}
+    assert "--optimizer none" in values["provenance"]["command"]
+    assert values["complete"]
+
+
 def test_the_reported_command_repeats_the_run(tmp_path):
     flags = (
-        *SMALL,
+        *TINY,
+        *("--optimizer", "gd,adam-sgd", "--optimizer-sigma", 1.5, "--split", 0.25),
         *("--data", "fashion01", "--depth", 3, "--bias", "normal", "--scaling", "fan_in"),
         *("--seed", 3, "--seeds", 2, "--data-seed", 5, "--dtype", "float32", "--max-steps", 7),
     )
@@ -104,6 +149,10 @@ def test_the_reported_command_repeats_the_run(tmp_path):
     for old, new in zip(first["records"], second["records"], strict=True):
         assert old.pop("outcome") == new.pop("outcome")
         assert new == pytest.approx(old, rel=1e-3)
+    for old, new in zip(*(r["optimizers"]["records"] for r in (first, second)), strict=True):
+        assert old["optimizer"] == new["optimizer"]
+        names = ("learning_rate", "test_loss_linearized", "test_loss_network")
+        assert [new[n] for n in names] == pytest.approx([old[n] for n in names], rel=1e-3)
     assert words == shlex.split(second["provenance"]["command"])
 
 
@@ -167,6 +216,13 @@ ERRORS = [
     (("--out", ""), "the output folder's name is empty; for the current folder write ."),
     (("--sigma", "1e100"), "the kernel overflows float64.*take a smaller sigma"),
     (("--until", "0"), "until must be positive and finite"),
+    (("--optimizer", "gd,adamw"), "optimizers contains 'adamw'; known are gd, sgd, adagrad"),
+    (("--optimizer", "none,gd"), "optimizers contains 'none'; known are gd, sgd, adagrad"),
+    (("--optimizer", "gd,gd"), "optimizers contains gd more than once"),
+    (("--optimizer-sigma", "0"), "optimizer_sigma must be positive and finite, got 0.0"),
+    (("--optimizer", "gd", "--optimizer-sigma", "1e100"), "the kernel overflows float64"),
+    (("--split", "0"), "split must be positive and finite, got 0.0"),
+    (("--split", "2"), "split is a share of the samples, in .0, 1., got 2"),
     (("--max-steps", "0"), "max_steps must be at least 1"),
     (("--threads", "0"), "--threads must be between 1 and"),
     (("--threads", "99999"), "--threads must be between 1 and"),
@@ -233,6 +289,49 @@ def test_what_was_finished_is_kept(error, code, tmp_path, monkeypatch):
     assert not values["complete"]
     assert [record["sigma"] for record in values["records"]] == [1.0]
     assert "Incomplete" in (tmp_path / "report.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(KeyboardInterrupt, 130), (ValueError("the second one is cursed"), 2)]
+)
+def test_what_was_finished_of_the_comparison_is_kept(error, code, tmp_path, monkeypatch):
+    def failing(config, sweep, observer):
+        for i, record in enumerate(study_optimizer_records(config, sweep, observer)):
+            if i == 1:
+                raise error
+            yield record
+
+    monkeypatch.setattr("ntklin.study.optimizer_records", failing)
+    done = invoke("minimizer", *TINY, "--out", tmp_path)
+    assert done.exit_code == code
+    assert "Incomplete: 3 of 5 runs finished" in done.output
+    assert ("cursed" in done.output) == (code == 2)
+    values = results(tmp_path)
+    assert not values["complete"]
+    assert [record["sigma"] for record in values["records"]] == [1.0, 2.0]
+    assert [r["optimizer"] for r in values["optimizers"]["records"]] == ["gd"]
+
+
+def test_a_scale_without_a_comparison_is_refused_before_the_sweep(tmp_path, monkeypatch):
+    """σ = 1e-200 is fine for the parser; the kernel is 0 there."""
+    monkeypatch.setattr("ntklin.study.records", None)
+    flags = ("--optimizer-sigma", "1e-200", "--out", tmp_path / "out")
+    done = invoke("minimizer", *TINY, *flags)
+    assert done.exit_code == 2
+    assert done.output.startswith("error: ")
+    assert "K(X, X) = 0" in done.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_warnings_are_one_line(tmp_path, monkeypatch):
+    def warning(config, observer):
+        warnings.warn("the loss rose", stacklevel=1)
+        yield from study_records(config, observer)
+
+    monkeypatch.setattr("ntklin.study.records", warning)
+    done = invoke("minimizer", *SMALL, "--no-train", "--out", tmp_path)
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith("warning: the loss rose\n")
 
 
 def test_a_full_disk_costs_the_files_not_the_tables(tmp_path, monkeypatch):
@@ -326,6 +425,9 @@ def options(**changes):
         "train": True,
         "until": 1e-5,
         "max_steps": 10,
+        "optimizer": "none",
+        "optimizer_sigma": 0.5,
+        "split": 0.1,
         "out": "out",
         "threads": None,
         "quiet": False,
@@ -372,6 +474,8 @@ def test_the_defaults_are_the_papers(monkeypatch, tmp_path):
     assert config.widths == (784, 4000, 1)
     assert config.sigmas == (0.5, 0.7, 1.0, 1.4, 2.0, 3.0)
     assert (config.until, config.train, config.dtype) == (1e-5, True, "float64")
+    assert config.optimizers == ("gd", "adagrad", "adam")
+    assert (config.optimizer_sigma, config.split) == (0.5, 0.1)
 
 
 CPUINFO = """processor\t: 0
@@ -618,6 +722,49 @@ def test_bars_without_training():
     assert summary(record) == f"{record.steps_predicted:,} steps expected, not trained"
     assert isinstance(minimizer.progress(Console(quiet=True), config), LineProgress)
     assert label(config, 0.5, 0) == "σ = 0.5 "
+
+
+def test_bars_of_a_comparison_on_a_terminal():
+    config = minimizer.configure(
+        options(width="6", until=1e-3, seeds="2", optimizer="adam,sgd", max_steps=None)
+    )
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=100)
+    with minimizer.comparison_progress(console, config) as observer:
+        assert isinstance(observer, LiveComparison)
+        states, update = [], observer.bars.update
+
+        def spy(task, **fields):
+            states.append(fields["state"])
+            update(task, **fields)
+
+        observer.bars.update = spy
+        found = list(study_optimizer_records(config, (), observer))
+        assert [task.completed for task in observer.bars.tasks] == [1.0] * 4
+    text = stream.getvalue()
+    assert "Adam seed 0" in text
+    assert "SGD  seed 1" in text
+    assert f"{found[0].steps_taken:,} steps, {found[0].steps_linearized:,} steps linear" in text
+    for start in ("learning rate 0.", "linearized, loss ", "loss "):
+        assert [state for state in states if state.startswith(start)], start
+
+
+def test_lines_of_a_comparison_without_training():
+    config = minimizer.configure(options(width="6", train=False, optimizer="sgd", max_steps=3))
+    stream = io.StringIO()
+    console = Console(file=stream)
+    with minimizer.comparison_progress(console, config) as observer:
+        assert isinstance(observer, LineComparison)
+        (record,) = study_optimizer_records(config, (), observer)
+    assert stream.getvalue() == "SGD  3 steps linearized (step limit)\n"
+    assert comparison_progress.summary(record) == "3 steps linearized (step limit)"
+
+
+@pytest.mark.parametrize("kind", [LiveComparison, LineComparison])
+def test_comparison_progress_hears_what_observers_hear(kind):
+    methods = [name for name in vars(ComparisonObserver) if not name.startswith("_")]
+    assert len(methods) == 6
+    assert set(methods) <= vars(kind).keys()
 
 
 @pytest.mark.parametrize("kind", [LiveProgress, LineProgress])

@@ -18,7 +18,7 @@ from ntklin import plots
 from ntklin.report import NAMES, html_page, payload, print_result, require_writable, write_report
 from ntklin.report import files as files_module
 from ntklin.report.files import write_atomically
-from ntklin.study import Record, StudyConfig, StudyResult
+from ntklin.study import OptimizerRecord, Record, StudyConfig, StudyResult
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PROVENANCE = {
@@ -58,13 +58,46 @@ def make_record(sigma, seed=0, **changes):
     return Record(sigma=sigma, seed=seed, **(values | changes))
 
 
-def make_result(sigmas=(0.5, 1.0, 2.0), seeds=(0,), records=None, name="gauss", **settings):
+def make_result(
+    sigmas=(0.5, 1.0, 2.0), seeds=(0,), records=None, ends=None, name="gauss", **settings
+):
     config = StudyConfig(
         data=dataset(name), hidden_widths=(3,), sigmas=sigmas, seeds=seeds, **settings
     )
     if records is None:
         records = [make_record(sigma, seed) for seed in seeds for sigma in sigmas]
-    return StudyResult(config, tuple(records))
+    if ends is None:
+        ends = [make_end(name, seed) for seed in seeds for name in config.optimizers]
+    return StudyResult(config, tuple(records), tuple(ends))
+
+
+def make_end(optimizer, seed=0, **changes):
+    """An OptimizerRecord; GD and SGD end at GD's minimizer, the others 0.05 away."""
+    far = not optimizer.endswith("gd") or "-" in optimizer
+    values = {
+        "sigma": 0.5,
+        "split": 0.1 if optimizer.endswith("sgd") else None,
+        "learning_rate": 0.0625,
+        "outcome_linearized": "converged",
+        "outcome": "converged",
+        "steps_linearized": 1234,
+        "steps_taken": 5678,
+        "final_loss_linearized": 9e-6,
+        "final_loss": 8e-6,
+        "test_loss_minimizer": 0.007,
+        "test_loss_linearized": 0.011 if far else 0.0072,
+        "test_loss_network": 0.012 if far else 0.0073,
+        "test_loss_interpolating": 0.0115 if far else 0.0072,
+        "path_dependent_size": 0.008 if far else 3e-15,
+        "minimizer_distance_linearized": (0.05 if far else 0.003) * (1 + 0.1 * seed),
+        "minimizer_distance": 0.055 if far else 0.009,
+        "gd_distance": {"gd": 0.0, "sgd": 0.001}.get(optimizer, 0.056),
+        "distance": 0.0085,
+    }
+    return OptimizerRecord(optimizer=optimizer, seed=seed, **(values | changes))
+
+
+COMPARED = ("gd", "sgd", "adagrad", "adam-sgd")
 
 
 def untrained(sigma):
@@ -108,6 +141,57 @@ def test_what_went_wrong_is_said():
     assert "σ = 0.5: the real network stopped at the step limit, above the target loss" in text
     assert "σ = 1: the real network diverged" in text
     assert "Incomplete: 2 of 3 runs finished" in text
+
+
+def test_the_terminal_shows_where_optimizers_end():
+    text = printed(make_result(optimizers=COMPARED))
+    assert "Optimizers at σ = 0.5 to loss 1e-05; SGD on |B|/N = 0.1" in text
+    assert "Where they end, root mean squares over 2 test points" in text
+    for name in ("│        GD │", "│       SGD │", "│   AdaGrad │", "│  Adam-SGD │"):
+        assert text.count(name) == 2, name
+    for value in ("1,234", "5,678", "0.0625", "1.15e-02", "8.00e-03", "5.60e-02", "3.00e-15"):
+        assert value in text, value
+    assert (
+        "At σ = 0.5 the linearized networks end this far from GD’s minimizer (root mean square "
+        "over the test points): GD 3.0e-03, SGD 3.0e-03, AdaGrad 5.0e-02, Adam-SGD 5.0e-02."
+    ) in text.replace("\n", " ")
+    assert "Incomplete" not in text
+
+
+def test_without_optimizers_the_terminal_is_silent_about_them():
+    text = printed(make_result())
+    assert "Optimizers" not in text
+    assert "minimizer" not in text
+
+
+def test_batches_are_mentioned_only_where_there_are_any():
+    assert "|B|/N" not in printed(make_result(optimizers=("gd", "adam")))
+
+
+def test_the_comparison_fits_on_80_columns():
+    text = printed(make_result(optimizers=("rmsprop-sgd",), seeds=(0, 1)), width=80)
+    assert "…" not in text
+    assert "1.15e-02" in text
+    assert "± 0.0e+00" in text
+
+
+def test_what_went_wrong_with_optimizers_is_said():
+    missing = dict.fromkeys(("test_loss_linearized", "minimizer_distance_linearized", "distance"))
+    ends = [
+        make_end("gd", outcome="diverged"),
+        make_end("sgd", outcome_linearized="diverged", outcome="diverged", **missing),
+        make_end("adam", outcome_linearized="step limit"),
+    ]
+    names = ("gd", "sgd", "adam", "adagrad")
+    text = printed(make_result(ends=ends, optimizers=names))
+    assert "SGD: the linearized network diverged at its learning rate." in text
+    assert "SGD: the real network diverged at its learning rate." in text
+    assert "Adam: the linearized network stopped at the step limit, above the target" in text
+    assert " GD: the real" not in text  # the sweep's sentences tell of σ = 0.5
+    assert "Incomplete: 6 of 7 runs finished" in text
+    assert "GD 3.0e-03, Adam 5.0e-02." in text.replace("\n", " ")
+    elsewhere = printed(make_result(ends=ends, optimizers=names, sigmas=(1.0, 2.0)))
+    assert "\nGD: the real network diverged at its learning rate." in elsewhere
 
 
 def test_one_record_is_enough():
@@ -165,6 +249,66 @@ def test_a_missing_or_vanishing_value_is_left_out():
     losses, sizes = plots.study_figure(make_result(records=records)).axes
     assert curve(sizes, "measured")[0].tolist() == [1.0, 2.0]
     assert curve(losses, "trained network")[0].tolist() == [0.5, 1.0, 2.0]
+
+
+def marks(axes, label):
+    x, y = curve(axes, label)
+    names = [text.get_text() for text in axes.get_yticklabels()]
+    return dict(zip((names[int(height)] for height in y), x, strict=True))
+
+
+def test_the_figure_shows_where_optimizers_end():
+    assert len(plots.study_figure(make_result()).axes) == 2
+    losses, distances = plots.study_figure(make_result(optimizers=COMPARED)).axes[2:]
+    assert marks(losses, "trained network") == {
+        "GD": 0.0073,
+        "SGD": 0.0073,
+        "AdaGrad": 0.012,
+        "Adam-SGD": 0.012,
+    }
+    assert marks(losses, "linearized network")["AdaGrad"] == 0.011
+    assert marks(losses, "interpolating part")["AdaGrad"] == 0.0115
+    assert curve(losses, "minimizer")[0].tolist() == [0.007, 0.007]
+    assert distances.get_xscale() == "log"
+    # What is 0, exactly or up to rounding, has no place on a logarithmic axis.
+    assert marks(distances, "trained network to GD") == {
+        "SGD": 0.001,
+        "AdaGrad": 0.056,
+        "Adam-SGD": 0.056,
+    }
+    assert marks(distances, "path-dependent") == {"AdaGrad": 0.008, "Adam-SGD": 0.008}
+    assert marks(distances, "linearized network to")["GD"] == pytest.approx(0.003)
+    assert marks(distances, "trained to linearized")["GD"] == 0.0085
+    top, bottom = distances.get_ylim()
+    assert top > bottom  # the first optimizer is on top
+
+
+def test_without_a_network_by_gd_the_minimizer_is_the_reference():
+    ends = [make_end("adam", gd_distance=None)]
+    axes = plots.study_figure(make_result(ends=ends, optimizers=("adam",))).axes[3]
+    assert marks(axes, "trained network to") == {"Adam": 0.055}
+
+
+def test_bars_appear_with_several_seeds_only():
+    one, several = (
+        plots.study_figure(make_result(seeds=seeds, optimizers=("adam",))).axes[3]
+        for seeds in ((0,), (0, 1))
+    )
+    assert len(one.collections) == 0
+    (bars,) = several.collections  # only the linearized network's distance varies
+    mean, std = 0.0525, 0.005 * math.sqrt(0.5)
+    ends = np.sort(bars.get_segments()[0][:, 0])
+    np.testing.assert_allclose(ends, [mean - std, mean + std])
+
+
+def test_untrained_optimizers_have_no_network_marks():
+    missing = ("steps_taken", "final_loss", "test_loss_network", "minimizer_distance")
+    missing = dict.fromkeys((*missing, "gd_distance", "distance"))
+    ends = [make_end("adam", outcome="not trained", **missing)]
+    result = make_result(ends=ends, optimizers=("adam",))
+    for axes in plots.study_figure(result).axes[2:]:
+        assert not [line for line in axes.get_lines() if "trained" in str(line.get_label())]
+    assert "–" in printed(result)
 
 
 def test_many_scales_keep_logarithmic_ticks():
@@ -242,6 +386,27 @@ def test_the_page_says_what_how_and_on_what():
     assert "Incomplete" not in text
 
 
+def test_the_page_has_a_section_on_optimizers():
+    page = html_page(make_result(optimizers=COMPARED, seeds=(0, 1)), b"", PROVENANCE)
+    text = "".join(parsed(page).text)
+    for wanted in (
+        "Optimizers at σ = 0.5 to loss 1e-05; SGD on |B|/N = 0.1",
+        "Where they end, root mean squares over 2 test points",
+        "Adam-SGD",
+        "GD’s minimizer",
+        "1.15e-02",
+        "gd, sgd, adagrad, adam-sgd",
+        "Below, by optimizer",
+        "Bands and bars",
+    ):
+        assert wanted in text, wanted
+    assert "A<sub>t</sub> = D<sub>t−1</sub> φ(X)<sup>T</sup>" in page
+    assert "(φ(X) D<sub>t−1</sub> φ(X)<sup>T</sup>)<sup>−1</sup>" in page
+    without = html_page(make_result(), b"", PROVENANCE)
+    assert "Where they end" not in without
+    assert "Below" not in without
+
+
 def test_the_page_escapes_names_and_marks_what_is_incomplete():
     result = make_result(name="<b>&data", records=[make_record(1.0)])
     page = html_page(result, b"", PROVENANCE)
@@ -271,6 +436,9 @@ SCHEMA = {
         "train": bool,
         "until": float,
         "max_steps": (int, type(None)),
+        "optimizers": [str],
+        "optimizer_sigma": float,
+        "split": float,
     },
     "slope": {
         "expected": int,
@@ -300,6 +468,40 @@ SCHEMA = {
             "compared_at": int,
         }
     ],
+    "optimizers": {
+        "summary": [
+            {
+                "optimizer": str,
+                "outcomes": dict,
+                "outcomes_linearized": dict,
+                "statistics": dict,
+            }
+        ],
+        "records": [
+            {
+                "optimizer": str,
+                "seed": int,
+                "sigma": float,
+                "split": (float, type(None)),
+                "learning_rate": (float, type(None)),
+                "outcome_linearized": str,
+                "outcome": str,
+                "steps_linearized": int,
+                "steps_taken": (int, type(None)),
+                "final_loss_linearized": (float, type(None)),
+                "final_loss": (float, type(None)),
+                "test_loss_minimizer": float,
+                "test_loss_linearized": (float, type(None)),
+                "test_loss_network": (float, type(None)),
+                "test_loss_interpolating": (float, type(None)),
+                "path_dependent_size": (float, type(None)),
+                "minimizer_distance_linearized": (float, type(None)),
+                "minimizer_distance": (float, type(None)),
+                "gd_distance": (float, type(None)),
+                "distance": (float, type(None)),
+            }
+        ],
+    },
     "provenance": {
         "command": str,
         "created": str,
@@ -326,9 +528,13 @@ def mismatches(value, schema, where="results"):
 @pytest.mark.parametrize("train", [True, False])
 def test_the_json_has_its_schema(train):
     records = None if train else [untrained(sigma) for sigma in (0.5, 1.0, 2.0)]
-    values = json.loads(json.dumps(payload(make_result(records=records), PROVENANCE)))
+    result = make_result(records=records, optimizers=COMPARED)
+    values = json.loads(json.dumps(payload(result, PROVENANCE)))
     assert mismatches(values, SCHEMA) == []
-    assert values["schema"] == "ntklin-minimizer/1"
+    assert values["schema"] == "ntklin-minimizer/2"
+    for row in values["optimizers"]["summary"]:
+        for name, statistic in row["statistics"].items():
+            assert mismatches(statistic, STATISTIC, name) == []
     for row in values["summary"]:
         for name, statistic in row["statistics"].items():
             if statistic is None:

@@ -9,7 +9,7 @@ import pytest
 import ntklin
 from ntklin.errors import DegenerateKernelError, DivergenceError
 from ntklin.study import Observer, StudyConfig, StudyResult, default_hidden_widths, records
-from ntklin.study import sweep as sweep_module
+from ntklin.study import real as real_module
 from ntklin.study.record import Record
 from ntklin.study.result import fit_power_law, statistic
 
@@ -105,7 +105,7 @@ def test_every_number_is_that_of_the_definition(widths, bias):
     (record,) = records(study)
     expected = by_hand(study, 1.3, 2)
     assert expected["steps_taken"] > 5
-    actual = dataclasses.asdict(record)
+    actual = record.numbers()
     assert actual.keys() == expected.keys()
     for name, value in expected.items():
         if isinstance(value, str | int):
@@ -163,7 +163,7 @@ def test_all_scales_share_one_draw(widths):
 
 
 def test_without_training_only_the_closed_forms_remain(monkeypatch):
-    monkeypatch.setattr(sweep_module, "train", None)
+    monkeypatch.setattr(real_module, "train", None)
     study = config(sigmas=(1.0,), train=False)
     (record,) = records(study)
     assert record.outcome == "not trained"
@@ -192,7 +192,7 @@ def test_patience_ends_at_ten_times_the_prediction(monkeypatch):
         limits.append(steps)
         return ntklin.train(net, theta, X, Y, optimizer, steps=2)
 
-    monkeypatch.setattr(sweep_module, "train", stuck)
+    monkeypatch.setattr(real_module, "train", stuck)
     (record,) = records(config(sigmas=(1.0,), max_steps=None))
     assert limits == [10 * record.steps_predicted]
     assert record.outcome == "step limit"
@@ -203,7 +203,7 @@ def test_divergence_leaves_the_closed_forms(monkeypatch):
     def diverge(*args, **kwargs):
         raise DivergenceError("too fast", learning_rate=1.0, bound=0.5, step=17)
 
-    monkeypatch.setattr(sweep_module, "train", diverge)
+    monkeypatch.setattr(real_module, "train", diverge)
     study = config(sigmas=(1.0, 2.0))
     found = list(records(study))
     assert [(r.outcome, r.steps_taken, r.test_loss_network) for r in found] == [

@@ -58,11 +58,14 @@ def ntklin(
 
     For each initialization scale σ: the spectrum of the kernel, the steps of gradient descent \
 predicted and taken, and the test losses of the kernel interpolator, of the linearized network and \
-of the real trained one; over all σ, the power with which the initialization term grows. Ctrl-C \
-keeps what is finished.""",
+of the real trained one; over all σ, the power with which the initialization term grows. Then, at \
+one σ, where other optimizers end: how far from the minimizer of gradient descent, and how much of \
+it is due to the path. Ctrl-C keeps what is finished.""",
     epilog="""[bold]Examples[/bold]
 
     ntklin minimizer
+
+    ntklin minimizer --optimizer gd,sgd,adagrad,rmsprop,adam --split 0.1
 
     ntklin minimizer --depth 3 --bias none --seeds 10
 
@@ -109,7 +112,7 @@ def minimizer(
         flag(
             "--train/--no-train",
             rich_help_panel="Training",
-            help="Train the real networks, too, or stay with the closed forms.",
+            help="Train the real networks, too, or only the linearized ones.",
         ),
     ] = True,
     until: Until = 1e-5,
@@ -121,6 +124,29 @@ def minimizer(
             help="Stop after so many steps. Default: ten times as many as predicted.",
         ),
     ] = None,
+    optimizer: Annotated[
+        str,
+        typer.Option(
+            metavar="LIST",
+            rich_help_panel="Optimizers",
+            help="From gd, sgd, adagrad, rmsprop, adam; adagrad-sgd, rmsprop-sgd and adam-sgd see "
+            "mini-batches, as sgd does. Or none.",
+        ),
+    ] = "gd,adagrad,adam",
+    optimizer_sigma: Annotated[
+        float,
+        typer.Option(
+            metavar="NUMBER", rich_help_panel="Optimizers", help="The σ at which they are compared."
+        ),
+    ] = 0.5,
+    split: Annotated[
+        float,
+        typer.Option(
+            metavar="FRACTION",
+            rich_help_panel="Optimizers",
+            help="The size of a mini-batch, as a part of the training points.",
+        ),
+    ] = 0.1,
     out: Annotated[
         str, typer.Option(metavar="FOLDER", help="Where plot, report and results go.")
     ] = "ntklin-minimizer",

@@ -1,5 +1,7 @@
 """Text of the command line as values; every refusal names its option."""
 
+NONE = "none"
+
 
 def split(text, option):
     """The non-empty parts of a comma-separated list."""
@@ -22,6 +24,12 @@ def numbers(text, option, kind=float):
                 f"{option}: {part!r} is not {what}; write a comma-separated list such as {example}"
             ) from None
     return tuple(values)
+
+
+def optional_list(text):
+    """The parts of a comma-separated list of lower-case words, which "none" leaves empty."""
+    words = [part.strip().lower() for part in text.split(",") if part.strip()]
+    return () if words == [NONE] else tuple(words)
 
 
 def optional(parse, text, *arguments):

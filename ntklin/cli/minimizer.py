@@ -30,6 +30,9 @@ class Options:
     train: bool
     until: float
     max_steps: int | None
+    optimizer: str
+    optimizer_sigma: float
+    split: float
     out: str
     threads: int | None
     quiet: bool
@@ -46,6 +49,7 @@ def configure(options):
     sigmas = arguments.numbers(options.sigma, "--sigma")
     seeds = arguments.seeds(options.seed, options.seeds)
     classes = arguments.classes(options.classes)
+    optimizers = arguments.optional_list(options.optimizer)
 
     from ntklin.data import load_data
     from ntklin.study import StudyConfig
@@ -65,6 +69,9 @@ def configure(options):
         train=options.train,
         until=options.until,
         max_steps=options.max_steps,
+        optimizers=optimizers,
+        optimizer_sigma=options.optimizer_sigma,
+        split=options.split,
     )
 
 
@@ -75,37 +82,54 @@ def run(options):
 
     from rich.console import Console
 
+    from ntklin.cli.failures import warnings_on
     from ntklin.report import require_writable
-    from ntklin.study import records
+    from ntklin.study import optimizer_records, records, require_comparable
 
     require_writable(options.out)
     config = configure(options)
     console = Console(quiet=options.quiet)
-    finished = []
+    swept, compared = [], []
     try:
-        with threads.limited(options.threads), progress(console, config) as observer:
-            for record in records(config, observer):
-                finished.append(record)
+        with threads.limited(options.threads), warnings_on(console):
+            require_comparable(config)
+            with progress(console, config) as observer:
+                for record in records(config, observer):
+                    swept.append(record)
+            with comparison_progress(console, config) as observer:
+                for record in optimizer_records(config, swept, observer):
+                    compared.append(record)
     finally:
-        if finished:
-            conclude(console, config, finished, options, time.perf_counter() - began)
+        if swept:
+            elapsed = time.perf_counter() - began
+            conclude(console, config, swept, compared, options, elapsed)
 
 
 def progress(console, config):
     """Bars on a terminal, lines elsewhere, nothing when quiet."""
     from ntklin.cli.progress import LineProgress, LiveProgress
 
-    live = console.is_terminal and not console.quiet
-    return (LiveProgress if live else LineProgress)(console, config)
+    return (LiveProgress if _is_live(console) else LineProgress)(console, config)
 
 
-def conclude(console, config, finished, options, elapsed):
+def comparison_progress(console, config):
+    """The same for the optimizers."""
+    from ntklin.cli.comparison_progress import LineComparison, LiveComparison
+
+    return (LiveComparison if _is_live(console) else LineComparison)(console, config)
+
+
+def _is_live(console):
+    return console.is_terminal and not console.quiet
+
+
+def conclude(console, config, swept, compared, options, elapsed):
     """Write the files and print the tables; the tables even where the files fail."""
     from ntklin.cli import environment
     from ntklin.report import print_result, write_report
     from ntklin.study import StudyResult
 
-    result = StudyResult(config, tuple(finished))
+    result = StudyResult(config, tuple(swept), tuple(compared))
     provenance = {
         "command": command(config, options),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -135,9 +159,15 @@ def command(config, options):
         *([] if config.rcond is None else ["--rcond", format(config.rcond, "g")]),
         *([] if config.max_steps is None else ["--max-steps", config.max_steps]),
         *([] if config.train else ["--no-train"]),
+        *("--optimizer", ",".join(config.optimizers) or arguments.NONE),
+        *("--optimizer-sigma", _number(config.optimizer_sigma), "--split", _number(config.split)),
     ]
     return shlex.join(str(word) for word in words)
 
 
 def _listed(values):
-    return ",".join(repr(value).removesuffix(".0") for value in values)
+    return ",".join(map(_number, values))
+
+
+def _number(value):
+    return repr(value).removesuffix(".0")

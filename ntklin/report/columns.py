@@ -2,19 +2,17 @@
 
 from dataclasses import dataclass
 
-from ntklin.study import DIVERGED, STEP_LIMIT
-
 MISSING = "–"
 
 
 @dataclass(frozen=True)
 class Column:
-    """One number per σ.
+    """One number per row.
 
     Attributes
     ----------
     name : str
-        Of the number in ``Record``.
+        Of the number in ``Record`` or ``OptimizerRecord``.
     heading : str
         Short, for the table's head; a newline where the terminal breaks it.
     meaning : str
@@ -70,6 +68,74 @@ TEST = (
         ".2e",
     ),
 )
+# The comparison's tables, in two parts that fit on 80 columns.
+TRAINING = (
+    Column(
+        "learning_rate",
+        "η",
+        "learning rate: 0.5 N/λ_max for GD and SGD; else the largest, to within 20 %, whose "
+        "training loss only falls on the linearized network with all samples",
+        ".3g",
+    ),
+    Column(
+        "steps_linearized",
+        "steps\nf_lin",
+        "steps of the linearized network until its training loss first drops below the target",
+        ",.0f",
+    ),
+    Column("steps_taken", "steps\nreal net", "the same of the real network", ",.0f"),
+    Column(
+        "test_loss_linearized",
+        "test loss\nf_lin",
+        "test loss of the linearized network after its steps",
+        ".2e",
+    ),
+    Column(
+        "test_loss_network",
+        "test loss\nreal net",
+        "test loss of the real network after its steps",
+        ".2e",
+    ),
+    Column(
+        "test_loss_interpolating",
+        "test loss\ninterpol.",
+        "test loss of the interpolating part of the linearized network, "
+        "f_0 + φ A_t (f_t(X) − f_0(X))",
+        ".2e",
+    ),
+)
+ENDS = (
+    Column(
+        "path_dependent_size",
+        "path-dep.\npart",
+        "the path-dependent part of the linearized network, φ B_t",
+        ".2e",
+    ),
+    Column(
+        "minimizer_distance_linearized",
+        "f_lin\nto f_∞",
+        "the linearized network minus GD’s minimizer f_∞",
+        ".2e",
+    ),
+    Column(
+        "minimizer_distance",
+        "real net\nto f_∞",
+        "the real network minus GD’s minimizer f_∞",
+        ".2e",
+    ),
+    Column(
+        "gd_distance",
+        "real net\nto GD’s",
+        "the real network minus the real one that GD trained",
+        ".2e",
+    ),
+    Column(
+        "distance",
+        "real net\nto f_lin",
+        "the real minus the linearized network, both at the real one’s last step",
+        ".2e",
+    ),
+)
 
 
 DEVIATION = {".3g": ".2g", ".4g": ".2g", ",.0f": ",.0f", ".2e": ".1e"}
@@ -81,43 +147,3 @@ def cell(statistic, style):
         return MISSING, ""
     mean = format(statistic.mean, style)
     return mean, "" if statistic.std is None else f"± {format(statistic.std, DEVIATION[style])}"
-
-
-def slope_sentence(result):
-    """How the initialization term grows with σ, beside what Thm 2 says; None without a fit."""
-    slope = result.slope
-    if slope is None:
-        return None
-    spread = "" if slope.std is None else f" ± {slope.std:.3f}"
-    depth = result.config.depth
-    return (
-        f"The initialization term grows like σ^p with p = {slope.mean:.3f}{spread}; theory: {depth}"
-    )
-
-
-def outcome_sentences(result):
-    """What the tables alone do not tell: networks that did not reach the target, missing runs."""
-    config = result.config
-    sentences = []
-    for row in result.rows:
-        if count := row.outcomes.get(DIVERGED):
-            sentences.append(
-                f"σ = {row.sigma:g}: {_networks(count)} diverged at the learning rate at which "
-                "the linearized one converges; wider layers stay closer to it"
-            )
-        if count := row.outcomes.get(STEP_LIMIT):
-            sentences.append(
-                f"σ = {row.sigma:g}: {_networks(count)} stopped at the step limit, above the "
-                f"target loss {config.until:g}"
-            )
-    if not result.complete:
-        total = len(config.seeds) * len(config.sigmas)
-        sentences.append(
-            f"Incomplete: {len(result.records)} of {total} runs finished; "
-            "everything shown rests on those"
-        )
-    return sentences
-
-
-def _networks(count):
-    return "the real network" if count == 1 else f"{count} real networks"

@@ -2,7 +2,7 @@
 
 from html import escape
 
-from ntklin.report.columns import DYNAMICS, TEST, cell, outcome_sentences, slope_sentence
+from ntklin.report.columns import DYNAMICS, ENDS, TEST, TRAINING, cell
 from ntklin.report.html import (
     document,
     facts,
@@ -13,12 +13,24 @@ from ntklin.report.html import (
     origin,
     picture,
 )
+from ntklin.report.sentences import optimizer_sentence, outcome_sentences, slope_sentence
+from ntklin.report.titles import titles
+from ntklin.study import METHODS
 
 INTRODUCTION = (
     "Training from θ_0 on the squared loss ends, for a wide network, near the minimizer of its "
     "linearization, f_∞ = f_int + f_init. The kernel interpolator f_int comes from the data alone; "
     "f_init is what the initialization leaves behind, and grows like σ^L with the initialization "
     "scale σ and the number of layers L. All σ start from the same Gaussian draw."
+)
+OPTIMIZERS = (
+    "From the same θ_0, optimizers θ_{t+1} = θ_t − η D_t ∇L end at different minimizers. The "
+    "linearized network is f_t(x) = f_0(x) + φ(x) A_t (f_t(X) − f_0(X)) + φ(x) B_t with "
+    "A_t = D_{t−1} φ(X)^T (φ(X) D_{t−1} φ(X)^T)^{−1}: an interpolating part that the last D alone "
+    "decides, and a path-dependent part, which vanishes on the training points. Where D is "
+    "constant, as for gradient descent with mini-batches or without, B_t = 0 and the end is GD’s "
+    "minimizer f_∞, up to what training leaves undone. Adaptive methods change D and end "
+    "elsewhere."
 )
 
 
@@ -39,31 +51,57 @@ def html_page(result, image, provenance):
     str
     """
     config = result.config
-    finding = slope_sentence(result)
-    bands = " Bands: one standard deviation over the seeds." if len(config.seeds) > 1 else ""
-    target = f"Gradient descent to training loss {config.until:g}"
-    test_title = f"Test loss ‖f − Y‖²/(2N) on {len(config.data.X_test)} test points"
-    plot = picture(
-        image,
-        "Left: test loss against σ for the trained network, the linearized network and the kernel "
-        "interpolator. Right: size of the initialization term against σ with its fitted power law.",
-        "Left: test loss against the initialization scale σ, and how a loss ∝ σ<sup>2L</sup> would "
-        f"grow. Right: size of the initialization term, and its fitted power of σ.{bands}",
-    )
+    findings = [text for text in (slope_sentence(result), optimizer_sentence(result)) if text]
+    finding = " ".join(f"{formulas(text)}." for text in findings)
+    title = titles(result)
+    sweep = [(f"{row.sigma:g}", row.statistics) for row in result.rows]
     numbers = "Every number is also in results.json, with all digits and seed by seed."
     body = f"""<h1>Which minimizer does the network converge to?</h1>
 <p class="quiet">{escape(_subtitle(config))}</p>
 {notes(outcome_sentences(result))}<p>{formulas(INTRODUCTION)}</p>
-{f"<p><strong>{formulas(finding)}.</strong></p>" if finding else ""}
-{plot}
-<h2>{escape(target)}</h2>
-{_table(result, DYNAMICS)}
-<h2>{escape(test_title)}</h2>
-{_table(result, TEST)}
-<h2>Configuration</h2>
+{f"<p><strong>{finding}</strong></p>" if finding else ""}
+{_picture(result, image)}
+<h2>{escape(title["dynamics"])}</h2>
+{_table("σ", sweep, DYNAMICS)}
+<h2>{escape(title["test"])}</h2>
+{_table("σ", sweep, TEST)}
+{_comparison(result, title)}<h2>Configuration</h2>
 {facts(_configuration(config))}
 {origin(provenance, numbers)}"""
     return document(f"ntklin minimizer: {config.data.name}", body)
+
+
+def _picture(result, image):
+    description = (
+        "Left: test loss against σ for the trained network, the linearized network and the kernel "
+        "interpolator. Right: size of the initialization term against σ with its fitted power law."
+    )
+    caption = (
+        "Left: test loss against the initialization scale σ, and how a loss ∝ σ<sup>2L</sup> would "
+        "grow. Right: size of the initialization term, and its fitted power of σ."
+    )
+    if result.optimizer_rows:
+        description += " Below: test losses and distances on the test points for each optimizer."
+        caption += (
+            f" Below, by optimizer at σ = {result.config.optimizer_sigma:g}: test losses, and "
+            "distances on the test points; what is 0 up to rounding has no mark."
+        )
+    if len(result.config.seeds) > 1:
+        caption += " Bands and bars: one standard deviation over the seeds."
+    return picture(image, description, caption)
+
+
+def _comparison(result, title):
+    """The section on optimizers, or nothing."""
+    rows = [(METHODS[row.optimizer].label, row.statistics) for row in result.optimizer_rows]
+    if not rows:
+        return ""
+    return f"""<h2>{escape(title["training"])}</h2>
+<p>{formulas(OPTIMIZERS)}</p>
+{_table("optimizer", rows, TRAINING)}
+<h2>{escape(title["ends"])}</h2>
+{_table("optimizer", rows, ENDS)}
+"""
 
 
 def _subtitle(config):
@@ -79,6 +117,7 @@ def _configuration(config):
     values = config.describe()
     for name in ("widths", "sigmas", "seeds"):
         values[name] = ", ".join(format(value, "g") for value in values[name])
+    values["optimizers"] = ", ".join(values["optimizers"]) or "none"
     values["n_parameters"] = f"{values['n_parameters']:,}"
     if values["rcond"] is None:
         values["rcond"] = "no rank cut"
@@ -88,14 +127,16 @@ def _configuration(config):
     return values
 
 
-def _table(result, columns):
-    """One row per σ, and below it what each column means."""
-    rows = [[f"{row.sigma:g}", *(_cell(row, column) for column in columns)] for row in result.rows]
-    headings = ["σ", *(column.heading for column in columns)]
+def _table(head, rows, columns):
+    """Means and standard deviations, and below them what each column means."""
+    cells = [
+        [name, *(_cell(statistics, column) for column in columns)] for name, statistics in rows
+    ]
+    headings = [head, *(column.heading for column in columns)]
     meanings = [(column.heading, column.meaning) for column in columns]
-    return f"{number_table(headings, rows)}\n{legend(meanings)}"
+    return f"{number_table(headings, cells)}\n{legend(meanings)}"
 
 
-def _cell(row, column):
-    mean, spread = cell(row.statistics[column.name], column.style)
+def _cell(statistics, column):
+    mean, spread = cell(statistics[column.name], column.style)
     return escape(mean) + (f"<small>{escape(spread)}</small>" if spread else "")

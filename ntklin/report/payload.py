@@ -3,7 +3,7 @@
 import math
 from dataclasses import asdict
 
-SCHEMA = "ntklin-minimizer/1"
+SCHEMA = "ntklin-minimizer/2"
 
 
 def payload(result, provenance):
@@ -19,8 +19,9 @@ def payload(result, provenance):
     -------
     dict
         ``schema``, ``complete``, ``config``, ``slope`` (expected L, mean, std and per seed),
-        ``summary`` (per σ: outcomes and statistics), ``records`` and ``provenance``. A number that
-        is missing or not finite is None.
+        ``summary`` (per σ: outcomes and statistics), ``records``, ``optimizers`` (the comparison:
+        its own ``summary`` and ``records``) and ``provenance``. A number that is missing or not
+        finite is None.
     """
     slope = result.slope
     return plain(
@@ -38,19 +39,35 @@ def payload(result, provenance):
                 {
                     "sigma": row.sigma,
                     "outcomes": row.outcomes,
-                    "statistics": {
-                        name: None if statistic is None else asdict(statistic)
-                        for name, statistic in row.statistics.items()
-                    },
+                    "statistics": _statistics(row),
                 }
                 for row in result.rows
             ],
             "records": [
-                {**asdict(record), "compared_at": record.compared_at} for record in result.records
+                {**record.numbers(), "compared_at": record.compared_at} for record in result.records
             ],
+            "optimizers": {
+                "summary": [
+                    {
+                        "optimizer": row.optimizer,
+                        "outcomes": row.outcomes,
+                        "outcomes_linearized": row.outcomes_linearized,
+                        "statistics": _statistics(row),
+                    }
+                    for row in result.optimizer_rows
+                ],
+                "records": [asdict(record) for record in result.optimizer_records],
+            },
             "provenance": provenance,
         }
     )
+
+
+def _statistics(row):
+    return {
+        name: None if statistic is None else asdict(statistic)
+        for name, statistic in row.statistics.items()
+    }
 
 
 def plain(value):

@@ -1,17 +1,24 @@
-"""The initialization study of Sect. 3: what the scale σ leaves in the minimizer."""
+"""The study: what σ leaves in the minimizer (Sect. 3), and what optimizers do (Sects. 4, 5)."""
 
+from ntklin.study.comparison import ComparisonObserver, optimizer_records, require_comparable
 from ntklin.study.config import DEFAULT_SIGMAS, StudyConfig, default_hidden_widths
+from ntklin.study.methods import METHODS
+from ntklin.study.optimizer_record import OptimizerRecord
 from ntklin.study.record import CONVERGED, DIVERGED, NOT_TRAINED, STEP_LIMIT, Record
-from ntklin.study.result import PowerLaw, Row, Statistic, StudyResult
+from ntklin.study.result import OptimizerRow, PowerLaw, Row, Statistic, StudyResult
 from ntklin.study.sweep import Observer, records
 
 __all__ = [
     "CONVERGED",
     "DEFAULT_SIGMAS",
     "DIVERGED",
+    "METHODS",
     "NOT_TRAINED",
     "STEP_LIMIT",
+    "ComparisonObserver",
     "Observer",
+    "OptimizerRecord",
+    "OptimizerRow",
     "PowerLaw",
     "Record",
     "Row",
@@ -19,5 +26,7 @@ __all__ = [
     "StudyConfig",
     "StudyResult",
     "default_hidden_widths",
+    "optimizer_records",
     "records",
+    "require_comparable",
 ]

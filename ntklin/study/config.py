@@ -4,13 +4,17 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ntklin._validate import as_count, as_positive
+from ntklin.batches import Batches
 from ntklin.data import Dataset
 from ntklin.network import MLP
 from ntklin.spectral import as_rank_cut
+from ntklin.study.methods import as_method_names
 
 DTYPES = ("float64", "float32")
 PATIENCE = 10
 DEFAULT_SIGMAS = (0.5, 0.7, 1.0, 1.4, 2.0, 3.0)
+# Where gradient descent is done in fewer steps than this, other methods may still take as many.
+LEAST_HORIZON = 1000
 
 
 def default_hidden_widths(depth):
@@ -21,7 +25,7 @@ def default_hidden_widths(depth):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class StudyConfig:
-    """One sweep over the initialization scale σ, on fixed data.
+    """One sweep over the initialization scale σ, and optimizers at one σ, on fixed data.
 
     Attributes
     ----------
@@ -44,7 +48,14 @@ class StudyConfig:
         or parallel need; without it they are refused.
     max_steps : int, optional
         … or after so many steps; when not given, ten times as many as the linearized network takes:
-        a network that needs more has left its linearization.
+        a network that needs more has left its linearization. Methods other than gradient descent
+        have at least 10,000.
+    optimizers : tuple of str
+        What is compared at one σ, by the names in ``METHODS``; "gd" comes first.
+    optimizer_sigma : float
+        That σ, one of ``sigmas`` or another.
+    split : float
+        |B|/N of methods with mini-batches, whose seed is that of the initialization.
     """
 
     data: Dataset
@@ -58,6 +69,9 @@ class StudyConfig:
     train: bool = True
     until: float = 1e-5
     max_steps: int | None = None
+    optimizers: tuple[str, ...] = ()
+    optimizer_sigma: float = 0.5
+    split: float = 0.1
 
     def __post_init__(self):
         if not isinstance(self.data, Dataset):
@@ -74,6 +88,9 @@ class StudyConfig:
             "rcond": as_rank_cut(self.rcond),
             "until": as_positive(self.until, name="until"),
             "max_steps": None if max_steps is None else as_count(max_steps, name="max_steps"),
+            "optimizers": as_method_names(self.optimizers),
+            "optimizer_sigma": as_positive(self.optimizer_sigma, name="optimizer_sigma"),
+            "split": Batches(self.split).split,
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
@@ -104,6 +121,15 @@ class StudyConfig:
         """After how many steps training stops, where the linearized network takes ``predicted``."""
         return PATIENCE * max(predicted, 1) if self.max_steps is None else self.max_steps
 
+    def horizon(self, predicted):
+        """How many steps a trial of a learning rate has; gradient descent takes ``predicted``."""
+        horizon = max(predicted, LEAST_HORIZON)
+        return horizon if self.max_steps is None else min(horizon, self.max_steps)
+
+    def comparison_limit(self, predicted):
+        """After how many steps a method is given up of which ``predicted`` are expected."""
+        return self.step_limit(max(predicted, LEAST_HORIZON))
+
     def describe(self):
         """The configuration as plain values, for reports."""
         return {
@@ -123,6 +149,9 @@ class StudyConfig:
             "train": self.train,
             "until": self.until,
             "max_steps": self.max_steps,
+            "optimizers": list(self.optimizers),
+            "optimizer_sigma": self.optimizer_sigma,
+            "split": self.split,
         }
 
 

@@ -1,6 +1,8 @@
 """What one initialization at one scale σ gave."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+
+import numpy as np
 
 CONVERGED = "converged"
 STEP_LIMIT = "step limit"
@@ -45,6 +47,8 @@ class Record:
         ‖f_θt(X_T) − f_t(X_T)‖/√N_T between the real and the linearized network at the same step.
     initialization_size : float
         ‖f_init(X_T)‖/√(2 N_T), which is σ^L J of Thm 2 where the biases are not in θ.
+    test_outputs : ndarray, shape (N_T,), or None
+        The trained network's outputs on the test points, for the study's own use.
     """
 
     sigma: float
@@ -63,8 +67,14 @@ class Record:
     test_loss_network: float | None = None
     distance: float | None = None
     initialization_size: float
+    test_outputs: np.ndarray | None = field(default=None, repr=False, compare=False)
 
     @property
     def compared_at(self):
         """The step t of ``test_loss_linearized``: the trained network's, else the predicted one."""
         return self.steps_predicted if self.test_loss_network is None else self.steps_taken
+
+    def numbers(self):
+        """All that a report shows, as a dict."""
+        names = (f.name for f in fields(self) if f.name != "test_outputs")
+        return {name: getattr(self, name) for name in names}

@@ -8,10 +8,16 @@ from functools import cached_property
 import numpy as np
 
 from ntklin.study.config import StudyConfig
+from ntklin.study.optimizer_record import OptimizerRecord
 from ntklin.study.record import Record
 
-QUANTITIES = tuple(
-    field.name for field in fields(Record) if field.name not in ("sigma", "seed", "outcome")
+_NO_QUANTITIES = {
+    *("sigma", "seed", "outcome", "test_outputs"),
+    *("optimizer", "split", "outcome_linearized"),
+}
+QUANTITIES, OPTIMIZER_QUANTITIES = (
+    tuple(field.name for field in fields(kind) if field.name not in _NO_QUANTITIES)
+    for kind in (Record, OptimizerRecord)
 )
 
 
@@ -33,6 +39,14 @@ def statistic(values):
     return Statistic(float(np.mean(values)), std, len(values))
 
 
+def _statistics(group, names):
+    return {name: statistic([getattr(record, name) for record in group]) for name in names}
+
+
+def _counted(group, name):
+    return dict(Counter(getattr(record, name) for record in group))
+
+
 @dataclass(frozen=True)
 class Row:
     """All seeds at one σ.
@@ -49,6 +63,25 @@ class Row:
     sigma: float
     statistics: dict
     outcomes: dict
+
+
+@dataclass(frozen=True)
+class OptimizerRow:
+    """All seeds with one optimizer.
+
+    Attributes
+    ----------
+    optimizer : str
+    statistics : dict of str to Statistic or None
+        By the names of ``OptimizerRecord``'s numbers.
+    outcomes, outcomes_linearized : dict of str to int
+        How many real and how many linearized networks ended in which way.
+    """
+
+    optimizer: str
+    statistics: dict
+    outcomes: dict
+    outcomes_linearized: dict
 
 
 @dataclass(frozen=True)
@@ -80,15 +113,25 @@ class StudyResult:
     ----------
     config : StudyConfig
     records : tuple of Record
+        Of the sweep.
+    optimizer_records : tuple of OptimizerRecord
+        Of the comparison.
     """
 
     config: StudyConfig
     records: tuple[Record, ...]
+    optimizer_records: tuple[OptimizerRecord, ...] = ()
 
     @property
     def complete(self):
-        """Whether every seed ran at every σ."""
-        return len(self.records) == len(self.config.seeds) * len(self.config.sigmas)
+        """Whether every seed ran at every σ and with every optimizer."""
+        return len(self.records) + len(self.optimizer_records) == self.expected
+
+    @property
+    def expected(self):
+        """How many records a complete study has."""
+        config = self.config
+        return len(config.seeds) * (len(config.sigmas) + len(config.optimizers))
 
     @cached_property
     def rows(self):
@@ -96,11 +139,19 @@ class StudyResult:
         rows = []
         for sigma in sorted({record.sigma for record in self.records}):
             group = [record for record in self.records if record.sigma == sigma]
-            statistics = {
-                name: statistic([getattr(record, name) for record in group]) for name in QUANTITIES
-            }
-            outcomes = dict(Counter(record.outcome for record in group))
-            rows.append(Row(sigma, statistics, outcomes))
+            rows.append(Row(sigma, _statistics(group, QUANTITIES), _counted(group, "outcome")))
+        return tuple(rows)
+
+    @cached_property
+    def optimizer_rows(self):
+        """One OptimizerRow per optimizer that has a record, in the configuration's order."""
+        rows = []
+        for name in self.config.optimizers:
+            group = [record for record in self.optimizer_records if record.optimizer == name]
+            if group:
+                statistics = _statistics(group, OPTIMIZER_QUANTITIES)
+                outcomes = (_counted(group, n) for n in ("outcome", "outcome_linearized"))
+                rows.append(OptimizerRow(name, statistics, *outcomes))
         return tuple(rows)
 
     @cached_property

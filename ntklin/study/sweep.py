@@ -1,12 +1,11 @@
 """The sweep itself: for every seed and σ the closed forms, then the real network."""
 
-import numpy as np
-
-from ntklin.errors import DegenerateKernelError, DivergenceError
-from ntklin.linearization import linearize
+from ntklin.errors import DegenerateKernelError
 from ntklin.optimizers import GradientDescent
-from ntklin.study.record import CONVERGED, DIVERGED, NOT_TRAINED, STEP_LIMIT, Record
-from ntklin.training import train
+from ntklin.study.measures import distance, loss
+from ntklin.study.real import RealEnd, train_real
+from ntklin.study.record import Record
+from ntklin.study.start import Start, draw, refused
 
 
 class Observer:
@@ -48,36 +47,36 @@ def records(config, observer=None):
     """
     observer = Observer() if observer is None else observer
     for seed in config.seeds:
-        # The draw does not depend on σ, which enters through the scales w_l alone.
-        theta = config.network(config.sigmas[0]).init(rng=seed, dtype=config.dtype)
+        theta = draw(config, seed)
         for sigma in config.sigmas:
             observer.started(sigma, seed)
             try:
                 record = measure(config, sigma, seed, theta, observer)
             except DegenerateKernelError as e:
-                raise DegenerateKernelError(
-                    f"at σ = {sigma:g}, seed {seed}: {e}. A study takes rcond (--rcond)"
-                ) from None
+                raise refused(e, f"at σ = {sigma:g}, seed {seed}") from None
             yield record  # first, so that what is announced is safe from Ctrl-C
             observer.finished(record)
 
 
 def measure(config, sigma, seed, theta, observer):
     """One record: θ_0's linearization at scale σ, and the real network trained from θ_0."""
-    net = config.network(sigma)
-    X, Y, X_test, Y_test = config.arrays
-    lin = linearize(net, theta, X)
-    gd = lin.gradient_descent(Y)
-    minimizer = lin.minimizer(Y, rcond=config.rcond)
-    predicted = gd.steps_to(config.until)
+    X_test, Y_test = config.arrays[2:]
+    start = Start.make(config, sigma, theta)
+    lin, gd, minimizer = start.linearization, start.gradient_descent, start.minimizer
     initial_loss = gd.loss(0)
-    observer.predicted(initial_loss, predicted)
-    outcome, steps, final_loss, outputs = NOT_TRAINED, None, None, None
+    observer.predicted(initial_loss, start.predicted)
+    real = RealEnd()
     if config.train:
-        outcome, steps, final_loss, outputs = _trained(
-            config, net, gd, theta, config.step_limit(predicted), observer
+        real = train_real(
+            config,
+            start.network,
+            theta,
+            GradientDescent(gd.learning_rate),
+            steps=config.step_limit(start.predicted),
+            progress=observer.trained,
         )
-    linearized = gd.predict(X_test, predicted if outputs is None else steps)
+    trained = real.outputs is not None
+    linearized = gd.predict(X_test, real.steps if trained else start.predicted)
     return Record(
         sigma=sigma,
         seed=seed,
@@ -85,44 +84,15 @@ def measure(config, sigma, seed, theta, observer):
         lambda_max=float(lin.eigenvalues[-1]),
         learning_rate=gd.learning_rate,
         initial_loss=initial_loss,
-        steps_predicted=predicted,
-        outcome=outcome,
-        steps_taken=steps,
-        final_loss=final_loss,
-        test_loss_interpolator=_loss(minimizer.interpolator(X_test), Y_test),
-        test_loss_minimizer=_loss(minimizer.predict(X_test), Y_test),
-        test_loss_linearized=_loss(linearized, Y_test),
-        test_loss_network=None if outputs is None else _loss(outputs, Y_test),
-        distance=None if outputs is None else _distance(outputs, linearized),
+        steps_predicted=start.predicted,
+        outcome=real.outcome,
+        steps_taken=real.steps,
+        final_loss=real.loss,
+        test_loss_interpolator=loss(minimizer.interpolator(X_test), Y_test),
+        test_loss_minimizer=loss(minimizer.predict(X_test), Y_test),
+        test_loss_linearized=loss(linearized, Y_test),
+        test_loss_network=loss(real.outputs, Y_test) if trained else None,
+        distance=distance(real.outputs, linearized) if trained else None,
         initialization_size=minimizer.initialization_size(X_test),
+        test_outputs=real.outputs,
     )
-
-
-def _trained(config, net, gd, theta, limit, observer):
-    """Outcome, steps, final loss and test outputs of the real network at the same η."""
-    X, Y, X_test, _ = config.arrays
-    try:
-        run = train(
-            net,
-            theta,
-            X,
-            Y,
-            GradientDescent(gd.learning_rate),
-            steps=limit,
-            until=config.until,
-            progress=observer.trained,
-        )
-    except DivergenceError as e:  # the linearization is stable: a narrow network leaves it
-        return DIVERGED, e.step, None, None
-    outcome = CONVERGED if run.converged else STEP_LIMIT
-    return outcome, run.steps, float(run.losses[-1]), run.predict(X_test)
-
-
-def _loss(outputs, Y):
-    """L(f) = ‖f(X) − Y‖²/(2N), summed in float64."""
-    return float(((outputs.astype(np.float64) - Y) ** 2).mean() / 2)
-
-
-def _distance(f, g):
-    """‖f(X) − g(X)‖/√N, summed in float64."""
-    return float(np.sqrt(((f.astype(np.float64) - g) ** 2).mean()))

@@ -1,63 +1,23 @@
-"""Figures of a study, drawn on matplotlib's object interface: no pyplot, no global state."""
-
-from io import BytesIO
+"""The sweep's panels: test loss and the initialization term's size against σ."""
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FormatStrFormatter, LogLocator, NullLocator
 
-# Okabe and Ito's palette; markers and dashes tell the series apart without color, too.
+from ntklin.plots.axes import GUIDE_COLOR, INTERPOLATOR, LINEARIZED, NETWORK, STYLE, finish
+
 SERIES = (
-    (
-        "test_loss_network",
-        r"trained network $f^{\mathrm{NN}}$",
-        {"color": "#0072B2", "marker": "o", "zorder": 4},
-    ),
+    ("test_loss_network", r"trained network $f^{\mathrm{NN}}$", NETWORK),
     (
         "test_loss_linearized",
         r"linearized network $f^{\mathrm{lin}}$",
-        {"color": "#D55E00", "marker": "x", "linestyle": "--", "zorder": 5},
+        LINEARIZED | {"linestyle": "--"},
     ),
     (
         "test_loss_interpolator",
         r"kernel interpolator $f^{\mathrm{int}}$",
-        {"color": "#009E73", "marker": "s", "linestyle": "-.", "zorder": 3},
+        INTERPOLATOR | {"linestyle": "-."},
     ),
 )
 SIZE_COLOR = "#7A3E9D"
-GUIDE_COLOR = "#6B6B6B"
-STYLE = {"linewidth": 1.6, "markersize": 5.5}
-MAX_SIGMA_TICKS = 8
-FEW_DECADES = 100  # a vertical axis that spans less is labeled at 1, 2 and 5
-
-
-def study_figure(result):
-    """The study in two panels: test loss against σ (Fig. 2), and the initialization term's size.
-
-    Lines are means over the seeds; with several seeds bands show one standard deviation.
-
-    Parameters
-    ----------
-    result : StudyResult
-        With at least one record.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
-    draw_test_losses(left, result)
-    draw_initialization_sizes(right, result)
-    config = result.config
-    widths = "–".join(str(m) for m in config.widths)
-    seeds = f"{len(config.seeds)} initializations" if len(config.seeds) > 1 else "1 initialization"
-    figure.suptitle(
-        f"{config.data.name}, N = {len(config.data.X_train)}, widths {widths}, "
-        f"bias {config.bias}, {seeds}",
-        fontsize=10,
-    )
-    return figure
 
 
 def draw_test_losses(axes, result):
@@ -85,13 +45,6 @@ def draw_initialization_sizes(axes, result):
         )
     axes.set_ylabel(r"$\|f^{\mathrm{init}}(X_{\mathcal{T}})\|\,/\,\sqrt{2N_{\mathcal{T}}}$")
     finish(axes, [row.sigma for row in result.rows])
-
-
-def png(figure, dpi=150):
-    """The figure as the bytes of a PNG file."""
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi, facecolor="white")
-    return buffer.getvalue()
 
 
 def _draw_guide(axes, result):
@@ -131,22 +84,3 @@ def _draw_series(axes, result, name, label, style):
         # On a logarithmic axis a band that would reach 0 ends a decade below the mean.
         low = np.maximum(mean - std, mean / 10)
         axes.fill_between(sigmas, low, mean + std, color=style["color"], alpha=0.18, linewidth=0)
-
-
-def finish(axes, sigmas):
-    """Two logarithmic scales, σ below, its values as ticks where they are few; grid and legend."""
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_xlabel(r"initialization scale $\sigma$")
-    if len(sigmas) <= MAX_SIGMA_TICKS:
-        axes.xaxis.set_major_locator(FixedLocator(sigmas))
-        axes.xaxis.set_major_formatter(FormatStrFormatter("%.3g"))
-        axes.xaxis.set_minor_locator(NullLocator())
-    low, high = axes.get_ylim()
-    if high / low < FEW_DECADES:
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
-        axes.yaxis.set_minor_locator(NullLocator())
-    axes.grid(True, which="major", color="#D9D9D9", linewidth=0.7)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=9)
