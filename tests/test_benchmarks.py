@@ -538,6 +538,8 @@ def test_a_quick_run_measures_everything(bench):
     found = {(r["work"], r["variant"], r["case"], r["frozen_n"]) for r in rows}
     expected = {("jacobian", "into out", 100), ("jacobian", "fresh", 100), ("gram", "", 100)}
     expected |= {("gram", "", 1000), ("weighted_gram", "", 100), ("gd_step", "", 100)}
+    expected |= {(f"{rule}_step", "", 100) for rule in ("adagrad", "adam", "linearized")}
+    expected |= {("split", variant, 100) for variant in ("A_t", "Gram and Cholesky")}
     expected |= {("infinite", "", 1000)}
     expected |= {("closed_form", variant, 1000) for variant in ("factorize", "queries")}
     assert found == {(work, variant, case, n) for work, variant, n in expected for case in "AB"}
