@@ -285,10 +285,12 @@ class Linearization:
         record : int or iterable of int, optional
             Keep θ_t and D_{t−1} every so many steps, 0 included, or at these steps.
         loss : {"squared", "logistic"}
-        method : {"auto", "fused", "direct"}
-            How steps are computed, not what they are: ``"fused"``, for the features of an MLP and
-            optimizers with a rule of their own, takes each parameter through the cache once;
-            ``"direct"`` multiplies by φ(X) and φ(X)^T. ``"auto"`` takes the faster that serves.
+        method : {"auto", "reduced", "fused", "direct"}
+            How steps are computed, not what they are: ``"reduced"``, for gradient descent and
+            momentum, with mini-batches or without, takes them in the span of the N features, by
+            the kernel alone; ``"fused"``, for the features of an MLP and optimizers with a rule of
+            their own, takes each parameter through the cache once; ``"direct"`` multiplies by φ(X)
+            and φ(X)^T. ``"auto"`` takes the fastest that serves.
         progress : callable, optional
             Called as ``progress(step, loss)`` about ten times a second.
 

@@ -30,7 +30,7 @@ def train_linearized(
     steps, until = stepping.as_horizon(steps, until)
     schedule = Schedule(batches, lin.n_samples)
     optimizer = _with_learning_rate(optimizer, lin)
-    engine = engine_for(phi, Y, optimizer, loss, method)
+    engine = engine_for(lin, Y, optimizer, loss, method)
     recorder = Recorder(engine, optimizer, phi.shape[1], record, steps)
     losses = [engine.loss()]
     ceiling = stepping.CEILING * max(losses[0], loss.value(np.zeros_like(Y), Y), 1e-30)

@@ -3,11 +3,14 @@
 An engine is what ``ntklin.stepping.run`` drives (``dtype``, ``loss()``, ``advance(weights, until,
 ceiling)``, ``optimizer_state()``) and holds the displacement Δ_t = θ_t − θ_0 in place of θ_t, so
 that a small step is not rounded to the size of θ_0: ``displacement()`` returns a copy of it, and
-``outputs()`` one of f_t(X). Its ``method`` is the name it is chosen by.
+``outputs()`` one of f_t(X). Its ``method`` is the name it is chosen by. ``serves(linearization,
+optimizer)`` tells whether it can take these steps, for which it has its ``requirement``, and
+``pays(linearization)`` whether it is the one to take them where it can.
 """
 
 import numpy as np
 
+from ntklin.dynamics.reduced import ReducedEngine
 from ntklin.features import FeatureMap
 from ntklin.optimizers import OptimizerState
 from ntklin.stepping import Stepwise
@@ -18,8 +21,8 @@ class DirectEngine(Stepwise):
 
     Parameters
     ----------
-    phi : FeatureMap or PairFeatures, shape (N, P)
-        Anything with ``outputs``, ``dtype``, ``shape``, ``@`` and ``.T @``.
+    linearization : Linearization
+        With ``features``, anything with ``outputs``, ``dtype``, ``shape``, ``@`` and ``.T @``.
     targets : ndarray, shape (N,)
         Of the dtype of ``phi``.
     optimizer : Optimizer
@@ -29,13 +32,26 @@ class DirectEngine(Stepwise):
 
     method = "direct"
 
-    def __init__(self, phi, targets, optimizer, loss):
+    requirement = "nothing"
+
+    def __init__(self, linearization, targets, optimizer, loss):
+        phi = linearization.features
         self.dtype = phi.dtype
         self._phi, self._adjoint = phi, phi.T
         self._targets, self._optimizer, self._loss = targets, optimizer, loss
         self._displacement = np.zeros(phi.shape[1], phi.dtype)
         self._state = optimizer.init(self._displacement)
         self._outputs = phi.outputs
+
+    @staticmethod
+    def serves(linearization, optimizer):
+        """Always."""
+        return True
+
+    @staticmethod
+    def pays(linearization):
+        """Where nothing faster serves."""
+        return True
 
     def _step(self, signal, weights):
         gradient = self._adjoint @ signal
@@ -63,8 +79,10 @@ class FusedEngine(Stepwise):
     """
 
     method = "fused"
+    requirement = "the features of an MLP and an optimizer with a rule of its own"
 
-    def __init__(self, phi, targets, optimizer, loss):
+    def __init__(self, linearization, targets, optimizer, loss):
+        phi = linearization.features
         self.dtype = phi.dtype
         self._phi, self._targets = phi, targets
         self._optimizer, self._loss = optimizer, loss
@@ -73,9 +91,14 @@ class FusedEngine(Stepwise):
         self._outputs = phi.outputs
 
     @staticmethod
-    def serves(phi, optimizer):
+    def serves(linearization, optimizer):
         """Whether there are such loops for these features and this optimizer."""
-        return isinstance(phi, FeatureMap) and optimizer.rule is not None
+        return isinstance(linearization.features, FeatureMap) and optimizer.rule is not None
+
+    @staticmethod
+    def pays(linearization):
+        """Always."""
+        return True
 
     def _step(self, signal, weights):
         self._count += 1
@@ -103,19 +126,19 @@ class FusedEngine(Stepwise):
         return displacement, OptimizerState(self._count, slots)
 
 
-# The first one that serves is taken.
-ENGINES = {engine.method: engine for engine in (FusedEngine, DirectEngine)}
+# The first one that serves and pays is taken; ``direct`` always does both.
+ENGINES = {engine.method: engine for engine in (ReducedEngine, FusedEngine, DirectEngine)}
 METHODS = ("auto", *ENGINES)
 
 
-def engine_for(phi, targets, optimizer, loss, method="auto"):
+def engine_for(linearization, targets, optimizer, loss, method="auto"):
     """The engine that ``method`` names, or the fastest one that serves.
 
     Parameters
     ----------
-    phi, targets, optimizer, loss
+    linearization, targets, optimizer, loss
         See :class:`DirectEngine`.
-    method : {"auto", "fused", "direct"}
+    method : {"auto", "reduced", "fused", "direct"}
 
     Returns
     -------
@@ -125,10 +148,17 @@ def engine_for(phi, targets, optimizer, loss, method="auto"):
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(map(repr, METHODS))}, got {method!r}")
     if method == "auto":
-        method = "fused" if FusedEngine.serves(phi, optimizer) else "direct"
-    elif method == "fused" and not FusedEngine.serves(phi, optimizer):
-        raise ValueError(
-            "method='fused' needs the features of an MLP and an optimizer with a rule of its own, "
-            f"got {type(phi).__name__} and {type(optimizer).__name__}; use method='direct'"
+        kind = next(
+            engine
+            for engine in ENGINES.values()
+            if engine.serves(linearization, optimizer) and engine.pays(linearization)
         )
-    return ENGINES[method](phi, targets, optimizer, loss)
+    else:
+        kind = ENGINES[method]
+        if not kind.serves(linearization, optimizer):
+            raise ValueError(
+                f"method={method!r} needs {kind.requirement}, got "
+                f"{type(linearization.features).__name__} and {type(optimizer).__name__}; use "
+                "method='direct'"
+            )
+    return kind(linearization, targets, optimizer, loss)

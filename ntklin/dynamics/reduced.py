@@ -1,0 +1,66 @@
+"""Training of the linearized network in the span of its N features."""
+
+import numpy as np
+
+from ntklin._validate import available_memory
+from ntklin.optimizers import OptimizerState
+from ntklin.stepping import Stepwise
+
+# Rules that are linear in the gradients, without a D of their own.
+LINEAR_RULES = ("descent", "momentum")
+
+
+class ReducedEngine(Stepwise):
+    """Steps of gradient descent, with or without mini-batches and momentum, on N numbers.
+
+    Every gradient is φ(X)^T s for some s in R^N. Displacement and velocity then are of that form,
+    too, and follow the optimizer's own rule with s in the place of the gradient:
+
+        Δ_t = φ(X)^T c_t,    f_t(X) = f_0(X) + K c_t
+
+    N² operations a step, exact, in float64 whatever the dtype of the features. The arguments are
+    those of ``ntklin.dynamics.engines.DirectEngine``.
+    """
+
+    method = "reduced"
+    requirement = "gradient descent or momentum"
+
+    def __init__(self, linearization, targets, optimizer, loss):
+        phi = linearization.features
+        self.dtype = phi.dtype
+        self._phi, self._targets, self._optimizer, self._loss = phi, targets, optimizer, loss
+        self._kernel = linearization.kernel.astype(np.float64, copy=False)
+        self._start = phi.outputs.astype(np.float64)
+        self._outputs = phi.outputs
+        self._coefficients = np.zeros(len(targets))
+        self._state = optimizer.init(self._coefficients)
+
+    @staticmethod
+    def serves(linearization, optimizer):
+        """Whether the rule stays in the span."""
+        return optimizer.rule in LINEAR_RULES
+
+    @staticmethod
+    def pays(linearization):
+        """Whether the kernel, which nothing else in training needs, is small beside the memory."""
+        free = available_memory()
+        return free is None or 10 * 8 * linearization.n_samples**2 < free
+
+    def _step(self, signal, weights):
+        signal = signal.astype(np.float64, copy=False)
+        self._state = self._optimizer.step(self._state, self._coefficients, signal)
+        outputs = self._start + self._kernel @ self._coefficients
+        self._outputs = outputs.astype(self.dtype, copy=False)
+
+    def displacement(self):
+        """Δ_t = θ_t − θ_0."""
+        return self._phi.T @ self._coefficients.astype(self.dtype)
+
+    def outputs(self):
+        """f_t(X), a copy."""
+        return self._outputs.copy()
+
+    def optimizer_state(self):
+        """The optimizer's state after t steps."""
+        slots = {name: self._phi.T @ a.astype(self.dtype) for name, a in self._state.slots.items()}
+        return OptimizerState(self._state.count, slots)
