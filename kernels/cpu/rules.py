@@ -129,4 +129,8 @@ def update(rule, coefficients, theta, slots, gradient):
     """
     # A rule without slots never touches what stands in their place.
     first, second = (*slots, *(theta[:0],) * (2 - len(slots)))
-    _update(RULES[rule], np.array(coefficients, theta.dtype), theta, first, second, gradient)
+    rule, c, count = RULES[rule], np.array(coefficients, theta.dtype), theta.shape[0]
+    if count <= BLOCK:  # to start and stop the threads takes longer than this
+        apply_rule(rule, c, theta, first, second, 0, gradient, 0, count)
+    else:
+        _update(rule, c, theta, first, second, gradient)
