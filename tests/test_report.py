@@ -152,7 +152,7 @@ def test_the_terminal_shows_where_optimizers_end():
     for value in ("1,234", "5,678", "0.0625", "1.15e-02", "8.00e-03", "5.60e-02", "3.00e-15"):
         assert value in text, value
     assert (
-        "At σ = 0.5 the linearized networks end this far from GD’s minimizer (root mean square "
+        "At σ = 0.5 the linearized networks end this far from GD's minimizer (root mean square "
         "over the test points): GD 3.0e-03, SGD 3.0e-03, AdaGrad 5.0e-02, Adam-SGD 5.0e-02."
     ) in text.replace("\n", " ")
     assert "Incomplete" not in text
@@ -393,7 +393,7 @@ def test_the_page_has_a_section_on_optimizers():
         "Optimizers at σ = 0.5 to loss 1e-05; SGD on |B|/N = 0.1",
         "Where they end, root mean squares over 2 test points",
         "Adam-SGD",
-        "GD’s minimizer",
+        "GD's minimizer",
         "1.15e-02",
         "gd, sgd, adagrad, adam-sgd",
         "Below, by optimizer",

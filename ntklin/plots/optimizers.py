@@ -12,7 +12,7 @@ LOSSES = (
     ("test_loss_linearized", "linearized network", LINEARIZED),
     ("test_loss_interpolating", "its interpolating part", PART),
 )
-TO_TRAINED = ("gd_distance", "trained network to GD’s", NETWORK)
+TO_TRAINED = ("gd_distance", "trained network to GD's", NETWORK)
 TO_MINIMIZER = ("minimizer_distance", r"trained network to $f_\infty$", NETWORK)
 DISTANCES = (
     ("minimizer_distance_linearized", r"linearized network to $f_\infty$", LINEARIZED),
@@ -33,7 +33,7 @@ def row_height(result):
 def draw_optimizer_losses(axes, result):
     """Test losses by optimizer, beside that of gradient descent's minimizer."""
     reference = result.optimizer_rows[0].statistics["test_loss_minimizer"].mean
-    label = r"GD’s minimizer $f_\infty$"
+    label = r"GD's minimizer $f_\infty$"
     axes.axvline(reference, color=GUIDE_COLOR, linestyle=":", linewidth=1.4, label=label)
     _draw(axes, result, LOSSES)
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=(1, 2, 2.5, 5, 10)))

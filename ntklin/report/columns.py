@@ -114,25 +114,25 @@ ENDS = (
     Column(
         "minimizer_distance_linearized",
         "f_lin\nto f_∞",
-        "the linearized network minus GD’s minimizer f_∞",
+        "the linearized network minus GD's minimizer f_∞",
         ".2e",
     ),
     Column(
         "minimizer_distance",
         "real net\nto f_∞",
-        "the real network minus GD’s minimizer f_∞",
+        "the real network minus GD's minimizer f_∞",
         ".2e",
     ),
     Column(
         "gd_distance",
-        "real net\nto GD’s",
+        "real net\nto GD's",
         "the real network minus the real one that GD trained",
         ".2e",
     ),
     Column(
         "distance",
         "real net\nto f_lin",
-        "the real minus the linearized network, both at the real one’s last step",
+        "the real minus the linearized network, both at the real one's last step",
         ".2e",
     ),
 )

@@ -29,6 +29,8 @@ thead th { background: var(--shade); vertical-align: bottom; }
 table.facts th, table.facts td { text-align: left; white-space: normal; }
 table.facts th { font-weight: 600; white-space: nowrap; }
 td small, th small { display: block; font-weight: normal; color: var(--quiet); }
+sub, sup { font-size: .75em; line-height: 0; }
+.formula { margin-left: 1.5rem; white-space: pre-wrap; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; font-size: .9rem; }
 dt { font-weight: 600; } dd { margin: 0; }
 pre { background: var(--shade); padding: .8rem 1rem; border-radius: 6px; white-space: pre-wrap;

@@ -23,14 +23,17 @@ INTRODUCTION = (
     "f_init is what the initialization leaves behind, and grows like σ^L with the initialization "
     "scale σ and the number of layers L. All σ start from the same Gaussian draw."
 )
-OPTIMIZERS = (
-    "From the same θ_0, optimizers θ_{t+1} = θ_t − η D_t ∇L end at different minimizers. The "
-    "linearized network is f_t(x) = f_0(x) + φ(x) A_t (f_t(X) − f_0(X)) + φ(x) B_t with "
-    "A_t = D_{t−1} φ(X)^T (φ(X) D_{t−1} φ(X)^T)^{−1}: an interpolating part that the last D alone "
-    "decides, and a path-dependent part, which vanishes on the training points. Where D is "
-    "constant, as for gradient descent with mini-batches or without, B_t = 0 and the end is GD’s "
-    "minimizer f_∞, up to what training leaves undone. Adaptive methods change D and end "
-    "elsewhere."
+OPTIMIZERS = "From the same θ_0, steps θ_{t+1} = θ_t − η D_t ∇L take the linearized network to"
+SPLIT = (
+    "f_t(x) = f_0(x) + φ(x) A_t (f_t(X) − f_0(X)) + φ(x) B_t,   "
+    "A_t = D_{t−1} φ(X)^T (φ(X) D_{t−1} φ(X)^T)^{−1}"
+)
+PARTS = (
+    "The interpolating part is decided by the last D and by the outputs on the training points; "
+    "the path-dependent part φ B_t vanishes on those points. Where D is constant, as for gradient "
+    "descent with or without mini-batches, B_t = 0, and the end is GD's minimizer f_∞ up to what "
+    "training leaves undone. AdaGrad, RMSprop and Adam change D and end elsewhere; Adam carries a "
+    "velocity as well, and its end is split in the same way."
 )
 
 
@@ -98,6 +101,8 @@ def _comparison(result, title):
         return ""
     return f"""<h2>{escape(title["training"])}</h2>
 <p>{formulas(OPTIMIZERS)}</p>
+<p class="formula">{formulas(SPLIT)}</p>
+<p>{formulas(PARTS)}</p>
 {_table("optimizer", rows, TRAINING)}
 <h2>{escape(title["ends"])}</h2>
 {_table("optimizer", rows, ENDS)}

@@ -25,7 +25,7 @@ def optimizer_sentence(result):
     if not ends:
         return None
     return (
-        f"At σ = {result.config.optimizer_sigma:g} the linearized networks end this far from GD’s "
+        f"At σ = {result.config.optimizer_sigma:g} the linearized networks end this far from GD's "
         f"minimizer (root mean square over the test points): {', '.join(ends)}"
     )
 
