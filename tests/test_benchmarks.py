@@ -529,7 +529,7 @@ def test_works_run_at_their_own_sizes():
 def test_a_quick_run_measures_everything(bench):
     began = time.perf_counter()
     status, document, printed = bench(dtypes=["float64"], inputs=["gaussian"])
-    assert time.perf_counter() - began < 30
+    assert time.perf_counter() - began < 300  # seconds; whatever is not compiled yet included
     assert status == 0
     assert document["quick"]
     assert not document["interrupted"]
