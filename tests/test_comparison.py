@@ -8,7 +8,7 @@ import naive
 import numpy as np
 import pytest
 import test_study
-from test_study import N, dataset, loss
+from test_study import N_TEST, N, dataset, loss
 
 import ntklin
 from ntklin.errors import DegenerateKernelError
@@ -17,13 +17,13 @@ from ntklin.study import (
     ComparisonObserver,
     OptimizerRecord,
     StudyResult,
-    comparison,
-    linearized,
+    ends,
     optimizer_records,
     rates,
     records,
     require_comparable,
 )
+from ntklin.study.real import RealEnd
 
 ADAPTIVE = ("adagrad", "rmsprop", "adam")
 RULES = {
@@ -215,7 +215,7 @@ def test_one_search_serves_an_optimizer_with_and_without_batches(monkeypatch):
         searched.append(type(args[2]).__name__)
         return rates.search_monotone(*args, **settings)
 
-    monkeypatch.setattr(linearized, "search_monotone", spy)
+    monkeypatch.setattr(ends, "search_monotone", spy)
     names = ("adam-sgd", "adam", "adagrad", "adagrad-sgd")
     found = list(optimizer_records(config(optimizers=names, seeds=(0, 1), train=False)))
     assert searched == ["Adam", "AdaGrad"] * 2
@@ -269,13 +269,13 @@ def test_what_the_sweep_trained_is_not_trained_again(monkeypatch):
     study = config(sigmas=(1.3, 0.5), seeds=(0, 1))
     alone = list(optimizer_records(study))
     sweep = list(records(study))
-    calls, train_real = [], comparison.train_real
+    calls, train_real = [], ends.train_real
 
     def spy(*args, **settings):
         calls.append(args[3])
         return train_real(*args, **settings)
 
-    monkeypatch.setattr(comparison, "train_real", spy)
+    monkeypatch.setattr(ends, "train_real", spy)
     after = list(optimizer_records(study, sweep))
     assert after == alone
     assert [type(optimizer) for optimizer in calls] == [ntklin.AdaGrad] * 2
@@ -294,7 +294,7 @@ def test_the_trained_gd_network_is_a_reference_only_where_there_is_one():
 
 
 def test_without_training_the_linearized_networks_remain(monkeypatch):
-    monkeypatch.setattr(comparison, "train_real", None)
+    monkeypatch.setattr(ends, "train_real", None)
     study = config(optimizers=("gd", "sgd", "adam"), train=False)
     missing = ("steps_taken", "final_loss", "test_loss_network", "minimizer_distance")
     for record in optimizer_records(study):
@@ -327,10 +327,21 @@ def orthogonal():
     )
 
 
-def test_divergence_by_small_batches_is_told():
-    study = config(
-        optimizers=("sgd", "gd"), data=orthogonal(), hidden_widths=(), bias="none", split=0.125
-    )
+def test_a_rate_that_small_batches_do_not_bear_is_halved():
+    """Alone, each input has eight times the curvature of the mean: η K_nn = 4, stable below 2."""
+    names, single = ("gd", "sgd", "adagrad-sgd"), {"hidden_widths": (), "bias": "none"}
+    study = config(optimizers=names, data=orthogonal(), split=0.125, **single)
+    gd, sgd, adagrad = optimizer_records(study)
+    assert {r.outcome for r in (gd, sgd, adagrad)} == {"converged"}
+    assert {r.outcome_linearized for r in (gd, sgd, adagrad)} == {"converged"}
+    assert sgd.learning_rate == gd.learning_rate / 4  # at a half it neither falls nor rises
+    assert sgd.minimizer_distance_linearized < 0.1
+
+
+def test_divergence_is_told_where_no_rate_helps(monkeypatch):
+    monkeypatch.setattr(ends, "HALVINGS", 0)
+    single = {"hidden_widths": (), "bias": "none"}
+    study = config(optimizers=("sgd", "gd"), data=orthogonal(), split=0.125, **single)
     gd, sgd = optimizer_records(study)
     assert (gd.outcome_linearized, gd.outcome) == ("converged", "converged")
     assert (sgd.outcome_linearized, sgd.outcome) == ("diverged", "diverged")
@@ -338,6 +349,43 @@ def test_divergence_by_small_batches_is_told():
     assert sgd.steps_taken > 0
     assert (sgd.test_loss_linearized, sgd.test_loss_network, sgd.distance) == (None, None, None)
     assert sgd.learning_rate == gd.learning_rate
+
+
+@pytest.mark.parametrize("outcome", ["step limit", "diverged"])
+def test_a_rate_at_which_the_real_network_fails_is_halved(outcome, monkeypatch):
+    (plain,) = optimizer_records(config(optimizers=("adam",)))
+    tried, train_real = [], ends.train_real
+
+    def failing(config, net, theta, optimizer, **settings):
+        tried.append((optimizer.learning_rate, settings["steps"]))
+        if optimizer.learning_rate > plain.learning_rate / 3:
+            return RealEnd(outcome, 17)
+        return train_real(config, net, theta, optimizer, **settings)
+
+    monkeypatch.setattr(ends, "train_real", failing)
+    (record,) = optimizer_records(config(optimizers=("adam",)))
+    assert [rate for rate, _ in tried] == [plain.learning_rate / 2**k for k in range(3)]
+    assert record.learning_rate == plain.learning_rate / 4
+    assert (record.outcome_linearized, record.outcome) == ("converged", "converged")
+    assert record.steps_linearized > 2 * plain.steps_linearized
+    assert tried[-1][1] == 10 * max(record.steps_linearized, ends.FEW_STEPS)
+
+
+def test_a_limit_of_the_users_and_a_slow_real_network_are_no_failures(monkeypatch):
+    tried = []
+
+    def slow(config, net, theta, optimizer, **settings):
+        tried.append(type(optimizer))
+        return RealEnd("step limit", 17, 1.0, np.zeros(N_TEST))
+
+    monkeypatch.setattr(ends, "train_real", slow)
+    list(optimizer_records(config(optimizers=("adam",), max_steps=17)))
+    list(optimizer_records(config(optimizers=("sgd",))))
+    assert tried == [ntklin.Adam, ntklin.GradientDescent]
+    del tried[:]
+    (record,) = optimizer_records(config(optimizers=("adam",)))
+    assert tried == [ntklin.Adam] * (1 + ends.HALVINGS)
+    assert record.outcome == "step limit"
 
 
 def test_the_step_limit_ends_both_networks():
@@ -349,11 +397,10 @@ def test_the_step_limit_ends_both_networks():
         assert record.distance is not None
 
 
-def test_how_long_methods_may_take():
+def test_how_long_a_trial_may_take():
     patient, hasty = config(max_steps=None), config(max_steps=70)
     assert (patient.horizon(20), patient.horizon(5000)) == (1000, 5000)
-    assert (patient.comparison_limit(20), patient.comparison_limit(5000)) == (10_000, 50_000)
-    assert (hasty.horizon(20), hasty.horizon(5000), hasty.comparison_limit(5000)) == (70, 70, 70)
+    assert (hasty.horizon(20), hasty.horizon(5000)) == (70, 70)
 
 
 @pytest.mark.parametrize("stage", ["searched", "linearized", "trained"])

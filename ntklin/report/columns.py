@@ -74,7 +74,8 @@ TRAINING = (
         "learning_rate",
         "η",
         "learning rate: 0.5 N/λ_max for GD and SGD; else the largest, to within 20 %, whose "
-        "training loss only falls on the linearized network with all samples",
+        "training loss only falls on the linearized network with all samples; halved where either "
+        "network failed at it",
         ".3g",
     ),
     Column(

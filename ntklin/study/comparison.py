@@ -1,13 +1,11 @@
 """Where other optimizers end, from the same θ_0 at one scale σ: Thms 3 to 6."""
 
-import warnings
-
-from ntklin.errors import DegenerateKernelError, NonMonotoneLossWarning
-from ntklin.study.linearized import linearized_end
+from ntklin.errors import DegenerateKernelError
+from ntklin.study.ends import closed_ends, tuned_ends
 from ntklin.study.measures import distance, loss
 from ntklin.study.methods import METHODS
 from ntklin.study.optimizer_record import OptimizerRecord
-from ntklin.study.real import RealEnd, train_real
+from ntklin.study.real import RealEnd
 from ntklin.study.start import Start, draw, refused
 
 
@@ -83,15 +81,14 @@ def optimizer_records(config, sweep=(), observer=None):
             observer.started(name, seed)
             method = METHODS[name]
             try:
-                end = linearized_end(config, start, method, seed, tuned, observer)
+                if method.closed:
+                    end, by_gd = closed_ends(config, start, by_gd, observer)
+                    real = by_gd
+                else:
+                    end, real = tuned_ends(config, start, method, seed, tuned, observer)
             except DegenerateKernelError as e:
                 where = f"{method.label} at σ = {config.optimizer_sigma:g}, seed {seed}"
                 raise refused(e, where) from None
-            real = by_gd if method.closed and by_gd is not None else None
-            if real is None:
-                real = _train(config, start, end, observer)
-            if method.closed:
-                by_gd = real
             record = _record(config, start, method, seed, end, real, by_gd)
             yield record  # first, so that what is announced is safe from Ctrl-C
             observer.finished(record)
@@ -103,26 +100,6 @@ def _start(config, seed):
         return Start.make(config, sigma, draw(config, seed))
     except DegenerateKernelError as e:
         raise refused(e, f"at σ = {sigma:g}, seed {seed}") from None
-
-
-def _train(config, start, end, observer):
-    """The real network by the linearized one's optimizer, learning rate and batches."""
-    if not config.train:
-        return RealEnd()
-    expected = start.predicted if end.loss is None else end.steps
-    observer.predicted(start.gradient_descent.loss(0), expected)
-    with warnings.catch_warnings():
-        # The rate is the linearized network's; that the real one's loss rises is no news.
-        warnings.simplefilter("ignore", NonMonotoneLossWarning)
-        return train_real(
-            config,
-            start.network,
-            start.theta,
-            end.optimizer,
-            steps=config.comparison_limit(expected),
-            batches=end.batches,
-            progress=observer.trained,
-        )
 
 
 def _record(config, start, method, seed, end, real, by_gd):

@@ -13,7 +13,7 @@ from ntklin.study.methods import as_method_names
 DTYPES = ("float64", "float32")
 PATIENCE = 10
 DEFAULT_SIGMAS = (0.5, 0.7, 1.0, 1.4, 2.0, 3.0)
-# Where gradient descent is done in fewer steps than this, other methods may still take as many.
+# The fewest steps that an adaptive method may take where gradient descent is done sooner.
 LEAST_HORIZON = 1000
 
 
@@ -48,8 +48,7 @@ class StudyConfig:
         or parallel need; without it they are refused.
     max_steps : int, optional
         … or after so many steps; when not given, ten times as many as the linearized network takes:
-        a network that needs more has left its linearization. Methods other than gradient descent
-        have at least 10,000.
+        a network that needs more has left its linearization.
     optimizers : tuple of str
         What is compared at one σ, by the names in ``METHODS``; "gd" comes first.
     optimizer_sigma : float
@@ -125,10 +124,6 @@ class StudyConfig:
         """How many steps a trial of a learning rate has; gradient descent takes ``predicted``."""
         horizon = max(predicted, LEAST_HORIZON)
         return horizon if self.max_steps is None else min(horizon, self.max_steps)
-
-    def comparison_limit(self, predicted):
-        """After how many steps a method is given up of which ``predicted`` are expected."""
-        return self.step_limit(max(predicted, LEAST_HORIZON))
 
     def describe(self):
         """The configuration as plain values, for reports."""
