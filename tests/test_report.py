@@ -297,8 +297,12 @@ def test_bars_appear_with_several_seeds_only():
     assert len(one.collections) == 0
     (bars,) = several.collections  # only the linearized network's distance varies
     mean, std = 0.0525, 0.005 * math.sqrt(0.5)
-    ends = np.sort(bars.get_segments()[0][:, 0])
+    (segment,) = bars.get_segments()
+    ends = np.sort(segment[:, 0])
     np.testing.assert_allclose(ends, [mean - std, mean + std])
+    # Side by side, so that bars do not cover each other; in line where there are none.
+    assert len({line.get_ydata()[0] for line in several.get_lines()}) == 4
+    assert {line.get_ydata()[0] for line in one.get_lines()} == {0}
 
 
 def test_untrained_optimizers_have_no_network_marks():

@@ -19,7 +19,7 @@ DISTANCES = (
     ("distance", "trained to linearized network", BETWEEN),
     ("path_dependent_size", "path-dependent part", PART),
 )
-MARKER_SIZE = 6.5
+MARKER_SIZE, BESIDE = 6.5, 0.14
 # Sizes below this are 0 up to rounding, and would take the axis with them.
 SMALLEST = 1e-8
 FRAME_HEIGHT, LINE_HEIGHT = 1.7, 0.36
@@ -57,9 +57,11 @@ def draw_optimizer_distances(axes, result):
 def _draw(axes, result, series):
     """One line per optimizer, the first on top, and a mark for each number."""
     rows = result.optimizer_rows
-    for name, label, style in series:
+    several = len(result.config.seeds) > 1
+    for k, (name, label, style) in enumerate(series):
+        aside = BESIDE * (k - (len(series) - 1) / 2) if several else 0.0  # bars would overlap
         places = [
-            (statistic, height)
+            (statistic, height + aside)
             for height, row in enumerate(rows)
             if (statistic := row.statistics[name]) is not None and statistic.mean > SMALLEST
         ]
