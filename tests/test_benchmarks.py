@@ -279,6 +279,9 @@ def test_costs_count_what_the_formulas_say():
     assert step.flops == 10 * np.count_nonzero(passes.delta[0]) + 30 * (8 + 2)
     assert step.dense_flops == 2 * 220 + 100
     assert costs.gradient_step(problem, passes, reduced=False).flops == 2 * 220 + 100
+    shallow = cases.draw(cases.Case("D", (3, 4, 1), 1), 6, "gaussian", "float64")
+    step = costs.gradient_step(shallow, plain.Reference(shallow).passes, reduced=True)
+    assert step.flops == 6 * 4 * 2 + 36 * 4  # two groups of at most five samples
 
 
 # Turns

@@ -286,6 +286,16 @@ def test_the_staircase_orders_columns_by_first_use():
     assert list(ordering.sparsest_first(a)) == [0, 2, 1]
 
 
+def test_neighbors_follow_each_other():
+    a = np.array(
+        [[1, 1, 1, 0, 0], [0, 0, 0, 0, 5], [1, 1, 0, 0, 0], [0, 0, 0, 4, 5], [1, 0, 0, 0, 0]]
+    )
+    assert list(ordering.neighbors_first(a)) == [1, 3, 4, 2, 0]
+    assert list(ordering.neighbors_first(np.zeros((3, 2)))) == [0, 1, 2]
+    a = np.random.default_rng(0).random((40, 9)) * (np.random.default_rng(1).random((40, 9)) > 0.6)
+    assert sorted(ordering.neighbors_first(a)) == list(range(40))
+
+
 def test_every_rule_has_its_slots():
     for optimizer in OPTIMIZERS.values():
         slots = optimizer.init(np.zeros(3)).slots

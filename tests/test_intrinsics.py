@@ -129,6 +129,19 @@ def test_add_entries(dtype, groups):
     assert_close(target, expected, kind="gram", n=9, scale=10)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_positive_samples(dtype):
+    run, _engine = compiled(
+        intrinsics._positive_samples_codegen, ADDRESS, of(dtype), result=types.uint64
+    )
+    for subset in range(1 << SAMPLES):
+        values = np.where(subset >> np.arange(SAMPLES) & 1, 1e-30, -1).astype(dtype)
+        padded = np.array([1, *values, 1], dtype)
+        assert run(padded[1:].ctypes.data, 0) == subset
+    values = np.array([0, -0.0, np.nan, np.inf, -np.inf, 1][:SAMPLES], dtype)
+    assert run(values.ctypes.data, 0) == sum(1 << p for p in range(SAMPLES) if values[p] > 0)
+
+
 def test_a_task_is_given_out_once():
     run, _engine = compiled(intrinsics._next_task_codegen, ADDRESS, result=types.intp)
     counter = np.array([5])

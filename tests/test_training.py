@@ -70,6 +70,18 @@ def test_engines_agree_across_tiles(n, widths):
     assert_close(reduced.losses, direct.losses, kind="trajectory", n=STEPS * n)
 
 
+@pytest.mark.parametrize("size", [1, 5, 17, 166, 331])
+def test_engines_agree_on_mini_batches(size):
+    """More samples than one table holds, and neurons for several tasks."""
+    case, Y, rate = problem((3, 200, 1), n=331)
+    batches = ntklin.Batches(size=size, rng=1)
+    direct, reduced = (
+        train(case, Y, rate, method=m, batches=batches, steps=4) for m in ("direct", "reduced")
+    )
+    assert_close(reduced.parameters, direct.parameters, kind="trajectory", n=4 * 331)
+    assert_close(reduced.losses, direct.losses, kind="trajectory", n=4 * 331)
+
+
 def test_single_precision():
     case, Y, rate = problem((3, 70, 1), n=5, dtype=np.float32)
     run = train(case, Y, rate)

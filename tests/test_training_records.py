@@ -197,10 +197,10 @@ def test_a_falling_loss_and_a_mini_batch_are_no_reason_to_warn():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_rises_at_the_floor_are_rounding(dtype):
-    net, data = problem((8, 40, 1), n=2, dtype=dtype)
+    net, data = problem((8, 40, 1), n=4, dtype=dtype)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        run = ntklin.train(net, *data, steps=130)
+        run = ntklin.train(net, *data, steps=400)
     assert (np.diff(run.losses) > 0).any()
 
 

@@ -3,8 +3,10 @@
 All gradient-descent updates of (W^1, b^1) lie in the span of the training inputs, so the first
 layer's preactivations evolve on their own, h^1 ← h^1 − η (δ^1 ∘ r) G with G = w_1² X X^T + v_1²,
 and S = Σ_t δ^1 ∘ r gives the parameters back at the end. Here r_n is the loss's derivative ℓ'_n
-times the weight of sample n in that step: 1/N, or 1/|B| on a mini-batch and 0 beyond it. About half
-of δ^1 ∘ r is zero, or more, and is skipped. Everything here is neuron-major: H, S and the
+times the weight of sample n in that step: 1/N, or 1/|B| on a mini-batch and 0 beyond it. With one
+hidden layer δ^1_in is w_2 W^2_i or 0, so that row i of the product is a sum of rows r_n G_n over
+the samples that activate neuron i, from tables of such sums (``pulls``). With more layers about
+half of δ^1 ∘ r is zero, or more, and is skipped. Everything here is neuron-major: H, S and the
 activations are (m, padded N), so that one neuron's inputs are contiguous; the padding of H stays
 zero.
 """
@@ -14,7 +16,9 @@ from numba import get_num_threads, prange
 
 from ntklin.kernels.cpu.blas import gemm, sequential_blas
 from ntklin.kernels.cpu.compiler import (
+    CHUNK_GROUPS,
     GROUP,
+    SAMPLES,
     aligned_empty,
     dot_kernel,
     kernel,
@@ -23,32 +27,40 @@ from ntklin.kernels.cpu.compiler import (
 from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
 from ntklin.kernels.cpu.losses import LOSSES, loss_and_signal
 from ntklin.kernels.cpu.passes import block_size
+from ntklin.kernels.cpu.pulls import (
+    active_subsets,
+    add_pulls,
+    listed_subsets,
+    tables,
+    tabulate_pulls,
+)
 from ntklin.kernels.cpu.skipping import add_tiled, tile_width, tiled
 from ntklin.kernels.cpu.subsets import backward_step
-from ntklin.kernels.cpu.sums import add_relu, relu_dot
+from ntklin.kernels.cpu.sums import add_relu, clear_rows, relu_dot
 
-# Neurons per task: fixed, so that sums over tasks do not depend on the number of threads.
+# Neurons per part of the outputs: fixed, so that sums do not depend on the number of threads.
 CHUNK = 64
+# The most of them that a task of a shallow step takes, which share the tables that it makes.
+SLAB_CHUNKS = 4
 
 
 @dot_kernel
-def _active_sum(r, h):
-    """Σ_n r_n over the samples with h_n > 0."""
+def _active_sum(r, H, i):
+    """Σ_n r_n over the samples with H_in > 0."""
     wide_vectors()
-    total = r[0] * 0
-    for n in range(r.shape[0]):
-        total += r[n] if h[n] > 0 else 0
+    i, total = np.uint64(i), r[0] * 0
+    for n in range(np.uint64(r.shape[0])):
+        total += r[n] if H[i, n] > 0 else 0
     return total
 
 
 @kernel
-def _active_signal(d, s, h, r, c):
-    """d_n = c r_n where the neuron is active, else 0; s ← s + d."""
+def _add_active(S, H, i, r, c):
+    """S_in += c r_n where neuron i is active."""
     wide_vectors()
-    for n in range(r.shape[0]):
-        x = c * r[n] if h[n] > 0 else 0
-        d[n] = x
-        s[n] += x
+    i = np.uint64(i)
+    for n in range(np.uint64(r.shape[0])):
+        S[i, n] += c * r[n] if H[i, n] > 0 else 0
 
 
 @kernel
@@ -73,21 +85,42 @@ def _sum(r):
 def output_parts(H, W, w, parts):
     """Each task's share of w Σ_i W_i max(H_i, 0), shape (tasks, padded N)."""
     for task in prange(parts.shape[0]):
-        parts[task] = 0
+        clear_rows(parts, task, task + 1)
         for i in range(task * CHUNK, min((task + 1) * CHUNK, H.shape[0])):
-            add_relu(parts[task], H[i], w * W[i])
+            add_relu(parts, task, H, i, w * W[i])
+
+
+@kernel
+def _select(samples, r):
+    """List the samples with r_n ≠ 0 from the left; how many there are."""
+    n_live = 0
+    for n in range(r.shape[0]):
+        samples[n_live] = n
+        n_live += r[n] != 0
+    return n_live
+
+
+@kernel
+def _gather(G, r, samples, pull, signal):
+    """Copy the columns of G into ``pull``, the entries of r into ``signal``, as listed."""
+    for k in range(signal.shape[0]):
+        signal[k] = r[samples[k]]
+    for n in range(pull.shape[0]):
+        for k in range(pull.shape[1]):
+            pull[n, k] = G[n, samples[k]]
 
 
 @parallel_kernel
 def _shallow_steps(
-    H, S, W, b, pull, Y, w, v, rate, code, weights, losses, ends, parts, n_workers, counter
+    H, S, W, b, G, Y, w, v, rate, code, weights, losses, ends, parts, table, work, counter
 ):
-    n_neurons = H.shape[0]
-    n_tasks = parts.shape[0]
-    n_steps = weights.shape[0]
+    n_neurons, n_samples, n_steps = H.shape[0], G.shape[0], weights.shape[0]
     until, ceiling = ends
-    f = np.empty(Y.shape[0], H.dtype)
-    r = np.zeros(Y.shape[0], H.dtype)
+    slab = CHUNK * min(SLAB_CHUNKS, max(1, parts.shape[0] // table.shape[0]))
+    samples, subsets, columns, scale, spare = work
+    f = np.empty(n_samples, H.dtype)
+    r = np.zeros(n_samples, H.dtype)
+    signals = np.empty(n_samples, H.dtype)
     for t in range(n_steps + 1):
         _outputs(f, parts, v * b[0])
         # After the last step only the loss is asked for, whatever the weights.
@@ -95,22 +128,39 @@ def _shallow_steps(
         losses[t] = loss
         if t == n_steps or loss < until or not loss <= ceiling:
             return t
+        n_live = _select(samples, r)
+        n_groups = (n_live + SAMPLES - 1) // SAMPLES
+        live, signal = samples[:n_live], signals[:n_live]
+        index = subsets[: n_neurons * n_groups].reshape((n_neurons, n_groups))
+        pull = columns[: n_samples * n_live].reshape((n_samples, n_live))
+        _gather(G, r, live, pull, signal)
         counter[0] = 0
-        for _ in prange(n_workers):
-            d = np.zeros((CHUNK, pull.shape[1] * GROUP), H.dtype)
-            task = next_task(counter)
-            while task < n_tasks:
-                start = task * CHUNK
-                stop = min(start + CHUNK, n_neurons)
+        for worker in prange(table.shape[0]):
+            my_table, my_spare = table[worker], spare[worker]
+            start = next_task(counter) * slab
+            while start < n_neurons:
+                stop = min(start + slab, n_neurons)
                 for i in range(start, stop):
-                    _active_signal(d[i - start], S[i], H[i], r, w * W[i])
-                    W[i] -= rate * w * relu_dot(r, H[i])
-                add_tiled(H, start, stop, d, pull)
-                part = parts[task]
-                part[:] = 0
-                for i in range(start, stop):
-                    add_relu(part, H[i], w * W[i])
-                task = next_task(counter)
+                    if n_live == n_samples:
+                        active_subsets(H, i, n_samples, index, i)
+                    else:
+                        listed_subsets(H, i, live, index, i)
+                    scale[i] = w * W[i]
+                    _add_active(S, H, i, r, scale[i])
+                    W[i] -= rate * w * relu_dot(r, H, i)
+                rows = H[:stop]  # none of the next task's is to be fetched
+                for j in range(0, n_samples, table.shape[3]):
+                    for chunk in range((n_groups + CHUNK_GROUPS - 1) // CHUNK_GROUPS):
+                        tabulate_pulls(my_table, signal, pull, chunk, j)
+                        add_pulls(
+                            *(rows, start, stop, j, index, chunk, my_table, -rate, scale, my_spare)
+                        )
+                for row in range(start, stop, CHUNK):
+                    chunk = row // CHUNK
+                    clear_rows(parts, chunk, chunk + 1)
+                    for i in range(row, min(row + CHUNK, stop)):
+                        add_relu(parts, chunk, H, i, w * W[i])
+                start = next_task(counter) * slab
         b[0] -= rate * v * _sum(r)
     return n_steps
 
@@ -146,10 +196,17 @@ def shallow_descent(H, S, W, b, G, Y, w, v, rate, loss, weights, until, ceiling)
     losses = np.empty(len(weights) + 1)
     parts = aligned_empty((-(-len(H) // CHUNK), H.shape[1]), H.dtype)
     output_parts(H, W, scalar(w), parts)
+    table = tables(get_num_threads(), H.dtype)
+    work = (
+        np.empty(len(G), np.int64),
+        np.empty(len(H) * -(-len(G) // SAMPLES), np.uint8),
+        np.empty(G.size, H.dtype),
+        np.empty(len(H), H.dtype),
+        np.empty((len(table), table.shape[3]), H.dtype),
+    )
     taken = _shallow_steps(
-        *(H, S, W, b, tiled(scalar(-rate) * G), Y),
-        *(scalar(w), scalar(v), scalar(rate), LOSSES[loss], weights, losses),
-        *((until, ceiling), parts, get_num_threads(), task_counter()),
+        *(H, S, W, b, G, Y, scalar(w), scalar(v), scalar(rate), LOSSES[loss], weights, losses),
+        *((until, ceiling), parts, table, work, task_counter()),
     )
     return losses[: taken + 1]
 
@@ -243,8 +300,8 @@ def _last_layer(W, w, r, A, b, v, rate, scale):
     for task in prange((A.shape[0] + CHUNK - 1) // CHUNK):
         for i in range(task * CHUNK, min((task + 1) * CHUNK, A.shape[0])):
             scale[i] = w * W[i]
-            b[i] -= rate * v * scale[i] * _active_sum(r, A[i])
-            W[i] -= rate * w * relu_dot(r, A[i])
+            b[i] -= rate * v * scale[i] * _active_sum(r, A, i)
+            W[i] -= rate * w * relu_dot(r, A, i)
 
 
 def deep_descent(H, S, layers, G, Y, w, v, rate, loss, weights, until, ceiling):

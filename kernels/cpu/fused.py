@@ -22,6 +22,7 @@ from ntklin.kernels.cpu.compiler import (
 from ntklin.kernels.cpu.descent import CHUNK
 from ntklin.kernels.cpu.intrinsics import next_task, task_counter
 from ntklin.kernels.cpu.losses import LOSSES, loss_and_signal
+from ntklin.kernels.cpu.pulls import active_subsets
 from ntklin.kernels.cpu.rules import RULES, SLOTS, apply_rule
 from ntklin.kernels.cpu.sums import add_relu, clear_rows, relu_dot
 from ntklin.kernels.cpu.tiles import (
@@ -40,23 +41,13 @@ SLAB = 4 * CHUNK
 
 
 @kernel
-def _active_set(H, i, n_samples, subsets, k):
-    """subsets[k] ← which samples activate neuron i, SAMPLES bits to a byte."""
-    for g in range(subsets.shape[1]):
-        subset = 0
-        for p in range(min(SAMPLES, n_samples - g * SAMPLES)):
-            subset |= (H[i, g * SAMPLES + p] > 0) << p
-        subsets[k, g] = subset
-
-
-@kernel
 def _sum_outputs(H, row, stop, W, w, parts):
     """parts[chunk] ← Σ_i w W_i max(H_i, 0) over the neurons of each chunk from ``row`` to stop."""
     for start in range(row, stop, CHUNK):
-        part = parts[start // CHUNK]
-        part[:] = 0
+        chunk = start // CHUNK
+        clear_rows(parts, chunk, chunk + 1)
         for i in range(start, min(start + CHUNK, stop)):
-            add_relu(part, H[i], w * W[i])
+            add_relu(parts, chunk, H, i, w * W[i])
 
 
 @parallel_kernel
@@ -112,9 +103,9 @@ def _step(
         while row < m:
             stop = min(row + SLAB, m)
             for i in range(row, stop):
-                _active_set(H, i, s.shape[0], my_subsets, i - row)
+                active_subsets(H, i, s.shape[0], my_subsets, i - row)
                 my_scale[i - row] = w * W[i]
-                flat_gradient[i - row] = w * relu_dot(s, H[i])
+                flat_gradient[i - row] = w * relu_dot(s, H, i)
             apply_rule(
                 *(rule, c, W, first_out, second_out, row, flat_gradient, 0, stop - row),
             )

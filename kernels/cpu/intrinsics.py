@@ -242,6 +242,28 @@ def _add_listed_entries_codegen(context, builder, signature, args):
     return context.get_dummy_value()
 
 
+def _positive_samples_codegen(context, builder, signature, args):
+    address, _ = args
+    element = context.get_value_type(signature.args[1])
+    item = ir.Constant(address.type, signature.args[1].bitwidth // 8)
+    word = ir.IntType(64)
+
+    def positive(value):
+        zero = ir.Constant(value.type, None)
+        return builder.fcmp_ordered(">", value, zero)
+
+    lanes = 4  # whose bits one instruction gathers
+    pointer = builder.inttoptr(address, ir.VectorType(element, lanes).as_pointer())
+    active = positive(builder.load(pointer, align=item.constant))
+    bits = builder.zext(builder.bitcast(active, ir.IntType(lanes)), word)
+    for p in range(lanes, SAMPLES):
+        place = builder.add(address, builder.mul(item, ir.Constant(address.type, p)))
+        active = positive(builder.load(builder.inttoptr(place, element.as_pointer())))
+        bit = builder.shl(builder.zext(active, word), ir.Constant(word, p))
+        bits = builder.or_(bits, bit)
+    return bits
+
+
 def _add_panel_codegen(context, builder, signature, args):
     target, target_step, row, row_step, values, offsets, count, _ = args
     element = context.get_value_type(signature.args[7])
@@ -289,6 +311,10 @@ if JIT_DISABLED:
         """As the compiled function of the same name."""
         counter[0] += 1
         return counter[0] - 1
+
+    def positive_samples(A, i, n):
+        """As the compiled function of the same name."""
+        return sum(int(A[i, n + p] > 0) << p for p in range(SAMPLES))
 
 else:
 
@@ -391,6 +417,17 @@ else:
             raise TypingError("factor must be a floating-point number")
         signature = types.void(*(types.uintp,) * 4, types.intp, factor)
         return signature, _add_listed_entries_codegen
+
+    @intrinsic
+    def _positive_samples(typing_context, address, zero):
+        if not isinstance(zero, types.Float):
+            raise TypingError("zero must be a floating-point number")
+        return types.uint64(types.uintp, zero), _positive_samples_codegen
+
+    @kernel
+    def positive_samples(A, i, n):
+        """Bit p of the result says whether A[i, n + p] > 0, for SAMPLES elements from n on."""
+        return _positive_samples(A.ctypes.data + (i * A.shape[1] + n) * A.itemsize, A[0, 0])
 
     @intrinsic
     def add_panel(typing_context, target, target_step, row, row_step, values, offsets, count, zero):

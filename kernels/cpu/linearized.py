@@ -12,7 +12,7 @@ from ntklin.kernels.cpu.compiler import aligned_empty, parallel_kernel
 from ntklin.kernels.cpu.linearized_blocks import LinearizedBlocks
 from ntklin.kernels.cpu.linearized_tiles import LinearizedTiles
 from ntklin.kernels.cpu.rules import RULES, SLOTS, apply_rule
-from ntklin.kernels.cpu.sums import add_scaled, dot
+from ntklin.kernels.cpu.sums import add_scaled, clear_rows, dot
 
 # Weights of a task: fixed, so that the sums over tasks do not depend on the number of threads.
 CHUNK = 256
@@ -26,12 +26,11 @@ def _output_step(A, s, rule, c, W, first, second, parts):
         stop = min(start + CHUNK, A.shape[0])
         gradient = np.empty(stop - start, A.dtype)
         for k in range(start, stop):
-            gradient[k - start] = dot(s, A[k])
+            gradient[k - start] = dot(s, A, k)
         apply_rule(rule, c, W, first, second, start, gradient, 0, stop - start)
-        part = parts[task]
-        part[:] = 0
+        clear_rows(parts, task, task + 1)
         for k in range(start, stop):
-            add_scaled(part, A[k], W[k])
+            add_scaled(parts, task, A, k, W[k])
 
 
 class LinearizedOutput:

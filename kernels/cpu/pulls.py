@@ -19,17 +19,36 @@ from ntklin.kernels.cpu.compiler import (
     kernel,
     parallel_kernel,
 )
-from ntklin.kernels.cpu.intrinsics import wide_vectors
+from ntklin.kernels.cpu.intrinsics import positive_samples, wide_vectors
+
+
+@kernel
+def active_subsets(A, i, n_samples, index, k):
+    """index[k] ← which of the first samples activate neuron i, SAMPLES bits to a byte."""
+    whole = n_samples // SAMPLES
+    for g in range(whole):
+        index[k, g] = positive_samples(A, i, g * SAMPLES)
+    if whole * SAMPLES < n_samples:
+        subset = 0
+        for p in range(n_samples - whole * SAMPLES):
+            subset |= (A[i, whole * SAMPLES + p] > 0) << p
+        index[k, whole] = subset
+
+
+@kernel
+def listed_subsets(A, i, samples, index, k):
+    """index[k] ← which of the listed samples activate neuron i, SAMPLES bits to a byte."""
+    for g in range(index.shape[1]):
+        subset = 0
+        for p in range(min(SAMPLES, samples.shape[0] - g * SAMPLES)):
+            subset |= (A[i, samples[g * SAMPLES + p]] > 0) << p
+        index[k, g] = subset
 
 
 @parallel_kernel
 def _active_samples(A, index):
     for i in prange(A.shape[0]):
-        for g in range(index.shape[1]):
-            subset = 0
-            for p in range(min(SAMPLES, A.shape[1] - g * SAMPLES)):
-                subset |= (A[i, g * SAMPLES + p] > 0) << p
-            index[i, g] = subset
+        active_subsets(A, i, A.shape[1], index, i)
 
 
 def active_samples(A):
@@ -56,6 +75,27 @@ def tables(n_threads, dtype):
 
 
 @kernel
+def fill_subsets(table, k):
+    """table[k, s] ← Σ table[k, 2^p] over the bits p of s, for all s of several bits and for 0.
+
+    ``table`` is of shape (·, 2^SAMPLES, width).
+    """
+    wide_vectors()
+    entry, width = np.uint64(k), np.uint64(table.shape[2])
+    size = np.uint64(table.shape[1])
+    for q in range(width):
+        table[entry, 0, q] = 0
+    # Up to the table's own size: with a bound that it knows, the compiler would unroll all this
+    # into code no faster, and spend half a minute on it in the steps that use it.
+    bit = np.uint64(2)
+    while bit < size:
+        for s in range(np.uint64(1), bit):
+            for q in range(width):
+                table[entry, bit + s, q] = table[entry, s, q] + table[entry, bit, q]
+        bit *= np.uint64(2)
+
+
+@kernel
 def tabulate_pulls(table, r, below, chunk, j):
     """table[g, s] ← Σ_n r_n below[j:, n] over the bits of s, for a chunk's samples n.
 
@@ -68,24 +108,19 @@ def tabulate_pulls(table, r, below, chunk, j):
         Which samples, and the first column of the tile. Beyond the ends are zeros.
     """
     wide_vectors()
-    columns = min(table.shape[2], below.shape[0] - j)
-    for g in range(table.shape[0]):
-        start = (chunk * CHUNK_GROUPS + g) * SAMPLES
+    first, columns = np.uint64(j), np.uint64(min(table.shape[2], below.shape[0] - j))
+    for k in range(table.shape[0]):
+        start = (chunk * CHUNK_GROUPS + k) * SAMPLES
         if start >= below.shape[1]:
             break
-        for q in range(table.shape[2]):
-            table[g, 0, q] = 0
         for p in range(SAMPLES):
-            n, first = start + p, 1 << p
-            row = table[g, first]
-            for q in range(table.shape[2]):
-                row[q] = 0
+            g, n, bit = np.uint64(k), np.uint64(start + p), np.uint64(1 << p)
+            for q in range(np.uint64(table.shape[2])):
+                table[g, bit, q] = 0
             if n < below.shape[1]:
                 for q in range(columns):
-                    row[q] = r[n] * below[j + q, n]
-            for s in range(1, first):
-                for q in range(table.shape[2]):
-                    table[g, first + s, q] = table[g, s, q] + row[q]
+                    table[g, bit, q] = r[n] * below[first + q, n]
+        fill_subsets(table, k)
 
 
 if JIT_DISABLED:

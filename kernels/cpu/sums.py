@@ -1,4 +1,8 @@
-"""Rows of numbers in vector lanes, for the loops over neurons."""
+"""Rows of numbers in vector lanes, for the loops over neurons.
+
+The functions take whole arrays and which row: a slice of an array counts its references atomically,
+and threads that share the array would wait for each other there.
+"""
 
 import numpy as np
 
@@ -7,39 +11,41 @@ from ntklin.kernels.cpu.intrinsics import wide_vectors
 
 
 @dot_kernel
-def dot(x, y):
-    """Σ_n x_n y_n over the length of x."""
+def dot(x, A, i):
+    """Σ_n x_n A_in over the length of x."""
     wide_vectors()
-    total = x[0] * 0
-    for n in range(x.shape[0]):
-        total += x[n] * y[n]
+    i, total = np.uint64(i), x[0] * 0
+    for n in range(np.uint64(x.shape[0])):
+        total += x[n] * A[i, n]
     return total
 
 
 @dot_kernel
-def relu_dot(r, h):
-    """Σ_n r_n max(h_n, 0) over the length of r."""
+def relu_dot(r, H, i):
+    """Σ_n r_n max(H_in, 0) over the length of r."""
     wide_vectors()
-    total = r[0] * 0
-    for n in range(r.shape[0]):
-        total += r[n] * max(h[n], 0)
+    i, total = np.uint64(i), r[0] * 0
+    for n in range(np.uint64(r.shape[0])):
+        total += r[n] * max(H[i, n], 0)
     return total
 
 
 @kernel
-def add_relu(f, h, c):
-    """f_n += c max(h_n, 0)."""
+def add_relu(F, k, H, i, c):
+    """F_k += c max(H_i, 0)."""
     wide_vectors()
-    for n in range(f.shape[0]):
-        f[n] += c * max(h[n], 0)
+    k, i = np.uint64(k), np.uint64(i)
+    for n in range(np.uint64(F.shape[1])):
+        F[k, n] += c * max(H[i, n], 0)
 
 
 @kernel
-def add_scaled(f, a, c):
-    """f_n += c a_n."""
+def add_scaled(F, k, A, i, c):
+    """F_k += c A_i."""
     wide_vectors()
-    for n in range(f.shape[0]):
-        f[n] += c * a[n]
+    k, i = np.uint64(k), np.uint64(i)
+    for n in range(np.uint64(F.shape[1])):
+        F[k, n] += c * A[i, n]
 
 
 @kernel

@@ -3,7 +3,7 @@
 The parameters (W, b) of a layer act on ã = (w a, v), one matrix (m, K + 1). Its columns are taken
 SUBSET_LINES cache lines at a time and stored tile after tile, (tiles, m, width), so that a step
 streams through memory however it blocks neurons. A column in which all inputs are zero has no
-gradient and no part in the outputs: it is left out. Inputs come sparsest first and columns in the
+gradient and no part in the outputs: it is left out. Inputs come neighbors first and columns in the
 order of their use (see ``ordering``), so that tiles pass over inputs that are zero on them.
 """
 
@@ -21,7 +21,8 @@ from ntklin.kernels.cpu.compiler import (
     kernel,
 )
 from ntklin.kernels.cpu.intrinsics import wide_vectors
-from ntklin.kernels.cpu.ordering import sparsest_first, staircase
+from ntklin.kernels.cpu.ordering import neighbors_first, staircase
+from ntklin.kernels.cpu.pulls import fill_subsets
 
 
 def tile_width(dtype):
@@ -107,7 +108,7 @@ def tile_inputs(a, w, v, has_bias):
     -------
     Tiles
     """
-    order = sparsest_first(a)
+    order = neighbors_first(a)
     columns = staircase(a[order])[0]
     n, width = len(a), tile_width(a.dtype)
     n_tiles = max(1, -(-(len(columns) + has_bias) // width))
@@ -200,8 +201,6 @@ def tabulate_groups(table, s, X, t, groups, first, stop):
     n_samples, width = np.uint64(X.shape[1]), np.uint64(X.shape[2])
     for k in range(first, stop):
         entry = np.uint64(k - first)
-        for q in range(width):
-            table[entry, 0, q] = 0
         for p in range(SAMPLES):
             n, bit = np.uint64(groups[k] * SAMPLES + p), np.uint64(1 << p)
             if n < n_samples:
@@ -210,9 +209,7 @@ def tabulate_groups(table, s, X, t, groups, first, stop):
             else:
                 for q in range(width):
                     table[entry, bit, q] = 0
-            for subset in range(np.uint64(1), bit):
-                for q in range(width):
-                    table[entry, bit + subset, q] = table[entry, subset, q] + table[entry, bit, q]
+        fill_subsets(table, k - first)
 
 
 if JIT_DISABLED:

@@ -13,6 +13,8 @@ import numpy as np
 
 # How many neurons an entry of the Gram matrix's tables of subset sums stands for.
 SUBSET = 4
+# How many samples an entry of a training step's tables stands for.
+SAMPLES = 5
 
 
 @dataclass(frozen=True)
@@ -113,15 +115,19 @@ def weighted_gram(problem, passes, *, skips_zeros):
 def gradient_step(problem, passes, *, reduced):
     """Forward, backward and update.
 
-    Reduced, the first layer goes through its Gram matrix, active inputs only.
+    Reduced, the first layer goes through its Gram matrix: with one hidden layer by subset sums, one
+    addition for SAMPLES samples, else active inputs only.
     """
     widths, n = problem.case.widths, problem.n
     dense = 2 * forward(widths, n) + backward(widths, n)
     if not reduced:
         return Cost(flops=dense, dense_flops=dense)
-    active = float(np.count_nonzero(passes.delta[0]))
+    if len(widths) == 3:
+        reduced_flops = n * widths[1] * -(-n // SAMPLES)
+    else:
+        reduced_flops = 2 * n * float(np.count_nonzero(passes.delta[0]))
     deeper = sum(k * m for k, m in pairwise(widths[1:]))
-    return Cost(flops=2 * n * active + 6 * n * deeper, dense_flops=dense)
+    return Cost(flops=reduced_flops + 6 * n * deeper, dense_flops=dense)
 
 
 def adaptive_step(problem, n_slots):
