@@ -1,0 +1,138 @@
+"""The checks of the paper's statements, and that each can tell right from wrong."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flint import fmpq
+
+from ntklin.validation import theorems
+from ntklin.validation.theorems import STATEMENTS, Setting, Strength, rationals, run
+
+QUICK = Setting(quick=True)
+CHECKS = [(statement, check) for statement in STATEMENTS for check in statement.checks]
+NAMES = [f"{statement.key}/{check.name}" for statement, check in CHECKS]
+
+
+def test_names_are_unique():
+    assert len(set(NAMES)) == len(NAMES)
+    assert len({statement.key for statement in STATEMENTS}) == len(STATEMENTS)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize(("statement", "check"), CHECKS, ids=NAMES)
+def test_a_statement_holds_and_its_control_fails(statement, check, seed):
+    [verdict] = run([replace(statement, checks=(check,))], Setting(quick=True, seed=seed))
+    assert verdict.measurement.holds, verdict.measurement
+    assert not verdict.control.holds, verdict.control
+    assert verdict.passed
+
+
+def test_statements_say_what_they_claim():
+    for statement, check in CHECKS:
+        assert statement.text.strip()
+        assert check.hypothesis
+        assert check.control
+        assert check.strength in set(Strength)
+
+
+def test_a_wrong_formula_fails_and_a_blind_check_does_not_pass():
+    statement = STATEMENTS[0]
+    check = statement.checks[0]
+    wrong = replace(check, formula=check.wrong)
+    blind = replace(check, wrong=check.formula)
+    verdicts = list(run([replace(statement, checks=(wrong, blind))], QUICK))
+    assert [verdict.passed for verdict in verdicts] == [False, False]
+
+
+def test_runs_are_the_same_for_the_same_seed():
+    statement = STATEMENTS[2]
+    first, again, other = (
+        [replace(v, seconds=0) for v in run([statement], Setting(quick=True, seed=seed))]
+        for seed in (3, 3, 4)
+    )
+    assert first == again
+    assert first != other
+
+
+def test_strengths_choose_checks():
+    assert not list(run(STATEMENTS, QUICK, strengths=()))
+    found = list(run(STATEMENTS[:2], QUICK, strengths={Strength.EXACT}))
+    assert {verdict.strength for verdict in found} == {"exact"}
+
+
+def test_a_run_resumes(tmp_path):
+    statement = STATEMENTS[-1]
+    first = list(run([statement], QUICK, folder=tmp_path))
+    asked = []
+    resumed = list(
+        run([statement], QUICK, folder=tmp_path, progress=lambda s, c, v: asked.append(v))
+    )
+    assert resumed == first  # with the seconds of the first run
+    assert asked == [None, first[0], None, first[1]]
+    for path in tmp_path.iterdir():
+        record = json.loads(path.read_text())
+        path.write_text(json.dumps(record | {"version": 0}))
+    assert [v.passed for v in run([statement], QUICK, folder=tmp_path)] == [True, True]
+    for path in tmp_path.iterdir():
+        path.write_text("{")
+    assert [v.passed for v in run([statement], QUICK, folder=tmp_path)] == [True, True]
+    assert len(list(run([statement], Setting(quick=True, seed=1), folder=tmp_path))) == 2
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+# Rational arithmetic
+
+
+def test_rational_networks_are_the_networks_of_eq_1():
+    """Against plain floating-point arithmetic."""
+    rng = np.random.default_rng(0)
+    network = rationals.RationalNetwork.random(rng, (3, 4, 9, 1), sigma=2)
+    x = rationals.random_matrix(rng, 3, 1)
+
+    def floats(A):
+        return np.array([[int(v.p) / int(v.q) for v in row] for row in A.tolist()])
+
+    def output(layers):
+        a = floats(x)
+        for l, (W, b) in enumerate(layers):
+            a = 2 / np.sqrt(len(W)) * (W @ a + b)
+            if l < 2:
+                a = np.maximum(a, 0)
+        return a[0, 0]
+
+    layers = [(floats(W), floats(b)) for W, b in network.layers]
+    assert float(network.output(x).p) / float(network.output(x).q) == pytest.approx(output(layers))
+    # Piecewise linear in each parameter: central differences are exact up to rounding.
+    for l, parts in enumerate(network.gradient(x)):
+        for k, found in enumerate(parts):
+            expected = np.empty_like(layers[l][k])
+            for place in np.ndindex(expected.shape):
+                ends = []
+                for step in (1e-6, -1e-6):
+                    moved = [[p.copy() for p in layer] for layer in layers]
+                    moved[l][k][place] += step
+                    ends.append(output(moved))
+                expected[place] = (ends[0] - ends[1]) / 2e-6
+            np.testing.assert_allclose(floats(found), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_matrices():
+    A = rationals.rows([1, 2], [3, 4])
+    assert rationals.stacked((A, A), (A, A)).nrows() == 4
+    assert rationals.selected(A, [1]) == rationals.rows([3, 4])
+    assert rationals.power(A, 2) == A * A
+    assert rationals.product([A, A.transpose()], 2) == A.transpose() * A
+    assert rationals.trace(A) == 5
+    assert rationals.norm_squared(A) == 30
+    assert rationals.inner(A, A.transpose()) == 1 + 6 + 6 + 16
+    assert rationals.size(A - 2 * A) == 4
+    assert rationals.diagonal([fmpq(1, 2)]) == rationals.rows([fmpq(1, 2)])
+
+
+def test_every_statement_is_listed_once():
+    folder = Path(theorems.__path__[0])
+    with_checks = [p for p in folder.glob("*.py") if "\nSTATEMENT = " in p.read_text()]
+    assert len(with_checks) == len(STATEMENTS)

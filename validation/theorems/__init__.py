@@ -1,0 +1,50 @@
+"""The paper's lemmas and theorems as checks that run, one file per statement.
+
+``STATEMENTS`` lists them in the paper's order; ``run`` measures them, each beside its control.
+"""
+
+from ntklin.validation.theorems import (
+    appendix_a,
+    equation18,
+    equation19,
+    example1,
+    lemma2,
+    lemma3,
+    lemma4,
+    theorem1,
+    theorem2,
+    theorem3,
+    theorem5,
+    theorem6,
+)
+from ntklin.validation.theorems.check import Check, Measurement, Setting, Statement, Strength
+from ntklin.validation.theorems.run import Verdict, run
+
+STATEMENTS = tuple(
+    module.STATEMENT
+    for module in (
+        theorem1,
+        theorem2,
+        theorem3,
+        example1,
+        theorem5,
+        theorem6,
+        appendix_a,
+        lemma2,
+        lemma3,
+        lemma4,
+        equation18,
+        equation19,
+    )
+)
+
+__all__ = [
+    "STATEMENTS",
+    "Check",
+    "Measurement",
+    "Setting",
+    "Statement",
+    "Strength",
+    "Verdict",
+    "run",
+]

@@ -1,0 +1,141 @@
+"""Runs of checks: each with its control, one result file each, so that a run can be resumed."""
+
+import json
+import os
+import tempfile
+import time
+import zlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ntklin.validation.theorems.check import Check, Measurement, Setting, Statement
+
+# Of the checks' code: raised where a change makes stored verdicts obsolete.
+VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """A check's outcome.
+
+    Attributes
+    ----------
+    statement, check : str
+        Their keys.
+    strength : str
+    measurement, control : Measurement
+        Of the formula, which must hold, and of the wrong one, which must not.
+    seconds : float
+    """
+
+    statement: str
+    check: str
+    strength: str
+    measurement: Measurement
+    control: Measurement
+    seconds: float
+
+    @property
+    def passed(self):
+        """The claim holds, and the check can tell it from a wrong one."""
+        return self.measurement.holds and not self.control.holds
+
+
+def judge(statement, check, setting):
+    """Measure one check and its control, with the same random numbers.
+
+    Parameters
+    ----------
+    statement : Statement
+    check : Check
+    setting : Setting
+
+    Returns
+    -------
+    Verdict
+    """
+    start = time.perf_counter()
+    measurement, control = (
+        check.measure(formula, random_numbers(statement, check, setting), setting)
+        for formula in (check.formula, check.wrong)
+    )
+    return Verdict(
+        statement=statement.key,
+        check=check.name,
+        strength=str(check.strength),
+        measurement=measurement,
+        control=control,
+        seconds=time.perf_counter() - start,
+    )
+
+
+def random_numbers(statement, check, setting):
+    """A generator of the seed and the check's name."""
+    name = zlib.crc32(f"{statement.key}/{check.name}".encode())
+    return np.random.default_rng([setting.seed, name])
+
+
+def run(statements, setting=None, *, strengths=None, folder=None, progress=None):
+    """Judge the checks of some statements, one after the other.
+
+    Parameters
+    ----------
+    statements : iterable of Statement
+    setting : Setting, optional
+    strengths : collection of Strength, optional
+        Which checks; all when not given.
+    folder : path, optional
+        Where verdicts are kept: what is there is not measured again.
+    progress : callable, optional
+        Called as ``progress(statement, check, verdict)`` before each check, with None, and after
+        it.
+
+    Yields
+    ------
+    Verdict
+    """
+    setting = setting or Setting()
+    for statement in statements:
+        for check in statement.checks:
+            if strengths is not None and check.strength not in strengths:
+                continue
+            if progress is not None:
+                progress(statement, check, None)
+            verdict = None if folder is None else _stored(folder, statement, check, setting)
+            if verdict is None:
+                verdict = judge(statement, check, setting)
+                if folder is not None:
+                    _store(folder, verdict, setting)
+            if progress is not None:
+                progress(statement, check, verdict)
+            yield verdict
+
+
+def _path(folder, statement_key, check_name, setting):
+    kind = "quick" if setting.quick else "full"
+    return Path(folder) / f"{statement_key}-{check_name}-{kind}-seed{setting.seed}.json"
+
+
+def _stored(folder, statement: Statement, check: Check, setting: Setting):
+    """The verdict of an earlier run; None without one, or if it is of other code or damaged."""
+    try:
+        record = json.loads(_path(folder, statement.key, check.name, setting).read_text())
+        if record.pop("version") != VERSION:
+            return None
+        for part in ("measurement", "control"):
+            record[part] = Measurement(**record[part])
+        return Verdict(**record)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _store(folder, verdict, setting):
+    """Write it whole or not at all."""
+    path = _path(folder, verdict.statement, verdict.check, setting)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    with os.fdopen(handle, "w") as file:
+        json.dump({"version": VERSION, **asdict(verdict)}, file, indent=1)
+    os.replace(temporary, path)

@@ -1,0 +1,176 @@
+"""Theorem 2: how the test loss depends on the initialization scale σ.
+
+    σ^L J − √L_T(f_int) − O(1/√m)  ≤  √L_T(f)  ≤  √L_T(f_int) + O(σ^L + 1/√m)
+
+Both bounds rest on φ_σ = σ^L φ_1, which makes the interpolator f_int independent of σ and the
+initialization term proportional to σ^L. On ReLU networks with rational parameters this is exact
+without biases. With trained biases, even if they start at 0, it is not: the feature of a bias in
+layer l scales as σ^{L−l+1}, and f_int moves with σ. No tolerance: nothing is rounded.
+"""
+
+from flint import fmpq
+
+from ntklin.validation.theorems import theorem1
+from ntklin.validation.theorems.check import Statement
+from ntklin.validation.theorems.rationals import (
+    column,
+    equality,
+    rows,
+    selected,
+    stacked,
+)
+
+SIGMA = fmpq(3, 2)
+
+
+def gradients(problem, sigma):
+    """[(∂f/∂W^l, ∂f/∂b^l)] at all inputs, at ``sigma`` times the problem's σ."""
+    network = problem.network.scaled(sigma)
+    return [network.gradient(x) for x in (*problem.X, *problem.X_new)]
+
+
+def weight_features(problem):
+    """∂f/∂W^l at σ."""
+    return [dW for layers in gradients(problem, SIGMA) for dW, _ in layers]
+
+
+def scaled_weights(problem, power=lambda L: L):
+    """σ^L ∂f/∂W^l at σ = 1."""
+    factor = SIGMA ** power(problem.network.depth)
+    return [factor * dW for layers in gradients(problem, 1) for dW, _ in layers]
+
+
+def one_power_less(problem):
+    """σ^{L−1}."""
+    return scaled_weights(problem, lambda L: L - 1)
+
+
+def bias_features(problem):
+    """∂f/∂b^l at σ."""
+    return [db for layers in gradients(problem, SIGMA) for _, db in layers]
+
+
+def scaled_biases(problem, power=lambda l, L: L - l + 1):
+    """σ^{L−l+1} ∂f/∂b^l at σ = 1."""
+    L = problem.network.depth
+    return [
+        SIGMA ** power(l, L) * db
+        for layers in gradients(problem, 1)
+        for l, (_, db) in enumerate(layers, 1)
+    ]
+
+
+def as_weights(problem):
+    """σ^L for biases, too, as φ_σ = σ^L φ_1 says."""
+    return scaled_biases(problem, lambda l, L: L)
+
+
+def draw(rng):
+    """A network whose kernel is not singular without the biases' features, either."""
+    while True:
+        problem = theorem1.draw(rng)
+        if stacked(*((row,) for row in features(problem, 1, 0)[: len(problem.X)])).rank() == 3:
+            return problem
+
+
+def features(problem, sigma, weight):
+    """φ at all inputs, one row each; ``weight(l, L)`` times those of biases, which 0 leaves out."""
+    L, found = problem.network.depth, []
+    for layers in gradients(problem, sigma):
+        row = []
+        for l, (dW, db) in enumerate(layers, 1):
+            row += dW.entries()
+            if weight:
+                row += [weight(l, L) * x for x in db.entries()]
+        found.append(rows(row))
+    return found
+
+
+def interpolator_and_rest(problem, sigma, weight):
+    """f_int and f_init at the new inputs, from these features and the outputs at ``sigma``."""
+    n = len(problem.X)
+    phi = stacked(*((row,) for row in features(problem, sigma, weight)))
+    K = phi * selected(phi, range(n)).transpose()
+    cross = selected(K, range(n, phi.nrows())) * selected(K, range(n)).inv()
+    network = problem.network.scaled(sigma)
+    f0, f0_new = (
+        column([network.output(x) for x in inputs]) for inputs in (problem.X, problem.X_new)
+    )
+    return cross * problem.Y, f0_new - cross * f0
+
+
+def parts_at_sigma(problem):
+    """f_int and f_init at σ, biases absent from θ."""
+    return interpolator_and_rest(problem, SIGMA, 0)
+
+
+def parts_scaled(problem, power=lambda L: L):
+    """f_int at σ = 1, and σ^L times f_init there."""
+    f_int, f_init = interpolator_and_rest(problem, 1, 0)
+    return f_int, SIGMA ** power(problem.network.depth) * f_init
+
+
+def rest_scaled_less(problem):
+    """σ^{L−1} f_init."""
+    return parts_scaled(problem, lambda L: L - 1)
+
+
+def interpolator_with_biases(problem):
+    """f_int at σ with trained biases that start at 0."""
+    return interpolator_and_rest(problem, SIGMA, lambda l, L: 1)[0]
+
+
+def interpolator_reweighted(problem):
+    """f_int from the features at σ = 1, those of biases times σ^{1−l}."""
+    return interpolator_and_rest(problem, 1, lambda l, L: SIGMA ** (1 - l))[0]
+
+
+def interpolator_unchanged(problem):
+    """f_int at σ = 1."""
+    return interpolator_and_rest(problem, 1, lambda l, L: 1)[0]
+
+
+STATEMENT = Statement(
+    key="theorem2",
+    title="Theorem 2",
+    claim="the initialization term grows like σ^L, the interpolator does not depend on σ",
+    text=__doc__,
+    checks=(
+        equality(
+            "weights",
+            "derivatives by weights scale as σ^L, biases at 0",
+            theorem1.draw,
+            weight_features,
+            scaled_weights,
+            one_power_less,
+            "σ^{L−1}",
+        ),
+        equality(
+            "biases",
+            "derivatives by trained biases of layer l that start at 0 scale as σ^{L−l+1}",
+            theorem1.draw,
+            bias_features,
+            scaled_biases,
+            as_weights,
+            "φ_σ = σ^L φ_1 for all of θ, as in the proof",
+        ),
+        equality(
+            "interpolator",
+            "with b absent from θ, f_int does not depend on σ and f_init is proportional to σ^L",
+            draw,
+            parts_at_sigma,
+            parts_scaled,
+            rest_scaled_less,
+            "σ^{L−1} for f_init",
+        ),
+        equality(
+            "interpolator-biases",
+            "with trained biases f_int moves with σ, as if those of layer l were scaled by σ^{1−l}",
+            draw,
+            interpolator_with_biases,
+            interpolator_reweighted,
+            interpolator_unchanged,
+            "an f_int that does not depend on σ, as in the proof",
+        ),
+    ),
+)

@@ -1,0 +1,178 @@
+"""Theorem 3: the linearized network under any sequence of adaptive matrices D_t.
+
+    θ_t − θ_0 = A_t [1 − Π_{u=t−1..0} (1 − (η/N) K_{D_u})] (Y − f_0(X)) + B_t
+    A_t = D_{t−1} φ(X)^T K_{D_{t−1}}^{-1},    K_D = φ(X) D φ(X)^T
+    B_t = Σ_{v=2..t} (A_{v−1} − A_v) [1 − Π_{w=v−2..0} (1 − (η/N) K_{D_w})] (Y − f_0(X))
+
+The steps θ ← θ − η D_t ∇L are taken in rational arithmetic with random D_t, scalar, diagonal (some
+entries zero) and full and not symmetric, t = 1 … 5, and compared with the product formula. With
+φ(X) A_t = 1 and φ(X) B_t = 0 the split is the one that interpolation decides. Eq. (26) in the proof
+prints φ(X) φ(X)^T for φ(X)^T φ(X). No tolerance: nothing is rounded.
+"""
+
+from dataclasses import dataclass
+
+from ntklin.validation.theorems.check import Statement
+from ntklin.validation.theorems.rationals import (
+    Regression,
+    diagonal,
+    equality,
+    fraction,
+    identity,
+    product,
+    random_matrix,
+    zeros,
+)
+
+STEPS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A regression and the matrices of its steps.
+
+    Attributes
+    ----------
+    regression : Regression
+    D : sequence of fmpq_mat
+    batches : sequence of lists of int
+        All samples in each, for Theorem 3.
+    """
+
+    regression: Regression
+    D: list
+    batches: list
+
+
+def draw(rng, batches=None):
+    """Matrices of one kind at random whose kernels K_D are not singular."""
+    regression = Regression.random(rng)
+    n, P = regression.n, regression.n_parameters
+    kinds = (_scalar, _diagonal, _full)
+    kind = kinds[int(rng.integers(len(kinds)))]
+    D = []
+    while len(D) < STEPS:
+        candidate = kind(rng, P)
+        if (regression.phi * candidate * regression.phi.transpose()).rank() == n:
+            D.append(candidate)
+    return Problem(regression, D, batches(rng, n) if batches else [list(range(n))] * STEPS)
+
+
+def _scalar(rng, P):
+    return fraction(rng, positive=True) * identity(P)
+
+
+def _diagonal(rng, P):
+    values = [fraction(rng, positive=True) for _ in range(P)]
+    values[int(rng.integers(P))] = 0  # a coordinate that does not move
+    return diagonal(values)
+
+
+def _full(rng, P):
+    return random_matrix(rng, P, P)
+
+
+def steps(problem):
+    """θ_1 − θ_0, …, by the steps themselves."""
+    regression = problem.regression
+    path = regression.descend(STEPS, problem.D, problem.batches)
+    return [theta - regression.theta0 for theta in path[1:]]
+
+
+def pulls(problem):
+    """A_1, A_2, …"""
+    phi = problem.regression.phi
+    return [D * phi.transpose() * (phi * D * phi.transpose()).inv() for D in problem.D]
+
+
+def factors(problem):
+    """1 − (η/N) φ(X) D_u D_{B_u} φ(X)^T, with D_B φ(X)^T = (N/|B|) (P_B φ(X))^T."""
+    regression, phi = problem.regression, problem.regression.phi
+    out = []
+    for D, batch in zip(problem.D, problem.batches, strict=True):
+        mask = diagonal([int(n in batch) for n in range(regression.n)])
+        moved = phi * D * phi.transpose() * mask
+        out.append(identity(regression.n) - (regression.rate / len(batch)) * moved)
+    return out
+
+
+def product_form(problem, order=lambda made: made, first=2):
+    """θ_1 − θ_0, … by the formula."""
+    regression, A, made = problem.regression, pulls(problem), factors(problem)
+    n, r = regression.n, regression.residual
+    one = identity(n)
+    fitted = [(one - product(order(made[:t]), n)) * r for t in range(STEPS + 1)]
+    out = []
+    for t in range(1, STEPS + 1):
+        total = A[t - 1] * fitted[t]
+        for v in range(first, t + 1):
+            total += (A[v - 2] - A[v - 1]) * fitted[v - 1]
+        out.append(total)
+    return out
+
+
+def wrong_order(problem):
+    """The products from u = 0 on the left."""
+    return product_form(problem, order=lambda made: made[::-1])
+
+
+def path_dependent(problem):
+    """B_1, B_2, …"""
+    A, made = pulls(problem), factors(problem)
+    n, r = problem.regression.n, problem.regression.residual
+    out = [zeros(problem.regression.n_parameters, 1)]
+    for v in range(2, STEPS + 1):
+        fitted = (identity(n) - product(made[: v - 1], n)) * r
+        out.append(out[-1] + (A[v - 2] - A[v - 1]) * fitted)
+    return out
+
+
+def on_training_inputs(problem, pulls=pulls):
+    """φ(X) A_t and φ(X) B_t."""
+    phi = problem.regression.phi
+    return [phi * A for A in pulls(problem)] + [phi * B for B in path_dependent(problem)]
+
+
+def one_and_nothing(problem):
+    """1 for each A_t, 0 for each B_t."""
+    n = problem.regression.n
+    return [identity(n)] * STEPS + [zeros(n, 1)] * STEPS
+
+
+def unpreconditioned(problem):
+    """φ(X)^T K_D^{-1} in place of A_t: D is missing at the front."""
+    phi = problem.regression.phi
+    return [phi.transpose() * (phi * D * phi.transpose()).inv() for D in problem.D]
+
+
+def without_preconditioner(problem):
+    """``on_training_inputs`` with D missing."""
+    return on_training_inputs(problem, unpreconditioned)
+
+
+STATEMENT = Statement(
+    key="theorem3",
+    title="Theorem 3",
+    claim="adaptive training of the linearized network, in closed form for any D_t",
+    text=__doc__,
+    checks=(
+        equality(
+            "product-form",
+            "steps with any D_t, scalar, diagonal with zeros, full, are given by A_t and B_t",
+            draw,
+            steps,
+            product_form,
+            wrong_order,
+            "the factors of the products in the opposite order",
+        ),
+        equality(
+            "training-inputs",
+            "φ(X) A_t = 1 and φ(X) B_t = 0: the split is decided by the outputs on X",
+            draw,
+            one_and_nothing,
+            on_training_inputs,
+            without_preconditioner,
+            "A_t without its first factor D_{t−1}",
+        ),
+    ),
+)
