@@ -262,6 +262,47 @@ def mitigate(
 
 
 @app.command(
+    help="""Check the paper's lemmas and theorems.
+
+    Each statement is measured in rational arithmetic (exact), in ball arithmetic (certified) or \
+over random draws (statistical), beside a control: a wrong formula, on which the same check must \
+fail. NAMES are statements such as theorem3 or lemma4; without one, all. Verdicts are kept in the \
+output folder, so that a run that was interrupted goes on. Exit code 1 if a check fails.""",
+    epilog="""[bold]Examples[/bold]
+
+    ntklin verify --quick
+
+    ntklin verify theorem3 theorem6 --exact
+
+    ntklin verify --statistical --seed 1""",
+)
+def verify(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAMES]", help="Which statements.")
+    ] = None,
+    exact: Annotated[bool, flag("--exact", help="Only the exact checks.")] = False,
+    certified: Annotated[bool, flag("--certified", help="Only the certified checks.")] = False,
+    statistical: Annotated[
+        bool, flag("--statistical", help="Only the statistical checks.")
+    ] = False,
+    quick: Annotated[bool, flag("--quick", help="Smaller problems, less than a minute.")] = False,
+    seed: Annotated[int, typer.Option(metavar="SEED", help="Of all random numbers.")] = 0,
+    out: Annotated[
+        str, typer.Option(metavar="FOLDER", help="Where report and verdicts go.")
+    ] = "ntklin-verify",
+    threads: Threads = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+):
+    options = {name: value for name, value in locals().items() if name not in ("debug", "names")}
+    with reported(debug):
+        from ntklin.cli.verify import Options, run
+
+        code = run(Options(names=tuple(names or ()), **options))
+    raise typer.Exit(code)
+
+
+@app.command(
     help="""Measure how fast ntklin is, beside the machine's limits and other libraries.
 
     Each kernel is checked for correctness first, then timed in interleaved rounds. Lists are \

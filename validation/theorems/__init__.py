@@ -17,7 +17,14 @@ from ntklin.validation.theorems import (
     theorem5,
     theorem6,
 )
-from ntklin.validation.theorems.check import Check, Measurement, Setting, Statement, Strength
+from ntklin.validation.theorems.check import (
+    Check,
+    Curve,
+    Measurement,
+    Setting,
+    Statement,
+    Strength,
+)
 from ntklin.validation.theorems.run import Verdict, run
 
 STATEMENTS = tuple(
@@ -41,6 +48,7 @@ STATEMENTS = tuple(
 __all__ = [
     "STATEMENTS",
     "Check",
+    "Curve",
     "Measurement",
     "Setting",
     "Statement",

@@ -30,6 +30,29 @@ class Setting:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Curve:
+    """A scaling law, for the report's plot; both axes are logarithmic.
+
+    Attributes
+    ----------
+    x, y : tuple of float
+    y_error : tuple of float or None
+        Half the length of a bar.
+    fit, predicted : float or None
+        Exponents: of the power law through the points, and the paper's.
+    x_label, y_label : str
+    """
+
+    x: tuple
+    y: tuple
+    x_label: str
+    y_label: str
+    y_error: tuple | None = None
+    fit: float | None = None
+    predicted: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Measurement:
     """What a check saw.
 
@@ -40,12 +63,15 @@ class Measurement:
     margin : str
         By how much it holds, or fails.
     holds : bool
+    curve : Curve or None
+        Where a scaling law was measured.
     """
 
     measured: str
     predicted: str
     margin: str
     holds: bool
+    curve: Curve | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

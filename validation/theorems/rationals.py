@@ -290,9 +290,9 @@ def equality(name, hypothesis, draw, truth, formula, wrong, control, *, n_draws=
             largest = max([largest, *(size(a - b) for a, b in pairs if a != b)])
         holds = n_equal == count
         return Measurement(
-            measured=f"equal in {n_equal} of {count} draws",
-            predicted="equal in all",
-            margin="exact" if holds else f"off by up to {largest:.2g}",
+            measured=f"{n_equal} of {count} equal",
+            predicted="all equal",
+            margin="to the last digit" if holds else f"off by up to {largest:.2g}",
             holds=holds,
         )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ntklin.validation.theorems.check import Check, Measurement, Setting, Statement
+from ntklin.validation.theorems.check import Check, Curve, Measurement, Setting, Statement
 
 # Of the checks' code: raised where a change makes stored verdicts obsolete.
 VERSION = 1
@@ -125,10 +125,18 @@ def _stored(folder, statement: Statement, check: Check, setting: Setting):
         if record.pop("version") != VERSION:
             return None
         for part in ("measurement", "control"):
-            record[part] = Measurement(**record[part])
+            record[part] = _measurement(record[part])
         return Verdict(**record)
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _measurement(record):
+    """A measurement from its JSON, which knows no tuples."""
+    curve = record["curve"]
+    if curve is not None:
+        curve = Curve(**{k: tuple(v) if isinstance(v, list) else v for k, v in curve.items()})
+    return Measurement(**record | {"curve": curve})
 
 
 def _store(folder, verdict, setting):

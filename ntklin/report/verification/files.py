@@ -1,0 +1,49 @@
+"""The files of a verification."""
+
+from dataclasses import asdict
+
+from ntklin.report.files import write_files
+from ntklin.report.verification.judged import counts
+from ntklin.report.verification.page import verification_page
+
+NAMES = ("report.html", "results.json")
+SCHEMA = "ntklin-verify/1"
+
+
+def write_verification(judged, config, folder, provenance):
+    """Write page and JSON into ``folder``; replaces its own files and touches no others.
+
+    Parameters
+    ----------
+    judged : sequence of Judged
+    config : dict
+    folder : path
+        Created if need be.
+    provenance : dict
+
+    Returns
+    -------
+    list of pathlib.Path
+    """
+    page = verification_page(judged, config, provenance)
+    return write_files(folder, NAMES, (page, verification_payload(judged, config, provenance)))
+
+
+def verification_payload(judged, config, provenance):
+    """The verification as values for JSON."""
+    return {
+        "schema": SCHEMA,
+        "config": config,
+        "counts": {k: {"passed": p, "checks": n} for k, (p, n) in counts(judged).items()},
+        "checks": [
+            {
+                "title": item.statement.title,
+                "hypothesis": item.check.hypothesis,
+                "wrong": item.check.control,
+                "passed": item.verdict.passed,
+                **asdict(item.verdict),
+            }
+            for item in judged
+        ],
+        "provenance": provenance,
+    }

@@ -1,0 +1,119 @@
+"""``ntklin verify`` from the command line to its files."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from typer.testing import CliRunner
+
+from ntklin.cli.app import app
+from ntklin.plots.scaling import scaling_figure
+from ntklin.report.verification.judged import Judged
+from ntklin.report.verification.page import verification_page
+from ntklin.validation import theorems
+from ntklin.validation.theorems import Curve
+
+
+def verify(*arguments, status=0):
+    result = CliRunner().invoke(app, ["verify", *map(str, arguments)])
+    assert result.exit_code == status, result.output
+    return result
+
+
+def test_it_shows_and_writes_every_check(tmp_path):
+    out = tmp_path / "v"
+    shown = verify("lemma2", "Equation19", "--quick", "--exact", "--out", out).output
+    assert "Lemma 2" in shown
+    assert "4 of 4 exact" in shown
+    results = json.loads((out / "results.json").read_text())
+    assert [c["check"] for c in results["checks"]] == [
+        *("least-norm", "transpose", "limit", "residual"),
+    ]
+    assert all(c["passed"] and not c["control"]["holds"] for c in results["checks"])
+    assert results["config"] == {"size": "quick", "seed": 0}
+    command = results["provenance"]["command"]
+    assert command == "ntklin verify lemma2 Equation19 --exact --quick --seed 0"
+    page = (out / "report.html").read_text()
+    assert "Eq. (13) lacks the transpose" in page
+    assert "fails, as it should" in page
+
+
+def test_a_failed_check_is_told_and_exits_with_1(tmp_path, monkeypatch):
+    statement = theorems.STATEMENTS[0]
+    check = statement.checks[0]
+    broken = replace(
+        statement,
+        checks=(
+            replace(check, name="wrong", formula=check.wrong),
+            replace(check, name="blind", wrong=check.formula),
+        ),
+    )
+    monkeypatch.setattr(theorems, "STATEMENTS", (broken,))
+    shown = verify("--quick", "--exact", "--out", tmp_path, status=1).output
+    assert "FAILS: Theorem 1, wrong" in shown
+    assert "BLIND: Theorem 1, blind" in shown
+    assert "0 of 2 exact" in shown
+
+
+def test_ctrl_c_keeps_what_is_finished_and_a_second_run_goes_on(tmp_path, monkeypatch):
+    statement = theorems.STATEMENTS[0]
+    first, second, *_ = statement.checks
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    stopped = replace(statement, checks=(first, replace(second, measure=interrupted)))
+    monkeypatch.setattr(theorems, "STATEMENTS", (stopped,))
+    shown = verify("--quick", "--exact", "--out", tmp_path, status=130).output
+    assert "1 of 1 exact" in shown
+    monkeypatch.setattr(
+        theorems,
+        "STATEMENTS",
+        (replace(statement, checks=(replace(first, measure=interrupted), second)),),
+    )
+    assert "2 of 2 exact" in verify("--quick", "--exact", "--out", tmp_path).output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["theorem99"], "unknown statement 'theorem99'; there are theorem1"),
+        (["--seed", "-1"], "--seed"),
+        (["lemma2", "--certified"], "no check of this strength"),
+        (["--out", ""], "the output folder's name is empty"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    assert message in verify(*arguments, status=2).output
+
+
+def test_quiet(tmp_path):
+    assert verify("lemma3", "--quick", "--exact", "--quiet", "--out", tmp_path).output == ""
+
+
+def test_scaling_laws_are_drawn(tmp_path):
+    statement = theorems.STATEMENTS[0]
+    [verdict] = theorems.run(
+        [replace(statement, checks=statement.checks[:1])], theorems.Setting(quick=True)
+    )
+    curve = Curve(
+        x=(100.0, 200.0, 400.0),
+        y=(1.0, 0.7, 0.5),
+        y_error=(0.1, 0.1, 0.1),
+        fit=-0.5,
+        predicted=-0.5,
+        x_label="width m",
+        y_label="distance",
+    )
+    axes = scaling_figure(curve).axes[0]
+    assert axes.get_xscale() == axes.get_yscale() == "log"
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert labels == ["fitted power: -0.50", "the paper's: -0.50", "measured"]
+    drawn = replace(verdict, measurement=replace(verdict.measurement, curve=curve))
+    provenance = {
+        **{"command": "ntklin verify", "created": "now", "elapsed_seconds": 1.0},
+        **{"versions": {}, "machine": {}},
+    }
+    page = verification_page([Judged(statement, statement.checks[0], drawn)], {}, provenance)
+    assert page.count("<img") == 1
+    assert "distance against width m" in page
