@@ -8,9 +8,12 @@ from ntklin.validation.theorems import (
     equation18,
     equation19,
     example1,
+    kernel_limit,
     lemma2,
     lemma3,
     lemma4,
+    lemma5,
+    lemma6,
     theorem1,
     theorem2,
     theorem3,
@@ -30,6 +33,7 @@ from ntklin.validation.theorems.run import Verdict, run
 STATEMENTS = tuple(
     module.STATEMENT
     for module in (
+        kernel_limit,
         theorem1,
         theorem2,
         theorem3,
@@ -40,6 +44,8 @@ STATEMENTS = tuple(
         lemma2,
         lemma3,
         lemma4,
+        lemma5,
+        lemma6,
         equation18,
         equation19,
     )

@@ -1,0 +1,115 @@
+"""The limit of infinite width (Sect. 2): K → Θ, with λ_0 = λ_min(Θ) > 0.
+
+K is a mean over neurons, so that ‖K − Θ‖_F/‖Θ‖_F falls like m^{−1/2} for two layers, and so it does
+to leading order in 1/m for three: 0.05 is allowed for the next order. With Eq. (1) to the letter,
+σ b^l without 1/√m_l, the derivative by a trained bias of a hidden layer is a sum over its m neurons
+that nothing scales down, K grows like m and has no limit (0.1 is allowed for what does not grow).
+
+λ_0 > 0 asks that no two inputs are parallel. An input taken twice makes Θ singular, up to rounding
+of the order N eps ‖Θ‖; 10⁻⁶ ‖Θ‖ tells both apart.
+"""
+
+import numpy as np
+
+import ntklin
+from ntklin.validation.theorems.check import Statement
+from ntklin.validation.theorems.experiments import draw_data, network
+from ntklin.validation.theorems.statistics import Near, everywhere, power_law
+
+
+def distance(data, m, rng, depth=2):
+    """‖K − Θ‖_F/‖Θ‖_F."""
+    net = network(m, depth)
+    limit = ntklin.infinite_ntk(net, data.X)
+    K = ntklin.ntk(net, net.init(rng), data.X)
+    return float(np.linalg.norm(K - limit) / np.linalg.norm(limit))
+
+
+def distance_deep(data, m, rng):
+    """With three layers."""
+    return distance(data, m, rng, depth=3)
+
+
+def size_to_the_letter(data, m, rng):
+    """‖K‖_F of Eq. (1) to the letter."""
+    net = network(m, scaling="eq1")
+    return float(np.linalg.norm(ntklin.ntk(net, net.init(rng), data.X)))
+
+
+def draw_inputs(problem, rng):
+    """Inputs, some of them close to each other."""
+    X = draw_data(rng).X
+    X[1] = X[0] + 0.05 * rng.standard_normal(X.shape[1])
+    return X / np.linalg.norm(X, axis=1, keepdims=True)
+
+
+def definite(X):
+    """λ_0/‖Θ‖ − 10⁻⁶."""
+    values = np.linalg.eigvalsh(ntklin.infinite_ntk(network(1), X))
+    return values[0] / values[-1] - 1e-6
+
+
+def definite_with_twins(X):
+    """The same with one input twice."""
+    return definite(np.concatenate([X, X[:1]]))
+
+
+STATEMENT = Statement(
+    key="kernel_limit",
+    title="Kernel limit (Sect. 2)",
+    claim="K → Θ like m^{−1/2}, λ_0 > 0; with Eq. (1) to the letter K grows like m",
+    text=__doc__,
+    checks=(
+        power_law(
+            "two-layers",
+            "L = 2: ‖K − Θ‖_F/‖Θ‖_F falls like m^{−1/2}",
+            draw_data,
+            distance,
+            Near(-0.5),
+            Near(-1.0),
+            "m^{−1}",
+            x=(64, 256, 1024, 4096, 16384),
+            n_draws=100,
+            quick=((64, 512, 4096), 12),
+            y_label="‖K − Θ‖/‖Θ‖",
+        ),
+        power_law(
+            "three-layers",
+            "L = 3: ‖K − Θ‖_F/‖Θ‖_F falls like m^{−1/2}",
+            draw_data,
+            distance_deep,
+            Near(-0.5, 0.05),
+            Near(-1.0, 0.05),
+            "m^{−1}",
+            x=(64, 128, 256, 512, 1024),
+            n_draws=40,
+            quick=((32, 96, 320), 12),
+            y_label="‖K − Θ‖/‖Θ‖",
+        ),
+        power_law(
+            "to-the-letter",
+            "Eq. (1) to the letter with trained biases: ‖K‖_F grows like m",
+            draw_data,
+            size_to_the_letter,
+            Near(1.0, 0.1, paper=0.0),
+            Near(0.0, 0.1),
+            "that ‖K‖ has a limit, as Sect. 2 says",
+            x=(256, 1024, 4096, 16384),
+            n_draws=20,
+            quick=((256, 1024, 4096), 4),
+            y_label="‖K‖",
+        ),
+        everywhere(
+            "definite",
+            "λ_0 = λ_min(Θ) > 0 for inputs of which no two are parallel",
+            lambda rng, setting: None,
+            draw_inputs,
+            definite,
+            definite_with_twins,
+            "inputs of which two are the same",
+            n_draws=500,
+            quick=20,
+            quantity="λ_0/‖Θ‖ − 10⁻⁶ =",
+        ),
+    ),
+)

@@ -1,0 +1,382 @@
+"""Draws: confidence intervals for means and exponents, and the checks that are made of them.
+
+Every interval is Student's at the level 1 − 10⁻⁴, so that a true statement fails one check in ten
+thousand; an exponent is the slope of log y against log x by least squares over all draws, whose
+scatter around the line gives its interval.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtrit
+
+from ntklin.validation.theorems.check import Check, Curve, Measurement, Strength
+
+LEVEL = 1 - 1e-4
+
+
+@dataclass(frozen=True)
+class Interval:
+    """center ± half.
+
+    Attributes
+    ----------
+    center, half : float
+    """
+
+    center: float
+    half: float
+
+    @property
+    def low(self):
+        """The lower end."""
+        return self.center - self.half
+
+    @property
+    def high(self):
+        """The upper end."""
+        return self.center + self.half
+
+    def __str__(self):
+        return f"{self.center:.4g} ± {self.half:.2g}"
+
+
+def student(degrees):
+    """Student's two-sided quantile at ``LEVEL``."""
+    return float(stdtrit(degrees, (1 + LEVEL) / 2))
+
+
+def mean(values):
+    """The mean of independent draws and its confidence interval.
+
+    Parameters
+    ----------
+    values : array_like, shape (n,), n ≥ 2
+
+    Returns
+    -------
+    Interval
+    """
+    values = np.asarray(values, float)
+    n = len(values)
+    if n < 2:
+        raise ValueError(f"an interval takes at least 2 draws, got {n}")
+    return Interval(float(values.mean()), student(n - 1) * float(values.std(ddof=1)) / math.sqrt(n))
+
+
+def exponent(x, y, paired=False):
+    """The slope of log y against log x and its confidence interval.
+
+    Parameters
+    ----------
+    x : array_like, shape (k,)
+    y : array_like, shape (k, n)
+        n draws at each x.
+    paired : bool
+        Whether a draw is a column, the same at all x, and not a single number: the interval is then
+        that of the columns' slopes.
+
+    Returns
+    -------
+    Interval
+    """
+    x, y = np.log(np.asarray(x, float)), np.log(np.asarray(y, float))
+    k, n = y.shape
+    x = x - x.mean()
+    spread = float(x @ x)
+    slopes = x @ y / spread  # one a column
+    if paired:
+        return mean(slopes)
+    slope = float(slopes.mean())
+    scatter = y - y.mean() - slope * x[:, None]
+    degrees = k * n - 2
+    error = math.sqrt(float((scatter**2).sum()) / degrees / (n * spread))
+    return Interval(slope, student(degrees) * error)
+
+
+# What is claimed of an exponent
+
+
+@dataclass(frozen=True)
+class Near:
+    """The exponent is ``value``, up to the interval and a bias at finite x of ``bias``.
+
+    Attributes
+    ----------
+    value, bias : float
+    paper : float or None
+        The paper's exponent, where it is another.
+    """
+
+    value: float
+    bias: float = 0.0
+    paper: float | None = None
+
+    @property
+    def printed(self):
+        """The paper's exponent."""
+        return self.value if self.paper is None else self.paper
+
+    def margin(self, found):
+        """How far the interval reaches beyond the value."""
+        return found.half + self.bias - abs(found.center - self.value)
+
+    def __str__(self):
+        allowed = f" ± {self.bias:g}" if self.bias else ""
+        printed = "" if self.paper is None else f" ({self.paper:g} in the paper)"
+        return f"exponent {self.value:g}{allowed}{printed}"
+
+
+@dataclass(frozen=True)
+class Below:
+    """The exponent is below ``bound``, with the whole interval.
+
+    Attributes
+    ----------
+    bound : float
+    paper : float or None
+        The paper's exponent.
+    """
+
+    bound: float
+    paper: float | None = None
+
+    @property
+    def printed(self):
+        """The paper's exponent."""
+        return self.paper
+
+    def margin(self, found):
+        """How far the interval's upper end is below the bound."""
+        return self.bound - found.high
+
+    def __str__(self):
+        printed = "" if self.paper is None else f" ({self.paper:g} in the paper)"
+        return f"exponent < {self.bound:g}{printed}"
+
+
+@dataclass(frozen=True)
+class Above:
+    """The exponent is above ``bound``, with the whole interval.
+
+    Attributes
+    ----------
+    bound : float
+    paper : float or None
+        The paper's exponent.
+    """
+
+    bound: float
+    paper: float | None = None
+
+    @property
+    def printed(self):
+        """The paper's exponent."""
+        return self.paper
+
+    def margin(self, found):
+        """How far the interval's lower end is above the bound."""
+        return found.low - self.bound
+
+    def __str__(self):
+        printed = "" if self.paper is None else f" ({self.paper:g} in the paper)"
+        return f"exponent > {self.bound:g}{printed}"
+
+
+# Checks
+
+
+class Shared:
+    """What a function made of random numbers, kept for the control, which has the same ones.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(rng, setting)``.
+    """
+
+    def __init__(self, function):
+        self._function, self._latest = function, (None, None)
+
+    def __call__(self, rng, setting):
+        key = repr(rng.bit_generator.state), setting
+        if self._latest[0] != key:
+            self._latest = key, self._function(rng, setting)
+        return self._latest[1]
+
+
+def power_law(
+    name,
+    hypothesis,
+    draw,
+    sample,
+    formula,
+    wrong,
+    control,
+    *,
+    x,
+    n_draws,
+    quick,
+    x_label="width m",
+    y_label="rms distance",
+    paired=False,
+):
+    """A check of an exponent.
+
+    Parameters
+    ----------
+    name, hypothesis, control : str
+    draw : callable
+        ``draw(rng, setting)``, the problem, one for all.
+    sample : callable
+        ``sample(problem, x, rng)``, a positive number; with ``paired`` the numbers at all x, for
+        ``x`` as a tuple.
+    formula, wrong : Near, Below or Above
+    x : tuple
+    n_draws : int
+        At each x.
+    quick : tuple
+        (x, n_draws) of a quick run.
+    x_label, y_label : str
+    paired : bool
+        See :func:`exponent`.
+
+    Returns
+    -------
+    Check
+    """
+
+    def measured(rng, setting):
+        places, count = quick if setting.quick else (x, n_draws)
+        problem = draw(rng, setting)
+        if paired:
+            return places, np.array([sample(problem, places, r) for r in rng.spawn(count)]).T
+        return places, np.array(
+            [[sample(problem, place, r) for r in rng.spawn(count)] for place in places]
+        )
+
+    shared = Shared(measured)
+
+    def measure(formula, rng, setting):
+        places, y = shared(rng, setting)
+        found = exponent(places, y, paired)
+        means = [mean(row) for row in y]
+        margin = formula.margin(found)
+        return Measurement(
+            measured=f"exponent {found} ({y_label} {means[0].center:.3g} … {means[-1].center:.3g} "
+            f"for {x_label} {places[0]:g} … {places[-1]:g})",
+            predicted=str(formula),
+            margin=f"{margin:+.2g}",
+            holds=bool(margin >= 0),
+            curve=Curve(
+                x=tuple(map(float, places)),
+                y=tuple(m.center for m in means),
+                y_error=tuple(m.half for m in means),
+                x_label=x_label,
+                y_label=y_label,
+                fit=found.center,
+                predicted=formula.printed,
+            ),
+        )
+
+    return _check(name, hypothesis, measure, formula, wrong, control)
+
+
+def expectation(
+    name, hypothesis, draw, sample, formula, wrong, control, *, n_draws, quick, quantity="mean"
+):
+    """A check of an expected value.
+
+    Parameters
+    ----------
+    name, hypothesis, control : str
+    draw : callable
+        ``draw(rng, setting)``, the problem.
+    sample : callable
+        ``sample(problem, rng)``, a number.
+    formula, wrong : callable
+        ``formula(problem)``, its expected value.
+    n_draws, quick : int
+        In a full and in a quick run.
+    quantity : str
+
+    Returns
+    -------
+    Check
+    """
+
+    def measured(rng, setting):
+        problem = draw(rng, setting)
+        count = quick if setting.quick else n_draws
+        return problem, mean([sample(problem, rng) for _ in range(count)])
+
+    shared = Shared(measured)
+
+    def measure(formula, rng, setting):
+        problem, found = shared(rng, setting)
+        expected = float(formula(problem))
+        off = abs(found.center - expected)
+        return Measurement(
+            measured=f"{quantity} {found}",
+            predicted=f"{expected:.4g}",
+            margin=f"{off / found.half:.2g} of the interval's half-width",
+            holds=bool(off <= found.half),
+        )
+
+    return _check(name, hypothesis, measure, formula, wrong, control)
+
+
+def everywhere(
+    name, hypothesis, draw, sample, formula, wrong, control, *, n_draws, quick, quantity="slack"
+):
+    """A check that an inequality holds in every draw.
+
+    Parameters
+    ----------
+    name, hypothesis, control : str
+    draw : callable
+        ``draw(rng, setting)``, the problem.
+    sample : callable
+        ``sample(problem, rng)``, what the inequality is about.
+    formula, wrong : callable
+        ``formula(sampled)``, by how much it holds; negative where it does not.
+    n_draws, quick : int
+        In a full and in a quick run.
+    quantity : str
+        What the formula gives.
+
+    Returns
+    -------
+    Check
+    """
+
+    def measured(rng, setting):
+        problem = draw(rng, setting)
+        return [sample(problem, r) for r in rng.spawn(quick if setting.quick else n_draws)]
+
+    shared = Shared(measured)
+
+    def measure(formula, rng, setting):
+        slacks = np.array([formula(sampled) for sampled in shared(rng, setting)])
+        n_held = int((slacks >= 0).sum())
+        return Measurement(
+            measured=f"holds in {n_held} of {len(slacks)} draws",
+            predicted="holds in all",
+            margin=f"{quantity} {slacks.min():.3g} … {slacks.max():.3g}",
+            holds=n_held == len(slacks),
+        )
+
+    return _check(name, hypothesis, measure, formula, wrong, control)
+
+
+def _check(name, hypothesis, measure, formula, wrong, control):
+    return Check(
+        name=name,
+        strength=Strength.STATISTICAL,
+        hypothesis=hypothesis,
+        measure=measure,
+        formula=formula,
+        wrong=wrong,
+        control=control,
+    )
