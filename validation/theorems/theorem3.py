@@ -7,7 +7,8 @@
 The steps θ ← θ − η D_t ∇L are taken in rational arithmetic with random D_t, scalar, diagonal (some
 entries zero) and full and not symmetric, t = 1 … 5, and compared with the product formula. With
 φ(X) A_t = 1 and φ(X) B_t = 0 the split is the one that interpolation decides. Eq. (26) in the proof
-prints φ(X) φ(X)^T for φ(X)^T φ(X). No tolerance: nothing is rounded.
+prints φ(X) φ(X)^T for φ(X)^T φ(X), which for P ≠ N has not even the right size; it is checked with
+P = N. No tolerance: nothing is rounded.
 """
 
 from dataclasses import dataclass
@@ -44,9 +45,9 @@ class Problem:
     batches: list
 
 
-def draw(rng, batches=None):
+def draw(rng, batches=None, shape=(3, 6)):
     """Matrices of one kind at random whose kernels K_D are not singular."""
-    regression = Regression.random(rng)
+    regression = Regression.random(rng, *shape)
     n, P = regression.n, regression.n_parameters
     kinds = (_scalar, _diagonal, _full)
     kind = kinds[int(rng.integers(len(kinds)))]
@@ -64,7 +65,8 @@ def _scalar(rng, P):
 
 def _diagonal(rng, P):
     values = [fraction(rng, positive=True) for _ in range(P)]
-    values[int(rng.integers(P))] = 0  # a coordinate that does not move
+    if P > 3:
+        values[int(rng.integers(P))] = 0  # a coordinate that does not move
     return diagonal(values)
 
 
@@ -150,6 +152,27 @@ def without_preconditioner(problem):
     return on_training_inputs(problem, unpreconditioned)
 
 
+def draw_square(rng):
+    """As many parameters as inputs."""
+    return draw(rng, shape=(3, 3))
+
+
+def affine_steps(problem, moments=lambda phi: phi.transpose() * phi):
+    """θ_t − θ_0 by Eq. (26), θ ← (1 − (η/N) D_t φ(X)^T φ(X)) θ + (η/N) D_t φ(X)^T Ŷ."""
+    regression, phi = problem.regression, problem.regression.phi
+    rate, target = regression.rate / regression.n, regression.residual + phi * regression.theta0
+    one, theta, out = identity(regression.n_parameters), regression.theta0, []
+    for D in problem.D:
+        theta = (one - rate * D * moments(phi)) * theta + rate * D * phi.transpose() * target
+        out.append(theta - regression.theta0)
+    return out
+
+
+def printed_affine_steps(problem):
+    """With φ(X) φ(X)^T."""
+    return affine_steps(problem, moments=lambda phi: phi * phi.transpose())
+
+
 STATEMENT = Statement(
     key="theorem3",
     title="Theorem 3",
@@ -173,6 +196,15 @@ STATEMENT = Statement(
             on_training_inputs,
             without_preconditioner,
             "A_t without its first factor D_{t−1}",
+        ),
+        equality(
+            "affine-step",
+            "Eq. (26) with φ(X)^T φ(X) in place of the printed φ(X) φ(X)^T takes these steps",
+            draw_square,
+            steps,
+            affine_steps,
+            printed_affine_steps,
+            "Eq. (26) as it is printed",
         ),
     ),
 )
