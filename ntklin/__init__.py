@@ -41,6 +41,7 @@ _HOME = {
     "TrainingInterrupted": "errors",
     "TrainingRecords": "recording",
     "TrainingRun": "training_run",
+    "certify": "certificate",
     "largest_learning_rate": "training",
     "linearize": "linearization",
     "load_data": "data",

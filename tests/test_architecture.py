@@ -26,6 +26,7 @@ FLOORS = (
     {
         "linearization",
         "minimizer",
+        "certificate",
         "training",
         "training_run",
         "recording",

@@ -1,0 +1,185 @@
+"""Theorem 1 on real images, certified: Eq. (4) of a network on MNIST in ball arithmetic.
+
+The forward and backward passes, the kernel and the solutions are computed with 128 bits and with
+all rounding errors enclosed, for parameters and images that are taken as exact binary numbers.
+
+Errors of the library's own results are differences to these enclosures. What they may be: let
+n be the length of the longest sum, p = max_x ‖K^{-1} K(X, x)‖ and α = K^{-1} Y or
+K^{-1} (Y − f_0(X)). An entry of a kernel carries a relative error of up to 16 √n eps (two
+Jacobian entries; the sums' independent roundings), and so does its norm λ_max; the solution is that
+of a matrix as close as this. To first order Δf = Δk·α − k·K^{-1} ΔK α, hence
+
+    |Δf(x)| ≤ 16 √n eps λ_max ‖α‖ (1 + p)  +  4 √n eps ‖W^L‖ max_x √K(x, x) (1 + √N p)
+
+where the second term is the error of f_0 = ⟨W^L, ∂f/∂W^L⟩, whose terms add up to at most
+‖W^L‖ √K(x, x).
+"""
+
+import numpy as np
+from flint import arb, ctx
+
+from ntklin import DegenerateKernelError
+from ntklin.validation.theorems.balls import PRECISION, mnist
+from ntklin.validation.theorems.check import Check, Measurement, Strength
+
+# Enclosures that agree to fewer digits than this would not tell anything about float64.
+ENOUGH_DIGITS = 20
+
+
+# λ_min
+
+
+def eigenvalue(choose, rng, setting):
+    """A bound of λ_min of the kernel on these of the images."""
+    problem = mnist(setting.seed, setting.quick)
+    table = problem.enclosed.K.tolist()
+    chosen = choose(len(table))
+    K = type(problem.enclosed.K)([[table[i][j] for j in chosen] for i in chosen])
+    try:
+        found = problem.certificate(K=K, K_new=None, f0=None, f0_new=None).smallest_eigenvalue
+    except DegenerateKernelError:
+        return Measurement(
+            measured="no bound > 0 for λ_min", predicted="λ_min > 0", margin="none", holds=False
+        )
+    computed = problem.linearized(np.float64).eigenvalues[0]
+    return Measurement(
+        measured=f"λ_min ≥ {found:.10g}",
+        predicted="λ_min > 0",
+        margin=f"float64 computed λ_min = {computed:.10g}",
+        holds=found > 0,
+    )
+
+
+def all_images(n):
+    """Each once."""
+    return range(n)
+
+
+def one_image_twice(n):
+    """The first again in place of the last."""
+    return [*range(n - 1), 0]
+
+
+# The decomposition
+
+
+def decomposition(factor, rng, setting):
+    """Eq. (19) against f_int + factor · φ(x) (1 − P_F) θ_0."""
+    problem = mnist(setting.seed, setting.quick)
+    e = problem.enclosed
+    with ctx.workprec(PRECISION):
+        c = factor(problem.net.depth)
+        parts = problem.certificate(f0=e.g * c, f0_new=e.g_new * c).minimizer
+        true = problem.certificate().minimizer
+        apart = [a - b for a, b in zip(parts.balls, true.balls, strict=True)]
+    largest = max(float(abs(x).upper()) for x in apart)
+    digits = min(parts.digits, true.digits)
+    holds = all(x.contains(0) for x in apart) and digits >= ENOUGH_DIGITS
+    return Measurement(
+        measured=f"|difference| ≤ {largest:.2g}",
+        predicted="0 in all enclosures",
+        margin=f"{digits} digits are certain",
+        holds=holds,
+    )
+
+
+def divided(depth):
+    """1/L."""
+    return arb(1) / depth
+
+
+def undivided(depth):
+    """1."""
+    return arb(1)
+
+
+# Floating point
+
+
+def true_errors(dtype):
+    """A measure of how far the library's f_int and f_∞ in this precision are from the truth."""
+
+    def measure(formula, rng, setting):
+        problem = mnist(setting.seed, setting.quick)
+        certificate = problem.certificate()
+        m = problem.linearized(dtype).minimizer(problem.Y)
+        results = formula(m, problem.X_new.astype(dtype))
+        errors = [
+            true.distance(result).upper.max()
+            for true, result in zip(
+                (certificate.interpolator, certificate.minimizer), results, strict=True
+            )
+        ]
+        allowed = rounding(problem, dtype)
+        digits = min(certificate.interpolator.digits, certificate.minimizer.digits)
+        return Measurement(
+            measured=f"error of f_int ≤ {errors[0]:.2g}, of f_∞ ≤ {errors[1]:.2g}",
+            predicted=f"≤ {allowed:.2g}",
+            margin=f"{max(errors) / allowed:.2g} of it; {digits} digits are certain",
+            holds=bool(max(errors) <= allowed) and digits >= ENOUGH_DIGITS,
+        )
+
+    return measure
+
+
+def rounding(problem, dtype):
+    """The largest error that the bound above allows; float64 is enough for it."""
+    lin = problem.linearized(np.float64)
+    at = lin.at(problem.X_new.astype(np.float64))
+    alpha = lin.minimizer(problem.Y).coefficients
+    move = max(np.linalg.norm(alpha[:, 0]), np.linalg.norm(alpha[:, 0] - alpha[:, 1]))
+    p = np.linalg.norm(np.linalg.solve(lin.kernel, at.kernel.T), axis=0).max()
+    feature = np.sqrt(problem.net.features(lin.features.parameters, at.inputs).gram().diagonal())
+    size = np.linalg.norm(problem.net.unpack(lin.features.parameters)[-1][0])
+    size *= max(feature.max(), np.sqrt(lin.kernel.diagonal().max()))
+    unit = np.sqrt(problem.longest) * np.finfo(dtype).eps
+    spread = 1 + np.sqrt(lin.n_samples) * p
+    return unit * (16 * lin.eigenvalues[-1] * move * (1 + p) + 4 * size * spread)
+
+
+def both(m, X_new):
+    """f_int and f_∞."""
+    return m.interpolator(X_new), m.predict(X_new)
+
+
+def without_initialization(m, X_new):
+    """f_int in place of f_∞."""
+    return m.interpolator(X_new), m.interpolator(X_new)
+
+
+def errors_of(name):
+    """The check for one precision."""
+    return Check(
+        name=f"mnist-{name}",
+        strength=Strength.CERTIFIED,
+        hypothesis=f"f_int and f_∞ as computed in {name} are true up to rounding, on MNIST 0/1",
+        measure=true_errors(np.dtype(name).type),
+        formula=both,
+        wrong=without_initialization,
+        control="f_init is left out of f_∞",
+    )
+
+
+CHECKS = (
+    Check(
+        name="mnist-eigenvalue",
+        strength=Strength.CERTIFIED,
+        hypothesis="K(X, X) is positive definite on MNIST 0/1, as the theorem supposes",
+        measure=eigenvalue,
+        formula=all_images,
+        wrong=one_image_twice,
+        control="one image is there twice, which makes K singular",
+    ),
+    Check(
+        name="mnist-decomposition",
+        strength=Strength.CERTIFIED,
+        hypothesis="Eq. (19) is f_int + (1/L) φ(x) (1 − P_F) θ_0 on MNIST 0/1, biases starting at "
+        "0",
+        measure=decomposition,
+        formula=divided,
+        wrong=undivided,
+        control="the factor 1/L is missing",
+    ),
+    errors_of("float64"),
+    errors_of("float32"),
+)
