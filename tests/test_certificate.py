@@ -144,6 +144,14 @@ def test_no_digits_and_all_digits():
     assert wide.interpolator.digits == 0
 
 
+@pytest.mark.parametrize("y", [-2, -1, 1, 2])
+@pytest.mark.parametrize("bits", [53, 200])
+def test_bounds_are_rounded_outward_whatever_the_precision_they_are_read_at(y, bits):
+    found = ntklin.certify([[3.0]], [y]).coefficients
+    with ctx.workprec(bits):
+        assert Fraction(found.lower[0]) < Fraction(y, 3) < Fraction(found.upper[0])
+
+
 def test_without_new_inputs_and_without_initial_outputs():
     K, Y, K_new, _, _ = problem()
     bare = ntklin.certify(K, Y)
@@ -209,6 +217,13 @@ BAD = [
 def test_bad_input_is_named(changes, error, message):
     with pytest.raises(error, match=message):
         ntklin.certify(**{"K": K2, "Y": [1.0, 0.0]} | changes)
+
+
+def test_a_bound_that_radii_make_negative_is_none():
+    """Arb can solve with this K, but the norm that bounds its radii, 1.4, is more than λ_min."""
+    radii = {"K": [[0, 0.7, 0.7], [0.7, 0, 0], [0.7, 0, 0]]}
+    with pytest.raises(ntklin.DegenerateKernelError, match=r"take up to 1\.4"):
+        ntklin.certify(np.eye(3), np.ones(3), radii=radii)
 
 
 def test_distances_need_one_number_each():
