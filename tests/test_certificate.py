@@ -101,6 +101,17 @@ def test_radii_cover_every_kernel_within_them(seed):
     assert (reached > 0.05).all()
 
 
+def test_a_kernel_may_be_asymmetric_within_its_radii():
+    """The symmetric ones have 1 ≤ K_12 ≤ 1 + 2^-20, and λ_min = 2 − K_12."""
+    K, r = np.array([[2.0, 1.0], [1 + 2.0**-20, 2.0]]), 2.0**-20
+    found = ntklin.certify(K, [1, 0], K, radii={"K": np.array([[0, r], [r, 0]])})
+    assert 1 - 4 * r < found.smallest_eigenvalue <= 1 - r
+    for off_diagonal in (1.0, 1 + r):
+        matrix = np.array([[2, off_diagonal], [off_diagonal, 2]])
+        [first, _] = rational.solve(*map(rational.exact, (matrix, np.array([1, 0]))))
+        assert contains(found.coefficients.balls[0], first)
+
+
 @pytest.mark.parametrize("n", [1, 2, 3, 8])
 def test_the_bound_of_the_smallest_eigenvalue_is_true_and_tight(n):
     """The Hilbert matrix rounded to float64: κ = 1e10 at n = 8."""

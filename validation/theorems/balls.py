@@ -180,10 +180,14 @@ class Problem:
         return ntklin.certify(**arguments | changes, precision=PRECISION)
 
 
+# Hidden widths by depth, in a full and in a quick run.
+HIDDEN = {2: ((4000,), (60,)), 3: ((1000, 1000), (30, 30))}
+
+
 # A check and its control, and all checks of a statement, look at the same networks.
 @lru_cache(maxsize=4)
-def mnist(seed, quick, sigma=1.0, bias="zero"):
-    """MNIST 0/1 and a network of one hidden layer: N = 100 and m = 4000, or few in a quick run.
+def mnist(seed, quick, sigma=1.0, bias="zero", depth=2):
+    """MNIST 0/1 and a network at initialization; N = N_T = 100, in a quick run 12.
 
     Parameters
     ----------
@@ -192,14 +196,17 @@ def mnist(seed, quick, sigma=1.0, bias="zero"):
     quick : bool
     sigma, bias
         Of the network.
+    depth : int
+        L.
 
     Returns
     -------
     Problem
     """
-    n, m = (12, 60) if quick else (100, 4000)
+    n = 12 if quick else 100
     data = ntklin.load_data("mnist01", n_train=n, n_test=n, rng=seed, dtype=np.float32)
-    net = ntklin.MLP((data.X_train.shape[1], m, 1), sigma=sigma, bias=bias)
+    widths = (data.X_train.shape[1], *HIDDEN[depth][quick], 1)
+    net = ntklin.MLP(widths, sigma=sigma, bias=bias)
     theta = net.init(rng=seed, dtype=np.float32)
     return Problem(
         net=net,

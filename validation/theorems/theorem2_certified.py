@@ -8,6 +8,8 @@ from θ. An inequality holds if its slack is certainly positive, an equality if 
 sides is a narrow ball around 0.
 """
 
+from functools import partial
+
 from flint import arb, ctx
 
 from ntklin.validation.theorems.balls import PRECISION, mnist
@@ -18,9 +20,9 @@ SIGMA = 3
 NARROW = 1e-20
 
 
-def certificates(setting):
+def certificates(setting, depth):
     """The problem at σ = ``SIGMA``, and the certificates at σ = 1 and there."""
-    problems = [mnist(setting.seed, setting.quick, sigma, "none") for sigma in (1, SIGMA)]
+    problems = [mnist(setting.seed, setting.quick, sigma, "none", depth) for sigma in (1, SIGMA)]
     return problems[1], *(problem.certificate() for problem in problems)
 
 
@@ -30,12 +32,12 @@ def root_loss(outputs, Y):
     return (sum(terms, arb(0)) / (2 * len(terms))).sqrt()
 
 
-def scaling(size, rng, setting):
+def scaling(size, rng, setting, *, depth):
     """‖f_init‖/√(2 N_T) at σ against the formula from J, and f_int at σ against f_int at 1."""
-    problem, one, scaled = certificates(setting)
+    _, one, scaled = certificates(setting, depth)
     with ctx.workprec(PRECISION):
         true = scaled.initialization_size.balls[0]
-        ratio = size(one.initialization_size.balls[0], SIGMA, problem.net.depth) / true
+        ratio = size(one.initialization_size.balls[0], SIGMA, depth) / true
         pairs = zip(one.interpolator.balls, scaled.interpolator.balls, strict=True)
         apart = [ratio - 1, *(a - b for a, b in pairs)]
     width = max(float(x.rad()) for x in apart)
@@ -48,13 +50,13 @@ def scaling(size, rng, setting):
     )
 
 
-def bounds(size, rng, setting):
+def bounds(size, rng, setting, *, depth):
     """Both inequalities at σ, with the formula for σ^L J."""
-    problem, one, scaled = certificates(setting)
+    problem, one, scaled = certificates(setting, depth)
     with ctx.workprec(PRECISION):
         found = root_loss(scaled.minimizer, problem.Y_new)
         rest = root_loss(scaled.interpolator, problem.Y_new)
-        term = size(one.initialization_size.balls[0], SIGMA, problem.net.depth)
+        term = size(one.initialization_size.balls[0], SIGMA, depth)
         slacks = found - (term - rest), term + rest - found
     least = min(float(x.lower()) for x in slacks)
     digits = min(scaled.minimizer.digits, one.initialization_size.digits)
@@ -81,25 +83,30 @@ def one_power_more(J, sigma, depth):
     return J * sigma ** (depth + 1)
 
 
-CHECKS = (
-    Check(
-        name="mnist-scaling",
-        strength=Strength.CERTIFIED,
-        hypothesis="‖f_init(X_T)‖/√(2 N_T) = σ^L J, and f_int does not depend on σ, on MNIST 0/1 "
-        "with b absent from θ",
-        measure=scaling,
-        formula=sigma_to_the_depth,
-        wrong=one_power_less,
-        control="σ^{L−1} J",
-    ),
-    Check(
-        name="mnist-bounds",
-        strength=Strength.CERTIFIED,
-        hypothesis="σ^L J − √L_T(f_int) ≤ √L_T(f_∞) ≤ √L_T(f_int) + σ^L J for the linearized "
-        "network, on MNIST 0/1 with b absent from θ",
-        measure=bounds,
-        formula=sigma_to_the_depth,
-        wrong=one_power_more,
-        control="σ^{L+1} J",
-    ),
-)
+def checks(depth):
+    """Both for networks of L layers."""
+    return (
+        Check(
+            name=f"mnist-scaling-depth-{depth}",
+            strength=Strength.CERTIFIED,
+            hypothesis="‖f_init(X_T)‖/√(2 N_T) = σ^L J, and f_int does not depend on σ, on MNIST "
+            f"0/1 with b absent from θ, L = {depth}",
+            measure=partial(scaling, depth=depth),
+            formula=sigma_to_the_depth,
+            wrong=one_power_less,
+            control="σ^{L−1} J",
+        ),
+        Check(
+            name=f"mnist-bounds-depth-{depth}",
+            strength=Strength.CERTIFIED,
+            hypothesis="σ^L J − √L_T(f_int) ≤ √L_T(f_∞) ≤ √L_T(f_int) + σ^L J for the linearized "
+            f"network, on MNIST 0/1 with b absent from θ, L = {depth}",
+            measure=partial(bounds, depth=depth),
+            formula=sigma_to_the_depth,
+            wrong=one_power_more,
+            control="σ^{L+1} J",
+        ),
+    )
+
+
+CHECKS = (*checks(2), *checks(3))
