@@ -9,6 +9,7 @@ from ntklin.validation.theorems import (
     equation19,
     example1,
     kernel_limit,
+    lemma1,
     lemma2,
     lemma3,
     lemma4,
@@ -34,6 +35,7 @@ STATEMENTS = tuple(
     module.STATEMENT
     for module in (
         kernel_limit,
+        lemma1,
         theorem1,
         theorem2,
         theorem3,

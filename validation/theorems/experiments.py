@@ -7,7 +7,7 @@ import numpy as np
 
 import ntklin
 
-N_TRAIN, N_TEST, N_INPUTS = 8, 40, 6
+N_TRAIN, N_TRAIN_QUICK, N_TEST, N_INPUTS = 10, 5, 40, 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +32,9 @@ def on_the_sphere(rng, n, d=N_INPUTS):
     return X / np.linalg.norm(X, axis=1, keepdims=True)
 
 
-def draw_data(rng, setting=None, n=N_TRAIN):
-    """Well-separated inputs: no pair of them, nor one and the opposite of another, within 45°."""
+def draw_data(rng, setting):
+    """Inputs of which no two are within 45°, nor one and the opposite of another."""
+    n = N_TRAIN_QUICK if setting.quick else N_TRAIN
     X = on_the_sphere(rng, 1)
     while len(X) < n:
         x = on_the_sphere(rng, 1)
@@ -51,3 +52,8 @@ def network(m, depth=2, d=N_INPUTS, **options):
 def rms(values):
     """√(mean of squares)."""
     return float(np.sqrt(np.mean(np.square(values))))
+
+
+def moments(last, count=40):
+    """Steps 0, 1, … up to ``last`` to look at, ever further apart."""
+    return [0, *sorted({round(t) for t in np.geomspace(1, last, count)})]

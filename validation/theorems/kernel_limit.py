@@ -13,7 +13,7 @@ import numpy as np
 
 import ntklin
 from ntklin.validation.theorems.check import Statement
-from ntklin.validation.theorems.experiments import draw_data, network
+from ntklin.validation.theorems.experiments import draw_data, network, on_the_sphere
 from ntklin.validation.theorems.statistics import Near, everywhere, power_law
 
 
@@ -36,9 +36,9 @@ def size_to_the_letter(data, m, rng):
     return float(np.linalg.norm(ntklin.ntk(net, net.init(rng), data.X)))
 
 
-def draw_inputs(problem, rng):
-    """Inputs, some of them close to each other."""
-    X = draw_data(rng).X
+def draw_inputs(n, rng):
+    """Inputs, two of them close to each other."""
+    X = on_the_sphere(rng, n)
     X[1] = X[0] + 0.05 * rng.standard_normal(X.shape[1])
     return X / np.linalg.norm(X, axis=1, keepdims=True)
 
@@ -102,7 +102,7 @@ STATEMENT = Statement(
         everywhere(
             "definite",
             "λ_0 = λ_min(Θ) > 0 for inputs of which no two are parallel",
-            lambda rng, setting: None,
+            lambda rng, setting: 8,
             draw_inputs,
             definite,
             definite_with_twins,

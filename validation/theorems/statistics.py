@@ -1,8 +1,9 @@
 """Draws: confidence intervals for means and exponents, and the checks that are made of them.
 
-Every interval is Student's at the level 1 − 10⁻⁴, so that a true statement fails one check in ten
-thousand; an exponent is the slope of log y against log x by least squares over all draws, whose
-scatter around the line gives its interval.
+Intervals are Student's. Where a value is predicted, their level is 1 − 10⁻⁴, so that a true
+statement fails one check in ten thousand. Where a bound is predicted it is 99 %, and the bound has
+to leave room for what holds. An exponent is the slope of log y against log x by least squares over
+all draws, whose scatter around the line gives its interval.
 """
 
 import math
@@ -13,7 +14,7 @@ from scipy.special import stdtrit
 
 from ntklin.validation.theorems.check import Check, Curve, Measurement, Strength
 
-LEVEL = 1 - 1e-4
+LEVEL, LEVEL_OF_BOUNDS = 1 - 1e-4, 0.99
 
 
 @dataclass(frozen=True)
@@ -42,17 +43,18 @@ class Interval:
         return f"{self.center:.4g} ± {self.half:.2g}"
 
 
-def student(degrees):
-    """Student's two-sided quantile at ``LEVEL``."""
-    return float(stdtrit(degrees, (1 + LEVEL) / 2))
+def student(degrees, level):
+    """Student's two-sided quantile."""
+    return float(stdtrit(degrees, (1 + level) / 2))
 
 
-def mean(values):
+def mean(values, level=LEVEL):
     """The mean of independent draws and its confidence interval.
 
     Parameters
     ----------
     values : array_like, shape (n,), n ≥ 2
+    level : float
 
     Returns
     -------
@@ -62,10 +64,11 @@ def mean(values):
     n = len(values)
     if n < 2:
         raise ValueError(f"an interval takes at least 2 draws, got {n}")
-    return Interval(float(values.mean()), student(n - 1) * float(values.std(ddof=1)) / math.sqrt(n))
+    error = float(values.std(ddof=1)) / math.sqrt(n)
+    return Interval(float(values.mean()), student(n - 1, level) * error)
 
 
-def exponent(x, y, paired=False):
+def exponent(x, y, paired=False, level=LEVEL):
     """The slope of log y against log x and its confidence interval.
 
     Parameters
@@ -76,6 +79,7 @@ def exponent(x, y, paired=False):
     paired : bool
         Whether a draw is a column, the same at all x, and not a single number: the interval is then
         that of the columns' slopes.
+    level : float
 
     Returns
     -------
@@ -87,12 +91,12 @@ def exponent(x, y, paired=False):
     spread = float(x @ x)
     slopes = x @ y / spread  # one a column
     if paired:
-        return mean(slopes)
+        return mean(slopes, level)
     slope = float(slopes.mean())
     scatter = y - y.mean() - slope * x[:, None]
     degrees = k * n - 2
     error = math.sqrt(float((scatter**2).sum()) / degrees / (n * spread))
-    return Interval(slope, student(degrees) * error)
+    return Interval(slope, student(degrees, level) * error)
 
 
 # What is claimed of an exponent
@@ -112,6 +116,7 @@ class Near:
     value: float
     bias: float = 0.0
     paper: float | None = None
+    level = LEVEL
 
     @property
     def printed(self):
@@ -141,6 +146,7 @@ class Below:
 
     bound: float
     paper: float | None = None
+    level = LEVEL_OF_BOUNDS
 
     @property
     def printed(self):
@@ -169,6 +175,7 @@ class Above:
 
     bound: float
     paper: float | None = None
+    level = LEVEL_OF_BOUNDS
 
     @property
     def printed(self):
@@ -260,7 +267,7 @@ def power_law(
 
     def measure(formula, rng, setting):
         places, y = shared(rng, setting)
-        found = exponent(places, y, paired)
+        found = exponent(places, y, paired, formula.level)
         means = [mean(row) for row in y]
         margin = formula.margin(found)
         return Measurement(

@@ -13,6 +13,7 @@ from functools import cached_property
 
 from flint import fmpq, fmpq_mat
 
+from ntklin.validation.theorems import theorem1_certified, theorem1_trained
 from ntklin.validation.theorems.check import Statement
 from ntklin.validation.theorems.rationals import (
     RationalNetwork,
@@ -149,7 +150,7 @@ STATEMENT = Statement(
     key="theorem1",
     title="Theorem 1",
     claim="f_∞ = f_int + f_init, kernel interpolator and what θ_0 leaves behind",
-    text=__doc__,
+    text=__doc__ + theorem1_certified.__doc__ + theorem1_trained.__doc__,
     checks=(
         equality(
             "decomposition",
@@ -179,5 +180,7 @@ STATEMENT = Statement(
             without_inverse,
             "φ(X)^T φ(X) without the inverse of K",
         ),
+        *theorem1_certified.CHECKS,
+        *theorem1_trained.CHECKS,
     ),
 )

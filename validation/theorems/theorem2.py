@@ -5,16 +5,18 @@
 Both bounds rest on φ_σ = σ^L φ_1, which makes the interpolator f_int independent of σ and the
 initialization term proportional to σ^L. On ReLU networks with rational parameters this is exact
 without biases. With trained biases, even if they start at 0, it is not: the feature of a bias in
-layer l scales as σ^{L−l+1}, and f_int moves with σ. No tolerance: nothing is rounded.
+layer l scales as σ^{L−l+1}, and f_int moves with σ. App. F.2 prints 1/(2√N_T) for the root of the
+loss, which is ‖f(X_T) − Y_T‖/√(2 N_T). No tolerance: nothing is rounded.
 """
 
 from flint import fmpq
 
-from ntklin.validation.theorems import theorem1
+from ntklin.validation.theorems import theorem1, theorem2_certified, theorem2_trained
 from ntklin.validation.theorems.check import Statement
 from ntklin.validation.theorems.rationals import (
     column,
     equality,
+    inner,
     rows,
     selected,
     stacked,
@@ -130,11 +132,28 @@ def interpolator_unchanged(problem):
     return interpolator_and_rest(problem, 1, lambda l, L: 1)[0]
 
 
+def loss(problem):
+    """L = (1/N) Σ_n (f_n − y_n)²/2 on the training inputs."""
+    pairs = zip(problem.outputs(problem.X).entries(), problem.Y.entries(), strict=True)
+    return column([sum(((f - y) * (f - y) / 2 for f, y in pairs), fmpq(0)) / len(problem.X)])
+
+
+def norm_squared_over(problem, divisor=2):
+    """‖f(X) − Y‖²/(2N), the square of ‖f(X) − Y‖/√(2N)."""
+    error = problem.outputs(problem.X) - problem.Y
+    return column([inner(error, error) / (divisor * len(problem.X))])
+
+
+def printed_root(problem):
+    """The square of ‖f(X) − Y‖/(2√N)."""
+    return norm_squared_over(problem, divisor=4)
+
+
 STATEMENT = Statement(
     key="theorem2",
     title="Theorem 2",
     claim="the initialization term grows like σ^L, the interpolator does not depend on σ",
-    text=__doc__,
+    text=__doc__ + theorem2_certified.__doc__ + theorem2_trained.__doc__,
     checks=(
         equality(
             "weights",
@@ -172,5 +191,16 @@ STATEMENT = Statement(
             interpolator_unchanged,
             "an f_int that does not depend on σ, as in the proof",
         ),
+        equality(
+            "root-of-the-loss",
+            "√L_T = ‖f(X_T) − Y_T‖/√(2 N_T); App. F.2 prints 1/(2√N_T)",
+            theorem1.draw,
+            loss,
+            norm_squared_over,
+            printed_root,
+            "1/(2√N_T) as it is printed",
+        ),
+        *theorem2_certified.CHECKS,
+        *theorem2_trained.CHECKS,
     ),
 )

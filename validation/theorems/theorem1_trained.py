@@ -1,0 +1,49 @@
+"""Theorem 1 on trained networks: their distance from Eq. (4) against their width.
+
+Networks are trained by gradient descent to a loss of 10⁻¹⁰, and their outputs on test points
+compared with the minimizer of Eq. (4). The rms distance is O(1/√m), an upper bound: its exponent
+has to be below −0.3 with its whole interval.
+"""
+
+import ntklin
+from ntklin.validation.theorems.experiments import draw_data, network, rms
+from ntklin.validation.theorems.statistics import Below, power_law
+
+
+def distance(data, m, rng, **options):
+    """The rms distance of a trained network from Eq. (4)."""
+    net = network(m, **options)
+    theta = net.init(rng)
+    run = ntklin.train(net, theta, data.X, data.Y, until=1e-10)
+    minimizer = ntklin.linearize(net, theta, data.X).minimizer(data.Y)
+    return rms(run.predict(data.X_test) - minimizer.predict(data.X_test))
+
+
+def distance_without_biases(data, m, rng):
+    """As the statement is printed."""
+    return distance(data, m, rng, bias="none")
+
+
+def check(name, hypothesis, sample):
+    """That the distance falls."""
+    return power_law(
+        *(name, hypothesis, draw_data, sample),
+        *(Below(-0.3, paper=-0.5), Below(-1.0, paper=-0.5), "1/m"),
+        x=(64, 256, 1024, 4096),
+        n_draws=40,
+        quick=((32, 256, 2048), 12),
+    )
+
+
+CHECKS = (
+    check(
+        "trained",
+        "trained networks with trained biases, L = 2, approach Eq. (4) like O(1/√m)",
+        distance,
+    ),
+    check(
+        "trained-no-biases",
+        "trained networks without biases, L = 2, approach Eq. (4) like O(1/√m)",
+        distance_without_biases,
+    ),
+)
