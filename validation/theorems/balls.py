@@ -1,6 +1,7 @@
 """Ball arithmetic: ReLU networks, their kernels and the problem that certified checks share."""
 
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from functools import lru_cache
 
 import numpy as np
@@ -138,6 +139,16 @@ def where_active(h, A):
                 "use more bits"
             )
     return arb_mat(A.nrows(), A.ncols(), found)
+
+
+def at_most(x, digits=2):
+    """An upper bound in decimal digits, rounded up."""
+    return f"{Context(prec=digits, rounding=ROUND_CEILING).create_decimal(float(x)):g}"
+
+
+def at_least(x, digits=2):
+    """A lower bound in decimal digits, rounded down."""
+    return f"{Context(prec=digits, rounding=ROUND_FLOOR).create_decimal(float(x)):g}"
 
 
 # The problem of the certified checks

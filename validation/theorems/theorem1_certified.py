@@ -3,23 +3,21 @@
 The forward and backward passes, the kernel and the solutions are computed with 128 bits and with
 all rounding errors enclosed, for parameters and images that are taken as exact binary numbers.
 
-Errors of the library's own results are differences to these enclosures. What they may be: let
-n be the length of the longest sum, p = max_x ‖K^{-1} K(X, x)‖ and α = K^{-1} Y or
-K^{-1} (Y − f_0(X)). An entry of a kernel carries a relative error of up to 16 √n eps (two
-Jacobian entries; the sums' independent roundings), and so does its norm λ_max; the solution is that
-of a matrix as close as this. To first order Δf = Δk·α − k·K^{-1} ΔK α, hence
+Errors of the library's own results are differences to these enclosures. What they may be: with n
+terms in the longest sum, a kernel entry is off by up to 16 √n eps s s', s = √K(x, x): two Jacobian
+entries with independent roundings in each product, whose absolute values add up to at most
+‖φ(x)‖ ‖φ(x')‖. Cholesky's backward error is of this form, too. With α = K^{-1} Y or
+K^{-1} (Y − f_0(X)) and p = K^{-1} K(X, x), to first order Δf = Δk·α − p·ΔK α. An output
+f_0 = ⟨W^L, ∂f/∂W^L⟩, whose terms add up to at most ‖W^L‖ s, is off by 4 √n eps ‖W^L‖ s. Hence
 
-    |Δf(x)| ≤ 16 √n eps λ_max ‖α‖ (1 + p)  +  4 √n eps ‖W^L‖ max_x √K(x, x) (1 + √N p)
-
-where the second term is the error of f_0 = ⟨W^L, ∂f/∂W^L⟩, whose terms add up to at most
-‖W^L‖ √K(x, x).
+    |Δf(x)| ≤ √n eps (16 Σ_i s_i |α_i| + 4 ‖W^L‖) (s + Σ_i s_i |p_i|)
 """
 
 import numpy as np
 from flint import arb, ctx
 
-from ntklin import DegenerateKernelError
-from ntklin.validation.theorems.balls import PRECISION, mnist
+import ntklin
+from ntklin.validation.theorems.balls import PRECISION, at_least, at_most, mnist
 from ntklin.validation.theorems.check import Check, Measurement, Strength
 
 # Enclosures that agree to fewer digits than this would not tell anything about float64.
@@ -37,13 +35,13 @@ def eigenvalue(choose, rng, setting):
     K = type(problem.enclosed.K)([[table[i][j] for j in chosen] for i in chosen])
     try:
         found = problem.certificate(K=K, K_new=None, f0=None, f0_new=None).smallest_eigenvalue
-    except DegenerateKernelError:
+    except ntklin.DegenerateKernelError:
         return Measurement(
             measured="no bound > 0 for λ_min", predicted="λ_min > 0", margin="none", holds=False
         )
     computed = problem.linearized(np.float64).eigenvalues[0]
     return Measurement(
-        measured=f"λ_min ≥ {found:.10g}",
+        measured=f"λ_min ≥ {at_least(found, 10)}",
         predicted="λ_min > 0",
         margin=f"float64 computed λ_min = {computed:.10g}",
         holds=found > 0,
@@ -72,11 +70,11 @@ def decomposition(factor, rng, setting):
         parts = problem.certificate(f0=e.g * c, f0_new=e.g_new * c).minimizer
         true = problem.certificate().minimizer
         apart = [a - b for a, b in zip(parts.balls, true.balls, strict=True)]
-    largest = max(float(abs(x).upper()) for x in apart)
+    largest = max(abs(x).upper() for x in apart)
     digits = min(parts.digits, true.digits)
     holds = all(x.contains(0) for x in apart) and digits >= ENOUGH_DIGITS
     return Measurement(
-        measured=f"|difference| ≤ {largest:.2g}",
+        measured=f"|difference| ≤ {at_most(largest)}",
         predicted="0 in all enclosures",
         margin=f"{digits} digits are certain",
         holds=holds,
@@ -113,7 +111,7 @@ def true_errors(dtype):
         allowed = rounding(problem, dtype)
         digits = min(certificate.interpolator.digits, certificate.minimizer.digits)
         return Measurement(
-            measured=f"error of f_int ≤ {errors[0]:.2g}, of f_∞ ≤ {errors[1]:.2g}",
+            measured=f"error of f_int ≤ {at_most(errors[0])}, of f_∞ ≤ {at_most(errors[1])}",
             predicted=f"≤ {allowed:.2g}",
             margin=f"{max(errors) / allowed:.2g} of it; {digits} digits are certain",
             holds=bool(max(errors) <= allowed) and digits >= ENOUGH_DIGITS,
@@ -125,16 +123,16 @@ def true_errors(dtype):
 def rounding(problem, dtype):
     """The largest error that the bound above allows; float64 is enough for it."""
     lin = problem.linearized(np.float64)
-    at = lin.at(problem.X_new.astype(np.float64))
+    theta, X_new = lin.features.parameters, problem.X_new.astype(np.float64)
+    size = np.sqrt(lin.kernel.diagonal())
+    size_new = np.sqrt(ntklin.ntk(problem.net, theta, X_new).diagonal())
     alpha = lin.minimizer(problem.Y).coefficients
-    move = max(np.linalg.norm(alpha[:, 0]), np.linalg.norm(alpha[:, 0] - alpha[:, 1]))
-    p = np.linalg.norm(np.linalg.solve(lin.kernel, at.kernel.T), axis=0).max()
-    feature = np.sqrt(problem.net.features(lin.features.parameters, at.inputs).gram().diagonal())
-    size = np.linalg.norm(problem.net.unpack(lin.features.parameters)[-1][0])
-    size *= max(feature.max(), np.sqrt(lin.kernel.diagonal().max()))
+    moves = np.stack([alpha[:, 0], alpha[:, 0] - alpha[:, 1]])
+    pull = np.linalg.solve(lin.kernel, lin.at(X_new).kernel.T)
+    last = np.linalg.norm(problem.net.unpack(theta)[-1][0])
     unit = np.sqrt(problem.longest) * np.finfo(dtype).eps
-    spread = 1 + np.sqrt(lin.n_samples) * p
-    return unit * (16 * lin.eigenvalues[-1] * move * (1 + p) + 4 * size * spread)
+    amplified = (size_new + size @ np.abs(pull)).max()
+    return float(unit * (16 * (np.abs(moves) @ size).max() + 4 * last) * amplified)
 
 
 def both(m, X_new):

@@ -12,7 +12,7 @@ from functools import partial
 
 from flint import arb, ctx
 
-from ntklin.validation.theorems.balls import PRECISION, mnist
+from ntklin.validation.theorems.balls import PRECISION, at_least, at_most, mnist
 from ntklin.validation.theorems.check import Check, Measurement, Strength
 
 SIGMA = 3
@@ -40,12 +40,12 @@ def scaling(size, rng, setting, *, depth):
         ratio = size(one.initialization_size.balls[0], SIGMA, depth) / true
         pairs = zip(one.interpolator.balls, scaled.interpolator.balls, strict=True)
         apart = [ratio - 1, *(a - b for a, b in pairs)]
-    width = max(float(x.rad()) for x in apart)
+    width = max(x.rad() for x in apart)
     return Measurement(
         measured=f"ratio {float(ratio):.10g}, f_int moves by at most "
-        f"{max(float(abs(x).upper()) for x in apart[1:]):.2g}",
+        f"{at_most(max(abs(x).upper() for x in apart[1:]))}",
         predicted="1 and 0 in all enclosures",
-        margin=f"radii ≤ {width:.2g}",
+        margin=f"radii ≤ {at_most(width)}",
         holds=all(x.contains(0) for x in apart) and width < NARROW,
     )
 
@@ -58,12 +58,12 @@ def bounds(size, rng, setting, *, depth):
         rest = root_loss(scaled.interpolator, problem.Y_new)
         term = size(one.initialization_size.balls[0], SIGMA, depth)
         slacks = found - (term - rest), term + rest - found
-    least = min(float(x.lower()) for x in slacks)
+    least = min(x.lower() for x in slacks)
     digits = min(scaled.minimizer.digits, one.initialization_size.digits)
     return Measurement(
         measured=f"√L_T(f_∞) = {float(found):.10g}",
         predicted=f"in {float(term):.10g} ± {float(rest):.10g}",
-        margin=f"slack {least:.2g}; {digits} digits are certain",
+        margin=f"slack ≥ {at_least(least)}; {digits} digits are certain",
         holds=all(x > 0 for x in slacks),
     )
 
