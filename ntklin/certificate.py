@@ -193,12 +193,11 @@ def _solved(K, Y, K_new, f0, f0_new):
     if K_new is not None:
         pull = K.solve(K_new.transpose()).transpose()
         f_init = f0_new - _applied(K, K_new, pull, f0)
-        square = sum((x * x for x in f_init.entries()), arb(0))
         found = {
             "interpolator": _enclosure(_applied(K, K_new, pull, Y)),
             "initialization": _enclosure(f_init),
             "minimizer": _enclosure(f0_new + _applied(K, K_new, pull, Y - f0)),
-            "initialization_size": Enclosure(((square / (2 * f_init.nrows())).sqrt(),)),
+            "initialization_size": Enclosure((_root_mean_square(f_init) / arb(2).sqrt(),)),
         }
     return {"coefficients": _enclosure(alpha), **found}
 
@@ -211,6 +210,16 @@ def _applied(K, K_new, pull, r):
     """
     near = K.solve(r).mid()
     return K_new * near + pull * (r - K * near)
+
+
+def _root_mean_square(f):
+    """‖f‖/√n from its ends, as balls around 0 have squares whose root Arb refuses."""
+    ends = [abs(x) for x in f.entries()]
+    least, most = (
+        (sum((x * x for x in end), arb(0)) / len(end)).sqrt()
+        for end in ([max(x.lower(), arb(0)) for x in ends], [x.upper() for x in ends])
+    )
+    return least.union(most)
 
 
 def _enclosure(matrix):

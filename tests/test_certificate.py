@@ -155,6 +155,18 @@ def test_no_digits_and_all_digits():
     assert wide.interpolator.digits == 0
 
 
+def test_on_the_training_inputs_nothing_is_left_of_the_initialization():
+    K, Y, _, f0, _ = problem()
+    found = ntklin.certify(K, Y, K, f0, f0)
+    assert_encloses(found.minimizer, rational.exact(Y))
+    [size] = found.initialization_size.balls
+    assert size.contains(0)
+    assert found.initialization_size.upper[0] < 1e-30
+    wide = ntklin.certify(K, Y, K, f0, f0, radii={"f0_new": 0.5}).initialization_size
+    assert wide.lower == pytest.approx([0], abs=1e-8)  # radii have 30 bits
+    assert wide.upper == pytest.approx([0.5 / np.sqrt(2)])
+
+
 @pytest.mark.parametrize("y", [-2, -1, 1, 2])
 @pytest.mark.parametrize("bits", [53, 200])
 def test_bounds_are_rounded_outward_whatever_the_precision_they_are_read_at(y, bits):
