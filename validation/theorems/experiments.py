@@ -57,3 +57,16 @@ def rms(values):
 def moments(last, count=40):
     """Steps 0, 1, … up to ``last`` to look at, ever further apart."""
     return [0, *sorted({round(t) for t in np.geomspace(1, last, count)})]
+
+
+def adagrad(m):
+    """AdaGrad with a rate that suits width m.
+
+    Gradients are of the size 1/√m, so that D is of the size √m and K_D as well.
+    """
+    return ntklin.AdaGrad(0.3 / math.sqrt(m))
+
+
+def rmsprop(m):
+    """RMSprop with a rate and an ε that suit width m."""
+    return ntklin.RMSprop(0.01 / math.sqrt(m), eps=0.01 / math.sqrt(m))

@@ -13,6 +13,7 @@ P = N. No tolerance: nothing is rounded.
 
 from dataclasses import dataclass
 
+from ntklin.validation.theorems import theorem3_trained
 from ntklin.validation.theorems.check import Statement
 from ntklin.validation.theorems.rationals import (
     Regression,
@@ -177,7 +178,7 @@ STATEMENT = Statement(
     key="theorem3",
     title="Theorem 3",
     claim="adaptive training of the linearized network, in closed form for any D_t",
-    text=__doc__,
+    text=__doc__ + theorem3_trained.__doc__,
     checks=(
         equality(
             "product-form",
@@ -206,5 +207,6 @@ STATEMENT = Statement(
             printed_affine_steps,
             "Eq. (26) as it is printed",
         ),
+        *theorem3_trained.CHECKS,
     ),
 )

@@ -1,0 +1,69 @@
+"""Antisymmetrical and doubled networks (Sect. 3, Zhang et al. 2020b, Chizat et al. 2019).
+
+Both start with f_0 = 0, so that the minimizer holds nothing of the initialization, and with the
+kernel of the network that they are made of (the doubled network for two layers; its lower layers
+get no gradient where there are more). Rounding is of the order √m eps relative to the outputs and
+the kernel, below 10⁻¹⁴; 10⁻¹² is allowed.
+"""
+
+import numpy as np
+
+import ntklin
+from ntklin.validation.theorems.check import Statement
+from ntklin.validation.theorems.experiments import draw_data, network
+from ntklin.validation.theorems.statistics import everywhere
+
+
+def draw(kind):
+    """``sample(data, rng)``: a symmetrized network, its θ_0, and what it is made of."""
+
+    def sample(data, rng):
+        net = network(256, sigma=float(rng.uniform(0.5, 2)))
+        theta = net.init(rng)
+        return data, net, theta, kind(net)
+
+    return sample
+
+
+def deviation(sampled, start=lambda made, net, theta: made.symmetrize(theta)):
+    """10⁻¹² less the relative size of f_0 and of the change of the kernel."""
+    data, net, theta, made = sampled
+    start = start(made, net, theta)
+    K, expected = ntklin.ntk(made, start, data.X), ntklin.ntk(net, theta, data.X)
+    outputs = made.apply(start, data.X_test), net.apply(theta, data.X_test)
+    return 1e-12 - max(
+        np.linalg.norm(outputs[0]) / np.linalg.norm(outputs[1]),
+        np.linalg.norm(K - expected) / np.linalg.norm(expected),
+    )
+
+
+def deviation_unsymmetrized(sampled):
+    """With a start of its own for each half."""
+    return deviation(sampled, lambda made, net, theta: np.roll(made.symmetrize(theta), 1))
+
+
+CHECKS = tuple(
+    everywhere(
+        name,
+        f"{title}: f_0 = 0, and the kernel is the network's",
+        draw_data,
+        draw(kind),
+        deviation,
+        deviation_unsymmetrized,
+        "halves that are not the same",
+        n_draws=100,
+        quick=5,
+    )
+    for name, title, kind in (
+        ("antisymmetrical", "antisymmetrical pair", ntklin.AntisymmetricPair),
+        ("doubled", "doubled network", ntklin.DoubledNetwork),
+    )
+)
+
+STATEMENT = Statement(
+    key="symmetrized",
+    title="Symmetrized networks (Sect. 3)",
+    claim="antisymmetrical and doubled networks have f_0 = 0 and the same kernel",
+    text=__doc__,
+    checks=CHECKS,
+)

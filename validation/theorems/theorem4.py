@@ -1,0 +1,91 @@
+"""Theorem 4: whether mini-batches lead to another minimizer.
+
+(a) If D_t is constant, |f_GD(x) − f_SGD(x)| ≤ O(1/√m). Networks are trained by gradient descent
+with and without mini-batches to a loss of 10⁻¹⁰; the exponent of the rms distance of their outputs
+on test points has to be below −0.3 with its whole interval. (b) If D_t changes, the two differ by a
+contribution that depends on the path and the batch size. Under AdaGrad, to a loss of 10⁻⁸, the
+distance from the full batch has to be at least twice that of gradient descent, at every batch size,
+and the distance of two batch sizes from each other as well. Theorems 5 and 6, the formal versions,
+are exact statements of the linearization and have files of their own.
+"""
+
+import ntklin
+from ntklin.validation.theorems.check import Statement
+from ntklin.validation.theorems.experiments import adagrad, draw_data, network, rms
+from ntklin.validation.theorems.statistics import Below, everywhere, power_law
+
+SPLITS = (0.2, 0.4)
+
+
+def ends(data, net, theta, optimizer, until):
+    """The outputs on test points after training on the full batch and on batches of two sizes."""
+    return [
+        ntklin.train(net, theta, data.X, data.Y, optimizer, until=until, batches=batches).predict(
+            data.X_test
+        )
+        for batches in (None, *(ntklin.Batches(split) for split in SPLITS))
+    ]
+
+
+def distance(data, m, rng):
+    """Of gradient descent with and without mini-batches."""
+    net = network(m)
+    theta = net.init(rng)
+    full, small, _ = ends(data, net, theta, None, 1e-10)
+    return rms(full - small)
+
+
+def distances(data, rng, m=1024):
+    """Of the three ends from each other, under gradient descent and under AdaGrad."""
+    net = network(m)
+    theta = net.init(rng)
+    found = []
+    for optimizer, until in ((None, 1e-10), (adagrad(m), 1e-8)):
+        full, small, large = ends(data, net, theta, optimizer, until)
+        found.append([rms(full - small), rms(full - large), rms(small - large)])
+    return found
+
+
+def ratio(sampled):
+    """By how much AdaGrad's distances are more than twice those of gradient descent."""
+    descent, adaptive = sampled
+    return min(a / d for a, d in zip(adaptive, descent, strict=True)) - 2
+
+
+def ratio_inverted(sampled):
+    """The other way round."""
+    return ratio(sampled[::-1])
+
+
+STATEMENT = Statement(
+    key="theorem4",
+    title="Theorem 4",
+    claim="mini-batches change the minimizer if D_t changes, and only then",
+    text=__doc__,
+    checks=(
+        power_law(
+            "constant",
+            "(a) D = 1: networks trained with and without mini-batches agree like O(1/√m)",
+            draw_data,
+            distance,
+            Below(-0.3, paper=-0.5),
+            Below(-1.5, paper=-0.5),
+            "m^{−3/2}",
+            x=(64, 256, 1024, 4096),
+            n_draws=30,
+            quick=((32, 1024), 12),
+        ),
+        everywhere(
+            "changing",
+            "(b) AdaGrad, m = 1024: ends of different batch sizes are at least twice as far apart",
+            draw_data,
+            distances,
+            ratio,
+            ratio_inverted,
+            "the same of gradient descent, compared with AdaGrad",
+            n_draws=30,
+            quick=5,
+            quantity="ratio − 2 =",
+        ),
+    ),
+)
