@@ -16,6 +16,7 @@ from ntklin.validation.theorems import (
     lemma5,
     lemma6,
     lemma7,
+    section6,
     symmetrized,
     theorem1,
     theorem2,
@@ -23,6 +24,8 @@ from ntklin.validation.theorems import (
     theorem4,
     theorem5,
     theorem6,
+    theorem7,
+    theorem8,
 )
 from ntklin.validation.theorems.check import (
     Check,
@@ -47,13 +50,16 @@ STATEMENTS = tuple(
         theorem4,
         theorem5,
         theorem6,
+        section6,
         appendix_a,
         lemma2,
         lemma3,
         lemma4,
         lemma5,
         lemma6,
+        theorem7,
         lemma7,
+        theorem8,
         equation18,
         equation19,
     )
