@@ -105,6 +105,21 @@ def test_a_power_law_is_told_from_another(paired):
     assert not verdict(power(value=-0.8, paired=paired)[0]).passed
 
 
+def test_a_formula_chooses_its_quantity():
+    """The other one does not fall."""
+    check = statistics.power_law(
+        *("law", "it falls", lambda rng, setting: None),
+        lambda problem, x, rng: np.exp(rng.normal(0, 0.05, 2)) * [x**-0.5, 1],
+        *(Below(-0.3), Below(-0.3, column=1), "the second"),
+        x=(1, 10, 100),
+        n_draws=8,
+        quick=((1, 10, 100), 6),
+    )
+    found = verdict(check)
+    assert found.passed
+    assert found.control.curve.fit == pytest.approx(0, abs=0.05)
+
+
 def test_a_curve_survives_storing(tmp_path):
     check, calls = power()
     first = verdict(check, folder=tmp_path)

@@ -111,11 +111,14 @@ class Near:
     value, bias : float
     paper : float or None
         The paper's exponent, where it is another.
+    column : int
+        Of which quantity, where the draws have several.
     """
 
     value: float
     bias: float = 0.0
     paper: float | None = None
+    column: int = 0
     level = LEVEL
 
     @property
@@ -142,10 +145,13 @@ class Below:
     bound : float
     paper : float or None
         The paper's exponent.
+    column : int
+        Of which quantity, where the draws have several.
     """
 
     bound: float
     paper: float | None = None
+    column: int = 0
     level = LEVEL_OF_BOUNDS
 
     @property
@@ -171,10 +177,13 @@ class Above:
     bound : float
     paper : float or None
         The paper's exponent.
+    column : int
+        Of which quantity, where the draws have several.
     """
 
     bound: float
     paper: float | None = None
+    column: int = 0
     level = LEVEL_OF_BOUNDS
 
     @property
@@ -237,8 +246,8 @@ def power_law(
     draw : callable
         ``draw(rng, setting)``, the problem, one for all.
     sample : callable
-        ``sample(problem, x, rng)``, a positive number; with ``paired`` the numbers at all x, for
-        ``x`` as a tuple.
+        ``sample(problem, x, rng)``, a positive number or several, of which the formulas choose
+        one; with ``paired`` the numbers at all x, for ``x`` as a tuple.
     formula, wrong : Near, Below or Above
     x : tuple
     n_draws : int
@@ -267,6 +276,7 @@ def power_law(
 
     def measure(formula, rng, setting):
         places, y = shared(rng, setting)
+        y = y if y.ndim == 2 else y[..., formula.column]
         found = exponent(places, y, paired, formula.level)
         means = [mean(row) for row in y]
         margin = formula.margin(found)
