@@ -13,6 +13,8 @@ from ntklin.report.verification.page import verification_page
 from ntklin.validation import theorems
 from ntklin.validation.theorems import Curve
 
+THEOREM_1 = next(s for s in theorems.STATEMENTS if s.key == "theorem1")
+
 
 def verify(*arguments, status=0):
     result = CliRunner().invoke(app, ["verify", *map(str, arguments)])
@@ -39,7 +41,7 @@ def test_it_shows_and_writes_every_check(tmp_path):
 
 
 def test_a_failed_check_is_told_and_exits_with_1(tmp_path, monkeypatch):
-    statement = theorems.STATEMENTS[0]
+    statement = THEOREM_1
     check = statement.checks[0]
     broken = replace(
         statement,
@@ -56,7 +58,7 @@ def test_a_failed_check_is_told_and_exits_with_1(tmp_path, monkeypatch):
 
 
 def test_ctrl_c_keeps_what_is_finished_and_a_second_run_goes_on(tmp_path, monkeypatch):
-    statement = theorems.STATEMENTS[0]
+    statement = THEOREM_1
     first, second, *_ = statement.checks
 
     def interrupted(*arguments):
@@ -77,7 +79,7 @@ def test_ctrl_c_keeps_what_is_finished_and_a_second_run_goes_on(tmp_path, monkey
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["theorem99"], "unknown statement 'theorem99'; there are theorem1"),
+        (["theorem99"], "unknown statement 'theorem99'; there are kernel-limit"),
         (["--seed", "-1"], "--seed"),
         (["lemma2", "--certified"], "no check of this strength"),
         (["--out", ""], "the output folder's name is empty"),
@@ -92,7 +94,7 @@ def test_quiet(tmp_path):
 
 
 def test_scaling_laws_are_drawn(tmp_path):
-    statement = theorems.STATEMENTS[0]
+    statement = THEOREM_1
     [verdict] = theorems.run(
         [replace(statement, checks=statement.checks[:1])], theorems.Setting(quick=True)
     )

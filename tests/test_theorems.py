@@ -63,7 +63,7 @@ def test_runs_are_the_same_for_the_same_seed():
 
 def test_strengths_choose_checks():
     assert not list(run(STATEMENTS, QUICK, strengths=()))
-    found = list(run([KEYS["kernel_limit"], KEYS["theorem1"]], QUICK, strengths={Strength.EXACT}))
+    found = list(run([KEYS["kernel-limit"], KEYS["theorem1"]], QUICK, strengths={Strength.EXACT}))
     assert {verdict.strength for verdict in found} == {"exact"}
 
 
