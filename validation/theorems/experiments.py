@@ -44,6 +44,12 @@ def draw_data(rng, setting):
     return Data(X, np.sign(X @ w), X_test, np.sign(X_test @ w))
 
 
+def draw_images(rng, setting):
+    """Images of MNIST's digits 0 and 1."""
+    data = ntklin.load_data("mnist01", *((8, 40) if setting.quick else (40, 100)), rng=rng)
+    return Data(data.X_train, data.Y_train, data.X_test, data.Y_test)
+
+
 def network(m, depth=2, d=N_INPUTS, **options):
     """An MLP with hidden layers of width m."""
     return ntklin.MLP((d, *(m,) * (depth - 1), 1), **options)

@@ -6,13 +6,13 @@ has to be below −0.3 with its whole interval.
 """
 
 import ntklin
-from ntklin.validation.theorems.experiments import draw_data, network, rms
+from ntklin.validation.theorems.experiments import draw_data, draw_images, network, rms
 from ntklin.validation.theorems.statistics import Below, power_law
 
 
 def distance(data, m, rng, **options):
     """The rms distances of a trained network from Eq. (4) and from f_int."""
-    net = network(m, **options)
+    net = network(m, d=data.X.shape[1], **options)
     theta = net.init(rng)
     run = ntklin.train(net, theta, data.X, data.Y, until=1e-10)
     minimizer = ntklin.linearize(net, theta, data.X).minimizer(data.Y)
@@ -25,13 +25,13 @@ def distance_without_biases(data, m, rng):
     return distance(data, m, rng, bias="none")
 
 
-def check(name, hypothesis, sample):
+def check(name, hypothesis, draw, sample, n_draws):
     """That the distance falls."""
     return power_law(
-        *(name, hypothesis, draw_data, sample),
+        *(name, hypothesis, draw, sample),
         *(Below(-0.3, paper=-0.5), Below(-0.3, column=1), "f_int alone: f_init is missing"),
         x=(64, 256, 1024, 4096),
-        n_draws=40,
+        n_draws=n_draws,
         quick=((32, 256, 2048), 12),
     )
 
@@ -40,11 +40,22 @@ CHECKS = (
     check(
         "trained",
         "trained networks with trained biases, L = 2, approach Eq. (4) like O(1/√m)",
+        draw_data,
         distance,
+        n_draws=40,
     ),
     check(
         "trained-no-biases",
         "trained networks without biases, L = 2, approach Eq. (4) like O(1/√m)",
+        draw_data,
         distance_without_biases,
+        n_draws=40,
+    ),
+    check(
+        "trained-images",
+        "on images of MNIST, networks with trained biases, L = 2, approach Eq. (4) like O(1/√m)",
+        draw_images,
+        distance,
+        n_draws=12,
     ),
 )
