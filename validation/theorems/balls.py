@@ -143,12 +143,17 @@ def where_active(h, A):
 
 def at_most(x, digits=2):
     """An upper bound in decimal digits, rounded up."""
-    return f"{Context(prec=digits, rounding=ROUND_CEILING).create_decimal(float(x)):g}"
+    return _decimal(x, digits, ROUND_CEILING)
 
 
 def at_least(x, digits=2):
     """A lower bound in decimal digits, rounded down."""
-    return f"{Context(prec=digits, rounding=ROUND_FLOOR).create_decimal(float(x)):g}"
+    return _decimal(x, digits, ROUND_FLOOR)
+
+
+def _decimal(x, digits, rounding):
+    rounded = Context(prec=digits, rounding=rounding).create_decimal(float(x))
+    return f"{float(rounded):.{digits}g}"
 
 
 # The problem of the certified checks
