@@ -46,7 +46,7 @@ def draw_data(rng, setting):
 
 def draw_images(rng, setting):
     """Images of MNIST's digits 0 and 1."""
-    data = ntklin.load_data("mnist01", *((8, 40) if setting.quick else (40, 100)), rng=rng)
+    data = ntklin.load_data("mnist01", *((8, 40) if setting.quick else (20, 100)), rng=rng)
     return Data(data.X_train, data.Y_train, data.X_test, data.Y_test)
 
 
