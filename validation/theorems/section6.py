@@ -4,8 +4,8 @@
 
 A network of width 64 is trained by gradient descent to a loss of 10⁻¹⁰, and its outputs on test
 points are compared with the minimizers of the linearizations at T = 1, 4, 16, 64 of the same run.
-The rms distance falls with T, from one step of comparison to the next in the mean: its exponent
-against T has to be below −0.1 with its whole interval. The paper predicts no rate.
+The rms distance falls with T: its exponent has to be below −0.1 with its whole interval. The paper
+predicts no rate.
 """
 
 import ntklin

@@ -4,9 +4,9 @@
 with and without mini-batches to a loss of 10⁻¹⁰; the exponent of the rms distance of their outputs
 on test points has to be below −0.3 with its whole interval. (b) If D_t changes, the two differ by a
 contribution that depends on the path and the batch size. Under AdaGrad, to a loss of 10⁻⁸, the
-distance from the full batch has to be at least twice that of gradient descent, at every batch size,
-and the distance of two batch sizes from each other as well. Theorems 5 and 6, the formal versions,
-are exact statements of the linearization and have files of their own.
+distances of three ends from each other, of the full batch and of two batch sizes, have to be at
+least twice those of gradient descent, in sum and in every draw. Theorems 5 and 6, the formal
+versions, are exact statements of the linearization and have files of their own.
 """
 
 import ntklin
@@ -47,9 +47,9 @@ def distances(data, rng, m=1024):
 
 
 def ratio(sampled):
-    """By how much AdaGrad's distances are more than twice those of gradient descent."""
+    """By how much AdaGrad's distances are more than twice those of gradient descent, in sum."""
     descent, adaptive = sampled
-    return min(a / d for a, d in zip(adaptive, descent, strict=True)) - 2
+    return sum(adaptive) / sum(descent) - 2
 
 
 def ratio_inverted(sampled):
