@@ -56,7 +56,7 @@ def definite_with_twins(X):
 
 STATEMENT = Statement(
     key="kernel-limit",
-    title="Kernel limit (Sect. 2)",
+    title="Sect. 2",
     claim="K → Θ like m^{−1/2}, λ_0 > 0; with Eq. (1) to the letter K grows like m",
     text=__doc__,
     checks=(

@@ -62,7 +62,7 @@ CHECKS = tuple(
 
 STATEMENT = Statement(
     key="symmetrized",
-    title="Symmetrized networks (Sect. 3)",
+    title="Sect. 3",
     claim="antisymmetrical and doubled networks have f_0 = 0 and the same kernel",
     text=__doc__,
     checks=CHECKS,
