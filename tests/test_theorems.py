@@ -23,6 +23,16 @@ def test_names_are_unique():
     assert len({statement.key for statement in STATEMENTS}) == len(STATEMENTS)
 
 
+@pytest.fixture
+def one_thread():
+    """Threads cost such small networks more than they save, most of all beside other tests."""
+    before = numba.get_num_threads()
+    numba.set_num_threads(1)
+    yield
+    numba.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize(("statement", "check"), CHECKS, ids=NAMES)
 def test_a_statement_holds_and_its_control_fails(statement, check, seed):
