@@ -81,13 +81,21 @@ def _sum(r):
     return total
 
 
+@kernel
+def sum_outputs(H, row, stop, W, w, parts):
+    """parts[chunk] ← Σ_i w W_i max(H_i, 0) over the neurons of each chunk from ``row`` to stop."""
+    for start in range(row, stop, CHUNK):
+        chunk = start // CHUNK
+        clear_rows(parts, chunk, chunk + 1)
+        for i in range(start, min(start + CHUNK, stop)):
+            add_relu(parts, chunk, H, i, w * W[i])
+
+
 @parallel_kernel
 def output_parts(H, W, w, parts):
     """Each task's share of w Σ_i W_i max(H_i, 0), shape (tasks, padded N)."""
     for task in prange(parts.shape[0]):
-        clear_rows(parts, task, task + 1)
-        for i in range(task * CHUNK, min((task + 1) * CHUNK, H.shape[0])):
-            add_relu(parts, task, H, i, w * W[i])
+        sum_outputs(H, task * CHUNK, min((task + 1) * CHUNK, H.shape[0]), W, w, parts)
 
 
 @kernel
@@ -155,11 +163,7 @@ def _shallow_steps(
                         add_pulls(
                             *(rows, start, stop, j, index, chunk, my_table, -rate, scale, my_spare)
                         )
-                for row in range(start, stop, CHUNK):
-                    chunk = row // CHUNK
-                    clear_rows(parts, chunk, chunk + 1)
-                    for i in range(row, min(row + CHUNK, stop)):
-                        add_relu(parts, chunk, H, i, w * W[i])
+                sum_outputs(H, start, stop, W, w, parts)
                 start = next_task(counter) * slab
         b[0] -= rate * v * _sum(r)
     return n_steps

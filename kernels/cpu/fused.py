@@ -16,15 +16,14 @@ from ntklin.kernels.cpu.compiler import (
     SAMPLES,
     WORD,
     aligned_empty,
-    kernel,
     parallel_kernel,
 )
-from ntklin.kernels.cpu.descent import CHUNK
+from ntklin.kernels.cpu.descent import CHUNK, sum_outputs
 from ntklin.kernels.cpu.intrinsics import next_task, task_counter
 from ntklin.kernels.cpu.losses import LOSSES, loss_and_signal
 from ntklin.kernels.cpu.pulls import active_subsets
 from ntklin.kernels.cpu.rules import RULES, SLOTS, apply_rule
-from ntklin.kernels.cpu.sums import add_relu, clear_rows, relu_dot
+from ntklin.kernels.cpu.sums import clear_rows, relu_dot
 from ntklin.kernels.cpu.tiles import (
     add_gradients,
     add_product,
@@ -40,16 +39,6 @@ from ntklin.kernels.cpu.tiles import (
 SLAB = 4 * CHUNK
 
 
-@kernel
-def _sum_outputs(H, row, stop, W, w, parts):
-    """parts[chunk] ← Σ_i w W_i max(H_i, 0) over the neurons of each chunk from ``row`` to stop."""
-    for start in range(row, stop, CHUNK):
-        chunk = start // CHUNK
-        clear_rows(parts, chunk, chunk + 1)
-        for i in range(start, min(start + CHUNK, stop)):
-            add_relu(parts, chunk, H, i, w * W[i])
-
-
 @parallel_kernel
 def _forward(H, tiles, values, offsets, starts, W, w, parts, n_workers, counter):
     """H ← the preactivations, and the parts of the outputs."""
@@ -62,7 +51,7 @@ def _forward(H, tiles, values, offsets, starts, W, w, parts, n_workers, counter)
             for t in range(tiles.shape[0]):
                 for block in range(row, stop, WORD):
                     add_product(H, block, tiles, t, values, offsets, starts)
-            _sum_outputs(H, row, stop, W, w, parts)
+            sum_outputs(H, row, stop, W, w, parts)
             row = next_task(counter) * SLAB
 
 
@@ -126,7 +115,7 @@ def _step(
                         *(flat_gradient, (block - row) * width, WORD * width),
                     )
                     add_product(H, block, tiles, t, values, offsets, starts)
-            _sum_outputs(H, row, stop, W, w, parts)
+            sum_outputs(H, row, stop, W, w, parts)
             row = next_task(counter) * SLAB
 
 

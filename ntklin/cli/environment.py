@@ -5,6 +5,7 @@ import os
 import platform
 import shutil
 import subprocess
+from datetime import UTC, datetime
 
 from ntklin._version import __version__
 from ntklin.cli import blas
@@ -150,6 +151,17 @@ def machine():
         "cpu": cpu_model(blas.read_cpuinfo()),
         "threads": threads()["numba"],
         "BLAS": names or "unknown",
+    }
+
+
+def provenance(command, elapsed):
+    """How a report came about: the command that repeats it, its seconds, versions and machine."""
+    return {
+        "command": command,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "elapsed_seconds": round(elapsed, 1),
+        "versions": versions(),
+        "machine": machine(),
     }
 
 

@@ -4,7 +4,6 @@ import os
 import shlex
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from ntklin.cli import arguments, threads
 
@@ -130,13 +129,7 @@ def conclude(console, config, swept, compared, options, elapsed):
     from ntklin.study import StudyResult
 
     result = StudyResult(config, tuple(swept), tuple(compared))
-    provenance = {
-        "command": command(config, options),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "elapsed_seconds": round(elapsed, 1),
-        "versions": environment.versions(),
-        "machine": environment.machine(),
-    }
+    provenance = environment.provenance(command(config, options), elapsed)
     try:
         paths = write_report(result, options.out, provenance)
     finally:

@@ -4,7 +4,6 @@ import os
 import shlex
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from ntklin.cli import arguments, threads
 
@@ -187,13 +186,7 @@ def conclude(console, problem, found, options, elapsed):
     from ntklin.cli import environment
     from ntklin.report.mitigation import print_mitigation, write_mitigation
 
-    provenance = {
-        "command": command(problem, options),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "elapsed_seconds": round(elapsed, 1),
-        "versions": environment.versions(),
-        "machine": environment.machine(),
-    }
+    provenance = environment.provenance(command(problem, options), elapsed)
     try:
         paths = write_mitigation(found, problem.config, options.out, provenance)
     finally:

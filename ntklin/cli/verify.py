@@ -4,7 +4,6 @@ import os
 import shlex
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from ntklin.cli import threads
@@ -113,13 +112,7 @@ def conclude(console, judged, options, elapsed):
     from ntklin.cli import environment
     from ntklin.report.verification import print_verification, write_verification
 
-    provenance = {
-        "command": command(options),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "elapsed_seconds": round(elapsed, 1),
-        "versions": environment.versions(),
-        "machine": environment.machine(),
-    }
+    provenance = environment.provenance(command(options), elapsed)
     config = {"size": "quick" if options.quick else "full", "seed": options.seed}
     try:
         paths = write_verification(judged, config, options.out, provenance)

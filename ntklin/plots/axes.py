@@ -31,6 +31,11 @@ def finish(axes, sigmas):
         axes.xaxis.set_major_formatter(FormatStrFormatter("%.3g"))
         axes.xaxis.set_minor_locator(NullLocator())
     label_few_decades(axes.yaxis)
+    tidy(axes)
+
+
+def tidy(axes):
+    """Grid, open frame and legend."""
     axes.grid(True, which="major", color="#D9D9D9", linewidth=0.7)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=9)

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from ntklin.plots.axes import GUIDE_COLOR, LINEARIZED, NETWORK, STYLE, label_few_decades
+from ntklin.plots.axes import GUIDE_COLOR, LINEARIZED, NETWORK, STYLE, label_few_decades, tidy
 
 
 def scaling_figure(curve):
@@ -37,7 +37,5 @@ def scaling_figure(curve):
     axes.set_ylabel(curve.y_label)
     label_few_decades(axes.xaxis)
     label_few_decades(axes.yaxis)
-    axes.grid(True, which="major", color="#D9D9D9", linewidth=0.7)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=9)
+    tidy(axes)
     return figure

@@ -14,24 +14,14 @@ before it times 1 − (η/N) K, so that it vanishes exactly where the powers of 
 is rounded: no tolerance.
 """
 
+from ntklin.validation.theorems import lemma2
 from ntklin.validation.theorems.check import Statement
-from ntklin.validation.theorems.rationals import (
-    Regression,
-    equality,
-    identity,
-    selected,
-    stacked,
-    zeros,
-)
+from ntklin.validation.theorems.rationals import Regression, equality, identity
 
 
 def nearest_interpolant(problem):
     """f_∞(X_new) from the optimality conditions of min ‖θ − θ_0‖ with f(X) = Y."""
-    P, n = problem.n_parameters, problem.n
-    conditions = stacked((identity(P), problem.phi.transpose()), (problem.phi, zeros(n, n)))
-    right = stacked((zeros(P, 1),), (problem.residual,))
-    step = selected(conditions.solve(right), range(P))
-    return problem.f0_new + problem.phi_new * step
+    return problem.f0_new + problem.phi_new * lemma2.least_norm(problem, problem.residual)
 
 
 def limit(problem):

@@ -19,11 +19,11 @@ from ntklin.validation.theorems.rationals import (
 )
 
 
-def least_norm(problem):
-    """θ from the optimality conditions θ = φ(X)^T μ, φ(X) θ = Y."""
+def least_norm(problem, targets=None):
+    """θ from the optimality conditions θ = φ(X)^T μ, φ(X) θ = Y, or other targets."""
     P, n = problem.n_parameters, problem.n
     conditions = stacked((identity(P), problem.phi.transpose()), (problem.phi, zeros(n, n)))
-    right = stacked((zeros(P, 1),), (problem.Y,))
+    right = stacked((zeros(P, 1),), (problem.Y if targets is None else targets,))
     return selected(conditions.solve(right), range(P))
 
 

@@ -102,6 +102,11 @@ def exponent(x, y, paired=False, level=LEVEL):
 # What is claimed of an exponent
 
 
+def in_the_paper(exponent):
+    """A remark where the paper has an exponent of its own."""
+    return "" if exponent is None else f" ({exponent:g} in the paper)"
+
+
 @dataclass(frozen=True)
 class Near:
     """The exponent is ``value``, up to the interval and a bias at finite x of ``bias``.
@@ -132,13 +137,12 @@ class Near:
 
     def __str__(self):
         allowed = f" ± {self.bias:g}" if self.bias else ""
-        printed = "" if self.paper is None else f" ({self.paper:g} in the paper)"
-        return f"exponent {self.value:g}{allowed}{printed}"
+        return f"exponent {self.value:g}{allowed}{in_the_paper(self.paper)}"
 
 
 @dataclass(frozen=True)
-class Below:
-    """The exponent is below ``bound``, with the whole interval.
+class Bound:
+    """The exponent is on one side of ``bound``, with the whole interval.
 
     Attributes
     ----------
@@ -158,46 +162,29 @@ class Below:
     def printed(self):
         """The paper's exponent."""
         return self.paper
+
+    def __str__(self):
+        return f"exponent {self.sign} {self.bound:g}{in_the_paper(self.paper)}"
+
+
+class Below(Bound):
+    """The exponent is below ``bound``."""
+
+    sign = "<"
 
     def margin(self, found):
         """How far the interval's upper end is below the bound."""
         return self.bound - found.high
 
-    def __str__(self):
-        printed = "" if self.paper is None else f" ({self.paper:g} in the paper)"
-        return f"exponent < {self.bound:g}{printed}"
 
+class Above(Bound):
+    """The exponent is above ``bound``."""
 
-@dataclass(frozen=True)
-class Above:
-    """The exponent is above ``bound``, with the whole interval.
-
-    Attributes
-    ----------
-    bound : float
-    paper : float or None
-        The paper's exponent.
-    column : int
-        Of which quantity, where the draws have several.
-    """
-
-    bound: float
-    paper: float | None = None
-    column: int = 0
-    level = LEVEL_OF_BOUNDS
-
-    @property
-    def printed(self):
-        """The paper's exponent."""
-        return self.paper
+    sign = ">"
 
     def margin(self, found):
         """How far the interval's lower end is above the bound."""
         return found.low - self.bound
-
-    def __str__(self):
-        printed = "" if self.paper is None else f" ({self.paper:g} in the paper)"
-        return f"exponent > {self.bound:g}{printed}"
 
 
 # Checks

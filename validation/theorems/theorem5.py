@@ -105,22 +105,17 @@ def draw_constant(rng):
     return replace(problem, D=[problem.D[0]] * theorem3.STEPS)
 
 
-def interpolating(problem):
-    """A (f_t(X) − f_0(X)): the part of θ_t − θ_0 that outputs on X decide."""
-    phi = problem.regression.phi
-    return [
-        A * (phi * step)
-        for A, step in zip(theorem3.pulls(problem), theorem3.steps(problem), strict=True)
-    ]
+def interpolating(problem, shift=0):
+    """A (f_t(X) − f_0(X)), A of D: the part of θ_t − θ_0 that outputs on X decide."""
+    phi, P = problem.regression.phi, problem.regression.n_parameters
+    shifted = [D + shift * diagonal(range(1, P + 1)) for D in problem.D]
+    pulls = theorem3.pulls(replace(problem, D=shifted))
+    return [A * (phi * step) for A, step in zip(pulls, theorem3.steps(problem), strict=True)]
 
 
 def with_another_matrix(problem):
-    """The same with A of 1 + D, not D."""
-    P = problem.regression.n_parameters
-    shifted = [D + diagonal(range(1, P + 1)) for D in problem.D]
-    phi = problem.regression.phi
-    A = theorem3.pulls(replace(problem, D=shifted))
-    return [a * (phi * step) for a, step in zip(A, theorem3.steps(problem), strict=True)]
+    """A of D + diag(1, 2, …)."""
+    return interpolating(problem, shift=1)
 
 
 STATEMENT = Statement(
