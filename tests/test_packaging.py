@@ -1,7 +1,6 @@
 """The wheel, what importing it costs, and the command that the README and CI share."""
 
 import importlib.metadata
-import importlib.util
 import json
 import os
 import re
@@ -82,7 +81,7 @@ def dependency_folders():
     for requirement in importlib.metadata.requires("ntklin"):
         if "extra ==" not in requirement:
             name = re.match(r"[\w-]+", requirement).group()
-            yield str(Path(importlib.util.find_spec(name).origin).parents[1])
+            yield str(importlib.metadata.distribution(name).locate_file(""))
 
 
 def test_the_wheel_installs_one_name(installed):
