@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from ntklin._version import __version__
 from ntklin.cli import blas
 
-PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "matplotlib")
+PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "python-flint", "matplotlib")
 AVX512_KERNELS = ("skylakex", "cooperlake", "sapphirerapids")
 CUPY = ("cupy-cuda12x", "cupy-cuda13x", "cupy")
 

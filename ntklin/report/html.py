@@ -21,6 +21,8 @@ figure { margin: 1.5rem 0; }
 figure img { width: 100%; height: auto; background: #fff; border: 1px solid var(--line);
   border-radius: 6px; }
 figcaption { font-size: .9rem; }
+.pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(19rem, 1fr));
+  gap: 0 1.25rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .8rem; border-bottom: 1px solid var(--line); text-align: right;
@@ -72,7 +74,7 @@ def notes(sentences):
 def formulas(text):
     """Escaped text in which a_b, a_{bc}, a^b and a^{bc} show as subscript and superscript."""
     text = re.sub(r"[_^]\{([^{}]*)\}", lambda m: _raised(m[0][0], m[1]), escape(text))
-    names = r"(?<=\w)_(int|init|lin|min|max|val|∞|0|t|T)(?!\w)"
+    names = r"(?<=[\w‖])_(int|init|lin|min|max|val|∞|0|t|T|F|B)(?!\w)"
     text = re.sub(names, lambda m: _raised("_", m[1]), text)
     text = re.sub(r"(?<=[\w)])\^(\w)", lambda m: _raised("^", m[1]), text)
     return re.sub(r"(?<=\de)-(?=\d)", "\u2011", text)  # no line ends inside 1e-5

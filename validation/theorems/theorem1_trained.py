@@ -25,14 +25,27 @@ def distance_without_biases(data, m, rng):
     return distance(data, m, rng, bias="none")
 
 
-def check(name, hypothesis, draw, sample, n_draws):
+def distance_three_layers(data, m, rng):
+    """With a second hidden layer."""
+    return distance(data, m, rng, depth=3)
+
+
+def check(
+    name,
+    hypothesis,
+    draw,
+    sample,
+    n_draws,
+    x=(64, 256, 1024, 4096),
+    quick=((32, 256, 2048), 12),
+):
     """That the distance falls."""
     return power_law(
         *(name, hypothesis, draw, sample),
         *(Below(-0.3, paper=-0.5), Below(-0.3, column=1), "f_int alone: f_init is missing"),
-        x=(64, 256, 1024, 4096),
+        x=x,
         n_draws=n_draws,
-        quick=((32, 256, 2048), 12),
+        quick=quick,
     )
 
 
@@ -50,6 +63,15 @@ CHECKS = (
         draw_data,
         distance_without_biases,
         n_draws=40,
+    ),
+    check(
+        "trained-three-layers",
+        "trained networks with trained biases, L = 3, approach Eq. (4) like O(1/√m)",
+        draw_data,
+        distance_three_layers,
+        n_draws=20,
+        x=(64, 128, 256, 512, 1024),
+        quick=((32, 64, 128, 256), 12),
     ),
     check(
         "trained-images",

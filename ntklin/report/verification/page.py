@@ -60,7 +60,7 @@ def _section(items):
 <tbody>
 {rows}</tbody>
 </table></div>
-{"".join(_picture(item) for item in items)}<details><summary>Text and tolerances</summary>
+{_pictures(items)}<details><summary>Text and tolerances</summary>
 <pre>{escape(statement.text.strip())}</pre></details>
 """
 
@@ -76,10 +76,14 @@ def _row(item):
 """
 
 
+def _pictures(items):
+    """The measured scaling laws, side by side."""
+    found = [_picture(item) for item in items if item.verdict.measurement.curve is not None]
+    return f'<div class="pictures">{"".join(found)}</div>\n' if found else ""
+
+
 def _picture(item):
     curve = item.verdict.measurement.curve
-    if curve is None:
-        return ""
-    image = png(scaling_figure(curve), dpi=110)
+    image = png(scaling_figure(curve), dpi=140)
     description = f"{curve.y_label} against {curve.x_label} on logarithmic scales"
     return picture(image, description, formulas(f"{item.check.name}: {item.check.hypothesis}."))
