@@ -303,6 +303,65 @@ def verify(
 
 
 @app.command(
+    help="""Draw the paper's figures from real training runs.
+
+    NUMBERS are 1 to 10, or all. Every run is kept in the output folder, so that a figure that was \
+interrupted goes on where it stopped, and several processes can share the folder. Beside the \
+trained networks stand their linearizations under the same steps.""",
+    epilog="""[bold]Examples[/bold]
+
+    ntklin figure 2 --scale quick
+
+    ntklin figure all
+
+    ntklin figure 3 --dataset fashion01 --replot
+
+    ntklin figure 2 --scale paper --dask tcp://10.0.0.1:8786""",
+)
+def figure(
+    numbers: Annotated[list[str], typer.Argument(metavar="NUMBERS", help="Which figures.")],
+    scale: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="quick (a minute a figure), standard (minutes), paper (the paper's sizes: hours; "
+            "how many is estimated first).",
+        ),
+    ] = "standard",
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|PATH", help="As --data of the other commands. Default: the paper's."
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(metavar="NAME", help="cpu.")] = "cpu",
+    out: Annotated[
+        str, typer.Option(metavar="FOLDER", help="Where pictures, points and runs go.")
+    ] = "ntklin-figures",
+    replot: Annotated[
+        bool, flag("--replot", help="Draw from the runs that are there; train nothing.")
+    ] = False,
+    processes: Annotated[
+        int | None, typer.Option(metavar="N", help="Runs at a time. Default: one for each core.")
+    ] = None,
+    threads: Annotated[
+        int, typer.Option(metavar="N", help="Threads of Numba and BLAS in each.")
+    ] = 1,
+    dask: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Compute on the Dask cluster with this scheduler."),
+    ] = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+):
+    options = {name: value for name, value in locals().items() if name not in ("debug", "numbers")}
+    with reported(debug):
+        from ntklin.cli.figure import Options, run
+
+        run(Options(numbers=tuple(numbers), **options))
+
+
+@app.command(
     help="""Measure how fast ntklin is, beside the machine's limits and other libraries.
 
     Each kernel is checked for correctness first, then timed in interleaved rounds. Lists are \

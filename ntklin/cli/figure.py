@@ -1,0 +1,147 @@
+"""``ntklin figure``: the paper's figures, from options to files."""
+
+import os
+import shlex
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from ntklin.cli import threads
+
+ALL = "all"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The options as typed; the names are those of the flags."""
+
+    numbers: tuple
+    scale: str
+    dataset: str | None
+    device: str
+    out: str
+    replot: bool
+    processes: int | None
+    threads: int
+    dask: str | None
+    quiet: bool
+
+
+def run(options):
+    """Compute what is missing, draw, write; what is computed is kept whatever happens."""
+    threads.sleep_while_waiting(os.environ)
+
+    from rich.console import Console
+
+    from ntklin.cli.failures import warnings_on
+    from ntklin.report import require_writable
+    from ntklin.validation import figures
+
+    chosen = numbers(options.numbers, figures.FIGURES)
+    require_known(options, figures.SCALES)
+    require_writable(options.out)
+    store = figures.Store(Path(options.out) / "runs")
+    plans = [
+        figures.plan(figures.FIGURES[number], options.scale, options.dataset) for number in chosen
+    ]
+    console = Console(quiet=options.quiet)
+    with warnings_on(console):
+        if options.replot:
+            for plan in plans:
+                draw(console, plan, store, options, 0.0)
+            return
+        try:
+            with executor(options, figures.executors) as (workers, slots):
+                if options.scale == "paper":
+                    announce(console, plans, store, slots)
+                for plan in plans:
+                    began = time.perf_counter()
+                    compute(console, plan, store, workers, slots)
+                    draw(console, plan, store, options, time.perf_counter() - began)
+        except KeyboardInterrupt:
+            console.print(f"Interrupted. What is finished is in {store.folder}.", soft_wrap=True)
+            raise
+
+
+def numbers(typed, known):
+    """The figures' numbers, in order."""
+    if ALL in typed:
+        return sorted(known)
+    chosen = set()
+    for word in typed:
+        if not word.isdecimal() or int(word) not in known:
+            raise ValueError(f"no figure {word!r}; there are {min(known)} to {max(known)}, and all")
+        chosen.add(int(word))
+    return sorted(chosen)
+
+
+def require_known(options, scales):
+    """Refuse options that cannot be, before any work."""
+    if options.scale not in scales:
+        raise ValueError(f"--scale must be one of {', '.join(scales)}, got {options.scale!r}")
+    if options.device != "cpu":
+        raise ValueError(
+            f"--device {options.device}: this version trains on the CPU only; leave the option out"
+        )
+    for flag, value in (("--processes", options.processes), ("--threads", options.threads)):
+        if value is not None and value < 1:
+            raise ValueError(f"{flag} must be at least 1, got {value}")
+
+
+def executor(options, executors):
+    """Where the runs are computed, and how many at once: a context manager."""
+    if options.dask is not None:
+        return executors.dask(options.dask)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    processes = options.processes or max(1, cores // options.threads)
+    return executors.local(processes, options.threads)
+
+
+def announce(console, plans, store, slots):
+    """Say how long it will take, before it starts."""
+    from ntklin.validation.figures import estimate
+
+    with console.status("Timing a few steps of each network for an estimate"):
+        seconds = estimate(plans, store)
+    console.print(
+        f"This takes about {duration(seconds / slots)} with {slots} at a time, by this machine's "
+        "speed just now. Ctrl-C keeps what is finished; the same command goes on from there.",
+        soft_wrap=True,
+    )
+
+
+def duration(seconds):
+    """A time in the unit that suits it."""
+    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} seconds"
+
+
+def compute(console, plan, store, workers, slots):
+    """Compute what is missing of a figure, with a bar."""
+    from ntklin.cli.figure_progress import progress
+    from ntklin.validation import figures
+
+    with progress(console, plan) as observer:
+        for task, record in figures.compute(plan, store, workers, slots):
+            observer.finished(task, record)
+
+
+def draw(console, plan, store, options, elapsed):
+    """Draw a figure from the store and write its files."""
+    from ntklin.cli import environment
+    from ntklin.validation import figures
+
+    provenance = environment.provenance(command(plan, options), elapsed)
+    paths = figures.write(plan, figures.results(plan, store), options.out, provenance)
+    names = ", ".join(path.name for path in paths)
+    console.print(f"Written to {options.out}: {names}", soft_wrap=True, markup=False)
+
+
+def command(plan, options):
+    """A command line that makes this figure again."""
+    words = ["ntklin", "figure", str(plan.figure.number), "--scale", options.scale]
+    if options.dataset is not None:
+        words += ["--dataset", options.dataset]
+    return shlex.join(words)

@@ -1,0 +1,152 @@
+"""What a run is: a frozen configuration, from which everything in it follows."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+
+import numpy as np
+
+import ntklin
+
+# Of what execution.py computes: raised where a change makes stored results obsolete.
+VERSION = 1
+
+OPTIMIZERS = {
+    "gd": ntklin.GradientDescent,
+    "adagrad": ntklin.AdaGrad,
+    "rmsprop": ntklin.RMSprop,
+    "adam": ntklin.Adam,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """A network with trained biases that start at 0, its data, and an optimizer.
+
+    Attributes
+    ----------
+    dataset : str
+        A name or a path that ``ntklin.load_data`` knows.
+    digest : str
+        Of the data: a result is that of these numbers, whatever the name.
+    n_pool, n_train, n_test : int
+        ``n_pool`` training points are drawn, of which the first ``n_train`` are used, so that the
+        sets of different sizes are nested and have the same test points.
+    depth, width : int
+    sigma : float
+    loss : {"squared", "logistic"}
+    optimizer : str
+        A key of OPTIMIZERS.
+    seed : int
+        Of θ_0 and of the order of the mini-batches.
+    until : float
+        Training ends when the loss first drops below it,
+    max_steps : int
+        or after so many steps.
+    """
+
+    dataset: str
+    digest: str
+    n_pool: int
+    n_train: int
+    n_test: int
+    depth: int
+    width: int
+    sigma: float
+    loss: str
+    optimizer: str
+    seed: int
+    until: float
+    max_steps: int
+
+    @property
+    def key(self):
+        """A hash of the configuration and of the results' version."""
+        text = json.dumps([type(self).__name__, VERSION, asdict(self)], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+    @property
+    def arrays(self):
+        """X, Y, X_T, Y_T."""
+        data = load(self.dataset, self.n_pool, self.n_test)
+        if digest(data) != self.digest:
+            raise ValueError(
+                f"{self.dataset}: these are not the data that the figure was begun with; use "
+                "another output folder for them"
+            )
+        return data.X_train[: self.n_train], data.Y_train[: self.n_train], data.X_test, data.Y_test
+
+    @property
+    def network(self):
+        """The MLP and θ_0."""
+        d = load(self.dataset, self.n_pool, self.n_test).X_train.shape[1]
+        net = ntklin.MLP((d, *(self.width,) * (self.depth - 1), 1), sigma=self.sigma)
+        return net, net.init(rng=self.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search(Problem):
+    """A search for the largest learning rate whose training loss only falls, on all samples."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(Problem):
+    """Training of the network and of its linearization, by the same steps.
+
+    Attributes
+    ----------
+    learning_rate : float or None
+        None where it follows from θ_0, as for gradient descent, or is still to be searched for.
+    split : float
+        |B|/N.
+    shuffle : bool
+        Whether each epoch of mini-batches has a new order.
+    """
+
+    learning_rate: float | None = None
+    split: float = 1.0
+    shuffle: bool = True
+
+    @property
+    def method(self):
+        """The optimizer's name; sgd for gradient descent on mini-batches."""
+        return "sgd" if self.optimizer == "gd" and self.split < 1 else self.optimizer
+
+    @property
+    def adaptive(self):
+        """Whether D_t changes in training, so that the learning rate has to be searched for."""
+        return self.optimizer != "gd"
+
+    @property
+    def search(self):
+        """The search for its learning rate: on all samples, from the first initialization.
+
+        It is that of the squared loss, whatever is trained on: where a single step of any length
+        classifies the samples, the logistic loss has no largest rate that keeps it monotone.
+        """
+        values = asdict(self)
+        for name in ("learning_rate", "split", "shuffle"):
+            del values[name]
+        return Search(**values | {"seed": 0, "loss": "squared"})
+
+    @property
+    def batches(self):
+        """What each step sees; None for all samples."""
+        if self.split == 1:
+            return None
+        return ntklin.Batches(self.split, shuffle=self.shuffle, rng=self.seed)
+
+
+@lru_cache(maxsize=2)
+def load(dataset, n_pool, n_test):
+    """The data of a problem."""
+    return ntklin.load_data(dataset, n_pool, n_test)
+
+
+def digest(data):
+    """A hash of all numbers."""
+    h = hashlib.sha256()
+    for array in (data.X_train, data.Y_train, data.X_test, data.Y_test):
+        h.update(np.ascontiguousarray(array))
+    return h.hexdigest()[:16]

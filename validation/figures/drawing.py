@@ -1,0 +1,122 @@
+"""Panels as a picture."""
+
+import io
+import textwrap
+
+import numpy as np
+from matplotlib.figure import Figure as Canvas
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from ntklin.validation.figures.style import DASHES, LOOKS, PANEL_SIZE, publication
+
+FEW_DECADES = 100
+LESS_THAN_A_DECADE = 8
+MAX_TICKS = 9
+CAPTION_SIZE = 7.5
+CHARACTERS_PER_INCH = 18.5
+
+
+def draw(rows, caption=""):
+    """A picture of panels in rows, with one legend below them, and the caption.
+
+    Parameters
+    ----------
+    rows : sequence of sequence of Panel
+    caption : str
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    n_columns = max(map(len, rows))
+    with publication():
+        width, height = PANEL_SIZE
+        canvas = Canvas(figsize=(width * n_columns, height * len(rows) + 0.5), layout="constrained")
+        grid = canvas.subplots(len(rows), n_columns, squeeze=False)
+        handles = {}
+        for axes_row, panels in zip(grid, rows, strict=True):
+            for axes in axes_row[len(panels) :]:
+                axes.set_axis_off()
+            for axes, panel in zip(axes_row, panels, strict=False):
+                draw_panel(axes, panel, handles)
+        canvas.legend(
+            handles=list(handles.values()),
+            loc="outside upper center",
+            ncols=min(len(handles), 2 * n_columns),
+        )
+        if caption:
+            lines = textwrap.wrap(caption, round(width * n_columns * CHARACTERS_PER_INCH))
+            text = "\n".join(lines).replace("θ_0", r"$\theta_0$")
+            canvas.supxlabel(text, fontsize=CAPTION_SIZE, color="#3A3A3A", ha="center")
+    return canvas
+
+
+def image(canvas, kind, **options):
+    """The picture as the bytes of a file."""
+    buffer = io.BytesIO()
+    with publication():  # fonts are looked up when the file is written
+        canvas.savefig(buffer, format=kind, **options)
+    return buffer.getvalue()
+
+
+def draw_panel(axes, panel, handles):
+    """Draw one panel; ``handles`` collects what the legend has to explain."""
+    for guide in panel.guides:
+        color, _ = LOOKS[guide.look]
+        axes.plot(guide.x, guide.y, color=color, linewidth=1, linestyle=(0, (3, 1, 1, 1)), zorder=1)
+        axes.text(
+            *(0.04, 0.96, guide.label),
+            **{"transform": axes.transAxes, "ha": "left", "va": "top"},
+            **{"fontsize": 8.5, "color": color},
+        )
+    axes.set_xscale(panel.x_scale)
+    axes.set_yscale(panel.y_scale)
+    for series in panel.series:
+        if series.x:
+            handles.setdefault(series.label, draw_series(axes, series, panel))
+    axes.set_title(panel.title)
+    axes.set_xlabel(panel.x_label)
+    axes.set_ylabel(panel.y_label)
+    places = sorted({x for series in panel.series for x in series.x})
+    if panel.x_scale == "log" and 0 < len(places) <= MAX_TICKS:
+        axes.xaxis.set_major_locator(FixedLocator(places))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+        axes.xaxis.set_minor_locator(NullLocator())
+    low, high = axes.get_ylim()
+    if panel.y_scale == "log" and high / low < FEW_DECADES:
+        few = high / low < LESS_THAN_A_DECADE
+        axes.yaxis.set_major_locator(MaxNLocator(5) if few else LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+        axes.yaxis.set_minor_locator(NullLocator())
+
+
+def draw_series(axes, series, panel):
+    """A line of means, with error bars for networks and a band for what is computed."""
+    color, marker = LOOKS[series.look]
+    x, mean = np.array(series.x, float), series.mean
+    error = series.sem if series.error == "sem" else series.std
+    low, high = mean - error, mean + error
+    if panel.y_scale == "log":
+        low = np.maximum(low, mean / 10)  # a bar that reaches below zero
+    if series.kind == "network":
+        axes.errorbar(
+            *(x, mean, (mean - low, high - mean)),
+            color=color,
+            marker=marker,
+            linestyle=DASHES[series.kind],
+            capsize=2,
+            elinewidth=0.9,
+            zorder=4,
+        )
+    else:
+        axes.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0, zorder=2)
+        axes.plot(x, mean, color=color, linestyle=DASHES[series.kind], zorder=3)
+    return Line2D(
+        [],
+        [],
+        color=color,
+        marker=marker if series.kind == "network" else "",
+        linestyle=DASHES[series.kind],
+        label=series.label,
+    )

@@ -1,0 +1,63 @@
+"""What a figure is: a grid of runs, and the panels that are drawn from their records."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ntklin.validation.figures.records import CONVERGED
+
+SCALES = ("quick", "standard", "paper")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One of the paper's figures.
+
+    Attributes
+    ----------
+    number : int
+    title : str
+    dataset : str
+        The paper's, embedded.
+    claim : str
+        What the paper says that it shows.
+    scales : mapping
+        By the names in SCALES: ``n_train`` (the most of all runs), ``n_test``, ``n_seeds``,
+        ``until``, ``max_steps``, and what else its grid needs.
+    grid : callable
+        ``grid(scale, make)``, the runs, by ``make(n_train=…, depth=…, width=…, sigma=…,
+        optimizer=…, seed=…, …)``.
+    panels : callable
+        ``panels(results, scale)``, rows of Panel.
+    """
+
+    number: int
+    title: str
+    dataset: str
+    claim: str
+    scales: Mapping
+    grid: Callable
+    panels: Callable
+
+
+def finished(value):
+    """``value(end)`` of the real networks that converged, as a curve's y."""
+    return lambda run, record: (
+        value(record.network) if record.network.outcome == CONVERGED else None
+    )
+
+
+def predicted(value):
+    """``value(end)`` of the linearized networks that converged, as a curve's y."""
+    return lambda run, record: (
+        value(record.linearized) if record.linearized.outcome == CONVERGED else None
+    )
+
+
+def test_loss(end):
+    """Its test loss."""
+    return end.test_loss
+
+
+def steps(end):
+    """How many it took."""
+    return end.steps

@@ -1,0 +1,98 @@
+"""Figures 1 and 10: test loss against the size of the training set, for GD, SGD and AdaGrad.
+
+At several σ, under the squared loss (1) and under binary cross-entropy (10). Training sets are
+nested and have the same test points. Below: steps taken and predicted.
+"""
+
+from ntklin.validation.figures.figure import Figure, finished, predicted, steps, test_loss
+from ntklin.validation.figures.panel import Panel
+from ntklin.validation.figures.style import LABELS
+
+SPLIT = 0.1
+METHODS = ("gd", "sgd", "adagrad")
+
+SCALES = {
+    "quick": {
+        **{"n_train": 40, "n_test": 50, "n_seeds": 2, "until": 1e-3, "max_steps": 20_000},
+        **{"width": 128, "sizes": (10, 20, 40), "sigmas": (0.5, 2.0)},
+    },
+    "standard": {
+        **{"n_train": 200, "n_test": 100, "n_seeds": 5, "until": 1e-5, "max_steps": 200_000},
+        **{"width": 1000, "sizes": (25, 50, 100, 200), "sigmas": (0.5, 1.0, 2.0)},
+    },
+    "paper": {
+        **{"n_train": 800, "n_test": 100, "n_seeds": 5, "until": 1e-5, "max_steps": 2_000_000},
+        **{"width": 4000, "sizes": (25, 50, 100, 200, 400, 800), "sigmas": (0.3, 1.0, 2.0)},
+    },
+}
+# The logistic loss falls like 1/t: to 1e-5 it takes a hundred times as many steps as to 1e-3.
+LOGISTIC = {
+    **SCALES,
+    "quick": SCALES["quick"] | {"until": 1e-2},
+    "standard": SCALES["standard"] | {"until": 1e-3},
+}
+
+
+def grid(scale, make):
+    """Every method at every size and σ."""
+    for n_train in sorted(scale["sizes"], reverse=True):
+        for sigma in scale["sigmas"]:
+            for seed in range(scale["n_seeds"]):
+                for method in METHODS:
+                    yield make(
+                        n_train=n_train,
+                        **{"depth": 2, "width": scale["width"], "sigma": sigma, "seed": seed},
+                        optimizer="gd" if method == "sgd" else method,
+                        split=SPLIT if method == "sgd" else 1.0,
+                    )
+
+
+def panels(results, scale):
+    """A column for each σ: test losses above, steps below."""
+
+    def curves(part, y, kind="network"):
+        suffix = ", linearized" if kind == "linearized" else ""
+        return [
+            part.where(method=method).series(
+                *(LABELS[method] + suffix, "n_train", y, method), kind=kind
+            )
+            for method in METHODS
+        ]
+
+    return tuple(
+        [
+            Panel(
+                title=rf"$\sigma = {sigma:g}$, $m = {scale['width']}$",
+                x_label="training points $N$",
+                y_label=label,
+                series=(
+                    *curves(results.where(sigma=sigma), finished(value)),
+                    *curves(results.where(sigma=sigma), predicted(value), "linearized"),
+                ),
+            )
+            for sigma in results.values("sigma")
+        ]
+        for label, value in (("test loss", test_loss), ("steps", steps))
+    )
+
+
+def figure(number, title, loss, scales):
+    """Under one loss."""
+    return Figure(
+        number=number,
+        title=title,
+        dataset="mnist01",
+        claim="the test performance depends considerably on the method and on σ, although all "
+        "networks were trained to the same low training error",
+        scales={name: scale | {"loss": loss} for name, scale in scales.items()},
+        grid=grid,
+        panels=panels,
+    )
+
+
+FIGURES = (
+    figure(1, "Test loss against the size of the training set, squared loss", "squared", SCALES),
+    figure(
+        10, "Test loss against the size of the training set, cross-entropy", "logistic", LOGISTIC
+    ),
+)

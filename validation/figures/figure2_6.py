@@ -1,0 +1,116 @@
+"""Figures 2 and 6: test loss against the scale σ of the initialization.
+
+The real networks beside their linearizations at θ_0 and the kernel interpolators, for L = 2 and 3.
+Where f_init dominates, the loss grows like σ^{2L} (Thm 2). Below: steps taken and predicted.
+"""
+
+import numpy as np
+
+from ntklin.validation.figures.figure import Figure, finished, predicted, steps, test_loss
+from ntklin.validation.figures.panel import Guide, Panel
+
+# How many of the largest σ the exponent is fitted to.
+N_FITTED = 3
+
+SCALES = {
+    "quick": {
+        **{"n_train": 20, "n_test": 50, "n_seeds": 2, "until": 1e-4, "max_steps": 20_000},
+        "layers": {2: (256, (0.5, 1.0, 2.0)), 3: (64, (0.5, 1.0, 2.0))},
+    },
+    "standard": {
+        **{"n_train": 100, "n_test": 100, "n_seeds": 5, "until": 1e-5, "max_steps": 200_000},
+        "layers": {
+            2: (4000, (0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0)),
+            3: (500, (0.5, 0.7, 1.0, 1.5, 2.0, 3.0)),
+        },
+    },
+    "paper": {
+        **{"n_train": 100, "n_test": 100, "n_seeds": 10, "until": 1e-5, "max_steps": 500_000},
+        "layers": {
+            2: (4000, (0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0)),
+            3: (2000, (0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)),
+        },
+    },
+}
+
+
+def grid(scale, make):
+    """Gradient descent at every σ."""
+    for depth, (width, sigmas) in scale["layers"].items():
+        for sigma in sigmas:
+            for seed in range(scale["n_seeds"]):
+                yield make(depth=depth, width=width, sigma=sigma, optimizer="gd", seed=seed)
+
+
+def panels(results, scale):
+    """Test losses above, steps below."""
+    losses, counts = [], []
+    for depth in results.values("depth"):
+        part = results.where(depth=depth)
+        (width,) = part.values("width")
+        curves = [
+            part.series("trained network", "sigma", finished(test_loss), "gd"),
+            part.series(
+                *("linearized network", "sigma", predicted(test_loss), "adagrad"),
+                kind="linearized",
+            ),
+            part.series(
+                *("kernel interpolator", "sigma", lambda run, record: record.interpolator_loss),
+                "interpolator",
+                kind="interpolator",
+            ),
+        ]
+        losses.append(
+            Panel(
+                title=f"$L = {depth}$, $m = {width}$",
+                x_label=r"initialization scale $\sigma$",
+                y_label="test loss",
+                series=tuple(curves),
+                guides=power_guides(curves[0], depth),
+            )
+        )
+        counts.append(
+            Panel(
+                title=f"$L = {depth}$",
+                x_label=r"initialization scale $\sigma$",
+                y_label="steps",
+                series=(
+                    part.series("trained network", "sigma", finished(steps), "gd"),
+                    part.series(
+                        *("linearized network", "sigma", predicted(steps), "adagrad"),
+                        kind="linearized",
+                    ),
+                ),
+            )
+        )
+    return losses, counts
+
+
+def power_guides(series, depth):
+    """σ^{2L} through the last point, and the exponent that fits the last ones."""
+    if len(series.x) < 2:
+        return ()
+    x, y = np.array(series.x[-N_FITTED:]), series.mean[-N_FITTED:]
+    exponent = np.polyfit(np.log(x), np.log(y), 1)[0]
+    label = rf"$\propto\sigma^{{{2 * depth}}}$, fitted: {exponent:.2f}"
+    return (Guide(label=label, x=tuple(x), y=tuple(1.6 * y[-1] * (x / x[-1]) ** (2 * depth))),)
+
+
+def figure(number, title, dataset):
+    """Of one data set."""
+    return Figure(
+        number=number,
+        title=title,
+        dataset=dataset,
+        claim="at small σ the trained network is close to the interpolator, which hardly depends "
+        "on σ; at larger σ the test error grows like σ^{2L}; all are close to their linearizations",
+        scales=SCALES,
+        grid=grid,
+        panels=panels,
+    )
+
+
+FIGURES = (
+    figure(2, "Impact of the initialization, MNIST", "mnist01"),
+    figure(6, "Impact of the initialization, Fashion-MNIST", "fashion01"),
+)

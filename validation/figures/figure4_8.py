@@ -1,0 +1,107 @@
+"""Figures 4 and 8: test loss against the size of the mini-batches, for SGD and AdaGrad.
+
+The batch size is given as the split ratio |B|/N, 1 for all samples. Solid: real networks; dashed:
+their linearizations by the same batches. Below: the path-dependent part of the linearization's end,
+which SGD does not have (Thm 5) and AdaGrad does (Thm 6).
+"""
+
+from ntklin.validation.figures.figure import Figure, finished, predicted, test_loss
+from ntklin.validation.figures.panel import Panel
+from ntklin.validation.figures.records import CONVERGED
+from ntklin.validation.figures.style import LABELS
+
+LOOKS = ("narrow", "wide", "middle")
+
+SCALES = {
+    "quick": {
+        **{"n_train": 20, "n_test": 50, "n_seeds": 2, "until": 1e-4, "max_steps": 20_000},
+        **{"sigma": 0.5, "widths": (64, 256), "splits": (0.2, 0.5, 1.0)},
+    },
+    "standard": {
+        **{"n_train": 100, "n_test": 100, "n_seeds": 5, "until": 1e-5, "max_steps": 200_000},
+        **{"sigma": 0.5, "widths": (500, 2000), "splits": (0.1, 0.2, 0.5, 1.0)},
+    },
+    "paper": {
+        **{"n_train": 100, "n_test": 100, "n_seeds": 10, "until": 1e-5, "max_steps": 500_000},
+        **{"sigma": 0.5, "widths": (500, 1000, 4000), "splits": (0.05, 0.1, 0.2, 0.5, 1.0)},
+    },
+}
+
+
+def grid(scale, make):
+    """SGD and AdaGrad at every split, with new orders and with one; all samples once."""
+    for width in sorted(scale["widths"], reverse=True):
+        for seed in range(scale["n_seeds"]):
+            for optimizer in ("gd", "adagrad"):
+                for split in scale["splits"]:
+                    for shuffle in (True, False) if split < 1 else (True,):
+                        yield make(
+                            **{"depth": 2, "width": width, "sigma": scale["sigma"]},
+                            **{"optimizer": optimizer, "seed": seed},
+                            **{"split": split, "shuffle": shuffle},
+                        )
+
+
+def path_dependent(run, record):
+    """Its rms on the test points; that of gradient descent on all samples is 0 by the theory."""
+    computed = record.linearized.outcome == CONVERGED and run.method != "gd"
+    return record.path_dependent if computed else None
+
+
+def panels(results, scale):
+    """A row for each optimizer, shuffled and not; then the path-dependent parts."""
+    widths = results.values("width")
+
+    def curves(part, y, kind="network"):
+        suffix = ", linearized" if kind == "linearized" else ""
+        return [
+            part.where(width=width).series(f"$m = {width}${suffix}", "split", y, look, kind=kind)
+            for width, look in zip(widths, LOOKS, strict=False)
+        ]
+
+    def panel(part, title, y_label, series):
+        return Panel(title=title, x_label="split $|B|/N$", y_label=y_label, series=tuple(series))
+
+    rows, paths = [], []
+    for optimizer, name in (("gd", "SGD"), ("adagrad", LABELS["adagrad"])):
+        part = results.where(optimizer=optimizer)
+        rows.append(
+            [
+                panel(
+                    *(order, f"{name}, {title}", "test loss"),
+                    curves(order, finished(test_loss))
+                    + curves(order, predicted(test_loss), "linearized"),
+                )
+                for title, order in (
+                    ("shuffled", part.where(shuffle=True)),
+                    ("in one order", part.chosen(lambda run: not run.shuffle or run.split == 1)),
+                )
+            ]
+        )
+        paths.append(
+            panel(
+                *(part, f"{name}, shuffled", r"path-dependent part, rms"),
+                curves(part.where(shuffle=True), path_dependent, "linearized"),
+            )
+        )
+    return (*rows, paths)
+
+
+def figure(number, title, dataset):
+    """Of one data set."""
+    return Figure(
+        number=number,
+        title=title,
+        dataset=dataset,
+        claim="without adaptive optimization the test error is that of GD for a large range of "
+        "batch sizes, with and without shuffling; with AdaGrad it depends on the batch size",
+        scales=SCALES,
+        grid=grid,
+        panels=panels,
+    )
+
+
+FIGURES = (
+    figure(4, "Impact of stochastic training, MNIST", "mnist01"),
+    figure(8, "Impact of stochastic training, Fashion-MNIST", "fashion01"),
+)

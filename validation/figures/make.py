@@ -1,0 +1,134 @@
+"""From a figure's name to its runs, their records, and its files."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+from ntklin.validation.figures.configuration import Run, digest, load
+from ntklin.validation.figures.panel import Results
+from ntklin.validation.figures.sweep import sweep
+
+
+class IncompleteError(ValueError):
+    """A figure cannot be drawn: some of its runs have not been computed."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A figure at a scale on a data set: all its runs, before any has started.
+
+    Attributes
+    ----------
+    figure : Figure
+    scale_name : str
+    dataset : str
+    runs : tuple of Run
+        Without the learning rates that have to be searched for.
+    """
+
+    figure: object
+    scale_name: str
+    dataset: str
+    runs: tuple
+
+    @property
+    def scale(self):
+        """The figure's settings at this scale."""
+        return self.figure.scales[self.scale_name]
+
+    @property
+    def searches(self):
+        """The searches for learning rates, each once."""
+        return tuple(dict.fromkeys(run.search for run in self.runs if run.adaptive))
+
+    @property
+    def n_tasks(self):
+        """How many results it takes."""
+        return len(self.runs) + len(self.searches)
+
+
+def plan(figure, scale_name, dataset=None):
+    """All runs of a figure; loads the data, and so finds out whether they are there.
+
+    Parameters
+    ----------
+    figure : Figure
+    scale_name : {"quick", "standard", "paper"}
+    dataset : str, optional
+        A name or a path; the figure's own when not given.
+
+    Returns
+    -------
+    Plan
+    """
+    dataset = figure.dataset if dataset is None else dataset
+    scale = figure.scales[scale_name]
+    shared = {
+        "dataset": dataset,
+        "n_pool": scale["n_train"],
+        "n_train": scale["n_train"],
+        "n_test": scale["n_test"],
+        "until": scale["until"],
+        "max_steps": scale["max_steps"],
+        "loss": scale.get("loss", "squared"),
+    }
+    data = load(dataset, shared["n_pool"], shared["n_test"])
+
+    def make(**values):
+        return Run(**shared | {"digest": digest(data)} | values)
+
+    return Plan(figure, scale_name, dataset, tuple(dict.fromkeys(figure.grid(scale, make))))
+
+
+def compute(planned, store, executor, slots):
+    """Compute what is missing of a figure's results; yield each task with its record.
+
+    Searches and the runs that need none come first, then the runs with the rates that were found.
+
+    Parameters
+    ----------
+    planned : Plan
+    store : Store
+    executor : concurrent.futures.Executor
+    slots : int
+
+    Yields
+    ------
+    (Problem, Record or Rate)
+    """
+    go = partial(sweep, store=store, executor=executor, slots=slots)
+    rates = {}
+    for task, record in go((*planned.searches, *(run for run in planned.runs if not run.adaptive))):
+        if not isinstance(task, Run):
+            rates[task] = record.learning_rate
+        yield task, record
+    yield from go(rated(run, rates) for run in planned.runs if run.adaptive)
+
+
+def rated(run, rates):
+    """The run with its learning rate, if it has to be searched for."""
+    return replace(run, learning_rate=rates[run.search]) if run.adaptive else run
+
+
+def results(planned, store):
+    """All records of a figure from the store.
+
+    Raises
+    ------
+    IncompleteError
+        If one is missing.
+    """
+    searched = {search: store.read(search) for search in planned.searches}
+    rates = {search: rate.learning_rate for search, rate in searched.items() if rate is not None}
+    found = [
+        (run, store.read(rated(run, rates)))
+        for run in planned.runs
+        if not run.adaptive or run.search in rates
+    ]
+    items = tuple((run, record) for run, record in found if record is not None)
+    if len(items) < len(planned.runs):
+        raise IncompleteError(
+            f"figure {planned.figure.number}: {len(planned.runs) - len(items)} of "
+            f"{len(planned.runs)} runs of the {planned.scale_name} scale on {planned.dataset} have "
+            f"not been computed in {store.folder}; run the command without --replot"
+        )
+    return Results(items)

@@ -1,0 +1,142 @@
+"""What a picture is made of: curves with their draws, before any of it has a color."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """A curve with several draws at each place.
+
+    Attributes
+    ----------
+    label : str
+    x : tuple of float
+    draws : tuple of tuple of float
+        At each x; at least one.
+    look : str
+        The key of what the curve is about: see style.py.
+    kind : {"network", "linearized", "interpolator", "other"}
+    error : {"std", "sem"}
+        What its bars and bands show: the standard deviation or the standard error of the mean.
+    """
+
+    label: str
+    x: tuple
+    draws: tuple
+    look: str
+    kind: str = "network"
+    error: str = "std"
+
+    @property
+    def mean(self):
+        """At each x."""
+        return np.array([np.mean(values) for values in self.draws])
+
+    @property
+    def std(self):
+        """The standard deviation at each x; 0 for one draw."""
+        return np.array(
+            [np.std(values, ddof=1) if len(values) > 1 else 0.0 for values in self.draws]
+        )
+
+    @property
+    def sem(self):
+        """The standard error of the mean at each x."""
+        return self.std / np.sqrt([len(values) for values in self.draws])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guide:
+    """A line to hold curves against.
+
+    Attributes
+    ----------
+    label : str
+    x, y : tuple of float
+    look : str
+    """
+
+    label: str
+    x: tuple
+    y: tuple
+    look: str = "guide"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """A pair of axes.
+
+    Attributes
+    ----------
+    title, x_label, y_label : str
+    series : tuple of Series
+    guides : tuple of Guide
+    x_scale, y_scale : {"log", "linear"}
+    """
+
+    title: str
+    x_label: str
+    y_label: str
+    series: tuple
+    guides: tuple = ()
+    x_scale: str = "log"
+    y_scale: str = "log"
+
+
+@dataclass(frozen=True)
+class Results:
+    """Runs with their records, to choose from.
+
+    Attributes
+    ----------
+    items : tuple of (Run, Record)
+    """
+
+    items: tuple
+
+    def chosen(self, choice):
+        """Those for which ``choice(run)`` holds."""
+        return Results(tuple(item for item in self.items if choice(item[0])))
+
+    def where(self, **values):
+        """Those whose configuration has these values."""
+        return self.chosen(
+            lambda run: all(getattr(run, name) == value for name, value in values.items())
+        )
+
+    def values(self, name):
+        """The different values of an attribute of the configurations, in order."""
+        return sorted({getattr(run, name) for run, _ in self.items})
+
+    def series(self, label, x, y: Callable, look, **options):
+        """A curve: ``y(run, record)`` against the attribute x; where it is None there is no draw.
+
+        Parameters
+        ----------
+        label : str
+        x : str
+        y : callable
+        look : str
+        **options
+            Of Series.
+
+        Returns
+        -------
+        Series
+        """
+        draws = {}
+        for run, record in self.items:
+            value = y(run, record)
+            if value is not None:
+                draws.setdefault(getattr(run, x), []).append(value)
+        places = sorted(draws)
+        return Series(
+            label=label,
+            x=tuple(places),
+            draws=tuple(tuple(draws[place]) for place in places),
+            look=look,
+            **options,
+        )

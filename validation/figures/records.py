@@ -1,0 +1,91 @@
+"""What a run leaves: a small record, which is all that a figure is drawn from."""
+
+from dataclasses import asdict, dataclass
+
+CONVERGED, STEP_LIMIT, DIVERGED = "converged", "step limit", "diverged"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """What a search found.
+
+    Attributes
+    ----------
+    learning_rate : float
+    steps : int
+        At this rate, until the loss was low enough.
+    n_trials : int
+    seconds : float
+    """
+
+    learning_rate: float
+    steps: int
+    n_trials: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class End:
+    """Where a network's training ended, the real one's or that of its linearization.
+
+    Attributes
+    ----------
+    outcome : {"converged", "step limit", "diverged"}
+    steps : int
+    train_loss, test_loss, test_error : float or None
+        ``test_error`` is the share of test points on the wrong side; None where it diverged.
+    outputs : tuple of float
+        On the test points; empty where it diverged.
+    """
+
+    outcome: str
+    steps: int
+    train_loss: float | None = None
+    test_loss: float | None = None
+    test_error: float | None = None
+    outputs: tuple = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What a run leaves.
+
+    Attributes
+    ----------
+    learning_rate : float
+    network, linearized : End
+        Of the real network, and of its linearization at θ_0 by the same optimizer and batches.
+    monotone : bool or None
+        Whether the real network's loss only fell; None with mini-batches, where it need not.
+    interpolator_loss, minimizer_loss : float or None
+        Test losses of f_int and of f_∞, the limit of gradient descent; None for other losses than
+        the squared one.
+    path_dependent : float or None
+        The rms of φ(X_T) B_t at the linearization's end; None where it diverged.
+    seconds : float
+        How long it took.
+    """
+
+    learning_rate: float
+    network: End
+    linearized: End
+    monotone: bool | None
+    interpolator_loss: float | None
+    minimizer_loss: float | None
+    path_dependent: float | None
+    seconds: float
+
+
+def to_json(record):
+    """As values for JSON."""
+    return asdict(record)
+
+
+def from_json(values):
+    """The record of these values."""
+    if "network" not in values:
+        return Rate(**values)
+    ends = {name: End(**values[name]) for name in ("network", "linearized")}
+    for name, end in ends.items():
+        ends[name] = End(**asdict(end) | {"outputs": tuple(end.outputs)})
+    return Record(**values | ends)

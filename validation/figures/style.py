@@ -1,0 +1,52 @@
+"""How the pictures look: one set of colors, marks and sizes for all of them."""
+
+from contextlib import contextmanager
+
+import matplotlib
+
+# Okabe and Ito's palette, which color-blind readers can tell apart; so can marks and dashes.
+LOOKS = {
+    "gd": ("#0072B2", "o"),
+    "sgd": ("#56B4E9", "s"),
+    "adagrad": ("#D55E00", "^"),
+    "rmsprop": ("#E69F00", "v"),
+    "adam": ("#CC79A7", "D"),
+    "interpolator": ("#009E73", ""),
+    "narrow": ("#009E73", "o"),
+    "middle": ("#E69F00", "s"),
+    "wide": ("#0072B2", "^"),
+    "guide": ("#6B6B6B", ""),
+}
+DASHES = {
+    "network": "-",
+    "linearized": (0, (5, 2)),
+    "interpolator": (0, (1, 1.5)),
+    "other": "-",
+}
+LABELS = {"gd": "GD", "sgd": "SGD", "adagrad": "AdaGrad", "rmsprop": "RMSprop", "adam": "Adam"}
+PANEL_SIZE = 3.3, 2.55  # inches
+SETTINGS = {
+    "font.family": "serif",
+    "font.serif": ["STIXGeneral", "DejaVu Serif"],
+    "mathtext.fontset": "stix",
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "legend.fontsize": 8.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#E2E2E2",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 4.5,
+    "legend.frameon": False,
+    "pdf.fonttype": 42,
+    "savefig.facecolor": "white",
+}
+
+
+@contextmanager
+def publication():
+    """matplotlib's settings for these pictures, and only for them."""
+    with matplotlib.rc_context(SETTINGS):
+        yield

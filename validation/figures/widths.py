@@ -1,0 +1,69 @@
+"""The grid of Figures 3, 5, 7 and 9: optimizers against the width, for L = 2 and 3."""
+
+from ntklin.validation.figures.style import LABELS
+
+SPLIT = 0.1
+
+SCALES = {
+    "quick": {
+        **{"n_train": 20, "n_test": 50, "n_seeds": 2, "until": 1e-4, "max_steps": 20_000},
+        **{"sigma": 0.5, "layers": {2: (64, 256), 3: (32, 64)}},
+    },
+    "standard": {
+        **{"n_train": 100, "n_test": 100, "n_seeds": 5, "until": 1e-5, "max_steps": 200_000},
+        **{"sigma": 0.5, "layers": {2: (250, 500, 1000, 2000, 4000), 3: (100, 200, 400)}},
+    },
+    "paper": {
+        **{"n_train": 100, "n_test": 100, "n_seeds": 10, "until": 1e-5, "max_steps": 500_000},
+        **{"sigma": 0.5, "layers": {2: (500, 1000, 2000, 4000, 8000), 3: (250, 500, 1000, 2000)}},
+    },
+}
+
+
+def grid(methods):
+    """``grid(scale, make)`` for some methods; the widest networks first, which take longest."""
+
+    def runs(scale, make):
+        for depth, widths in scale["layers"].items():
+            for width in sorted(widths, reverse=True):
+                for seed in range(scale["n_seeds"]):
+                    for method in methods:
+                        yield make(
+                            depth=depth,
+                            width=width,
+                            sigma=scale["sigma"],
+                            optimizer="gd" if method == "sgd" else method,
+                            split=SPLIT if method == "sgd" else 1.0,
+                            seed=seed,
+                        )
+
+    return runs
+
+
+def curves(results, y, kind="network", **options):
+    """One curve against the width for each method.
+
+    Parameters
+    ----------
+    results : Results
+    y : callable
+        ``y(run, record)``.
+    kind : str
+
+    Returns
+    -------
+    list of Series
+    """
+    suffix = ", linearized" if kind == "linearized" else ""
+    return [
+        results.where(method=method).series(
+            *(LABELS[method] + suffix, "width", y, method), kind=kind, **options
+        )
+        for method in LABELS
+        if results.where(method=method).items
+    ]
+
+
+def by_depth(results):
+    """(title, results) for each depth."""
+    return [(f"$L = {depth}$", results.where(depth=depth)) for depth in results.values("depth")]
