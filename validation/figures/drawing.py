@@ -8,7 +8,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from ntklin.validation.figures.style import DASHES, LOOKS, PANEL_SIZE, publication
+from ntklin.validation.figures.style import DASHES, LINEARIZED, LOOKS, PANEL_SIZE, publication
 
 FEW_DECADES = 100
 LESS_THAN_A_DECADE = 8
@@ -40,10 +40,14 @@ def draw(rows, caption=""):
                 axes.set_axis_off()
             for axes, panel in zip(axes_row, panels, strict=False):
                 draw_panel(axes, panel, handles)
+        names = list(handles)
+        pairs = [name for name in names if name + LINEARIZED in handles]
+        if 2 * len(pairs) == len(names):  # a column each: the network above its linearization
+            names = [name for pair in pairs for name in (pair, pair + LINEARIZED)]
         canvas.legend(
-            handles=list(handles.values()),
+            handles=[handles[name] for name in names],
             loc="outside upper center",
-            ncols=min(len(handles), 2 * n_columns),
+            ncols=len(pairs) or len(names),
         )
         if caption:
             lines = textwrap.wrap(caption, round(width * n_columns * CHARACTERS_PER_INCH))

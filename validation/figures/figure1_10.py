@@ -6,7 +6,7 @@ nested and have the same test points. Below: steps taken and predicted.
 
 from ntklin.validation.figures.figure import Figure, finished, predicted, steps, test_loss
 from ntklin.validation.figures.panel import Panel
-from ntklin.validation.figures.style import LABELS
+from ntklin.validation.figures.style import LABELS, LINEARIZED
 
 SPLIT = 0.1
 METHODS = ("gd", "sgd", "adagrad")
@@ -51,7 +51,7 @@ def panels(results, scale):
     """A column for each σ: test losses above, steps below."""
 
     def curves(part, y, kind="network"):
-        suffix = ", linearized" if kind == "linearized" else ""
+        suffix = LINEARIZED if kind == "linearized" else ""
         return [
             part.where(method=method).series(
                 *(LABELS[method] + suffix, "n_train", y, method), kind=kind

@@ -8,7 +8,7 @@ which SGD does not have (Thm 5) and AdaGrad does (Thm 6).
 from ntklin.validation.figures.figure import Figure, finished, predicted, test_loss
 from ntklin.validation.figures.panel import Panel
 from ntklin.validation.figures.records import CONVERGED
-from ntklin.validation.figures.style import LABELS
+from ntklin.validation.figures.style import LABELS, LINEARIZED
 
 LOOKS = ("narrow", "wide", "middle")
 
@@ -53,7 +53,7 @@ def panels(results, scale):
     widths = results.values("width")
 
     def curves(part, y, kind="network"):
-        suffix = ", linearized" if kind == "linearized" else ""
+        suffix = LINEARIZED if kind == "linearized" else ""
         return [
             part.where(width=width).series(f"$m = {width}${suffix}", "split", y, look, kind=kind)
             for width, look in zip(widths, LOOKS, strict=False)

@@ -24,6 +24,7 @@ DASHES = {
     "other": "-",
 }
 LABELS = {"gd": "GD", "sgd": "SGD", "adagrad": "AdaGrad", "rmsprop": "RMSprop", "adam": "Adam"}
+LINEARIZED = ", linearized"  # ends the label of such a curve
 PANEL_SIZE = 3.3, 2.55  # inches
 SETTINGS = {
     "font.family": "serif",

@@ -1,6 +1,6 @@
 """The grid of Figures 3, 5, 7 and 9: optimizers against the width, for L = 2 and 3."""
 
-from ntklin.validation.figures.style import LABELS
+from ntklin.validation.figures.style import LABELS, LINEARIZED
 
 SPLIT = 0.1
 
@@ -54,7 +54,7 @@ def curves(results, y, kind="network", **options):
     -------
     list of Series
     """
-    suffix = ", linearized" if kind == "linearized" else ""
+    suffix = LINEARIZED if kind == "linearized" else ""
     return [
         results.where(method=method).series(
             *(LABELS[method] + suffix, "width", y, method), kind=kind, **options

@@ -1,0 +1,507 @@
+"""The paper's figures: from configurations to records, and from records to pictures."""
+
+import csv
+import io
+import json
+import math
+import os
+import time
+from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, fields, replace
+
+import numba
+import numpy as np
+import pytest
+
+import ntklin
+from ntklin.validation import figures
+from ntklin.validation.figures import FIGURES, Store
+from ntklin.validation.figures.configuration import Run, Search, digest, load
+from ntklin.validation.figures.drawing import draw
+from ntklin.validation.figures.execution import execute
+from ntklin.validation.figures.executors import Here, Processes, local
+from ntklin.validation.figures.figure2_6 import power_guides
+from ntklin.validation.figures.output import points
+from ntklin.validation.figures.panel import Panel, Results, Series
+from ntklin.validation.figures.records import End, Rate, Record
+from ntklin.validation.figures.sweep import ATTEMPTS, WorkerDiedError, sweep
+
+MNIST = load("mnist01", 8, 5)
+BASE = {
+    **{"dataset": "mnist01", "digest": digest(MNIST), "n_pool": 8, "n_train": 8, "n_test": 5},
+    **{"depth": 2, "width": 16, "sigma": 0.5, "loss": "squared", "seed": 0},
+    **{"until": 0.05, "max_steps": 60},
+}
+
+
+def make(**values):
+    return Run(**BASE | {"optimizer": "gd"} | values)
+
+
+def rate(value=0.01):
+    return Rate(learning_rate=value, steps=3, n_trials=1, seconds=0.0)
+
+
+def end(**values):
+    defaults = {
+        **{"outcome": "converged", "steps": 7, "train_loss": 1e-6, "test_loss": 0.1},
+        **{"test_error": 0.0, "outputs": (0.0, 1.0)},
+    }
+    return End(**defaults | values)
+
+
+def record(network=None, **values):
+    defaults = {
+        **{"learning_rate": 0.1, "network": network or end(), "linearized": end()},
+        **{"monotone": True, "interpolator_loss": 0.1, "minimizer_loss": 0.1},
+        **{"path_dependent": 0.0, "seconds": 0.0},
+    }
+    return Record(**defaults | values)
+
+
+def close(outputs):
+    """Up to rounding: η comes from λ_max of a kernel that was computed in another order."""
+    return pytest.approx(tuple(outputs), abs=1e-10)
+
+
+def timeless(record):
+    return replace(record, seconds=0.0)
+
+
+# Configurations
+
+
+def test_a_key_depends_on_every_field():
+    run = make()
+    others = {
+        **{"dataset": "fashion01", "digest": "0", "n_pool": 9, "n_train": 7, "n_test": 4},
+        **{"depth": 3, "width": 8, "sigma": 1.0, "loss": "logistic", "optimizer": "adam"},
+        **{"seed": 1, "until": 0.1, "max_steps": 5, "learning_rate": 0.1, "split": 0.5},
+        "shuffle": False,
+    }
+    assert set(others) == {field.name for field in fields(Run)}
+    keys = {replace(run, **{name: value}).key for name, value in others.items()}
+    assert len(keys | {run.key}) == len(others) + 1
+    assert make().key == run.key
+    assert run.search.key != run.key
+
+
+def test_smaller_training_sets_are_nested_and_share_the_test_points():
+    X, Y, X_test, Y_test = make().arrays
+    few = make(n_train=3).arrays
+    np.testing.assert_array_equal(few[0], X[:3])
+    np.testing.assert_array_equal(few[1], Y[:3])
+    np.testing.assert_array_equal(few[2], X_test)
+    np.testing.assert_array_equal(few[3], Y_test)
+
+
+def test_other_data_under_the_same_name_are_refused():
+    with pytest.raises(ValueError, match="not the data that the figure was begun with"):
+        make(digest="0").arrays  # noqa: B018
+
+
+def test_methods():
+    assert make().method == "gd"
+    assert make(split=0.5).method == "sgd"
+    assert make(split=0.5, optimizer="adagrad").method == "adagrad"
+    assert make(split=0.5, shuffle=False).batches == ntklin.Batches(0.5, shuffle=False)
+    assert make().batches is None
+
+
+# Runs
+
+
+def test_a_run_is_what_the_library_says():
+    run = make(until=0.02, max_steps=500)
+    found = execute(run)
+    X, Y, X_test, Y_test = run.arrays
+    net = ntklin.MLP((784, 16, 1), sigma=0.5)
+    theta = net.init(rng=0)
+    trained = ntklin.train(net, theta, X, Y, until=0.02)
+    lin = ntklin.linearize(net, theta, X)
+    gd = lin.gradient_descent(Y)
+    steps = gd.steps_to(0.02)
+    assert found.network.outcome == "converged"
+    assert found.network.steps == trained.steps
+    assert found.network.outputs == close(trained.predict(X_test))
+    assert found.network.train_loss == pytest.approx(trained.losses[-1])
+    f = np.array(found.network.outputs)
+    assert found.network.test_loss == pytest.approx(np.sum((f - Y_test) ** 2) / (2 * len(f)))
+    assert found.network.test_error == np.mean((f > 0.5) != Y_test)
+    assert found.linearized.steps == steps
+    assert found.linearized.outputs == close(gd.predict(X_test, steps))
+    assert found.linearized.train_loss == pytest.approx(gd.loss(steps))
+    f_int = lin.minimizer(Y).interpolator(X_test)
+    assert found.interpolator_loss == pytest.approx(np.mean((f_int - Y_test) ** 2) / 2)
+    assert found.monotone is True
+    assert found.path_dependent == 0
+
+
+@pytest.mark.parametrize("optimizer", ["adagrad", "rmsprop", "adam"])
+@pytest.mark.parametrize("split", [1.0, 0.5])
+def test_an_adaptive_run_is_what_the_library_says(optimizer, split):
+    run = make(optimizer=optimizer, split=split, learning_rate=0.005, max_steps=10)
+    found = execute(run)
+    X, Y, X_test, _ = run.arrays
+    net = ntklin.MLP((784, 16, 1), sigma=0.5)
+    theta = net.init(rng=0)
+    rule = {"adagrad": ntklin.AdaGrad, "rmsprop": ntklin.RMSprop, "adam": ntklin.Adam}[optimizer]
+    options = {"steps": 10, "until": 0.05, "batches": run.batches}
+    trained = ntklin.train(net, theta, X, Y, rule(0.005), **options)
+    linearized = ntklin.linearize(net, theta, X).train(Y, rule(0.005), **options)
+    assert found.network.outputs == tuple(trained.predict(X_test))
+    assert found.linearized.outputs == tuple(linearized.predict(X_test))
+    path = linearized.path_dependent(X_test)
+    assert found.path_dependent == pytest.approx(np.sqrt(np.mean(path**2)))
+    assert found.path_dependent > 1e-6
+    assert (found.monotone is None) == (split < 1)
+
+
+def test_mini_batches_of_gradient_descent_have_no_path():
+    found = execute(make(split=0.25, until=1e-3, max_steps=400))
+    assert found.path_dependent < 1e-12
+    assert found.network.steps == pytest.approx(execute(make(until=1e-3)).network.steps, rel=0.9)
+
+
+def test_the_logistic_loss():
+    run = make(loss="logistic", until=0.3)
+    found = execute(run)
+    f, Y = np.array(found.network.outputs), run.arrays[3]
+    expected = np.mean(np.log1p(np.exp(f)) - Y * f)
+    assert found.network.test_loss == pytest.approx(expected)
+    assert found.network.test_error == np.mean((f > 0) != Y)
+    assert found.interpolator_loss is None
+    assert found.minimizer_loss is None
+    assert found.learning_rate == pytest.approx(4 * execute(make()).learning_rate)
+    assert run.search.loss == "squared"
+
+
+def test_runs_that_fail_say_how():
+    short = execute(make(max_steps=2))
+    assert short.network.outcome == "step limit"
+    assert short.network.steps == 2
+    wild = execute(make(optimizer="adagrad", learning_rate=1e3))
+    assert wild.network.outcome == wild.linearized.outcome == "diverged"
+    assert wild.network.outputs == ()
+    assert wild.network.test_loss is None
+    assert wild.monotone is False
+
+
+def test_an_adaptive_run_needs_its_rate():
+    with pytest.raises(ValueError, match="adam has no learning rate yet"):
+        execute(make(optimizer="adam"))
+
+
+def test_a_search_finds_a_rate_that_falls_and_hardly_a_larger_one():
+    run = make(optimizer="adagrad", seed=3)
+    assert run.search == make(optimizer="adagrad", split=0.5).search
+    found = execute(run.search)
+    first = replace(run, seed=0)
+    good = execute(replace(first, learning_rate=found.learning_rate))
+    assert good.monotone
+    assert good.network.steps == found.steps
+    beyond = execute(replace(first, learning_rate=1.25 * found.learning_rate))
+    assert not beyond.monotone
+
+
+# The store
+
+
+def test_records_come_back_as_they_were(tmp_path):
+    store, run = Store(tmp_path), make()
+    tasks = {run: execute(run), run.search: rate(), make(seed=1): record(end(outputs=()))}
+    for task, kept in tasks.items():
+        assert store.read(task) is None
+        lock = store.claim(task)
+        store.write(task, kept)
+        lock.release()
+    assert [store.read(task) for task in tasks] == list(tasks.values())
+    configuration = json.loads(store.path(run).read_text())["configuration"]
+    assert configuration == asdict(run)
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", '{"record": {"seconds": 1}}', "[]"])
+def test_a_damaged_result_is_none(tmp_path, text):
+    store = Store(tmp_path)
+    store.path(make()).write_text(text)
+    assert store.read(make()) is None
+
+
+def test_a_failed_write_leaves_nothing(tmp_path):
+    store = Store(tmp_path)
+    with pytest.raises(TypeError, match="serializable"):
+        store.write(make(), rate(value=object()))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_task_is_claimed_once(tmp_path):
+    lock = Store(tmp_path).claim(make())
+    assert Store(tmp_path).claim(make()) is None
+    assert Store(tmp_path).claim(make(seed=1)) is not None
+    lock.release()
+    assert Store(tmp_path).claim(make()) is not None
+
+
+# The sweep
+
+
+def counted(calls):
+    def function(task):
+        calls.append(task)
+        time.sleep(0.01)
+        return rate(task.seed)
+
+    return function
+
+
+def test_a_sweep_computes_what_is_missing_once(tmp_path):
+    tasks, calls = [make(seed=k) for k in range(6)], []
+    store = Store(tmp_path)
+    first = dict(sweep([*tasks[:2], tasks[0]], store, Here(), 1, counted(calls)))
+    assert list(first) == calls == tasks[:2]
+    found = dict(sweep(tasks, store, Here(), 1, counted(calls)))
+    assert found == {task: rate(task.seed) for task in tasks}
+    assert calls == tasks
+
+
+def test_two_sweeps_share_a_folder(tmp_path):
+    tasks, calls = [make(seed=k) for k in range(20)], []
+
+    def whole(order):
+        return dict(sweep(order, Store(tmp_path), Here(), 1, counted(calls)))
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(whole, (tasks, tasks)))
+    assert found[0] == found[1] == {task: rate(task.seed) for task in tasks}
+    assert sorted(calls, key=lambda task: task.seed) == tasks
+
+
+def test_an_error_keeps_what_is_finished(tmp_path):
+    tasks = [make(seed=k) for k in range(3)]
+
+    def function(task):
+        if task.seed == 1:
+            raise OSError("no such run")
+        return rate(task.seed)
+
+    store = Store(tmp_path)
+    with pytest.raises(OSError, match="no such run"):
+        list(sweep(tasks, store, Here(), 1, function))
+    assert [store.read(task) is not None for task in tasks] == [True, False, False]
+    assert store.claim(tasks[1]) is not None
+
+
+class Mortal(Executor):
+    """Its worker dies at one task, so many times."""
+
+    def __init__(self, task, deaths):
+        self.task, self.deaths, self.here = task, deaths, Here()
+
+    def submit(self, function, task):
+        if task == self.task and self.deaths:
+            self.deaths -= 1
+            return self.here.submit(self.die)
+        return self.here.submit(function, task)
+
+    def die(self):
+        raise BrokenProcessPool("killed")
+
+
+def test_a_dead_worker_is_replaced(tmp_path):
+    tasks = [make(seed=k) for k in range(3)]
+    executor = Mortal(tasks[1], ATTEMPTS - 1)
+    found = dict(sweep(tasks, Store(tmp_path / "a"), executor, 1, counted([])))
+    assert found == {task: rate(task.seed) for task in tasks}
+    store = Store(tmp_path / "b")
+    with pytest.raises(WorkerDiedError, match="use fewer processes"):
+        list(sweep(tasks, store, Mortal(tasks[1], ATTEMPTS), 1, counted([])))
+    assert store.read(tasks[2]) is not None
+
+
+def die_once(path):
+    """Ends its process the first time."""
+    try:
+        path.touch(exist_ok=False)
+    except FileExistsError:
+        return "alive"
+    os._exit(1)
+
+
+def test_processes_are_renewed(tmp_path):
+    with Processes(1, 1) as executor:
+        with pytest.raises(BrokenProcessPool):
+            executor.submit(die_once, tmp_path / "once").result()
+        assert executor.submit(die_once, tmp_path / "once").result() == "alive"
+
+
+def test_the_same_record_here_and_in_another_process(tmp_path):
+    run = make(optimizer="adam", learning_rate=0.01, split=0.5, max_steps=5)
+    before = numba.get_num_threads()
+    try:
+        with local(1, 1) as (here, slots):
+            assert slots == 1
+            mine = here.submit(execute, run).result()
+    finally:
+        numba.set_num_threads(before)
+    with local(2, 1) as (processes, slots):
+        assert slots == 2
+        theirs = processes.submit(execute, run).result()
+    assert timeless(theirs) == timeless(mine)
+
+
+# Panels and pictures
+
+
+def test_statistics_of_a_series():
+    series = Series(label="", x=(1, 2), draws=((1.0, 3.0), (5.0,)), look="gd")
+    np.testing.assert_array_equal(series.mean, [2, 5])
+    np.testing.assert_allclose(series.std, [math.sqrt(2), 0])
+    np.testing.assert_allclose(series.sem, [1, 0])
+
+
+def test_series_are_chosen_from_results():
+    items = tuple(
+        (make(seed=seed, width=width), record(end(steps=10 * width + seed)))
+        for width in (4, 8)
+        for seed in (0, 1)
+    )
+    results = Results(items)
+    assert results.values("width") == [4, 8]
+    series = results.series("s", "width", lambda run, found: found.network.steps, "gd")
+    assert series.x == (4, 8)
+    assert series.draws == ((40, 41), (80, 81))
+    one = results.where(seed=1, width=8).series("s", "width", lambda run, found: None, "gd")
+    assert one.x == ()
+
+
+def test_the_fitted_exponent_is_that_of_the_last_points():
+    x = (0.5, 1.0, 2.0, 4.0)
+    series = Series(label="", x=x, draws=tuple((max(v, 1.0) ** 4,) for v in x), look="gd")
+    [guide] = power_guides(series, depth=2)
+    assert "fitted: 4.00" in guide.label
+    np.testing.assert_allclose(np.diff(np.log(guide.y)) / np.diff(np.log(guide.x)), 4)
+    assert power_guides(replace(series, x=x[:1], draws=series.draws[:1]), 2) == ()
+
+
+def test_deviations_are_paired_by_initialization():
+    runs = {
+        make(seed=0): (0.0, 0.0),
+        make(seed=1): (1.0, 1.0),
+        make(seed=0, split=0.5): (3.0, 4.0),
+        make(seed=1, split=0.5): (1.0, 2.0),
+        make(seed=2): (0.0, 0.0),
+    }
+    items = [(run, record(end(outputs=outputs))) for run, outputs in runs.items()]
+    items.append((make(seed=2, split=0.5), record(end(outcome="diverged", outputs=()))))
+    [[panel]] = FIGURES[9].panels(Results(tuple(items)), FIGURES[9].scales["quick"])
+    assert panel.series[0].draws == ((5.0, 1.0),)
+
+
+def test_points_hold_every_curve():
+    series = Series(label="GD", x=(1.0, 2.0), draws=((1.0, 3.0), (5.0,)), look="gd")
+    panel = Panel(title="t", x_label="x", y_label="y", series=(series,))
+    rows = list(csv.DictReader(io.StringIO(points([[panel]]))))
+    assert [(row["x"], row["mean"], row["n"]) for row in rows] == [
+        ("1.0", "2.0", "2"),
+        ("2.0", "5.0", "1"),
+    ]
+    assert float(rows[0]["std"]) == math.sqrt(2)
+
+
+def test_a_picture_labels_its_axes_and_explains_its_curves():
+    curves = (
+        Series(label="GD", x=(1, 2), draws=((1, 2), (3, 4)), look="gd"),
+        Series(
+            label="GD, linearized", x=(1, 2), draws=((1, 2), (3, 4)), look="gd", kind="linearized"
+        ),
+        Series(label="none", x=(), draws=(), look="adam"),
+    )
+    panel = Panel(title="t", x_label="width $m$", y_label="test loss", series=curves)
+    picture = draw([[panel, panel], [panel]], "A caption of θ_0.")
+    shown = [axes for axes in picture.axes if axes.axison]
+    assert [axes.get_xlabel() for axes in shown] == ["width $m$"] * 3
+    [legend] = picture.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["GD", "GD, linearized"]
+    assert picture.get_supxlabel() == r"A caption of $\theta_0$."
+
+
+# The ten
+
+
+def test_there_are_ten():
+    assert sorted(FIGURES) == list(range(1, 11))
+    data = {number: figure.dataset for number, figure in FIGURES.items()}
+    assert {n for n, name in data.items() if name == "fashion01"} == {6, 7, 8}
+    assert FIGURES[10].scales["paper"]["loss"] == "logistic"
+    assert FIGURES[10].scales["paper"]["until"] == 1e-5
+
+
+def test_figures_share_runs():
+    widths = {n: set(figures.plan(FIGURES[n], "standard").runs) for n in (3, 5, 9)}
+    assert widths[3] < widths[5] == widths[9]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Of all quick figures: they share runs."""
+    return tmp_path_factory.mktemp("figures")
+
+
+@pytest.mark.parametrize("number", sorted(FIGURES))
+def test_a_quick_figure(number, folder):
+    if numba.config.DISABLE_JIT:
+        pytest.skip("trains dozens of networks: minutes without compiled kernels")
+    planned, store = figures.plan(FIGURES[number], "quick"), Store(folder / "runs")
+    before = numba.get_num_threads()
+    try:
+        with local(1, 1) as (executor, slots):
+            done = list(figures.compute(planned, store, executor, slots))
+    finally:
+        numba.set_num_threads(before)
+    assert len(done) == planned.n_tasks
+    results = figures.results(planned, store)
+    assert all(found.network.outcome == "converged" for _, found in results.items)
+    assert all(found.linearized.outcome == "converged" for _, found in results.items)
+    paths = figures.write(planned, results, folder, {"command": "c"})
+    assert [path.suffix for path in paths] == [".png", ".pdf", ".csv", ".json"]
+    assert all(path.stat().st_size > 1000 for path in paths)
+    again = [path.read_bytes() for path in paths]
+    figures.write(planned, results, folder, {"command": "c"})
+    assert [path.read_bytes() for path in paths[1:]] == again[1:]
+    payload = json.loads(paths[3].read_text())
+    assert payload["figure"] == number
+    assert len(payload["runs"]) == len(planned.runs)
+    rows = list(csv.DictReader(io.StringIO(paths[2].read_text())))
+    n_seeds = planned.scale["n_seeds"]
+    assert {int(row["n"]) for row in rows} <= {n_seeds * k for k in (1, 2, 3)}
+    assert all(math.isfinite(float(row["mean"])) for row in rows)
+
+
+def test_a_figure_of_missing_runs_is_refused(tmp_path):
+    planned = figures.plan(FIGURES[2], "quick")
+    with pytest.raises(figures.IncompleteError, match=r"12 of 12 runs .* without --replot"):
+        figures.results(planned, Store(tmp_path))
+
+
+def test_an_estimate_counts_what_is_missing(tmp_path, monkeypatch):
+    planned = figures.plan(FIGURES[3], "quick")
+    small = replace(planned, runs=tuple(r for r in planned.runs if r.width == 32))
+    store = Store(tmp_path)
+    before = numba.get_num_threads()
+    try:
+        whole = figures.estimate([small], store)
+        assert whole > 0
+        assert figures.estimate([small, small], store) == whole
+        run = next(run for run in small.runs if run.method == "gd")
+        store.claim(run)
+        store.write(run, record())
+        assert 0 < figures.estimate([small], store) < whole
+    finally:
+        numba.set_num_threads(before)
+
+
+def test_a_search_is_an_own_kind_of_task():
+    assert isinstance(make(optimizer="adam").search, Search)
+    assert not make().adaptive
