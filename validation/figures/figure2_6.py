@@ -14,7 +14,7 @@ N_FITTED = 3
 
 SCALES = {
     "quick": {
-        **{"n_train": 20, "n_test": 50, "n_seeds": 2, "until": 1e-4, "max_steps": 20_000},
+        **{"n_train": 20, "n_test": 50, "n_seeds": 2, "until": 1e-3, "max_steps": 20_000},
         "layers": {2: (256, (0.5, 1.0, 2.0)), 3: (64, (0.5, 1.0, 2.0))},
     },
     "standard": {

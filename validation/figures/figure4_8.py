@@ -14,7 +14,7 @@ LOOKS = ("narrow", "wide", "middle")
 
 SCALES = {
     "quick": {
-        **{"n_train": 20, "n_test": 50, "n_seeds": 2, "until": 1e-4, "max_steps": 20_000},
+        **{"n_train": 20, "n_test": 50, "n_seeds": 2, "until": 1e-3, "max_steps": 20_000},
         **{"sigma": 0.5, "widths": (64, 256), "splits": (0.2, 0.5, 1.0)},
     },
     "standard": {

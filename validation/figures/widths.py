@@ -6,7 +6,7 @@ SPLIT = 0.1
 
 SCALES = {
     "quick": {
-        **{"n_train": 20, "n_test": 50, "n_seeds": 2, "until": 1e-4, "max_steps": 20_000},
+        **{"n_train": 20, "n_test": 50, "n_seeds": 2, "until": 1e-3, "max_steps": 20_000},
         **{"sigma": 0.5, "layers": {2: (64, 256), 3: (32, 64)}},
     },
     "standard": {
