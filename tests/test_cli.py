@@ -47,13 +47,11 @@ def results(folder):
     return json.loads((folder / "results.json").read_text("utf-8"))
 
 
-def test_only_finished_commands_are_listed():
+def test_commands_are_listed():
     done = invoke("--help")
     assert done.exit_code == 0
-    for name in ("minimizer", "mitigate", "verify", "bench", "info"):
+    for name in ("minimizer", "mitigate", "verify", "figure", "bench", "info"):
         assert name in done.output
-    assert "figure" not in done.output
-    assert invoke("figure").exit_code == 2
 
 
 def test_without_a_command_there_is_help():
@@ -64,7 +62,7 @@ def test_the_version():
     assert invoke("--version").output == f"ntklin {ntklin.__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["minimizer", "mitigate", "bench"])
+@pytest.mark.parametrize("command", ["minimizer", "mitigate", "verify", "figure", "bench"])
 def test_help_has_examples(command):
     done = invoke(command, "--help")
     assert done.exit_code == 0

@@ -1,0 +1,250 @@
+"""``ntklin figure`` from the command line to its files, through crashes and on other machines."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import wait
+from pathlib import Path
+
+import numba
+import pytest
+from typer.testing import CliRunner
+
+from ntklin.cli.app import app
+from ntklin.cli.figure import duration
+from ntklin.validation import figures
+from ntklin.validation.figures import FIGURES, Store, executors
+from ntklin.validation.figures.execution import execute
+from ntklin.validation.figures.sweep import sweep
+
+TINY = {
+    **{"n_train": 6, "n_test": 4, "n_seeds": 2, "until": 0.05, "max_steps": 200},
+    **{"sigma": 0.5, "layers": {2: (4, 8)}},
+}
+
+
+@pytest.fixture(autouse=True)
+def threads():
+    before = numba.get_num_threads()
+    yield
+    numba.set_num_threads(before)
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    for number in (5, 9):
+        for name in ("quick", "paper"):
+            monkeypatch.setitem(FIGURES[number].scales, name, TINY)
+
+
+def figure(*arguments, status=0):
+    result = CliRunner().invoke(app, ["figure", *map(str, arguments)])
+    assert result.exit_code == status, result.output
+    return result.output
+
+
+@pytest.mark.usefixtures("tiny")
+def test_it_trains_draws_and_goes_on(tmp_path):
+    options = ("--scale", "quick", "--processes", 1, "--out", tmp_path)
+    shown = figure(9, *options)
+    # 2 widths × 2 seeds × 4 methods, and the searches of two methods for two widths
+    assert "Figure 9, quick: 20/20" in shown
+    assert f"Written to {tmp_path}: figure09-quick.png" in shown
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"runs", *(f"figure09-quick.{kind}" for kind in ("png", "pdf", "csv", "json"))}
+    results = sorted((tmp_path / "runs").glob("*.json"))
+    assert len(results) == 20
+    stamps = [path.stat().st_mtime_ns for path in results]
+    payload = json.loads((tmp_path / "figure09-quick.json").read_text())
+    assert payload["provenance"]["command"] == "ntklin figure 9 --scale quick"
+
+    (tmp_path / "figure09-quick.png").unlink()
+    assert "figure09-quick.png" in figure("9", *options, "--replot")
+    results[0].unlink()
+    figure(5, 9, *options)
+    assert [path.stat().st_mtime_ns for path in results[1:]] == stamps[1:]
+    assert results[0].exists()
+    assert (tmp_path / "figure05-quick.pdf").exists()
+
+
+@pytest.mark.usefixtures("tiny")
+def test_other_data_have_other_names(tmp_path):
+    figure(9, "--scale", "quick", "--processes", 1, "--out", tmp_path, "--dataset", "fashion01")
+    assert (tmp_path / "figure09-fashion01-quick.csv").exists()
+    payload = json.loads((tmp_path / "figure09-fashion01-quick.json").read_text())
+    command = "ntklin figure 9 --scale quick --dataset fashion01"
+    assert payload["provenance"]["command"] == command
+
+
+@pytest.mark.usefixtures("tiny")
+def test_the_papers_scale_is_estimated_first(tmp_path):
+    shown = figure(9, "--scale", "paper", "--processes", 1, "--out", tmp_path)
+    assert shown.index("This takes about") < shown.index("Figure 9, paper: 20/20")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 seconds"), (89, "89 seconds"), (90, "1.5 minutes"), (9000, "2.5 hours"),
+     (864000, "10.0 days")],
+)  # fmt: skip
+def test_durations(seconds, text):
+    assert duration(seconds) == text
+
+
+@pytest.mark.usefixtures("tiny")
+def test_ctrl_c_keeps_what_is_finished(tmp_path, monkeypatch):
+    calls = []
+
+    def interrupted(task):
+        calls.append(task)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return execute(task)
+
+    monkeypatch.setattr(sweep, "__defaults__", (interrupted,))
+    shown = figure(
+        *(9, "--scale", "quick", "--processes", 1, "--out", tmp_path, "--quiet"), status=130
+    )
+    assert shown == ""
+    assert len(list((tmp_path / "runs").glob("*.json"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["11"], "no figure '11'; there are 1 to 10, and all"),
+        (["two"], "no figure 'two'"),
+        (["2", "--scale", "huge"], "--scale must be one of quick, standard, paper, got 'huge'"),
+        (["2", "--device", "gpu"], "--device gpu: this version trains on the CPU only"),
+        (["2", "--processes", "0"], "--processes must be at least 1, got 0"),
+        (["2", "--threads", "0"], "--threads must be at least 1, got 0"),
+        (["2", "--dataset", "mnist10"], "no data set or path is called 'mnist10'"),
+        (["2", "--out", ""], "the output folder's name is empty"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    assert message in figure(*arguments, status=2)
+
+
+def test_replot_needs_the_runs(tmp_path):
+    shown = figure(2, "--replot", "--out", tmp_path, status=2)
+    assert "runs of the standard scale on mnist01 have not been computed" in shown
+
+
+def test_all_means_all(monkeypatch):
+    from ntklin.cli.figure import numbers
+
+    assert numbers(("all",), FIGURES) == list(range(1, 11))
+    assert numbers(("10", "2", "2"), FIGURES) == [2, 10]
+
+
+def children(pid):
+    """Processes that this one started."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            found.append(int(path.parent.name))
+    return found
+
+
+def alive(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def until(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes in /proc")
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
+def test_a_killed_figure_leaves_no_process_and_resumes(tmp_path):
+    command = [sys.executable, "-m", "ntklin.cli", "figure", "2", "--scale", "quick", "--processes",
+               "2", "--out", str(tmp_path)]  # fmt: skip
+    runs = tmp_path / "runs"
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        until(lambda: len(list(runs.glob("*.json"))) >= 2)
+        workers = children(process.pid)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        until(lambda: not any(alive(pid) for pid in workers), seconds=30)
+    kept = {path: path.stat().st_mtime_ns for path in runs.glob("*.json")}
+    assert 2 <= len(kept) < 12
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "Figure 2, quick: 12/12" in done.stdout
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert (tmp_path / "figure02-quick.png").exists()
+
+
+def slow_execute(task):
+    """A run that lasts, so that its worker can be killed in the middle, and says where it is."""
+    folder = Path(os.environ["NTKLIN_TEST_FOLDER"])
+    (folder / f"{task.key}-{os.getpid()}").touch()
+    time.sleep(1.0)
+    return execute(task)
+
+
+def kill_third(marks):
+    """Kill the worker that starts a third run, in the middle of it."""
+
+    def in_order():
+        return sorted(marks.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+
+    until(lambda: len(in_order()) >= 3)
+    os.kill(int(in_order()[2].name.split("-")[1]), signal.SIGKILL)
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
+def test_a_dask_cluster_loses_nothing_when_a_worker_is_killed(tmp_path, monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    monkeypatch.setenv("NTKLIN_TEST_FOLDER", str(marks))
+    monkeypatch.setitem(FIGURES[2].scales, "quick", {**TINY, "layers": {2: (8, (0.5, 1.0, 2.0))}})
+    planned, store = figures.plan(FIGURES[2], "quick"), Store(tmp_path / "runs")
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, worker_dashboard_address=None
+        ) as cluster,
+        executors.dask(cluster.scheduler_address) as (executor, slots),
+    ):
+        assert slots == 2
+        killer = threading.Thread(target=kill_third, args=(marks,))
+        killer.start()
+        found = dict(sweep(planned.runs, store, executor, slots, slow_execute))
+        killer.join()
+    assert set(found) == set(planned.runs)
+    assert {run: store.read(run) for run in planned.runs} == found
+    assert figures.results(planned, store)
+    tries = [path.name.split("-")[0] for path in marks.iterdir()]
+    assert len(tries) > len(set(tries)), "no run was started twice: the kill came too late"
+
+
+def test_dask_has_to_be_there(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    shown = figure(2, "--dask", "tcp://127.0.0.1:1", "--out", tmp_path, status=2)
+    assert "pip install 'ntklin[dask]'" in shown
+
+
+def test_here_is_an_executor():
+    here = executors.Here()
+    futures = [here.submit(divmod, 7, 2), here.submit(divmod, 1, 0)]
+    wait(futures)
+    assert futures[0].result() == (3, 1)
+    with pytest.raises(ZeroDivisionError):
+        futures[1].result()
