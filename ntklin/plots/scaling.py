@@ -19,7 +19,7 @@ def scaling_figure(curve):
     -------
     matplotlib.figure.Figure
     """
-    figure = Figure(figsize=(5.6, 3.8), layout="constrained")
+    figure = Figure(figsize=(4.4, 3.1), layout="constrained")
     axes = figure.add_subplot()
     x, y = np.asarray(curve.x, float), np.asarray(curve.y, float)
     axes.errorbar(x, y, yerr=curve.y_error, linestyle="none", label="measured", **NETWORK, **STYLE)

@@ -74,7 +74,7 @@ def notes(sentences):
 def formulas(text):
     """Escaped text in which a_b, a_{bc}, a^b and a^{bc} show as subscript and superscript."""
     text = re.sub(r"[_^]\{([^{}]*)\}", lambda m: _raised(m[0][0], m[1]), escape(text))
-    names = r"(?<=[\w‖])_(int|init|lin|min|max|val|∞|0|t|T|F|B)(?!\w)"
+    names = r"(?<=[\w‖])_(int|init|lin|min|max|val|∞|0|t|T|F|B|L)(?!\w)"
     text = re.sub(names, lambda m: _raised("_", m[1]), text)
     text = re.sub(r"(?<=[\w)])\^(\w)", lambda m: _raised("^", m[1]), text)
     return re.sub(r"(?<=\de)-(?=\d)", "\u2011", text)  # no line ends inside 1e-5

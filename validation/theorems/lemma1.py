@@ -43,7 +43,7 @@ def largest_distance_deep(data, m, rng):
 STATEMENT = Statement(
     key="lemma1",
     title="Lemma 1",
-    claim="sup_t |f_{θ_t} − f^lin_t| = O(1/√m) under gradient descent",
+    claim="sup_t |f_{θ_t} − f^{lin}_t| = O(1/√m) under gradient descent",
     text=__doc__,
     checks=(
         power_law(
