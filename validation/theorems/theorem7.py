@@ -71,7 +71,8 @@ def spread(optimizer):
 STATEMENT = Statement(
     key="theorem7",
     title="Theorem 7",
-    claim="sup_t |f_{θ_t} − f^{lin}_t| = O(1/√m) if D_t concentrates; AdaGrad's and RMSprop's do not",
+    claim="sup_t |f_{θ_t} − f^{lin}_t| = O(1/√m) if D_t concentrates; "
+    "AdaGrad's and RMSprop's do not",
     text=__doc__,
     checks=(
         power_law(
