@@ -9,6 +9,8 @@ from pathlib import Path
 from ntklin.cli import threads
 
 FAILED = 1
+# Threads for quick runs: such small networks lose more by a second one than they gain.
+SMALL = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +58,7 @@ def run(options):
         names = ", ".join(statement.key for statement in statements)
         raise ValueError(f"{names}: no check of this strength; leave out the other options")
     with (
-        threads.limited(options.threads),
+        threads.limited(options.threads or (SMALL if options.quick else None)),
         warnings_on(console),
         progress(console, n_checks) as observer,
     ):
