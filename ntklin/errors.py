@@ -3,6 +3,19 @@
 import numpy as np
 
 
+class Portable:
+    """Exceptions whose constructors take more than a message, and that pickle all the same."""
+
+    def __reduce__(self):
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind, arguments, attributes):
+    error = kind.__new__(kind, *arguments)
+    error.__dict__.update(attributes)
+    return error
+
+
 class NtklinError(Exception):
     """Base of every error that ntklin raises on its own account."""
 
@@ -15,7 +28,7 @@ class InterpolationError(NtklinError, ValueError):
     """No D leads to this w: it does not interpolate the targets, φ(X)w ≠ Y, or they are all 0."""
 
 
-class DivergenceError(NtklinError, ArithmeticError):
+class DivergenceError(Portable, NtklinError, ArithmeticError):
     """Gradient descent diverges.
 
     Parameters
@@ -37,7 +50,7 @@ class DivergenceError(NtklinError, ArithmeticError):
         self.step = step
 
 
-class TrainingInterrupted(KeyboardInterrupt):
+class TrainingInterrupted(Portable, KeyboardInterrupt):
     """Ctrl-C in training, of the real network or of its linearization.
 
     Parameters
@@ -64,7 +77,7 @@ class CheckpointError(NtklinError, ValueError):
     """A file is not a saved training run, or a damaged one, or one of a later version."""
 
 
-class LearningRateError(NtklinError, ArithmeticError):
+class LearningRateError(Portable, NtklinError, ArithmeticError):
     """No learning rate that was tried keeps the training loss monotone.
 
     Parameters
@@ -87,7 +100,7 @@ class UnitBallWarning(UserWarning):
     """Inputs lie outside the unit ball that the paper's theorems assume."""
 
 
-class NonMonotoneLossWarning(UserWarning):
+class NonMonotoneLossWarning(Portable, UserWarning):
     """The training loss rose in a step, by more than its own rounding.
 
     Parameters

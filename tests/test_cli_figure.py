@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from concurrent.futures import wait
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numba
@@ -25,13 +26,6 @@ TINY = {
     **{"n_train": 6, "n_test": 4, "n_seeds": 2, "until": 0.05, "max_steps": 200},
     **{"sigma": 0.5, "layers": {2: (4, 8)}},
 }
-
-
-@pytest.fixture(autouse=True)
-def threads():
-    before = numba.get_num_threads()
-    yield
-    numba.set_num_threads(before)
 
 
 @pytest.fixture
@@ -122,6 +116,8 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path, monkeypatch):
         (["2", "--device", "gpu"], "--device gpu: this version trains on the CPU only"),
         (["2", "--processes", "0"], "--processes must be at least 1, got 0"),
         (["2", "--threads", "0"], "--threads must be at least 1, got 0"),
+        (["2", "--threads", "2", "--dask", "tcp://x:1"], "--threads is for this machine's"),
+        (["2", "--replot", "--dask", "tcp://x:1"], "--replot computes nothing"),
         (["2", "--dataset", "mnist10"], "no data set or path is called 'mnist10'"),
         (["2", "--out", ""], "the output folder's name is empty"),
     ],
@@ -191,6 +187,33 @@ def test_a_killed_figure_leaves_no_process_and_resumes(tmp_path):
     assert (tmp_path / "figure02-quick.png").exists()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="sends a signal to a group")
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
+def test_ctrl_c_on_the_terminal_ends_all_quietly(tmp_path):
+    command = [sys.executable, "-m", "ntklin.cli", "figure", "2", "--scale", "quick", "--processes",
+               "2", "--out", str(tmp_path)]  # fmt: skip
+    runs = tmp_path / "runs"
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        until(lambda: len(list(runs.glob("*.json"))) >= 2)
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Interrupted. What is finished is in" in out
+    assert err == ""
+
+
+def test_a_worker_that_dies_is_one_red_line(tmp_path, monkeypatch):
+    def dying(task):
+        raise BrokenProcessPool("killed")
+
+    monkeypatch.setattr(sweep, "__defaults__", (dying,))
+    shown = figure(2, "--scale", "quick", "--processes", 1, "--out", tmp_path, status=2)
+    assert "error: a worker process died at" in shown
+    assert "use fewer processes. What is finished is kept" in shown
+
+
 def slow_execute(task):
     """A run that lasts, so that its worker can be killed in the middle, and says where it is."""
     folder = Path(os.environ["NTKLIN_TEST_FOLDER"])
@@ -233,6 +256,23 @@ def test_a_dask_cluster_loses_nothing_when_a_worker_is_killed(tmp_path, monkeypa
     assert figures.results(planned, store)
     tries = [path.name.split("-")[0] for path in marks.iterdir()]
     assert len(tries) > len(set(tries)), "no run was started twice: the kill came too late"
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
+def test_a_figure_on_a_dask_cluster(tmp_path, monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setitem(FIGURES[2].scales, "quick", {**TINY, "layers": {2: (8, (0.5, 1.0))}})
+    options = {"dashboard_address": None, "worker_dashboard_address": None}
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, **options) as cluster:
+        shown = figure(
+            2, "--scale", "quick", "--dask", cluster.scheduler_address, "--out", tmp_path
+        )
+    assert "Figure 2, quick: 4/4" in shown
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=False, **options
+    ) as cluster:
+        shown = figure(2, "--dask", cluster.scheduler_address, "--out", tmp_path, status=2)
+    assert "start them with --nthreads 1" in shown
 
 
 def test_dask_has_to_be_there(monkeypatch, tmp_path):

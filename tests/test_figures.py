@@ -4,9 +4,11 @@ import csv
 import io
 import json
 import math
+import multiprocessing
 import os
+import threading
 import time
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, fields, replace
 
@@ -17,19 +19,32 @@ import pytest
 import ntklin
 from ntklin.validation import figures
 from ntklin.validation.figures import FIGURES, Store
-from ntklin.validation.figures.configuration import Run, Search, digest, load
+from ntklin.validation.figures.configuration import Run, Search, digest
 from ntklin.validation.figures.drawing import draw
+from ntklin.validation.figures.estimate import (
+    LOGISTIC_STEPS,
+    gd_steps,
+    shape,
+    step_seconds,
+    steps,
+)
 from ntklin.validation.figures.execution import execute
-from ntklin.validation.figures.executors import Here, Processes, local
+from ntklin.validation.figures.executors import Here, OneThread, Processes, local
 from ntklin.validation.figures.figure2_6 import power_guides
-from ntklin.validation.figures.output import points
+from ntklin.validation.figures.make import rated
+from ntklin.validation.figures.output import caption, points, stem
 from ntklin.validation.figures.panel import Panel, Results, Series
 from ntklin.validation.figures.records import End, Rate, Record
 from ntklin.validation.figures.sweep import ATTEMPTS, WorkerDiedError, sweep
 
-MNIST = load("mnist01", 8, 5)
 BASE = {
-    **{"dataset": "mnist01", "digest": digest(MNIST), "n_pool": 8, "n_train": 8, "n_test": 5},
+    **{
+        "dataset": "mnist01",
+        "digest": digest("mnist01", 8, 5),
+        "n_pool": 8,
+        "n_train": 8,
+        "n_test": 5,
+    },
     **{"depth": 2, "width": 16, "sigma": 0.5, "loss": "squared", "seed": 0},
     **{"until": 0.05, "max_steps": 60},
 }
@@ -55,7 +70,7 @@ def record(network=None, **values):
     defaults = {
         **{"learning_rate": 0.1, "network": network or end(), "linearized": end()},
         **{"monotone": True, "interpolator_loss": 0.1, "minimizer_loss": 0.1},
-        **{"path_dependent": 0.0, "seconds": 0.0},
+        **{"interpolating_loss": 0.1, "path_dependent": 0.0, "seconds": 0.0},
     }
     return Record(**defaults | values)
 
@@ -75,12 +90,13 @@ def timeless(record):
 def test_a_key_depends_on_every_field():
     run = make()
     others = {
-        **{"dataset": "fashion01", "digest": "0", "n_pool": 9, "n_train": 7, "n_test": 4},
+        **{"digest": "0", "n_pool": 9, "n_train": 7, "n_test": 4},
         **{"depth": 3, "width": 8, "sigma": 1.0, "loss": "logistic", "optimizer": "adam"},
         **{"seed": 1, "until": 0.1, "max_steps": 5, "learning_rate": 0.1, "split": 0.5},
         "shuffle": False,
     }
-    assert set(others) == {field.name for field in fields(Run)}
+    assert {"dataset", *others} == {field.name for field in fields(Run)}
+    assert replace(run, dataset="elsewhere/mnist01.npz").key == run.key  # the digest tells
     keys = {replace(run, **{name: value}).key for name, value in others.items()}
     assert len(keys | {run.key}) == len(others) + 1
     assert make().key == run.key
@@ -155,13 +171,17 @@ def test_an_adaptive_run_is_what_the_library_says(optimizer, split):
     path = linearized.path_dependent(X_test)
     assert found.path_dependent == pytest.approx(np.sqrt(np.mean(path**2)))
     assert found.path_dependent > 1e-6
+    f, Y_test = linearized.interpolating(X_test), run.arrays[3]
+    assert found.interpolating_loss == pytest.approx(np.mean((f - Y_test) ** 2) / 2)
     assert (found.monotone is None) == (split < 1)
 
 
 def test_mini_batches_of_gradient_descent_have_no_path():
-    found = execute(make(split=0.25, until=1e-3, max_steps=400))
+    options = {"until": 1e-3, "max_steps": 400}
+    found, whole = execute(make(split=0.25, **options)), execute(make(**options))
     assert found.path_dependent < 1e-12
-    assert found.network.steps == pytest.approx(execute(make(until=1e-3)).network.steps, rel=0.9)
+    assert found.network.outcome == whole.network.outcome == "converged"
+    assert found.network.steps == pytest.approx(whole.network.steps, rel=0.1)
 
 
 def test_the_logistic_loss():
@@ -186,6 +206,18 @@ def test_runs_that_fail_say_how():
     assert wild.network.outputs == ()
     assert wild.network.test_loss is None
     assert wild.monotone is False
+
+
+def test_data_that_no_network_fits_end_nothing_else(tmp_path):
+    images = np.tile(np.arange(1, 5, dtype=np.uint8), (20, 1))
+    np.savez(tmp_path / "same.npz", images=images, labels=np.arange(20) % 2)
+    source = str(tmp_path / "same.npz"), 8, 5
+    run = make(dataset=source[0], digest=digest(*source), until=1e-6)
+    found = execute(run)
+    assert found.network.outcome == found.linearized.outcome == "step limit"
+    assert steps(run) == run.max_steps
+    adaptive = execute(replace(run, optimizer="adagrad", learning_rate=0.01))
+    assert adaptive.linearized.outcome == "step limit"
 
 
 def test_an_adaptive_run_needs_its_rate():
@@ -220,6 +252,17 @@ def test_records_come_back_as_they_were(tmp_path):
     configuration = json.loads(store.path(run).read_text())["configuration"]
     assert configuration == asdict(run)
     assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_results_can_be_shared_and_must_be_readable(tmp_path):
+    store = Store(tmp_path / "new")
+    store.write(make(), rate())
+    (tmp_path / "plain").touch()
+    assert store.path(make()).stat().st_mode == (tmp_path / "plain").stat().st_mode
+    store.path(make()).unlink()
+    store.path(make()).mkdir()  # as good as unreadable, and so for an administrator
+    with pytest.raises(OSError, match="directory"):
+        store.read(make())
 
 
 @pytest.mark.parametrize("text", ["", "{", "{}", '{"record": {"seconds": 1}}', "[]"])
@@ -278,46 +321,78 @@ def test_two_sweeps_share_a_folder(tmp_path):
     assert sorted(calls, key=lambda task: task.seed) == tasks
 
 
-def test_an_error_keeps_what_is_finished(tmp_path):
-    tasks = [make(seed=k) for k in range(3)]
+@pytest.mark.parametrize("slots", [1, 4])
+def test_an_error_keeps_what_is_finished(tmp_path, slots):
+    tasks = [make(seed=k) for k in range(9)]
 
     def function(task):
         if task.seed == 1:
             raise OSError("no such run")
+        time.sleep(0.05 * task.seed)
         return rate(task.seed)
 
     store = Store(tmp_path)
-    with pytest.raises(OSError, match="no such run"):
-        list(sweep(tasks, store, Here(), 1, function))
-    assert [store.read(task) is not None for task in tasks] == [True, False, False]
+    with ThreadPoolExecutor(slots) as pool, pytest.raises(OSError, match="no such run"):
+        list(sweep(tasks, store, pool, slots, function))
+    kept = {k for k in range(9) if store.read(tasks[k]) is not None}
+    started = set(range(slots)) | {0}
+    assert started - {1} <= kept <= set(range(slots + 1)) - {1}
     assert store.claim(tasks[1]) is not None
 
 
-class Mortal(Executor):
-    """Its worker dies at one task, so many times."""
+def test_whoever_stops_listening_keeps_what_is_finished(tmp_path):
+    tasks, store = [make(seed=k) for k in range(4)], Store(tmp_path)
+    found = sweep(tasks, store, Here(), 4, counted([]))
+    next(found)
+    found.close()
+    assert all(store.read(task) for task in tasks)
 
-    def __init__(self, task, deaths):
-        self.task, self.deaths, self.here = task, deaths, Here()
+
+class Pool(Executor):
+    """Breaks with all that runs in it when a deadly task is one of them, like a process pool."""
+
+    def __init__(self, deadly, deaths):
+        self.deadly, self.deaths, self.waiting, self.log = deadly, deaths, [], []
 
     def submit(self, function, task):
-        if task == self.task and self.deaths:
-            self.deaths -= 1
-            return self.here.submit(self.die)
-        return self.here.submit(function, task)
+        future = Future()
+        self.waiting.append((future, function, task))
+        self.log.append(task.seed)
+        threading.Timer(0.05, self.run).start()
+        return future
 
-    def die(self):
-        raise BrokenProcessPool("killed")
+    def run(self):
+        batch, self.waiting = self.waiting, []
+        breaks = self.deaths and any(task == self.deadly for _, _, task in batch)
+        self.deaths -= bool(breaks)
+        for future, function, task in batch:
+            if breaks:
+                future.set_exception(BrokenProcessPool("killed"))
+            else:
+                future.set_result(function(task))
 
 
-def test_a_dead_worker_is_replaced(tmp_path):
-    tasks = [make(seed=k) for k in range(3)]
-    executor = Mortal(tasks[1], ATTEMPTS - 1)
-    found = dict(sweep(tasks, Store(tmp_path / "a"), executor, 1, counted([])))
+def test_a_dead_worker_is_replaced_and_the_culprit_found(tmp_path):
+    tasks = [make(seed=k) for k in range(4)]
+    pool = Pool(tasks[1], deaths=2)
+    found = dict(sweep(tasks, Store(tmp_path / "a"), pool, 2, counted([])))
     assert found == {task: rate(task.seed) for task in tasks}
+    assert sorted(pool.log) == [0, 0, 1, 1, 1, 2, 3]
+    assert sorted(pool.log[:5]) == [0, 0, 1, 1, 1]  # suspects first
     store = Store(tmp_path / "b")
-    with pytest.raises(WorkerDiedError, match="use fewer processes"):
-        list(sweep(tasks, store, Mortal(tasks[1], ATTEMPTS), 1, counted([])))
-    assert store.read(tasks[2]) is not None
+    with pytest.raises(WorkerDiedError, match=r"seed=1,.*killed; .*use fewer processes"):
+        list(sweep(tasks, store, Pool(tasks[1], 1 + ATTEMPTS), 2, counted([])))
+
+
+def test_a_pool_that_stays_broken_is_told(tmp_path):
+    class Broken(Executor):
+        def submit(self, function, task):
+            raise BrokenProcessPool("a child process terminated abruptly")
+
+    store = Store(tmp_path)
+    with pytest.raises(WorkerDiedError, match="terminated abruptly"):
+        list(sweep([make()], store, Broken(), 1))
+    assert store.claim(make()) is not None
 
 
 def die_once(path):
@@ -336,15 +411,36 @@ def test_processes_are_renewed(tmp_path):
         assert executor.submit(die_once, tmp_path / "once").result() == "alive"
 
 
+def test_a_worker_has_the_threads_that_were_asked_for():
+    before = numba.get_num_threads()
+    with local(1, 1) as (here, _):
+        assert here.submit(numba.get_num_threads).result() == 1
+    assert numba.get_num_threads() == before
+    with local(2, 1) as (processes, _):
+        assert processes.submit(numba.get_num_threads).result() == 1
+    with ThreadPoolExecutor(1) as pool:  # as in a Dask worker, whose tasks run in another thread
+        assert OneThread(pool).submit(numba.get_num_threads).result() == 1
+
+
+def test_only_its_own_processes_are_killed():
+    other = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
+    other.start()
+    processes = Processes(1, 1)
+    assert processes.submit(abs, -1).result() == 1
+    stuck = processes.submit(time.sleep, 60)
+    processes.kill()
+    with pytest.raises(BrokenProcessPool):
+        stuck.result(timeout=30)
+    processes.shutdown()
+    assert other.is_alive()
+    other.terminate()
+
+
 def test_the_same_record_here_and_in_another_process(tmp_path):
     run = make(optimizer="adam", learning_rate=0.01, split=0.5, max_steps=5)
-    before = numba.get_num_threads()
-    try:
-        with local(1, 1) as (here, slots):
-            assert slots == 1
-            mine = here.submit(execute, run).result()
-    finally:
-        numba.set_num_threads(before)
+    with local(1, 1) as (here, slots):
+        assert slots == 1
+        mine = here.submit(execute, run).result()
     with local(2, 1) as (processes, slots):
         assert slots == 2
         theirs = processes.submit(execute, run).result()
@@ -355,10 +451,13 @@ def test_the_same_record_here_and_in_another_process(tmp_path):
 
 
 def test_statistics_of_a_series():
-    series = Series(label="", x=(1, 2), draws=((1.0, 3.0), (5.0,)), look="gd")
+    series = Series(name="GD", x=(1, 2), draws=((1.0, 3.0), (5.0,)), look="gd")
     np.testing.assert_array_equal(series.mean, [2, 5])
-    np.testing.assert_allclose(series.std, [math.sqrt(2), 0])
-    np.testing.assert_allclose(series.sem, [1, 0])
+    np.testing.assert_allclose(series.std, [math.sqrt(2), np.nan])
+    np.testing.assert_allclose(series.sem, [1, np.nan])
+    np.testing.assert_array_equal(series.half, series.std)
+    np.testing.assert_array_equal(replace(series, error="sem").half, series.sem)
+    assert replace(series, kind="linearized").label == "GD, linearized"
 
 
 def test_series_are_chosen_from_results():
@@ -378,7 +477,7 @@ def test_series_are_chosen_from_results():
 
 def test_the_fitted_exponent_is_that_of_the_last_points():
     x = (0.5, 1.0, 2.0, 4.0)
-    series = Series(label="", x=x, draws=tuple((max(v, 1.0) ** 4,) for v in x), look="gd")
+    series = Series(name="", x=x, draws=tuple((max(v, 1.0) ** 4,) for v in x), look="gd")
     [guide] = power_guides(series, depth=2)
     assert "fitted: 4.00" in guide.label
     np.testing.assert_allclose(np.diff(np.log(guide.y)) / np.diff(np.log(guide.x)), 4)
@@ -400,7 +499,7 @@ def test_deviations_are_paired_by_initialization():
 
 
 def test_points_hold_every_curve():
-    series = Series(label="GD", x=(1.0, 2.0), draws=((1.0, 3.0), (5.0,)), look="gd")
+    series = Series(name="GD", x=(1.0, 2.0), draws=((1.0, 3.0), (5.0,)), look="gd")
     panel = Panel(title="t", x_label="x", y_label="y", series=(series,))
     rows = list(csv.DictReader(io.StringIO(points([[panel]]))))
     assert [(row["x"], row["mean"], row["n"]) for row in rows] == [
@@ -408,15 +507,14 @@ def test_points_hold_every_curve():
         ("2.0", "5.0", "1"),
     ]
     assert float(rows[0]["std"]) == math.sqrt(2)
+    assert rows[1]["std"] == "nan"
 
 
 def test_a_picture_labels_its_axes_and_explains_its_curves():
     curves = (
-        Series(label="GD", x=(1, 2), draws=((1, 2), (3, 4)), look="gd"),
-        Series(
-            label="GD, linearized", x=(1, 2), draws=((1, 2), (3, 4)), look="gd", kind="linearized"
-        ),
-        Series(label="none", x=(), draws=(), look="adam"),
+        Series(name="GD", x=(1, 2), draws=((1, 2), (3, 4)), look="gd"),
+        Series(name="GD", x=(1, 2), draws=((1, 2), (3, 4)), look="gd", kind="linearized"),
+        Series(name="none", x=(), draws=(), look="adam"),
     )
     panel = Panel(title="t", x_label="width $m$", y_label="test loss", series=curves)
     picture = draw([[panel, panel], [panel]], "A caption of θ_0.")
@@ -454,12 +552,8 @@ def test_a_quick_figure(number, folder):
     if numba.config.DISABLE_JIT:
         pytest.skip("trains dozens of networks: minutes without compiled kernels")
     planned, store = figures.plan(FIGURES[number], "quick"), Store(folder / "runs")
-    before = numba.get_num_threads()
-    try:
-        with local(1, 1) as (executor, slots):
-            done = list(figures.compute(planned, store, executor, slots))
-    finally:
-        numba.set_num_threads(before)
+    with local(1, 1) as (executor, slots):
+        done = list(figures.compute(planned, store, executor, slots))
     assert len(done) == planned.n_tasks
     results = figures.results(planned, store)
     assert all(found.network.outcome == "converged" for _, found in results.items)
@@ -474,8 +568,7 @@ def test_a_quick_figure(number, folder):
     assert payload["figure"] == number
     assert len(payload["runs"]) == len(planned.runs)
     rows = list(csv.DictReader(io.StringIO(paths[2].read_text())))
-    n_seeds = planned.scale["n_seeds"]
-    assert {int(row["n"]) for row in rows} <= {n_seeds * k for k in (1, 2, 3)}
+    assert {int(row["n"]) for row in rows} == {planned.scale["n_seeds"]}
     assert all(math.isfinite(float(row["mean"])) for row in rows)
 
 
@@ -485,21 +578,85 @@ def test_a_figure_of_missing_runs_is_refused(tmp_path):
         figures.results(planned, Store(tmp_path))
 
 
-def test_an_estimate_counts_what_is_missing(tmp_path, monkeypatch):
+def test_an_estimate_counts_what_is_missing(tmp_path):
     planned = figures.plan(FIGURES[3], "quick")
     small = replace(planned, runs=tuple(r for r in planned.runs if r.width == 32))
     store = Store(tmp_path)
-    before = numba.get_num_threads()
-    try:
-        whole = figures.estimate([small], store)
-        assert whole > 0
-        assert figures.estimate([small, small], store) == whole
-        run = next(run for run in small.runs if run.method == "gd")
-        store.claim(run)
-        store.write(run, record())
-        assert 0 < figures.estimate([small], store) < whole
-    finally:
-        numba.set_num_threads(before)
+    whole = figures.estimate([small], store)
+    assert whole > 0
+    assert figures.estimate([small, small], store) == whole
+    assert whole / 2 <= figures.estimate([small], store, slots=2) < whole
+    slowest = figures.estimate([small], store, slots=1000)
+    assert 0 < slowest < whole  # a run cannot be shared
+    for task in small.searches:
+        store.write(task, rate())
+    assert 0 < figures.estimate([small], store) < whole
+    for run in small.runs:
+        store.write(rated(run, dict.fromkeys(small.searches, rate().learning_rate)), record())
+    assert figures.estimate([small], store) == 0
+
+
+def test_steps_are_timed_without_what_comes_before_them():
+    for optimizer in ("gd", "adagrad"):
+        task = make(n_train=4, optimizer=optimizer)
+        assert 1e-6 < step_seconds(*shape(task)) < 1
+
+
+def test_steps_of_an_estimate():
+    by_gd = gd_steps("mnist01", 8, 8, 5, 2, 0.5, 1e-3)
+    # A narrower network's own training takes about as many.
+    found = execute(make(until=1e-3, max_steps=1000)).network.steps
+    assert by_gd == pytest.approx(found, rel=0.3)
+    assert steps(make(until=1e-3, max_steps=1000)) == by_gd
+    assert steps(make(loss="logistic", until=1e-2, max_steps=10**6)) == LOGISTIC_STEPS / 1e-2
+    assert steps(make(until=1e-3, max_steps=3)) == 3
+
+
+# Captions
+
+
+def test_a_caption_tells_the_configuration_and_what_went_wrong():
+    planned = figures.plan(FIGURES[9], "quick")
+    items = [
+        (make(), record()),
+        (make(seed=1), record(end(outcome="step limit"), monotone=False)),
+        (make(split=0.1), record(monotone=None)),
+        (make(optimizer="adam"), record(linearized=end(outcome="diverged", outputs=()))),
+    ]
+    results = Results(tuple(items))
+    text = caption(planned, results, [])
+    for part in (
+        "Figure 9. Deviation from gradient descent",
+        "mnist01, N = 8 training and 5 test points; L = 2, m = 16, σ = 0.5, biases trained from 0",
+        "first drops below 0.05.",
+        "SGD has mini-batches of 0.1 N, shuffled.",
+        "Adam: the largest learning rate",
+        "1 of 4 networks did not get there",
+        "1 of 4 linearized networks did not get there",
+        "In 1 of 3 runs on all samples the loss rose",
+    ):
+        assert part in text
+    assert "AdaGrad" not in text
+    wide = Series(name="GD", x=(1, 2), draws=((1.0, 9.0), (1.0, 2.0)), look="gd")
+    panel = Panel(title="t", x_label="x", y_label="y", series=(wide,))
+    assert "are cut." in caption(planned, results, [[panel]])
+    sem = replace(panel, series=(replace(wide, error="sem"),))
+    assert "standard errors" in caption(planned, results, [[sem]])
+
+
+def test_other_data_of_the_same_name_have_other_files(tmp_path):
+    for folder, seed in (("a", 0), ("b", 1)):
+        rng = np.random.default_rng(seed)
+        (tmp_path / folder).mkdir()
+        np.savez(
+            tmp_path / folder / "data.npz",
+            images=rng.integers(1, 255, (100, 4), dtype=np.uint8),
+            labels=np.arange(100) % 2,
+        )
+    plans = [figures.plan(FIGURES[2], "quick", str(tmp_path / f / "data.npz")) for f in "ab"]
+    first, second = map(stem, plans)
+    assert first.startswith("figure02-data-")
+    assert first != second
 
 
 def test_a_search_is_an_own_kind_of_task():

@@ -324,7 +324,7 @@ def figure(
         str,
         typer.Option(
             metavar="NAME",
-            help="quick (a minute a figure), standard (minutes), paper (the paper's sizes: hours; "
+            help="quick (seconds a figure), standard (minutes), paper (the paper's sizes: hours; "
             "how many is estimated first).",
         ),
     ] = "standard",
@@ -345,8 +345,9 @@ def figure(
         int | None, typer.Option(metavar="N", help="Runs at a time. Default: one for each core.")
     ] = None,
     threads: Annotated[
-        int, typer.Option(metavar="N", help="Threads of Numba and BLAS in each.")
-    ] = 1,
+        int | None,
+        typer.Option(metavar="N", help="Threads of Numba and BLAS in each. Default: 1."),
+    ] = None,
     dask: Annotated[
         str | None,
         typer.Option(metavar="ADDRESS", help="Compute on the Dask cluster with this scheduler."),

@@ -22,7 +22,7 @@ class Options:
     out: str
     replot: bool
     processes: int | None
-    threads: int
+    threads: int | None
     dask: str | None
     quiet: bool
 
@@ -53,7 +53,7 @@ def run(options):
         try:
             with executor(options, figures.executors) as (workers, slots):
                 if options.scale == "paper":
-                    announce(console, plans, store, slots)
+                    announce(console, plans, store, slots, options.threads or 1)
                 for plan in plans:
                     began = time.perf_counter()
                     compute(console, plan, store, workers, slots)
@@ -86,6 +86,10 @@ def require_known(options, scales):
     for flag, value in (("--processes", options.processes), ("--threads", options.threads)):
         if value is not None and value < 1:
             raise ValueError(f"{flag} must be at least 1, got {value}")
+        if value is not None and options.dask is not None:
+            raise ValueError(f"{flag} is for this machine's processes; --dask uses the cluster's")
+    if options.replot and options.dask is not None:
+        raise ValueError("--replot computes nothing; leave out --dask")
 
 
 def executor(options, executors):
@@ -93,19 +97,22 @@ def executor(options, executors):
     if options.dask is not None:
         return executors.dask(options.dask)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    processes = options.processes or max(1, cores // options.threads)
-    return executors.local(processes, options.threads)
+    n_threads = options.threads or 1
+    return executors.local(options.processes or max(1, cores // n_threads), n_threads)
 
 
-def announce(console, plans, store, slots):
+def announce(console, plans, store, slots, n_threads):
     """Say how long it will take, before it starts."""
-    from ntklin.validation.figures import estimate
+    from ntklin.validation import figures
 
-    with console.status("Timing a few steps of each network for an estimate"):
-        seconds = estimate(plans, store)
+    with (
+        console.status("Timing a few steps of each network for an estimate"),
+        figures.executors.limited(n_threads),
+    ):
+        seconds = figures.estimate(plans, store, slots)
     console.print(
-        f"This takes about {duration(seconds / slots)} with {slots} at a time, by this machine's "
-        "speed just now. Ctrl-C keeps what is finished; the same command goes on from there.",
+        f"This takes about {duration(seconds)} with {slots} at a time, by this machine's speed "
+        "just now. Ctrl-C keeps what is finished; the same command goes on from there.",
         soft_wrap=True,
     )
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ntklin.errors import Portable
 from ntklin.mitigation.trial import Trial
 
 NO_DECREASE = "no significant decrease"
@@ -11,7 +12,7 @@ DIVERGED = "diverged"
 INTERRUPTED = "interrupted"
 
 
-class MitigationInterrupted(KeyboardInterrupt):
+class MitigationInterrupted(Portable, KeyboardInterrupt):
     """Ctrl-C in ``mitigate_initialization``.
 
     Parameters

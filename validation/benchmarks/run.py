@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +21,7 @@ from ntklin.validation.benchmarks.peers import PeerFolders
 from ntklin.validation.benchmarks.targets import TARGETS
 from ntklin.validation.benchmarks.verdicts import judge
 from ntklin.validation.benchmarks.works import Workshop
+from ntklin.validation.files import write_whole
 
 RESULT = "bench.json"
 SCHEMA = 1
@@ -271,17 +271,7 @@ class Run:
             "comparisons": [comparison.record() for comparison in self.comparisons],
             "targets": [verdict.record() for verdict in self.verdicts()],
         }
-        options.out.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=options.out, suffix=".json", delete=False, encoding="utf-8"
-        ) as f:
-            try:
-                json.dump(document, f, indent=1)
-                f.close()
-                os.replace(f.name, options.out / RESULT)
-            except BaseException:
-                os.unlink(f.name)
-                raise
+        write_whole(options.out / RESULT, json.dumps(document, indent=1))
 
     def print_tables(self):
         """Works, peers and targets."""

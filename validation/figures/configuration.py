@@ -27,9 +27,9 @@ class Problem:
     Attributes
     ----------
     dataset : str
-        A name or a path that ``ntklin.load_data`` knows.
+        A name or a path that ``ntklin.load_data`` knows: where the data are found.
     digest : str
-        Of the data: a result is that of these numbers, whatever the name.
+        Of the data: a result belongs to these numbers, whatever their name.
     n_pool, n_train, n_test : int
         ``n_pool`` training points are drawn, of which the first ``n_train`` are used, so that the
         sets of different sizes are nested and have the same test points.
@@ -62,15 +62,18 @@ class Problem:
 
     @property
     def key(self):
-        """A hash of the configuration and of the results' version."""
-        text = json.dumps([type(self).__name__, VERSION, asdict(self)], sort_keys=True)
+        """A hash of the configuration, of the data but not their place, and of VERSION."""
+        values = asdict(self)
+        del values["dataset"]
+        text = json.dumps([type(self).__name__, VERSION, values], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
     @property
     def arrays(self):
         """X, Y, X_T, Y_T."""
-        data = load(self.dataset, self.n_pool, self.n_test)
-        if digest(data) != self.digest:
+        source = self.dataset, self.n_pool, self.n_test
+        data = load(*source)
+        if digest(*source) != self.digest:
             raise ValueError(
                 f"{self.dataset}: these are not the data that the figure was begun with; use "
                 "another output folder for them"
@@ -144,9 +147,10 @@ def load(dataset, n_pool, n_test):
     return ntklin.load_data(dataset, n_pool, n_test)
 
 
-def digest(data):
-    """A hash of all numbers."""
-    h = hashlib.sha256()
+@lru_cache(maxsize=2)
+def digest(dataset, n_pool, n_test):
+    """A hash of all their numbers."""
+    data, h = load(dataset, n_pool, n_test), hashlib.sha256()
     for array in (data.X_train, data.Y_train, data.X_test, data.Y_test):
         h.update(np.ascontiguousarray(array))
     return h.hexdigest()[:16]

@@ -8,12 +8,14 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from ntklin.validation.figures.style import DASHES, LINEARIZED, LOOKS, PANEL_SIZE, publication
+from ntklin.validation.figures.panel import KINDS
+from ntklin.validation.figures.style import DASHES, LOOKS, PANEL_SIZE, publication
 
 FEW_DECADES = 100
 LESS_THAN_A_DECADE = 8
 MAX_TICKS = 9
 CAPTION_SIZE = 7.5
+CUT = 0.1
 CHARACTERS_PER_INCH = 18.5
 
 
@@ -40,15 +42,7 @@ def draw(rows, caption=""):
                 axes.set_axis_off()
             for axes, panel in zip(axes_row, panels, strict=False):
                 draw_panel(axes, panel, handles)
-        names = list(handles)
-        pairs = [name for name in names if name + LINEARIZED in handles]
-        if 2 * len(pairs) == len(names):  # a column each: the network above its linearization
-            names = [name for pair in pairs for name in (pair, pair + LINEARIZED)]
-        canvas.legend(
-            handles=[handles[name] for name in names],
-            loc="outside upper center",
-            ncols=len(pairs) or len(names),
-        )
+        add_legend(canvas, handles)
         if caption:
             lines = textwrap.wrap(caption, round(width * n_columns * CHARACTERS_PER_INCH))
             text = "\n".join(lines).replace("θ_0", r"$\theta_0$")
@@ -64,8 +58,22 @@ def image(canvas, kind, **options):
     return buffer.getvalue()
 
 
+def add_legend(canvas, handles):
+    """One legend for all panels: a column for each name, a row for each kind of curve."""
+    names = list(dict.fromkeys(name for name, _ in handles))
+    kinds = [kind for kind in KINDS if any((name, kind) in handles for name in names)]
+    blank = Line2D([], [], linestyle="none", label=" ")
+    canvas.legend(
+        handles=[handles.get((name, kind), blank) for name in names for kind in kinds]
+        if len(kinds) * len(names) < 2 * len(handles)
+        else list(handles.values()),
+        loc="outside upper center",
+        ncols=len(names),
+    )
+
+
 def draw_panel(axes, panel, handles):
-    """Draw one panel; ``handles`` collects what the legend has to explain."""
+    """Draw one panel; ``handles`` collects what the legend has to explain, by name and kind."""
     for guide in panel.guides:
         color, _ = LOOKS[guide.look]
         axes.plot(guide.x, guide.y, color=color, linewidth=1, linestyle=(0, (3, 1, 1, 1)), zorder=1)
@@ -78,7 +86,7 @@ def draw_panel(axes, panel, handles):
     axes.set_yscale(panel.y_scale)
     for series in panel.series:
         if series.x:
-            handles.setdefault(series.label, draw_series(axes, series, panel))
+            handles.setdefault((series.name, series.kind), draw_series(axes, series, panel))
     axes.set_title(panel.title)
     axes.set_xlabel(panel.x_label)
     axes.set_ylabel(panel.y_label)
@@ -96,13 +104,16 @@ def draw_panel(axes, panel, handles):
 
 
 def draw_series(axes, series, panel):
-    """A line of means, with error bars for networks and a band for what is computed."""
+    """A line of means, with error bars for networks and a band for what is computed.
+
+    On a logarithmic scale what would reach below zero is cut at CUT times the mean.
+    """
     color, marker = LOOKS[series.look]
     x, mean = np.array(series.x, float), series.mean
-    error = series.sem if series.error == "sem" else series.std
-    low, high = mean - error, mean + error
+    half = np.nan_to_num(series.half)
+    low, high = mean - half, mean + half
     if panel.y_scale == "log":
-        low = np.maximum(low, mean / 10)  # a bar that reaches below zero
+        low = np.maximum(low, CUT * mean)
     if series.kind == "network":
         axes.errorbar(
             *(x, mean, (mean - low, high - mean)),

@@ -2,6 +2,7 @@
 
 import time
 import warnings
+from contextlib import suppress
 
 import numpy as np
 
@@ -65,52 +66,76 @@ def train(run):
     Record
     """
     began = time.perf_counter()
-    X, Y, X_test, Y_test = run.arrays
+    X, Y, X_test, _ = run.arrays
     net, theta = run.network
     lin = ntklin.linearize(net, theta, X)
     rule = optimizer(run, lin)
-    options = {
+    network, rose = train_network(run, net, theta, rule)
+    linearized, interpolating, path = train_linearized(run, lin, rule)
+    f_int = f_limit = None
+    if run.loss == "squared":
+        with suppress(ntklin.DegenerateKernelError):
+            minimizer = lin.minimizer(Y)
+            f_int = test_loss(run, minimizer.interpolator(X_test))
+            f_limit = test_loss(run, minimizer.predict(X_test))
+    return Record(
+        learning_rate=rule.learning_rate,
+        network=network,
+        linearized=linearized,
+        monotone=None if run.batches is not None else not rose and network.outcome != DIVERGED,
+        interpolator_loss=f_int,
+        minimizer_loss=f_limit,
+        interpolating_loss=interpolating,
+        path_dependent=path,
+        seconds=time.perf_counter() - began,
+    )
+
+
+def train_network(run, net, theta, rule):
+    """The real network's end, and whether it was warned that its loss rose."""
+    X, Y, X_test, _ = run.arrays
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ntklin.NonMonotoneLossWarning)
+        try:
+            result = ntklin.train(net, theta, X, Y, rule, **horizon(run))
+            end = ended(run, result, result.predict(X_test))
+        except ntklin.DivergenceError as e:
+            end = End(outcome=DIVERGED, steps=e.step or 0)
+    rises = [w for w in caught if issubclass(w.category, ntklin.NonMonotoneLossWarning)]
+    for other in caught:
+        if other not in rises:
+            warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
+    return end, bool(rises)
+
+
+def train_linearized(run, lin, rule):
+    """The linearized network's end, its interpolating part's test loss, its path's rms."""
+    _, Y, X_test, _ = run.arrays
+    if run.loss == "squared" and not run.adaptive and run.batches is None:
+        end = closed_form(run, lin, rule)
+        return end, end.test_loss, 0.0  # D is constant: B_t = 0
+    try:
+        result = lin.train(Y, rule, **horizon(run))
+    except ntklin.DivergenceError as e:
+        return End(outcome=DIVERGED, steps=e.step or 0), None, None
+    outputs = result.predict(X_test)
+    end = ended(run, result, outputs)
+    try:
+        interpolating = result.interpolating(X_test)
+    except ntklin.DegenerateKernelError:
+        return end, None, None
+    path = float(np.sqrt(np.mean((outputs - interpolating) ** 2)))
+    return end, test_loss(run, interpolating), path
+
+
+def horizon(run):
+    """When training ends, and what it trains on."""
+    return {
         "steps": run.max_steps,
         "until": run.until,
         "batches": run.batches,
         "loss": run.loss,
     }
-
-    def end(result, outputs=None):
-        outputs = result.predict(X_test) if outputs is None else outputs
-        outcome = CONVERGED if result.converged else STEP_LIMIT
-        return described(run, outcome, result.steps, float(result.losses[-1]), outputs, Y_test)
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", ntklin.NonMonotoneLossWarning)
-        try:
-            real = end(ntklin.train(net, theta, X, Y, rule, **options))
-        except ntklin.DivergenceError as e:
-            real = End(outcome=DIVERGED, steps=e.step or 0)
-    rose = any(issubclass(w.category, ntklin.NonMonotoneLossWarning) for w in caught)
-
-    squared, path = run.loss == "squared", None
-    if squared and not run.adaptive and run.batches is None:
-        linearized = closed_form(run, lin, rule, Y, X_test, Y_test)
-        path = 0.0  # D is constant
-    else:
-        try:
-            result = lin.train(Y, rule, **options)
-            linearized = end(result)
-            path = float(np.sqrt(np.mean(result.path_dependent(X_test) ** 2)))
-        except ntklin.DivergenceError as e:
-            linearized = End(outcome=DIVERGED, steps=e.step or 0)
-    minimizer = lin.minimizer(Y) if squared else None
-    return Record(
-        learning_rate=rule.learning_rate,
-        network=real,
-        linearized=linearized,
-        monotone=None if run.batches is not None else not rose and real.outcome != DIVERGED,
-        interpolator_loss=minimizer and loss(run, minimizer.interpolator(X_test), Y_test),
-        minimizer_loss=minimizer and loss(run, minimizer.predict(X_test), Y_test),
-        path_dependent=path,
-        seconds=time.perf_counter() - began,
-    )
 
 
 def optimizer(run, lin):
@@ -127,28 +152,39 @@ def optimizer(run, lin):
     return OPTIMIZERS[run.optimizer](rate)
 
 
-def closed_form(run, lin, rule, Y, X_test, Y_test):
+def closed_form(run, lin, rule):
     """Where gradient descent takes the linearization, at whatever step the loss is low enough."""
+    _, Y, X_test, _ = run.arrays
     gd = lin.gradient_descent(Y, learning_rate=rule.learning_rate)
-    steps = gd.steps_to(run.until)
-    return described(run, CONVERGED, steps, gd.loss(steps), gd.predict(X_test, steps), Y_test)
+    try:
+        outcome, steps = CONVERGED, gd.steps_to(run.until)
+    except ValueError:  # the target is below what a singular kernel can reach
+        outcome, steps = STEP_LIMIT, run.max_steps
+    return described(run, outcome, steps, gd.loss(steps), gd.predict(X_test, steps))
 
 
-def described(run, outcome, steps, train_loss, outputs, Y_test):
+def ended(run, result, outputs):
+    """The end of a run that did not diverge."""
+    outcome = CONVERGED if result.converged else STEP_LIMIT
+    return described(run, outcome, result.steps, result.losses[-1], outputs)
+
+
+def described(run, outcome, steps, train_loss, outputs):
     """An end by its outputs on the test points."""
     threshold = 0.5 if run.loss == "squared" else 0.0
     return End(
         outcome=outcome,
         steps=int(steps),
         train_loss=float(train_loss),
-        test_loss=loss(run, outputs, Y_test),
-        test_error=float(np.mean((outputs > threshold) != (Y_test > 0.5))),
+        test_loss=test_loss(run, outputs),
+        test_error=float(np.mean((outputs > threshold) != (run.arrays[3] > 0.5))),
         outputs=tuple(map(float, outputs)),
     )
 
 
-def loss(run, f, Y):
-    """L(f), as in training."""
+def test_loss(run, f):
+    """L(f) on the test points, as in training."""
+    Y = run.arrays[3]
     if run.loss == "squared":
         return float(np.mean((f - Y) ** 2)) / 2
     return float(np.mean(np.logaddexp(0, f) - Y * f))

@@ -2,10 +2,97 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing.connection import wait
+from functools import partial
+
+import ntklin
+from ntklin.validation.figures.sweep import WorkerDiedError
+
+
+@contextmanager
+def local(processes, threads):
+    """An executor on this machine, and how many tasks it takes at once.
+
+    Parameters
+    ----------
+    processes : int
+        With 1, everything runs in this process.
+    threads : int
+        Of Numba and of BLAS, in each.
+    """
+    if processes == 1:
+        with limited(threads):
+            yield Here(), 1
+        return
+    executor = Processes(processes, threads)
+    try:
+        yield executor, processes
+    except BaseException:
+        executor.kill()
+        raise
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def dask(address):
+    """An executor on a Dask cluster, whose workers have one thread each and this ntklin installed.
+
+    A run whose worker dies is started again on another.
+
+    Parameters
+    ----------
+    address : str
+        Of the scheduler, such as ``tcp://10.0.0.1:8786``.
+
+    Raises
+    ------
+    ValueError
+        If Dask is not installed, or the cluster's workers cannot be used.
+    WorkerDiedError
+        If a run has lost several workers.
+    """
+    try:
+        from distributed import Client
+        from distributed.scheduler import KilledWorker
+    except ImportError:
+        raise ValueError("--dask needs Dask: pip install 'ntklin[dask]'") from None
+    with Client(address, timeout="20s") as client:
+        threads = client.nthreads()
+        if not threads:
+            raise ValueError(f"the Dask cluster at {address} has no workers")
+        if max(threads.values()) > 1:
+            raise ValueError(
+                f"the workers of {address} have up to {max(threads.values())} threads, and would "
+                "run several networks in one process; start them with --nthreads 1"
+            )
+        versions = set(client.run(_version).values())
+        if versions != {ntklin.__version__}:
+            found = ", ".join(sorted(map(str, versions)))
+            raise ValueError(
+                f"the workers of {address} have ntklin {found}, and here it is "
+                f"{ntklin.__version__}: install the same everywhere"
+            )
+        try:
+            with client.get_executor() as executor:
+                yield OneThread(executor), len(threads)
+        except KilledWorker as e:
+            raise WorkerDiedError(
+                f"a run lost its Dask worker several times: {e}. What is finished is kept"
+            ) from e
+
+
+def _version():
+    """Of the worker's ntklin; None without one. Sent whole, since it cannot be imported there."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("ntklin")
+    except PackageNotFoundError:
+        return None
 
 
 class Here(Executor):
@@ -20,8 +107,27 @@ class Here(Executor):
         return future
 
 
+class OneThread(Executor):
+    """Another executor, each of whose tasks has one thread, wherever it runs.
+
+    Numba's number of threads is the calling thread's own, so that it has to be set in the task.
+
+    Parameters
+    ----------
+    executor : concurrent.futures.Executor
+    """
+
+    def __init__(self, executor):
+        self.executor = executor
+
+    def submit(self, function, /, *args, **kwargs):
+        return self.executor.submit(on_threads, 1, partial(function, *args, **kwargs))
+
+
 class Processes(Executor):
     """Processes of this machine, which are replaced when one of them dies.
+
+    They end with this process, however it ends.
 
     Parameters
     ----------
@@ -34,18 +140,20 @@ class Processes(Executor):
         self.count, self.threads, self._pool = count, threads, None
 
     def submit(self, function, /, *args, **kwargs):
+        task = partial(on_threads, self.threads, partial(function, *args, **kwargs))
         if self._pool is not None:
             try:
-                return self._pool.submit(function, *args, **kwargs)
+                return self._pool.submit(task)
             except BrokenExecutor:
+                self.kill()
                 self._pool.shutdown(wait=False)
+        context = multiprocessing.get_context("spawn")
+        # Nobody ever writes: its end is the message, and comes when this process ends.
+        self._theirs, self._mine = context.Pipe(duplex=False)
         self._pool = ProcessPoolExecutor(
-            self.count,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=begin,
-            initargs=(self.threads,),
+            self.count, mp_context=context, initializer=begin, initargs=(self._theirs,)
         )
-        return self._pool.submit(function, *args, **kwargs)
+        return self._pool.submit(task)
 
     def shutdown(self, wait=True, *, cancel_futures=False):
         if self._pool is not None:
@@ -53,76 +161,40 @@ class Processes(Executor):
 
     def kill(self):
         """End the processes in whatever they do."""
-        for process in multiprocessing.active_children():
-            process.terminate()
+        if self._pool is not None:
+            self._mine.close()
 
 
-def begin(threads):
-    """What a worker process does first."""
-    limit(threads)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+def begin(lifeline):
+    """What a worker process does first: leave Ctrl-C to its parent, and watch for its end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
 
 
-def limit(threads):
-    """Let Numba and BLAS use so many threads in this process from now on."""
+def _end_with(lifeline):
+    try:
+        lifeline.recv()
+    except EOFError:
+        os._exit(1)
+
+
+def on_threads(threads, task):
+    """``task()`` on so many threads."""
+    with limited(threads):
+        return task()
+
+
+@contextmanager
+def limited(threads):
+    """Let Numba and BLAS use so many threads inside, as far as there are so many."""
     import numba
     import scipy.linalg.cython_blas  # noqa: F401  (loads the BLAS that has to be limited)
     from threadpoolctl import threadpool_limits
 
+    before = numba.get_num_threads()
     numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
-    threadpool_limits(threads, user_api="blas")
-
-
-def _die_with_parent():
-    """Not to compute for nobody, nor to wait forever, when the parent was killed."""
-    wait([multiprocessing.parent_process().sentinel])
-    os._exit(1)
-
-
-@contextmanager
-def local(processes, threads):
-    """An executor on this machine, and how many tasks it takes at once.
-
-    Parameters
-    ----------
-    processes : int
-        With 1, everything runs in this process.
-    threads : int
-        In each.
-    """
-    if processes == 1:
-        limit(threads)
-        yield Here(), 1
-        return
-    executor = Processes(processes, threads)
     try:
-        yield executor, processes
-    except BaseException:
-        executor.kill()
-        raise
+        with threadpool_limits(threads, user_api="blas"):
+            yield
     finally:
-        executor.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def dask(address):
-    """An executor on a Dask cluster, whose workers have one thread each and have ntklin installed.
-
-    Dask starts a run again elsewhere when its worker dies.
-
-    Parameters
-    ----------
-    address : str
-        Of the scheduler, such as ``tcp://10.0.0.1:8786``.
-    """
-    try:
-        from distributed import Client
-    except ImportError:
-        raise ValueError("--dask needs Dask: pip install 'ntklin[dask]'") from None
-    with Client(address, timeout="20s") as client:
-        slots = sum(client.nthreads().values())
-        if not slots:
-            raise ValueError(f"the Dask cluster at {address} has no workers")
-        client.run(limit, 1)
-        with client.get_executor(retries=2) as executor:
-            yield executor, slots
+        numba.set_num_threads(before)

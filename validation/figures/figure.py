@@ -39,18 +39,23 @@ class Figure:
     panels: Callable
 
 
-def finished(value):
-    """``value(end)`` of the real networks that converged, as a curve's y."""
-    return lambda run, record: (
-        value(record.network) if record.network.outcome == CONVERGED else None
-    )
+def of_networks(value):
+    """A curve's y: ``value(end)`` of the trained networks that converged."""
+    return lambda run, record: _of(record.network, value)
 
 
-def predicted(value):
-    """``value(end)`` of the linearized networks that converged, as a curve's y."""
-    return lambda run, record: (
-        value(record.linearized) if record.linearized.outcome == CONVERGED else None
-    )
+def of_linearizations(value):
+    """A curve's y: ``value(end)`` of the linearized networks that converged."""
+    return lambda run, record: _of(record.linearized, value)
+
+
+def of_interpolating(run, record):
+    """A curve's y: the interpolating part's test loss, where the linearized network converged."""
+    return _of(record.linearized, lambda end: record.interpolating_loss)
+
+
+def _of(end, value):
+    return value(end) if end.outcome == CONVERGED else None
 
 
 def test_loss(end):

@@ -4,9 +4,15 @@ At several σ, under the squared loss (1) and under binary cross-entropy (10). T
 nested and have the same test points. Below: steps taken and predicted.
 """
 
-from ntklin.validation.figures.figure import Figure, finished, predicted, steps, test_loss
+from ntklin.validation.figures.figure import (
+    Figure,
+    of_linearizations,
+    of_networks,
+    steps,
+    test_loss,
+)
 from ntklin.validation.figures.panel import Panel
-from ntklin.validation.figures.style import LABELS, LINEARIZED
+from ntklin.validation.figures.style import LABELS
 
 SPLIT = 0.1
 METHODS = ("gd", "sgd", "adagrad")
@@ -50,12 +56,9 @@ def grid(scale, make):
 def panels(results, scale):
     """A column for each σ: test losses above, steps below."""
 
-    def curves(part, y, kind="network"):
-        suffix = LINEARIZED if kind == "linearized" else ""
+    def curves(part, y, **options):
         return [
-            part.where(method=method).series(
-                *(LABELS[method] + suffix, "n_train", y, method), kind=kind
-            )
+            part.where(method=method).series(LABELS[method], "n_train", y, method, **options)
             for method in METHODS
         ]
 
@@ -66,8 +69,10 @@ def panels(results, scale):
                 x_label="training points $N$",
                 y_label=label,
                 series=(
-                    *curves(results.where(sigma=sigma), finished(value)),
-                    *curves(results.where(sigma=sigma), predicted(value), "linearized"),
+                    *curves(results.where(sigma=sigma), of_networks(value)),
+                    *curves(
+                        results.where(sigma=sigma), of_linearizations(value), kind="linearized"
+                    ),
                 ),
             )
             for sigma in results.values("sigma")

@@ -6,11 +6,19 @@ Where f_init dominates, the loss grows like σ^{2L} (Thm 2). Below: steps taken 
 
 import numpy as np
 
-from ntklin.validation.figures.figure import Figure, finished, predicted, steps, test_loss
+from ntklin.validation.figures.figure import (
+    Figure,
+    of_linearizations,
+    of_networks,
+    steps,
+    test_loss,
+)
 from ntklin.validation.figures.panel import Guide, Panel
 
 # How many of the largest σ the exponent is fitted to.
 N_FITTED = 3
+# By what factor the line of the theory stands off the points.
+ABOVE = 1.6
 
 SCALES = {
     "quick": {
@@ -48,52 +56,44 @@ def panels(results, scale):
     for depth in results.values("depth"):
         part = results.where(depth=depth)
         (width,) = part.values("width")
-        curves = [
-            part.series("trained network", "sigma", finished(test_loss), "gd"),
-            part.series(
-                *("linearized network", "sigma", predicted(test_loss), "adagrad"),
-                kind="linearized",
-            ),
-            part.series(
-                *("kernel interpolator", "sigma", lambda run, record: record.interpolator_loss),
-                "interpolator",
-                kind="interpolator",
-            ),
-        ]
-        losses.append(
-            Panel(
-                title=f"$L = {depth}$, $m = {width}$",
-                x_label=r"initialization scale $\sigma$",
-                y_label="test loss",
-                series=tuple(curves),
-                guides=power_guides(curves[0], depth),
-            )
-        )
-        counts.append(
-            Panel(
-                title=f"$L = {depth}$",
-                x_label=r"initialization scale $\sigma$",
-                y_label="steps",
-                series=(
-                    part.series("trained network", "sigma", finished(steps), "gd"),
-                    part.series(
-                        *("linearized network", "sigma", predicted(steps), "adagrad"),
-                        kind="linearized",
-                    ),
+
+        def pair(value, part=part):
+            return (
+                part.series("network", "sigma", of_networks(value), "gd"),
+                part.series(
+                    *("network", "sigma", of_linearizations(value), "prediction"),
+                    kind="linearized",
                 ),
             )
+
+        networks, linearized = pair(test_loss)
+        interpolator = part.series(
+            *("kernel interpolator", "sigma", lambda run, record: record.interpolator_loss),
+            "interpolator",
+            kind="closed",
         )
+        title, x_label = f"$L = {depth}$, $m = {width}$", r"initialization scale $\sigma$"
+        losses.append(
+            Panel(
+                title=title,
+                x_label=x_label,
+                y_label="test loss",
+                series=(networks, linearized, interpolator),
+                guides=power_guides(networks, depth),
+            )
+        )
+        counts.append(Panel(title=title, x_label=x_label, y_label="steps", series=pair(steps)))
     return losses, counts
 
 
 def power_guides(series, depth):
-    """σ^{2L} through the last point, and the exponent that fits the last ones."""
+    """σ^{2L} above the last points, and the exponent that fits them."""
     if len(series.x) < 2:
         return ()
     x, y = np.array(series.x[-N_FITTED:]), series.mean[-N_FITTED:]
     exponent = np.polyfit(np.log(x), np.log(y), 1)[0]
     label = rf"$\propto\sigma^{{{2 * depth}}}$, fitted: {exponent:.2f}"
-    return (Guide(label=label, x=tuple(x), y=tuple(1.6 * y[-1] * (x / x[-1]) ** (2 * depth))),)
+    return (Guide(label=label, x=tuple(x), y=tuple(ABOVE * y[-1] * (x / x[-1]) ** (2 * depth))),)
 
 
 def figure(number, title, dataset):

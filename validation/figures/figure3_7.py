@@ -1,30 +1,45 @@
 """Figures 3 and 7: test loss against the width for GD, AdaGrad and Adam.
 
 All from the same initializations, to the same training loss; beside each the linearized network
-under the same optimizer's own steps. Below: steps taken by both.
+under the same optimizer's own steps, and the interpolating part of where that ends (Thm 3). Below:
+steps taken by both.
 """
 
-from ntklin.validation.figures.figure import Figure, finished, predicted, steps, test_loss
+from ntklin.validation.figures.figure import (
+    Figure,
+    of_interpolating,
+    of_linearizations,
+    of_networks,
+    steps,
+    test_loss,
+)
 from ntklin.validation.figures.panel import Panel
 from ntklin.validation.figures.widths import SCALES, by_depth, curves, grid
 
 
 def panels(results, scale):
     """Test losses above, steps below."""
+
+    def loss_curves(part):
+        adaptive = part.chosen(lambda run: run.adaptive)
+        return [
+            *curves(part, of_networks(test_loss)),
+            *curves(part, of_linearizations(test_loss), kind="linearized"),
+            *curves(adaptive, of_interpolating, kind="interpolating"),
+        ]
+
+    def step_curves(part):
+        return [
+            *curves(part, of_networks(steps)),
+            *curves(part, of_linearizations(steps), kind="linearized"),
+        ]
+
     return tuple(
         [
-            Panel(
-                title=title,
-                x_label="width $m$",
-                y_label=label,
-                series=(
-                    *curves(part, finished(value)),
-                    *curves(part, predicted(value), kind="linearized"),
-                ),
-            )
+            Panel(title=title, x_label="width $m$", y_label=y_label, series=tuple(series(part)))
             for title, part in by_depth(results)
         ]
-        for label, value in (("test loss", test_loss), ("steps", steps))
+        for y_label, series in (("test loss", loss_curves), ("steps", step_curves))
     )
 
 

@@ -2,13 +2,20 @@
 
 The batch size is given as the split ratio |B|/N, 1 for all samples. Solid: real networks; dashed:
 their linearizations by the same batches. Below: the path-dependent part of the linearization's end,
-which SGD does not have (Thm 5) and AdaGrad does (Thm 6).
+which SGD has only as rounding error (Thm 5) and AdaGrad has (Thm 6); and steps, taken and
+predicted.
 """
 
-from ntklin.validation.figures.figure import Figure, finished, predicted, test_loss
+from ntklin.validation.figures.figure import (
+    Figure,
+    of_linearizations,
+    of_networks,
+    steps,
+    test_loss,
+)
 from ntklin.validation.figures.panel import Panel
 from ntklin.validation.figures.records import CONVERGED
-from ntklin.validation.figures.style import LABELS, LINEARIZED
+from ntklin.validation.figures.style import LABELS
 
 LOOKS = ("narrow", "wide", "middle")
 
@@ -49,42 +56,51 @@ def path_dependent(run, record):
 
 
 def panels(results, scale):
-    """A row for each optimizer, shuffled and not; then the path-dependent parts."""
+    """A row of test losses for each optimizer; then path-dependent parts, and steps."""
     widths = results.values("width")
 
-    def curves(part, y, kind="network"):
-        suffix = LINEARIZED if kind == "linearized" else ""
+    def curves(part, y, **options):
         return [
-            part.where(width=width).series(f"$m = {width}${suffix}", "split", y, look, kind=kind)
+            part.where(width=width).series(f"$m = {width}$", "split", y, look, **options)
             for width, look in zip(widths, LOOKS, strict=False)
         ]
 
-    def panel(part, title, y_label, series):
+    def panel(title, y_label, series):
         return Panel(title=title, x_label="split $|B|/N$", y_label=y_label, series=tuple(series))
 
-    rows, paths = [], []
+    losses, paths, counts = [], [], []
     for optimizer, name in (("gd", "SGD"), ("adagrad", LABELS["adagrad"])):
         part = results.where(optimizer=optimizer)
-        rows.append(
+        shuffled = part.where(shuffle=True)
+        in_one_order = part.chosen(lambda run: not run.shuffle or run.split == 1)
+        losses.append(
             [
                 panel(
-                    *(order, f"{name}, {title}", "test loss"),
-                    curves(order, finished(test_loss))
-                    + curves(order, predicted(test_loss), "linearized"),
+                    *(f"{name}, {title}", "test loss"),
+                    [
+                        *curves(order, of_networks(test_loss)),
+                        *curves(order, of_linearizations(test_loss), kind="linearized"),
+                    ],
                 )
-                for title, order in (
-                    ("shuffled", part.where(shuffle=True)),
-                    ("in one order", part.chosen(lambda run: not run.shuffle or run.split == 1)),
-                )
+                for title, order in (("shuffled", shuffled), ("in one order", in_one_order))
             ]
         )
         paths.append(
             panel(
-                *(part, f"{name}, shuffled", r"path-dependent part, rms"),
-                curves(part.where(shuffle=True), path_dependent, "linearized"),
+                *(f"{name}, shuffled", "path-dependent part, rms"),
+                curves(shuffled, path_dependent, kind="linearized"),
             )
         )
-    return (*rows, paths)
+        counts.append(
+            panel(
+                *(f"{name}, shuffled", "steps"),
+                [
+                    *curves(shuffled, of_networks(steps)),
+                    *curves(shuffled, of_linearizations(steps), kind="linearized"),
+                ],
+            )
+        )
+    return (*losses, paths, counts)
 
 
 def figure(number, title, dataset):

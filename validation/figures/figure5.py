@@ -1,6 +1,6 @@
 """Figure 5: the training loss at which training ended, mean and standard error."""
 
-from ntklin.validation.figures.figure import Figure, finished
+from ntklin.validation.figures.figure import Figure, of_networks
 from ntklin.validation.figures.panel import Guide, Panel
 from ntklin.validation.figures.widths import SCALES, by_depth, curves, grid
 
@@ -20,7 +20,7 @@ def panels(results, scale):
                 title=title,
                 x_label="width $m$",
                 y_label=f"final training loss / {target:g}",
-                series=tuple(curves(part, finished(share), error="sem")),
+                series=tuple(curves(part, of_networks(share), error="sem")),
                 guides=(Guide(label="target", x=(widths[0], widths[-1]), y=(1.0, 1.0)),),
                 y_scale="linear",
             )

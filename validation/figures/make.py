@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 from ntklin.validation.figures.configuration import Run, digest, load
 from ntklin.validation.figures.panel import Results
@@ -72,9 +73,12 @@ def plan(figure, scale_name, dataset=None):
         "loss": scale.get("loss", "squared"),
     }
     data = load(dataset, shared["n_pool"], shared["n_test"])
+    shared["digest"] = digest(dataset, shared["n_pool"], shared["n_test"])
+    if data.provenance.startswith("local files"):
+        dataset = shared["dataset"] = str(Path(dataset).expanduser().resolve())
 
     def make(**values):
-        return Run(**shared | {"digest": digest(data)} | values)
+        return Run(**shared | values)
 
     return Plan(figure, scale_name, dataset, tuple(dict.fromkeys(figure.grid(scale, make))))
 
@@ -110,20 +114,17 @@ def rated(run, rates):
 
 
 def results(planned, store):
-    """All records of a figure from the store.
+    """All records of a figure from the store, with the learning rates in the configurations.
 
     Raises
     ------
     IncompleteError
         If one is missing.
     """
-    searched = {search: store.read(search) for search in planned.searches}
-    rates = {search: rate.learning_rate for search, rate in searched.items() if rate is not None}
-    found = [
-        (run, store.read(rated(run, rates)))
-        for run in planned.runs
-        if not run.adaptive or run.search in rates
-    ]
+    searches = [(search, store.read(search)) for search in planned.searches]
+    rates = {search: rate.learning_rate for search, rate in searches if rate is not None}
+    runs = [rated(run, rates) for run in planned.runs if not run.adaptive or run.search in rates]
+    found = [(run, store.read(run)) for run in runs]
     items = tuple((run, record) for run, record in found if record is not None)
     if len(items) < len(planned.runs):
         raise IncompleteError(
@@ -131,4 +132,4 @@ def results(planned, store):
             f"{len(planned.runs)} runs of the {planned.scale_name} scale on {planned.dataset} have "
             f"not been computed in {store.folder}; run the command without --replot"
         )
-    return Results(items)
+    return Results(items, tuple(searches))

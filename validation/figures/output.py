@@ -3,14 +3,16 @@
 import csv
 import io
 import json
-import os
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
+
+import numpy as np
 
 from ntklin.validation.figures.configuration import VERSION
 from ntklin.validation.figures.drawing import draw, image
 from ntklin.validation.figures.records import CONVERGED, to_json
+from ntklin.validation.figures.style import LABELS
+from ntklin.validation.files import write_whole
 
 SCHEMA = "ntklin-figure/1"
 COLUMNS = ("panel", "series", "x_label", "x", "y_label", "mean", "std", "sem", "n")
@@ -33,56 +35,86 @@ def write(planned, results, folder, provenance):
     -------
     list of pathlib.Path
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     rows = planned.figure.panels(results, planned.scale)
-    text = caption(planned, results)
+    text = caption(planned, results, rows)
     canvas = draw(rows, text)
-    name = stem(planned)
     contents = {
-        f"{name}.png": image(canvas, "png", dpi=DPI),
-        f"{name}.pdf": image(canvas, "pdf", metadata={"CreationDate": None}),
-        f"{name}.csv": points(rows).encode(),
-        f"{name}.json": json.dumps(payload(planned, results, text, provenance), indent=1).encode(),
+        "png": image(canvas, "png", dpi=DPI),
+        "pdf": image(canvas, "pdf", metadata={"CreationDate": None}),
+        "csv": points(rows),
+        "json": json.dumps(payload(planned, results, text, provenance), indent=1),
     }
-    paths = []
-    for file, content in contents.items():
-        handle, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        os.chmod(temporary, 0o644)
-        paths.append(folder / file)
-        os.replace(temporary, paths[-1])
+    paths = [Path(folder) / f"{stem(planned)}.{kind}" for kind in contents]
+    for path, content in zip(paths, contents.values(), strict=True):
+        write_whole(path, content)
     return paths
 
 
 def stem(planned):
-    """The files' name without its ending."""
-    name = f"figure{planned.figure.number:02d}"
+    """The files' name without its ending: number, data unless the paper's, scale."""
+    parts = [f"figure{planned.figure.number:02d}"]
     if planned.dataset != planned.figure.dataset:
-        name += f"-{Path(planned.dataset).stem}"
-    return name if planned.scale_name == "standard" else f"{name}-{planned.scale_name}"
+        parts.append(Path(planned.dataset).stem)
+        if Path(planned.dataset).is_absolute():
+            parts.append(planned.runs[0].digest[:6])  # other data may have the same name
+    if planned.scale_name != "standard":
+        parts.append(planned.scale_name)
+    return "-".join(parts)
 
 
-def caption(planned, results):
+def caption(planned, results, rows):
     """What was run, and what of it did not go as it should."""
-    scale = planned.scale
-    runs = len(results.items)
-    text = (
-        f"Figure {planned.figure.number}. {planned.figure.title}. Data: {planned.dataset}, at most "
-        f"{scale['n_train']} training and {scale['n_test']} test points; "
-        f"{scale['n_seeds']} initializations, mean and "
-        f"{'standard error' if planned.figure.number == 5 else 'standard deviation'}; trained "
-        f"until the loss first dropped below {scale['until']:g}. Solid: trained networks; dashed: "
-        "their linearizations at θ_0."
+    series = [s for row in rows for panel in row for s in panel.series]
+    methods = results.values("method")
+    sentences = [
+        f"Figure {planned.figure.number}. {planned.figure.title}",
+        f"{planned.dataset}, N = {span(results, 'n_train')} training and "
+        f"{span(results, 'n_test')} test points; L = {span(results, 'depth')}, "
+        f"m = {span(results, 'width')}, σ = {span(results, 'sigma')}, biases trained from 0; "
+        f"{planned.scale['n_seeds']} initializations, means and "
+        + ("standard errors" if any(s.error == "sem" for s in series) else "standard deviations"),
+        f"Training ends when the {results.values('loss')[0]} loss first drops below "
+        f"{span(results, 'until')}",
+    ]
+    if len(rates := results.where(method="sgd").values("split")) == 1:
+        sentences.append(f"SGD has mini-batches of {rates[0]:g} N, shuffled")
+    if adaptive := [LABELS[m] for m in methods if m not in ("gd", "sgd")]:
+        sentences.append(
+            f"{' and '.join(adaptive)}: the largest learning rate with which the squared loss of "
+            "the first initialization only falls on all samples, within 20 %"
+        )
+    sentences += failures(results)
+    if any(cut(panel) for row in rows for panel in row):
+        sentences.append("Bars and bands that would reach below 0 are cut")
+    return ". ".join(sentences) + "."
+
+
+def span(results, name):
+    """An attribute's values: one, or the smallest and the largest."""
+    values = results.values(name)
+    return " to ".join(f"{v:g}" for v in dict.fromkeys((values[0], values[-1])))
+
+
+def failures(results):
+    """Sentences on runs that did not converge, and on losses that rose."""
+    sentences = []
+    for what in ("network", "linearized"):
+        ends = [getattr(record, what) for _, record in results.items]
+        missed = sum(end.outcome != CONVERGED for end in ends)
+        if missed:
+            which = "networks" if what == "network" else "linearized networks"
+            sentences.append(f"{missed} of {len(ends)} {which} did not get there and are left out")
+    watched = [record.monotone for _, record in results.items if record.monotone is not None]
+    if rose := watched.count(False):
+        sentences.append(f"In {rose} of {len(watched)} runs on all samples the loss rose in a step")
+    return sentences
+
+
+def cut(panel):
+    """Whether a bar of a panel would reach below zero on its logarithmic scale."""
+    return panel.y_scale == "log" and any(
+        np.any(s.mean - np.nan_to_num(s.half) <= 0) for s in panel.series
     )
-    missed = [run for run, record in results.items if record.network.outcome != CONVERGED]
-    rising = [run for run, record in results.items if record.monotone is False]
-    if missed:
-        text += f" {len(missed)} of {runs} networks did not get there and are left out."
-    if rising:
-        text += f" In {len(rising)} of {runs} runs the loss rose in some step."
-    return text
 
 
 def points(rows):
@@ -114,9 +146,13 @@ def payload(planned, results, text, provenance):
         "caption": text,
         "scale": planned.scale_name,
         "dataset": planned.dataset,
+        "computing_seconds": sum(found.seconds for _, found in results.searches + results.items),
         "provenance": provenance,
-        "runs": [
-            {"configuration": asdict(run), "record": to_json(record)}
-            for run, record in results.items
-        ],
+        "searches": pairs(results.searches),
+        "runs": pairs(results.items),
     }
+
+
+def pairs(items):
+    """Configurations with what came of them, as values for JSON."""
+    return [{"configuration": asdict(task), "record": to_json(found)} for task, found in items]

@@ -5,6 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# How the kinds of a curve are told from each other in words.
+KINDS = {
+    "network": "",
+    "linearized": ", linearized",
+    "interpolating": ", interpolating part",
+    "closed": "",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
@@ -12,23 +20,30 @@ class Series:
 
     Attributes
     ----------
-    label : str
+    name : str
+        What it is about.
+    kind : str
+        A key of KINDS: measured on trained networks, or computed.
     x : tuple of float
     draws : tuple of tuple of float
         At each x; at least one.
     look : str
-        The key of what the curve is about: see style.py.
-    kind : {"network", "linearized", "interpolator", "other"}
+        The key of its color: see style.py.
     error : {"std", "sem"}
         What its bars and bands show: the standard deviation or the standard error of the mean.
     """
 
-    label: str
+    name: str
+    kind: str = "network"
     x: tuple
     draws: tuple
     look: str
-    kind: str = "network"
     error: str = "std"
+
+    @property
+    def label(self):
+        """Name and kind in words."""
+        return self.name + KINDS[self.kind]
 
     @property
     def mean(self):
@@ -37,15 +52,18 @@ class Series:
 
     @property
     def std(self):
-        """The standard deviation at each x; 0 for one draw."""
-        return np.array(
-            [np.std(values, ddof=1) if len(values) > 1 else 0.0 for values in self.draws]
-        )
+        """The standard deviation at each x; NaN for one draw."""
+        return np.array([np.std(v, ddof=1) if len(v) > 1 else np.nan for v in self.draws])
 
     @property
     def sem(self):
-        """The standard error of the mean at each x."""
+        """The standard error of the mean at each x; NaN for one draw."""
         return self.std / np.sqrt([len(values) for values in self.draws])
+
+    @property
+    def half(self):
+        """Half a bar: the standard deviation or error."""
+        return self.sem if self.error == "sem" else self.std
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,9 +111,12 @@ class Results:
     Attributes
     ----------
     items : tuple of (Run, Record)
+    searches : tuple of (Search, Rate)
+        Where the learning rates come from.
     """
 
     items: tuple
+    searches: tuple = ()
 
     def chosen(self, choice):
         """Those for which ``choice(run)`` holds."""
@@ -111,12 +132,12 @@ class Results:
         """The different values of an attribute of the configurations, in order."""
         return sorted({getattr(run, name) for run, _ in self.items})
 
-    def series(self, label, x, y: Callable, look, **options):
+    def series(self, name, x, y: Callable, look, **options):
         """A curve: ``y(run, record)`` against the attribute x; where it is None there is no draw.
 
         Parameters
         ----------
-        label : str
+        name : str
         x : str
         y : callable
         look : str
@@ -134,7 +155,7 @@ class Results:
                 draws.setdefault(getattr(run, x), []).append(value)
         places = sorted(draws)
         return Series(
-            label=label,
+            name=name,
             x=tuple(places),
             draws=tuple(tuple(draws[place]) for place in places),
             look=look,

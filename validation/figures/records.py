@@ -59,9 +59,12 @@ class Record:
         Whether the real network's loss only fell; None with mini-batches, where it need not.
     interpolator_loss, minimizer_loss : float or None
         Test losses of f_int and of f_∞, the limit of gradient descent; None for other losses than
-        the squared one.
+        the squared one, or where K is singular to working precision.
+    interpolating_loss : float or None
+        The test loss of the interpolating part of the linearization's end, Thms 3 and 6,
     path_dependent : float or None
-        The rms of φ(X_T) B_t at the linearization's end; None where it diverged.
+        and the rms of the rest, φ(X_T) B_t; both None where it diverged or K_D is singular to
+        working precision.
     seconds : float
         How long it took.
     """
@@ -72,6 +75,7 @@ class Record:
     monotone: bool | None
     interpolator_loss: float | None
     minimizer_loss: float | None
+    interpolating_loss: float | None
     path_dependent: float | None
     seconds: float
 

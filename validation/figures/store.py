@@ -1,8 +1,6 @@
 """Results on disk, one file each: what is there is never computed again."""
 
 import json
-import os
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,6 +8,7 @@ from filelock import FileLock, Timeout
 
 from ntklin.validation.figures.configuration import VERSION
 from ntklin.validation.figures.records import from_json, to_json
+from ntklin.validation.files import write_whole
 
 
 class Store:
@@ -21,7 +20,7 @@ class Store:
     Parameters
     ----------
     folder : path
-        Created with the first result.
+        Created when it is first needed.
     """
 
     def __init__(self, folder):
@@ -32,10 +31,16 @@ class Store:
         return self.folder / f"{task.key}.json"
 
     def read(self, task):
-        """The result of a task; None where there is none, or its file is damaged."""
+        """The result of a task; None where there is none, or its file is damaged.
+
+        Raises
+        ------
+        OSError
+            If there is a file that cannot be read: what it holds may have taken hours.
+        """
         try:
-            return from_json(json.loads(self.path(task).read_text(encoding="utf-8"))["record"])
-        except (OSError, ValueError, KeyError, TypeError):
+            return from_json(json.loads(self.path(task).read_bytes())["record"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
     def write(self, task, record):
@@ -46,14 +51,7 @@ class Store:
             "configuration": asdict(task),
             "record": to_json(record),
         }
-        handle, temporary = tempfile.mkstemp(dir=self.folder, suffix=".tmp")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(values, file, indent=1)
-            os.replace(temporary, self.path(task))
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        write_whole(self.path(task), json.dumps(values, indent=1))
 
     def claim(self, task):
         """The lock of a task, to release in the end; None where another process holds it."""

@@ -11,6 +11,7 @@ LOOKS = {
     "adagrad": ("#D55E00", "^"),
     "rmsprop": ("#E69F00", "v"),
     "adam": ("#CC79A7", "D"),
+    "prediction": ("#D55E00", ""),
     "interpolator": ("#009E73", ""),
     "narrow": ("#009E73", "o"),
     "middle": ("#E69F00", "s"),
@@ -20,11 +21,10 @@ LOOKS = {
 DASHES = {
     "network": "-",
     "linearized": (0, (5, 2)),
-    "interpolator": (0, (1, 1.5)),
-    "other": "-",
+    "interpolating": (0, (1, 1.5)),
+    "closed": (0, (4, 1.5, 1, 1.5)),
 }
 LABELS = {"gd": "GD", "sgd": "SGD", "adagrad": "AdaGrad", "rmsprop": "RMSprop", "adam": "Adam"}
-LINEARIZED = ", linearized"  # ends the label of such a curve
 PANEL_SIZE = 3.3, 2.55  # inches
 SETTINGS = {
     "font.family": "serif",

@@ -1,6 +1,6 @@
 """The grid of Figures 3, 5, 7 and 9: optimizers against the width, for L = 2 and 3."""
 
-from ntklin.validation.figures.style import LABELS, LINEARIZED
+from ntklin.validation.figures.style import LABELS
 
 SPLIT = 0.1
 
@@ -40,7 +40,7 @@ def grid(methods):
     return runs
 
 
-def curves(results, y, kind="network", **options):
+def curves(results, y, **options):
     """One curve against the width for each method.
 
     Parameters
@@ -48,17 +48,15 @@ def curves(results, y, kind="network", **options):
     results : Results
     y : callable
         ``y(run, record)``.
-    kind : str
+    **options
+        Of Series.
 
     Returns
     -------
     list of Series
     """
-    suffix = LINEARIZED if kind == "linearized" else ""
     return [
-        results.where(method=method).series(
-            *(LABELS[method] + suffix, "width", y, method), kind=kind, **options
-        )
+        results.where(method=method).series(LABELS[method], "width", y, method, **options)
         for method in LABELS
         if results.where(method=method).items
     ]

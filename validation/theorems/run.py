@@ -1,8 +1,6 @@
 """Runs of checks: each with its control, one result file each, so that a run can be resumed."""
 
 import json
-import os
-import tempfile
 import time
 import zlib
 from dataclasses import asdict, dataclass
@@ -10,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ntklin.validation.files import write_whole
 from ntklin.validation.theorems.check import Check, Curve, Measurement, Setting, Statement
 
 # Of the checks' code: raised where a change makes stored verdicts obsolete.
@@ -142,8 +141,4 @@ def _measurement(record):
 def _store(folder, verdict, setting):
     """Write it whole or not at all."""
     path = _path(folder, verdict.statement, verdict.check, setting)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    with os.fdopen(handle, "w") as file:
-        json.dump({"version": VERSION, **asdict(verdict)}, file, indent=1)
-    os.replace(temporary, path)
+    write_whole(path, json.dumps({"version": VERSION, **asdict(verdict)}, indent=1))
