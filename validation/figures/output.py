@@ -90,9 +90,9 @@ def caption(planned, results, rows):
 
 
 def span(results, name):
-    """An attribute's values: one, or the smallest and the largest."""
-    values = results.values(name)
-    return " to ".join(f"{v:g}" for v in dict.fromkeys((values[0], values[-1])))
+    """An attribute's values: one, two, or the smallest and the largest."""
+    values = [f"{value:g}" for value in results.values(name)]
+    return " and ".join(values) if len(values) < 3 else f"{values[0]} to {values[-1]}"
 
 
 def failures(results):
