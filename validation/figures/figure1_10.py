@@ -24,7 +24,7 @@ SCALES = {
     },
     "standard": {
         **{"n_train": 200, "n_test": 100, "n_seeds": 5, "until": 1e-5, "max_steps": 200_000},
-        **{"width": 1000, "sizes": (25, 50, 100, 200), "sigmas": (0.5, 1.0, 2.0)},
+        **{"width": 500, "sizes": (25, 50, 100, 200), "sigmas": (0.5, 1.0, 2.0)},
     },
     "paper": {
         **{"n_train": 800, "n_test": 100, "n_seeds": 5, "until": 1e-5, "max_steps": 2_000_000},

@@ -10,6 +10,7 @@ from ntklin.validation.figures.figure import (
     Figure,
     of_linearizations,
     of_networks,
+    scales_for,
     steps,
     test_loss,
 )
@@ -29,7 +30,7 @@ SCALES = {
         **{"n_train": 100, "n_test": 100, "n_seeds": 5, "until": 1e-5, "max_steps": 200_000},
         "layers": {
             2: (4000, (0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0)),
-            3: (500, (0.5, 0.7, 1.0, 1.5, 2.0, 3.0)),
+            3: (300, (0.5, 0.7, 1.0, 1.5, 2.0, 3.0)),
         },
     },
     "paper": {
@@ -104,7 +105,7 @@ def figure(number, title, dataset):
         dataset=dataset,
         claim="at small σ the trained network is close to the interpolator, which hardly depends "
         "on σ; at larger σ the test error grows like σ^{2L}; all are close to their linearizations",
-        scales=SCALES,
+        scales=scales_for(dataset, SCALES),
         grid=grid,
         panels=panels,
     )

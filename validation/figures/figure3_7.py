@@ -10,6 +10,7 @@ from ntklin.validation.figures.figure import (
     of_interpolating,
     of_linearizations,
     of_networks,
+    scales_for,
     steps,
     test_loss,
 )
@@ -51,7 +52,7 @@ def figure(number, title, dataset):
         dataset=dataset,
         claim="the test performance depends strongly on the adaptive method: there is a gap "
         "between GD and AdaGrad, Adam at every width, although all reach the same training error",
-        scales=SCALES,
+        scales=scales_for(dataset, SCALES),
         grid=grid(("gd", "adagrad", "adam")),
         panels=panels,
     )

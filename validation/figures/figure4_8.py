@@ -10,6 +10,7 @@ from ntklin.validation.figures.figure import (
     Figure,
     of_linearizations,
     of_networks,
+    scales_for,
     steps,
     test_loss,
 )
@@ -111,7 +112,7 @@ def figure(number, title, dataset):
         dataset=dataset,
         claim="without adaptive optimization the test error is that of GD for a large range of "
         "batch sizes, with and without shuffling; with AdaGrad it depends on the batch size",
-        scales=SCALES,
+        scales=scales_for(dataset, SCALES),
         grid=grid,
         panels=panels,
     )
