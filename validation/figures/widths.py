@@ -3,8 +3,8 @@
 from ntklin.validation.figures.style import LABELS
 
 SPLIT = 0.1
-# For L layers. Smaller, f_init weighs less beside what optimizers do; but steps grow like σ^{-2} or
-# faster, and for L = 3 there were 40,000 of them at σ = 1/2.
+# For L layers. The smaller, the less f_init hides what optimizers do, and the more steps it takes:
+# for L = 3 gradient descent took 40,000 at σ = 1/2.
 SIGMAS = {2: 0.5, 3: 1.0}
 
 SCALES = {
