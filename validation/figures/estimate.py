@@ -14,7 +14,7 @@ from ntklin.validation.figures.make import rated
 
 NARROW = 500
 # Of the steps of gradient descent, at the largest learning rate with a monotone loss.
-SHARES = {"gd": 1.0, "adagrad": 0.02, "rmsprop": 0.05, "adam": 0.05}
+SHARES = {"gd": 1.0, "adagrad": 0.015, "rmsprop": 0.04, "adam": 0.04}
 # Under the logistic loss the residual falls like 1/t.
 LOGISTIC_STEPS = 5.0
 # Trials of a search, in runs that go to the end.

@@ -19,9 +19,9 @@ def panels(results, scale):
             Panel(
                 title=title,
                 x_label="width $m$",
-                y_label=f"final training loss / {target:g}",
+                y_label="final training loss / target",
                 series=tuple(curves(part, of_networks(share), error="sem")),
-                guides=(Guide(label="target", x=(widths[0], widths[-1]), y=(1.0, 1.0)),),
+                guides=(Guide(label="", x=(widths[0], widths[-1]), y=(1.0, 1.0)),),
                 y_scale="linear",
             )
         )

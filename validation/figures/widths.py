@@ -70,4 +70,7 @@ def curves(results, y, **options):
 
 def by_depth(results):
     """(title, results) for each depth."""
-    return [(f"$L = {depth}$", results.where(depth=depth)) for depth in results.values("depth")]
+    parts = [(depth, results.where(depth=depth)) for depth in results.values("depth")]
+    return [
+        (rf"$L = {depth}$, $\sigma = {part.values('sigma')[0]:g}$", part) for depth, part in parts
+    ]
