@@ -117,7 +117,9 @@ class FeatureMap(LinearOperator):
             raise ValueError("other must be a FeatureMap of the same network")
         dtype = self.dtype if other is None else np.result_type(self.dtype, other.dtype)
         shape = (len(self.inputs), len(self.inputs if other is None else other.inputs))
-        copies = 3 if weights is None else self._kernels.weighted_gram_copies()
+        copies = 3
+        if weights is not None:
+            copies = self._kernels.weighted_gram_copies(shape, dtype.itemsize)
         require_memory(
             copies * shape[0] * shape[1] * dtype.itemsize,
             f"a kernel of shape {shape}",
