@@ -10,6 +10,7 @@
 
 #define __global__
 #define __device__
+#define __launch_bounds__(...)
 #define __shared__ static  // blocks run one after the other
 
 using std::exp, std::fabs, std::log1p, std::sqrt;

@@ -20,7 +20,8 @@ from ntklin.kernels.gpu import loader
 HERE = Path(__file__).parent
 COMPILER = shutil.which("g++")
 GUARD = 1 << 12  # elements, more than a row of what tests pass
-SIGNATURE = re.compile(r'extern "C" __global__ void (\w+)\(([^)]*)\)')
+BOUNDS = r"(?:__launch_bounds__\([^)]*\) )?"
+SIGNATURE = re.compile(rf'extern "C" __global__ {BOUNDS}void (\w+)\(([^)]*)\)')
 PARAMETER = re.compile(r"\s*(?:const )?(REAL|int|double|long long) (\*?)")
 MOST_THREADS = 1024
 

@@ -52,8 +52,7 @@ def infinite_width(X, other_X, n_layers, weight, gain, bias, shift, ntk):
     for top in range(0, len(X), height):
         rows = slice(top, top + height)
         block = (X[rows], own[1][:, rows], own[2][rows], own[3][rows])
-        diagonal = None if other_X is not None else top
-        result[rows] = _block(block, other, scales, diagonal, ntk)
+        result[rows] = _block(block, other, scales, ntk)
     return symmetric(result) if other_X is None else result
 
 
@@ -69,15 +68,15 @@ def _norms(X, weight, g, b, n_layers):
     return n, inverse, e
 
 
-def _block(own, other, scales, diagonal, ntk):
-    """Some rows of Θ or C; ``diagonal`` is the column where the first row meets itself."""
+def _block(own, other, scales, ntk):
+    """Some rows of Θ or C."""
     weight, g, b, shift = scales
     n, other_n = own[1], other[1]
     S = own[0] @ other[0].T
     C = weight * S + b
     theta = C + shift
     if len(n) > 1:
-        z = _first_angles(S, C, own, other, scales, diagonal)
+        z = _first_angles(S, C, own, other, scales)
     for l in range(len(n) - 1):
         p = g * n[l][:, None] * other_n[l]
         z, C, kappa = _relu(z, p, g, b)
@@ -89,7 +88,7 @@ def _block(own, other, scales, diagonal, ntk):
     return theta if ntk else C
 
 
-def _first_angles(S, C, own, other, scales, diagonal):
+def _first_angles(S, C, own, other, scales):
     """t for an acute angle, t − 2 for an obtuse one: t counted from the nearer end of [0, 2]."""
     xp, (weight, _, b, _) = namespace(S), scales
     (X, _, inverse, e), (other_X, _, other_inverse, other_e) = own, other
@@ -103,10 +102,6 @@ def _first_angles(S, C, own, other, scales, diagonal):
         acute = z >= 0
         z = xp.where(acute, (minuend - weight * S) * scale, z)
         limit = xp.where(acute, near * minuend * scale, limit)
-    if diagonal is not None:
-        rows = xp.arange(len(z))
-        z[rows, rows + diagonal] = 0
-        limit[rows, rows + diagonal] = 0
     i, j = xp.nonzero(abs(z) < limit)
     # As many pairs of rows as fit at a time.
     size = max(1, PAIRS // X.shape[1])

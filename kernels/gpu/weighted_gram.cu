@@ -39,10 +39,10 @@ __device__ inline void load_signals(REAL sheet[GROUP][PITCH], const REAL *source
 // parts[slice, n, n'] of the tile (blockIdx.y, blockIdx.x) and the slice blockIdx.z of the neurons.
 // a (n, columns) holds the columns of the layer's inputs that are listed in ``live``, by which D
 // (m, width) is read; δ is (n, m), bias (m,). When symmetric, tiles above the diagonal are left out.
-extern "C" __global__ void weighted_gram(const REAL *a, const REAL *delta, const REAL *other_a,
-                                         const REAL *other_delta, const REAL *D, const REAL *bias,
-                                         const int *live, REAL w2, REAL *parts, int n, int other_n,
-                                         int m, int columns, int width, int slice, int symmetric) {
+extern "C" __global__ __launch_bounds__(THREADS, 2) void weighted_gram(
+    const REAL *a, const REAL *delta, const REAL *other_a, const REAL *other_delta, const REAL *D,
+    const REAL *bias, const int *live, REAL w2, REAL *parts, int n, int other_n, int m, int columns,
+    int width, int slice, int symmetric) {
     __shared__ REAL left[DEPTH][PITCH], right[DEPTH][PITCH];
     __shared__ REAL signals[GROUP][PITCH], other_signals[GROUP][PITCH];
     __shared__ REAL weights[GROUP][DEPTH], shifts[GROUP];
@@ -74,7 +74,8 @@ extern "C" __global__ void weighted_gram(const REAL *a, const REAL *delta, const
                 for (int p = 0; p < EACH; ++p)
 #pragma unroll
                     for (int q = 0; q < EACH; ++q) products[p][q] = shifts[g];
-#pragma unroll
+// In full it would keep both sheets in registers, more than there are.
+#pragma unroll 4
                 for (int k = 0; k < DEPTH; ++k) {
                     REAL scaled[EACH], others[EACH];
 #pragma unroll
