@@ -14,7 +14,7 @@ CONTRACT = {
     "vector_jacobian": "(activations, deltas, w, v, r (N,), layers of the result) -> None",
     "gram": "(activations, deltas, w, v, other activations, other deltas) -> (N, N')",
     "weighted_gram": "(activations, deltas, w, v, layers of D, other …) -> (N, N')",
-    "weighted_gram_copies": "() -> how many (N, N') arrays weighted_gram holds",
+    "weighted_gram_copies": "((N, N'), itemsize) -> how many (N, N') arrays weighted_gram holds",
     "neuron_major": "(a (m, N), dtype) -> a copy with the rows that the descent kernels take",
     "shallow_descent": "(H, S, W, b, G, Y, w, v, rate, loss, weights (k, N), …) -> losses",
     "deep_descent": "(H, S, layers, G, Y, w, v, rate, loss, weights (k, N), …) -> losses",

@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 
-from ntklin.backends import namespace
+from ntklin.backends import free_device_memory, namespace
 from ntklin.errors import MemoryLimitError, UnitBallWarning
 
 
@@ -83,15 +83,16 @@ def as_weights(D, n_parameters, *, name="weights", dtype=None):
     """The diagonal of D as a finite, non-negative vector of length P."""
     D = as_vector(D, n_parameters, name=name)
     if dtype is not None and D.dtype != dtype:
-        largest = float(D.max(initial=0))
+        largest = float(D.max())
         if largest > float(np.finfo(dtype).max):
             raise ValueError(
                 f"{name} go up to {largest:.3g}, beyond the range of {np.dtype(dtype)}; "
                 "scale them down, or use float64 parameters and inputs"
             )
         D = D.astype(dtype, copy=False)
-    if float(D.min(initial=0)) < 0:
-        raise ValueError(f"{name} must be non-negative, but its smallest entry is {D.min():.3g}")
+    smallest = float(D.min())
+    if smallest < 0:
+        raise ValueError(f"{name} must be non-negative, but its smallest entry is {smallest:.3g}")
     return D
 
 
@@ -181,7 +182,7 @@ def format_bytes(n):
     return f"{n:,.1f} TB"
 
 
-def require_memory(n_bytes, what, instead):
+def require_memory(n_bytes, what, instead, *, beside=None):
     """Refuse work that needs more than is free, before it starts.
 
     Parameters
@@ -190,9 +191,14 @@ def require_memory(n_bytes, what, instead):
         What the call is about to allocate.
     what, instead : str
         What needs it, and what to do instead.
+    beside : ndarray, optional
+        An array on the device that the memory is of; the host's when not given.
     """
-    free = available_memory()
+    free, where = free_device_memory(beside), " on the GPU"
+    if free is None:
+        free, where = available_memory(), ""
     if free is not None and n_bytes > free:
         raise MemoryLimitError(
-            f"{what} needs {format_bytes(n_bytes)}, but {format_bytes(free)} are free; {instead}"
+            f"{what} needs {format_bytes(n_bytes)}, but {format_bytes(free)} are free{where}; "
+            f"{instead}"
         )

@@ -13,6 +13,7 @@ import numpy as np
 
 from ntklin import optimizers
 from ntklin._version import __version__
+from ntklin.backends import host
 from ntklin.batches import Batches
 from ntklin.errors import CheckpointError
 from ntklin.network import MLP
@@ -33,7 +34,7 @@ ITERABLE = "an iterable"
 def digest(a):
     """A fingerprint of an array's dtype, shape and bytes."""
     hashed = hashlib.sha256(f"{a.dtype.str} {a.shape} ".encode())
-    hashed.update(np.ascontiguousarray(a).data)
+    hashed.update(np.ascontiguousarray(host(a)).data)
     return hashed.hexdigest()
 
 
@@ -137,13 +138,15 @@ def write(path, meta, arrays):
     meta : dict
         What JSON can hold.
     arrays : dict of str to ndarray
+        On whatever device; a file does not know it.
     """
     path = Path(path)
     head = {"format": FORMAT, "version": VERSION, "ntklin": __version__} | meta
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with open(temporary, "xb") as f:
-            np.savez(f, **{META: np.array(json.dumps(head))}, **arrays)
+            named = {name: host(a) for name, a in arrays.items()}
+            np.savez(f, **{META: np.array(json.dumps(head))}, **named)
             f.flush()
             os.fsync(f.fileno())
         os.replace(temporary, path)

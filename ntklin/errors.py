@@ -73,6 +73,10 @@ class MemoryLimitError(NtklinError, MemoryError):
     run = None
 
 
+class DeviceError(NtklinError, RuntimeError):
+    """CuPy or a GPU is missing."""
+
+
 class CheckpointError(NtklinError, ValueError):
     """A file is not a saved training run, or a damaged one, or one of a later version."""
 

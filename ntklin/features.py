@@ -1,15 +1,15 @@
 """φ(X) = ∇_θ f_θ(X) as a linear operator: products, Gram matrices and P_F without storing J."""
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator
 
 from ntklin._validate import as_weights, require_memory
-from ntklin.backends import kernels
+from ntklin.backends import beside, host, kernels, namespace
 from ntklin.network import require_jacobian_memory
+from ntklin.operators import Operator
 from ntklin.spectral import degenerate_error, factorize
 
 
-class FeatureMap(LinearOperator):
+class FeatureMap(Operator):
     """The feature map φ(X) of a network, an (N, P) operator that never stores J.
 
     One forward and one backward pass are kept, O(N Σ m_l) numbers; every product with J or J^T then
@@ -48,7 +48,7 @@ class FeatureMap(LinearOperator):
         )
 
     def _rmatvec(self, r):
-        result = np.empty(self.shape[1], self.dtype)
+        result = namespace(self.inputs).empty(self.shape[1], self.dtype)
         self._kernels.vector_jacobian(
             self._activations,
             self._deltas,
@@ -60,13 +60,13 @@ class FeatureMap(LinearOperator):
         return result
 
     def _matmat(self, V):
-        out = np.empty((self.shape[0], V.shape[1]), self.dtype)
+        out = namespace(self.inputs).empty((self.shape[0], V.shape[1]), self.dtype)
         for k, v in enumerate(V.T):
             out[:, k] = self._matvec(v)
         return out
 
     def _rmatmat(self, R):
-        out = np.empty((self.shape[1], R.shape[1]), self.dtype)
+        out = namespace(self.inputs).empty((self.shape[1], R.shape[1]), self.dtype)
         for k, r in enumerate(R.T):
             out[:, k] = self._rmatvec(r)
         return out
@@ -85,8 +85,8 @@ class FeatureMap(LinearOperator):
             If ``out`` is not given and J does not fit.
         """
         if out is None:
-            require_jacobian_memory(*self.shape, self.dtype.itemsize)
-            out = np.empty(self.shape, self.dtype)
+            require_jacobian_memory(*self.shape, self.dtype.itemsize, self.inputs)
+            out = namespace(self.inputs).empty(self.shape, self.dtype)
         else:
             require_out(out, self)
         self._kernels.jacobian(
@@ -117,11 +117,14 @@ class FeatureMap(LinearOperator):
             raise ValueError("other must be a FeatureMap of the same network")
         dtype = self.dtype if other is None else np.result_type(self.dtype, other.dtype)
         shape = (len(self.inputs), len(self.inputs if other is None else other.inputs))
-        copies = 3 if weights is None else self._kernels.weighted_gram_copies()
+        copies = 3
+        if weights is not None:
+            copies = self._kernels.weighted_gram_copies(shape, dtype.itemsize)
         require_memory(
             copies * shape[0] * shape[1] * dtype.itemsize,
             f"a kernel of shape {shape}",
             "take fewer inputs, or apply phi @ (phi.T @ r) without forming it",
+            beside=self.inputs,
         )
         first = self._passes(dtype)
         second = () if other is None else other._passes(dtype)
@@ -185,16 +188,18 @@ def project(phi, v):
             raise degenerate_error(K, spectrum, "Remove the cause: P_F needs independent rows")
         phi._spectrum = spectrum
     V, inverse = phi._spectrum.vectors, phi._spectrum.inverse()
-    products = np.asarray(phi @ v, np.float64)
+    products = host(phi @ v).astype(np.float64, copy=False)
     r = V @ ((V.T @ products).T * inverse).T
-    return phi.T @ r.astype(phi.dtype)
+    return phi.T @ beside(r.astype(phi.dtype), v)
 
 
 def require_out(out, phi):
     """Refuse an array that the Jacobian of ``phi`` cannot be written to."""
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"out must be an array, got {type(out).__name__}")
-    if out.shape != phi.shape or out.dtype != phi.dtype or not out.flags.carray:
+    xp = namespace(phi.inputs)
+    if not isinstance(out, xp.ndarray):
+        raise TypeError(f"out must be an array of {xp.__name__}, got {type(out).__name__}")
+    usable = out.flags.carray if xp is np else out.flags.c_contiguous
+    if out.shape != phi.shape or out.dtype != phi.dtype or not usable:
         raise ValueError(
             f"out must be a C-contiguous, aligned and writable {phi.dtype} array of shape "
             f"{phi.shape}, got {out.dtype} of shape {out.shape}"
@@ -205,4 +210,4 @@ def real_vector(v, dtype):
     """``v`` as a contiguous vector of ``dtype``; complex ones are refused, not truncated."""
     if v.dtype.kind == "c":
         raise TypeError(f"the Jacobian is real; got a vector of dtype {v.dtype}")
-    return np.ascontiguousarray(v.reshape(-1), dtype)
+    return namespace(v).ascontiguousarray(v.reshape(-1), dtype)

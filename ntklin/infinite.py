@@ -82,13 +82,14 @@ def _limit(net, X1, X2, *, ntk):
     X1 = as_inputs(X1, net.n_inputs, name="X1")
     if X2 is not None:
         X2 = as_inputs(X2, net.n_inputs, name="X2")
-        dtype = np.result_type(X1, X2)
+        dtype = np.result_type(X1.dtype, X2.dtype)
         X1, X2 = X1.astype(dtype, copy=False), X2.astype(dtype, copy=False)
     shape = (len(X1), len(X1 if X2 is None else X2))
     require_memory(
         shape[0] * shape[1] * X1.dtype.itemsize,
         f"a kernel of shape {shape}",
         "pass fewer rows of X1 at a time",
+        beside=X1,
     )
     weights = net.sigma**2
     # fan_out's biases have the scale of its weights, σ/√m_l; the kernel takes m_l times its square.

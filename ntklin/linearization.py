@@ -13,6 +13,7 @@ from ntklin._validate import (
     require_memory,
     warn_outside_unit_ball,
 )
+from ntklin.backends import freeze, host, refuse_mixed
 from ntklin.dynamics.adaptive import train_linearized
 from ntklin.dynamics.gradient_descent import LinearizedGradientDescent
 from ntklin.dynamics.theorems import product_formula
@@ -89,8 +90,7 @@ class Linearization:
         """K(X, X) = φ(X)φ(X)^T, (N, N), read-only."""
         K = self.features.gram()
         require_finite_kernel(K)
-        K.flags.writeable = False
-        return K
+        return freeze(K)
 
     @cached_property
     def spectrum(self):
@@ -130,6 +130,11 @@ class Linearization:
             )
         return 0.5 * self.n_samples / curvature
 
+    def _targets(self, Y):
+        """Y checked, a copy in float64 on the host."""
+        refuse_mixed(self.features.inputs, Y)
+        return host(as_targets(Y, self.n_samples, dtype=np.float64)).copy()
+
     def gradient_descent(self, Y, learning_rate=None, ridge=0.0, rcond=None):
         """Gradient descent from θ_0 on the linearized network, at any step, Eqs. (18), (19).
 
@@ -158,7 +163,7 @@ class Linearization:
         DegenerateKernelError
             If K(X, X) = 0 and no learning rate is given.
         """
-        Y = as_targets(Y, self.n_samples, dtype=np.float64).copy()
+        Y = self._targets(Y)
         ridge, rcond = as_ridge(ridge), as_rank_cut(rcond)
         if learning_rate is not None:
             learning_rate = as_learning_rate(learning_rate)
@@ -194,7 +199,7 @@ class Linearization:
             If K_D(X, X) is singular to working precision, D trains at least N directions, and
             neither ridge nor rcond is given; the message tells whether D is the cause.
         """
-        Y = as_targets(Y, self.n_samples, dtype=np.float64).copy()
+        Y = self._targets(Y)
         ridge, rcond = as_ridge(ridge), as_rank_cut(rcond)
         weights = as_preconditioner(weights, self.features.shape[1])
         return solve_minimizer(self, Y, weights=weights, rcond=rcond, ridge=ridge)
@@ -417,6 +422,7 @@ class Linearization:
         """
         phi = self.features
         X_new = as_inputs(X_new, phi.inputs.shape[1], name="X_new").astype(phi.dtype, copy=False)
+        refuse_mixed(phi.inputs, X_new)
         slot = "plain" if weights is None else "weighted"
         latest = self._latest.get(slot)
         if latest is not None and latest.weights is weights and _same(latest.inputs, X_new):

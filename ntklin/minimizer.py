@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from ntklin._validate import require_memory
+from ntklin.backends import beside, freeze, host
 from ntklin.errors import DegenerateKernelError
 from ntklin.preconditioners import precondition, rank_bound
 from ntklin.solving import solve_kernel
@@ -74,7 +75,8 @@ class Minimizer:
         -------
         ndarray, shape (N_new,)
         """
-        return self._returned(self._at(X_new).kernel @ self.coefficients[:, 0])
+        at = self._at(X_new)
+        return self._returned(at.kernel @ beside(self.coefficients[:, 0], at.kernel))
 
     def initialization(self, X_new):
         """f_init(X_new), what the initialization leaves in the minimizer; 0 on X itself.
@@ -91,7 +93,7 @@ class Minimizer:
         ndarray, shape (N_new,)
         """
         at = self._at(X_new)
-        return self._returned(at.outputs - at.kernel @ self.coefficients[:, 1])
+        return self._returned(at.outputs - at.kernel @ beside(self.coefficients[:, 1], at.kernel))
 
     def predict(self, X_new):
         """f_∞(X_new) = f_int(X_new) + f_init(X_new).
@@ -105,7 +107,7 @@ class Minimizer:
         ndarray, shape (N_new,)
         """
         at = self._at(X_new)
-        return self._returned(at.outputs + at.kernel @ self._moves)
+        return self._returned(at.outputs + at.kernel @ beside(self._moves, at.kernel))
 
     def initialization_size(self, X_new):
         """‖f_init(X_new)‖/√(2 N_new), in units of the root of a test loss.
@@ -121,7 +123,7 @@ class Minimizer:
         -------
         float
         """
-        f_init = self.initialization(X_new).astype(np.float64)
+        f_init = host(self.initialization(X_new)).astype(np.float64)
         return float(np.linalg.norm(f_init)) / math.sqrt(2 * len(f_init))
 
     @property
@@ -151,15 +153,14 @@ class Minimizer:
     def parameters(self):
         """θ_∞, (P,), read-only."""
         phi = self.linearization.features
-        moved = precondition(self.weights, phi.T @ self._moves.astype(phi.dtype))
-        theta = (phi.parameters + moved).astype(phi.dtype, copy=False)
-        theta.flags.writeable = False
-        return theta
+        moves = beside(self._moves.astype(phi.dtype), phi.inputs)
+        moved = precondition(self.weights, phi.T @ moves)
+        return freeze((phi.parameters + moved).astype(phi.dtype, copy=False))
 
     @property
     def _initial_outputs(self):
         """f_0(X), float64."""
-        return self.linearization.initial_outputs.astype(np.float64, copy=False)
+        return host(self.linearization.initial_outputs).astype(np.float64, copy=False)
 
     @property
     def _moves(self):
@@ -204,7 +205,7 @@ def solve_minimizer(linearization, targets, *, weights=None, rcond=None, ridge=0
         f"solving with the kernel of {n} training inputs",
         "take fewer inputs, or train step by step (ntklin.train), which needs no kernel",
     )
-    right = np.stack([targets, phi.outputs.astype(np.float64)], axis=1)
+    right = np.stack([targets, host(phi.outputs).astype(np.float64)], axis=1)
     K = linearization.weighted_kernel(weights)
     require_finite_kernel(K)
     bound = rank_bound(weights, P)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ntklin._validate import as_count, as_inputs, as_positive, as_vector, require_memory
-from ntklin.backends import kernels, namespace
+from ntklin.backends import kernels, namespace, refuse_mixed
 
 SCALINGS = ("fan_out", "fan_in", "eq1")
 BIASES = ("zero", "none", "normal")
@@ -203,7 +203,7 @@ class MLP:
         flat = []
         for l, ((k, m), layer) in enumerate(zip(self._shapes(), layers, strict=True), 1):
             W, b = layer if isinstance(layer, tuple | list) else (layer, None)
-            W = np.asarray(W)
+            W = namespace(W).asarray(W)
             if W.shape != (m, k):
                 raise ValueError(f"W^{l} must have shape ({m}, {k}), got {W.shape}")
             flat.append(as_vector(W.ravel(), m * k, name=f"W^{l}"))
@@ -213,7 +213,7 @@ class MLP:
                 if b is None:
                     raise ValueError(f"layer {l} comes without a bias, but bias={self.bias!r}")
                 flat.append(as_vector(b, m, name=f"b^{l}"))
-        return np.concatenate(flat)
+        return namespace(*flat).concatenate(flat)
 
     def _arguments(self, theta, X):
         """θ's layers and X in their common dtype, checked."""
@@ -221,7 +221,8 @@ class MLP:
         if getattr(theta, "shape", None) != (self.n_parameters,):
             self.unpack(theta)  # names the two shapes
         theta = as_vector(theta, self.n_parameters, name="theta")
-        dtype = np.result_type(theta, X)
+        refuse_mixed(theta, X)
+        dtype = np.result_type(theta.dtype, X.dtype)
         return self.unpack(theta.astype(dtype, copy=False)), X.astype(dtype, copy=False)
 
     def apply(self, theta, X):
@@ -271,14 +272,15 @@ class MLP:
         """
         if out is None and getattr(X, "ndim", None) == 2:
             # Before anything of the size of X is made; float32 is the least that J can take.
-            require_jacobian_memory(len(X), self.n_parameters, 4)
+            require_jacobian_memory(len(X), self.n_parameters, 4, X)
         return self.features(theta, X).toarray(out=out)
 
 
-def require_jacobian_memory(n_samples, n_parameters, itemsize):
-    """Refuse a dense (N, P) Jacobian that does not fit."""
+def require_jacobian_memory(n_samples, n_parameters, itemsize, beside):
+    """Refuse a dense (N, P) Jacobian that does not fit beside the array ``beside``."""
     require_memory(
         n_samples * n_parameters * itemsize,
         f"a dense Jacobian of shape ({n_samples}, {n_parameters})",
         "use net.features(theta, X), which applies J, J^T and forms J D J^T without storing it",
+        beside=beside,
     )

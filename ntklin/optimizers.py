@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ntklin._validate import as_fraction, as_learning_rate, as_nonnegative, as_vector
-from ntklin.backends import kernels
+from ntklin.backends import freeze, kernels, namespace
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,7 +233,8 @@ class Momentum(Optimizer):
 def _inverse_root(squares, eps, scale=1.0):
     """1/(scale √squares + ε) as the compiled rules have it, and 0 where nothing was summed."""
     root = squares.dtype.type(scale) * np.sqrt(squares) + squares.dtype.type(eps)
-    return np.divide(1, root, where=squares != 0, out=np.zeros_like(root))
+    gathered, number = squares != 0, squares.dtype.type
+    return np.where(gathered, 1 / np.where(gathered, root, number(1)), number(0))
 
 
 @dataclass(frozen=True)
@@ -379,9 +380,8 @@ class Preconditioned(Optimizer):
         return D.copy() if D.ndim else float(D)
 
     def _matrix(self, t, gradient):
-        shown = gradient.view()
-        shown.flags.writeable = False
-        D = np.asarray(self.fn(t, shown))
+        xp = namespace(gradient)
+        D = xp.asarray(self.fn(t, freeze(gradient.view())))
         if D.dtype.kind not in "biuf":
             raise TypeError(f"fn({t}, gradient) must return real numbers, got {D.dtype}")
         n = len(gradient)
@@ -391,7 +391,7 @@ class Preconditioned(Optimizer):
                 f" got shape {D.shape}"
             )
         with np.errstate(over="ignore"):
-            D = np.array(D, gradient.dtype)
+            D = xp.array(D, gradient.dtype)
         if not np.isfinite(D).all():
             raise ValueError(
                 f"fn({t}, gradient) returned NaN, or numbers beyond the range of {D.dtype}"

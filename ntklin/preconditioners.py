@@ -7,6 +7,7 @@ import numpy as np
 from scipy.linalg.lapack import dpotrf
 
 from ntklin._validate import as_positive, as_targets, as_vector, as_weights, require_memory
+from ntklin.backends import beside, freeze, host, namespace, refuse_mixed
 from ntklin.errors import InterpolationError
 from ntklin.spectral import degenerate_error
 
@@ -38,15 +39,15 @@ class LowRank:
     def __post_init__(self):
         W = self.W
         if not _is_settled(W):
-            W = np.asarray(W)
+            xp = namespace(W)
+            W = xp.asarray(W)
             if W.dtype.kind not in "biuf":
                 raise TypeError(f"W must be an array of real numbers, got dtype {W.dtype}")
             if W.ndim != 2 or 0 in W.shape:
                 raise ValueError(f"W must have shape (P, k) with k ≥ 1, got shape {W.shape}")
             dtype = W.dtype if W.dtype in (np.float32, np.float64) else np.float64
-            _require_room(*W.shape, np.dtype(dtype).itemsize)
-            W = np.array(W, dtype, order="F")
-            W.flags.writeable = False
+            _require_room(*W.shape, np.dtype(dtype).itemsize, W)
+            W = freeze(xp.array(W, dtype, order="F"))
         if not bool(np.isfinite(W).all()):
             raise ValueError("W contains NaN or infinite values")
         object.__setattr__(self, "W", W)
@@ -67,11 +68,12 @@ def _is_settled(W):
     )
 
 
-def _require_room(n_parameters, n_columns, itemsize):
+def _require_room(n_parameters, n_columns, itemsize, beside):
     require_memory(
         n_parameters * n_columns * itemsize,
         f"a matrix W of shape ({n_parameters}, {n_columns})",
         "use fewer columns, or a diagonal D of shape (P,)",
+        beside=beside,
     )
 
 
@@ -124,7 +126,7 @@ def _as_matrix(D, P, name):
         f"a matrix D of shape ({P}, {P})",
         "pass its diagonal, or a factor W of few columns: ntklin.LowRank(W) is D = W W^T",
     )
-    D = as_vector(np.reshape(D, -1), P * P, name=name).reshape(P, P)
+    given, D = D, host(as_vector(np.reshape(D, -1), P * P, name=name)).reshape(P, P)
     largest = float(np.abs(D).max())
     if largest == 0:
         raise ValueError(f"{name} are 0 everywhere: no parameter would be trained")
@@ -145,7 +147,7 @@ def _as_matrix(D, P, name):
         raise ValueError(
             f"{name} must be positive semidefinite, but its smallest eigenvalue is {smallest:.3g}"
         )
-    return D
+    return beside(D, given)
 
 
 def rank_bound(weights, n_parameters):
@@ -216,15 +218,17 @@ def adagrad_weights(phi):
             f"Example 1 needs one training input, but there are {phi.shape[0]}: with more of them "
             "AdaGrad's D_t depends on the path of training (Thm 3), not on φ(X) alone"
         )
-    size = np.abs(phi.T @ np.ones(1, phi.dtype))
+    xp = namespace(phi.inputs)
+    size = abs(phi.T @ xp.ones(1, phi.dtype))
     reached = size > 0
-    if not reached.any():
+    if not bool(reached.any()):
         raise ValueError("φ(x_1) = 0: no parameter moves f(x_1), so AdaGrad has no limit there")
     # D may be multiplied by any number: by one that keeps 1/|φ_j| finite.
-    smallest = size[reached].min()
+    number = phi.dtype.type
+    smallest = number(float(size[reached].min()))
     with np.errstate(over="ignore"):
-        unit = size.dtype.type(1 if np.isfinite(1 / smallest) else smallest)
-    return np.divide(unit, size, where=reached, out=np.zeros_like(size))
+        unit = number(1 if np.isfinite(1 / smallest) else smallest)
+    return xp.where(reached, unit / xp.where(reached, size, number(1)), number(0))
 
 
 def interpolating_preconditioner(phi, K, spectrum, w, targets):
@@ -249,7 +253,8 @@ def interpolating_preconditioner(phi, K, spectrum, w, targets):
         With N columns.
     """
     n, P = phi.shape
-    Y = as_targets(targets, n, dtype=np.float64)
+    refuse_mixed(phi.inputs, targets, w)
+    Y = host(as_targets(targets, n, dtype=np.float64))
     w = as_vector(w, P, name="w", dtype=phi.dtype)
     unit = float(np.abs(Y).max())
     if unit == 0:
@@ -263,16 +268,16 @@ def interpolating_preconditioner(phi, K, spectrum, w, targets):
     V, inverse = spectrum.vectors, spectrum.inverse()
     alpha = V @ (inverse * (V.T @ Y))
     _require_interpolation(phi, w, Y, alpha, spectrum.largest, unit)
-    _require_room(P, n, phi.dtype.itemsize)
-    W = np.empty((P, n), phi.dtype, order="F")
-    for column, r in zip(W.T, ((V * inverse) @ V.T).astype(phi.dtype), strict=True):
+    _require_room(P, n, phi.dtype.itemsize, phi.inputs)
+    W = namespace(phi.inputs).empty((P, n), phi.dtype, order="F")
+    rows = beside(((V * inverse) @ V.T).astype(phi.dtype), phi.inputs)
+    for column, r in zip(W.T, rows, strict=True):
         column[:] = phi.T @ r
     direction = (Y / (Y @ Y)).astype(phi.dtype)
-    gap = w - phi.T @ alpha.astype(phi.dtype)
+    gap = w - phi.T @ beside(alpha.astype(phi.dtype), phi.inputs)
     for column, y in zip(W.T, direction, strict=True):
         column += gap * y
-    W.flags.writeable = False
-    return LowRank(W)
+    return LowRank(freeze(W))
 
 
 def _require_interpolation(phi, w, Y, alpha, largest, unit):
@@ -282,7 +287,7 @@ def _require_interpolation(phi, w, Y, alpha, largest, unit):
     an error of √P eps ‖φ(X)‖‖w‖; eight times that is allowed. All in multiples of ``unit``.
     """
     n, P = phi.shape
-    error = np.asarray(phi @ w, np.float64) - Y
+    error = host(phi @ w).astype(np.float64) - Y
     eps = float(np.finfo(phi.dtype).eps)
     size = float(np.linalg.norm(w.astype(np.float64, copy=False)))
     solving = math.sqrt(n) * largest * float(np.linalg.norm(alpha))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ntklin._validate import require_memory
+from ntklin.backends import beside, namespace
 from ntklin.checkpoint import digest
 from ntklin.stepping import Record
 
@@ -88,8 +89,12 @@ class Recorder:
             )
         self._inputs = past.inputs
         self._steps, self._distances = past.steps.tolist(), past.distances.tolist()
-        self._outputs = None if past.outputs is None else list(past.outputs)
-        self._snapshots = None if past.snapshots is None else list(past.snapshots)
+        self._outputs = None
+        if past.outputs is not None:
+            self._outputs = list(beside(past.outputs, self._start))
+        self._snapshots = None
+        if past.snapshots is not None:
+            self._snapshots = [beside(theta, self._start) for theta in past.snapshots]
 
     def begin(self, step, stop, engine):
         """Refuse what will not fit, and record the first step if it is one to record.
@@ -135,6 +140,7 @@ class Recorder:
             n * size,
             f"recording {n} more step{'s' * (n > 1)}",
             "record fewer of them, or pass snapshots=False",
+            beside=self._start,
         )
 
     def records(self, losses):
@@ -149,7 +155,9 @@ class Recorder:
         outputs = None
         if self._outputs is not None:
             width = len(self._outputs[0]) if self._X is None else len(self._X)
-            outputs = np.array(self._outputs, self._start.dtype).reshape(len(steps), width)
+            outputs = namespace(self._start).empty((len(steps), width), self._start.dtype)
+            for row, f in zip(outputs, self._outputs, strict=True):
+                row[:] = f
         return TrainingRecords(
             steps=steps,
             losses=losses[steps],

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg.lapack import dpocon, dpotrf, dpotrs
 
+from ntklin.backends import host
 from ntklin.spectral import factorize, refuse_degenerate
 
 
@@ -61,7 +62,7 @@ def solve_kernel(K, right, *, rank_bound=None, rcond=None, ridge=0.0, spectrum=N
     DegenerateKernelError
         If K is singular to working precision and neither ``rcond`` nor ``ridge`` is given.
     """
-    n = len(K)
+    n, K = len(K), host(K)
     eps = float(np.finfo(K.dtype).eps)
     columns = right.reshape(n, -1)
     solution = None

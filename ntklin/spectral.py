@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ntklin._validate import as_nonnegative
+from ntklin.backends import host
 from ntklin.errors import DegenerateKernelError
 
 
@@ -118,7 +119,7 @@ def factorize(K, rank_bound=None):
     -------
     Spectrum
     """
-    n = len(K)
+    n, K = len(K), host(K)
     values, vectors = np.linalg.eigh(K.astype(np.float64, copy=False))
     values.flags.writeable = vectors.flags.writeable = False
     return Spectrum(
@@ -161,7 +162,7 @@ def modes(K_new, spectrum):
     -------
     ndarray, shape (N_new, N), float64
     """
-    projected = K_new.astype(np.float64, copy=False) @ spectrum.vectors
+    projected = host(K_new).astype(np.float64, copy=False) @ spectrum.vectors
     null = spectrum.significant == 0
     rounding = np.linalg.norm(projected * spectrum.tilts, axis=1, keepdims=True)
     projected[:, null] *= np.abs(projected[:, null]) > rounding
@@ -206,6 +207,7 @@ def degenerate_error(K, spectrum, remedy=None, *, unweighted=None):
     -------
     DegenerateKernelError
     """
+    K = host(K)
     precision = "" if K.dtype == np.float64 else "; float64 inputs and parameters resolve more"
     kernel, blame, under, cause = "K(X, X)", "", "", "Remove the cause"
     if unweighted is not None:

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from ntklin._validate import as_count, as_positive
+from ntklin.backends import beside, host, namespace
 
 # A loss this many times the largest of its start and that of f = 0 counts as divergence: below it,
 # a wide network can still come back although η is above the bound of the linearized one.
@@ -30,7 +31,8 @@ class Stepwise:
     """The part that engines share which take their steps one by one.
 
     They have ``_targets``, ``_loss``, the outputs f_t(X) in ``_outputs``, and ``_step(signal,
-    weights)``, which takes a step along φ(X)^T signal and renews the outputs.
+    weights)``, which takes a step along φ(X)^T signal and renews the outputs. Those that serve a
+    GPU well also have ``_changing()``, all that a step changes, and ``_go_back(kept)``.
     """
 
     def loss(self):
@@ -39,14 +41,43 @@ class Stepwise:
 
     def advance(self, weights, until, ceiling):
         """Take a step for each row of sample weights; see the module."""
+        on_gpu = namespace(self._targets) is not np
+        # A rule of the caller's own may remember, so that no step of it is taken twice.
+        if on_gpu and hasattr(self, "_changing") and self._optimizer.rule is not None:
+            return self._advance_blindly(weights, until, ceiling)
         losses = []
         with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is told by its loss
             for w in weights:
-                self._step(w * self._loss.derivative(self._outputs, self._targets), w)
+                slopes = self._loss.derivative(self._outputs, self._targets)
+                self._step(beside(w, slopes) * slopes, w)
                 losses.append(self.loss())
                 if losses[-1] < until or not losses[-1] <= ceiling:
                     break
         return np.array(losses)
+
+    def _advance_blindly(self, weights, until, ceiling):
+        """The same without waiting for every loss, which a GPU would have to stop for.
+
+        The losses of the whole block are looked at together. If the run ended amid it, the state
+        goes back to the block's start and takes only as many steps, which repeat themselves bit by
+        bit; that happens once a run.
+        """
+        kept = tuple(a.copy() for a in self._changing())
+        losses = self._take(weights)
+        ends = np.flatnonzero((losses < until) | ~(losses <= ceiling))
+        if len(ends) and ends[0] + 1 < len(losses):
+            self._go_back(kept)
+            losses = self._take(weights[: ends[0] + 1])
+        return losses
+
+    def _take(self, weights):
+        """The losses after each of some steps, as NumPy array."""
+        xp = namespace(self._targets)
+        losses = xp.empty(len(weights))
+        for t, (w, row) in enumerate(zip(weights, xp.asarray(weights), strict=True)):
+            self._step(row * self._loss.derivative(self._outputs, self._targets), w)
+            losses[t] = self._loss.mean(self._outputs, self._targets)
+        return host(losses)
 
 
 class Interrupted(Exception):

@@ -3,10 +3,11 @@
 import math
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator
 
 from ntklin._validate import as_inputs, as_vector, as_weights
+from ntklin.backends import namespace
 from ntklin.network import MLP, require_jacobian_memory
+from ntklin.operators import Operator
 
 
 class AntisymmetricPair:
@@ -97,7 +98,7 @@ class AntisymmetricPair:
 
     def halves(self, theta):
         """The views θ and θ' of a flat vector of length 2P."""
-        theta = np.asarray(theta)
+        theta = namespace(theta).asarray(theta)
         if theta.shape != (self.n_parameters,):
             raise ValueError(
                 f"theta must have shape ({self.n_parameters},), two copies of the network's, got "
@@ -135,7 +136,7 @@ class AntisymmetricPair:
         return self.features(theta, X).toarray(out=out)
 
 
-class PairFeatures(LinearOperator):
+class PairFeatures(Operator):
     """φ(X) of an antisymmetrical pair; the interface of :class:`ntklin.FeatureMap`."""
 
     def __init__(self, pair, theta, X):
@@ -171,8 +172,8 @@ class PairFeatures(LinearOperator):
     def toarray(self, out=None):
         """The dense J, shape (N, 2P); see :meth:`ntklin.FeatureMap.toarray`."""
         if out is None:
-            require_jacobian_memory(*self.shape, self.dtype.itemsize)
-            out = np.empty(self.shape, self.dtype)
+            require_jacobian_memory(*self.shape, self.dtype.itemsize, self.inputs)
+            out = namespace(self.inputs).empty(self.shape, self.dtype)
         else:
             from ntklin.features import require_out
 

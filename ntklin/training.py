@@ -6,6 +6,7 @@ import numpy as np
 
 from ntklin import checkpoint, stepping
 from ntklin._validate import as_count, as_inputs, as_positive, as_targets, as_vector
+from ntklin.backends import host, refuse_mixed
 from ntklin.batches import Schedule
 from ntklin.descent import engine_for
 from ntklin.errors import (
@@ -295,7 +296,8 @@ def _as_problem(net, theta, X, Y):
     X = as_inputs(X, net.n_inputs)
     Y = as_targets(Y, len(X))
     theta = as_vector(theta, net.n_parameters, name="theta")
-    dtype = np.result_type(theta, X)
+    refuse_mixed(theta, X, Y)
+    dtype = np.result_type(theta.dtype, X.dtype)
     return theta.astype(dtype, copy=False), X.astype(dtype), Y.astype(dtype)
 
 
@@ -340,6 +342,6 @@ def _with_learning_rate(optimizer, net, theta, X):
 
 def _stability_bound(net, theta, X):
     """2N/λ_max(K(X, X)) at θ; infinite where K = 0."""
-    kernel = net.features(theta, X).gram().astype(np.float64)
+    kernel = host(net.features(theta, X).gram()).astype(np.float64)
     largest = float(np.linalg.eigvalsh(kernel)[-1])
     return 2 * len(X) / largest if largest > 0 else np.inf

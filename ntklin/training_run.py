@@ -96,7 +96,7 @@ class TrainingRun:
         r = self.records
         arrays = {ENGINE + name: a for name, a in self.arrays.items()}
         theta = self.arrays.get("theta")
-        if theta is None or not np.array_equal(theta, self.parameters):
+        if theta is None or not bool(np.array_equal(theta, self.parameters)):
             arrays["parameters"] = self.parameters
         arrays |= {
             "losses": self.losses,

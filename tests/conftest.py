@@ -1,7 +1,10 @@
-"""Settings that every test shares."""
+"""Settings that every test shares, and the two devices that stand behind CuPy arrays."""
 
 import os
+import sys
+from types import SimpleNamespace
 
+import pytest
 from hypothesis import settings
 
 # Deterministic examples, so that a failure is the same for everyone; compiling a kernel on first
@@ -10,3 +13,45 @@ settings.register_profile("compiled", derandomize=True, deadline=None, max_examp
 settings.register_profile("interpreted", settings.get_profile("compiled"), max_examples=8)
 without_jit = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 settings.load_profile("interpreted" if without_jit else "compiled")
+
+
+def real_gpu():
+    """CuPy, or a skipped test with the reason."""
+    cupy = pytest.importorskip("cupy", reason="needs CuPy")
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as e:
+        pytest.skip(f"needs a CUDA device: {e}")
+    if not count:
+        pytest.skip("needs a CUDA device")
+    return cupy
+
+
+@pytest.fixture(params=["stand-in", pytest.param("GPU", marks=pytest.mark.gpu)])
+def device(request, monkeypatch):
+    """``xp``, the namespace of CuPy arrays: on a GPU, or of a stand-in that computes on the host.
+
+    ``put`` takes arrays, lists of them and pairs there, ``get`` takes them back.
+    """
+    if request.param == "GPU":
+        xp = real_gpu()
+    else:
+        import host_gpu
+        import stand_in_cupy
+
+        from ntklin.kernels.gpu import loader
+
+        if host_gpu.COMPILER is None:
+            pytest.skip("needs g++")
+        xp = stand_in_cupy.module()
+        monkeypatch.setitem(sys.modules, "cupy", xp)
+        monkeypatch.setattr(loader, "launch", stand_in_cupy.launch)
+
+    def put(a):
+        return [put(part) for part in a] if isinstance(a, list | tuple) else xp.asarray(a)
+
+    def get(a):
+        assert isinstance(a, xp.ndarray), f"expected a CuPy array, got {type(a)}"
+        return a.get()
+
+    return SimpleNamespace(xp=xp, put=put, get=get, real=request.param == "GPU")

@@ -3,6 +3,7 @@
 import ast
 import sys
 from graphlib import CycleError, TopologicalSorter
+from inspect import signature
 from pathlib import Path
 from types import ModuleType
 
@@ -11,6 +12,7 @@ import pytest
 
 import ntklin
 from ntklin import backends
+from ntklin.kernels import CONTRACT
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = {"ntklin": "ntklin", "kernels": "ntklin.kernels", "validation": "ntklin.validation"}
@@ -19,7 +21,7 @@ FOLDERS = {"ntklin": "ntklin", "kernels": "ntklin.kernels", "validation": "ntkli
 FLOORS = (
     {"kernels"},
     {"backends", "_validate", "errors", "data", "threads", "_version"},
-    {"network", "symmetrized"},
+    {"network", "symmetrized", "operators"},
     {"features", "empirical", "infinite", "spectral", "solving", "preconditioners"},
     {"optimizers", "batches", "losses", "stepping", "monotone", "learning_rate", "stability"},
     {"dynamics"},
@@ -314,16 +316,24 @@ def test_without_cupy_everything_is_numpy(monkeypatch):
     assert backends.namespace(object()) is np
 
 
-def test_kernels_exist_for_numpy_only(cupy):
-    from ntklin.kernels import cpu
+def test_the_arrays_decide_the_kernels(cupy):
+    from ntklin.kernels import cpu, gpu
 
     assert backends.kernels(np.ones(2)) is cpu
-    with pytest.raises(TypeError, match="CuPy arrays have no compiled kernels"):
-        backends.kernels(cupy.ndarray())
+    assert backends.kernels(cupy.ndarray()) is gpu
 
 
 def test_the_contract_lists_every_kernel():
-    from ntklin.kernels import CONTRACT, cpu
+    from ntklin.kernels import cpu, gpu
 
-    assert set(CONTRACT) == set(cpu.__all__)
-    assert all(callable(getattr(cpu, name)) for name in CONTRACT)
+    for backend in (cpu, gpu):
+        assert set(CONTRACT) == set(backend.__all__)
+        assert all(callable(getattr(backend, name)) for name in CONTRACT)
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_twins_have_the_same_arguments(name):
+    from ntklin.kernels import cpu, gpu
+
+    parameters = [list(signature(getattr(b, name)).parameters) for b in (cpu, gpu)]
+    assert parameters[0] == parameters[1]

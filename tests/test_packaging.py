@@ -21,8 +21,8 @@ SHIPPED = (
     "ntklin/data/fashion01.npz",
     "ntklin/data/LICENSES.md",
     "ntklin/kernels/cpu/__init__.py",
-    "ntklin/kernels/gpu/probe.cu",
-    "ntklin/kernels/gpu/probe.cuh",
+    "ntklin/kernels/gpu/weighted_gram.cu",
+    "ntklin/kernels/gpu/rules.cuh",
 )
 
 
@@ -41,17 +41,13 @@ def run(*command, cwd, **environment):
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """The wheel built from a copy of the sources, with CUDA sources added, without the network."""
+    """The wheel built from a copy of the sources, without the network."""
     folder = tmp_path_factory.mktemp("build")
     for name in WHEEL_SOURCES:
         shutil.copy(ROOT / name, folder)
     for name in FOLDERS:
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, folder / name, ignore=ignore)
-    gpu = folder / "kernels" / "gpu"
-    gpu.mkdir(exist_ok=True)
-    for name in ("__init__.py", "probe.cu", "probe.cuh"):
-        (gpu / name).touch()
     run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", ".", cwd=folder)
     (path,) = folder.glob("*.whl")
     return path
@@ -100,8 +96,8 @@ def test_the_wheel_ships_data_and_sources(wheel):
 def test_every_source_file_is_in_the_wheel(wheel):
     expected = set()
     for folder, target in zip(FOLDERS, ("", "ntklin/", "ntklin/"), strict=True):
-        paths = (path.relative_to(ROOT) for path in (ROOT / folder).rglob("*.py"))
-        expected |= {target + path.as_posix() for path in paths}
+        paths = (p for p in (ROOT / folder).rglob("*") if p.suffix in (".py", ".cu", ".cuh"))
+        expected |= {target + path.relative_to(ROOT).as_posix() for path in paths}
     assert expected <= set(zipfile.ZipFile(wheel).namelist())
 
 

@@ -206,8 +206,15 @@ def _panels(columns, stops, itemsize):
         yield panel, [-(-s // 16) * 16 for s in inside]
 
 
-def weighted_gram_copies():
-    """How many (N, N') arrays :func:`weighted_gram` holds at its peak: one a thread, and three."""
+def weighted_gram_copies(shape, itemsize):
+    """How many (N, N') arrays :func:`weighted_gram` holds at its peak: one a thread, and three.
+
+    Parameters
+    ----------
+    shape : (N, N')
+    itemsize : int
+        Neither matters here.
+    """
     return get_num_threads() + 3
 
 

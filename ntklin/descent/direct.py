@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ntklin.backends import kernels
+from ntklin.backends import beside, kernels, namespace
 from ntklin.network import MLP
 from ntklin.optimizers import OptimizerState
 from ntklin.stepping import Stepwise
@@ -38,6 +38,14 @@ class DirectDescent(Stepwise):
         self._state = self._optimizer.step(self._state, self._theta, gradient)
         self._outputs = self._model.outputs()
 
+    def _changing(self):
+        return self._theta, self._state
+
+    def _go_back(self, kept):
+        theta, self._state = kept
+        self._theta[:] = theta
+        self._outputs = self._model.outputs()
+
     def parameters(self):
         """θ_t, a copy."""
         return self._theta.copy()
@@ -53,9 +61,11 @@ class DirectDescent(Stepwise):
 
     def restore(self, arrays):
         """Go on where another engine was when its ``arrays()`` were taken."""
-        self._theta[:] = arrays["theta"]
+        self._theta[:] = beside(arrays["theta"], self._theta)
         slots = {
-            name.removeprefix(SLOT): a.copy() for name, a in arrays.items() if name.startswith(SLOT)
+            name.removeprefix(SLOT): beside(a, self._theta).copy()
+            for name, a in arrays.items()
+            if name.startswith(SLOT)
         }
         self._state = OptimizerState(int(arrays["count"]), slots)
         self._outputs = self._model.outputs()
@@ -68,7 +78,7 @@ class _Layers:
         self._kernels, self._X = kernels(X), X
         self._w, self._v = net.weight_scales, net.bias_scales
         self._layers = net.unpack(theta)
-        self._gradient = np.empty_like(theta)
+        self._gradient = namespace(theta).empty_like(theta)
         self._parts = net.unpack(self._gradient)
 
     def outputs(self):
@@ -81,6 +91,7 @@ class _Layers:
         """φ(X)^T s for an s that is zero beyond ``rows``, overwritten by the next call."""
         activations = self._activations
         if len(rows) < len(signal):
+            rows = beside(rows, signal)
             activations, signal = [a[rows] for a in activations], signal[rows]
         deltas = self._kernels.backward(self._layers, self._w, activations)
         self._kernels.vector_jacobian(activations, deltas, self._w, self._v, signal, self._parts)
@@ -95,8 +106,8 @@ class _Operator:
 
     def outputs(self):
         """f_θ(X); NaN where θ is beyond all numbers, which ``features`` refuses."""
-        if not np.isfinite(self._theta.sum()):
-            return np.full(len(self._X), np.nan, self._X.dtype)
+        if not bool(np.isfinite(self._theta.sum())):
+            return namespace(self._X).full(len(self._X), np.nan, self._X.dtype)
         self._phi = self._net.features(self._theta, self._X)
         return self._phi.outputs
 

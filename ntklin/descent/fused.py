@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ntklin.backends import kernels
+from ntklin.backends import beside, kernels, namespace
 from ntklin.descent.direct import SLOT
 from ntklin.network import MLP
 from ntklin.optimizers import OptimizerState
@@ -43,8 +43,8 @@ class FusedDescent:
 
     @staticmethod
     def pays(net, X, optimizer):
-        """Always."""
-        return True
+        """On the CPU, whose caches such loops are made for."""
+        return namespace(X) is np
 
     def loss(self):
         """L(θ_t) on all samples."""
@@ -86,6 +86,7 @@ class FusedDescent:
 
     def restore(self, arrays):
         """Go on where another engine was when its ``arrays()`` were taken."""
-        self._theta[:] = arrays["theta"]
-        slots = {name: arrays[SLOT + name] for name in self._optimizer.init(self._theta).slots}
+        self._theta[:] = beside(arrays["theta"], self._theta)
+        names = self._optimizer.init(self._theta).slots
+        slots = {name: beside(arrays[SLOT + name], self._theta) for name in names}
         self._start(int(arrays["count"]), slots)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ntklin.backends import kernels
+from ntklin.backends import beside, kernels, namespace
 from ntklin.network import MLP
 from ntklin.optimizers import GradientDescent, OptimizerState
 
@@ -24,13 +24,13 @@ class ReducedDescent:
         self._count = 0
         self._theta = theta.copy()  # of which W^1, b^1 stay at their start
         self._w, self._v = net.weight_scales, net.bias_scales
-        self._kernels = kernels(X)
+        self._kernels, xp = kernels(X), namespace(X)
         first, *self._layers = [
-            (W, np.zeros(len(W), X.dtype) if b is None else b) for W, b in net.unpack(self._theta)
+            (W, xp.zeros(len(W), X.dtype) if b is None else b) for W, b in net.unpack(self._theta)
         ]
         w, v = self._w[0], self._v[0]
         self._H = self._kernels.neuron_major(w * (first[0] @ X.T) + v * first[1][:, None], X.dtype)
-        self._S = self._kernels.neuron_major(np.zeros((len(first[0]), len(X))), X.dtype)  # aligned
+        self._S = self._kernels.neuron_major(xp.zeros((len(first[0]), len(X))), X.dtype)  # aligned
         self._G = (w * w * (X @ X.T) + v * v).astype(X.dtype)
         self._evaluate()
 
@@ -95,8 +95,8 @@ class ReducedDescent:
 
     def restore(self, arrays):
         """Go on where another engine with the same start was when its ``arrays()`` were taken."""
-        self._H[:], self._S[:] = arrays["H"], arrays["S"]
-        self._theta[self._layers_start() :] = arrays["above"]
+        self._H[:], self._S[:] = (beside(arrays[name], self._H) for name in ("H", "S"))
+        self._theta[self._layers_start() :] = beside(arrays["above"], self._theta)
         self._count = int(arrays["count"])
         self._evaluate()
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from ntklin import stepping
 from ntklin._validate import as_targets
+from ntklin.backends import refuse_mixed
 from ntklin.batches import Schedule
 from ntklin.dynamics.engines import engine_for
 from ntklin.dynamics.linearized_run import LinearizedRun
@@ -25,6 +26,7 @@ def train_linearized(
     """
     lin, phi = linearization, linearization.features
     loss = Loss(loss)
+    refuse_mixed(phi.inputs, Y)
     Y = as_targets(Y, lin.n_samples, dtype=phi.dtype).copy()
     loss.check_targets(Y)
     steps, until = stepping.as_horizon(steps, until)

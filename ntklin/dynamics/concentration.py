@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ntklin.backends import host
 from ntklin.optimizers import Preconditioned
 
 
@@ -90,7 +91,8 @@ def concentration(preconditioners, center, optimizer, network):
     Concentration
     """
     distances, norms = [], []
-    for D in preconditioners.values():
+    center = _on_host(center)
+    for D in map(_on_host, preconditioners.values()):
         marks_untouched = np.ndim(D) == 1 and not isinstance(optimizer, Preconditioned)
         touched = D != 0 if marks_untouched else slice(None)
         difference = _difference(D, center, touched)
@@ -119,7 +121,7 @@ def kernel_drift(preconditioners, linearization):
     KernelDrift
     """
     kernels = (linearization.weighted_kernel(D) for D in preconditioners.values())
-    kernels = (K.astype(np.float64) for K in kernels)
+    kernels = (host(K).astype(np.float64) for K in kernels)
     initial = next(kernels)
     distances = [0.0, *(float(np.linalg.norm(K - initial)) for K in kernels)]
     return KernelDrift(
@@ -127,6 +129,11 @@ def kernel_drift(preconditioners, linearization):
         distances=np.array(distances),
         initial_norm=float(np.linalg.norm(initial)),
     )
+
+
+def _on_host(D):
+    """D as a float or a NumPy array."""
+    return host(D) if np.ndim(D) else D
 
 
 def _difference(D, E, touched):

@@ -10,6 +10,7 @@ optimizer)`` tells whether it can take these steps, for which it has its ``requi
 
 import numpy as np
 
+from ntklin.backends import namespace
 from ntklin.dynamics.reduced import ReducedEngine
 from ntklin.features import FeatureMap
 from ntklin.optimizers import OptimizerState
@@ -39,7 +40,7 @@ class DirectEngine(Stepwise):
         self.dtype = phi.dtype
         self._phi, self._adjoint = phi, phi.T
         self._targets, self._optimizer, self._loss = targets, optimizer, loss
-        self._displacement = np.zeros(phi.shape[1], phi.dtype)
+        self._displacement = namespace(targets).zeros(phi.shape[1], phi.dtype)
         self._state = optimizer.init(self._displacement)
         self._outputs = phi.outputs
 
@@ -57,6 +58,12 @@ class DirectEngine(Stepwise):
         gradient = self._adjoint @ signal
         self._state = self._optimizer.step(self._state, self._displacement, gradient)
         self._outputs = self._phi.outputs + self._phi @ self._displacement
+
+    def _changing(self):
+        return self._displacement, self._state, self._outputs
+
+    def _go_back(self, kept):
+        self._displacement, self._state, self._outputs = kept
 
     def displacement(self):
         """Δ_t = θ_t − θ_0, a copy."""
@@ -97,8 +104,8 @@ class FusedEngine(Stepwise):
 
     @staticmethod
     def pays(linearization):
-        """Always."""
-        return True
+        """On the CPU, whose caches such loops are made for."""
+        return namespace(linearization.features.inputs) is np
 
     def _step(self, signal, weights):
         self._count += 1
@@ -120,7 +127,7 @@ class FusedEngine(Stepwise):
     def _read(self):
         """Δ_t and the optimizer's state, in the layout of θ."""
         unpack = self._phi.network.unpack
-        displacement = np.zeros(self._phi.shape[1], self.dtype)
+        displacement = namespace(self._targets).zeros(self._phi.shape[1], self.dtype)
         slots = self._optimizer.init(displacement).slots
         self._network.write(unpack(displacement), [unpack(a) for a in slots.values()])
         return displacement, OptimizerState(self._count, slots)

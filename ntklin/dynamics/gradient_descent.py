@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from ntklin._validate import as_positive, require_memory
+from ntklin.backends import beside, host, namespace
 from ntklin.dynamics.discrete_time import as_steps, decay, decay_time, gradient_filter
 from ntklin.dynamics.first_passage import first_below
 from ntklin.errors import DivergenceError
@@ -88,9 +89,10 @@ class LinearizedGradientDescent:
             If so many outputs do not fit.
         """
         lin = self.linearization
-        modes, start, dtype = lin.modes_at(X_new), lin.at(X_new).outputs, lin.features.dtype
+        modes, dtype, inputs = lin.modes_at(X_new), lin.features.dtype, lin.features.inputs
+        start = host(lin.at(X_new).outputs)
         if t is None:
-            return (start + modes @ self._limiting_coefficients()).astype(dtype)
+            return beside((start + modes @ self._limiting_coefficients()).astype(dtype), inputs)
         steps = as_steps(t)
         require_memory(
             len(steps) * len(start) * dtype.itemsize,
@@ -102,7 +104,7 @@ class LinearizedGradientDescent:
             with np.errstate(over="ignore", invalid="ignore"):
                 outputs[block] = start + self._coefficients(steps[block]) @ modes.T
         self._refuse_overflow(outputs, steps)
-        return outputs.reshape(*steps.shape, len(start))
+        return beside(outputs.reshape(*steps.shape, len(start)), inputs)
 
     def parameters(self, t=None):
         """The parameters θ_t.
@@ -124,21 +126,25 @@ class LinearizedGradientDescent:
         """
         phi, V = self.linearization.features, self._spectrum.vectors
         if t is None:
-            return phi.parameters + phi.T @ (V @ self._limiting_coefficients()).astype(phi.dtype)
+            moves = (V @ self._limiting_coefficients()).astype(phi.dtype)
+            return phi.parameters + phi.T @ beside(moves, phi.inputs)
         steps = as_steps(t)
         P = phi.shape[1]
         require_memory(
             len(steps) * P * phi.dtype.itemsize,
             f"{len(steps)} parameter vectors of length {P}",
             "ask for fewer t at a time, or for predict(X_new, t)",
+            beside=phi.inputs,
         )
-        parameters = np.tile(phi.parameters.astype(phi.dtype, copy=False), (len(steps), 1))
+        start = phi.parameters.astype(phi.dtype, copy=False)
+        parameters = namespace(start).tile(start, (len(steps), 1))
         for block in self._blocks(steps):
             with np.errstate(over="ignore", invalid="ignore"):
                 coefficients = self._coefficients(steps[block])
                 coefficients[:, self._null] = 0.0
-                for theta, c in zip(parameters[block], coefficients @ V.T, strict=True):
-                    theta += phi.T @ c.astype(phi.dtype)
+                moves = beside((coefficients @ V.T).astype(phi.dtype), phi.inputs)
+                for theta, c in zip(parameters[block], moves, strict=True):
+                    theta += phi.T @ c
             if self._null_gradient is not None:
                 growths = self._null_growth(steps[block]).tolist()
                 for theta, growth in zip(parameters[block], growths, strict=True):
@@ -236,7 +242,7 @@ class LinearizedGradientDescent:
 
     def _refuse_overflow(self, values, steps):
         """Only a diverging run can outgrow floating point; then no digit of it is left."""
-        finite = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
+        finite = host(np.isfinite(values).all(axis=tuple(range(1, values.ndim))))
         if not finite.all():
             first = int(steps.count[~finite].min())
             raise DivergenceError(
@@ -265,7 +271,8 @@ class LinearizedGradientDescent:
     @cached_property
     def _initial_residual(self):
         """V^T (Y − f_0(X))."""
-        return self._spectrum.vectors.T @ (self.targets - self.linearization.initial_outputs)
+        start = host(self.linearization.initial_outputs)
+        return self._spectrum.vectors.T @ (self.targets - start)
 
     @cached_property
     def _initial_losses(self):
@@ -320,10 +327,10 @@ class LinearizedGradientDescent:
         if not null.any():
             return None
         residual = spectrum.vectors[:, null] @ self._initial_residual[null]
-        gradient = phi.T @ residual.astype(phi.dtype)
+        gradient = phi.T @ beside(residual.astype(phi.dtype), phi.inputs)
         lengths = np.sqrt(self._values)  # ‖φ(X)^T v_j‖
         rounding = np.linalg.norm(lengths * spectrum.tilts) * np.linalg.norm(residual)
-        return gradient if np.linalg.norm(gradient) > rounding else None
+        return gradient if float(np.linalg.norm(gradient)) > rounding else None
 
     def _limiting_coefficients(self):
         """v_i^T (Y − f_0(X))/(λ_i + λ) on the kept spectrum, (N,)."""

@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from ntklin._validate import as_count, as_inputs, as_vector, require_memory
+from ntklin.backends import beside, freeze, host, refuse_mixed
 from ntklin.dynamics.concentration import concentration, kernel_drift
 from ntklin.dynamics.snapshots import Snapshot
 from ntklin.errors import DegenerateKernelError
@@ -86,9 +87,7 @@ class LinearizedRun:
     def parameters(self):
         """θ_t, (P,), read-only."""
         phi = self.linearization.features
-        theta = (phi.parameters + self.displacement).astype(phi.dtype, copy=False)
-        theta.flags.writeable = False
-        return theta
+        return freeze((phi.parameters + self.displacement).astype(phi.dtype, copy=False))
 
     def predict(self, X_new, t=None):
         """The outputs f_t(X_new) = f_0(X_new) + φ(X_new)(θ_t − θ_0).
@@ -105,6 +104,7 @@ class LinearizedRun:
         """
         phi = self.linearization.features
         X_new = as_inputs(X_new, phi.inputs.shape[1], name="X_new").astype(phi.dtype, copy=False)
+        refuse_mixed(phi.inputs, X_new)
         new = phi.network.features(phi.parameters, X_new)
         displacement = self.displacement if t is None else self.at(t).displacement
         return (new.outputs + new @ displacement).astype(phi.dtype, copy=False)
@@ -142,10 +142,12 @@ class LinearizedRun:
         )
 
     def _start(self):
-        displacement = np.zeros_like(self.displacement)
-        outputs = self.linearization.initial_outputs.copy()
-        displacement.flags.writeable = outputs.flags.writeable = False
-        return Snapshot(step=0, displacement=displacement, outputs=outputs, weights=1.0)
+        return Snapshot(
+            step=0,
+            displacement=freeze(np.zeros_like(self.displacement)),
+            outputs=freeze(self.linearization.initial_outputs.copy()),
+            weights=1.0,
+        )
 
     @cached_property
     def split(self):
@@ -178,7 +180,7 @@ class LinearizedRun:
             D = as_preconditioner(D, P, name=f"D_{self.steps - 1}")
         K, bound = lin.weighted_kernel(D), rank_bound(D, P)
         require_finite_kernel(K)
-        moved = self.outputs.astype(np.float64) - lin.initial_outputs
+        moved = host(self.outputs).astype(np.float64) - host(lin.initial_outputs)
         spectrum = None if D is not None else lambda: lin.spectrum
         try:
             return solve_kernel(K, moved, rank_bound=bound, spectrum=spectrum)
@@ -218,7 +220,7 @@ class LinearizedRun:
         """
         solution = self.split
         at = self.linearization.at(X_new, self._direction)
-        outputs = at.outputs + at.kernel @ solution.coefficients
+        outputs = at.outputs + at.kernel @ beside(solution.coefficients, at.kernel)
         return outputs.astype(self.outputs.dtype, copy=False)
 
     def path_dependent(self, X_new):
@@ -243,10 +245,8 @@ class LinearizedRun:
     def interpolating_displacement(self):
         """A_t (f_t(X) − f_0(X)), (P,), read-only; raises what ``split`` raises."""
         phi = self.linearization.features
-        moves = self.split.coefficients.astype(phi.dtype)
-        displacement = precondition(self._direction, phi.T @ moves)
-        displacement.flags.writeable = False
-        return displacement
+        moves = beside(self.split.coefficients.astype(phi.dtype), phi.inputs)
+        return freeze(precondition(self._direction, phi.T @ moves))
 
     @property
     def path_dependent_displacement(self):

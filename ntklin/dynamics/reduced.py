@@ -3,6 +3,7 @@
 import numpy as np
 
 from ntklin._validate import available_memory
+from ntklin.backends import beside, host
 from ntklin.optimizers import OptimizerState
 from ntklin.stepping import Stepwise
 
@@ -18,8 +19,9 @@ class ReducedEngine(Stepwise):
 
         Δ_t = φ(X)^T c_t,    f_t(X) = f_0(X) + K c_t
 
-    N² operations a step, exact, in float64 whatever the dtype of the features. The arguments are
-    those of ``ntklin.dynamics.engines.DirectEngine``.
+    N² operations a step, exact, in float64 whatever the dtype of the features, and on the host
+    wherever these are: N numbers are too few for a GPU. The arguments are those of
+    ``ntklin.dynamics.engines.DirectEngine``.
     """
 
     method = "reduced"
@@ -28,10 +30,11 @@ class ReducedEngine(Stepwise):
     def __init__(self, linearization, targets, optimizer, loss):
         phi = linearization.features
         self.dtype = phi.dtype
-        self._phi, self._targets, self._optimizer, self._loss = phi, targets, optimizer, loss
-        self._kernel = linearization.kernel.astype(np.float64, copy=False)
-        self._start = phi.outputs.astype(np.float64)
-        self._outputs = phi.outputs
+        self._phi, self._optimizer, self._loss = phi, optimizer, loss
+        self._targets = host(targets)
+        self._kernel = host(linearization.kernel).astype(np.float64, copy=False)
+        self._outputs = host(phi.outputs)
+        self._start = self._outputs.astype(np.float64)
         self._coefficients = np.zeros(len(targets))
         self._state = optimizer.init(self._coefficients)
 
@@ -54,13 +57,17 @@ class ReducedEngine(Stepwise):
 
     def displacement(self):
         """Δ_t = θ_t − θ_0."""
-        return self._phi.T @ self._coefficients.astype(self.dtype)
+        return self._spread(self._coefficients)
 
     def outputs(self):
         """f_t(X), a copy."""
-        return self._outputs.copy()
+        return beside(self._outputs.copy(), self._phi.inputs)
 
     def optimizer_state(self):
         """The optimizer's state after t steps."""
-        slots = {name: self._phi.T @ a.astype(self.dtype) for name, a in self._state.slots.items()}
+        slots = {name: self._spread(a) for name, a in self._state.slots.items()}
         return OptimizerState(self._state.count, slots)
+
+    def _spread(self, c):
+        """φ(X)^T c."""
+        return self._phi.T @ beside(c.astype(self.dtype), self._phi.inputs)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ntklin._validate import require_memory
+from ntklin.backends import freeze
 from ntklin.stepping import Record
 
 
@@ -70,9 +71,12 @@ class Recorder:
     def snapshot(self, step):
         """The engine's present state, which is that after ``step`` steps."""
         displacement, outputs = self._engine.displacement(), self._engine.outputs()
-        displacement.flags.writeable = outputs.flags.writeable = False
-        weights = self._weights() if step else 1.0
-        return Snapshot(step=step, displacement=displacement, outputs=outputs, weights=weights)
+        return Snapshot(
+            step=step,
+            displacement=freeze(displacement),
+            outputs=freeze(outputs),
+            weights=self._weights() if step else 1.0,
+        )
 
     def began(self):
         """Keep D_0 after the first step, and refuse early what recording D_t will need."""
@@ -87,13 +91,10 @@ class Recorder:
         self.snapshots.append(self.snapshot(step))
 
     def _weights(self):
-        D = self._optimizer.preconditioner(self._engine.optimizer_state())
-        if isinstance(D, np.ndarray):
-            D.flags.writeable = False
-        return D
+        return freeze(self._optimizer.preconditioner(self._engine.optimizer_state()))
 
     def _require_memory(self, count):
-        first = 0 if self.first_weights is None else np.asarray(self.first_weights).nbytes
+        first = getattr(self.first_weights, "nbytes", 0)
         require_memory(
             count * (self._vector_bytes + first),
             f"recording the parameters and D_t of {count} step{'s' * (count > 1)}",

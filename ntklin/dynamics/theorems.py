@@ -13,6 +13,7 @@ from ntklin._validate import (
     as_vector,
     require_memory,
 )
+from ntklin.backends import host, refuse_mixed
 from ntklin.batches import Schedule
 from ntklin.dynamics.products import product_form
 from ntklin.errors import DegenerateKernelError
@@ -66,7 +67,8 @@ class ProductForm:
     @property
     def parameters(self):
         """θ_t, (P,)."""
-        return self.linearization.features.parameters + self.interpolating_displacement + self.B
+        start = host(self.linearization.features.parameters)
+        return start + self.interpolating_displacement + self.B
 
     def predict(self, X_new):
         """f_t(X_new), (N_new,)."""
@@ -75,11 +77,12 @@ class ProductForm:
     def interpolating(self, X_new):
         """f_0(X_new) + φ(X_new) A_t [1 − Π](Y − f_0(X)), (N_new,)."""
         new = self._features(X_new)
-        return new.outputs + new.toarray().astype(np.float64) @ self.interpolating_displacement
+        J = host(new.toarray()).astype(np.float64)
+        return host(new.outputs) + J @ self.interpolating_displacement
 
     def path_dependent(self, X_new):
         """φ(X_new) B_t, (N_new,)."""
-        return self._features(X_new).toarray().astype(np.float64) @ self.B
+        return host(self._features(X_new).toarray()).astype(np.float64) @ self.B
 
     def _features(self, X_new):
         phi = self.linearization.features
@@ -96,7 +99,8 @@ def product_formula(linearization, Y, preconditioners, *, learning_rate, steps, 
     """
     lin, phi = linearization, linearization.features
     n, P = phi.shape
-    Y = as_targets(Y, n, dtype=np.float64).copy()
+    refuse_mixed(phi.inputs, Y)
+    Y = host(as_targets(Y, n, dtype=np.float64)).copy()
     if isinstance(preconditioners, Optimizer):
         optimizer = _covered(preconditioners, learning_rate, lin)
         if steps is None:
@@ -119,7 +123,8 @@ def product_formula(linearization, Y, preconditioners, *, learning_rate, steps, 
     weights = Schedule(batches, n).take(steps, np.dtype(float))
     if len(weights) < steps:
         raise ValueError(f"batches has only {len(weights)} batches for {steps} steps")
-    J, residual = phi.toarray().astype(np.float64), Y - phi.outputs.astype(np.float64)
+    J = host(phi.toarray()).astype(np.float64)
+    residual = Y - host(phi.outputs).astype(np.float64)
     if optimizer is not None:
         preconditioners = _sequence_of(optimizer, J, residual, weights)
     A, B, fitted = product_form(
@@ -170,7 +175,7 @@ def _as_sequence(preconditioners, n_parameters):
         flat = as_vector(
             np.reshape(D, -1), int(np.prod(shape)), name=f"preconditioners[{t}]", dtype=float
         )
-        checked.append(flat.reshape(shape))
+        checked.append(host(flat).reshape(shape))
     return checked
 
 

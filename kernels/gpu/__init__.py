@@ -1,0 +1,30 @@
+"""CuPy kernels with cuBLAS for the matrix products; the contract is in ``ntklin.kernels``."""
+
+from ntklin.kernels.gpu.assembly import jacobian
+from ntklin.kernels.gpu.descent import deep_descent, neuron_major, shallow_descent
+from ntklin.kernels.gpu.fused import ShallowNetwork
+from ntklin.kernels.gpu.infinite import infinite_width
+from ntklin.kernels.gpu.linearized import LinearizedNetwork
+from ntklin.kernels.gpu.passes import backward, forward
+from ntklin.kernels.gpu.products import jacobian_vector, vector_jacobian
+from ntklin.kernels.gpu.rules import update
+from ntklin.kernels.gpu.unweighted import gram
+from ntklin.kernels.gpu.weighted import weighted_gram, weighted_gram_copies
+
+__all__ = [
+    "LinearizedNetwork",
+    "ShallowNetwork",
+    "backward",
+    "deep_descent",
+    "forward",
+    "gram",
+    "infinite_width",
+    "jacobian",
+    "jacobian_vector",
+    "neuron_major",
+    "shallow_descent",
+    "update",
+    "vector_jacobian",
+    "weighted_gram",
+    "weighted_gram_copies",
+]

@@ -1,0 +1,83 @@
+"""Gradient steps with the first layer in its Gram reduction (THEORY section 2).
+
+As on the CPU: h^1 ← h^1 − η (δ^1 ∘ r) G with G = w_1² X X^T + v_1², and S = Σ_t δ^1 ∘ r gives the
+parameters back at the end. Everything is neuron-major, (m, N).
+"""
+
+from ntklin.kernels.gpu.arrays import namespace
+from ntklin.kernels.gpu.losses import loss_and_signal
+from ntklin.kernels.gpu.replay import take_steps
+
+
+def neuron_major(a, dtype):
+    """A copy of ``a`` (m, N), C-contiguous."""
+    return namespace(a).array(a, dtype=dtype, order="C")
+
+
+def shallow_descent(H, S, W, b, G, Y, w, v, rate, loss, weights, until, ceiling):
+    """Gradient descent on a network with one hidden layer, up to a step for each row of weights.
+
+    Parameters
+    ----------
+    H, S : ndarray, shape (m, N)
+        Preactivations and Σ_t δ^1 ∘ r from ``neuron_major``, updated in place.
+    W, b : ndarray, shapes (m,) and (1,)
+        The output layer, updated in place; with v = 0 the bias stays.
+    G : ndarray, shape (N, N)
+    Y : ndarray, shape (N,)
+    w, v : float
+        w_2 and v_2.
+    rate : float
+        η.
+    loss : str
+    weights : ndarray of NumPy, shape (k, N)
+        The weights of the samples in each step's gradient.
+    until, ceiling : float
+        Stop where the loss is below ``until``, above ``ceiling`` or NaN.
+
+    Returns
+    -------
+    ndarray of NumPy, shape (steps taken + 1,)
+        The losses on all samples, before each step and after the last.
+    """
+    layers, w, v = [(W[None, :], b)], (None, w), (None, v)
+    return deep_descent(H, S, layers, G, Y, w, v, rate, loss, weights, until, ceiling)
+
+
+def deep_descent(H, S, layers, G, Y, w, v, rate, loss, weights, until, ceiling):
+    """Gradient descent on a network with several hidden layers.
+
+    As :func:`shallow_descent`, with ``layers`` the pairs (W^l, b^l) of l = 2 … L, updated in place,
+    and ``w``, ``v`` the scales of all L layers, of which the first are not used.
+    """
+    xp, scalar = namespace(H), H.dtype.type
+    w, v, rate = [scalar(x) for x in w[1:]], [scalar(x) for x in v[1:]], scalar(rate)
+    pull, r, A = -rate * G, xp.empty_like(Y), []
+
+    def observe(row, total):
+        """f and the activations below it, and from them r."""
+        A.clear()
+        A.append(xp.maximum(H, 0))
+        for (W, b), w_l, v_l in zip(layers[:-1], w, v, strict=False):
+            h = W @ A[-1]
+            h *= w_l
+            h += (v_l * b)[:, None]
+            A.append(xp.maximum(h, 0, out=h))
+        W, b = layers[-1]
+        f = w[-1] * (W[0] @ A[-1]) + v[-1] * b
+        loss_and_signal(loss, f, Y, row, r, total)
+
+    def step():
+        pulled = r[None, :]  # δ ∘ r, from the output down; r is a factor of each column
+        for l in reversed(range(len(layers))):
+            W, b = layers[l]
+            below = w[l] * (W.T @ pulled)
+            below *= A[l] > 0
+            W -= rate * w[l] * (pulled @ A[l].T)
+            b -= rate * v[l] * pulled.sum(axis=1)
+            pulled = below
+        S[...] += pulled
+        H[...] += pulled @ pull
+
+    state = [H, S, *(part for layer in layers for part in layer)]
+    return take_steps(state, observe, step, weights, until, ceiling)

@@ -1,0 +1,58 @@
+"""Launch arithmetic: how many blocks of how many threads, from the problem's shape alone.
+
+No card is asked for its name. Results are the same on all of them, and so is the order of every
+sum.
+"""
+
+# Threads of a block of the kernels that take elements or columns one by one.
+THREADS = 256
+# The most blocks along the second and third axis of a grid, a limit of CUDA.
+MAX_BLOCKS = 65535
+# Blocks that keep any present card busy for several waves; loops with a stride do the rest.
+MANY_BLOCKS = 4096
+# Pairs of inputs along a side of a tile of weighted_gram.cu, and its neurons that share a load.
+TILE, GROUP = 64, 16
+TILE_THREADS = 256
+# The most (N, N') arrays that the slices of a weighted Gram matrix fill, and the most bytes.
+MAX_SLICES = 64
+PARTS_BYTES = 1 << 28
+
+
+def ceil_div(a, b):
+    """⌈a/b⌉."""
+    return -(-a // b)
+
+
+def elements(count):
+    """Grid and block for ``count`` elements, each thread taking every so many of them."""
+    return (max(1, min(ceil_div(count, THREADS), MANY_BLOCKS)),), (THREADS,)
+
+
+def matrix(n, m):
+    """Grid and block for an (n, m) matrix: threads share out columns, blocks rows and columns."""
+    return (ceil_div(m, THREADS), min(n, MAX_BLOCKS)), (THREADS,)
+
+
+def neurons(n, m, k):
+    """Grid and block for the rows of n Jacobians of m neurons with k inputs each.
+
+    A block's threads take the columns of one neuron, as many as fill whole warps.
+    """
+    threads = min(THREADS, ceil_div(k, 32) * 32)
+    return (min(m, MANY_BLOCKS), min(n, MAX_BLOCKS)), (threads,)
+
+
+def gram_slices(n, other_n, m, itemsize):
+    """Into how many slices a weighted Gram matrix cuts its m neurons; one (N, N') array each.
+
+    As many as keep a card busy with few inputs, of at least ``GROUP`` neurons, and no more than
+    ``PARTS_BYTES`` hold.
+    """
+    tiles = ceil_div(n, TILE) * ceil_div(other_n, TILE)
+    wanted = min(ceil_div(MANY_BLOCKS, tiles), MAX_SLICES, ceil_div(m, GROUP))
+    return max(1, min(wanted, PARTS_BYTES // (n * other_n * itemsize)))
+
+
+def gram_tiles(n, other_n, slices):
+    """Grid and block of a weighted Gram matrix: tiles of pairs of inputs, slices of neurons."""
+    return (ceil_div(other_n, TILE), ceil_div(n, TILE), slices), (TILE_THREADS,)

@@ -1,0 +1,56 @@
+"""Loads the .cu sources, compiled by CuPy for the card at hand when a kernel is first launched.
+
+One source is compiled once for each dtype and device; CuPy keeps the machine code on disk.
+"""
+
+import functools
+import re
+from pathlib import Path
+
+import numpy as np
+
+FOLDER = Path(__file__).parent
+REAL = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
+
+
+@functools.cache
+def source(name):
+    """The text of ``name``, with each header in the place of its ``#include``.
+
+    CuPy knows compiled code by its text, and would not see a header change.
+    """
+    text = (FOLDER / name).read_text(encoding="utf-8")
+    return re.sub(r'#include "(.+)"\n', lambda match: source(match[1]), text)
+
+
+def options(dtype):
+    """The compiler's options for kernels on arrays of ``dtype``."""
+    return "-std=c++17", f"-DREAL={REAL[np.dtype(dtype)]}"
+
+
+@functools.cache
+def _module(name, dtype, device):
+    import cupy
+
+    return cupy.RawModule(code=source(name), options=options(dtype))
+
+
+def launch(name, function, dtype, shape, arguments):
+    """Launch a kernel on the current device and stream; returns before it is done.
+
+    Parameters
+    ----------
+    name : str
+        The source, such as ``"update.cu"``.
+    function : str
+    dtype : dtype
+        What REAL stands for.
+    shape : pair of tuple of int
+        Grid and block, from ``ntklin.kernels.gpu.launch``.
+    arguments : sequence
+        C-contiguous arrays, NumPy scalars of the kernel's types.
+    """
+    import cupy
+
+    kernel = _module(name, np.dtype(dtype), cupy.cuda.Device().id).get_function(function)
+    kernel(*shape, tuple(arguments))

@@ -1,0 +1,22 @@
+// The signals of a step and the loss before it, without a word to the host.
+#include "losses.cuh"
+
+#define THREADS 256
+
+// s_n = weights_n ℓ'(f_n, y_n) and *total = (1/N) Σ_n ℓ(f_n, y_n), summed in float64 in an order
+// that is always the same. One block of THREADS threads.
+extern "C" __global__ void loss_and_signal(int loss, const REAL *f, const REAL *y,
+                                           const REAL *weights, REAL *s, double *total, int n) {
+    __shared__ double sums[THREADS];
+    double sum = 0;
+    for (int i = threadIdx.x; i < n; i += THREADS) {
+        s[i] = weights[i] * loss_slope(loss, f[i], y[i]);
+        sum += loss_value(loss, f[i], y[i]);
+    }
+    sums[threadIdx.x] = sum;
+    for (int half = THREADS / 2; half > 0; half /= 2) {
+        __syncthreads();
+        if (threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
+    }
+    if (threadIdx.x == 0) *total = sums[0] / n;
+}

@@ -1,0 +1,22 @@
+"""A loss and its derivative at the outputs; the kernel is losses.cu."""
+
+import numpy as np
+
+from ntklin.kernels.gpu import loader
+
+LOSSES = {"squared": 0, "logistic": 1}
+THREADS = 256  # as in losses.cu
+
+
+def loss_and_signal(loss, f, Y, weights, s, total):
+    """Set s_n = weights_n ℓ'(f_n, y_n) and total = (1/N) Σ_n ℓ(f_n, y_n), without waiting for it.
+
+    Parameters
+    ----------
+    loss : str
+        A key of ``LOSSES``.
+    f, Y, weights, s : ndarray, shape (N,)
+    total : ndarray of float64, shape (1,)
+    """
+    arguments = (np.int32(LOSSES[loss]), f, Y, weights, s, total, np.int32(len(f)))
+    loader.launch("losses.cu", "loss_and_signal", f.dtype, ((1,), (THREADS,)), arguments)

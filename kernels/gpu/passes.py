@@ -1,0 +1,95 @@
+"""Forward and backward pass: cuBLAS, and one kernel for all that stands between two products."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ntklin.kernels.gpu import loader
+from ntklin.kernels.gpu.arrays import namespace
+from ntklin.kernels.gpu.launch import matrix
+
+
+def _pointwise(function, arrays, scalars):
+    """A kernel of ``pointwise.cu``; the first of the arrays is changed."""
+    n, m = arrays[0].shape
+    arguments = (*arrays, *scalars, np.int32(n), np.int32(m))
+    loader.launch("pointwise.cu", function, arrays[0].dtype, matrix(n, m), arguments)
+
+
+def forward(layers, w, v, X):
+    """Activations and outputs, Eq. (1).
+
+    h^l = w_l W^l a^{l-1} + v_l b^l, a^l = max(h^l, 0), f = h^L.
+
+    Parameters
+    ----------
+    layers : sequence of (W^l, b^l or None)
+    w, v : sequences of floats
+        The scales w_l, v_l.
+    X : ndarray, shape (N, d)
+
+    Returns
+    -------
+    activations : list of ndarray
+        a^0 = X, …, a^{L-1}, shapes (N, m_l).
+    outputs : ndarray, shape (N,)
+    """
+    xp, scalar = namespace(X), X.dtype.type
+    activations = [X]
+    for l, (W, b) in enumerate(layers[:-1]):
+        a = xp.empty((len(X), len(W)), X.dtype)
+        xp.matmul(activations[-1], W.T, out=a)
+        b = xp.zeros(len(W), X.dtype) if b is None else b
+        _pointwise("activate", (a, b), (scalar(w[l]), scalar(v[l])))
+        activations.append(a)
+    W, b = layers[-1]
+    outputs = scalar(w[-1]) * (activations[-1] @ W[0])
+    if b is not None:
+        outputs += scalar(v[-1]) * b
+    return activations, outputs
+
+
+class Signals(Sequence):
+    """Backward signals δ^l = ∂f/∂h^l, l = 1 … L, each computed when it is first asked for.
+
+    δ^L = 1, δ^l = w_{l+1} (W^{l+1})^T δ^{l+1} ∘ 1[h^l > 0].
+    """
+
+    def __init__(self, layers, w, activations):
+        self._layers, self._w, self._activations = layers, w, activations
+        self._known = {}
+
+    def __len__(self):
+        return len(self._layers)
+
+    def __getitem__(self, index):
+        l = range(len(self))[index]  # δ^{l+1}
+        if l not in self._known:
+            self._known[l] = self._compute(l)
+        return self._known[l]
+
+    def _compute(self, l):
+        X = self._activations[0]
+        xp = namespace(X)
+        if l == len(self) - 1:
+            return xp.ones((len(X), 1), X.dtype)
+        W, a = self._layers[l + 1][0], self._activations[l + 1]
+        w = a.dtype.type(self._w[l + 1])
+        delta = xp.empty_like(a)
+        if l == len(self) - 2:
+            _pointwise("spread", (delta, a, w * W[0]), ())
+        else:
+            xp.matmul(self[l + 1], W, out=delta)
+            _pointwise("gate", (delta, a), (w,))
+        return delta
+
+
+def backward(layers, w, activations):
+    """The backward signals of a network.
+
+    Returns
+    -------
+    Signals
+        The sequence δ^1, …, δ^L, shapes (N, m_l).
+    """
+    return Signals(layers, w, activations)

@@ -1,0 +1,45 @@
+"""J v and J^T r from activations and backward signals, without J."""
+
+from ntklin.kernels.gpu.arrays import namespace
+
+
+def jacobian_vector(activations, deltas, w, v, vector):
+    """J v: (J v)_n = Σ_l δ^l_n · (w_l V^l a^{l-1}_n + v_l c^l) for v = (V^1, c^1, …).
+
+    Parameters
+    ----------
+    vector : sequence of (V^l, c^l or None)
+        The vector's views in the layout of θ.
+
+    Returns
+    -------
+    ndarray, shape (N,)
+    """
+    X = activations[0]
+    scalar, out = X.dtype.type, namespace(X).zeros(len(X), X.dtype)
+    for l, (V, c) in enumerate(vector):
+        u = activations[l] @ V.T
+        u *= scalar(w[l])
+        if c is not None:
+            u += scalar(v[l]) * c
+        u *= deltas[l]
+        out += u.sum(axis=1)
+    return out
+
+
+def vector_jacobian(activations, deltas, w, v, r, result):
+    """J^T r into ``result``: per layer w_l (δ^l ∘ r)^T a^{l-1} and v_l Σ_n δ^l_n r_n.
+
+    Parameters
+    ----------
+    r : ndarray, shape (N,)
+    result : sequence of (R^l, s^l or None)
+        Views in the layout of θ, overwritten.
+    """
+    xp, scalar = namespace(r), r.dtype.type
+    for l, (R, s) in enumerate(result):
+        scaled = deltas[l] * r[:, None]
+        if s is not None:
+            xp.multiply(scaled.sum(axis=0), scalar(v[l]), out=s)
+        scaled *= scalar(w[l])  # smaller than R
+        xp.matmul(scaled.T, activations[l], out=R)

@@ -1,0 +1,34 @@
+"""The NTK Gram matrix from activations and backward signals, without J."""
+
+from ntklin.kernels.gpu.arrays import symmetric
+
+
+def gram(activations, deltas, w, v, other_activations=None, other_deltas=None):
+    """K(X, X') = Σ_l (w_l² ⟨a^{l-1}, a'^{l-1}⟩ + v_l²) ⟨δ^l, δ'^l⟩ (THEORY section 2).
+
+    Parameters
+    ----------
+    activations, deltas : sequences of ndarray
+    w, v : sequences of floats
+        v_l = 0 for layers without bias.
+    other_activations, other_deltas : sequences of ndarray, optional
+
+    Returns
+    -------
+    ndarray, shape (N, N')
+    """
+    mirrored = other_activations is None
+    if mirrored:
+        other_activations, other_deltas = activations, deltas
+    scalar = activations[0].dtype.type
+    K = None
+    for l in reversed(range(len(activations))):
+        part = activations[l] @ other_activations[l].T
+        part *= scalar(w[l] ** 2)
+        part += scalar(v[l] ** 2)
+        if K is None:  # the last layer, whose δ is 1
+            K = part
+            continue
+        part *= deltas[l] @ other_deltas[l].T
+        K += part
+    return symmetric(K) if mirrored else K

@@ -1,0 +1,639 @@
+"""All of ntklin on CuPy arrays, against the independent reference.
+
+Each test runs on a stand-in for CuPy that computes on the host with the kernels' own sources, and
+with ``pytest -m gpu`` on a GPU.
+"""
+
+import math
+import sys
+from functools import partial
+
+import naive
+import numpy as np
+import pytest
+import stand_in_cupy
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from networks import cases, inputs, make_case
+from test_infinite import CONVENTIONS, degenerate_inputs, exact
+from test_infinite import network as infinite_network
+from tolerances import EPS, assert_close
+
+import ntklin
+from ntklin import backends
+
+DTYPES = [np.float32, np.float64]
+# A fixture that lasts for all examples is what is wanted here.
+shared = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+BIASES = ("none", "zero", "normal")
+
+
+def test_the_stand_in_knows_nothing_that_cupy_lacks():
+    cupy = pytest.importorskip("cupy", reason="needs CuPy")
+    for name in (*stand_in_cupy.FUNCTIONS, *stand_in_cupy.DOORS):
+        assert callable(getattr(cupy, name)), name
+    for name in stand_in_cupy.LINEAR_ALGEBRA:
+        assert callable(getattr(cupy.linalg, name)), name
+    for name in (*stand_in_cupy.ATTRIBUTES, *stand_in_cupy.METHODS):
+        assert hasattr(cupy.ndarray, name), name
+
+
+def test_arrays_choose_their_kernels(device):
+    from ntklin.kernels import cpu, gpu
+
+    assert backends.kernels(device.xp.zeros(2)) is gpu
+    assert backends.kernels(np.zeros(2)) is cpu
+
+
+# Kernels
+
+
+@shared
+@given(case=cases(max_rows=6))
+def test_outputs_and_jacobian(device, case):
+    theta, X = device.put((case.theta, case.X))
+    outputs = device.get(case.net.apply(theta, X))
+    assert outputs.dtype == case.dtype
+    expected = naive.apply(case.reference, case.theta, case.X)
+    scale = naive.apply(case.reference, *case.bound)
+    assert_close(outputs, expected, kind="output", n=case.n, scale=scale)
+    J = device.get(case.net.jacobian(theta, X))
+    assert J.dtype == case.dtype
+    assert_close(J, case.jacobian(), kind="jacobian", n=case.n, scale=case.jacobian_bound())
+
+
+@shared
+@given(case=cases(max_rows=5), seed=st.integers(0, 99))
+def test_products_without_the_jacobian(device, case, seed):
+    rng = np.random.default_rng(seed)
+    phi = case.net.features(*device.put((case.theta, case.X)))
+    J, bound = case.jacobian(), case.jacobian_bound()
+    v = rng.standard_normal(J.shape[1]).astype(case.dtype)
+    r = rng.standard_normal(len(J)).astype(case.dtype)
+    n = case.n + sum(J.shape)
+    forward, back = device.get(phi @ device.put(v)), device.get(phi.T @ device.put(r))
+    assert forward.dtype == back.dtype == case.dtype
+    assert_close(forward, J @ v, kind="jacobian", n=n, scale=bound @ abs(v))
+    assert_close(back, J.T @ r, kind="jacobian", n=n, scale=bound.T @ abs(r))
+    two = device.put(np.stack([v, 2 * v], axis=1))
+    assert_close(
+        device.get(phi @ two),
+        np.stack([J @ v, 2 * (J @ v)], 1),
+        kind="jacobian",
+        n=n,
+        scale=2 * bound @ abs(v),
+    )
+    assert_close(
+        device.get(phi.T.T @ device.put(v)), J @ v, kind="jacobian", n=n, scale=bound @ abs(v)
+    )
+
+
+@shared
+@given(
+    case=cases(max_rows=6),
+    weighted=st.booleans(),
+    split=st.integers(0, 5),
+    zeros=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_gram_matrices(device, case, weighted, split, zeros, seed):
+    rng = np.random.default_rng(seed)
+    D = np.ones(case.net.n_parameters)
+    if weighted:
+        D = rng.random(len(D)) * (rng.random(len(D)) < 0.7 if zeros else 1)
+    D = D.astype(case.dtype)
+    weights = device.put(D) if weighted else None
+    theta, X = device.put((case.theta, case.X))
+    J, bound = case.jacobian(), case.jacobian_bound()
+    n, kind = case.n + J.shape[1], "weighted_gram" if weighted else "gram"
+    K = device.get(ntklin.ntk(case.net, theta, X, weights=weights))
+    assert K.dtype == case.dtype
+    assert np.array_equal(K, K.T)
+    scale = naive.weighted_gram(bound, D)
+    assert_close(K, naive.weighted_gram(J, D), kind=kind, n=n, scale=scale)
+    rows = slice(0, min(split, len(J) - 1) + 1)
+    K = device.get(ntklin.ntk(case.net, theta, X[rows], X, weights=weights))
+    assert_close(K, naive.weighted_gram(J[rows], D, J), kind=kind, n=n, scale=scale)
+
+
+def wide_jacobian(case, X):
+    """J in float64 by matrix products, and the smallest |h| relative to the terms that it sums."""
+    w, v = naive.scales(case.reference)
+    layers = case.net.unpack(case.theta.astype(float))
+    activations, masks, kink = [X.astype(float)], [], math.inf
+    for l, (W, b) in enumerate(layers):
+        h = w[l] * activations[-1] @ W.T + v[l] * b
+        terms = w[l] * abs(activations[-1]) @ abs(W).T + v[l] * abs(b)
+        if l < len(layers) - 1:
+            kink = min(kink, (abs(h) / terms)[terms > 0].min())
+        activations.append(np.maximum(h, 0))
+        masks.append(h > 0)
+    delta, columns = np.ones((len(X), 1)), []
+    for l in range(len(layers) - 1, -1, -1):
+        outer = delta[:, :, None] * activations[l][:, None, :]
+        columns = [w[l] * outer.reshape(len(X), -1), v[l] * delta, *columns]
+        delta = w[l] * (delta @ layers[l][0]) * (masks[l - 1] if l else 1)
+    return np.hstack(columns), kink
+
+
+def wide_case(widths, n, other_n, dtype):
+    """A case, other inputs, and both Jacobians; no ReLU is within rounding of its kink."""
+    for seed in range(100):
+        case = make_case(widths, seed=seed, n=n, dtype=dtype, bias="normal")
+        other = inputs(np.random.default_rng(seed + 1), widths[0], other_n, dtype)
+        case.X[:, ::3] = 0
+        (J, kink), (other_J, other_kink) = (wide_jacobian(case, X) for X in (case.X, other))
+        if min(kink, other_kink) > 8 * EPS[case.dtype] * math.sqrt(case.n):
+            return case, other, J, other_J
+    raise AssertionError("every draw has a ReLU at its kink")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("widths", "n", "other_n"),
+    [((70, 33, 1), 65, 3), ((5, 17, 40, 1), 130, 64), ((40, 9, 1), 64, 129), ((3, 1100, 1), 2, 1)],
+)
+def test_gram_matrices_of_several_tiles(device, widths, n, other_n, dtype):
+    """More inputs than a tile has, more neurons than a group, more columns than a load."""
+    case, other, J, other_J = wide_case(widths, n, other_n, dtype)
+    theta, X, other_X = device.put((case.theta, case.X, other))
+    D = np.random.default_rng(2).random(J.shape[1]).astype(dtype)
+    options = {"kind": "weighted_gram", "n": case.n + J.shape[1]}
+    for d, w in ((np.ones(len(D)), None), (D.astype(float), device.put(D))):
+        for X2, J2 in ((None, J), (other_X, other_J)):
+            K = device.get(ntklin.ntk(case.net, theta, X, X2, weights=w))
+            assert_close(K, (J * d) @ J2.T, scale=(abs(J) * d) @ abs(J2).T, **options)
+
+
+@shared
+@given(
+    depth=st.integers(1, 4),
+    sigma=st.sampled_from([0.1, 1.4, 5.0]),
+    convention=st.sampled_from(CONVENTIONS),
+    bias=st.sampled_from(BIASES),
+    seed=st.integers(0, 99),
+    dtype=st.sampled_from(DTYPES),
+)
+def test_infinite_width(device, depth, sigma, convention, bias, seed, dtype):
+    """Against 50 digits, with rows that are equal, parallel, opposite, nearly so, zero and tiny."""
+    scaling, sigma_b = convention
+    net, reference = infinite_network(3, depth, sigma, scaling, bias, sigma_b)
+    X = degenerate_inputs(3, seed, dtype)
+    Z, split = device.put(X), len(X) // 2
+    limits = (ntklin.infinite_ntk, ntklin.infinite_nngp)
+    for f, expected in zip(limits, exact(reference, X), strict=True):
+        root = np.sqrt(np.diag(expected))
+        root[root == 0] = 1
+        scale = np.outer(root, root)
+        for actual, rows in ((f(net, Z), slice(None)), (f(net, Z[:split], Z), slice(split))):
+            actual = device.get(actual)
+            assert actual.dtype == dtype
+            assert_close(
+                actual / scale[rows],
+                (expected / scale)[rows],
+                kind="infinite",
+                n=depth,
+                scale=1.0,
+                dtype=dtype,
+            )
+
+
+def test_infinite_width_in_blocks(device, monkeypatch):
+    """Blocks of two rows, and pairs of rows one by one, change nothing but rounding."""
+    from ntklin.kernels.gpu import infinite
+
+    net, _ = infinite_network(3, 3, bias="normal")
+    X = device.put(degenerate_inputs(3, 0))
+    whole = device.get(ntklin.infinite_ntk(net, X))
+    monkeypatch.setattr(infinite, "BLOCK", 2 * len(X))
+    monkeypatch.setattr(infinite, "PAIRS", 3)
+    assert_close(device.get(ntklin.infinite_ntk(net, X)), whole, kind="infinite", n=3)
+
+
+def test_a_jacobian_goes_where_it_is_asked_to(device):
+    case = make_case((3, 4, 1))
+    theta, X = device.put((case.theta, case.X))
+    out = device.xp.empty((len(case.X), case.net.n_parameters))
+    assert case.net.jacobian(theta, X, out=out) is out
+    with pytest.raises(TypeError, match="out must be an array of cupy"):
+        case.net.jacobian(theta, X, out=np.empty(out.shape))
+    with pytest.raises(ValueError, match="out must be a C-contiguous"):
+        case.net.jacobian(theta, X, out=out[:, 1:])
+
+
+# Linearization
+
+
+def problem(widths=(4, 30, 1), n=6, dtype=np.float64, seed=0, **options):
+    case = make_case(widths, seed=seed, n=n, dtype=dtype, start="init", **options)
+    X = (case.X / np.linalg.norm(case.X, axis=1, keepdims=True)).astype(dtype)
+    return case._replace(X=X), np.random.default_rng(seed + 1).random(n).astype(dtype)
+
+
+def matrices(case, X_new):
+    J, J_new = (naive.jacobian(case.reference, case.theta, X) for X in (case.X, X_new))
+    f0, f0_new = (naive.apply(case.reference, case.theta, X) for X in (case.X, X_new))
+    return J, J_new, f0, f0_new
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("widths", [(4, 30, 1), (4, 12, 10, 1)])
+def test_gradient_descent(device, widths, dtype):
+    case, Y = problem(widths, dtype=dtype)
+    X_new = inputs(np.random.default_rng(5), 4, 3, dtype)
+    J, J_new, f0, f0_new = matrices(case, X_new)
+    lin = ntklin.linearize(case.net, *device.put((case.theta, case.X)))
+    gd = lin.gradient_descent(device.put(Y))
+    rate, times = gd.learning_rate, [0, 1, 7]
+    outputs = device.get(gd.predict(device.put(X_new), times))
+    parameters = device.get(gd.parameters(times))
+    K, K_new = J @ J.T, J_new @ J.T
+    kappa = 10.0
+    for t, f, theta in zip(times, outputs, parameters, strict=True):
+        expected = naive.closed_form(K, K_new, f0, f0_new, Y, rate, t)
+        scale = abs(expected).max() + abs(f0_new).max()
+        assert_close(f, expected, kind="trajectory", n=case.n, kappa=kappa, scale=scale)
+        expected = naive.linearized_gradient_descent(J, f0, case.theta, Y, rate, t)
+        assert_close(theta, expected, kind="trajectory", n=case.n, kappa=kappa)
+    assert f.dtype == theta.dtype == dtype
+    assert gd.loss(0) == pytest.approx(np.sum((f0 - Y) ** 2) / (2 * len(Y)), rel=1e3 * EPS[f.dtype])
+    assert gd.loss(gd.steps_to(1e-3)) < 1e-3
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_minimizer(device, weighted, dtype):
+    case, Y = problem(dtype=dtype)
+    X_new = inputs(np.random.default_rng(5), 4, 3, dtype)
+    J, J_new, f0, f0_new = matrices(case, X_new)
+    D = (0.5 + np.random.default_rng(6).random(J.shape[1])).astype(dtype)
+    if not weighted:
+        D[:] = 1
+    lin = ntklin.linearize(case.net, *device.put((case.theta, case.X)))
+    m = lin.minimizer(device.put(Y), weights=device.put(D) if weighted else None)
+    K, K_new = (J * D) @ J.T, (J_new * D) @ J.T
+    kappa = np.linalg.cond(K)
+    options = {"kind": "trajectory", "n": case.n, "kappa": kappa}
+    Z = device.put(X_new)
+    solved = np.linalg.solve(K, np.stack([Y, f0], axis=1))
+    size = np.abs(K_new).max() * np.abs(solved).sum()
+    f_int, f_init, f = (device.get(g(Z)) for g in (m.interpolator, m.initialization, m.predict))
+    assert_close(f_int, K_new @ solved[:, 0], scale=size, **options)
+    assert_close(f_init, f0_new - K_new @ solved[:, 1], scale=size, **options)
+    assert_close(f, naive.minimizer(K, K_new, f0, f0_new, Y), scale=size, **options)
+    theta = case.theta + D * (J.T @ (solved @ [1, -1]))
+    assert_close(device.get(m.parameters), theta, scale=size, **options)
+    assert m.initialization_size(Z) == pytest.approx(
+        np.linalg.norm(f_init) / math.sqrt(6), rel=100 * EPS[f.dtype]
+    )
+    converged = lin.gradient_descent(device.put(Y)).predict(Z)
+    if not weighted:
+        assert_close(device.get(converged), f, scale=size, **options)
+
+
+def test_a_singular_kernel_names_its_rows(device):
+    case, Y = problem()
+    case.X[2] = case.X[4]
+    lin = ntklin.linearize(case.net, *device.put((case.theta, case.X)))
+    with pytest.raises(ntklin.DegenerateKernelError, match=r"parallel features.*\(2, 4\)"):
+        lin.minimizer(device.put(Y))
+
+
+def test_preconditioners_made_for_a_purpose(device):
+    case, Y = problem(n=4)
+    theta, X = device.put((case.theta, case.X))
+    lin = ntklin.linearize(case.net, theta, X)
+    J = naive.jacobian(case.reference, case.theta, case.X)
+    v = np.random.default_rng(3).standard_normal(J.shape[1])
+    projected = device.get(lin.features.project(device.put(v)))
+    kappa = np.linalg.cond(J @ J.T)
+    assert_close(projected, naive.projector(J) @ v, kind="projector", n=case.n, kappa=kappa)
+    w = np.linalg.pinv(J) @ Y + v - naive.projector(J) @ v
+    D = lin.preconditioner_for(device.put(w), device.put(Y))
+    found = device.get(lin.minimizer(device.put(Y), weights=D).interpolator(X))
+    assert_close(found, Y, kind="solve", n=case.n, kappa=kappa)
+    full = np.diag(0.5 + np.random.default_rng(4).random(len(v)))
+    by_matrix = lin.minimizer(device.put(Y), weights=device.put(full))
+    by_diagonal = lin.minimizer(device.put(Y), weights=device.put(np.diag(full).copy()))
+    new = device.put(inputs(np.random.default_rng(5), 4, 3, float))
+    assert_close(
+        device.get(by_matrix.predict(new)),
+        device.get(by_diagonal.predict(new)),
+        kind="solve",
+        n=case.n,
+        kappa=kappa,
+    )
+    one = ntklin.linearize(case.net, theta, X[:1])
+    expected = np.divide(1, abs(J[0]), where=J[0] != 0, out=np.zeros(len(v)))
+    D = device.get(one.adagrad_weights())
+    assert_close(D / D.max(), expected / expected.max(), kind="jacobian", n=case.n)
+
+
+# Training
+
+OPTIMIZERS = {
+    "descent": (ntklin.GradientDescent(0.1), {}),
+    "momentum": (ntklin.Momentum(0.05, 0.8), {"momentum": 0.8, "nesterov": False}),
+    "adagrad": (ntklin.AdaGrad(0.02), {"eps": 1e-10}),
+    "rmsprop": (ntklin.RMSprop(0.005, alpha=0.9), {"alpha": 0.9, "eps": 1e-8}),
+    "adam": (ntklin.Adam(0.01), {"betas": (0.9, 0.999), "eps": 1e-8}),
+}
+ignore_rises = pytest.mark.filterwarnings("ignore::ntklin.NonMonotoneLossWarning")
+
+
+def batches_of(kind, n, steps):
+    """Mini-batches, and the weights of the samples in each step."""
+    if kind == "full":
+        return None, np.full((steps, n), 1 / n)
+    batches = [np.random.default_rng(t).permutation(n)[:2] for t in range(steps)]
+    weights = np.zeros((steps, n))
+    for row, batch in zip(weights, batches, strict=True):
+        row[batch] = 1 / 2
+    return batches, weights
+
+
+SHALLOW, DEEP = (4, 9, 1), (4, 8, 7, 6, 1)
+ENGINES = [
+    *((SHALLOW, "reduced", "descent"), (DEEP, "reduced", "descent")),
+    *((widths, "direct", name) for widths in (SHALLOW, DEEP) for name in OPTIMIZERS),
+    *((SHALLOW, "fused", name) for name in OPTIMIZERS),
+    *((SHALLOW, "auto", "descent"), (SHALLOW, "auto", "adam")),
+]
+
+
+@ignore_rises
+@pytest.mark.parametrize("kind", ["full", "batches"])
+@pytest.mark.parametrize("loss", ["squared", "logistic"])
+@pytest.mark.parametrize(("widths", "method", "name"), ENGINES)
+def test_training(device, widths, method, name, loss, kind):
+    """Every engine, step by step as the reference takes them."""
+    case, Y = problem(widths, bias="zero")
+    optimizer, options = OPTIMIZERS[name]
+    batches, weights = batches_of(kind, len(Y), 5)
+    step = naive.optimizer(name, optimizer.learning_rate, **options)
+    trajectory = naive.training(case.reference, case.theta, case.X, Y, step, weights, loss)
+    options = {"steps": 5, "loss": loss, "batches": batches, "method": method}
+    run = ntklin.train(case.net, *device.put((case.theta, case.X, Y)), optimizer, **options)
+    n = 5 * case.n
+    assert_close(run.losses, [value for _, value in trajectory], kind="trajectory", n=n)
+    kappa = 1e3 if "ada" in name or name == "rmsprop" else 1
+    assert_close(device.get(run.parameters), trajectory[-1][0], kind="trajectory", n=n, kappa=kappa)
+    expected = naive.apply(case.reference, trajectory[-1][0], case.X)
+    assert_close(
+        device.get(run.predict(device.put(case.X))),
+        expected,
+        kind="trajectory",
+        n=n,
+        kappa=kappa,
+        scale=1 + abs(expected),
+    )
+
+
+@ignore_rises
+@pytest.mark.parametrize("kind", ["full", "batches"])
+@pytest.mark.parametrize("loss", ["squared", "logistic"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("method", ["auto", "fused", "direct"])
+def test_training_of_the_linearized_network(device, method, name, loss, kind):
+    case, Y = problem((4, 9, 5, 1))
+    optimizer, options = OPTIMIZERS[name]
+    batches, weights = batches_of(kind, len(Y), 5)
+    step = naive.optimizer(name, optimizer.learning_rate, **options)
+    J, _, f0, _ = matrices(case, case.X)
+    trajectory = naive.linearized_training(J, f0, Y, step, weights, loss)
+    lin = ntklin.linearize(case.net, *device.put((case.theta, case.X)))
+    run = lin.train(
+        device.put(Y), optimizer, steps=5, loss=loss, batches=batches, method=method, record=2
+    )
+    n, kappa = 5 * case.n, 1e3 if "ada" in name or name == "rmsprop" else 1
+    moved, f, _, _ = trajectory[-1]
+    assert_close(run.losses, [value for _, _, value, _ in trajectory], kind="trajectory", n=n)
+    assert_close(device.get(run.displacement), moved, kind="trajectory", n=n, kappa=kappa)
+    X = device.put(case.X)
+    assert_close(device.get(run.outputs), f, kind="trajectory", n=n, kappa=kappa, scale=1 + abs(f))
+    split = device.get(run.interpolating(X)), device.get(run.path_dependent(X))
+    assert_close(sum(split), device.get(run.predict(X)), kind="trajectory", n=n, kappa=kappa)
+    condition = max(kappa, run.split.condition)
+    assert_close(split[0], f, kind="trajectory", n=n, kappa=condition, scale=1 + abs(f))
+    assert run.concentration().norms.shape == run.kernel_drift().distances.shape
+    moved_then = device.get(run.at(2).displacement)
+    assert_close(moved_then, trajectory[2][0], kind="trajectory", n=n, kappa=kappa)
+
+
+@ignore_rises
+@pytest.mark.parametrize(
+    ("method", "name"), [("reduced", "descent"), ("direct", "descent"), ("direct", "adam")]
+)
+def test_a_run_ends_at_the_step_where_the_loss_is_low_enough(device, method, name):
+    """Blocks are taken blindly; the state is nevertheless that of the first step below."""
+    case, Y = problem((4, 40, 1))
+    optimizer = OPTIMIZERS[name][0]
+    arguments = (case.net, *device.put((case.theta, case.X, Y)), optimizer)
+    run = ntklin.train(*arguments, until=0.02, method=method)
+    assert run.steps > 20
+    assert run.losses[-1] < 0.02 <= run.losses[-2]
+    again = ntklin.train(*arguments, steps=run.steps, method=method)
+    assert np.array_equal(run.losses, again.losses)
+    assert np.array_equal(device.get(run.parameters), device.get(again.parameters))
+
+
+def test_a_linearized_run_ends_there_too(device):
+    case, Y = problem((4, 40, 1))
+    lin = ntklin.linearize(case.net, *device.put((case.theta, case.X)))
+    run = lin.train(device.put(Y), ntklin.AdaGrad(0.02), until=0.02)
+    assert run.method == "direct"
+    assert run.steps > 20
+    assert run.losses[-1] < 0.02 <= run.losses[-2]
+    again = lin.train(device.put(Y), ntklin.AdaGrad(0.02), steps=run.steps)
+    assert np.array_equal(device.get(run.displacement), device.get(again.displacement))
+
+
+@ignore_rises
+@pytest.mark.parametrize("method", ["reduced", "direct"])
+def test_divergence_is_told(device, method):
+    case, Y = problem()
+    with pytest.raises(ntklin.DivergenceError, match="2N/λ_max"):
+        ntklin.train(
+            case.net,
+            *device.put((case.theta, case.X, Y)),
+            ntklin.GradientDescent(1e4),
+            until=1e-5,
+            method=method,
+        )
+
+
+@ignore_rises
+@pytest.mark.parametrize("name", ["descent", "adam"])
+def test_runs_are_saved_and_continued(device, name, tmp_path):
+    case, Y = problem()
+    X_record = device.put(case.X[:2])
+    arguments = (case.net, *device.put((case.theta, case.X, Y)), OPTIMIZERS[name][0])
+    options = {"record": 3, "X_record": X_record}
+    whole = ntklin.train(*arguments, steps=9, **options)
+    ntklin.train(*arguments, steps=4, **options).save(tmp_path / "run.npz")
+    rest = ntklin.train(*arguments, steps=9, resume=tmp_path / "run.npz", **options)
+    assert np.array_equal(whole.losses, rest.losses)
+    assert np.array_equal(device.get(whole.parameters), device.get(rest.parameters))
+    assert np.array_equal(device.get(whole.records.outputs), device.get(rest.records.outputs))
+    assert np.array_equal(device.get(whole.snapshot(3)), device.get(rest.snapshot(3)))
+
+
+def test_the_theorems_formulas(device):
+    case, Y = problem((3, 4, 1), n=3)
+    lin = ntklin.linearize(case.net, *device.put((case.theta, case.X)))
+    formula = lin.theorem3(device.put(Y), ntklin.AdaGrad(0.1), steps=4)
+    run = lin.train(device.put(Y), ntklin.AdaGrad(0.1), steps=4)
+    kappa = 1e3 * run.split.condition
+    expected = formula.parameters
+    assert_close(device.get(run.parameters), expected, kind="trajectory", n=case.n, kappa=kappa)
+
+
+@pytest.mark.parametrize("kind", [ntklin.AntisymmetricPair, ntklin.DoubledNetwork])
+def test_networks_that_start_at_zero(device, kind):
+    case, Y = problem((4, 10, 1))
+    net = kind(case.net)
+    theta, X, targets = device.put((net.init(0), case.X, Y))
+    assert_close(
+        device.get(net.apply(theta, X)), np.zeros(len(Y)), kind="output", n=case.n, scale=1.0
+    )
+    one = case.net.init(0)
+    if kind is ntklin.AntisymmetricPair:
+        start = np.tile(one, 2)
+        apply, jacobian = (
+            partial(f, case.reference) for f in (naive.pair_apply, naive.pair_jacobian)
+        )
+    else:
+        start = naive.doubled_parameters(case.reference, one)
+        twice = naive.doubled(case.reference)
+        apply, jacobian = partial(naive.apply, twice), partial(naive.jacobian, twice)
+    J = jacobian(start, case.X)
+    assert_close(device.get(net.jacobian(theta, X)), J, kind="jacobian", n=case.n)
+    kernel = device.get(ntklin.linearize(net, theta, X).kernel)
+    assert_close(kernel, J @ J.T, kind="gram", n=case.n + J.shape[1])
+    run = ntklin.train(net, theta, X, targets, ntklin.GradientDescent(0.1), steps=5)
+    moved = start
+    for loss in run.losses:
+        residual = apply(moved, case.X) - Y
+        assert_close(loss, residual @ residual / (2 * len(Y)), kind="trajectory", n=5 * case.n)
+        moved = moved - 0.1 / len(Y) * jacobian(moved, case.X).T @ residual
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_preconditioner_of_ones_own(device, dtype):
+    case, Y = problem(dtype=dtype)
+    D = (0.5 + np.random.default_rng(0).random(case.net.n_parameters)).astype(dtype)
+    lin = ntklin.linearize(case.net, *device.put((case.theta, case.X)))
+    weights = device.put(D)
+    run = lin.train(device.put(Y), ntklin.Preconditioned(0.1, lambda t, g: weights), steps=3)
+    J, _, f0, _ = matrices(case, case.X)
+
+    def step(t, g, memory):
+        return -0.1 * D * g, D
+
+    expected = naive.linearized_training(J, f0, Y, step, np.full((3, 6), 1 / 6))[-1][0]
+    assert_close(device.get(run.displacement), expected, kind="trajectory", n=3 * case.n)
+
+
+@ignore_rises
+def test_steps_of_ones_own_are_taken_once(device):
+    case, Y = problem()
+    times = []
+
+    def fn(t, gradient):
+        times.append(t)
+        return 1.0
+
+    arguments = (case.net, *device.put((case.theta, case.X, Y)), ntklin.Preconditioned(0.5, fn))
+    run = ntklin.train(*arguments, until=0.02)
+    assert times == list(range(run.steps))
+    assert run.steps > 10
+
+
+def test_inputs_stay_as_they_are(device):
+    case, Y = problem()
+    theta, X, targets = device.put((case.theta, case.X, Y))
+    for method in ("reduced", "direct", "fused"):
+        ntklin.train(case.net, theta, X, targets, ntklin.GradientDescent(0.1), 3, method=method)
+    ntklin.linearize(case.net, theta, X).train(targets, ntklin.Adam(0.1), steps=3)
+    for a, original in ((theta, case.theta), (X, case.X), (targets, Y)):
+        assert np.array_equal(device.get(a), original)
+
+
+# Errors
+
+
+def test_mixed_arrays_are_refused(device):
+    case, Y = problem()
+    theta, X, targets = device.put((case.theta, case.X, Y))
+    mixed = {"match": "NumPy and CuPy arrays in one call"}
+    with pytest.raises(TypeError, **mixed):
+        case.net.apply(case.theta, X)
+    with pytest.raises(TypeError, **mixed):
+        case.net.apply(theta, case.X)
+    with pytest.raises(TypeError, **mixed):
+        ntklin.train(case.net, theta, X, Y, steps=1)
+    with pytest.raises(TypeError, **mixed):
+        ntklin.infinite_ntk(case.net, X, case.X)
+    lin = ntklin.linearize(case.net, theta, X)
+    for call in (lin.minimizer, lin.gradient_descent, lin.train):
+        with pytest.raises(TypeError, **mixed):
+            call(Y)
+    m = lin.minimizer(targets)
+    for call in (m.predict, lin.gradient_descent(targets).predict, lin.features.dot):
+        with pytest.raises(TypeError, **mixed):
+            call(case.X)
+    with pytest.raises(TypeError, **mixed):
+        lin.features.T @ Y
+    with pytest.raises(ValueError, match="dimension mismatch"):
+        lin.features @ targets
+
+
+@pytest.fixture
+def small_device(device, monkeypatch):
+    if device.real:
+        pytest.skip("a real GPU has the memory")
+    cupy = stand_in_cupy.module(free=1000)
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    return device
+
+
+def test_memory_is_asked_for_on_the_device(small_device):
+    case, _ = problem()
+    theta, X = small_device.put((case.theta, case.X))
+    with pytest.raises(ntklin.MemoryLimitError, match=r"Jacobian.* are free on the GPU; use net.f"):
+        case.net.jacobian(theta, X)
+    D = small_device.put(np.ones(len(case.theta)))
+    with pytest.raises(ntklin.MemoryLimitError, match=r"kernel.*on the GPU; take fewer inputs"):
+        ntklin.ntk(case.net, theta, X, weights=D)
+
+
+def test_devices_by_name(device):
+    assert backends.device_namespace("cpu") is np
+    assert backends.device_namespace("gpu") is device.xp
+    with pytest.raises(ValueError, match="device must be 'cpu' or 'gpu', got 'tpu'"):
+        backends.device_namespace("tpu")
+
+
+def test_a_missing_cupy_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    with pytest.raises(ntklin.DeviceError, match=r"pip install 'ntklin\[gpu\]' for CUDA 12"):
+        backends.device_namespace("gpu")
+
+
+def test_a_missing_gpu_is_told(monkeypatch):
+    cupy = stand_in_cupy.module()
+
+    class CUDARuntimeError(RuntimeError):
+        pass
+
+    def no_driver():
+        raise CUDARuntimeError("no driver")
+
+    cupy.cuda.runtime.CUDARuntimeError = CUDARuntimeError
+    cupy.cuda.runtime.getDeviceCount = no_driver
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    with pytest.raises(ntklin.DeviceError, match="CuPy finds no GPU that it can use: no driver"):
+        backends.device_namespace("gpu")
+    cupy.cuda.runtime.getDeviceCount = lambda: 0
+    with pytest.raises(ntklin.DeviceError, match="no CUDA device is visible"):
+        backends.device_namespace("gpu")
