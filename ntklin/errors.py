@@ -64,7 +64,9 @@ class TrainingInterrupted(Portable, KeyboardInterrupt):
         self.run = run
 
 
-class MemoryLimitError(NtklinError, MemoryError):
+# MemoryError and OSError have a __new__ of their own, which wants to be the first base's: without it
+# such errors cannot be made again where they were sent by Dask.
+class MemoryLimitError(MemoryError, NtklinError):
     """A call would need more memory than is free; refused before any work.
 
     Where training stops because the next snapshot does not fit, ``run`` holds what was finished.
@@ -96,7 +98,7 @@ class LearningRateError(Portable, NtklinError, ArithmeticError):
         self.trials = trials
 
 
-class DataUnavailableError(NtklinError, OSError):
+class DataUnavailableError(OSError, NtklinError):
     """A data set could not be found, downloaded or read."""
 
 

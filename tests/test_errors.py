@@ -27,6 +27,15 @@ def test_errors_come_back_as_they_were():
         assert vars(found) == vars(error)
 
 
+@pytest.mark.parametrize("name", [n for n in ntklin.__all__ if n.endswith("Error")])
+def test_errors_can_be_made_without_their_constructors(name):
+    kind = getattr(ntklin, name)
+    made = kind.__new__(kind, "a message")  # as Dask does where it receives one
+    made.args = ("a message",)
+    assert isinstance(made, ntklin.NtklinError)
+    assert "a message" in str(made)
+
+
 def test_a_real_one_comes_back():
     net = ntklin.MLP((3, 4, 1))
     theta, X = net.init(rng=0), np.eye(3)
