@@ -64,8 +64,8 @@ class TrainingInterrupted(Portable, KeyboardInterrupt):
         self.run = run
 
 
-# MemoryError and OSError have a __new__ of their own, which wants to be the first base's: without it
-# such errors cannot be made again where they were sent by Dask.
+# MemoryError and OSError have a __new__ of their own, which wants to be the first base's; or else
+# such errors cannot be made again where Dask sends them.
 class MemoryLimitError(MemoryError, NtklinError):
     """A call would need more memory than is free; refused before any work.
 
