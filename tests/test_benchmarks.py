@@ -506,7 +506,7 @@ def test_bad_options_are_named(selection, message, tmp_path):
 
 def as_options(**selection):
     names = ("works", "cases", "dtypes", "sizes", "inputs", "rounds", "peers", "peer_scripts")
-    defaults = dict.fromkeys((*names, "threads")) | {"out": "out", "quick": True}
+    defaults = dict.fromkeys((*names, "threads")) | {"out": "out", "quick": True, "device": "cpu"}
     return options.as_options(**(defaults | selection))
 
 
@@ -974,8 +974,8 @@ def test_the_tables_show_ratios_and_failures(console):
     numpy = own | {"implementation": "numpy", "median_ms": 7.0}
     failed = row_record(failed="relative error 1 exceeds 0.1", error=1.0)
     del failed["median_ms"]
-    assert report.ratio_to_numpy(own, [own, numpy]) == 3.5
-    assert report.ratio_to_numpy(numpy, [own, numpy]) is None
+    assert report.ratio_to_handmade(own, [own, numpy]) == 3.5
+    assert report.ratio_to_handmade(numpy, [own, numpy]) is None
     console.print(report.rows_table([own, numpy, failed]))
     verdict = verdicts.Verdict(target=gram_target("x"), own_ms=2.0, other="JAX x", ratio=0.5)
     console.print(report.targets_table([verdict]))

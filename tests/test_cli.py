@@ -418,6 +418,7 @@ def options(**changes):
         "seed": 0,
         "seeds": None,
         "dtype": "float64",
+        "device": "cpu",
         "rcond": None,
         "train": True,
         "until": 1e-5,

@@ -263,6 +263,7 @@ def options(**changes):
         "bias": "zero",
         "seed": 0,
         "dtype": "float64",
+        "device": "cpu",
         "factor": 0.7,
         "margin": 0.05,
         "min_sigma": 0.01,

@@ -436,6 +436,7 @@ SCHEMA = {
         "sigmas": [float],
         "seeds": [int],
         "dtype": str,
+        "device": str,
         "rcond": (float, type(None)),
         "train": bool,
         "until": float,

@@ -13,6 +13,7 @@ from ntklin.cli.options import (
     DataSeed,
     Debug,
     Depth,
+    Device,
     Precision,
     Quiet,
     Scaling,
@@ -98,6 +99,7 @@ def minimizer(
         ),
     ] = None,
     dtype: Precision = "float64",
+    device: Device = "cpu",
     rcond: Annotated[
         float | None,
         typer.Option(
@@ -202,6 +204,7 @@ def mitigate(
     bias: Bias = "zero",
     seed: Seed = 0,
     dtype: Precision = "float64",
+    device: Device = "cpu",
     factor: Annotated[
         float,
         typer.Option(
@@ -413,6 +416,12 @@ def bench(
     quick: Annotated[
         bool, flag("--quick", help="Tiny sizes, to see that everything works.")
     ] = False,
+    device: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="cpu, or gpu with torch and jax beside it where they are."
+        ),
+    ] = "cpu",
     threads: Threads = None,
     debug: Debug = False,
 ):
@@ -432,6 +441,7 @@ def bench(
             out=out,
             quick=quick,
             threads=threads,
+            device=device,
         )
     raise typer.Exit(code)
 

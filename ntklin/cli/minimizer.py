@@ -25,6 +25,7 @@ class Options:
     seed: int
     seeds: str | None
     dtype: str
+    device: str
     rcond: float | None
     train: bool
     until: float
@@ -64,6 +65,7 @@ def configure(options):
         scaling=options.scaling,
         bias=options.bias,
         dtype=options.dtype,
+        device=options.device,
         rcond=options.rcond,
         train=options.train,
         until=options.until,
@@ -149,6 +151,7 @@ def command(config, options):
         *("--sigma", _listed(config.sigmas), "--scaling", config.scaling, "--bias", config.bias),
         *("--seeds", _listed(config.seeds) + "," * (len(config.seeds) == 1)),
         *("--dtype", config.dtype, "--until", format(config.until, "g")),
+        *([] if config.device == "cpu" else ["--device", config.device]),
         *([] if config.rcond is None else ["--rcond", format(config.rcond, "g")]),
         *([] if config.max_steps is None else ["--max-steps", config.max_steps]),
         *([] if config.train else ["--no-train"]),

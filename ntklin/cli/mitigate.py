@@ -28,6 +28,7 @@ class Options:
     bias: str
     seed: int
     dtype: str
+    device: str
     factor: float
     margin: float
     min_sigma: float
@@ -75,12 +76,14 @@ def configure(options):
     widths = arguments.hidden_widths(options.width, depth, DEFAULT_WIDTHS)
     classes = arguments.classes(options.classes)
 
+    from ntklin.backends import device_namespace
     from ntklin.data import load_data
     from ntklin.network import MLP
     from ntklin.study.config import DTYPES
 
     if options.dtype not in DTYPES:
         raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {options.dtype!r}")
+    xp = device_namespace(options.device)
     try:
         data = load_data(
             *(options.data, n_train + n_val, n_test),
@@ -107,6 +110,7 @@ def configure(options):
         "X_test": data.X_test,
         "Y_test": data.Y_test,
     }
+    samples = {name: xp.asarray(a) for name, a in samples.items()}
     config = {
         "data": data.name,
         "provenance": data.provenance,
@@ -120,6 +124,7 @@ def configure(options):
         "bias": net.bias,
         "seed": options.seed,
         "dtype": options.dtype,
+        "device": options.device,
         "factor": options.factor,
         "margin": options.margin,
         "min_sigma": options.min_sigma,
@@ -208,6 +213,7 @@ def command(problem, options):
         *("--seed", options.seed, "--dtype", options.dtype, "--factor", repr(options.factor)),
         *("--margin", repr(options.margin), "--min-sigma", repr(options.min_sigma)),
         *("--until", repr(options.until), "--max-steps", options.max_steps),
+        *([] if options.device == "cpu" else ["--device", options.device]),
         *([] if options.time_limit is None else ["--time-limit", repr(options.time_limit)]),
         *([] if options.baselines else ["--no-baselines"]),
     ]

@@ -74,6 +74,14 @@ Precision = Annotated[
     str,
     typer.Option(metavar="TYPE", rich_help_panel="Network", help="float64 or float32."),
 ]
+Device = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        rich_help_panel="Network",
+        help="cpu or gpu (CUDA, by CuPy: pip install 'ntklin\\[gpu]').",
+    ),
+]
 Until = Annotated[
     float,
     typer.Option(metavar="LOSS", rich_help_panel="Training", help="Stop below this training loss."),

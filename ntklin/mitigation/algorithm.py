@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ntklin._validate import as_count, as_fraction, as_inputs, as_positive, as_targets, as_vector
+from ntklin.backends import beside
 from ntklin.losses import Loss
 from ntklin.mitigation.baselines import baselines
 from ntklin.mitigation.result import (
@@ -145,7 +146,7 @@ def mitigate_initialization(
     if min_sigma > net.sigma:
         raise ValueError(f"min_sigma = {min_sigma:g} is above the network's sigma = {net.sigma:g}")
     if theta is None:
-        theta = net.init(rng, contest.training[0].dtype)
+        theta = beside(net.init(rng, contest.training[0].dtype), contest.training[0])
     theta = as_vector(theta, net.n_parameters, name="theta")
     search = _Search(net, theta, contest, factor, margin, min_sigma, on_trial)
     try:

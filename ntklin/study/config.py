@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ntklin._validate import as_count, as_positive
+from ntklin.backends import device_namespace
 from ntklin.batches import Batches
 from ntklin.data import Dataset
 from ntklin.network import MLP
@@ -39,6 +40,8 @@ class StudyConfig:
     scaling, bias : str
         As in ``MLP``.
     dtype : {"float64", "float32"}
+    device : {"cpu", "gpu"}
+        Where networks live and train.
     train : bool
         Whether real networks are trained, too.
     until : float
@@ -64,6 +67,7 @@ class StudyConfig:
     scaling: str = "fan_out"
     bias: str = "zero"
     dtype: str = "float64"
+    device: str = "cpu"
     rcond: float | None = None
     train: bool = True
     until: float = 1e-5
@@ -79,6 +83,7 @@ class StudyConfig:
             raise ValueError("the study measures test losses: it needs at least one test sample")
         if self.dtype not in DTYPES:
             raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {self.dtype!r}")
+        device_namespace(self.device)  # refuses other names, and a GPU that is not there
         max_steps = self.max_steps
         checked = {
             "hidden_widths": tuple(self.hidden_widths),
@@ -107,10 +112,10 @@ class StudyConfig:
 
     @cached_property
     def arrays(self):
-        """X, Y, X_T, Y_T in the study's dtype."""
-        data = self.data
+        """X, Y, X_T, Y_T in the study's dtype, on its device."""
+        data, xp = self.data, device_namespace(self.device)
         parts = (data.X_train, data.Y_train, data.X_test, data.Y_test)
-        return tuple(a.astype(self.dtype, copy=False) for a in parts)
+        return tuple(xp.asarray(a.astype(self.dtype, copy=False)) for a in parts)
 
     def network(self, sigma):
         """The network with initialization scale σ."""
@@ -140,6 +145,7 @@ class StudyConfig:
             "sigmas": list(self.sigmas),
             "seeds": list(self.seeds),
             "dtype": self.dtype,
+            "device": self.device,
             "rcond": self.rcond,
             "train": self.train,
             "until": self.until,

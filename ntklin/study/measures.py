@@ -2,10 +2,12 @@
 
 import numpy as np
 
+from ntklin.backends import host
+
 
 def mean_square(f, g):
     """‖f(X) − g(X)‖²/N."""
-    return float(((f.astype(np.float64) - g) ** 2).mean())
+    return float(((host(f).astype(np.float64) - host(g)) ** 2).mean())
 
 
 def loss(outputs, Y):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ntklin.backends import host
 from ntklin.errors import DivergenceError
 from ntklin.study.record import CONVERGED, DIVERGED, NOT_TRAINED, STEP_LIMIT
 from ntklin.training import train
@@ -20,7 +21,7 @@ class RealEnd:
     loss : float or None
         The training loss after them.
     outputs : ndarray, shape (N_T,), or None
-        On the test points; None where it diverged, too.
+        On the test points, NumPy's; None where it diverged, too.
     """
 
     outcome: str = NOT_TRAINED
@@ -69,4 +70,4 @@ def train_real(config, net, theta, optimizer, *, steps, batches=None, progress=N
     except DivergenceError as e:  # the linearization is stable: a narrow network leaves it
         return RealEnd(DIVERGED, e.step)
     outcome = CONVERGED if run.converged else STEP_LIMIT
-    return RealEnd(outcome, run.steps, float(run.losses[-1]), run.predict(X_test))
+    return RealEnd(outcome, run.steps, float(run.losses[-1]), host(run.predict(X_test)))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ntklin.backends import beside
 from ntklin.dynamics.gradient_descent import LinearizedGradientDescent
 from ntklin.errors import DegenerateKernelError
 from ntklin.linearization import Linearization, linearize
@@ -56,7 +57,8 @@ class Start:
 
 def draw(config, seed):
     """θ_0, which does not depend on σ: that enters through the scales w_l alone."""
-    return config.network(config.sigmas[0]).init(rng=seed, dtype=config.dtype)
+    theta = config.network(config.sigmas[0]).init(rng=seed, dtype=config.dtype)
+    return beside(theta, config.arrays[0])
 
 
 def refused(error, where):

@@ -1,7 +1,7 @@
 """The frozen cases: networks, inputs, targets and weights, the same numbers on every machine."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -48,8 +48,9 @@ class Scale:
         The shortest turn; a call that is faster is repeated.
     n_times : int
         How many t the closed form is asked for.
-    n_gemm, stream_bytes : int
-        Order of the matrix product and bytes per array that the limits are measured with.
+    n_gemm, n_gpu_gemm, stream_bytes : int
+        Order of the matrix product, here and on a GPU, and bytes per array that the limits are
+        measured with.
     """
 
     cases: tuple
@@ -59,6 +60,7 @@ class Scale:
     seconds: float
     n_times: int
     n_gemm: int
+    n_gpu_gemm: int
     stream_bytes: int
 
 
@@ -70,6 +72,7 @@ FULL = Scale(
     seconds=0.25,
     n_times=1000,
     n_gemm=4096,
+    n_gpu_gemm=8192,
     stream_bytes=1 << 30,
 )
 QUICK = Scale(
@@ -80,6 +83,7 @@ QUICK = Scale(
     seconds=0.0,
     n_times=20,
     n_gemm=64,
+    n_gpu_gemm=64,
     stream_bytes=1 << 16,
 )
 
@@ -97,6 +101,8 @@ class Problem:
     X, X_test : ndarray, shapes (N, d) and (100, d)
         Unit rows.
     Y : ndarray, shape (N,)
+    xp : module
+        The namespace of the arrays.
     """
 
     case: Case
@@ -106,6 +112,18 @@ class Problem:
     X: np.ndarray
     X_test: np.ndarray
     Y: np.ndarray
+    xp: object = np
+
+    def on(self, xp):
+        """The same problem with arrays of another namespace."""
+        return replace(
+            self,
+            layers=[tuple(xp.asarray(part) for part in layer) for layer in self.layers],
+            X=xp.asarray(self.X),
+            X_test=xp.asarray(self.X_test),
+            Y=xp.asarray(self.Y),
+            xp=xp,
+        )
 
     @property
     def n(self):
@@ -125,7 +143,7 @@ class Problem:
     @cached_property
     def theta(self):
         """θ_0, shape (P,)."""
-        return np.concatenate([part.ravel() for layer in self.layers for part in layer])
+        return self.xp.concatenate([part.ravel() for layer in self.layers for part in layer])
 
     @property
     def adaptive_rate(self):
@@ -139,7 +157,7 @@ class Problem:
     def weights(self):
         """The diagonal of D, uniform on [0.5, 1.5), shape (P,)."""
         rng = np.random.default_rng(SEED + 1)
-        return (0.5 + rng.random(len(self.theta))).astype(self.dtype)
+        return self.xp.asarray((0.5 + rng.random(len(self.theta))).astype(self.dtype))
 
     @cached_property
     def probe(self):

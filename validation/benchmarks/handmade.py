@@ -1,4 +1,4 @@
-"""The peer that is always there: NumPy by hand, with the layer structure.
+"""The peer that is always there: NumPy or CuPy by hand, with the layer structure.
 
 Not autodiff, which is slower by an order of magnitude: activations and backward signals once, then
 the Gram matrices as sums over layers, the Jacobian by broadcasting into the array, and the weighted
@@ -27,7 +27,7 @@ def both_passes(layers, X):
         h += v * b
         activations.append(np.maximum(h, 0, out=h) if l < len(layers) - 1 else h)
     outputs = activations.pop()[:, 0]
-    deltas = [np.ones((len(X), 1), X.dtype)]
+    deltas = [np.ones_like(X[:, :1])]
     for l in range(len(layers) - 1, 0, -1):
         delta = deltas[0] @ layers[l][0]
         delta *= w[l]
@@ -52,11 +52,11 @@ def gram(layers, X, other=None):
     return K
 
 
-def weighted_gram(layers, X, weights):
+def weighted_gram(layers, X, weights, block_bytes=BLOCK_BYTES):
     """J D J^T from blocks of √D-scaled columns of J, one block of neurons at a time."""
     w, A, B, _ = both_passes(layers, X)
     n = len(X)
-    K = np.zeros((n, n), X.dtype)
+    K = np.zeros_like(X, shape=(n, n))
     start = 0
     for scale, a, d in zip(w, A, B, strict=True):
         m, k = d.shape[1], a.shape[1]
@@ -64,10 +64,10 @@ def weighted_gram(layers, X, weights):
         root *= scale
         shift = d * (X.dtype.type(SIGMA) * np.sqrt(weights[start + m * k : start + m * (k + 1)]))
         start += m * (k + 1)
-        size = min(m, max(1, BLOCK_BYTES // (n * k * X.itemsize)))
-        block = np.empty((n, size, k), X.dtype)
+        size = min(m, max(1, block_bytes // (n * k * X.itemsize)))
+        block = np.empty_like(X, shape=(n, size, k))
         for i in range(0, m, size):
-            part = block if i + size <= m else np.empty((n, m - i, k), X.dtype)
+            part = block if i + size <= m else np.empty_like(X, shape=(n, m - i, k))
             np.multiply(d[:, i : i + size, None], a[:, None, :], out=part)
             part *= root[i : i + size]
             rows = part.reshape(n, -1)
@@ -80,7 +80,7 @@ def jacobian(layers, X, out=None):
     """J, every entry written once, into ``out`` or a new array."""
     w, A, B, _ = both_passes(layers, X)
     if out is None:
-        out = np.empty((len(X), sum(W.size + b.size for W, b in layers)), X.dtype)
+        out = np.empty_like(X, shape=(len(X), sum(W.size + b.size for W, b in layers)))
     start = 0
     for scale, a, d in zip(w, A, B, strict=True):
         m, k = d.shape[1], a.shape[1]

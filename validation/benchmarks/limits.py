@@ -33,6 +33,38 @@ class Limits:
         return max(getattr(self, bound).values())
 
 
+def measure_gpu(scale, xp):
+    """Measure a GPU's limits: cuBLAS on large matrices, a fill and a copy of large arrays.
+
+    Parameters
+    ----------
+    scale : Scale
+    xp : module
+        CuPy.
+
+    Returns
+    -------
+    Limits
+    """
+    wait = xp.cuda.get_current_stream().synchronize
+
+    def seconds(call, *arguments, **options):
+        def timed():
+            call(*arguments, **options)
+            wait()
+
+        return gemm.best_time(timed)
+
+    n, products = scale.n_gpu_gemm, {}
+    for dtype in ("float64", "float32"):
+        A = xp.ones((n, n), dtype)
+        products[dtype] = 2 * n**3 / seconds(xp.matmul, A, A, out=xp.empty_like(A)) / 1e9
+    source, out = xp.ones(scale.stream_bytes // 8), xp.empty(scale.stream_bytes // 8)
+    fill = out.nbytes / 1e9 / seconds(out.fill, 1.0)
+    copy = 2 * out.nbytes / 1e9 / seconds(xp.copyto, out, source)
+    return Limits(gemm={"cuBLAS": products}, fill={"fill": fill}, copy={"copyto": copy})
+
+
 def measure(scale, threads):
     """Measure the limits.
 

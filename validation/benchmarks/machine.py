@@ -107,3 +107,30 @@ def describe(threads):
         },
         "settings": {name: os.environ[name] for name in SETTINGS if name in os.environ},
     }
+
+
+def describe_gpu(xp):
+    """The current GPU, as written to the JSON.
+
+    Parameters
+    ----------
+    xp : module
+        CuPy.
+
+    Returns
+    -------
+    dict
+    """
+    runtime, device = xp.cuda.runtime, xp.cuda.Device()
+    properties = runtime.getDeviceProperties(device.id)
+    return {
+        "name": properties["name"].decode(),
+        "compute_capability": device.compute_capability,
+        "multiprocessors": properties["multiProcessorCount"],
+        "memory_bytes": properties["totalGlobalMem"],
+        "runtime": runtime.runtimeGetVersion(),
+        "driver": runtime.driverGetVersion(),
+        "cupy": xp.__version__,
+        # CuPy's own switch; without it float32 products are of float32 throughout.
+        "tf32": os.environ.get("CUPY_TF32", "0") not in ("", "0"),
+    }

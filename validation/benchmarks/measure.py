@@ -125,12 +125,14 @@ class Row:
         return found
 
 
-def pass_gates(rows):
+def pass_gates(rows, *, on_host=True):
     """Gate all rows; return those of works whose implementations all passed.
 
     Parameters
     ----------
     rows : list of Row
+    on_host : bool
+        Whether the memory that the work takes is the host's, which can be measured.
 
     Returns
     -------
@@ -138,7 +140,7 @@ def pass_gates(rows):
     """
     for row in rows:
         row.gate()
-        if not row.failed and not row.skipped:
+        if on_host and not row.failed and not row.skipped:
             # The gate's call compiled what it needed; this one shows what the work itself takes.
             task = row.task
             row.memory = memory.measure(lambda task=task: task.run(*task.prepare()))

@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+import ntklin
 from ntklin.validation.benchmarks.cases import DTYPES, FULL, INPUTS, QUICK, SIZES, Scale
 from ntklin.validation.benchmarks.machine import usable_threads
-from ntklin.validation.benchmarks.works import WORKS
+from ntklin.validation.benchmarks.works import GPU_WORKS, WORKS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +20,8 @@ class Options:
     scale : Scale
     works, cases, dtypes, sizes, inputs : tuple
     rounds, peer_rounds, threads : int
+    xp : module
+        NumPy, or CuPy for a GPU.
     peers, peer_scripts : Path or None
     out : Path
     """
@@ -30,6 +35,7 @@ class Options:
     rounds: int
     peer_rounds: int
     threads: int
+    xp: object
     peers: Path | None
     peer_scripts: Path | None
     out: Path
@@ -58,7 +64,19 @@ class Options:
 
 
 def as_options(
-    *, works, cases, dtypes, sizes, inputs, rounds, peers, peer_scripts, out, quick, threads
+    *,
+    works,
+    cases,
+    dtypes,
+    sizes,
+    inputs,
+    rounds,
+    peers,
+    peer_scripts,
+    out,
+    quick,
+    threads,
+    device,
 ):
     """The options of ``main``, with None replaced by everything.
 
@@ -76,10 +94,13 @@ def as_options(
             raise ValueError(f"{name} must be a folder, got {folder}")
     if quick and peers is not None:
         raise ValueError("quick has no peers: its cases are not theirs")
+    xp = ntklin.device_namespace(device)
+    if xp is not np and peers is not None:
+        raise ValueError("peers run on the CPU; on a GPU torch and jax are used where they are")
     most = usable_threads()
     return Options(
         scale=scale,
-        works=chosen(works, WORKS, "works"),
+        works=chosen(works, WORKS if xp is np else GPU_WORKS, "works"),
         cases=tuple(case for case in scale.cases if case.name in names),
         dtypes=chosen(dtypes, DTYPES, "dtypes"),
         sizes=chosen(sizes, SIZES, "sizes"),
@@ -90,6 +111,7 @@ def as_options(
         peers=None if peers is None else Path(peers),
         peer_scripts=None if peer_scripts is None else Path(peer_scripts),
         out=Path(out),
+        xp=xp,
     )
 
 

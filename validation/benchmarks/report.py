@@ -25,7 +25,17 @@ def machine_text(machine):
             f"Transparent huge pages: {machine['huge_pages'] or 'unknown'}",
             f"Settings: {settings}",
             f"Versions: {versions}",
+            *([] if machine.get("gpu") is None else [f"GPU: {gpu_text(machine['gpu'])}"]),
         )
+    )
+
+
+def gpu_text(gpu):
+    """The GPU in a line."""
+    return (
+        f"{gpu['name']}, compute capability {gpu['compute_capability']}, "
+        f"{gpu['memory_bytes'] / 1e9:.0f} GB, CUDA {gpu['runtime']} (driver {gpu['driver']}), "
+        f"TF32 {'on' if gpu['tf32'] else 'off'}"
     )
 
 
@@ -68,7 +78,7 @@ def rows_table(records):
     for name in columns:
         table.add_column(name, no_wrap=True)
     for name in (
-        *("error", "median ms", "min ms", "spread", "× NumPy", "GFLOP/s", "of product"),
+        *("error", "median ms", "min ms", "spread", "× by hand", "GFLOP/s", "of product"),
         *("dense GFLOP/s", "GB/s", "of memory", "peak MB", "foreign"),
     ):
         table.add_column(name, justify="right")
@@ -86,7 +96,7 @@ def rows_table(records):
             number(r["median_ms"]),
             number(r["min_ms"]),
             percent(r["spread"]),
-            number(ratio_to_numpy(r, records), 2),
+            number(ratio_to_handmade(r, records), 2),
             number(r["gflops"]),
             percent(r.get("of_gemm")),
             number(r["dense_gflops"]),
@@ -121,13 +131,14 @@ _CAPTION = (
 )
 
 
-def ratio_to_numpy(record, records):
-    """The median of hand-made NumPy over that of ntklin's row, or None."""
+def ratio_to_handmade(record, records):
+    """The median of hand-made NumPy or CuPy over that of ntklin's row, or None."""
     if record["implementation"] != "ntklin":
         return None
     same = ("work", "variant", "case", "dtype", "inputs", "n")
     for other in records:
-        if other["implementation"] == "numpy" and all(other[k] == record[k] for k in same):
+        by_hand = other["implementation"] in ("numpy", "cupy")
+        if by_hand and all(other[k] == record[k] for k in same):
             return other["median_ms"] / record["median_ms"] if "median_ms" in other else None
     return None
 

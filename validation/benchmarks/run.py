@@ -7,12 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numba
+import numpy as np
 import threadpoolctl
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from ntklin.validation.benchmarks import gpu_peers, machine, report
 from ntklin.validation.benchmarks import limits as limits_module
-from ntklin.validation.benchmarks import machine, report
 from ntklin.validation.benchmarks.cases import FULL, draw
 from ntklin.validation.benchmarks.compare import Comparison, interleave
 from ntklin.validation.benchmarks.measure import Row, pass_gates, take_rounds
@@ -41,6 +42,7 @@ def main(
     out="ntklin-bench",
     quick=False,
     threads=None,
+    device="cpu",
     console=None,
 ):
     """Measure how fast ntklin is, and write tables and ``bench.json``.
@@ -67,6 +69,9 @@ def main(
         Tiny sizes, to see that everything works; the times mean nothing.
     threads : int, optional
         All usable cores when not given.
+    device : {"cpu", "gpu"}
+        On a GPU, hand-made CuPy takes the place of NumPy, and PyTorch and JAX are beside it where
+        they are installed for CUDA.
     console : rich.console.Console, optional
 
     Returns
@@ -94,6 +99,7 @@ def main(
         out=out,
         quick=quick,
         threads=threads,
+        device=device,
     )
     if console is None:
         console = Console()
@@ -147,10 +153,16 @@ class Run:
     def everything(self):
         """Measure all that was asked for; saved after each problem."""
         options = self.options
+        on_cpu = options.xp is np
         self.machine = machine.describe(options.threads)
+        if not on_cpu:
+            self.machine["gpu"] = machine.describe_gpu(options.xp)
         self.console.print(report.machine_text(self.machine), highlight=False)
         self.console.print("Measuring the limits …")
-        self.limits = limits_module.measure(options.scale, options.threads)
+        if on_cpu:
+            self.limits = limits_module.measure(options.scale, options.threads)
+        else:
+            self.limits = limits_module.measure_gpu(options.scale, options.xp)
         self.console.print(report.limits_table(self.limits))
         # Refreshed by hand between turns: a thread that draws would disturb what is timed.
         columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
@@ -178,11 +190,15 @@ class Run:
         tick(f"{where}: drawing")
         scale = self.options.scale
         problem = draw(case, scale.n[n], inputs, dtype)
-        rows = [Row(task, problem, n) for task in Workshop(problem, scale).tasks(works)]
+        workshop = Workshop(problem, scale, self.options.xp)
+        tasks = workshop.tasks(works)
+        if self.options.xp is not np:
+            tasks += gpu_peers.tasks(problem, workshop.reference, works)
+        rows = [Row(task, problem, n) for task in tasks]
         self.rows += rows
         tick(f"{where}: gates")
         take_rounds(
-            pass_gates(rows),
+            pass_gates(rows, on_host=self.options.xp is np),
             self.options.rounds,
             scale.seconds,
             lambda row: tick(f"{where}: {row.label}"),
@@ -242,7 +258,7 @@ class Run:
 
     def verdicts(self):
         """The target table, within the selection; a quick run has nothing to hold it to."""
-        if self.options.scale is not FULL:
+        if self.options.scale is not FULL or self.options.xp is not np:
             return []
         records = self.records()
         wanted = [target for target in TARGETS if self.options.wants(target)]
@@ -264,6 +280,7 @@ class Run:
                 "rounds": options.rounds,
                 "peer_rounds": options.peer_rounds,
                 "threads": options.threads,
+                "device": "cpu" if options.xp is np else "gpu",
             },
             "machine": self.machine,
             "limits": None if self.limits is None else asdict(self.limits),

@@ -88,13 +88,16 @@ def _one_call(task):
     """Seconds per unit, seconds of set-up, and seconds in all; the result is freed untimed."""
     began = time.perf_counter()
     arguments = task.prepare()
+    task.finish()
     overhead = None
     if task.overhead is not None:
         start = time.perf_counter()
         task.overhead(*arguments)
+        task.finish()
         overhead = time.perf_counter() - start
     start = time.perf_counter()
     result = task.run(*arguments)
+    task.finish()
     end = time.perf_counter()
     del result
     return (end - start - (overhead or 0.0)) / task.count, overhead, end - began

@@ -1,7 +1,7 @@
 """The works that are timed, each by ntklin and by hand-made NumPy."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -29,6 +29,10 @@ WORKS = {
 HANDMADE_STEPS = 20
 # A timed run of an adaptive method takes so many times fewer steps than one of gradient descent.
 ADAPTIVE_SHARE = 4
+# What a GPU does; the others are algebra of N × N matrices, which is the host's.
+GPU_WORKS = tuple(work for work in WORKS if work not in ("split", "closed_form"))
+# A block of J by hand on a GPU, large enough to keep it busy.
+GPU_BLOCK_BYTES = 1 << 28
 ADAPTIVE = {
     "adagrad": (ntklin.AdaGrad, 1, handmade.adagrad),
     "adam": (ntklin.Adam, 2, handmade.adam),
@@ -54,6 +58,8 @@ class Task:
         The part of ``run`` that is timed on its own and subtracted.
     count : int
         Units of work in one run.
+    finish : callable
+        Returns when all that was asked for is done; timed.
     cost : Cost
         Of one unit.
     """
@@ -68,6 +74,7 @@ class Task:
     probe: Callable | None = None
     overhead: Callable | None = None
     count: int = 1
+    finish: Callable = lambda: None
 
     @property
     def label(self):
@@ -76,7 +83,14 @@ class Task:
 
     def gate(self):
         """Run it once and compare with the truth."""
-        return self.check((self.probe or self.run)(*self.prepare()))
+        return self.check(on_host((self.probe or self.run)(*self.prepare())))
+
+
+def on_host(result):
+    """Arrays of a GPU as NumPy's."""
+    if isinstance(result, tuple):
+        return tuple(on_host(part) for part in result)
+    return result if isinstance(result, np.ndarray) else result.get()
 
 
 class Workshop:
@@ -86,10 +100,13 @@ class Workshop:
     ----------
     problem : Problem
     scale : Scale
+    xp : module
+        Where the work is done: NumPy, or CuPy for a GPU.
     """
 
-    def __init__(self, problem, scale):
-        self.problem = problem
+    def __init__(self, problem, scale, xp=np):
+        self.xp = xp
+        self.problem = problem if xp is np else problem.on(xp)
         self.scale = scale
         self.net = problem.net
         self.reference = Reference(problem)
@@ -107,7 +124,15 @@ class Workshop:
         list of Task
         """
         found = [task for work in works for task in getattr(self, work)()]
-        return [task for task in found if task.implementation in implementations]
+        found = [task for task in found if task.implementation in implementations]
+        if self.xp is np:
+            return found
+        wait = self.xp.cuda.get_current_stream().synchronize
+        names = {"numpy": "cupy"}
+        return [
+            replace(t, implementation=names.get(t.implementation, t.implementation), finish=wait)
+            for t in found
+        ]
 
     def _pair(self, work, variant, check, ntklin, numpy):
         """The same work by both; ``ntklin`` and ``numpy`` hold what differs."""
@@ -121,8 +146,9 @@ class Workshop:
     def _jacobian(self):
         """The array that all Jacobians "into out" are written to, its pages touched."""
         shape = (self.problem.n, len(self.problem.theta))
-        require(shape[0] * shape[1] * self.problem.dtype.itemsize, "the dense Jacobian")
-        out = np.empty(shape, self.problem.dtype)
+        if self.xp is np:
+            require(shape[0] * shape[1] * self.problem.dtype.itemsize, "the dense Jacobian")
+        out = self.xp.empty(shape, self.problem.dtype)
         out.fill(0)
         return out
 
@@ -168,6 +194,7 @@ class Workshop:
     def weighted_gram(self):
         """K_D(X, X), both passes included."""
         p, net = self.problem, self.net
+        block = handmade.BLOCK_BYTES if self.xp is np else GPU_BLOCK_BYTES
         return self._pair(
             "weighted_gram",
             "",
@@ -177,7 +204,7 @@ class Workshop:
                 "cost": costs.weighted_gram(p, self.reference.passes, skips_zeros=True),
             },
             {
-                "run": lambda: handmade.weighted_gram(p.layers, p.X, p.weights),
+                "run": lambda: handmade.weighted_gram(p.layers, p.X, p.weights, block),
                 "cost": costs.weighted_gram(p, self.reference.passes, skips_zeros=False),
             },
         )
@@ -225,7 +252,7 @@ class Workshop:
         )
 
     def _everywhere(self):
-        return np.concatenate([self.problem.X, self.problem.X_test])
+        return self.xp.concatenate([self.problem.X, self.problem.X_test])
 
     def _adaptive(self, rule):
         """The optimizer, the number of its slots, and its hand-made step."""

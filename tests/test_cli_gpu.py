@@ -1,0 +1,68 @@
+"""``--device gpu``: the commands end where they end on the CPU, or say what is missing."""
+
+import json
+import shlex
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from ntklin.cli.app import app
+
+DATA = ("--n-train", 6, "--n-test", 5, "--width", 24, "--until", 0.01)
+MINIMIZER = ("minimizer", *DATA, "--sigma", "1,2", "--optimizer", "gd,sgd,adagrad,adam")
+MITIGATE = ("mitigate", *DATA, "--n-val", 5, "--sigma", 2, "--min-sigma", 1.5)
+
+
+def invoke(*words):
+    return CliRunner().invoke(app, [str(word) for word in words], prog_name="ntklin")
+
+
+def run(words, folder, device):
+    done = invoke(*words, "--device", device, "--out", folder)
+    assert done.exit_code == 0, done.output
+    return json.loads((folder / "results.json").read_text("utf-8"))
+
+
+def alike(one, other, rel):
+    """The numbers of two nested results, but for times; steps may differ by one in a hundred."""
+    assert type(one) is type(other)
+    if isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key in one.keys() - {"seconds", "provenance", "config", "rates"}:
+            alike(one[key], other[key], max(rel, 0.01) if "steps" in key else rel)
+    elif isinstance(one, list):
+        assert len(one) == len(other)
+        for pair in zip(one, other, strict=True):
+            alike(*pair, rel)
+    elif isinstance(one, float | int):
+        assert one == pytest.approx(other, rel=rel, abs=1e-9)
+    else:
+        assert one == other
+
+
+@pytest.mark.parametrize("words", [MINIMIZER, MITIGATE], ids=["minimizer", "mitigate"])
+def test_results_are_those_of_the_cpu(device, words, tmp_path):
+    on_gpu, on_cpu = (run(words, tmp_path / name, name) for name in ("gpu", "cpu"))
+    assert on_gpu["config"] == {**on_cpu["config"], "device": "gpu"}
+    assert on_cpu["config"]["device"] == "cpu"
+    # Training amplifies rounding, which is another on each device, and with it steps to the target.
+    alike(on_gpu, on_cpu, 1e-6)
+    assert shlex.join(["--device", "gpu"]) in on_gpu["provenance"]["command"]
+    assert "--device" not in on_cpu["provenance"]["command"]
+
+
+@pytest.mark.parametrize("words", [MINIMIZER, MITIGATE], ids=["minimizer", "mitigate"])
+def test_a_missing_cupy_is_one_line(words, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    done = invoke(*words, "--device", "gpu", "--out", tmp_path / "out")
+    assert done.exit_code == 2
+    assert done.output.count("\n") == 1
+    assert "error: the GPU needs CuPy, which is not installed: pip install" in done.output
+
+
+@pytest.mark.parametrize("words", [MINIMIZER, MITIGATE], ids=["minimizer", "mitigate"])
+def test_an_unknown_device_is_refused(words, tmp_path):
+    done = invoke(*words, "--device", "tpu", "--out", tmp_path / "out")
+    assert done.exit_code == 2
+    assert "error: device must be 'cpu' or 'gpu', got 'tpu'" in done.output

@@ -1,0 +1,265 @@
+"""PyTorch and JAX on the same GPU, where they are installed for it.
+
+Both as their users would: ``torch.func`` and ``jax.vmap(jax.grad)`` for Jacobians and their
+contraction for the Gram matrix, eager ``torch.optim`` and a jitted step for training. Their arrays
+are copies of the problem's; each task waits for its own library.
+"""
+
+import os
+from functools import partial
+
+import numpy as np
+
+from ntklin.validation.benchmarks import gates, works
+from ntklin.validation.benchmarks.cases import SIGMA
+
+# The most bytes of a Jacobian that a Gram matrix is contracted from.
+MOST_BYTES = 1 << 33
+STEPS = 100
+
+
+def scales(layers):
+    """w_l; v_l = σ."""
+    return [SIGMA / len(W) ** 0.5 for W, _ in layers]
+
+
+class Torch:
+    """PyTorch's own way.
+
+    Parameters
+    ----------
+    problem : Problem
+    device : str
+    """
+
+    name = "torch.func"
+
+    def __init__(self, problem, device="cuda"):
+        import torch
+
+        self.torch, self.device = torch, device
+        # True float32, as everywhere here.
+        torch.backends.cuda.matmul.allow_tf32 = False
+        self.problem, self.w = problem, scales(problem.layers)
+        self.X, self.Y, self.X_test = (
+            torch.as_tensor(a, device=device) for a in (problem.X, problem.Y, problem.X_test)
+        )
+        self.flat = [
+            torch.as_tensor(part, device=device) for layer in problem.layers for part in layer
+        ]
+
+    @staticmethod
+    def available():
+        """Whether there is one for CUDA."""
+        try:
+            import torch
+        except ImportError:
+            return False
+        return torch.cuda.is_available()
+
+    def finish(self):
+        """Wait for the GPU."""
+        if self.device == "cuda":
+            self.torch.cuda.synchronize()
+
+    def host(self, a):
+        """A tensor as NumPy array."""
+        return a.detach().cpu().numpy()
+
+    def apply(self, flat, X):
+        """f(X), for X of shape (…, d)."""
+        a = X
+        for l, w in enumerate(self.w):
+            h = w * (a @ flat[2 * l].T) + SIGMA * flat[2 * l + 1]
+            a = self.torch.relu(h)
+        return h[..., 0]
+
+    def jacobian(self):
+        """J by vmap(grad)."""
+        func = self.torch.func
+        parts = func.vmap(func.grad(self.apply), (None, 0))(tuple(self.flat), self.X)
+        return self.torch.cat([part.reshape(len(self.X), -1) for part in parts], dim=1)
+
+    def optimizer(self, name, rate, flat):
+        """An optimizer of ``torch.optim``."""
+        optim = self.torch.optim
+        if name == "descent":
+            return optim.SGD(flat, lr=rate)
+        return (optim.Adagrad if name == "adagrad" else optim.Adam)(flat, lr=rate)
+
+    def train(self, name, rate, steps):
+        """The parameters after some eager steps on ½ mean (f − Y)²."""
+        flat = [part.clone().requires_grad_() for part in self.flat]
+        optimizer = self.optimizer(name, rate, flat)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            (((self.apply(flat, self.X) - self.Y) ** 2).mean() / 2).backward()
+            optimizer.step()
+        return flat
+
+    def outputs(self, flat):
+        """f on training and test inputs."""
+        return self.apply(flat, self.torch.cat([self.X, self.X_test]))
+
+
+class Jax:
+    """JAX's own way; the arguments are those of :class:`Torch`."""
+
+    name = "jax"
+
+    def __init__(self, problem, device="gpu"):
+        # Else it takes three quarters of the memory for itself.
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+        import jax
+
+        jax.config.update("jax_enable_x64", True)
+        jax.config.update("jax_default_matmul_precision", "highest")
+        self.jax, place = jax, jax.devices(device)[0]
+        self.w = scales(problem.layers)
+        self.X, self.Y, self.X_test = (
+            jax.device_put(a, place) for a in (problem.X, problem.Y, problem.X_test)
+        )
+        self.flat = tuple(jax.device_put(part, place) for layer in problem.layers for part in layer)
+        gradient = jax.vmap(jax.grad(self.apply), (None, 0))
+
+        def jacobian(flat, X):
+            parts = gradient(flat, X)
+            return jax.numpy.concatenate([part.reshape(len(X), -1) for part in parts], axis=1)
+
+        self._jacobian = jax.jit(jacobian)
+        self._step = jax.jit(self._unjitted_step, static_argnums=3)
+
+    @staticmethod
+    def available():
+        """Whether there is one for CUDA."""
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+        try:
+            import jax
+
+            return bool(jax.devices("gpu"))
+        except (ImportError, RuntimeError):
+            return False
+
+    def finish(self):
+        """Nothing: whoever asks for a result waits for it."""
+
+    def host(self, a):
+        """An array as NumPy's."""
+        return np.asarray(a)
+
+    def apply(self, flat, X):
+        """f(X), for X of shape (…, d)."""
+        a = X
+        for l, w in enumerate(self.w):
+            h = w * (a @ flat[2 * l].T) + SIGMA * flat[2 * l + 1]
+            a = self.jax.numpy.maximum(h, 0)
+        return h[..., 0]
+
+    def jacobian(self):
+        """J by a jitted vmap(grad)."""
+        return self._jacobian(self.flat, self.X).block_until_ready()
+
+    def _unjitted_step(self, flat, slots, count, name, rate):
+        sqrt = self.jax.numpy.sqrt
+
+        def loss(flat):
+            return ((self.apply(flat, self.X) - self.Y) ** 2).mean() / 2
+
+        moved, kept = [], []
+        for part, (mean, square), g in zip(flat, slots, self.jax.grad(loss)(flat), strict=True):
+            if name == "descent":
+                step = g
+            elif name == "adagrad":
+                square = square + g * g
+                step = g / (sqrt(square) + 1e-10)
+            else:
+                mean, square = 0.9 * mean + 0.1 * g, 0.999 * square + 0.001 * g * g
+                root = sqrt(square / (1 - 0.999**count)) + 1e-8
+                step = mean / (1 - 0.9**count) / root
+            moved.append((part - rate * step).astype(part.dtype))
+            kept.append((mean.astype(part.dtype), square.astype(part.dtype)))
+        return tuple(moved), kept
+
+    def train(self, name, rate, steps):
+        """The parameters after some jitted steps on ½ mean (f − Y)²."""
+        flat = self.flat
+        slots = [(self.jax.numpy.zeros_like(p), self.jax.numpy.zeros_like(p)) for p in flat]
+        for count in range(1, steps + 1):
+            flat, slots = self._step(flat, slots, float(count), name, rate)
+        return [part.block_until_ready() for part in flat]
+
+    def outputs(self, flat):
+        """f on training and test inputs."""
+        return self.apply(tuple(flat), self.jax.numpy.concatenate([self.X, self.X_test]))
+
+
+PEERS = (Torch, Jax)
+
+
+def tasks(problem, reference, chosen, peers=None):
+    """What the peers do of the chosen works.
+
+    Parameters
+    ----------
+    problem : Problem
+        With NumPy arrays.
+    reference : Reference
+    chosen : sequence of str
+    peers : sequence of Torch or Jax, optional
+        Those that are available when not given.
+
+    Returns
+    -------
+    list of Task
+    """
+    if peers is None:
+        peers = [kind(problem) for kind in PEERS if kind.available()]
+    return [task for peer in peers for work in chosen for task in _tasks(peer, reference, work)]
+
+
+def _tasks(peer, reference, work):
+    problem = reference.problem
+    shared = {"work": work, "implementation": peer.name, "finish": peer.finish}
+    size = problem.n * len(problem.theta) * problem.dtype.itemsize
+    if work in ("jacobian", "gram") and size > MOST_BYTES:
+        return
+    if work == "jacobian":
+        yield works.Task(
+            **shared,
+            variant="fresh",
+            run=peer.jacobian,
+            probe=lambda: peer.host(peer.jacobian()),
+            check=partial(gates.check_jacobian, reference),
+        )
+    elif work == "gram":
+
+        def gram():
+            J = peer.jacobian()
+            return J @ J.T
+
+        yield works.Task(
+            **shared,
+            variant="",
+            run=gram,
+            probe=lambda: peer.host(gram()),
+            check=lambda K: gates.check_kernel(reference, K, reference.gram),
+        )
+    elif work in RULES:
+        name = RULES[work]
+        rate = reference.learning_rate if name == "descent" else problem.adaptive_rate
+
+        def check(outputs):
+            truth = reference.trained_outputs(gates.GATE_STEPS, name)
+            return gates.check_training(reference, outputs, truth)
+
+        yield works.Task(
+            **shared,
+            variant="",
+            run=partial(peer.train, name, rate, STEPS),
+            count=STEPS,
+            probe=lambda: peer.host(peer.outputs(peer.train(name, rate, gates.GATE_STEPS))),
+            check=check,
+        )
+
+
+RULES = {"gd_step": "descent", "adagrad_step": "adagrad", "adam_step": "adam"}
