@@ -804,6 +804,7 @@ def test_bench_hands_over(code, monkeypatch):
         "out": "ntklin-bench",
         "quick": True,
         "threads": None,
+        "device": "cpu",
     }
 
 

@@ -159,7 +159,7 @@ def alive(pid):
     return state != "Z"
 
 
-def until(condition, seconds=120):
+def until(condition, seconds=600):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
@@ -177,10 +177,10 @@ def test_a_killed_figure_leaves_no_process_and_resumes(tmp_path):
         workers = children(process.pid)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        until(lambda: not any(alive(pid) for pid in workers), seconds=30)
+        until(lambda: not any(alive(pid) for pid in workers), seconds=60)
     kept = {path: path.stat().st_mtime_ns for path in runs.glob("*.json")}
     assert 2 <= len(kept) < 12
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     assert "Figure 2, quick: 12/12" in done.stdout
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
@@ -198,7 +198,7 @@ def test_ctrl_c_on_the_terminal_ends_all_quietly(tmp_path):
     ) as process:
         until(lambda: len(list(runs.glob("*.json"))) >= 2)
         os.killpg(process.pid, signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "Interrupted. What is finished is in" in out
     assert err == ""
