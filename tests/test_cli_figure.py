@@ -23,7 +23,7 @@ from ntklin.validation.figures.execution import execute
 from ntklin.validation.figures.sweep import sweep
 
 TINY = {
-    **{"n_train": 6, "n_test": 4, "n_seeds": 2, "until": 0.05, "max_steps": 200},
+    **{"n_train": 6, "n_test": 4, "n_seeds": 2, "until": 0.1, "max_steps": 12},
     **{"sigmas": {2: 0.5}, "layers": {2: (4, 8)}},
 }
 
