@@ -43,6 +43,7 @@ def run(options):
 
     from ntklin._validate import as_count
     from ntklin.cli.failures import warnings_on
+    from ntklin.cli.verify_progress import progress
     from ntklin.report import require_writable
     from ntklin.validation import theorems
 
@@ -99,14 +100,6 @@ def observe(observer, judged, statement, check, verdict):
         return
     judged.append(Judged(statement, check, verdict))
     observer.finished(judged[-1])
-
-
-def progress(console, n_checks):
-    """A bar on a terminal, lines elsewhere, nothing when quiet."""
-    from ntklin.cli.verify_progress import LineProgress, LiveProgress
-
-    live = console.is_terminal and not console.quiet
-    return LiveProgress(console, n_checks) if live else LineProgress(console, n_checks)
 
 
 def conclude(console, judged, options, elapsed):
