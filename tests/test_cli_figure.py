@@ -286,5 +286,5 @@ def test_here_is_an_executor():
     futures = [here.submit(divmod, 7, 2), here.submit(divmod, 1, 0)]
     wait(futures)
     assert futures[0].result() == (3, 1)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError, match="by zero"):
         futures[1].result()

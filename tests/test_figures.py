@@ -406,7 +406,7 @@ def die_once(path):
 
 def test_processes_are_renewed(tmp_path):
     with Processes(1, 1) as executor:
-        with pytest.raises(BrokenProcessPool):
+        with pytest.raises(BrokenProcessPool, match="terminated abruptly"):
             executor.submit(die_once, tmp_path / "once").result()
         assert executor.submit(die_once, tmp_path / "once").result() == "alive"
 
@@ -429,7 +429,7 @@ def test_only_its_own_processes_are_killed():
     assert processes.submit(abs, -1).result() == 1
     stuck = processes.submit(time.sleep, 60)
     processes.kill()
-    with pytest.raises(BrokenProcessPool):
+    with pytest.raises(BrokenProcessPool, match="terminated abruptly"):
         stuck.result(timeout=30)
     processes.shutdown()
     assert other.is_alive()

@@ -14,7 +14,7 @@ from ntklin.validation.figures.records import CONVERGED, DIVERGED, STEP_LIMIT, E
 PRECISION = 0.2
 # Rates to start a search from, times √m: outputs move by that much where a step is one of ±η in
 # each coordinate. Somewhat too large, for a run that rises ends there and a slow one goes on.
-TOO_LARGE = {"gd": 1.0, "adagrad": 2.0, "rmsprop": 0.1, "adam": 0.1}
+TOO_LARGE = {"adagrad": 2.0, "rmsprop": 0.1, "adam": 0.1}
 
 
 def execute(task):

@@ -4,7 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ntklin.validation.figures.records import CONVERGED
+from ntklin.validation.figures.style import LABELS
 
+# Of SGD's mini-batches, where nothing else is said.
+SPLIT = 0.1
 SCALES = ("quick", "standard", "paper")
 
 
@@ -39,11 +42,60 @@ class Figure:
     panels: Callable
 
 
-def scales_for(dataset, scales):
-    """The same for a data set; Fashion-MNIST, which takes twice as many steps, has fewer seeds."""
-    if dataset != "fashion01":
-        return scales
-    return scales | {"standard": scales["standard"] | {"n_seeds": 3}}
+def for_both(numbers, title, **parts):
+    """The same figure of MNIST and of Fashion-MNIST, which takes twice as many steps.
+
+    Parameters
+    ----------
+    numbers : pair of int
+    title : str
+    **parts
+        The rest of Figure.
+
+    Returns
+    -------
+    tuple of Figure
+    """
+    scales = parts.pop("scales")
+    fewer_seeds = scales | {"standard": scales["standard"] | {"n_seeds": 3}}
+    return tuple(
+        Figure(number=number, title=f"{title}, {name}", dataset=dataset, scales=own, **parts)
+        for number, name, dataset, own in zip(
+            numbers,
+            ("MNIST", "Fashion-MNIST"),
+            ("mnist01", "fashion01"),
+            (scales, fewer_seeds),
+            strict=True,
+        )
+    )
+
+
+def taking(method):
+    """What a run of a method is made with: its optimizer and |B|/N."""
+    return {"optimizer": "gd", "split": SPLIT} if method == "sgd" else {"optimizer": method}
+
+
+def method_curves(results, x, y, **options):
+    """One curve against the attribute x for each method that there is.
+
+    Parameters
+    ----------
+    results : Results
+    x : str
+    y : callable
+        ``y(run, record)``.
+    **options
+        Of Series.
+
+    Returns
+    -------
+    list of Series
+    """
+    return [
+        part.series(LABELS[method], x, y, method, **options)
+        for method in LABELS
+        if (part := results.where(method=method)).items
+    ]
 
 
 def of_networks(value):

@@ -6,15 +6,15 @@ nested and have the same test points. Below: steps taken and predicted.
 
 from ntklin.validation.figures.figure import (
     Figure,
+    method_curves,
     of_linearizations,
     of_networks,
     steps,
+    taking,
     test_loss,
 )
 from ntklin.validation.figures.panel import Panel
-from ntklin.validation.figures.style import LABELS
 
-SPLIT = 0.1
 METHODS = ("gd", "sgd", "adagrad")
 
 SCALES = {
@@ -48,20 +48,14 @@ def grid(scale, make):
                     yield make(
                         n_train=n_train,
                         **{"depth": 2, "width": scale["width"], "sigma": sigma, "seed": seed},
-                        optimizer="gd" if method == "sgd" else method,
-                        split=SPLIT if method == "sgd" else 1.0,
+                        **taking(method),
                     )
 
 
 def panels(results, scale):
     """A column for each σ: test losses above, steps below."""
 
-    def curves(part, y, **options):
-        return [
-            part.where(method=method).series(LABELS[method], "n_train", y, method, **options)
-            for method in METHODS
-        ]
-
+    by_sigma = [(sigma, results.where(sigma=sigma)) for sigma in results.values("sigma")]
     return tuple(
         [
             Panel(
@@ -69,13 +63,11 @@ def panels(results, scale):
                 x_label="training points $N$",
                 y_label=label,
                 series=(
-                    *curves(results.where(sigma=sigma), of_networks(value)),
-                    *curves(
-                        results.where(sigma=sigma), of_linearizations(value), kind="linearized"
-                    ),
+                    *method_curves(part, "n_train", of_networks(value)),
+                    *method_curves(part, "n_train", of_linearizations(value), kind="linearized"),
                 ),
             )
-            for sigma in results.values("sigma")
+            for sigma, part in by_sigma
         ]
         for label, value in (("test loss", test_loss), ("steps", steps))
     )

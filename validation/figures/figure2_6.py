@@ -7,10 +7,9 @@ Where f_init dominates, the loss grows like σ^{2L} (Thm 2). Below: steps taken 
 import numpy as np
 
 from ntklin.validation.figures.figure import (
-    Figure,
+    for_both,
     of_linearizations,
     of_networks,
-    scales_for,
     steps,
     test_loss,
 )
@@ -97,21 +96,12 @@ def power_guides(series, depth):
     return (Guide(label=label, x=tuple(x), y=tuple(ABOVE * y[-1] * (x / x[-1]) ** (2 * depth))),)
 
 
-def figure(number, title, dataset):
-    """Of one data set."""
-    return Figure(
-        number=number,
-        title=title,
-        dataset=dataset,
-        claim="at small σ the trained network is close to the interpolator, which hardly depends "
-        "on σ; at larger σ the test error grows like σ^{2L}; all are close to their linearizations",
-        scales=scales_for(dataset, SCALES),
-        grid=grid,
-        panels=panels,
-    )
-
-
-FIGURES = (
-    figure(2, "Impact of the initialization, MNIST", "mnist01"),
-    figure(6, "Impact of the initialization, Fashion-MNIST", "fashion01"),
+FIGURES = for_both(
+    (2, 6),
+    "Impact of the initialization",
+    claim="at small σ the trained network is close to the interpolator, which hardly depends "
+    "on σ; at larger σ the test error grows like σ^{2L}; all are close to their linearizations",
+    scales=SCALES,
+    grid=grid,
+    panels=panels,
 )

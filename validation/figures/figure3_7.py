@@ -6,11 +6,10 @@ steps taken by both.
 """
 
 from ntklin.validation.figures.figure import (
-    Figure,
+    for_both,
     of_interpolating,
     of_linearizations,
     of_networks,
-    scales_for,
     steps,
     test_loss,
 )
@@ -44,21 +43,12 @@ def panels(results, scale):
     )
 
 
-def figure(number, title, dataset):
-    """Of one data set."""
-    return Figure(
-        number=number,
-        title=title,
-        dataset=dataset,
-        claim="the test performance depends strongly on the adaptive method: there is a gap "
-        "between GD and AdaGrad, Adam at every width, although all reach the same training error",
-        scales=scales_for(dataset, SCALES),
-        grid=grid(("gd", "adagrad", "adam")),
-        panels=panels,
-    )
-
-
-FIGURES = (
-    figure(3, "Impact of adaptive optimization, MNIST", "mnist01"),
-    figure(7, "Impact of adaptive optimization, Fashion-MNIST", "fashion01"),
+FIGURES = for_both(
+    (3, 7),
+    "Impact of adaptive optimization",
+    claim="the test performance depends strongly on the adaptive method: there is a gap "
+    "between GD and AdaGrad, Adam at every width, although all reach the same training error",
+    scales=SCALES,
+    grid=grid(("gd", "adagrad", "adam")),
+    panels=panels,
 )

@@ -7,10 +7,9 @@ predicted.
 """
 
 from ntklin.validation.figures.figure import (
-    Figure,
+    for_both,
     of_linearizations,
     of_networks,
-    scales_for,
     steps,
     test_loss,
 )
@@ -104,21 +103,12 @@ def panels(results, scale):
     return (*losses, paths, counts)
 
 
-def figure(number, title, dataset):
-    """Of one data set."""
-    return Figure(
-        number=number,
-        title=title,
-        dataset=dataset,
-        claim="without adaptive optimization the test error is that of GD for a large range of "
-        "batch sizes, with and without shuffling; with AdaGrad it depends on the batch size",
-        scales=scales_for(dataset, SCALES),
-        grid=grid,
-        panels=panels,
-    )
-
-
-FIGURES = (
-    figure(4, "Impact of stochastic training, MNIST", "mnist01"),
-    figure(8, "Impact of stochastic training, Fashion-MNIST", "fashion01"),
+FIGURES = for_both(
+    (4, 8),
+    "Impact of stochastic training",
+    claim="without adaptive optimization the test error is that of GD for a large range of "
+    "batch sizes, with and without shuffling; with AdaGrad it depends on the batch size",
+    scales=SCALES,
+    grid=grid,
+    panels=panels,
 )

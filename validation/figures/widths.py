@@ -1,8 +1,7 @@
 """The grid of Figures 3, 5, 7 and 9: optimizers against the width, for L = 2 and 3."""
 
-from ntklin.validation.figures.style import LABELS
+from ntklin.validation.figures.figure import method_curves, taking
 
-SPLIT = 0.1
 # For L layers. The smaller, the less f_init hides what optimizers do, and the more steps it takes:
 # for L = 3 gradient descent took 40,000 at σ = 1/2.
 SIGMAS = {2: 0.5, 3: 1.0}
@@ -38,34 +37,16 @@ def grid(methods):
                             depth=depth,
                             width=width,
                             sigma=scale["sigmas"][depth],
-                            optimizer="gd" if method == "sgd" else method,
-                            split=SPLIT if method == "sgd" else 1.0,
                             seed=seed,
+                            **taking(method),
                         )
 
     return runs
 
 
 def curves(results, y, **options):
-    """One curve against the width for each method.
-
-    Parameters
-    ----------
-    results : Results
-    y : callable
-        ``y(run, record)``.
-    **options
-        Of Series.
-
-    Returns
-    -------
-    list of Series
-    """
-    return [
-        results.where(method=method).series(LABELS[method], "width", y, method, **options)
-        for method in LABELS
-        if results.where(method=method).items
-    ]
+    """One curve against the width for each method."""
+    return method_curves(results, "width", y, **options)
 
 
 def by_depth(results):
