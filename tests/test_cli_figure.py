@@ -10,13 +10,14 @@ import time
 from concurrent.futures import wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from types import SimpleNamespace
 
 import numba
 import pytest
 from typer.testing import CliRunner
 
 from ntklin.cli.app import app
-from ntklin.cli.figure import duration
+from ntklin.cli.figure import duration, shares
 from ntklin.validation import figures
 from ntklin.validation.figures import FIGURES, Store, executors
 from ntklin.validation.figures.execution import execute
@@ -93,13 +94,13 @@ def test_durations(seconds, text):
 def test_ctrl_c_keeps_what_is_finished(tmp_path, monkeypatch):
     calls = []
 
-    def interrupted(task):
+    def interrupted(task, device):
         calls.append(task)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return execute(task)
+        return execute(task, device)
 
-    monkeypatch.setattr(sweep, "__defaults__", (interrupted,))
+    monkeypatch.setattr("ntklin.validation.figures.make.execute", interrupted)
     shown = figure(
         *(9, "--scale", "quick", "--processes", 1, "--out", tmp_path, "--quiet"), status=130
     )
@@ -113,7 +114,7 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path, monkeypatch):
         (["11"], "no figure '11'; there are 1 to 10, and all"),
         (["two"], "no figure 'two'"),
         (["2", "--scale", "huge"], "--scale must be one of quick, standard, paper, got 'huge'"),
-        (["2", "--device", "gpu"], "--device gpu: this version trains on the CPU only"),
+        (["2", "--device", "tpu"], "device must be 'cpu' or 'gpu', got 'tpu'"),
         (["2", "--processes", "0"], "--processes must be at least 1, got 0"),
         (["2", "--threads", "0"], "--threads must be at least 1, got 0"),
         (["2", "--threads", "2", "--dask", "tcp://x:1"], "--threads is for this machine's"),
@@ -124,6 +125,23 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path, monkeypatch):
 )
 def test_bad_arguments(arguments, message):
     assert message in figure(*arguments, status=2)
+
+
+@pytest.mark.parametrize(
+    ("words", "cpu", "gpu"),
+    [
+        ({}, (6, 1), (1, 6)),
+        ({"processes": 2}, (2, 1), (2, 3)),
+        ({"threads": 4}, (1, 4), (1, 4)),
+        ({"processes": 9, "threads": 2}, (9, 2), (9, 2)),
+        ({"processes": 9}, (9, 1), (9, 1)),
+    ],
+)
+def test_cores_are_shared_out(words, cpu, gpu, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(6)), raising=False)
+    for device, expected in (("cpu", cpu), ("gpu", gpu)):
+        options = SimpleNamespace(**{"processes": None, "threads": None} | words, device=device)
+        assert shares(options) == expected
 
 
 def test_replot_needs_the_runs(tmp_path):
@@ -205,10 +223,10 @@ def test_ctrl_c_on_the_terminal_ends_all_quietly(tmp_path):
 
 
 def test_a_worker_that_dies_is_one_red_line(tmp_path, monkeypatch):
-    def dying(task):
+    def dying(task, device):
         raise BrokenProcessPool("killed")
 
-    monkeypatch.setattr(sweep, "__defaults__", (dying,))
+    monkeypatch.setattr("ntklin.validation.figures.make.execute", dying)
     shown = figure(2, "--scale", "quick", "--processes", 1, "--out", tmp_path, status=2)
     assert "error: a worker process died at" in shown
     assert "use fewer processes. What is finished is kept" in shown

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ntklin.cli.app import app
+from ntklin.validation import figures
 
 DATA = ("--n-train", 6, "--n-test", 5, "--width", 24, "--until", 0.01)
 MINIMIZER = ("minimizer", *DATA, "--sigma", "1,2", "--optimizer", "gd,sgd,adagrad,adam")
@@ -52,7 +53,32 @@ def test_results_are_those_of_the_cpu(device, words, tmp_path):
     assert "--device" not in on_cpu["provenance"]["command"]
 
 
-@pytest.mark.parametrize("words", [MINIMIZER, MITIGATE], ids=["minimizer", "mitigate"])
+def test_a_figure_is_that_of_the_cpu(device, tmp_path, monkeypatch):
+    sizes = {"n_train": 6, "n_test": 4, "n_seeds": 2, "until": 0.1, "max_steps": 12}
+    scale = {**sizes, "sigmas": {2: 0.5}, "layers": {2: (8,)}}
+    monkeypatch.setitem(figures.FIGURES[9].scales, "quick", scale)
+    found = {}
+    for name in ("gpu", "cpu"):
+        words = ("figure", 9, "--scale", "quick", "--processes", 1, "--device", name)
+        done = invoke(*words, "--out", tmp_path / name)
+        assert done.exit_code == 0, done.output
+        found[name] = json.loads((tmp_path / name / "figure09-quick.json").read_text("utf-8"))
+    command = "ntklin figure 9 --scale quick"
+    assert found["cpu"]["provenance"]["command"] == command
+    assert found["gpu"]["provenance"]["command"] == command + " --device gpu"
+    alike(found["gpu"]["runs"], found["cpu"]["runs"], 1e-6)
+    keys = [sorted(p.name for p in (tmp_path / name / "runs").glob("*.json")) for name in found]
+    assert keys[0] == keys[1]
+
+
+COMMANDS = pytest.mark.parametrize(
+    "words",
+    [MINIMIZER, MITIGATE, ("figure", 2, "--scale", "quick")],
+    ids=["minimizer", "mitigate", "figure"],
+)
+
+
+@COMMANDS
 def test_a_missing_cupy_is_one_line(words, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
     done = invoke(*words, "--device", "gpu", "--out", tmp_path / "out")
@@ -61,7 +87,7 @@ def test_a_missing_cupy_is_one_line(words, tmp_path, monkeypatch):
     assert "error: the GPU needs CuPy, which is not installed: pip install" in done.output
 
 
-@pytest.mark.parametrize("words", [MINIMIZER, MITIGATE], ids=["minimizer", "mitigate"])
+@COMMANDS
 def test_an_unknown_device_is_refused(words, tmp_path):
     done = invoke(*words, "--device", "tpu", "--out", tmp_path / "out")
     assert done.exit_code == 2

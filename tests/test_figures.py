@@ -154,6 +154,38 @@ def test_a_run_is_what_the_library_says():
     assert found.path_dependent == 0
 
 
+@pytest.mark.usefixtures("device")
+@pytest.mark.parametrize(
+    "task",
+    [
+        make(),
+        make(depth=3, split=0.5),
+        make(optimizer="adagrad", learning_rate=0.01, split=0.5, shuffle=False),
+        make(optimizer="adam", learning_rate=0.01, loss="logistic"),
+        make(learning_rate=1e6, split=0.5),
+        make(optimizer="rmsprop").search,
+    ],
+    ids=["gd", "sgd", "adagrad", "logistic", "divergence", "search"],
+)
+def test_a_gpu_leaves_the_same_record(task):
+    one, other = (flat(asdict(execute(task, name))) for name in ("gpu", "cpu"))
+    assert one == {
+        key: pytest.approx(value, rel=1e-9, abs=1e-12) if isinstance(value, float) else value
+        for key, value in other.items()
+    }
+
+
+def flat(values):
+    """Nested values by their path, but for the time that it took."""
+    found = {}
+    for key, value in values.items() if isinstance(values, dict) else enumerate(values):
+        if isinstance(value, dict | tuple):
+            found |= {(key, *path): inner for path, inner in flat(value).items()}
+        elif key != "seconds":
+            found[key,] = value
+    return found
+
+
 @pytest.mark.parametrize("optimizer", ["adagrad", "rmsprop", "adam"])
 @pytest.mark.parametrize("split", [1.0, 0.5])
 def test_an_adaptive_run_is_what_the_library_says(optimizer, split):

@@ -337,7 +337,14 @@ def figure(
             metavar="NAME|PATH", help="As --data of the other commands. Default: the paper's."
         ),
     ] = None,
-    device: Annotated[str, typer.Option(metavar="NAME", help="cpu.")] = "cpu",
+    device: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Where networks are trained: cpu or gpu (CUDA, by CuPy: "
+            "pip install 'ntklin\\[gpu]').",
+        ),
+    ] = "cpu",
     out: Annotated[
         str, typer.Option(metavar="FOLDER", help="Where pictures, points and runs go.")
     ] = "ntklin-figures",
@@ -345,11 +352,17 @@ def figure(
         bool, flag("--replot", help="Draw from the runs that are there; train nothing.")
     ] = False,
     processes: Annotated[
-        int | None, typer.Option(metavar="N", help="Runs at a time. Default: one for each core.")
+        int | None,
+        typer.Option(
+            metavar="N", help="Runs at a time. Default: one for each core, and one on a GPU."
+        ),
     ] = None,
     threads: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Threads of Numba and BLAS in each. Default: 1."),
+        typer.Option(
+            metavar="N",
+            help="Threads of Numba and BLAS in each. Default: 1, and the cores' share on a GPU.",
+        ),
     ] = None,
     dask: Annotated[
         str | None,

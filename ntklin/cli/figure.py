@@ -40,6 +40,7 @@ def run(options):
     chosen = numbers(options.numbers, figures.FIGURES)
     require_known(options, figures.SCALES)
     require_writable(options.out)
+    require_device(options)
     store = figures.Store(Path(options.out) / "runs")
     plans = [
         figures.plan(figures.FIGURES[number], options.scale, options.dataset) for number in chosen
@@ -53,10 +54,10 @@ def run(options):
         try:
             with executor(options, figures.executors) as (workers, slots):
                 if options.scale == "paper":
-                    announce(console, plans, store, slots, options.threads or 1)
+                    announce(console, plans, store, slots, options)
                 for plan in plans:
                     began = time.perf_counter()
-                    compute(console, plan, store, workers, slots)
+                    compute(console, plan, store, workers, slots, options.device)
                     draw(console, plan, store, options, time.perf_counter() - began)
         except KeyboardInterrupt:
             console.print(f"Interrupted. What is finished is in {store.folder}.", soft_wrap=True)
@@ -79,10 +80,6 @@ def require_known(options, scales):
     """Refuse options that cannot be, before any work."""
     if options.scale not in scales:
         raise ValueError(f"--scale must be one of {', '.join(scales)}, got {options.scale!r}")
-    if options.device != "cpu":
-        raise ValueError(
-            f"--device {options.device}: this version trains on the CPU only; leave the option out"
-        )
     for flag, value in (("--processes", options.processes), ("--threads", options.threads)):
         if value is not None and value < 1:
             raise ValueError(f"{flag} must be at least 1, got {value}")
@@ -92,24 +89,44 @@ def require_known(options, scales):
         raise ValueError("--replot computes nothing; leave out --dask")
 
 
+def require_device(options):
+    """Refuse a device that is not there; whether a cluster's workers have one, they have to say."""
+    from ntklin.backends import device_namespace
+
+    if options.device != "gpu" or (options.dask is None and not options.replot):
+        device_namespace(options.device)
+
+
 def executor(options, executors):
     """Where the runs are computed, and how many at once: a context manager."""
     if options.dask is not None:
         return executors.dask(options.dask)
+    return executors.local(*shares(options))
+
+
+def shares(options):
+    """How many processes, and how many threads each has.
+
+    A process for each core; but one for a GPU, whose runs would wait for each other there.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if options.device == "gpu":
+        processes = options.processes or 1
+        return processes, options.threads or max(1, cores // processes)
     n_threads = options.threads or 1
-    return executors.local(options.processes or max(1, cores // n_threads), n_threads)
+    return options.processes or max(1, cores // n_threads), n_threads
 
 
-def announce(console, plans, store, slots, n_threads):
+def announce(console, plans, store, slots, options):
     """Say how long it will take, before it starts."""
     from ntklin.validation import figures
 
+    _, n_threads = shares(options)
     with (
         console.status("Timing a few steps of each network for an estimate"),
         figures.executors.limited(n_threads),
     ):
-        seconds = figures.estimate(plans, store, slots)
+        seconds = figures.estimate(plans, store, slots, options.device)
     console.print(
         f"This takes about {duration(seconds)} with {slots} at a time, by this machine's speed "
         "just now. Ctrl-C keeps what is finished; the same command goes on from there.",
@@ -125,13 +142,13 @@ def duration(seconds):
     return f"{seconds:.0f} seconds"
 
 
-def compute(console, plan, store, workers, slots):
+def compute(console, plan, store, workers, slots, device):
     """Compute what is missing of a figure, with a bar."""
     from ntklin.cli.figure_progress import progress
     from ntklin.validation import figures
 
     with progress(console, plan) as observer:
-        for task, record in figures.compute(plan, store, workers, slots):
+        for task, record in figures.compute(plan, store, workers, slots, device):
             observer.finished(task, record)
 
 
@@ -151,4 +168,6 @@ def command(plan, options):
     words = ["ntklin", "figure", str(plan.figure.number), "--scale", options.scale]
     if options.dataset is not None:
         words += ["--dataset", options.dataset]
+    if options.device != "cpu":
+        words += ["--device", options.device]
     return shlex.join(words)

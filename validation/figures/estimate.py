@@ -25,7 +25,7 @@ BOTH = 2.0
 LONG_ENOUGH = 0.2
 
 
-def estimate(plans, store, slots=1):
+def estimate(plans, store, slots=1, device="cpu"):
     """Seconds until all that is missing is computed.
 
     Parameters
@@ -34,6 +34,7 @@ def estimate(plans, store, slots=1):
     store : Store
     slots : int
         How many runs at a time.
+    device : {"cpu", "gpu"}
 
     Returns
     -------
@@ -44,13 +45,13 @@ def estimate(plans, store, slots=1):
         searched = {task: store.read(task) for task in plan.searches}
         rates = {task: rate.learning_rate for task, rate in searched.items() if rate}
         for task in searched.keys() - rates.keys():
-            searches[task.key] = SEARCH * steps(task) * step_seconds(*shape(task))
+            searches[task.key] = SEARCH * steps(task) * step_seconds(*shape(task), device)
         for run in plan.runs:
             known = not run.adaptive or run.search in rates
             if known and store.read(rated(run, rates)) is not None:
                 continue
             closed = run.method == "gd" and run.loss == "squared"
-            one = steps(run) * step_seconds(*shape(run))
+            one = steps(run) * step_seconds(*shape(run), device)
             runs[run.key] = one if closed else BOTH * one
     longest = max(searches.values(), default=0.0) + max(runs.values(), default=0.0)
     return max((sum(searches.values()) + sum(runs.values())) / slots, longest)
@@ -86,12 +87,16 @@ def shape(task):
 
 
 @cache
-def step_seconds(dataset, n_pool, n_train, n_test, depth, width, optimizer, split, loss):
+def step_seconds(
+    dataset, n_pool, n_train, n_test, depth, width, optimizer, split, loss, device="cpu"
+):
     """Seconds of one step: of as many as last long enough, less what a run of one step takes."""
     data = ntklin.load_data(dataset, n_pool, n_test)
-    X, Y = data.X_train[:n_train], data.Y_train[:n_train]
-    net = ntklin.MLP((X.shape[1], *(width,) * (depth - 1), 1))
-    theta = net.init(rng=0)
+    net = ntklin.MLP((data.X_train.shape[1], *(width,) * (depth - 1), 1))
+    theta, X, Y = map(
+        ntklin.device_namespace(device).asarray,
+        (net.init(rng=0), data.X_train[:n_train], data.Y_train[:n_train]),
+    )
     batches = None if split == 1 else ntklin.Batches(split)
     rule = OPTIMIZERS[optimizer](1e-6)
 

@@ -1,5 +1,6 @@
 """A run as a pure function of its configuration."""
 
+import math
 import time
 import warnings
 from contextlib import suppress
@@ -17,25 +18,34 @@ PRECISION = 0.2
 TOO_LARGE = {"adagrad": 2.0, "rmsprop": 0.1, "adam": 0.1}
 
 
-def execute(task):
-    """The record of a Run, or the Rate of a Search."""
-    return search(task) if isinstance(task, Search) else train(task)
+def execute(task, device="cpu"):
+    """The record of a Run, or the Rate of a Search.
+
+    Parameters
+    ----------
+    task : Run or Search
+    device : {"cpu", "gpu"}
+        Where networks are trained; results are the same up to rounding.
+    """
+    xp = ntklin.device_namespace(device)
+    return search(task, xp) if isinstance(task, Search) else train(task, xp)
 
 
-def search(task):
+def search(task, xp=np):
     """The largest learning rate with which the real network's loss only falls, as in App. D.
 
     Parameters
     ----------
     task : Search
+    xp : module
+        The arrays' namespace, NumPy or CuPy.
 
     Returns
     -------
     Rate
     """
     began = time.perf_counter()
-    X, Y, _, _ = task.arrays
-    net, theta = task.network
+    net, theta, X, Y, _ = placed(task, xp)
     found = ntklin.largest_learning_rate(
         *(net, theta, X, Y),
         OPTIMIZERS[task.optimizer](TOO_LARGE[task.optimizer] / task.width**0.5),
@@ -53,25 +63,26 @@ def search(task):
     )
 
 
-def train(run):
+def train(run, xp=np):
     """Train the real network and its linearization from the same θ_0.
 
     Parameters
     ----------
     run : Run
         With its learning rate, unless it is gradient descent.
+    xp : module
+        The arrays' namespace, NumPy or CuPy.
 
     Returns
     -------
     Record
     """
     began = time.perf_counter()
-    X, Y, X_test, _ = run.arrays
-    net, theta = run.network
+    net, theta, X, Y, X_test = placed(run, xp)
     lin = ntklin.linearize(net, theta, X)
     rule = optimizer(run, lin)
-    network, rose = train_network(run, net, theta, rule)
-    linearized, interpolating, path = train_linearized(run, lin, rule)
+    network, rose = train_network(run, net, theta, X, Y, X_test, rule)
+    linearized, interpolating, path = train_linearized(run, lin, Y, X_test, rule)
     f_int = f_limit = None
     if run.loss == "squared":
         with suppress(ntklin.DegenerateKernelError):
@@ -91,9 +102,15 @@ def train(run):
     )
 
 
-def train_network(run, net, theta, rule):
+def placed(task, xp):
+    """The MLP, and θ_0, X, Y and X_T in a namespace."""
+    X, Y, X_test, _ = task.arrays
+    net, theta = task.network
+    return net, *(xp.asarray(a) for a in (theta, X, Y, X_test))
+
+
+def train_network(run, net, theta, X, Y, X_test, rule):
     """The real network's end, and whether it was warned that its loss rose."""
-    X, Y, X_test, _ = run.arrays
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ntklin.NonMonotoneLossWarning)
         try:
@@ -108,11 +125,10 @@ def train_network(run, net, theta, rule):
     return end, bool(rises)
 
 
-def train_linearized(run, lin, rule):
+def train_linearized(run, lin, Y, X_test, rule):
     """The linearized network's end, its interpolating part's test loss, its path's rms."""
-    _, Y, X_test, _ = run.arrays
     if run.loss == "squared" and not run.adaptive and run.batches is None:
-        end = closed_form(run, lin, rule)
+        end = closed_form(run, lin, Y, X_test, rule)
         return end, end.test_loss, 0.0  # D is constant: B_t = 0
     try:
         result = lin.train(Y, rule, **horizon(run))
@@ -124,7 +140,7 @@ def train_linearized(run, lin, rule):
         interpolating = result.interpolating(X_test)
     except ntklin.DegenerateKernelError:
         return end, None, None
-    path = float(np.sqrt(np.mean((outputs - interpolating) ** 2)))
+    path = math.sqrt(((outputs - interpolating) ** 2).mean())
     return end, test_loss(run, interpolating), path
 
 
@@ -152,9 +168,8 @@ def optimizer(run, lin):
     return OPTIMIZERS[run.optimizer](rate)
 
 
-def closed_form(run, lin, rule):
+def closed_form(run, lin, Y, X_test, rule):
     """Where gradient descent takes the linearization, at whatever step the loss is low enough."""
-    _, Y, X_test, _ = run.arrays
     gd = lin.gradient_descent(Y, learning_rate=rule.learning_rate)
     try:
         outcome, steps = CONVERGED, gd.steps_to(run.until)
@@ -171,6 +186,7 @@ def ended(run, result, outputs):
 
 def described(run, outcome, steps, train_loss, outputs):
     """An end by its outputs on the test points."""
+    outputs = on_host(outputs)
     threshold = 0.5 if run.loss == "squared" else 0.0
     return End(
         outcome=outcome,
@@ -184,7 +200,12 @@ def described(run, outcome, steps, train_loss, outputs):
 
 def test_loss(run, f):
     """L(f) on the test points, as in training."""
-    Y = run.arrays[3]
+    f, Y = on_host(f), run.arrays[3]
     if run.loss == "squared":
         return float(np.mean((f - Y) ** 2)) / 2
     return float(np.mean(np.logaddexp(0, f) - Y * f))
+
+
+def on_host(a):
+    """As a NumPy array."""
+    return a if isinstance(a, np.ndarray) else a.get()

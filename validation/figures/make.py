@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from ntklin.validation.figures.configuration import Run, digest, load
+from ntklin.validation.figures.execution import execute
 from ntklin.validation.figures.panel import Results
 from ntklin.validation.figures.sweep import sweep
 
@@ -83,7 +84,7 @@ def plan(figure, scale_name, dataset=None):
     return Plan(figure, scale_name, dataset, tuple(dict.fromkeys(figure.grid(scale, make))))
 
 
-def compute(planned, store, executor, slots):
+def compute(planned, store, executor, slots, device="cpu"):
     """Compute what is missing of a figure's results; yield each task with its record.
 
     Searches and the runs that need none come first, then the runs with the rates that were found.
@@ -94,12 +95,15 @@ def compute(planned, store, executor, slots):
     store : Store
     executor : concurrent.futures.Executor
     slots : int
+    device : {"cpu", "gpu"}
+        Where networks are trained. Results do not name it: they are the same up to rounding.
 
     Yields
     ------
     (Problem, Record or Rate)
     """
-    go = partial(sweep, store=store, executor=executor, slots=slots)
+    function = partial(execute, device=device)
+    go = partial(sweep, store=store, executor=executor, slots=slots, function=function)
     rates = {}
     for task, record in go((*planned.searches, *(run for run in planned.runs if not run.adaptive))):
         if not isinstance(task, Run):
