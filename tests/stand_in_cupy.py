@@ -14,7 +14,8 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 FUNCTIONS = (
     *("abs", "arange", "arccos", "arcsin", "array_equal", "concatenate", "copyto"),
-    *("count_nonzero", "diag", "einsum", "empty", "fill_diagonal", "minimum", "outer", "sin"),
+    *("count_nonzero", "cumsum", "diag", "einsum", "empty", "fill_diagonal", "minimum", "outer"),
+    "sin",
     *("empty_like", "exp", "eye", "flatnonzero", "full", "full_like", "isfinite", "log1p"),
     *("matmul", "maximum", "multiply", "ndim", "nonzero", "ones", "ones_like", "reshape"),
     *("result_type", "shape", "size", "split", "sqrt", "tile", "tri", "where", "zeros"),

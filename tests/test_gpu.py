@@ -153,8 +153,11 @@ def wide_case(widths, n, other_n, dtype):
     ("widths", "n", "other_n"),
     [((70, 33, 1), 65, 3), ((5, 17, 40, 1), 130, 64), ((40, 9, 1), 64, 129), ((3, 1100, 1), 2, 1)],
 )
-def test_gram_matrices_of_several_tiles(device, widths, n, other_n, dtype):
-    """More inputs than a tile has, more neurons than a group, more columns than a load."""
+def test_gram_matrices_in_batches(device, widths, n, other_n, dtype, monkeypatch):
+    """More neurons than a batch, more columns than a block has threads."""
+    from ntklin.kernels.gpu import weighted
+
+    monkeypatch.setattr(weighted, "BLOCK_BYTES", 1 << 14)
     case, other, J, other_J = wide_case(widths, n, other_n, dtype)
     theta, X, other_X = device.put((case.theta, case.X, other))
     D = np.random.default_rng(2).random(J.shape[1]).astype(dtype)
@@ -163,6 +166,12 @@ def test_gram_matrices_of_several_tiles(device, widths, n, other_n, dtype):
         for X2, J2 in ((None, J), (other_X, other_J)):
             K = device.get(ntklin.ntk(case.net, theta, X, X2, weights=w))
             assert_close(K, (J * d) @ J2.T, scale=(abs(J) * d) @ abs(J2).T, **options)
+
+
+def test_a_kernel_of_inputs_without_a_single_number(device):
+    net = ntklin.MLP((3, 4, 1), bias="none")
+    theta, X = device.put((net.init(0), np.zeros((2, 3))))
+    assert not device.get(ntklin.ntk(net, theta, X, weights=device.xp.ones(16))).any()
 
 
 @shared

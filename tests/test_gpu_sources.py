@@ -41,12 +41,6 @@ def test_headers_are_part_of_the_text():
 
 
 def test_python_and_sources_agree_on_sizes():
-    """What launch arithmetic takes for granted stands in the sources."""
-    gram = loader.source("weighted_gram.cu")
-    assert f"#define TILE {launch.TILE}\n" in gram
-    assert f"#define GROUP {launch.GROUP}\n" in gram
-    assert (launch.TILE // 4) ** 2 == launch.TILE_THREADS
-    assert "#define EACH 4\n" in gram
     assert f"#define THREADS {losses.THREADS}\n" in loader.source("losses.cu")
 
 
@@ -73,15 +67,25 @@ def test_grids_stay_within_what_cards_take(n, m):
         assert all(size <= launch.MAX_BLOCKS for size in grid[1:])
 
 
-@given(st.integers(1, 20000), st.integers(1, 20000), st.integers(1, 10**5), st.sampled_from([4, 8]))
-def test_slices_share_out_all_neurons_and_fit(n, other_n, m, itemsize):
-    slices = launch.gram_slices(n, other_n, m, itemsize)
-    assert 1 <= slices <= launch.MAX_SLICES
-    assert slices == 1 or slices * n * other_n * itemsize <= launch.PARTS_BYTES
-    assert slices <= launch.ceil_div(m, launch.GROUP)
-    assert slices * launch.ceil_div(m, slices) >= m
-    copies = weighted.weighted_gram_copies((n, other_n), itemsize)
-    assert slices + 3 <= copies
+@given(
+    counts=st.lists(st.tuples(st.integers(0, 60), st.integers(0, 40)), min_size=1, max_size=30),
+    k=st.integers(1, 50),
+    block=st.integers(1, 10**6),
+)
+def test_batches_take_every_neuron_that_counts_once_and_fit(counts, k, block):
+    left, right = np.array(counts).T
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(weighted, "BLOCK_BYTES", block)
+        groups = list(weighted._groups(left, right, k, 8))
+        copies = weighted.weighted_gram_copies((60, 40), 8)
+    assert (
+        sorted(i for group, _, _ in groups for i in group) == np.flatnonzero(left * right).tolist()
+    )
+    for group, most, other_most in groups:
+        assert (most, other_most) == (left[group].max(), right[group].max())
+        assert len(group) == 1 or len(group) * 8 * k * (most + other_most) <= block
+        products = len(group) * most * other_most
+        assert products <= (copies - 3) * 60 * 40
 
 
 # The same text on the host
@@ -154,41 +158,32 @@ def test_losses(dtype, name, n):
     assert_close(s, weights * np.array(slopes), kind="loss", scale=weights * (1 + np.abs(f)))
 
 
-def gram_arguments(rng, n=70, m=20, k=18, dtype=np.float64):
-    a, delta = rng.standard_normal((n, k)).astype(dtype), rng.standard_normal((n, m)).astype(dtype)
-    return a, delta, rng.random((m, k)).astype(dtype), rng.random(m).astype(dtype)
-
-
-def run_gram(a, delta, D, bias, **options):
-    (n, k), m = a.shape, len(D)
-    parts = np.zeros((2, n, n), a.dtype)
-    sizes = map(np.int32, (n, n, m, k, k, 10, 0))
-    host_gpu.launch(
-        *("weighted_gram.cu", "weighted_gram", a.dtype, launch.gram_tiles(n, n, 2)),
-        (a, delta, a, delta, D, bias, np.arange(k, dtype=np.int32), a.dtype.type(2), parts, *sizes),
-        **options,
-    )
-    return parts.sum(axis=0)
+def run_losses(n=300, dtype=np.float64, **options):
+    rng = np.random.default_rng(0)
+    f, Y, weights = (rng.random(n).astype(dtype) for _ in range(3))
+    s, total = np.zeros(n, dtype), np.zeros(1)
+    arguments = (np.int32(losses.LOSSES["squared"]), f, Y, weights, s, total, np.int32(n))
+    shape = (1,), (losses.THREADS,)
+    host_gpu.launch("losses.cu", "loss_and_signal", f.dtype, shape, arguments, **options)
+    return total, s
 
 
 @on_host
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_threads_may_take_turns_in_any_order(dtype):
     """No thread reads what another one writes between the same two barriers."""
-    arguments = gram_arguments(np.random.default_rng(0), dtype=dtype)
-    forwards = run_gram(*arguments)
-    assert np.array_equal(forwards, run_gram(*arguments, backwards=True))
-    a, delta, D, bias = (x.astype(float) for x in arguments)
-    expected = 2 * np.einsum("ni,ki,ij,nj,kj->nk", delta, delta, D, a, a)
-    expected += 2 * np.einsum("ni,ki,i->nk", delta, delta, bias)
-    assert_close(forwards, expected, kind="weighted_gram", n=18 + 20)
+    for one, other in zip(
+        run_losses(dtype=dtype), run_losses(dtype=dtype, backwards=True), strict=True
+    ):
+        assert np.array_equal(one, other)
 
 
+BARRIER = "        __syncthreads();\n"
 BREAKS = [
-    ("row < n && column < other_n", "row <= n && column < other_n", "wrote beyond an array"),
-    ("first + r < n && start + k < columns", "first + r < n && start + k <= columns", "NaN"),
-    ("if (symmetric && blockIdx.x > blockIdx.y)", "if (threadIdx.x == 3)", "missed a barrier"),
-    ("            __syncthreads();\n            for (int g = 0", "for (int g = 0", "order"),
+    ("s[i] = weights[i]", "s[i + 1] = weights[i]", "wrote beyond an array"),
+    ("loss_value(loss, f[i], y[i])", "loss_value(loss, f[i + 1], y[i])", "NaN"),
+    (BARRIER, "        if (threadIdx.x != 3) __syncthreads();\n", "missed a barrier"),
+    (BARRIER, "", "order"),
 ]
 
 
@@ -196,20 +191,18 @@ BREAKS = [
 @pytest.mark.parametrize(("good", "bad", "what"), BREAKS, ids=[what for _, _, what in BREAKS])
 def test_the_host_sees_what_would_go_wrong_on_a_card(good, bad, what, monkeypatch):
     """Reads and writes beyond the ends, barriers that some threads miss or that are missing."""
-    text = loader.source("weighted_gram.cu")
+    text = loader.source("losses.cu")
     assert text.count(good) == 1
     monkeypatch.setattr(loader, "source", lambda name: text.replace(good, bad))
     host_gpu.library.cache_clear()
-    arguments = gram_arguments(np.random.default_rng(0))
     try:
         if what == "NaN":
-            assert np.isnan(run_gram(*arguments)).any()
+            assert np.isnan(run_losses()[0]).all()
         elif what == "order":
-            forwards, backwards = run_gram(*arguments), run_gram(*arguments, backwards=True)
-            assert not np.array_equal(forwards, backwards)
+            assert run_losses()[0] != run_losses(backwards=True)[0]
         else:
             with pytest.raises(AssertionError, match=what):
-                run_gram(*arguments)
+                run_losses()
     finally:
         host_gpu.library.cache_clear()
 

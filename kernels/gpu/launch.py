@@ -10,12 +10,6 @@ THREADS = 256
 MAX_BLOCKS = 65535
 # Blocks that keep any present card busy for several waves; loops with a stride do the rest.
 MANY_BLOCKS = 4096
-# Pairs of inputs along a side of a tile of weighted_gram.cu, and its neurons that share a load.
-TILE, GROUP = 64, 16
-TILE_THREADS = 256
-# The most (N, N') arrays that the slices of a weighted Gram matrix fill, and the most bytes.
-MAX_SLICES = 64
-PARTS_BYTES = 1 << 28
 
 
 def ceil_div(a, b):
@@ -34,25 +28,9 @@ def matrix(n, m):
 
 
 def neurons(n, m, k):
-    """Grid and block for the rows of n Jacobians of m neurons with k inputs each.
+    """Grid and block for n rows of m neurons with k columns each.
 
     A block's threads take the columns of one neuron, as many as fill whole warps.
     """
     threads = min(THREADS, ceil_div(k, 32) * 32)
     return (min(m, MANY_BLOCKS), min(n, MAX_BLOCKS)), (threads,)
-
-
-def gram_slices(n, other_n, m, itemsize):
-    """Into how many slices a weighted Gram matrix cuts its m neurons; one (N, N') array each.
-
-    As many as keep a card busy with few inputs, of at least ``GROUP`` neurons, and no more than
-    ``PARTS_BYTES`` hold.
-    """
-    tiles = ceil_div(n, TILE) * ceil_div(other_n, TILE)
-    wanted = min(ceil_div(MANY_BLOCKS, tiles), MAX_SLICES, ceil_div(m, GROUP))
-    return max(1, min(wanted, PARTS_BYTES // (n * other_n * itemsize)))
-
-
-def gram_tiles(n, other_n, slices):
-    """Grid and block of a weighted Gram matrix: tiles of pairs of inputs, slices of neurons."""
-    return (ceil_div(other_n, TILE), ceil_div(n, TILE), slices), (TILE_THREADS,)

@@ -1,30 +1,35 @@
-"""K_D = J D J^T for a diagonal D from tiles of pairs of inputs; the kernel is weighted_gram.cu.
+"""K_D = J D J^T for a diagonal D, by matrix products over each neuron's active inputs.
 
 K_D(x, x') = Σ_l Σ_i δ^l_i δ'^l_i ( w_l² Σ_j D^{W,l}_ij a_j a'_j + v_l² D^{b,l}_i )
 
-J is never built. Columns that are zero in all inputs are passed over; the zeros of the signals are
-not, since a tile of inputs without a single active one is rare.
+J is never whole. Of a neuron only the inputs count on which δ_i ≠ 0, about half of them, and so a
+quarter of the pairs. Their rows of J, weighted on one side, are packed together for as many neurons
+as a block holds, multiplied by cuBLAS in one batch, which may use the tensor cores of the dtype,
+and added to K. Neurons are taken by their number of active inputs, so that a batch pads little.
+Columns that are zero in all inputs are passed over.
 """
 
 import numpy as np
 
 from ntklin.kernels.gpu import loader
-from ntklin.kernels.gpu.arrays import namespace, symmetric
-from ntklin.kernels.gpu.launch import ceil_div, gram_slices, gram_tiles
+from ntklin.kernels.gpu.arrays import namespace, symmetric, to_host
+from ntklin.kernels.gpu.launch import matrix, neurons
 
-# Layers narrower than this have too few neurons to share out; cuBLAS does them.
-NARROW = 8
+# What the packed rows, columns and their products of one batch may take.
+BLOCK_BYTES = 1 << 29
 
 
 def weighted_gram_copies(shape, itemsize):
-    """How many (N, N') arrays :func:`weighted_gram` holds at its peak: the slices', and three.
+    """How many (N, N') arrays :func:`weighted_gram` holds at its peak.
+
+    K, its mirrored copy, and a batch, of which a single neuron may take more than a block.
 
     Parameters
     ----------
     shape : (N, N')
     itemsize : int
     """
-    return gram_slices(*shape, np.iinfo(np.int32).max, itemsize) + 3
+    return 4 + -(-BLOCK_BYTES // (shape[0] * shape[1] * itemsize))
 
 
 def weighted_gram(activations, deltas, w, v, weights, other_activations=None, other_deltas=None):
@@ -45,42 +50,80 @@ def weighted_gram(activations, deltas, w, v, weights, other_activations=None, ot
     X, other_X = activations[0], other_activations[0]
     K = namespace(X).zeros((len(X), len(other_X)), X.dtype)
     for l, (D, bias) in enumerate(weights):
-        sides = (activations[l], deltas[l], other_activations[l], other_deltas[l])
-        if len(D) < NARROW:
-            _add_narrow(K, *sides, D, bias, w[l], v[l])
-        else:
-            K += _layer(*sides, D, bias, w[l], v[l], mirrored)
+        a, other_a, W = _columns(activations[l], other_activations[l], D, bias, w[l], v[l])
+        if W.shape[1]:
+            _add_layer(K, a, deltas[l], other_a, other_deltas[l], W, mirrored)
     return symmetric(K) if mirrored else K
 
 
-def _add_narrow(K, a, delta, other_a, other_delta, D, bias, w, v):
-    scalar = K.dtype.type
-    for i in range(len(D)):
-        d, other_d = delta[:, i, None], other_delta[:, i, None]
-        K += (d * (a * (scalar(w * w) * D[i]))) @ (other_d * other_a).T
-        if bias is not None:
-            K += (d * (scalar(v * v) * bias[i])) @ other_d.T
+def _columns(a, other_a, D, bias, w, v):
+    """The inputs' columns that count, and their weights: a (N, k), a'^T (k, N'), W (m, k).
+
+    A bias is one more column, of ones.
+    """
+    xp, scalar = namespace(a), a.dtype.type
+    live = xp.flatnonzero((a != 0).any(axis=0) & (other_a != 0).any(axis=0))
+    a, other_a, W = a[:, live], other_a[:, live], scalar(w * w) * D[:, live]
+    if bias is not None:
+        a, other_a = (xp.concatenate([x, xp.ones((len(x), 1), x.dtype)], 1) for x in (a, other_a))
+        W = xp.concatenate([W, scalar(v * v) * bias[:, None]], 1)
+    return tuple(xp.ascontiguousarray(x) for x in (a, other_a.T, W))
 
 
-def _layer(a, delta, other_a, other_delta, D, bias, w, v, mirrored):
-    """One layer's K_D; where ``mirrored``, tiles above the diagonal are left at 0."""
-    xp, dtype = namespace(a), a.dtype
-    (n, width), (other_n, m) = a.shape, other_delta.shape
-    live = xp.flatnonzero((a != 0).any(axis=0) & (other_a != 0).any(axis=0)).astype(np.int32)
-    left = a[:, live]
-    right = left if mirrored else other_a[:, live]
-    shift = xp.zeros(m, dtype) if bias is None else dtype.type((v / w) ** 2) * bias
-    slices = gram_slices(n, other_n, m, dtype.itemsize)
-    parts = (xp.zeros if mirrored else xp.empty)((slices, n, other_n), dtype)
-    sizes = (n, other_n, m, len(live), width, ceil_div(m, slices), mirrored)
-    loader.launch(
-        "weighted_gram.cu",
-        "weighted_gram",
-        dtype,
-        gram_tiles(n, other_n, slices),
-        (
-            *(xp.ascontiguousarray(x) for x in (left, delta, right, other_delta, D, shift)),
-            *(live, dtype.type(w * w), parts, *map(np.int32, sizes)),
-        ),
-    )
-    return parts.sum(axis=0)
+def _add_layer(K, a, delta, other_a, other_delta, W, mirrored):
+    """Add K_D of one layer's columns; where ``mirrored``, only up to the diagonal."""
+    xp, (m, k) = namespace(K), W.shape
+    delta, active, counts = _active(delta)
+    other = delta, active, counts
+    if not mirrored:
+        other = _active(other_delta)
+    other_delta, other_active, other_counts = other
+    for chosen, most, other_most in _groups(counts, other_counts, k, K.dtype.itemsize):
+        size, chosen = len(chosen), xp.asarray(chosen)
+        place = _places(active[chosen])
+        other_place = place if mirrored else _places(other_active[chosen])
+        rows = xp.empty((size, most, k), K.dtype)
+        columns = xp.empty((size, k, other_most), K.dtype)
+        n, other_n = K.shape
+        _launch(
+            *("pack_rows", neurons(n, size, k), a, delta, W, chosen, place, rows),
+            *(size, n, m, k, most),
+        )
+        _launch(
+            *("pack_columns", neurons(k, size, other_n), other_a, other_delta, chosen),
+            *(other_place, columns, size, other_n, m, k, other_most),
+        )
+        _launch(
+            *("add_products", matrix(n, other_n), xp.matmul(rows, columns), place, other_place, K),
+            *(size, n, other_n, most, other_most, mirrored),
+        )
+
+
+def _active(delta):
+    """δ, the inputs on which each neuron is active, (m, N), and on the host how many they are."""
+    xp = namespace(delta)
+    active = xp.ascontiguousarray((delta != 0).T)
+    return xp.ascontiguousarray(delta), active, to_host(active.sum(axis=1))
+
+
+def _groups(counts, other_counts, k, itemsize):
+    """Neurons of about the same number of active inputs, as many as a block holds, and the most."""
+    order = np.argsort(-counts, kind="stable")
+    order = order[(counts * other_counts)[order] > 0]
+    while len(order):
+        most, other_most = counts[order[0]], other_counts[order].max()
+        each = (most * k + k * other_most + most * other_most) * itemsize
+        group, order = np.split(order, [max(1, BLOCK_BYTES // int(each))])
+        yield group.astype(np.int32), int(most), int(other_counts[group].max())
+
+
+def _places(active):
+    """Each input's place among the active ones of a neuron, −1 where it is none of them."""
+    xp = namespace(active)
+    return xp.where(active, xp.cumsum(active, axis=1, dtype=np.int32) - 1, -1).astype(np.int32)
+
+
+def _launch(function, shape, *arguments):
+    """Launch a kernel of weighted_gram.cu; the arrays before the sizes."""
+    arguments = [np.int32(x) if isinstance(x, int) else x for x in arguments]
+    loader.launch("weighted_gram.cu", function, arguments[0].dtype, shape, arguments)
