@@ -7,6 +7,10 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import settings
 
+# Before Numba is loaded: several test processes share the cores, and a thread that spins at a
+# loop's end would take one from the thread that it waits for.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 # Deterministic examples, so that a failure is the same for everyone; compiling a kernel on first
 # use would break any deadline. Without the JIT each example costs far more, so there are fewer.
 settings.register_profile("compiled", derandomize=True, deadline=None, max_examples=40)

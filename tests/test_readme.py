@@ -38,7 +38,7 @@ def run_example(source):
 def test_the_two_commands_stand_alone():
     assert blocks("sh") == [
         "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/ntklin minimizer\n",
-        "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/pytest\n",
+        "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/pytest -n 2\n",
     ]
 
 
