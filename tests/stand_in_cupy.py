@@ -17,8 +17,8 @@ FUNCTIONS = (
     *("count_nonzero", "diag", "einsum", "empty", "fill_diagonal", "minimum", "outer", "sin"),
     *("empty_like", "exp", "eye", "flatnonzero", "full", "full_like", "isfinite", "log1p"),
     *("matmul", "maximum", "multiply", "ndim", "nonzero", "ones", "ones_like", "reshape"),
-    *("result_type", "shape", "size", "split", "sqrt", "tile", "tri", "where", "zeros"),
-    "zeros_like",
+    *("result_type", "shape", "size", "split", "sqrt", "stack", "tile", "tri", "where"),
+    *("zeros", "zeros_like"),
 )
 # Those that take NumPy arrays, to bring them here.
 DOORS = ("array", "asarray", "ascontiguousarray")
@@ -26,7 +26,7 @@ LINEAR_ALGEBRA = ("norm",)
 ATTRIBUTES = ("dtype", "itemsize", "nbytes", "ndim", "shape", "size", "T")
 METHODS = (
     *("all", "any", "argmax", "astype", "copy", "diagonal", "max", "mean", "min", "ravel"),
-    *("fill", "reshape", "sum", "tolist", "view"),
+    *("fill", "reshape", "sum", "swapaxes", "tolist", "view"),
 )
 REFUSED = {"where", "initial"}
 
