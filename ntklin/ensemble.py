@@ -38,7 +38,7 @@ def train_ensemble(
     is trained from all θ_0 at once: networks that differ in nothing but θ_0, their batches and the
     numbers of one kind of optimizer share every launch, each until its own end, and results are
     those of ``train`` up to rounding. Where memory is short, there are several batches of them.
-    An ``AntisymmetricPair``, a ``DoubledNetwork`` and ``Preconditioned`` go one after the other.
+    An ``AntisymmetricPair`` and ``Preconditioned`` go one after the other.
 
     Parameters
     ----------
