@@ -97,23 +97,23 @@ def test_every_network_is_trained_as_alone(device, name, dtype):
 
 
 @ignore_rises
-@pytest.mark.parametrize("name", ["descent", "adam"])
-def test_each_ends_at_its_own_step(device, name):
-    """Some before the first step, some amid a block; the rest goes on."""
+@pytest.mark.parametrize(("name", "drawn"), [("descent", True), ("adam", False)])
+def test_each_ends_at_its_own_step(device, name, drawn):
+    """Some before the first step, some amid a block; the rest goes on, with its own batches."""
     case, thetas, Y = several((4, 40, 1), 5)
     arguments = (case.net, *device.put((thetas, case.X, Y)))
-    options = {"until": 0.02}
     optimizers = [OPTIMIZERS[name][0]] * 5
-    alone = one_by_one(*arguments, optimizers, [None] * 5, **options)
-    options["until"] = sorted(run.losses[0] for run in alone)[1]
-    alone = one_by_one(*arguments, optimizers, [None] * 5, **options)
-    runs = ntklin.train_ensemble(*arguments, optimizers, **options)
+    batches = [ntklin.Batches(0.4, rng=seed) if drawn else None for seed in range(5)]
+    starts = [run.losses[0] for run in ntklin.train_ensemble(*arguments, steps=0)]
+    until = sorted(starts)[1]
+    alone = one_by_one(*arguments, optimizers, batches, until=until)
+    runs = ntklin.train_ensemble(*arguments, optimizers, until=until, batches=batches)
     alike(device, case, runs, alone, kappa=10)
     assert sorted(run.steps for run in runs)[0] == 0
     assert len({run.steps for run in runs}) >= 3
     for run in runs:
-        assert run.losses[-1] < options["until"]
-        assert run.steps == 0 or run.losses[-2] >= options["until"]
+        assert run.losses[-1] < until
+        assert run.steps == 0 or run.losses[-2] >= until
 
 
 @ignore_rises
