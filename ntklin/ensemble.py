@@ -1,6 +1,7 @@
 """Training of the real network from several initializations, on a GPU in one batch."""
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -140,6 +141,8 @@ def _as_problems(net, thetas, X, Y):
             f"thetas must be a sequence of vectors or have shape (S, {net.n_parameters}), got "
             f"shape {thetas.shape}"
         )
+    if not isinstance(thetas, Iterable):
+        raise TypeError(f"thetas must be a sequence of vectors, got {thetas!r}")
     problems, shared = [], {}
     for s, theta in enumerate(thetas):
         theta, *data = as_problem(net, theta, X, Y, name=f"thetas[{s}]")

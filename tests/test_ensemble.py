@@ -330,6 +330,7 @@ def test_ctrl_c_on_the_cpu_keeps_what_is_finished():
     ("changes", "error", "message"),
     [
         ({"thetas": []}, ValueError, "thetas is empty"),
+        ({"thetas": 5}, TypeError, "thetas must be a sequence of vectors, got 5"),
         ({"thetas": np.zeros(55)}, ValueError, r"have shape \(S, 55\), got shape \(55,\)"),
         (
             {"thetas": [np.zeros(55), np.zeros(3)]},

@@ -79,10 +79,12 @@ class DirectDescent(Stepwise):
 
 def _seen(weights):
     """The samples that a step sees, (n,) or (S, n); all, where networks see differently many."""
-    counts = np.count_nonzero(weights, axis=-1)
-    if np.any(counts != np.max(counts)):
-        return np.broadcast_to(np.arange(weights.shape[-1]), weights.shape)
-    return np.nonzero(weights)[-1].reshape(*weights.shape[:-1], -1)
+    if weights.ndim == 1:
+        return np.flatnonzero(weights)
+    counts = np.count_nonzero(weights, axis=1)
+    if np.any(counts != counts[0]):
+        return np.broadcast_to(np.arange(weights.shape[1]), weights.shape)
+    return np.nonzero(weights)[1].reshape(len(weights), -1)
 
 
 class _Layers:
