@@ -4,6 +4,9 @@ Every kernel exists once per backend under the same name, with the same argument
 N is the number of inputs, l = 1 … L the layer, m_l its width, W^l (m_l, m_{l-1}) and b^l (m_l,) or
 None its parameters, w and v the sequences of scales w_l and v_l, a^l (N, m_l) the activations with
 a^0 = X, and δ^l (N, m_l) the backward signals.
+
+On a GPU, ``forward``, ``backward``, ``vector_jacobian`` and ``deep_descent`` also take S networks
+of one shape at once, with a leading axis S of all arrays but G and Y.
 """
 
 CONTRACT = {

@@ -52,6 +52,7 @@ _HOME = {
     "ntk": "empirical",
     "search_learning_rate": "learning_rate",
     "train": "training",
+    "train_ensemble": "ensemble",
 }
 
 __all__ = ["__version__", *sorted(_HOME)]

@@ -57,11 +57,14 @@ class TrainingInterrupted(Portable, KeyboardInterrupt):
     ----------
     run : TrainingRun or LinearizedRun
         What was finished: the run up to the interruption.
+    runs : list, optional
+        Of ``train_ensemble``, of which ``run`` is one that was interrupted: what it would have
+        returned, with None for each network that had not begun.
     """
 
-    def __init__(self, run):
+    def __init__(self, run, runs=None):
         super().__init__(f"interrupted after {run.steps} steps at loss {run.losses[-1]:.3g}")
-        self.run = run
+        self.run, self.runs = run, runs
 
 
 # MemoryError and OSError have a __new__ of their own, which wants to be the first base's; or else
@@ -116,10 +119,13 @@ class NonMonotoneLossWarning(Portable, UserWarning):
         t, the step after which it is larger.
     before, after : float
         L(θ_{t−1}) and L(θ_t).
+    index : int or None
+        The network's place among those of ``train_ensemble``, counted from 0.
     """
 
-    def __init__(self, message, *, step, before, after):
+    def __init__(self, message, *, step, before, after, index=None):
         super().__init__(message)
+        self.index = index
         self.step = step
         self.before = before
         self.after = after

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ntklin.backends import host
+
 LOSSES = ("squared", "logistic")
 
 
@@ -44,16 +46,17 @@ class Loss:
                 )
 
     def value(self, outputs, Y):
-        """L(f), summed in float64."""
-        return float(self.mean(outputs, Y))
+        """L(f), summed in float64; a NumPy array (S,) for outputs (S, N) of several networks."""
+        mean = self.mean(outputs, Y)
+        return host(mean) if mean.ndim else float(mean)
 
     def mean(self, outputs, Y):
-        """L(f) as an array of no dimension, which on a GPU nobody has to wait for."""
+        """L(f) as an array of no dimension, or (S,), which on a GPU nobody has to wait for."""
         f, y = outputs.astype(np.float64, copy=False), Y.astype(np.float64, copy=False)
         if self.name == "squared":
-            return ((f - y) ** 2).mean() / 2
+            return ((f - y) ** 2).mean(axis=-1) / 2
         # The terms of ℓ do not cancel: 1[f ≥ 0] − y has the sign of f, and is 0 where y fits f.
-        return (np.log1p(np.exp(-np.abs(f))) + f * ((f >= 0) - y)).mean()
+        return (np.log1p(np.exp(-np.abs(f))) + f * ((f >= 0) - y)).mean(axis=-1)
 
     def derivative(self, outputs, Y):
         """ℓ'(f_n, y_n) for each sample, shape (N,), in the dtype of ``outputs``."""

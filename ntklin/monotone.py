@@ -57,10 +57,12 @@ class Watch:
         With its learning rate.
     stacklevel : int
         Of the warning, from ``__call__``.
+    index : int, optional
+        The network's place among those that are trained together.
     """
 
-    def __init__(self, losses, reference, dtype, optimizer, stacklevel=4):
-        self._reference, self._dtype = reference, dtype
+    def __init__(self, losses, reference, dtype, optimizer, stacklevel=4, index=None):
+        self._reference, self._dtype, self._index = reference, dtype, index
         self._optimizer, self._stacklevel = optimizer, stacklevel
         self._taken, self._latest = len(losses) - 1, losses[-1]
         self._warned = first_rise(losses, reference, dtype) is not None
@@ -76,15 +78,17 @@ class Watch:
             return
         self._warned = True
         step, before, after = self._taken + rise, float(losses[rise - 1]), float(losses[rise])
+        whose = "" if self._index is None else f" of network {self._index}"
         warnings.warn(
             NonMonotoneLossWarning(
-                f"the training loss rose at step {step}, from {before:.4g} to {after:.4g} (by "
-                f"{after - before:.2g}), with "
+                f"the training loss{whose} rose at step {step}, from {before:.4g} to {after:.4g} "
+                f"(by {after - before:.2g}), with "
                 f"{type(self._optimizer).__name__} at learning rate η = "
                 f"{self._optimizer.learning_rate:.4g}. {_advice(self._optimizer)}",
                 step=step,
                 before=before,
                 after=after,
+                index=self._index,
             ),
             stacklevel=self._stacklevel,
         )

@@ -159,26 +159,28 @@ class MLP:
         Parameters
         ----------
         theta : ndarray, shape (P,)
+            Or (S, P), the vectors of several networks.
 
         Returns
         -------
         list of (W^l, b^l or None)
-            Views of shapes (m_l, m_{l-1}) and (m_l,): writing to them writes to ``theta``.
+            Views of shapes (m_l, m_{l-1}) and (m_l,), after an axis S if ``theta`` has one: writing
+            to them writes to ``theta``.
         """
         xp = namespace(theta)
         theta = xp.asarray(theta)
-        if theta.shape != (self.n_parameters,):
+        if theta.shape[-1:] != (self.n_parameters,):
             raise ValueError(
                 f"theta must have shape ({self.n_parameters},) for widths {self.widths} and "
                 f"bias={self.bias!r}, got shape {theta.shape}"
             )
         layers, start = [], 0
         for k, m in self._shapes():
-            W = theta[start : start + m * k].reshape(m, k)
+            W = theta[..., start : start + m * k].reshape(*theta.shape[:-1], m, k)
             start += m * k
             b = None
             if self.has_bias:
-                b = theta[start : start + m]
+                b = theta[..., start : start + m]
                 start += m
             layers.append((W, b))
         return layers

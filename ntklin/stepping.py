@@ -4,6 +4,9 @@ An engine, as far as ``run`` is concerned, has a ``dtype`` and ``advance(weights
 The latter takes one step for each row of sample weights (see ``ntklin.batches.Schedule``), stops
 early only where the loss is below ``until``, above ``ceiling`` or NaN, and returns the losses after
 each step it took, at least one, as a vector.
+
+An engine may also train S networks at once: each of the losses and of the ceilings is then an (S,)
+vector, each row of weights (S, N), and the first network that ends is an end for all.
 """
 
 import signal
@@ -25,6 +28,11 @@ PULSE = 0.1
 # Sample weights that are made at once: 16 MB in float64, thousands of steps for a few hundred
 # samples.
 MAX_WEIGHTS = 1 << 21
+
+
+def over(losses, until, ceiling):
+    """Where losses end a run: below ``until``, above ``ceiling`` or NaN."""
+    return np.less(losses, until) | ~np.less_equal(losses, ceiling)
 
 
 class Stepwise:
@@ -64,7 +72,7 @@ class Stepwise:
         """
         kept = tuple(a.copy() for a in self._changing())
         losses = self._take(weights)
-        ends = np.flatnonzero((losses < until) | ~(losses <= ceiling))
+        ends = np.flatnonzero(over(losses, until, ceiling).reshape(len(losses), -1).any(axis=1))
         if len(ends) and ends[0] + 1 < len(losses):
             self._go_back(kept)
             losses = self._take(weights[: ends[0] + 1])
@@ -73,7 +81,7 @@ class Stepwise:
     def _take(self, weights):
         """The losses after each of some steps, as NumPy array."""
         xp = namespace(self._targets)
-        losses = xp.empty(len(weights))
+        losses = xp.empty(weights.shape[:-1])
         for t, (w, row) in enumerate(zip(weights, xp.asarray(weights), strict=True)):
             self._step(row * self._loss.derivative(self._outputs, self._targets), w)
             losses[t] = self._loss.mean(self._outputs, self._targets)
@@ -224,13 +232,13 @@ def run(
     record = Record(None) if record is None else record
     dtype = np.dtype(engine.dtype)
     longest = max(1, MAX_WEIGHTS // schedule.n_samples)
+    until = 0.0 if until is None else until
     teller = _Teller(progress, losses)
     block = 1
 
     def ended():
-        taken, loss = len(losses) - 1, losses[-1]
-        enough = steps is not None and taken >= steps
-        return enough or (until is not None and loss < until) or not loss <= ceiling
+        enough = steps is not None and len(losses) - 1 >= steps
+        return enough or np.any(over(losses[-1], until, ceiling))
 
     with DeferredInterrupt() as interrupt:
         while not (interrupt.pending or ended()):
@@ -239,7 +247,7 @@ def run(
             weights = schedule.take(min(n for n in limits if n is not None), dtype)
             if len(weights) == 0:
                 break
-            new = engine.advance(weights, 0.0 if until is None else until, ceiling)
+            new = engine.advance(weights, until, ceiling)
             losses.extend(new.tolist())
             pace = int(len(new) * PULSE / max(time.perf_counter() - began, 1e-9))
             block = max(1, min(4 * block, pace, longest))
@@ -251,7 +259,7 @@ def run(
             teller.tell()
     if interrupt.pending:
         raise Interrupted
-    if losses[-1] <= ceiling:
+    if np.all(np.less_equal(losses[-1], ceiling)):
         teller.tell(ended=True)
 
 

@@ -6,8 +6,9 @@ import numpy as np
 
 from ntklin import checkpoint, stepping
 from ntklin._validate import as_count, as_inputs, as_positive, as_targets, as_vector
-from ntklin.backends import host, refuse_mixed
+from ntklin.backends import refuse_mixed
 from ntklin.batches import Schedule
+from ntklin.course import Course, stability_bound
 from ntklin.descent import engine_for
 from ntklin.errors import (
     DegenerateKernelError,
@@ -16,10 +17,8 @@ from ntklin.errors import (
 )
 from ntklin.learning_rate import search_learning_rate
 from ntklin.losses import Loss
-from ntklin.monotone import Watch
 from ntklin.optimizers import GradientDescent, Optimizer
 from ntklin.recording import Recorder
-from ntklin.stability import divergence_error
 from ntklin.training_run import TrainingRun, read_run
 
 
@@ -111,7 +110,7 @@ def train(
     ValueError
         If the run to resume is not one of this network, these data and options.
     """
-    return _train(
+    return train_one(
         *(net, theta, X, Y, optimizer),
         steps=steps,
         until=until,
@@ -179,18 +178,18 @@ def largest_learning_rate(
             "batches must be ntklin.Batches or a list for a search, which trains several times; "
             f"got {type(batches).__name__}, which can be read only once"
         )
-    theta, X, Y = _as_problem(net, theta, X, Y)
+    theta, X, Y = as_problem(net, theta, X, Y)
     options = {"steps": steps, "until": until, "batches": batches, "loss": loss, "method": method}
     return search_learning_rate(
-        lambda optimizer: _train(net, theta, X, Y, optimizer, **options, watched=True),
-        _with_learning_rate(optimizer, net, theta, X),
+        lambda optimizer: train_one(net, theta, X, Y, optimizer, **options, watched=True),
+        with_learning_rate(optimizer, net, theta, X),
         precision=precision,
         reach=reach,
         progress=progress,
     )
 
 
-def _train(
+def train_one(
     net,
     theta,
     X,
@@ -208,9 +207,13 @@ def _train(
     resume=None,
     progress=None,
     watched,
+    index=None,
 ):
-    """See ``train``; ``watched`` tells whether a rise of the loss is warned of."""
-    theta, X, Y = _as_problem(net, theta, X, Y)
+    """See ``train``; ``watched`` tells whether a rise of the loss is warned of.
+
+    ``index`` is the network's place among those of ``train_ensemble``, for the warning.
+    """
+    theta, X, Y = as_problem(net, theta, X, Y)
     loss = Loss(loss)
     loss.check_targets(Y)
     steps, until = stepping.as_horizon(steps, until)
@@ -219,50 +222,21 @@ def _train(
         past = resume if isinstance(resume, TrainingRun) else read_run(resume, net)
         optimizer = _as_before(optimizer, past)
         method = past.method if method == "auto" else method
-    optimizer = _with_learning_rate(optimizer, net, theta, X)
+    optimizer = with_learning_rate(optimizer, net, theta, X)
     engine_type = engine_for(method, net, X, optimizer)
-    identity = {
-        "network": checkpoint.describe_network(net),
-        "optimizer": checkpoint.describe_optimizer(optimizer),
-        "method": engine_type.method,
-        "loss": loss.name,
-        "batches": checkpoint.describe_batches(batches),
-        "dtype": str(theta.dtype),
-        "theta": checkpoint.digest(theta),
-        "X": checkpoint.digest(X),
-        "Y": checkpoint.digest(Y),
-    }
+    course = Course(net, theta, X, Y, optimizer, loss, batches, engine_type, until)
     if past is not None:
-        checkpoint.require_same(past.identity, identity, "resume")
+        checkpoint.require_same(past.identity, course.identity, "resume")
     record, X_record = _as_record(record, X_record, net, theta.dtype)
     recorder = Recorder(record, net, theta, X_record, snapshots, past and past.records)
 
-    engine = engine_type(net, theta, X, Y, optimizer, loss)
+    engine = course.engine()
     losses = [engine.loss()]
     if past is not None:
         engine.restore(past.arrays)
         losses = past.losses.tolist()
     schedule = Schedule(batches, len(X), start=len(losses) - 1)
-    reference = max(losses[0], loss.value(np.zeros_like(Y), Y), 1e-30)
-    ceiling = stepping.CEILING * reference
-    watch = Watch(losses, reference, theta.dtype, optimizer, stacklevel=5) if watched else None
-
-    def result():
-        history = np.array(losses)
-        return TrainingRun(
-            network=net,
-            parameters=engine.parameters(),
-            losses=history,
-            steps=len(losses) - 1,
-            converged=until is not None and losses[-1] < until,
-            optimizer=optimizer,
-            method=engine.method,
-            loss=loss.name,
-            records=recorder.records(history),
-            identity=identity,
-            arrays=engine.arrays(),
-        )
-
+    course.start(losses)
     try:
         recorder.begin(len(losses) - 1, steps, engine)
         stepping.run(
@@ -271,31 +245,27 @@ def _train(
             losses,
             steps=steps,
             until=until,
-            ceiling=ceiling,
+            ceiling=course.ceiling,
             record=record,
             on_record=lambda t: recorder.take(t, engine.parameters()),
-            on_block=watch,
+            on_block=course.watch(stacklevel=5, index=index) if watched else None,
             progress=progress,
         )
     except stepping.Interrupted:
-        raise TrainingInterrupted(result()) from None
+        raise TrainingInterrupted(course.run(engine, recorder)) from None
     except MemoryLimitError as e:
-        e.run = result()
+        e.run = course.run(engine, recorder)
         raise
-    if not losses[-1] <= ceiling:
-        raise divergence_error(
-            *(optimizer, loss, schedule.full, losses),
-            bound=lambda: _stability_bound(net, theta, X),
-            search="ntklin.largest_learning_rate",
-        )
-    return result()
+    if course.diverged:
+        raise course.error()
+    return course.run(engine, recorder)
 
 
-def _as_problem(net, theta, X, Y):
+def as_problem(net, theta, X, Y, name="theta"):
     """θ, X and Y checked and in their common dtype; X and Y are copies."""
     X = as_inputs(X, net.n_inputs)
     Y = as_targets(Y, len(X))
-    theta = as_vector(theta, net.n_parameters, name="theta")
+    theta = as_vector(theta, net.n_parameters, name=name)
     refuse_mixed(theta, X, Y)
     dtype = np.result_type(theta.dtype, X.dtype)
     return theta.astype(dtype, copy=False), X.astype(dtype), Y.astype(dtype)
@@ -322,7 +292,8 @@ def _as_before(optimizer, past):
     return optimizer
 
 
-def _with_learning_rate(optimizer, net, theta, X):
+def with_learning_rate(optimizer, net, theta, X, name="theta"):
+    """The optimizer, ``GradientDescent()`` for None; with its default η if it has none."""
     optimizer = GradientDescent() if optimizer is None else optimizer
     if not isinstance(optimizer, Optimizer):
         raise TypeError(
@@ -331,17 +302,10 @@ def _with_learning_rate(optimizer, net, theta, X):
         )
     if optimizer.learning_rate is not None:
         return optimizer
-    bound = _stability_bound(net, theta, X)
+    bound = stability_bound(net, theta, X)
     if not np.isfinite(bound):
         raise DegenerateKernelError(
             "K(X, X) = 0: no output depends on θ, so there is no default learning rate; check "
-            "X and theta for zeros, or pass GradientDescent(learning_rate=...)"
+            f"X and {name} for zeros, or pass GradientDescent(learning_rate=...)"
         )
     return optimizer.with_learning_rate(0.25 * bound)
-
-
-def _stability_bound(net, theta, X):
-    """2N/λ_max(K(X, X)) at θ; infinite where K = 0."""
-    kernel = host(net.features(theta, X).gram()).astype(np.float64)
-    largest = float(np.linalg.eigvalsh(kernel)[-1])
-    return 2 * len(X) / largest if largest > 0 else np.inf

@@ -18,8 +18,8 @@ FUNCTIONS = (
     "sin",
     *("empty_like", "exp", "eye", "flatnonzero", "full", "full_like", "isfinite", "log1p"),
     *("matmul", "maximum", "multiply", "ndim", "nonzero", "ones", "ones_like", "reshape"),
-    *("result_type", "shape", "size", "split", "sqrt", "tile", "tri", "where", "zeros"),
-    "zeros_like",
+    *("result_type", "shape", "size", "split", "sqrt", "stack", "tile", "tri", "where"),
+    *("zeros", "zeros_like"),
 )
 # Those that take NumPy arrays, to bring them here.
 DOORS = ("array", "asarray", "ascontiguousarray")
@@ -27,7 +27,7 @@ LINEAR_ALGEBRA = ("norm",)
 ATTRIBUTES = ("dtype", "itemsize", "nbytes", "ndim", "shape", "size", "T")
 METHODS = (
     *("all", "any", "argmax", "astype", "copy", "diagonal", "max", "mean", "min", "ravel"),
-    *("fill", "reshape", "sum", "tolist", "view"),
+    *("fill", "reshape", "sum", "swapaxes", "tolist", "view"),
 )
 REFUSED = {"where", "initial"}
 

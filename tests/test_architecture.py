@@ -31,6 +31,8 @@ FLOORS = (
         "certificate",
         "training",
         "training_run",
+        "course",
+        "ensemble",
         "recording",
         "checkpoint",
         "descent",

@@ -9,6 +9,8 @@ from typer.testing import CliRunner
 
 from ntklin.cli.app import app
 from ntklin.validation import figures
+from ntklin.validation.figures import make
+from ntklin.validation.figures.execution import execute_together
 
 DATA = ("--n-train", 6, "--n-test", 5, "--width", 24, "--until", 0.01)
 MINIMIZER = ("minimizer", *DATA, "--sigma", "1,2", "--optimizer", "gd,sgd,adagrad,adam")
@@ -57,6 +59,13 @@ def test_a_figure_is_that_of_the_cpu(device, tmp_path, monkeypatch):
     sizes = {"n_train": 6, "n_test": 4, "n_seeds": 2, "until": 0.1, "max_steps": 12}
     scale = {**sizes, "sigmas": {2: 0.5}, "layers": {2: (8,)}}
     monkeypatch.setitem(figures.FIGURES[9].scales, "quick", scale)
+    together = []
+
+    def spy(runs, device):
+        together.append((device, len(runs)))
+        return execute_together(runs, device)
+
+    monkeypatch.setattr(make, "execute_together", spy)
     found = {}
     for name in ("gpu", "cpu"):
         words = ("figure", 9, "--scale", "quick", "--processes", 1, "--device", name)
@@ -69,6 +78,8 @@ def test_a_figure_is_that_of_the_cpu(device, tmp_path, monkeypatch):
     alike(found["gpu"]["runs"], found["cpu"]["runs"], 1e-6)
     keys = [sorted(p.name for p in (tmp_path / name / "runs").glob("*.json")) for name in found]
     assert keys[0] == keys[1]
+    assert set(together) == {("gpu", 2)}
+    assert 2 * len(together) == len(found["gpu"]["runs"])
 
 
 COMMANDS = pytest.mark.parametrize(

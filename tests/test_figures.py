@@ -28,7 +28,7 @@ from ntklin.validation.figures.estimate import (
     step_seconds,
     steps,
 )
-from ntklin.validation.figures.execution import execute
+from ntklin.validation.figures.execution import execute, execute_together
 from ntklin.validation.figures.executors import Here, OneThread, Processes, local
 from ntklin.validation.figures.figure2_6 import power_guides
 from ntklin.validation.figures.make import rated
@@ -168,11 +168,41 @@ def test_a_run_is_what_the_library_says():
     ids=["gd", "sgd", "adagrad", "logistic", "divergence", "search"],
 )
 def test_a_gpu_leaves_the_same_record(task):
-    one, other = (flat(asdict(execute(task, name))) for name in ("gpu", "cpu"))
-    assert one == {
+    same(execute(task, "gpu"), execute(task, "cpu"))
+
+
+def same(one, other):
+    """Assert that records are equal up to rounding."""
+    assert flat(asdict(one)) == {
         key: pytest.approx(value, rel=1e-9, abs=1e-12) if isinstance(value, float) else value
-        for key, value in other.items()
+        for key, value in flat(asdict(other)).items()
     }
+
+
+@pytest.mark.usefixtures("device")
+@pytest.mark.parametrize(
+    "runs",
+    [
+        [make(seed=seed, split=0.5) for seed in range(2)],
+        [make(seed=k, optimizer="adagrad", learning_rate=r) for k, r in enumerate((5e-3, 1e3))],
+    ],
+    ids=["sgd", "divergence"],
+)
+def test_runs_that_are_alike_leave_their_records_together(runs):
+    assert len({run.alike for run in runs}) == 1
+    records = execute_together(runs, "gpu")
+    for one, run in zip(records, runs, strict=True):
+        same(one, execute(run, "gpu"))
+    assert len({one.network for one in records}) == len(runs)
+
+
+def test_alike_are_runs_that_differ_in_seed_and_rate():
+    run = make(seed=3, learning_rate=0.5)
+    assert run.alike == make().alike
+    for other in ({"width": 8}, {"split": 0.5}, {"optimizer": "adam"}, {"n_train": 7}):
+        assert make(**other).alike != run.alike
+    search = make(optimizer="adam").search
+    assert search.alike == search
 
 
 def flat(values):
@@ -378,6 +408,48 @@ def test_whoever_stops_listening_keeps_what_is_finished(tmp_path):
     next(found)
     found.close()
     assert all(store.read(task) for task in tasks)
+
+
+def test_tasks_that_are_alike_are_computed_together(tmp_path):
+    """Those that are missing and free: each task once, and every one with a file of its own."""
+    store, calls = Store(tmp_path), []
+    tasks = [*(make(seed=k) for k in range(5)), make(depth=3), make(width=8), make(width=8, seed=1)]
+    store.write(tasks[1], rate(1))
+    lock = store.claim(tasks[2])
+
+    def together(group):
+        lock.release()
+        calls.append(group)
+        return [rate(task.seed) for task in group]
+
+    found = dict(sweep(tasks, store, Here(), 1, counted(calls), together))
+    assert found == {task: rate(task.seed) for task in tasks}
+    assert calls == [(tasks[0], *tasks[3:5]), tasks[2], tasks[5], (tasks[6], tasks[7])]
+    assert all(store.read(task) == rate(task.seed) for task in tasks)
+    assert all(store.claim(task) is not None for task in tasks)
+
+
+def test_tasks_that_fail_together_are_free_again(tmp_path):
+    tasks, store = [make(seed=k) for k in range(3)], Store(tmp_path)
+
+    def together(group):
+        raise OSError("no such card")
+
+    with pytest.raises(OSError, match="no such card"):
+        list(sweep(tasks, store, Here(), 1, None, together))
+    assert all(store.claim(task) is not None for task in tasks)
+
+
+def test_tasks_that_lost_a_worker_together_run_alone(tmp_path):
+    tasks, calls = [make(seed=k) for k in range(3)], []
+
+    def together(group):
+        calls.append(group)
+        raise BrokenProcessPool("killed")
+
+    found = dict(sweep(tasks, Store(tmp_path), Here(), 1, counted(calls), together))
+    assert found == {task: rate(task.seed) for task in tasks}
+    assert calls == [tuple(tasks), *tasks]
 
 
 class Pool(Executor):

@@ -58,7 +58,8 @@ def test_rules_and_losses_have_the_sources_numbers():
 def test_grids_stay_within_what_cards_take(n, m):
     for (grid, block), threads in (
         (launch.elements(n), launch.THREADS),
-        (launch.matrix(n, m), launch.THREADS),
+        (launch.matrix(n, m, 1 + n % launch.MAX_BLOCKS), launch.THREADS),
+        (launch.networks(n, losses.THREADS), losses.THREADS),
         (launch.neurons(n, m, 1 + n % 1000), launch.THREADS),
     ):
         assert 1 <= block[0] <= threads
@@ -144,18 +145,24 @@ def coefficients(name, t, options):
 @on_host
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ["squared", "logistic"])
-@pytest.mark.parametrize("n", [1, 5, 300, 1000])
-def test_losses(dtype, name, n):
+@pytest.mark.parametrize("shape", [(1,), (5,), (3, 300), (1000,)])
+def test_losses(dtype, name, shape):
+    """Of one network, or of several."""
+    n = shape[-1]
     rng = np.random.default_rng(n)
-    f, Y = (3 * rng.standard_normal(n)).astype(dtype), rng.random(n).astype(dtype)
-    weights = (rng.random(n) / n).astype(dtype)
-    s, total = np.empty(n, dtype), np.empty(1)
+    f, Y = (3 * rng.standard_normal(shape)).astype(dtype), rng.random(n).astype(dtype)
+    weights = (rng.random(shape) / n).astype(dtype)
+    s, total = np.empty(shape, dtype), np.empty((1, *shape[:-1]))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loader, "launch", host_gpu.launch)
         losses.loss_and_signal(name, f, Y, weights, s, total)
-    value, slopes = naive.loss_and_slopes(f.astype(float), Y.astype(float), name)
-    assert_close(total[0], value, kind="loss", n=n, dtype=np.float64)
-    assert_close(s, weights * np.array(slopes), kind="loss", scale=weights * (1 + np.abs(f)))
+    found = zip(
+        f.reshape(-1, n), weights.reshape(-1, n), s.reshape(-1, n), total.ravel(), strict=True
+    )
+    for f, weights, s, value in found:
+        expected, slopes = naive.loss_and_slopes(f.astype(float), Y.astype(float), name)
+        assert_close(value, expected, kind="loss", n=n, dtype=np.float64)
+        assert_close(s, weights * np.array(slopes), kind="loss", scale=weights * (1 + np.abs(f)))
 
 
 def run_losses(n=300, dtype=np.float64, **options):

@@ -19,6 +19,11 @@ def to_host(a):
     return a if isinstance(a, np.ndarray) else a.get()
 
 
+def transposed(a):
+    """The matrix ``a``, or each of several, transposed; a view."""
+    return a.swapaxes(-1, -2)
+
+
 def symmetric(K):
     """K with its lower triangle mirrored, exactly symmetric."""
     xp = namespace(K)

@@ -4,7 +4,9 @@ As on the CPU: h^1 ← h^1 − η (δ^1 ∘ r) G with G = w_1² X X^T + v_1², a
 parameters back at the end. Everything is neuron-major, (m, N).
 """
 
-from ntklin.kernels.gpu.arrays import namespace
+import numpy as np
+
+from ntklin.kernels.gpu.arrays import namespace, transposed
 from ntklin.kernels.gpu.losses import loss_and_signal
 from ntklin.kernels.gpu.replay import take_steps
 
@@ -49,10 +51,19 @@ def deep_descent(H, S, layers, G, Y, w, v, rate, loss, weights, until, ceiling):
 
     As :func:`shallow_descent`, with ``layers`` the pairs (W^l, b^l) of l = 2 … L, updated in place,
     and ``w``, ``v`` the scales of all L layers, of which the first are not used.
+
+    Several networks take their steps at once where ``H``, ``S`` and ``layers`` have a leading axis
+    of them and ``weights`` is (k, S, N); ``rate`` and ``ceiling`` may then be (S,) arrays of NumPy.
+    The losses have a column each, and the steps end with the first network that ends.
     """
     xp, scalar = namespace(H), H.dtype.type
-    w, v, rate = [scalar(x) for x in w[1:]], [scalar(x) for x in v[1:]], scalar(rate)
-    pull, r, A = -rate * G, xp.empty_like(Y), []
+    w, v = [scalar(x) for x in w[1:]], [scalar(x) for x in v[1:]]
+    if H.ndim == 2:
+        rate = scalar(rate)
+    else:  # for each network's matrices; products with one that all share would cost more launches
+        rate = xp.asarray(np.full(len(H), rate, H.dtype)[:, None, None])
+    pull, r, A = -rate * G, xp.empty((*H.shape[:-2], len(Y)), Y.dtype), []
+    paces = [(rate * w_l, rate * v_l) for w_l, v_l in zip(w, v, strict=True)]
 
     def observe(row, total):
         """f and the activations below it, and from them r."""
@@ -61,20 +72,21 @@ def deep_descent(H, S, layers, G, Y, w, v, rate, loss, weights, until, ceiling):
         for (W, b), w_l, v_l in zip(layers[:-1], w, v, strict=False):
             h = W @ A[-1]
             h *= w_l
-            h += (v_l * b)[:, None]
+            h += (v_l * b)[..., None]
             A.append(xp.maximum(h, 0, out=h))
         W, b = layers[-1]
-        f = w[-1] * (W[0] @ A[-1]) + v[-1] * b
+        f = w[-1] * (W @ A[-1])[..., 0, :] + v[-1] * b
         loss_and_signal(loss, f, Y, row, r, total)
 
     def step():
-        pulled = r[None, :]  # δ ∘ r, from the output down; r is a factor of each column
+        pulled = r[..., None, :]  # δ ∘ r, from the output down; r is a factor of each column
         for l in reversed(range(len(layers))):
-            W, b = layers[l]
-            below = w[l] * (W.T @ pulled)
+            (W, b), (pace, bias_pace) = layers[l], paces[l]
+            below = w[l] * (transposed(W) @ pulled)
             below *= A[l] > 0
-            W -= rate * w[l] * (pulled @ A[l].T)
-            b -= rate * v[l] * pulled.sum(axis=1)
+            W -= pace * (pulled @ transposed(A[l]))
+            bias = b[..., None]
+            bias -= bias_pace * pulled.sum(axis=-1, keepdims=True)
             pulled = below
         S[...] += pulled
         H[...] += pulled @ pull

@@ -22,9 +22,17 @@ def elements(count):
     return (max(1, min(ceil_div(count, THREADS), MANY_BLOCKS)),), (THREADS,)
 
 
-def matrix(n, m):
-    """Grid and block for an (n, m) matrix: threads share out columns, blocks rows and columns."""
-    return (ceil_div(m, THREADS), min(n, MAX_BLOCKS)), (THREADS,)
+def matrix(n, m, count=1):
+    """Grid and block for an (n, m) matrix: threads share out columns, blocks rows and columns.
+
+    ``count`` of them, at most ``MAX_BLOCKS``, have each a layer of blocks.
+    """
+    return (ceil_div(m, THREADS), min(n, MAX_BLOCKS), count), (THREADS,)
+
+
+def networks(count, threads):
+    """Grid and block for ``count`` networks, one block of so many threads each."""
+    return (count,), (threads,)
 
 
 def neurons(n, m, k):

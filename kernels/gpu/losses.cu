@@ -4,10 +4,12 @@
 #define THREADS 256
 
 // s_n = weights_n ℓ'(f_n, y_n) and *total = (1/N) Σ_n ℓ(f_n, y_n), summed in float64 in an order
-// that is always the same. One block of THREADS threads.
+// that is always the same. One block of THREADS threads for each network; they share y.
 extern "C" __global__ void loss_and_signal(int loss, const REAL *f, const REAL *y,
                                            const REAL *weights, REAL *s, double *total, int n) {
     __shared__ double sums[THREADS];
+    long long start = (long long)blockIdx.x * n;
+    f += start, weights += start, s += start;
     double sum = 0;
     for (int i = threadIdx.x; i < n; i += THREADS) {
         s[i] = weights[i] * loss_slope(loss, f[i], y[i]);
@@ -18,5 +20,5 @@ extern "C" __global__ void loss_and_signal(int loss, const REAL *f, const REAL *
         __syncthreads();
         if (threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
     }
-    if (threadIdx.x == 0) *total = sums[0] / n;
+    if (threadIdx.x == 0) total[blockIdx.x] = sums[0] / n;
 }

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ntklin.kernels.gpu import loader
+from ntklin.kernels.gpu.launch import networks
 
 LOSSES = {"squared": 0, "logistic": 1}
 THREADS = 256  # as in losses.cu
@@ -15,8 +16,11 @@ def loss_and_signal(loss, f, Y, weights, s, total):
     ----------
     loss : str
         A key of ``LOSSES``.
-    f, Y, weights, s : ndarray, shape (N,)
+    f, weights, s : ndarray, shape (N,)
+        Or (S, N) for several networks at once.
+    Y : ndarray, shape (N,)
     total : ndarray of float64, shape (1,)
+        Or with S entries.
     """
-    arguments = (np.int32(LOSSES[loss]), f, Y, weights, s, total, np.int32(len(f)))
-    loader.launch("losses.cu", "loss_and_signal", f.dtype, ((1,), (THREADS,)), arguments)
+    arguments = (np.int32(LOSSES[loss]), f, Y, weights, s, total, np.int32(len(Y)))
+    loader.launch("losses.cu", "loss_and_signal", f.dtype, networks(total.size, THREADS), arguments)

@@ -1,19 +1,24 @@
-"""Forward and backward pass: cuBLAS, and one kernel for all that stands between two products."""
+"""Forward and backward pass: cuBLAS, and one kernel for all that stands between two products.
+
+Of one network, or of S networks at once: all arrays then have a leading axis S.
+"""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from ntklin.kernels.gpu import loader
-from ntklin.kernels.gpu.arrays import namespace
+from ntklin.kernels.gpu.arrays import namespace, transposed
 from ntklin.kernels.gpu.launch import matrix
 
 
 def _pointwise(function, arrays, scalars):
     """A kernel of ``pointwise.cu``; the first of the arrays is changed."""
-    n, m = arrays[0].shape
+    changed = arrays[0]
+    n, m = changed.shape[-2:]
     arguments = (*arrays, *scalars, np.int32(n), np.int32(m))
-    loader.launch("pointwise.cu", function, arrays[0].dtype, matrix(n, m), arguments)
+    shape = matrix(n, m, changed.size // (n * m))
+    loader.launch("pointwise.cu", function, changed.dtype, shape, arguments)
 
 
 def forward(layers, w, v, X):
@@ -37,13 +42,13 @@ def forward(layers, w, v, X):
     xp, scalar = namespace(X), X.dtype.type
     activations = [X]
     for l, (W, b) in enumerate(layers[:-1]):
-        a = xp.empty((len(X), len(W)), X.dtype)
-        xp.matmul(activations[-1], W.T, out=a)
-        b = xp.zeros(len(W), X.dtype) if b is None else b
+        a = xp.empty((*X.shape[:-1], W.shape[-2]), X.dtype)
+        xp.matmul(activations[-1], transposed(W), out=a)
+        b = xp.zeros(W.shape[:-1], X.dtype) if b is None else xp.ascontiguousarray(b)
         _pointwise("activate", (a, b), (scalar(w[l]), scalar(v[l])))
         activations.append(a)
     W, b = layers[-1]
-    outputs = scalar(w[-1]) * (activations[-1] @ W[0])
+    outputs = scalar(w[-1]) * (activations[-1] @ transposed(W))[..., 0]
     if b is not None:
         outputs += scalar(v[-1]) * b
     return activations, outputs
@@ -72,12 +77,12 @@ class Signals(Sequence):
         X = self._activations[0]
         xp = namespace(X)
         if l == len(self) - 1:
-            return xp.ones((len(X), 1), X.dtype)
+            return xp.ones((*X.shape[:-1], 1), X.dtype)
         W, a = self._layers[l + 1][0], self._activations[l + 1]
         w = a.dtype.type(self._w[l + 1])
         delta = xp.empty_like(a)
         if l == len(self) - 2:
-            _pointwise("spread", (delta, a, w * W[0]), ())
+            _pointwise("spread", (delta, a, w * W[..., 0, :]), ())
         else:
             xp.matmul(self[l + 1], W, out=delta)
             _pointwise("gate", (delta, a), (w,))

@@ -1,6 +1,6 @@
 """J v and J^T r from activations and backward signals, without J."""
 
-from ntklin.kernels.gpu.arrays import namespace
+from ntklin.kernels.gpu.arrays import namespace, transposed
 
 
 def jacobian_vector(activations, deltas, w, v, vector):
@@ -33,13 +33,14 @@ def vector_jacobian(activations, deltas, w, v, r, result):
     Parameters
     ----------
     r : ndarray, shape (N,)
+        Or, like all the others, with a leading axis for several networks.
     result : sequence of (R^l, s^l or None)
         Views in the layout of θ, overwritten.
     """
     xp, scalar = namespace(r), r.dtype.type
     for l, (R, s) in enumerate(result):
-        scaled = deltas[l] * r[:, None]
+        scaled = deltas[l] * r[..., None]
         if s is not None:
-            xp.multiply(scaled.sum(axis=0), scalar(v[l]), out=s)
+            xp.multiply(scaled.sum(axis=-2), scalar(v[l]), out=s)
         scaled *= scalar(w[l])  # smaller than R
-        xp.matmul(scaled.T, activations[l], out=R)
+        xp.matmul(transposed(scaled), activations[l], out=R)

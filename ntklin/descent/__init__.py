@@ -5,15 +5,23 @@ optimizer with its learning rate. Beyond what ``ntklin.stepping`` asks for it ha
 a run must keep to go on with the same bits, and ``restore(arrays)``. Two functions of its class
 tell where it serves: ``requires(net, optimizer)`` names what is missing, or is None, and
 ``pays(net, X, optimizer)`` whether it is the engine to take where nothing is missing.
+
+On a GPU, ``reduced`` and ``direct`` also take θ of shape (S, P), of S networks that are trained at
+once, see ``ntklin.stepping``; the optimizer is then one for all or ``Several``. What ``loss()`` and
+``arrays()`` give has an axis S first, but for ``count``; an engine of one network can be restored
+from its part. ``parameters()`` and ``optimizer_state()`` are of one network alone.
 """
 
 from ntklin.descent.direct import DirectDescent
 from ntklin.descent.fused import FusedDescent
 from ntklin.descent.reduced import ReducedDescent
+from ntklin.descent.several import Several
 
 # The first one that serves and pays is taken; ``direct`` always does both.
 ENGINES = {engine.method: engine for engine in (ReducedDescent, FusedDescent, DirectDescent)}
 METHODS = ("auto", *ENGINES)
+
+__all__ = ["ENGINES", "METHODS", "Several", "engine_for"]
 
 
 def engine_for(method, net, X, optimizer):

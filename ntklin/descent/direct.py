@@ -19,7 +19,8 @@ class DirectDescent(Stepwise):
         self.dtype = X.dtype
         self._targets, self._optimizer, self._loss = Y, optimizer, loss
         self._theta = theta.copy()
-        self._state = optimizer.init(self._theta)
+        self._flat = self._theta.reshape(-1)  # a view, in which one network follows another
+        self._state = optimizer.init(self._flat)
         self._model = (_Layers if isinstance(net, MLP) else _Operator)(net, self._theta, X)
         self._outputs = self._model.outputs()
 
@@ -34,8 +35,8 @@ class DirectDescent(Stepwise):
         return True
 
     def _step(self, signal, weights):
-        gradient = self._model.gradient(signal, np.flatnonzero(weights))
-        self._state = self._optimizer.step(self._state, self._theta, gradient)
+        gradient = self._model.gradient(signal, _seen(weights))
+        self._state = self._optimizer.step(self._state, self._flat, gradient.reshape(-1))
         self._outputs = self._model.outputs()
 
     def _changing(self):
@@ -56,19 +57,34 @@ class DirectDescent(Stepwise):
 
     def arrays(self):
         """What ``restore`` takes; no copies."""
-        slots = {SLOT + name: a for name, a in self._state.slots.items()}
+        shape = self._theta.shape
+        slots = {SLOT + name: self._slot(a, shape) for name, a in self._state.slots.items()}
         return {"theta": self._theta, "count": np.array(self._state.count), **slots}
 
     def restore(self, arrays):
         """Go on where another engine was when its ``arrays()`` were taken."""
         self._theta[:] = beside(arrays["theta"], self._theta)
         slots = {
-            name.removeprefix(SLOT): beside(a, self._theta).copy()
+            name.removeprefix(SLOT): self._slot(beside(a, self._theta).copy(), -1)
             for name, a in arrays.items()
             if name.startswith(SLOT)
         }
         self._state = OptimizerState(int(arrays["count"]), slots)
         self._outputs = self._model.outputs()
+
+    def _slot(self, a, shape):
+        """A slot of several networks in another shape; one network's may be no vector of size P."""
+        return a.reshape(shape) if self._theta.ndim > 1 else a
+
+
+def _seen(weights):
+    """The samples that a step sees, (n,) or (S, n); all, where networks see differently many."""
+    if weights.ndim == 1:
+        return np.flatnonzero(weights)
+    counts = np.count_nonzero(weights, axis=1)
+    if np.any(counts != counts[0]):
+        return np.broadcast_to(np.arange(weights.shape[1]), weights.shape)
+    return np.nonzero(weights)[1].reshape(len(weights), -1)
 
 
 class _Layers:
@@ -78,6 +94,8 @@ class _Layers:
         self._kernels, self._X = kernels(X), X
         self._w, self._v = net.weight_scales, net.bias_scales
         self._layers = net.unpack(theta)
+        if theta.ndim > 1:  # copies: products with one X for all would cost more launches
+            self._X = namespace(X).tile(X, (len(theta), 1, 1))
         self._gradient = namespace(theta).empty_like(theta)
         self._parts = net.unpack(self._gradient)
 
@@ -90,8 +108,10 @@ class _Layers:
     def gradient(self, signal, rows):
         """φ(X)^T s for an s that is zero beyond ``rows``, overwritten by the next call."""
         activations = self._activations
-        if len(rows) < len(signal):
+        if rows.shape[-1] < signal.shape[-1]:
             rows = beside(rows, signal)
+            if rows.ndim > 1:
+                rows = namespace(rows).arange(len(rows))[:, None], rows
             activations, signal = [a[rows] for a in activations], signal[rows]
         deltas = self._kernels.backward(self._layers, self._w, activations)
         self._kernels.vector_jacobian(activations, deltas, self._w, self._v, signal, self._parts)

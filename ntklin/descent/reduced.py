@@ -26,11 +26,13 @@ class ReducedDescent:
         self._w, self._v = net.weight_scales, net.bias_scales
         self._kernels, xp = kernels(X), namespace(X)
         first, *self._layers = [
-            (W, xp.zeros(len(W), X.dtype) if b is None else b) for W, b in net.unpack(self._theta)
+            (W, xp.zeros(W.shape[:-1], X.dtype) if b is None else b)
+            for W, b in net.unpack(self._theta)
         ]
         w, v = self._w[0], self._v[0]
-        self._H = self._kernels.neuron_major(w * (first[0] @ X.T) + v * first[1][:, None], X.dtype)
-        self._S = self._kernels.neuron_major(xp.zeros((len(first[0]), len(X))), X.dtype)  # aligned
+        H = w * (first[0] @ X.T) + v * first[1][..., None]
+        self._H = self._kernels.neuron_major(H, X.dtype)
+        self._S = self._kernels.neuron_major(xp.zeros(H.shape), X.dtype)  # aligned
         self._G = (w * w * (X @ X.T) + v * v).astype(X.dtype)
         self._evaluate()
 
@@ -49,7 +51,7 @@ class ReducedDescent:
         return len(X) < 2 * net.n_inputs
 
     def _descend(self, weights, until, ceiling):
-        if len(self._layers) == 1:
+        if len(self._layers) == 1 and self._theta.ndim == 1:
             W, b = self._layers[0]
             run = self._kernels.shallow_descent
             arguments = (W[0], b, self._G, self._Y, self._w[1], self._v[1])
@@ -60,8 +62,9 @@ class ReducedDescent:
         return run(self._H, self._S, *arguments, *end)
 
     def _evaluate(self):
-        no_steps = np.empty((0, len(self._X)), self.dtype)
-        self._loss = float(self._descend(no_steps, 0.0, np.inf)[-1])
+        no_steps = np.empty((0, *self._theta.shape[:-1], len(self._X)), self.dtype)
+        loss = self._descend(no_steps, 0.0, np.inf)[-1]
+        self._loss = loss if self._theta.ndim > 1 else float(loss)
 
     def loss(self):
         """L(θ_t) on all samples."""
@@ -70,7 +73,7 @@ class ReducedDescent:
     def advance(self, weights, until, ceiling):
         """Take a step for each row of sample weights; see ``ntklin.stepping``."""
         losses = self._descend(weights, until, ceiling)[1:]
-        self._loss = float(losses[-1])
+        self._loss = losses[-1] if self._theta.ndim > 1 else float(losses[-1])
         self._count += len(losses)
         return losses
 
@@ -90,13 +93,13 @@ class ReducedDescent:
 
     def arrays(self):
         """What ``restore`` takes; no copies."""
-        above = self._theta[self._layers_start() :]
+        above = self._theta[..., self._layers_start() :]
         return {"H": self._H, "S": self._S, "above": above, "count": np.array(self._count)}
 
     def restore(self, arrays):
         """Go on where another engine with the same start was when its ``arrays()`` were taken."""
         self._H[:], self._S[:] = (beside(arrays[name], self._H) for name in ("H", "S"))
-        self._theta[self._layers_start() :] = beside(arrays["above"], self._theta)
+        self._theta[..., self._layers_start() :] = beside(arrays["above"], self._theta)
         self._count = int(arrays["count"])
         self._evaluate()
 

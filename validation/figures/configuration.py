@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -69,6 +69,11 @@ class Problem:
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
     @property
+    def alike(self):
+        """What is equal for tasks that can be computed at once: itself alone."""
+        return self
+
+    @property
     def arrays(self):
         """X, Y, X_T, Y_T."""
         source = self.dataset, self.n_pool, self.n_test
@@ -120,6 +125,11 @@ class Run(Problem):
     def adaptive(self):
         """Whether D_t changes in training, so that the learning rate has to be searched for."""
         return self.optimizer != "gd"
+
+    @property
+    def alike(self):
+        """What is equal for runs that differ in nothing but their seeds and learning rates."""
+        return replace(self, seed=0, learning_rate=None)
 
     @property
     def search(self):

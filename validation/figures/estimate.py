@@ -35,6 +35,7 @@ def estimate(plans, store, slots=1, device="cpu"):
     slots : int
         How many runs at a time.
     device : {"cpu", "gpu"}
+        On a GPU as if no runs shared a batch, so that it may be much less.
 
     Returns
     -------

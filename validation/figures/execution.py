@@ -27,8 +27,25 @@ def execute(task, device="cpu"):
     device : {"cpu", "gpu"}
         Where networks are trained; results are the same up to rounding.
     """
-    xp = ntklin.device_namespace(device)
-    return search(task, xp) if isinstance(task, Search) else train(task, xp)
+    if isinstance(task, Search):
+        return search(task, ntklin.device_namespace(device))
+    return execute_together((task,), device)[0]
+
+
+def execute_together(runs, device="cpu"):
+    """The records of runs that are alike: a GPU trains their networks in one batch.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        That differ in nothing but their seeds and learning rates.
+    device : {"cpu", "gpu"}
+
+    Returns
+    -------
+    list of Record
+    """
+    return train(runs, ntklin.device_namespace(device))
 
 
 def search(task, xp=np):
@@ -63,25 +80,36 @@ def search(task, xp=np):
     )
 
 
-def train(run, xp=np):
-    """Train the real network and its linearization from the same θ_0.
+def train(runs, xp=np):
+    """Train real networks, and the linearization of each from the same θ_0.
 
     Parameters
     ----------
-    run : Run
-        With its learning rate, unless it is gradient descent.
+    runs : sequence of Run
+        That are alike, with their learning rates, unless they are gradient descent.
     xp : module
         The arrays' namespace, NumPy or CuPy.
 
     Returns
     -------
-    Record
+    list of Record
     """
     began = time.perf_counter()
-    net, theta, X, Y, X_test = placed(run, xp)
-    lin = ntklin.linearize(net, theta, X)
-    rule = optimizer(run, lin)
-    network, rose = train_network(run, net, theta, X, Y, X_test, rule)
+    net, theta, X, Y, X_test = placed(runs[0], xp)
+    thetas = [theta, *(xp.asarray(run.network[1]) for run in runs[1:])]
+    lins = [ntklin.linearize(net, theta, X) for theta in thetas]
+    rules = [optimizer(run, lin) for run, lin in zip(runs, lins, strict=True)]
+    networks = train_networks(runs, net, thetas, X, Y, X_test, rules)
+    share = (time.perf_counter() - began) / len(runs)
+    return [
+        record(run, lin, Y, X_test, rule, *network, share)
+        for run, lin, rule, network in zip(runs, lins, rules, networks, strict=True)
+    ]
+
+
+def record(run, lin, Y, X_test, rule, network, rose, seconds):
+    """The record of a run whose real network is trained, which took so many seconds."""
+    began = time.perf_counter()
     linearized, interpolating, path = train_linearized(run, lin, Y, X_test, rule)
     f_int = f_limit = None
     if run.loss == "squared":
@@ -98,7 +126,7 @@ def train(run, xp=np):
         minimizer_loss=f_limit,
         interpolating_loss=interpolating,
         path_dependent=path,
-        seconds=time.perf_counter() - began,
+        seconds=seconds + time.perf_counter() - began,
     )
 
 
@@ -109,20 +137,27 @@ def placed(task, xp):
     return net, *(xp.asarray(a) for a in (theta, X, Y, X_test))
 
 
-def train_network(run, net, theta, X, Y, X_test, rule):
-    """The real network's end, and whether it was warned that its loss rose."""
+def train_networks(runs, net, thetas, X, Y, X_test, rules):
+    """Each real network's end, and whether it was warned that its loss rose."""
+    options = horizon(runs[0]) | {"batches": [run.batches for run in runs]}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ntklin.NonMonotoneLossWarning)
-        try:
-            result = ntklin.train(net, theta, X, Y, rule, **horizon(run))
-            end = ended(run, result, result.predict(X_test))
-        except ntklin.DivergenceError as e:
-            end = End(outcome=DIVERGED, steps=e.step or 0)
-    rises = [w for w in caught if issubclass(w.category, ntklin.NonMonotoneLossWarning)]
-    for other in caught:
-        if other not in rises:
-            warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
-    return end, bool(rises)
+        results = ntklin.train_ensemble(net, thetas, X, Y, rules, **options)
+    rose = set()
+    for w in caught:
+        if issubclass(w.category, ntklin.NonMonotoneLossWarning):
+            rose.add(w.message.index)
+        else:
+            warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)
+    return [
+        (
+            End(outcome=DIVERGED, steps=result.step or 0)
+            if isinstance(result, ntklin.DivergenceError)
+            else ended(run, result, result.predict(X_test)),
+            place in rose,
+        )
+        for place, (run, result) in enumerate(zip(runs, results, strict=True))
+    ]
 
 
 def train_linearized(run, lin, Y, X_test, rule):

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from ntklin.validation.figures.configuration import Run, digest, load
-from ntklin.validation.figures.execution import execute
+from ntklin.validation.figures.execution import execute, execute_together
 from ntklin.validation.figures.panel import Results
 from ntklin.validation.figures.sweep import sweep
 
@@ -96,14 +96,17 @@ def compute(planned, store, executor, slots, device="cpu"):
     executor : concurrent.futures.Executor
     slots : int
     device : {"cpu", "gpu"}
-        Where networks are trained. Results do not name it: they are the same up to rounding.
+        Where networks are trained. Results do not name it: they are the same up to rounding. A GPU
+        trains those in one batch that differ in nothing but their seeds.
 
     Yields
     ------
     (Problem, Record or Rate)
     """
     function = partial(execute, device=device)
-    go = partial(sweep, store=store, executor=executor, slots=slots, function=function)
+    together = partial(execute_together, device=device) if device == "gpu" else None
+    options = {"function": function, "together": together}
+    go = partial(sweep, store=store, executor=executor, slots=slots, **options)
     rates = {}
     for task, record in go((*planned.searches, *(run for run in planned.runs if not run.adaptive))):
         if not isinstance(task, Run):

@@ -1,7 +1,6 @@
 """A grid of tasks through an executor: whatever is finished is kept."""
 
 import time
-from collections import deque
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, wait
 
 import ntklin
@@ -17,7 +16,7 @@ class WorkerDiedError(ntklin.NtklinError, RuntimeError):
     """A worker process ended in the middle of a run, again and again."""
 
 
-def sweep(tasks, store, executor, slots, function=execute):
+def sweep(tasks, store, executor, slots, function=execute, together=None):
     """Yield every task with its record, in the order in which they become known.
 
     After an error no more tasks are started; those that run are waited for and kept. When a process
@@ -34,6 +33,9 @@ def sweep(tasks, store, executor, slots, function=execute):
         How many tasks to submit at once.
     function : callable
         ``function(task)``, its record; runs in the executor.
+    together : callable, optional
+        ``together(tasks)``, the list of their records, for several tasks that are ``alike``: all
+        that are missing are then computed at once, as one task.
 
     Yields
     ------
@@ -44,69 +46,97 @@ def sweep(tasks, store, executor, slots, function=execute):
     WorkerDiedError
         If a task has lost two workers while it ran alone, or the executor is broken for good.
     """
-    waiting, suspects = deque(dict.fromkeys(tasks)), deque()
+    waiting, suspects = dict.fromkeys(tasks), {}  # ordered sets
     running, losses, error = {}, {}, None
     try:
         while running or (error is None and (waiting or suspects)):
             queue = suspects or waiting
-            for _ in range(len(queue) if error is None else 0):
-                task = queue.popleft()
+            for task in tuple(queue) if error is None else ():
+                if task not in queue:  # it went along with another one
+                    continue
+                del queue[task]
                 if (record := store.read(task)) is not None:
                     yield task, record
                 elif len(running) < (1 if suspects or queue is suspects else slots):
-                    submitted = _submit(task, store, executor, function)
-                    if submitted is None:  # another process computes it
-                        waiting.append(task)
-                    else:
-                        running.update(submitted)
+                    others = ()
+                    if together is not None and queue is waiting:
+                        others = tuple(other for other in waiting if other.alike == task.alike)
+                    locks = _claimed((task, *others), store)
+                    if task not in locks:  # another process computes it
+                        waiting[task] = None
+                    for other in locks.keys() - {task}:
+                        del waiting[other]
+                    if locks:
+                        running[_submit(locks, executor, function, together)] = locks
                 else:
-                    queue.append(task)
+                    queue[task] = None
             if not running:
                 time.sleep(PATIENCE if waiting else 0)
                 continue
-            alone = len(running) == 1
+            alone = len(running) == 1 == len(next(iter(running.values())))
             done, _ = wait(running, timeout=PATIENCE, return_when=FIRST_COMPLETED)
             for future in done:
-                task, lock = running.pop(future)
+                locks = running.pop(future)
                 try:
-                    record = future.result()
-                    store.write(task, record)
+                    records = _kept(future, locks, store)
                 except BrokenExecutor as e:
-                    suspects.append(task)
-                    losses[task] = losses.get(task, 0) + alone
-                    if losses[task] == ATTEMPTS:
-                        error = error or _died(task, e)
+                    suspects.update(dict.fromkeys(locks))
+                    for task in locks:
+                        losses[task] = losses.get(task, 0) + alone
+                        if losses[task] == ATTEMPTS:
+                            error = error or _died(task, e)
                 except Exception as e:
                     error = error or e
                 else:
-                    yield task, record
+                    yield from records.items()
                 finally:
-                    lock.release()
+                    _release(locks)
         if error is not None:
             raise error
     finally:
-        for future, (task, lock) in running.items():
+        for future, locks in running.items():
             if not future.cancel() and future.done() and future.exception() is None:
-                store.write(task, future.result())
+                _kept(future, locks, store)
+            _release(locks)
+
+
+def _claimed(tasks, store):
+    """{task: lock} of those that are still missing and that no other process holds."""
+    locks = {}
+    for task in tasks:
+        lock = store.claim(task)
+        if lock is not None and store.read(task) is not None:  # finished before the claim
             lock.release()
+        elif lock is not None:
+            locks[task] = lock
+    return locks
 
 
-def _submit(task, store, executor, function):
-    """{future: (task, lock)}; None where another process holds the task."""
-    lock = store.claim(task)
-    if lock is None:
-        return None
-    if store.read(task) is not None:  # finished between the look and the claim
-        lock.release()
-        return None
+def _submit(locks, executor, function, together):
+    """The future of the one record, or of the list of several."""
+    first = next(iter(locks))
+    work = (function, first) if len(locks) == 1 else (together, tuple(locks))
     try:
-        return {executor.submit(function, task): (task, lock)}
+        return executor.submit(*work)
     except BrokenExecutor as e:
-        lock.release()
-        raise _died(task, e) from e
+        _release(locks)
+        raise _died(first, e) from e
     except BaseException:
-        lock.release()
+        _release(locks)
         raise
+
+
+def _kept(future, locks, store):
+    """{task: record} of what is finished, written to the store."""
+    records = future.result() if len(locks) > 1 else [future.result()]
+    for task, record in zip(locks, records, strict=True):
+        store.write(task, record)
+    return dict(zip(locks, records, strict=True))
+
+
+def _release(locks):
+    for lock in locks.values():
+        lock.release()
 
 
 def _died(task, cause):
