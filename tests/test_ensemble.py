@@ -129,7 +129,6 @@ def test_one_that_diverges_ends_none_of_the_others(device, name):
     alike(device, case, runs, alone, kappa=1e3 if name == "adagrad" else 1)
     assert [isinstance(run, ntklin.DivergenceError) for run in runs] == [False, True, False, False]
     assert runs[1].learning_rate == 1e4
-    assert runs[1].__traceback__ is None
 
 
 def test_a_rise_is_told_with_its_place(device):
@@ -302,6 +301,7 @@ def test_on_the_cpu_it_is_train_one_after_the_other():
     for run, expected in zip(runs, alone, strict=True):
         if isinstance(expected, ntklin.DivergenceError):
             assert str(run) == str(expected)
+            assert run.__traceback__ is None  # which would hold on to the engine
             continue
         assert np.array_equal(run.losses, expected.losses)
         assert np.array_equal(run.parameters, expected.parameters)
