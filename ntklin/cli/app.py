@@ -397,7 +397,7 @@ def bench(
         typer.Option(
             metavar="LIST",
             help="From jacobian, gram, weighted_gram, gd_step, adagrad_step, adam_step, "
-            "linearized_step, split, closed_form, infinite.",
+            "linearized_step, split, closed_form, infinite; on a GPU also ensemble_step.",
         ),
     ] = None,
     cases: Annotated[

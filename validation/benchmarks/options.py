@@ -8,7 +8,7 @@ import numpy as np
 import ntklin
 from ntklin.validation.benchmarks.cases import DTYPES, FULL, INPUTS, QUICK, SIZES, Scale
 from ntklin.validation.benchmarks.machine import usable_threads
-from ntklin.validation.benchmarks.works import GPU_WORKS, WORKS
+from ntklin.validation.benchmarks.works import CPU_WORKS, GPU_WORKS, WORKS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,7 @@ def as_options(
     most = usable_threads()
     return Options(
         scale=scale,
-        works=chosen(works, WORKS if xp is np else GPU_WORKS, "works"),
+        works=chosen(works, CPU_WORKS if xp is np else GPU_WORKS, "works"),
         cases=tuple(case for case in scale.cases if case.name in names),
         dtypes=chosen(dtypes, DTYPES, "dtypes"),
         sizes=chosen(sizes, SIZES, "sizes"),

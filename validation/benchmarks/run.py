@@ -51,7 +51,8 @@ def main(
     ----------
     works : sequence of str, optional
         From jacobian, gram, weighted_gram, gd_step, adagrad_step, adam_step, linearized_step,
-        split, closed_form, infinite; like the next four, all when not given.
+        split, closed_form, infinite; on a GPU also ensemble_step, and not split and closed_form.
+        Like the next four, all when not given.
     cases : sequence of {"A", "B"}, optional
     dtypes : sequence of {"float64", "float32"}, optional
     sizes : sequence of {100, 1000}, optional

@@ -18,6 +18,7 @@ WORKS = {
     "gram": (100, 1000),
     "weighted_gram": (100,),
     "gd_step": (100,),
+    "ensemble_step": (100,),
     "adagrad_step": (100,),
     "adam_step": (100,),
     "linearized_step": (100,),
@@ -29,8 +30,11 @@ WORKS = {
 HANDMADE_STEPS = 20
 # A timed run of an adaptive method takes so many times fewer steps than one of gradient descent.
 ADAPTIVE_SHARE = 4
-# What a GPU does; the others are algebra of N × N matrices, which is the host's.
+# Algebra of N × N matrices is the host's, and it takes networks one after the other.
 GPU_WORKS = tuple(work for work in WORKS if work not in ("split", "closed_form"))
+CPU_WORKS = tuple(work for work in WORKS if work != "ensemble_step")
+# Networks that are trained at once, as many as the paper has initializations.
+MEMBERS = 10
 # A block of J by hand on a GPU, large enough to keep it busy.
 GPU_BLOCK_BYTES = 1 << 28
 ADAPTIVE = {
@@ -250,6 +254,31 @@ class Workshop:
                 "cost": costs.gradient_step(p, self.reference.passes, reduced=False),
             },
         )
+
+    def ensemble_step(self):
+        """One step of one of ten networks that are trained at once, timed as ``gd_step`` is.
+
+        Beside the latter it shows what a batch gains.
+        """
+        p, net = self.problem, self.net
+        optimizer = ntklin.GradientDescent(self.reference.learning_rate)
+
+        def train(steps):
+            return ntklin.train_ensemble(net, [p.theta] * MEMBERS, p.X, p.Y, optimizer, steps=steps)
+
+        return [
+            Task(
+                work="ensemble_step",
+                variant="",
+                implementation="ntklin",
+                check=partial(gates.check_training, self.reference),
+                run=partial(train, p.case.steps),
+                overhead=partial(train, 0),
+                count=p.case.steps * MEMBERS,
+                probe=lambda: train(gates.GATE_STEPS)[-1].predict(self._everywhere()),
+                cost=costs.gradient_step(p, self.reference.passes, reduced=True),
+            )
+        ]
 
     def _everywhere(self):
         return self.xp.concatenate([self.problem.X, self.problem.X_test])
