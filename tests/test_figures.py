@@ -183,8 +183,11 @@ def same(one, other):
 @pytest.mark.parametrize(
     "runs",
     [
-        [make(seed=seed, split=0.5) for seed in range(2)],
-        [make(seed=k, optimizer="adagrad", learning_rate=r) for k, r in enumerate((5e-3, 1e3))],
+        [make(seed=seed, split=0.5, max_steps=8) for seed in range(2)],
+        [
+            make(optimizer="adagrad", seed=k, learning_rate=r, max_steps=8)
+            for k, r in enumerate((5e-3, 1e3))
+        ],
     ],
     ids=["sgd", "divergence"],
 )
