@@ -186,7 +186,7 @@ def same(one, other):
         [make(seed=seed, split=0.5, max_steps=8) for seed in range(2)],
         [
             make(optimizer="adagrad", seed=k, learning_rate=r, max_steps=8)
-            for k, r in enumerate((5e-3, 1e3))
+            for k, r in enumerate((5e-3, 1e3, 0.5))
         ],
     ],
     ids=["sgd", "divergence"],
@@ -197,6 +197,9 @@ def test_runs_that_are_alike_leave_their_records_together(runs):
     for one, run in zip(records, runs, strict=True):
         same(one, execute(run, "gpu"))
     assert len({one.network for one in records}) == len(runs)
+    if runs[0].adaptive:  # falls, diverges, and rises but comes back
+        found = [(one.monotone, one.network.outcome) for one in records]
+        assert found == [(True, "step limit"), (False, "diverged"), (False, "converged")]
 
 
 def test_alike_are_runs_that_differ_in_seed_and_rate():
