@@ -428,34 +428,38 @@ def test_tasks_that_are_alike_are_computed_together(tmp_path):
         calls.append(group)
         return [rate(task.seed) for task in group]
 
-    found = dict(sweep(tasks, store, Here(), 1, counted(calls), together))
-    assert found == {task: rate(task.seed) for task in tasks}
+    found = list(sweep(tasks, store, Here(), 1, counted(calls), together))
+    assert len(found) == len(tasks)
+    assert dict(found) == {task: rate(task.seed) for task in tasks}
     assert calls == [(tasks[0], *tasks[3:5]), tasks[2], tasks[5], (tasks[6], tasks[7])]
     assert all(store.read(task) == rate(task.seed) for task in tasks)
     assert all(store.claim(task) is not None for task in tasks)
 
 
-def test_tasks_that_fail_together_are_free_again(tmp_path):
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_tasks_that_fail_together_are_free_again(tmp_path, error):
     tasks, store = [make(seed=k) for k in range(3)], Store(tmp_path)
 
     def together(group):
-        raise OSError("no such card")
+        raise error("no such card")
 
-    with pytest.raises(OSError, match="no such card"):
+    with pytest.raises(error, match="no such card"):
         list(sweep(tasks, store, Here(), 1, None, together))
     assert all(store.claim(task) is not None for task in tasks)
 
 
 def test_tasks_that_lost_a_worker_together_run_alone(tmp_path):
-    tasks, calls = [make(seed=k) for k in range(3)], []
+    tasks, calls, store = [make(seed=k) for k in range(4)], [], Store(tmp_path)
+    lock = store.claim(tasks[3])  # which then is free, and waits
 
     def together(group):
+        lock.release()
         calls.append(group)
         raise BrokenProcessPool("killed")
 
-    found = dict(sweep(tasks, Store(tmp_path), Here(), 1, counted(calls), together))
+    found = dict(sweep(tasks, store, Here(), 1, counted(calls), together))
     assert found == {task: rate(task.seed) for task in tasks}
-    assert calls == [tuple(tasks), *tasks]
+    assert calls == [tuple(tasks[:3]), *tasks]
 
 
 class Pool(Executor):
