@@ -183,8 +183,11 @@ def same(one, other):
 @pytest.mark.parametrize(
     "runs",
     [
-        [make(seed=seed, split=0.5) for seed in range(2)],
-        [make(seed=k, optimizer="adagrad", learning_rate=r) for k, r in enumerate((5e-3, 1e3))],
+        [make(seed=seed, split=0.5, max_steps=8) for seed in range(2)],
+        [
+            make(optimizer="adagrad", seed=k, learning_rate=r, max_steps=8)
+            for k, r in enumerate((5e-3, 1e3, 0.5))
+        ],
     ],
     ids=["sgd", "divergence"],
 )
@@ -194,6 +197,9 @@ def test_runs_that_are_alike_leave_their_records_together(runs):
     for one, run in zip(records, runs, strict=True):
         same(one, execute(run, "gpu"))
     assert len({one.network for one in records}) == len(runs)
+    if runs[0].adaptive:  # falls, diverges, and rises but comes back
+        found = [(one.monotone, one.network.outcome) for one in records]
+        assert found == [(True, "step limit"), (False, "diverged"), (False, "converged")]
 
 
 def test_alike_are_runs_that_differ_in_seed_and_rate():
@@ -422,34 +428,38 @@ def test_tasks_that_are_alike_are_computed_together(tmp_path):
         calls.append(group)
         return [rate(task.seed) for task in group]
 
-    found = dict(sweep(tasks, store, Here(), 1, counted(calls), together))
-    assert found == {task: rate(task.seed) for task in tasks}
+    found = list(sweep(tasks, store, Here(), 1, counted(calls), together))
+    assert len(found) == len(tasks)
+    assert dict(found) == {task: rate(task.seed) for task in tasks}
     assert calls == [(tasks[0], *tasks[3:5]), tasks[2], tasks[5], (tasks[6], tasks[7])]
     assert all(store.read(task) == rate(task.seed) for task in tasks)
     assert all(store.claim(task) is not None for task in tasks)
 
 
-def test_tasks_that_fail_together_are_free_again(tmp_path):
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_tasks_that_fail_together_are_free_again(tmp_path, error):
     tasks, store = [make(seed=k) for k in range(3)], Store(tmp_path)
 
     def together(group):
-        raise OSError("no such card")
+        raise error("no such card")
 
-    with pytest.raises(OSError, match="no such card"):
+    with pytest.raises(error, match="no such card"):
         list(sweep(tasks, store, Here(), 1, None, together))
     assert all(store.claim(task) is not None for task in tasks)
 
 
 def test_tasks_that_lost_a_worker_together_run_alone(tmp_path):
-    tasks, calls = [make(seed=k) for k in range(3)], []
+    tasks, calls, store = [make(seed=k) for k in range(4)], [], Store(tmp_path)
+    lock = store.claim(tasks[3])  # which then is free, and waits
 
     def together(group):
+        lock.release()
         calls.append(group)
         raise BrokenProcessPool("killed")
 
-    found = dict(sweep(tasks, Store(tmp_path), Here(), 1, counted(calls), together))
+    found = dict(sweep(tasks, store, Here(), 1, counted(calls), together))
     assert found == {task: rate(task.seed) for task in tasks}
-    assert calls == [tuple(tasks), *tasks]
+    assert calls == [tuple(tasks[:3]), *tasks]
 
 
 class Pool(Executor):
