@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from ntklin.validation.figures.panel import KINDS
-from ntklin.validation.figures.style import DASHES, LOOKS, PANEL_SIZE, publication
+from ntklin.validation.figures.style import DASHES, HOLLOW, LOOKS, PANEL_SIZE, publication
 
 FEW_DECADES = 100
 LESS_THAN_A_DECADE = 8
@@ -20,7 +20,7 @@ CHARACTERS_PER_INCH = 18.5
 
 
 def draw(rows, caption=""):
-    """A picture of panels in rows, with one legend below them, and the caption.
+    """A picture of panels in rows, with one legend above them, and the caption.
 
     Parameters
     ----------
@@ -109,6 +109,7 @@ def draw_series(axes, series, panel):
     On a logarithmic scale what would reach below zero is cut at CUT times the mean.
     """
     color, marker = LOOKS[series.look]
+    marks = {"marker": marker, **HOLLOW.get(series.look, {})} if series.kind == "network" else {}
     x, mean = np.array(series.x, float), series.mean
     half = np.nan_to_num(series.half)
     low, high = mean - half, mean + half
@@ -117,8 +118,8 @@ def draw_series(axes, series, panel):
     if series.kind == "network":
         axes.errorbar(
             *(x, mean, (mean - low, high - mean)),
+            **marks,
             color=color,
-            marker=marker,
             linestyle=DASHES[series.kind],
             capsize=2,
             elinewidth=0.9,
@@ -127,11 +128,4 @@ def draw_series(axes, series, panel):
     else:
         axes.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0, zorder=2)
         axes.plot(x, mean, color=color, linestyle=DASHES[series.kind], zorder=3)
-    return Line2D(
-        [],
-        [],
-        color=color,
-        marker=marker if series.kind == "network" else "",
-        linestyle=DASHES[series.kind],
-        label=series.label,
-    )
+    return Line2D([], [], **marks, color=color, linestyle=DASHES[series.kind], label=series.label)

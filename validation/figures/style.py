@@ -18,6 +18,8 @@ LOOKS = {
     "wide": ("#0072B2", "^"),
     "guide": ("#6B6B6B", ""),
 }
+# Marks through which what lies below can be seen: SGD ends where GD ends.
+HOLLOW = {"sgd": {"markerfacecolor": "none", "markersize": 7}}
 DASHES = {
     "network": "-",
     "linearized": (0, (5, 2)),
