@@ -111,6 +111,8 @@ def device_namespace(device):
     try:
         import cupy
     except ImportError as e:
+        if e.name != "cupy":
+            raise DeviceError(f"CuPy is installed, but cannot be imported: {e}") from e
         raise DeviceError(
             "the GPU needs CuPy, which is not installed: pip install 'ntklin[gpu]' for CUDA 12, "
             "'ntklin[gpu13]' for CUDA 13"

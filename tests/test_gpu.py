@@ -623,6 +623,25 @@ def test_devices_by_name(device):
         backends.device_namespace("tpu")
 
 
+def test_a_cupy_that_cannot_be_loaded_says_why(tmp_path, monkeypatch):
+    (tmp_path / "cupy.py").write_text("raise ImportError('libcublas.so.12: cannot open')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "cupy", raising=False)
+    with pytest.raises(ntklin.DeviceError, match=r"cannot be imported: libcublas.so.12"):
+        ntklin.device_namespace("gpu")
+
+
+@pytest.mark.parametrize("mirrored", [1, 2, 3, 100])
+def test_the_lower_triangle_is_mirrored_in_pieces(device, mirrored, monkeypatch):
+    from ntklin.kernels.gpu import arrays
+
+    monkeypatch.setattr(arrays, "MIRRORED", mirrored)
+    K = np.random.default_rng(0).random((7, 7))
+    assert np.array_equal(
+        device.get(arrays.symmetric(device.put(K))), np.tril(K) + np.tril(K, -1).T
+    )
+
+
 def test_a_missing_cupy_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
     with pytest.raises(ntklin.DeviceError, match=r"pip install 'ntklin\[gpu\]' for CUDA 12"):

@@ -1,6 +1,7 @@
 """The command that checks a GPU: its steps, their limits, and what it says without one."""
 
 import json
+import re
 import sys
 
 import pytest
@@ -57,6 +58,15 @@ def test_it_fits_into_ten_minutes(tmp_path):
         for word in step.command:
             if word.startswith("tests/"):
                 assert (gpu_check.ROOT / word).is_file()
+
+
+def test_what_the_sanitizer_looks_at_is_there():
+    names = set()
+    for name in ("test_gpu", "test_ensemble"):
+        text = (gpu_check.ROOT / "tests" / f"{name}.py").read_text("utf-8")
+        names.update(re.findall(r"^def (test_\w+)\(device", text, re.MULTILINE))
+    for word in gpu_check.SANITIZED:
+        assert any(word in name for name in names), word
 
 
 def test_without_a_gpu_it_says_so(tmp_path, monkeypatch, capsys):

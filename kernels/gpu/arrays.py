@@ -8,6 +8,9 @@ import sys
 
 import numpy as np
 
+# Rows that are mirrored at a time: what it takes beside K is small.
+MIRRORED = 1 << 11
+
 
 def namespace(a):
     """The module that the array ``a`` is of, ``cupy`` or ``numpy``."""
@@ -25,6 +28,11 @@ def transposed(a):
 
 
 def symmetric(K):
-    """K with its lower triangle mirrored, exactly symmetric."""
-    xp = namespace(K)
-    return xp.where(xp.tri(len(K), dtype=bool), K, K.T)
+    """K with its lower triangle mirrored in place, exactly symmetric."""
+    xp, n = namespace(K), len(K)
+    for start in range(0, n, MIRRORED):
+        own, later = slice(start, start + MIRRORED), slice(start + MIRRORED, n)
+        K[own, later] = K[later, own].T
+        corner = K[own, own]
+        K[own, own] = xp.where(xp.tri(len(corner), dtype=bool), corner, corner.T)
+    return K

@@ -72,21 +72,27 @@ def deep_descent(H, S, layers, G, Y, w, v, rate, loss, weights, until, ceiling):
         for (W, b), w_l, v_l in zip(layers[:-1], w, v, strict=False):
             h = W @ A[-1]
             h *= w_l
-            h += (v_l * b)[..., None]
+            h += xp.multiply(b, v_l)[..., None]
             A.append(xp.maximum(h, 0, out=h))
         W, b = layers[-1]
-        f = w[-1] * (W @ A[-1])[..., 0, :] + v[-1] * b
+        f = (W @ A[-1])[..., 0, :]
+        f *= w[-1]
+        f += xp.multiply(b, v[-1])
         loss_and_signal(loss, f, Y, row, r, total)
 
     def step():
         pulled = r[..., None, :]  # δ ∘ r, from the output down; r is a factor of each column
         for l in reversed(range(len(layers))):
             (W, b), (pace, bias_pace) = layers[l], paces[l]
-            below = w[l] * (transposed(W) @ pulled)
+            below = transposed(W) @ pulled
+            below *= w[l]
             below *= A[l] > 0
-            W -= pace * (pulled @ transposed(A[l]))
+            change, bias_change = pulled @ transposed(A[l]), pulled.sum(axis=-1, keepdims=True)
+            change *= pace
+            W -= change
+            bias_change *= bias_pace
             bias = b[..., None]
-            bias -= bias_pace * pulled.sum(axis=-1, keepdims=True)
+            bias -= bias_change
             pulled = below
         S[...] += pulled
         H[...] += pulled @ pull

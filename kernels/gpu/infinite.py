@@ -63,7 +63,7 @@ def _norms(X, weight, g, b, n_layers):
     e = weight * (X * X).sum(axis=1)
     n[0] = xp.sqrt(e + b)
     for l in range(1, n_layers):
-        n[l] = xp.sqrt(g * n[l - 1] ** 2 + b)
+        n[l] = xp.sqrt(g * (n[l - 1] * n[l - 1]) + b)
     inverse = xp.where(n[0] > 0, 1 / xp.where(n[0] > 0, n[0], X.dtype.type(1)), X.dtype.type(0))
     return n, inverse, e
 
@@ -118,7 +118,8 @@ def _from_rows(x, inverse, other_x, other_inverse, acute, weight, b):
     xp = namespace(x)
     r = xp.where(acute, other_inverse, -other_inverse)
     difference = inverse[:, None] * x - r[:, None] * other_x
-    t = (weight * (difference * difference).sum(axis=1) + b * (inverse - r) ** 2) / 2
+    gap = inverse - r
+    t = (weight * (difference * difference).sum(axis=1) + b * (gap * gap)) / 2
     # Opposite rows must not get 0: only its sign tells their angle from that of equal rows.
     return xp.where(acute, t, -xp.maximum(t, x.dtype.type(1e-37)))
 

@@ -35,6 +35,12 @@ def _module(name, dtype, device):
     return cupy.RawModule(code=source(name), options=options(dtype))
 
 
+@functools.cache
+def _kernel(name, function, dtype, device):
+    """CuPy looks a function up anew each time that it is asked for one."""
+    return _module(name, dtype, device).get_function(function)
+
+
 def launch(name, function, dtype, shape, arguments):
     """Launch a kernel on the current device and stream; returns before it is done.
 
@@ -52,5 +58,5 @@ def launch(name, function, dtype, shape, arguments):
     """
     import cupy
 
-    kernel = _module(name, np.dtype(dtype), cupy.cuda.Device().id).get_function(function)
+    kernel = _kernel(name, function, np.dtype(dtype), cupy.cuda.Device().id)
     kernel(*shape, tuple(arguments))

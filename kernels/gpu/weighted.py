@@ -22,14 +22,14 @@ BLOCK_BYTES = 1 << 29
 def weighted_gram_copies(shape, itemsize):
     """How many (N, N') arrays :func:`weighted_gram` holds at its peak.
 
-    K, its mirrored copy, and a batch, of which a single neuron may take more than a block.
+    K, the products of a neuron, and a block of several.
 
     Parameters
     ----------
     shape : (N, N')
     itemsize : int
     """
-    return 4 + -(-BLOCK_BYTES // (shape[0] * shape[1] * itemsize))
+    return 2 + -(-BLOCK_BYTES // (shape[0] * shape[1] * itemsize))
 
 
 def weighted_gram(activations, deltas, w, v, weights, other_activations=None, other_deltas=None):
