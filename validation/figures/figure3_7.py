@@ -49,6 +49,7 @@ FIGURES = for_both(
     claim="the test performance depends strongly on the adaptive method: there is a gap "
     "between GD and AdaGrad, Adam at every width, although all reach the same training error",
     scales=SCALES,
+    fashion={"layers": {2: (250, 1000, 4000), 3: (100, 200, 400)}},
     grid=grid(("gd", "adagrad", "adam")),
     panels=panels,
 )

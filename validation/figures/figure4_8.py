@@ -109,6 +109,7 @@ FIGURES = for_both(
     claim="without adaptive optimization the test error is that of GD for a large range of "
     "batch sizes, with and without shuffling; with AdaGrad it depends on the batch size",
     scales=SCALES,
+    fashion={"widths": (250, 1000)},
     grid=grid,
     panels=panels,
 )
