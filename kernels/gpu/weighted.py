@@ -13,7 +13,7 @@ import numpy as np
 
 from ntklin.kernels.gpu import loader
 from ntklin.kernels.gpu.arrays import namespace, symmetric, to_host
-from ntklin.kernels.gpu.launch import matrix, neurons
+from ntklin.kernels.gpu.launch import ceil_div, matrix, neurons
 
 # What the packed rows, columns and their products of one batch may take.
 BLOCK_BYTES = 1 << 29
@@ -29,7 +29,7 @@ def weighted_gram_copies(shape, itemsize):
     shape : (N, N')
     itemsize : int
     """
-    return 2 + -(-BLOCK_BYTES // (shape[0] * shape[1] * itemsize))
+    return 2 + ceil_div(BLOCK_BYTES, shape[0] * shape[1] * itemsize)
 
 
 def weighted_gram(activations, deltas, w, v, weights, other_activations=None, other_deltas=None):
@@ -73,11 +73,9 @@ def _columns(a, other_a, D, bias, w, v):
 def _add_layer(K, a, delta, other_a, other_delta, W, mirrored):
     """Add K_D of one layer's columns; where ``mirrored``, only up to the diagonal."""
     xp, (m, k) = namespace(K), W.shape
-    delta, active, counts = _active(delta)
-    other = delta, active, counts
-    if not mirrored:
-        other = _active(other_delta)
-    other_delta, other_active, other_counts = other
+    own = _active(delta)
+    delta, active, counts = own
+    other_delta, other_active, other_counts = own if mirrored else _active(other_delta)
     for chosen, most, other_most in _groups(counts, other_counts, k, K.dtype.itemsize):
         size, chosen = len(chosen), xp.asarray(chosen)
         place = _places(active[chosen])
