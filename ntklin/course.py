@@ -3,10 +3,9 @@
 import numpy as np
 
 from ntklin import checkpoint, stepping
-from ntklin.backends import host
 from ntklin.monotone import Watch
 from ntklin.recording import Recorder
-from ntklin.stability import divergence_error
+from ntklin.stability import divergence_error, stability_bound
 from ntklin.training_run import TrainingRun
 
 
@@ -118,10 +117,3 @@ class Course:
             bound=lambda: stability_bound(self.net, self.theta, self.X),
             search="ntklin.largest_learning_rate",
         )
-
-
-def stability_bound(net, theta, X):
-    """2N/λ_max(K(X, X)) at θ; infinite where K = 0."""
-    kernel = host(net.features(theta, X).gram()).astype(np.float64)
-    largest = float(np.linalg.eigvalsh(kernel)[-1])
-    return 2 * len(X) / largest if largest > 0 else np.inf

@@ -2,6 +2,9 @@
 
 from contextlib import suppress
 
+import numpy as np
+
+from ntklin.backends import host
 from ntklin.errors import DivergenceError, MemoryLimitError
 from ntklin.optimizers import GradientDescent, Momentum
 
@@ -34,6 +37,13 @@ def stability_factor(optimizer, loss, full):
             return (1 + mu) / (1 + 2 * mu), "2(1 + μ)N/((1 + 2μ) λ_max)"
         return 1 + mu, "2(1 + μ)N/λ_max"
     return None, None
+
+
+def stability_bound(net, theta, X):
+    """2N/λ_max(K(X, X)) at θ; infinite where K = 0."""
+    kernel = host(net.features(theta, X).gram()).astype(np.float64)
+    largest = float(np.linalg.eigvalsh(kernel)[-1])
+    return 2 * len(X) / largest if largest > 0 else np.inf
 
 
 def divergence_error(optimizer, loss, full, losses, *, bound, search):

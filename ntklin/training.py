@@ -8,7 +8,7 @@ from ntklin import checkpoint, stepping
 from ntklin._validate import as_count, as_inputs, as_positive, as_targets, as_vector
 from ntklin.backends import refuse_mixed
 from ntklin.batches import Schedule
-from ntklin.course import Course, stability_bound
+from ntklin.course import Course
 from ntklin.descent import engine_for
 from ntklin.errors import (
     DegenerateKernelError,
@@ -19,6 +19,7 @@ from ntklin.learning_rate import search_learning_rate
 from ntklin.losses import Loss
 from ntklin.optimizers import GradientDescent, Optimizer
 from ntklin.recording import Recorder
+from ntklin.stability import stability_bound
 from ntklin.training_run import TrainingRun, read_run
 
 
