@@ -8,6 +8,7 @@ import numpy as np
 import scipy.linalg
 
 import ntklin
+from ntklin.validation.arrays import on_host
 from ntklin.validation.benchmarks import costs, gates, handmade
 from ntklin.validation.benchmarks.memory import require
 from ntklin.validation.benchmarks.plain import Reference
@@ -88,13 +89,6 @@ class Task:
     def gate(self):
         """Run it once and compare with the truth."""
         return self.check(on_host((self.probe or self.run)(*self.prepare())))
-
-
-def on_host(result):
-    """Arrays of a GPU as NumPy's."""
-    if isinstance(result, tuple):
-        return tuple(on_host(part) for part in result)
-    return result if isinstance(result, np.ndarray) else result.get()
 
 
 class Workshop:

@@ -8,6 +8,7 @@ from contextlib import suppress
 import numpy as np
 
 import ntklin
+from ntklin.validation.arrays import on_host
 from ntklin.validation.figures.configuration import OPTIMIZERS, Search
 from ntklin.validation.figures.records import CONVERGED, DIVERGED, STEP_LIMIT, End, Rate, Record
 
@@ -239,8 +240,3 @@ def test_loss(run, f):
     if run.loss == "squared":
         return float(np.mean((f - Y) ** 2)) / 2
     return float(np.mean(np.logaddexp(0, f) - Y * f))
-
-
-def on_host(a):
-    """As a NumPy array."""
-    return a if isinstance(a, np.ndarray) else a.get()
