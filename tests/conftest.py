@@ -1,6 +1,7 @@
 """Settings that every test shares, and the two devices that stand behind CuPy arrays."""
 
 import os
+import signal
 import sys
 from types import SimpleNamespace
 
@@ -17,6 +18,22 @@ settings.register_profile("compiled", derandomize=True, deadline=None, max_examp
 settings.register_profile("interpreted", settings.get_profile("compiled"), max_examples=8)
 without_jit = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 settings.load_profile("interpreted" if without_jit else "compiled")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def signals():
+    """Signals as a terminal would leave them, for the tests and for the processes they start.
+
+    A shell starts what it puts into the background with Ctrl-C ignored, and ``nohup`` ignores
+    SIGHUP; both would be inherited.
+    """
+    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    if hasattr(signal, "SIGHUP"):
+        handlers[signal.SIGHUP] = signal.SIG_DFL
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def real_gpu():

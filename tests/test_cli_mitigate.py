@@ -236,8 +236,6 @@ def test_ctrl_c_in_a_real_process(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # A test runner in the background may have told its children to ignore SIGINT.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stdout.readline().startswith("σ = 2 ")
         process.send_signal(signal.SIGINT)
