@@ -26,3 +26,7 @@ CONTRACT = {
     "ShallowNetwork": "(X, Y, layers, slots, w, v, rule, loss); .signals(weights), .step(…), …",
     "infinite_width": "(X, X' or None, L, weight, gain, bias, shift, ntk) -> (N, N')",
 }
+
+
+class UncachedWarning(UserWarning):
+    """Compiled code cannot be kept between processes, so that each of them compiles it anew."""

@@ -37,6 +37,7 @@ _HOME = {
     "NtklinError": "errors",
     "Preconditioned": "optimizers",
     "RMSprop": "optimizers",
+    "UncachedWarning": "errors",
     "UnitBallWarning": "errors",
     "infinite_nngp": "infinite",
     "infinite_ntk": "infinite",

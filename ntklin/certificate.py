@@ -8,6 +8,7 @@ import numpy as np
 from flint import arb, arb_mat, ctx
 
 from ntklin._validate import as_count
+from ntklin.balls import ball_from, described
 from ntklin.errors import DegenerateKernelError
 
 # How far below the estimate of λ_min the certified bound is tried, relative to it.
@@ -27,6 +28,9 @@ class Enclosure:
 
     def __len__(self):
         return len(self.balls)
+
+    def __reduce__(self):
+        return _enclosure_of, (tuple(map(described, self.balls)),)
 
     @cached_property
     def midpoint(self):
@@ -224,6 +228,10 @@ def _root_mean_square(f):
 
 def _enclosure(matrix):
     return Enclosure(tuple(matrix.entries()))
+
+
+def _enclosure_of(descriptions):
+    return Enclosure(tuple(map(ball_from, descriptions)))
 
 
 # λ_min

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from ntklin.kernels import UncachedWarning as UncachedWarning  # of the floor below
+
 
 class Portable:
     """Exceptions whose constructors take more than a message, and that pickle all the same."""

@@ -6,10 +6,11 @@ from ntklin._validate import as_weights, require_memory
 from ntklin.backends import beside, host, kernels, namespace
 from ntklin.network import require_jacobian_memory
 from ntklin.operators import Operator
+from ntklin.sendable import Sendable
 from ntklin.spectral import degenerate_error, factorize
 
 
-class FeatureMap(Operator):
+class FeatureMap(Sendable, Operator):
     """The feature map φ(X) of a network, an (N, P) operator that never stores J.
 
     One forward and one backward pass are kept, O(N Σ m_l) numbers; every product with J or J^T then
@@ -36,10 +37,23 @@ class FeatureMap(Operator):
         self.parameters = theta
         self.inputs = X
         self._w, self._v = network.weight_scales, network.bias_scales
-        self._kernels = kernels(X)
         self._activations, self.outputs = self._kernels.forward(layers, self._w, self._v, X)
         self._deltas = self._kernels.backward(layers, self._w, self._activations)
         super().__init__(X.dtype, (len(X), network.n_parameters))
+
+    @property
+    def _kernels(self):
+        return kernels(self.inputs)
+
+    def _sent(self):
+        # The backward signals hold θ once more and are as large as the activations; they are made
+        # again where they are asked for.
+        return super()._sent() | {"_deltas": None}
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        layers = self.network.unpack(self.parameters)
+        self._deltas = self._kernels.backward(layers, self._w, self._activations)
 
     def _matvec(self, v):
         vector = self.network.unpack(real_vector(v, self.dtype))

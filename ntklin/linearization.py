@@ -26,6 +26,7 @@ from ntklin.preconditioners import (
     interpolating_preconditioner,
     weighted_kernel,
 )
+from ntklin.sendable import Sendable
 from ntklin.spectral import as_rank_cut, as_ridge, factorize, modes, require_finite_kernel
 
 
@@ -62,7 +63,7 @@ def linearize(net, theta, X):
 
 
 @dataclass(frozen=True, eq=False)
-class Linearization:
+class Linearization(Sendable):
     """f_lin(x; θ) = f_0(x) + φ(x)(θ − θ_0), Eq. (2), on training inputs X with K = φ(X)φ(X)^T.
 
     Attributes
@@ -74,6 +75,9 @@ class Linearization:
 
     features: object
     _latest: dict = field(default_factory=dict, init=False, repr=False)
+
+    def _sent(self):
+        return super()._sent() | {"_latest": {}}
 
     @property
     def n_samples(self):

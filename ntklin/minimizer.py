@@ -10,12 +10,13 @@ from ntklin._validate import require_memory
 from ntklin.backends import beside, freeze, host
 from ntklin.errors import DegenerateKernelError
 from ntklin.preconditioners import precondition, rank_bound
+from ntklin.sendable import Sendable
 from ntklin.solving import solve_kernel
 from ntklin.spectral import degenerate_error, factorize, require_finite_kernel
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Minimizer:
+class Minimizer(Sendable):
     r"""The minimizer that gradient descent converges to, split into its two parts, Thm 1.
 
     .. math::

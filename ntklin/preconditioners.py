@@ -9,11 +9,12 @@ from scipy.linalg.lapack import dpotrf
 from ntklin._validate import as_positive, as_targets, as_vector, as_weights, require_memory
 from ntklin.backends import beside, freeze, host, namespace, refuse_mixed
 from ntklin.errors import InterpolationError
+from ntklin.sendable import Sendable
 from ntklin.spectral import degenerate_error
 
 
 @dataclass(frozen=True, eq=False)
-class LowRank:
+class LowRank(Sendable):
     """D = W W^T, the form in which a D with off-diagonal entries fits into memory at any P.
 
     Training with this D moves θ in the column space of W only: θ_∞ = θ_0 + W z, and of all z that

@@ -7,11 +7,12 @@ import numpy as np
 from ntklin._validate import require_memory
 from ntklin.backends import beside, namespace
 from ntklin.checkpoint import digest
+from ntklin.sendable import Sendable
 from ntklin.stepping import Record
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class TrainingRecords:
+class TrainingRecords(Sendable):
     """What training recorded at chosen steps.
 
     Attributes

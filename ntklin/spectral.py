@@ -12,10 +12,11 @@ import numpy as np
 from ntklin._validate import as_nonnegative
 from ntklin.backends import host
 from ntklin.errors import DegenerateKernelError
+from ntklin.sendable import Sendable
 
 
 @dataclass(frozen=True, eq=False)
-class Spectrum:
+class Spectrum(Sendable):
     """K = V diag(λ) V^T for a symmetric positive semidefinite kernel.
 
     Attributes

@@ -8,6 +8,7 @@ from ntklin._validate import as_inputs, as_vector, as_weights
 from ntklin.backends import namespace
 from ntklin.network import MLP, require_jacobian_memory
 from ntklin.operators import Operator
+from ntklin.sendable import Sendable
 
 
 class AntisymmetricPair:
@@ -136,7 +137,7 @@ class AntisymmetricPair:
         return self.features(theta, X).toarray(out=out)
 
 
-class PairFeatures(Operator):
+class PairFeatures(Sendable, Operator):
     """φ(X) of an antisymmetrical pair; the interface of :class:`ntklin.FeatureMap`."""
 
     def __init__(self, pair, theta, X):

@@ -7,12 +7,13 @@ import numpy as np
 from ntklin import checkpoint
 from ntklin.errors import CheckpointError
 from ntklin.recording import TrainingRecords
+from ntklin.sendable import Sendable
 
 ENGINE, SNAPSHOT = "engine.", "records.snapshot."
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class TrainingRun:
+class TrainingRun(Sendable):
     """A trained network.
 
     Attributes

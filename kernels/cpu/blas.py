@@ -5,6 +5,7 @@ sequential ``gemm`` on its block. Alternating two pools (Numba's and OpenBLAS's)
 costs more than the small products themselves, because idle workers of both spin.
 """
 
+import os
 import threading
 
 import numpy as np
@@ -95,13 +96,23 @@ class _SequentialBlas:
 
     def __exit__(self, *exception):
         with self._lock:
-            self._depth -= 1
+            self._depth = max(0, self._depth - 1)
             if self._depth == 0:
                 for lib, n_threads in self._saved:
                     lib.set_num_threads(n_threads)
 
+    def forked(self):
+        """This process is a new one, in which no thread is inside, and none holds the lock."""
+        self._lock = threading.Lock()
+        if self._depth:
+            self._depth = 0
+            for lib, n_threads in self._saved:
+                lib.set_num_threads(n_threads)
+
 
 sequential_blas = _SequentialBlas()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=sequential_blas.forked)
 
 
 @parallel_kernel

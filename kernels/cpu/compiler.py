@@ -11,13 +11,28 @@ import llvmlite.binding
 import numpy as np
 from numba import config, njit
 
-kernel = functools.partial(njit, cache=True, nogil=True, fastmath={"contract"})
-parallel_kernel = functools.partial(kernel, parallel=True)
-dot_kernel = functools.partial(
-    njit, cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"}
-)
+from ntklin.kernels.cpu.caching import with_cache
+from ntklin.kernels.cpu.launching import launcher
 
 JIT_DISABLED = bool(config.DISABLE_JIT)
+
+
+def _compiled(function=None, **options):
+    """``njit`` with options, for a function or, as a decorator, without one."""
+    if function is None:
+        return functools.partial(_compiled, **options)
+    return with_cache(njit(nogil=True, **options)(function))
+
+
+kernel = functools.partial(_compiled, fastmath={"contract"})
+dot_kernel = functools.partial(_compiled, fastmath={"contract", "reassoc", "nsz"})
+
+
+def parallel_kernel(function):
+    """A kernel whose ``prange`` is shared out to threads; called from Python only."""
+    return function if JIT_DISABLED else launcher(function, kernel(function, parallel=True), kernel)
+
+
 LINE = 64  # bytes of a cache line, and of the widest vector register
 GROUP = 64  # elements whose zeros are told by one machine word
 # Cache lines that accumulate_active sums in registers: 8 hide the latency of a multiply-add, and a
@@ -49,6 +64,23 @@ def aligned_empty(shape, dtype):
     raw = np.empty(size * itemsize + LINE, dtype=np.uint8)
     start = -raw.ctypes.data % LINE
     return raw[start : start + size * itemsize].view(dtype).reshape(shape)
+
+
+class Aligned:
+    """What holds aligned arrays; those of its copies, pickled or deep, are aligned again."""
+
+    def __setstate__(self, state):
+        self.__dict__.update({name: _aligned(value) for name, value in state.items()})
+
+
+def _aligned(value):
+    if isinstance(value, list | tuple):
+        return type(value)(map(_aligned, value))
+    if not isinstance(value, np.ndarray) or value.ctypes.data % LINE == 0:
+        return value
+    out = aligned_empty(value.shape, value.dtype)
+    out[...] = value
+    return out
 
 
 def padded(a, dtype=None, columns=None):

@@ -15,6 +15,7 @@ from ntklin.kernels.cpu.compiler import (
     LINE,
     SAMPLES,
     WORD,
+    Aligned,
     aligned_empty,
     parallel_kernel,
 )
@@ -119,7 +120,7 @@ def _step(
             row = next_task(counter) * SLAB
 
 
-class ShallowNetwork:
+class ShallowNetwork(Aligned):
     """A network with one hidden layer in training, in the layout of its fused steps.
 
     Parameters

@@ -8,7 +8,7 @@ at the outputs times the samples' weights, moves Δ by the rule along φ(X)^T s,
 import numpy as np
 from numba import prange
 
-from ntklin.kernels.cpu.compiler import aligned_empty, parallel_kernel
+from ntklin.kernels.cpu.compiler import Aligned, aligned_empty, parallel_kernel
 from ntklin.kernels.cpu.linearized_blocks import LinearizedBlocks
 from ntklin.kernels.cpu.linearized_tiles import LinearizedTiles
 from ntklin.kernels.cpu.rules import RULES, SLOTS, apply_rule
@@ -33,7 +33,7 @@ def _output_step(A, s, rule, c, W, first, second, parts):
             add_scaled(parts, task, A, k, W[k])
 
 
-class LinearizedOutput:
+class LinearizedOutput(Aligned):
     """The output layer of a linearized network, whose features are its inputs (w a, v).
 
     Parameters

@@ -19,6 +19,7 @@ from ntklin.kernels.cpu.compiler import (
     SAMPLES,
     SUBSET,
     WORD,
+    Aligned,
     aligned_empty,
     dot_kernel,
     kernel,
@@ -152,7 +153,7 @@ def _tiled_step(
             task = next_task(counter)
 
 
-class LinearizedTiles:
+class LinearizedTiles(Aligned):
     """The weights into the last hidden layer of a linearized network, and their optimizer's slots.
 
     Parameters

@@ -17,6 +17,7 @@ from ntklin.kernels.cpu.compiler import (
     SAMPLES,
     SUBSET_LINES,
     WORD,
+    Aligned,
     aligned_empty,
     kernel,
 )
@@ -38,7 +39,7 @@ def zeros(shape, dtype):
 
 
 @dataclass(frozen=True, eq=False)
-class Tiles:
+class Tiles(Aligned):
     """The inputs of a layer, cut into tiles.
 
     Attributes
@@ -133,7 +134,7 @@ def _listed(used):
 
 
 @dataclass(frozen=True, eq=False)
-class Panels:
+class Panels(Aligned):
     """ã^T for products W ã^T: a cache line of samples for each column that is not zero on it.
 
     Attributes

@@ -11,13 +11,14 @@ from ntklin.backends import beside, host, namespace
 from ntklin.dynamics.discrete_time import as_steps, decay, decay_time, gradient_filter
 from ntklin.dynamics.first_passage import first_below
 from ntklin.errors import DivergenceError
+from ntklin.sendable import Sendable
 from ntklin.spectral import refuse_degenerate
 
 _BLOCK = 1 << 21  # entries of one (T, N) block of filters: 16 MB
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class LinearizedGradientDescent:
+class LinearizedGradientDescent(Sendable):
     r"""f_t and θ_t of gradient descent on the linearized network, Eqs. (18), (19).
 
     .. math::

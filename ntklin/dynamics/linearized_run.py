@@ -1,5 +1,6 @@
 """A run on the linearized network and its split into interpolating and path-dependent part."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,12 +12,13 @@ from ntklin.dynamics.concentration import concentration, kernel_drift
 from ntklin.dynamics.snapshots import Snapshot
 from ntklin.errors import DegenerateKernelError
 from ntklin.preconditioners import as_preconditioner, precondition, rank_bound
+from ntklin.sendable import Sendable
 from ntklin.solving import solve_kernel
 from ntklin.spectral import degenerate_error, factorize, require_finite_kernel
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class LinearizedRun:
+class LinearizedRun(Sendable):
     r"""The linearized network after t steps of training, split as in Thms 3 and 6, Eqs. (7), (17).
 
     .. math::
@@ -45,6 +47,7 @@ class LinearizedRun:
         With the learning rate that was used.
     loss : str
     batches : Batches, iterable of index arrays, or None
+        In a copy, () stands for an iterator.
     method : str
         The engine that took the steps.
     losses : ndarray, shape (steps + 1,)
@@ -77,6 +80,10 @@ class LinearizedRun:
     weights: object
     snapshots: tuple = ()
     first_weights: object = None
+
+    def _sent(self):
+        used_up = isinstance(self.batches, Iterator)
+        return super()._sent() | ({"batches": ()} if used_up else {})
 
     @property
     def steps(self):

@@ -6,11 +6,12 @@ import numpy as np
 
 from ntklin._validate import require_memory
 from ntklin.backends import freeze
+from ntklin.sendable import Sendable
 from ntklin.stepping import Record
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Snapshot:
+class Snapshot(Sendable):
     """The linearized network after t steps; its arrays are read-only.
 
     Attributes

@@ -18,10 +18,11 @@ from ntklin.batches import Schedule
 from ntklin.dynamics.products import product_form
 from ntklin.errors import DegenerateKernelError
 from ntklin.optimizers import Optimizer
+from ntklin.sendable import Sendable
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ProductForm:
+class ProductForm(Sendable):
     r"""The linearized network after t steps by the product formulas of Thms 3 and 6, in float64.
 
     .. math::
