@@ -440,6 +440,7 @@ def bench(
 ):
     with reported(debug):
         from ntklin.cli.arguments import numbers, optional, split
+        from ntklin.cli.console import Console
         from ntklin.validation.benchmarks import main as run
 
         code = run(
@@ -455,6 +456,7 @@ def bench(
             quick=quick,
             threads=threads,
             device=device,
+            console=Console(),
         )
     raise typer.Exit(code)
 

@@ -4,8 +4,9 @@ from contextlib import contextmanager
 
 import typer
 
+from ntklin.cli.signals import INTERRUPTED
+
 USAGE_ERROR = 2
-INTERRUPTED = 130
 
 
 @contextmanager
@@ -17,9 +18,9 @@ def reported(debug=False):
     debug : bool
         Let errors pass, with their traceback.
     """
-    from rich.console import Console
     from rich.text import Text
 
+    from ntklin.cli.console import Console
     from ntklin.errors import NtklinError
 
     try:
