@@ -16,6 +16,7 @@ def main():
     with (
         streams.enduring() as raws,
         inherited.harmless(os.environ, columns),
+        inherited.shown_warnings(sys.warnoptions),
         signals.as_ctrl_c() as handler,
     ):
         try:

@@ -1,5 +1,6 @@
 """Errors that users meet, as one red line instead of a traceback."""
 
+import os
 from contextlib import contextmanager
 
 import typer
@@ -24,6 +25,7 @@ def reported(debug=False):
     from ntklin.errors import NtklinError
 
     try:
+        require_folder()
         yield
     except (NtklinError, ValueError, TypeError, OSError, MemoryError) as e:
         if debug:
@@ -33,6 +35,21 @@ def reported(debug=False):
         raise typer.Exit(USAGE_ERROR) from None
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
+
+
+def require_folder():
+    """Refuse a current folder that was deleted: Numba cannot be loaded there.
+
+    Raises
+    ------
+    FileNotFoundError
+    """
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            "the current folder has been deleted; change to another and start again"
+        ) from None
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Settings in the environment that are meant for other programs, or for other windows."""
 
 import sys
+import warnings
 from contextlib import contextmanager
 
 # More columns than anybody has; Rich fills lines up to there.
@@ -26,6 +27,39 @@ def harmless(environ, columns):
         yield
     finally:
         _set(environ, before)
+
+
+@contextmanager
+def shown_warnings(options):
+    """Show the warnings that ``-W error`` or PYTHONWARNINGS would make errors.
+
+    They are for those who test a program. Here one would end the work of hours, of which it only
+    has something to say.
+
+    Parameters
+    ----------
+    options : list of str
+        ``sys.warnoptions``; processes that are started inside do not inherit these.
+    """
+    before = options[:]
+    options[:] = [option for option in options if not _makes_errors(option)]
+    with warnings.catch_warnings():
+        if options != before:
+            warnings.filters[:] = [
+                ("default", *rest) if action == "error" else (action, *rest)
+                for action, *rest in warnings.filters
+            ]
+            # Changes nothing but tells the module that its list has changed.
+            warnings.simplefilter("default", append=True)
+        try:
+            yield
+        finally:
+            options[:] = before
+
+
+def _makes_errors(option):
+    action = option.partition(":")[0].strip().lower()
+    return bool(action) and "error".startswith(action)
 
 
 def changed(environ, columns, has_matplotlib):

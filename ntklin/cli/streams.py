@@ -87,7 +87,8 @@ def enduring():
     raws = dict.fromkeys(STREAMS)
     for name, stream in before.items():
         if stream is None:  # closed
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8", errors=spelling.ERRORS))
+            nowhere = io.FileIO(os.devnull, "w")
+            setattr(sys, name, io.TextIOWrapper(nowhere, "utf-8", spelling.ERRORS))
         elif hasattr(stream, "buffer"):
             raws[name], replacement = _enduring(stream)
             setattr(sys, name, replacement)
