@@ -790,6 +790,7 @@ def test_bench_hands_over(code, monkeypatch):
     monkeypatch.setattr("ntklin.validation.benchmarks.main", bench)
     done = invoke("bench", "--works", "gram, jacobian", "--sizes", "100", "--rounds", 2, "--quick")
     assert done.exit_code == code
+    assert isinstance(seen.pop("console"), Console)
     assert seen == {
         "works": ["gram", "jacobian"],
         "cases": None,

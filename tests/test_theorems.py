@@ -11,6 +11,7 @@ from flint import fmpq
 
 from ntklin.validation import theorems
 from ntklin.validation.theorems import STATEMENTS, Setting, Strength, rationals, run
+from ntklin.validation.theorems.check import joined
 
 QUICK = Setting(quick=True)
 CHECKS = [(statement, check) for statement in STATEMENTS for check in statement.checks]
@@ -150,3 +151,9 @@ def test_every_statement_is_listed_once():
     folder = Path(theorems.__path__[0])
     with_checks = [p for p in folder.glob("*.py") if "\nSTATEMENT = " in p.read_text()]
     assert len(with_checks) == len(STATEMENTS)
+
+
+def test_statements_do_without_docstrings():
+    """``python -OO`` leaves them out."""
+    assert joined("a", "b") == "ab"
+    assert joined(None, None) is None

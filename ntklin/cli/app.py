@@ -440,8 +440,11 @@ def bench(
 ):
     with reported(debug):
         from ntklin.cli.arguments import numbers, optional, split
+        from ntklin.cli.console import Console
+        from ntklin.report import require_writable
         from ntklin.validation.benchmarks import main as run
 
+        require_writable(out)
         code = run(
             works=optional(split, works, "--works"),
             cases=optional(split, cases, "--cases"),
@@ -455,6 +458,7 @@ def bench(
             quick=quick,
             threads=threads,
             device=device,
+            console=Console(),
         )
     raise typer.Exit(code)
 

@@ -52,4 +52,4 @@ class CountingLines:
 
 def is_live(console):
     """Whether a bar can be redrawn there, and is wanted."""
-    return console.is_terminal and not console.quiet
+    return console.is_terminal and not console.is_dumb_terminal and not console.quiet

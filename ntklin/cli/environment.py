@@ -127,7 +127,8 @@ def gpus():
         done = subprocess.run(
             [tool, "--query-gpu=name", "--format=csv,noheader"],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=20,
         )
     except (OSError, subprocess.TimeoutExpired):

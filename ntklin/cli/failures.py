@@ -1,11 +1,13 @@
 """Errors that users meet, as one red line instead of a traceback."""
 
+import os
 from contextlib import contextmanager
 
 import typer
 
+from ntklin.cli.signals import INTERRUPTED
+
 USAGE_ERROR = 2
-INTERRUPTED = 130
 
 
 @contextmanager
@@ -17,12 +19,13 @@ def reported(debug=False):
     debug : bool
         Let errors pass, with their traceback.
     """
-    from rich.console import Console
     from rich.text import Text
 
+    from ntklin.cli.console import Console
     from ntklin.errors import NtklinError
 
     try:
+        require_folder()
         yield
     except (NtklinError, ValueError, TypeError, OSError, MemoryError) as e:
         if debug:
@@ -32,6 +35,21 @@ def reported(debug=False):
         raise typer.Exit(USAGE_ERROR) from None
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
+
+
+def require_folder():
+    """Refuse a current folder that was deleted: Numba cannot be loaded there.
+
+    Raises
+    ------
+    FileNotFoundError
+    """
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            "the current folder has been deleted; change to another and start again"
+        ) from None
 
 
 @contextmanager

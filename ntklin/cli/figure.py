@@ -31,8 +31,7 @@ def run(options):
     """Compute what is missing, draw, write; what is computed is kept whatever happens."""
     threads.sleep_while_waiting(os.environ)
 
-    from rich.console import Console
-
+    from ntklin.cli.console import Console
     from ntklin.cli.failures import warnings_on
     from ntklin.report import require_writable
     from ntklin.validation import figures
@@ -60,7 +59,8 @@ def run(options):
                     compute(console, plan, store, workers, slots, options.device)
                     draw(console, plan, store, options, time.perf_counter() - began)
         except KeyboardInterrupt:
-            console.print(f"Interrupted. What is finished is in {store.folder}.", soft_wrap=True)
+            text = f"Interrupted. What is finished is in {store.folder}."
+            console.print(text, soft_wrap=True, markup=False)
             raise
 
 
@@ -154,11 +154,12 @@ def compute(console, plan, store, workers, slots, device):
 
 def draw(console, plan, store, options, elapsed):
     """Draw a figure from the store and write its files."""
-    from ntklin.cli import environment
+    from ntklin.cli import environment, signals
     from ntklin.validation import figures
 
     provenance = environment.provenance(command(plan, options), elapsed)
-    paths = figures.write(plan, figures.results(plan, store), options.out, provenance)
+    with signals.held():
+        paths = figures.write(plan, figures.results(plan, store), options.out, provenance)
     names = ", ".join(path.name for path in paths)
     console.print(f"Written to {options.out}: {names}", soft_wrap=True, markup=False)
 

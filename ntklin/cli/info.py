@@ -5,15 +5,15 @@ import json
 
 def run(as_json):
     """Print versions, threads, BLAS, CPU, memory and GPU."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from ntklin.cli.console import Console
     from ntklin.cli.environment import everything
 
     facts = everything()
     if as_json:
-        print(json.dumps(facts, indent=1, ensure_ascii=False))
+        print(json.dumps(facts, indent=1))
         return
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)

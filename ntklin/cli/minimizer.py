@@ -81,8 +81,8 @@ def run(options):
     began = time.perf_counter()
     threads.sleep_while_waiting(os.environ)
 
-    from rich.console import Console
-
+    from ntklin.cli import signals
+    from ntklin.cli.console import Console
     from ntklin.cli.failures import warnings_on
     from ntklin.report import require_writable
     from ntklin.study import optimizer_records, records, require_comparable
@@ -90,7 +90,7 @@ def run(options):
     require_writable(options.out)
     config = configure(options)
     console = Console(quiet=options.quiet)
-    swept, compared = [], []
+    swept, compared, interrupted = [], [], False
     try:
         with threads.limited(options.threads), warnings_on(console):
             require_comparable(config)
@@ -100,28 +100,30 @@ def run(options):
             with comparison_progress(console, config) as observer:
                 for record in optimizer_records(config, swept, observer):
                     compared.append(record)
+    except KeyboardInterrupt:
+        interrupted = True
+        raise
     finally:
         if swept:
             elapsed = time.perf_counter() - began
-            conclude(console, config, swept, compared, options, elapsed)
+            with signals.held(interrupted):
+                conclude(console, config, swept, compared, options, elapsed)
 
 
 def progress(console, config):
     """Bars on a terminal, lines elsewhere, nothing when quiet."""
+    from ntklin.cli.counting import is_live
     from ntklin.cli.progress import LineProgress, LiveProgress
 
-    return (LiveProgress if _is_live(console) else LineProgress)(console, config)
+    return (LiveProgress if is_live(console) else LineProgress)(console, config)
 
 
 def comparison_progress(console, config):
     """The same for the optimizers."""
     from ntklin.cli.comparison_progress import LineComparison, LiveComparison
+    from ntklin.cli.counting import is_live
 
-    return (LiveComparison if _is_live(console) else LineComparison)(console, config)
-
-
-def _is_live(console):
-    return console.is_terminal and not console.quiet
+    return (LiveComparison if is_live(console) else LineComparison)(console, config)
 
 
 def conclude(console, config, swept, compared, options, elapsed):

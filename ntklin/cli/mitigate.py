@@ -140,8 +140,8 @@ def run(options):
     began = time.perf_counter()
     threads.sleep_while_waiting(os.environ)
 
-    from rich.console import Console
-
+    from ntklin.cli import signals
+    from ntklin.cli.console import Console
     from ntklin.cli.failures import warnings_on
     from ntklin.mitigation import MitigationInterrupted, mitigate_initialization
     from ntklin.report import require_writable
@@ -173,17 +173,18 @@ def run(options):
         except MitigationInterrupted as e:
             found, interruption = e.result, e
     if found is not None:
-        conclude(console, problem, found, options, time.perf_counter() - began)
+        with signals.held(interruption is not None):
+            conclude(console, problem, found, options, time.perf_counter() - began)
     if interruption is not None:
         raise interruption
 
 
 def progress(console, until):
     """Bars on a terminal, lines elsewhere, nothing when quiet."""
+    from ntklin.cli.counting import is_live
     from ntklin.cli.mitigate_progress import LineProgress, LiveProgress
 
-    live = console.is_terminal and not console.quiet
-    return LiveProgress(console, until) if live else LineProgress(console)
+    return LiveProgress(console, until) if is_live(console) else LineProgress(console)
 
 
 def conclude(console, problem, found, options, elapsed):

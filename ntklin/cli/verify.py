@@ -39,9 +39,9 @@ def run(options):
     began = time.perf_counter()
     threads.sleep_while_waiting(os.environ)
 
-    from rich.console import Console
-
     from ntklin._validate import as_count
+    from ntklin.cli import signals
+    from ntklin.cli.console import Console
     from ntklin.cli.failures import warnings_on
     from ntklin.cli.verify_progress import progress
     from ntklin.report import require_writable
@@ -75,7 +75,8 @@ def run(options):
         except KeyboardInterrupt as e:
             interruption = e
     if judged:
-        conclude(console, judged, options, time.perf_counter() - began)
+        with signals.held(interruption is not None):
+            conclude(console, judged, options, time.perf_counter() - began)
     if interruption is not None:
         raise interruption
     return 0 if all(item.verdict.passed for item in judged) else FAILED

@@ -1,7 +1,9 @@
 """What all figures share: matplotlib's object interface, no pyplot, no global state."""
 
+from contextlib import contextmanager
 from io import BytesIO
 
+import matplotlib
 from matplotlib.ticker import FixedLocator, FormatStrFormatter, LogLocator, NullLocator
 
 # Okabe and Ito's palette; markers and dashes tell the series apart without color, too.
@@ -12,6 +14,13 @@ GUIDE_COLOR = "#6B6B6B"
 STYLE = {"linewidth": 1.6, "markersize": 5.5}
 MAX_SIGMA_TICKS = 8
 FEW_DECADES = 100
+
+
+@contextmanager
+def without_tex():
+    """matplotlib's own formulas inside, whatever its settings file says: TeX may not be there."""
+    with matplotlib.rc_context({"text.usetex": False}):
+        yield
 
 
 def png(figure, dpi=150):

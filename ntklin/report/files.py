@@ -6,7 +6,7 @@ import secrets
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ntklin.plots import png, study_figure
+from ntklin.plots import png, study_figure, without_tex
 from ntklin.report.page import html_page
 from ntklin.report.payload import payload
 
@@ -54,7 +54,8 @@ def write_report(result, folder, provenance):
     -------
     list of pathlib.Path
     """
-    image = png(study_figure(result))
+    with without_tex():
+        image = png(study_figure(result))
     page = html_page(result, image, provenance)
     return write_files(folder, NAMES, (image, page, payload(result, provenance)))
 

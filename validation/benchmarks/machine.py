@@ -40,7 +40,7 @@ def usable_threads():
 
 def _cpu_info(key):
     try:
-        with open("/proc/cpuinfo") as f:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as f:
             for line in f:
                 if line.startswith(key):
                     return line.partition(":")[2].strip()

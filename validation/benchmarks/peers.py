@@ -134,7 +134,8 @@ def run_peer(peer, group, folders, threads):
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
         )
     try:
         return _finish(process)

@@ -304,4 +304,5 @@ class Run:
         verdicts = self.verdicts()
         if self.limits is not None and verdicts:
             self.console.print(report.targets_table(verdicts))
-        self.console.print(f"Written to {self.options.out / RESULT}", highlight=False)
+        written = f"Written to {self.options.out / RESULT}"
+        self.console.print(written, highlight=False, markup=False, soft_wrap=True)

@@ -32,6 +32,7 @@ SETTINGS = {
     "font.family": "serif",
     "font.serif": ["STIXGeneral", "DejaVu Serif"],
     "mathtext.fontset": "stix",
+    "text.usetex": False,
     "font.size": 10,
     "axes.titlesize": 10,
     "legend.fontsize": 8.5,

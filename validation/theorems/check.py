@@ -117,12 +117,18 @@ class Statement:
     claim : str
         In one line.
     text : str
-        The statement's text and the derivation of its tolerances: the module's docstring.
+        The statement's text and the derivation of its tolerances: the module's docstring, and
+        None where ``python -OO`` has left that out.
     checks : tuple of Check
     """
 
     key: str
     title: str
     claim: str
-    text: str
+    text: str | None
     checks: tuple
+
+
+def joined(*docstrings):
+    """Docstrings as one text, or None where ``python -OO`` has left them out."""
+    return "".join(filter(None, docstrings)) or None

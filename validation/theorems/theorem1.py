@@ -14,7 +14,7 @@ from functools import cached_property
 from flint import fmpq, fmpq_mat
 
 from ntklin.validation.theorems import theorem1_certified, theorem1_trained
-from ntklin.validation.theorems.check import Statement
+from ntklin.validation.theorems.check import Statement, joined
 from ntklin.validation.theorems.rationals import (
     RationalNetwork,
     Regression,
@@ -150,7 +150,7 @@ STATEMENT = Statement(
     key="theorem1",
     title="Theorem 1",
     claim="f_∞ = f_int + f_init, kernel interpolator and what θ_0 leaves behind",
-    text=__doc__ + theorem1_certified.__doc__ + theorem1_trained.__doc__,
+    text=joined(__doc__, theorem1_certified.__doc__, theorem1_trained.__doc__),
     checks=(
         equality(
             "decomposition",

@@ -12,7 +12,7 @@ loss, which is ‖f(X_T) − Y_T‖/√(2 N_T). No tolerance: nothing is rounded
 from flint import fmpq
 
 from ntklin.validation.theorems import theorem1, theorem2_certified, theorem2_trained
-from ntklin.validation.theorems.check import Statement
+from ntklin.validation.theorems.check import Statement, joined
 from ntklin.validation.theorems.rationals import (
     column,
     equality,
@@ -153,7 +153,7 @@ STATEMENT = Statement(
     key="theorem2",
     title="Theorem 2",
     claim="the initialization term grows like σ^L, the interpolator does not depend on σ",
-    text=__doc__ + theorem2_certified.__doc__ + theorem2_trained.__doc__,
+    text=joined(__doc__, theorem2_certified.__doc__, theorem2_trained.__doc__),
     checks=(
         equality(
             "weights",

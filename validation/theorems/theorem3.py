@@ -14,7 +14,7 @@ P = N. No tolerance: nothing is rounded.
 from dataclasses import dataclass
 
 from ntklin.validation.theorems import theorem3_trained
-from ntklin.validation.theorems.check import Statement
+from ntklin.validation.theorems.check import Statement, joined
 from ntklin.validation.theorems.rationals import (
     Regression,
     diagonal,
@@ -178,7 +178,7 @@ STATEMENT = Statement(
     key="theorem3",
     title="Theorem 3",
     claim="adaptive training of the linearized network, in closed form for any D_t",
-    text=__doc__ + theorem3_trained.__doc__,
+    text=joined(__doc__, theorem3_trained.__doc__),
     checks=(
         equality(
             "product-form",

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ntklin.plots import png
+from ntklin.plots import png, without_tex
 from ntklin.report.files import write_files
 from ntklin.report.mitigation.figure import mitigation_figure
 from ntklin.report.mitigation.page import mitigation_page
@@ -28,7 +28,8 @@ def write_mitigation(found, config, folder, provenance):
     -------
     list of pathlib.Path
     """
-    image = png(mitigation_figure(found, config))
+    with without_tex():
+        image = png(mitigation_figure(found, config))
     page = mitigation_page(found, config, image, provenance)
     values = mitigation_payload(found, config, provenance)
     paths = write_files(folder, NAMES[:3], (image, page, values))

@@ -2,7 +2,7 @@
 
 from html import escape
 
-from ntklin.plots.axes import png
+from ntklin.plots.axes import png, without_tex
 from ntklin.plots.scaling import scaling_figure
 from ntklin.report.html import document, facts, formulas, legend, notes, origin, picture
 from ntklin.report.verification.judged import STRENGTHS, summary
@@ -61,7 +61,7 @@ def _section(items):
 {rows}</tbody>
 </table></div>
 {_pictures(items)}<details><summary>Text and tolerances</summary>
-<pre>{escape(statement.text.strip())}</pre></details>
+<pre>{escape((statement.text or "").strip())}</pre></details>
 """
 
 
@@ -84,6 +84,7 @@ def _pictures(items):
 
 def _picture(item):
     curve = item.verdict.measurement.curve
-    image = png(scaling_figure(curve), dpi=140)
+    with without_tex():
+        image = png(scaling_figure(curve), dpi=140)
     description = f"{curve.y_label} against {curve.x_label} on logarithmic scales"
     return picture(image, description, formulas(f"{item.check.name}: {item.check.hypothesis}."))

@@ -1,0 +1,103 @@
+"""Settings in the environment that are meant for other programs, or for other windows."""
+
+import sys
+import warnings
+from contextlib import contextmanager
+
+# More columns than anybody has; Rich fills lines up to there.
+MOST_COLUMNS = 1000
+# With fewer, typer's help cuts the names of options.
+HELP_COLUMNS = 60
+
+
+@contextmanager
+def harmless(environ, columns):
+    """Change what would harm inside, for this process and those that it starts.
+
+    Parameters
+    ----------
+    environ : mutable mapping
+    columns : int
+        Of the terminal, where the environment does not say.
+    """
+    changes = changed(environ, columns, "matplotlib" in sys.modules)
+    before = {name: environ.get(name) for name in changes}
+    _set(environ, changes)
+    try:
+        yield
+    finally:
+        _set(environ, before)
+
+
+@contextmanager
+def shown_warnings(options):
+    """Show the warnings that ``-W error`` or PYTHONWARNINGS would make errors.
+
+    They are for those who test a program. Here one would end the work of hours, of which it only
+    has something to say.
+
+    Parameters
+    ----------
+    options : list of str
+        ``sys.warnoptions``; processes that are started inside do not inherit these.
+    """
+    before = options[:]
+    options[:] = [option for option in options if not _makes_errors(option)]
+    with warnings.catch_warnings():
+        if options != before:
+            warnings.filters[:] = [
+                ("default", *rest) if action == "error" else (action, *rest)
+                for action, *rest in warnings.filters
+            ]
+            # Changes nothing but tells the module that its list has changed.
+            warnings.simplefilter("default", append=True)
+        try:
+            yield
+        finally:
+            options[:] = before
+
+
+def _makes_errors(option):
+    action = option.partition(":")[0].strip().lower()
+    return bool(action) and "error".startswith(action)
+
+
+def changed(environ, columns, has_matplotlib):
+    """What to set, and what to remove: that is None.
+
+    Parameters
+    ----------
+    environ : mapping
+    columns : int
+    has_matplotlib : bool
+        Whether matplotlib is loaded: it has then chosen already, and others may rely on that.
+    """
+    changes = {}
+    if not has_matplotlib:
+        # Pictures are written without any backend, and a notebook's may not be installed here.
+        changes["MPLBACKEND"] = "agg"
+    for name in ("COLUMNS", "LINES"):
+        if name in environ:
+            number = _count(environ[name])
+            changes[name] = None if number is None else str(min(number, MOST_COLUMNS))
+    columns = _count(changes.get("COLUMNS")) or columns
+    if columns < HELP_COLUMNS or "TERMINAL_WIDTH" in environ:
+        chosen = _count(environ.get("TERMINAL_WIDTH")) or columns
+        changes["TERMINAL_WIDTH"] = str(min(max(chosen, HELP_COLUMNS), MOST_COLUMNS))
+    return changes
+
+
+def _count(text):
+    try:
+        number = int(text)
+    except (TypeError, ValueError):
+        return None
+    return number if number > 0 else None
+
+
+def _set(environ, values):
+    for name, value in values.items():
+        if value is None:
+            environ.pop(name, None)
+        else:
+            environ[name] = value

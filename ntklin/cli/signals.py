@@ -1,0 +1,109 @@
+"""Signals that ask a process to end, taken as Ctrl-C is: what is finished is written."""
+
+import signal
+import threading
+import time
+from contextlib import contextmanager
+
+# The scheduler's limit of time, and the terminal that is closed; Windows has Ctrl-Break for both.
+NAMES = ("SIGTERM", "SIGHUP", "SIGBREAK")
+ENDING = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
+# Seconds in which signals count as one: timeout signals a process and then its group, a session
+# that ends sends SIGTERM and SIGHUP.
+AT_ONCE = 1.0
+INTERRUPTED = 130
+
+
+class AsCtrlC:
+    """A handler of signals that does what Ctrl-C would do at this moment.
+
+    So it waits for the end of a step in training, ends everything else with KeyboardInterrupt, and
+    strikes at once when it comes a second time.
+
+    Attributes
+    ----------
+    first : int or None
+        The first signal that came.
+    """
+
+    def __init__(self):
+        self.first, self._latest = None, None
+
+    def __call__(self, number, frame):
+        now = time.monotonic()
+        if self._latest is not None and now - self._latest < AT_ONCE:
+            return
+        self._latest = now
+        if self.first is None:
+            self.first = number
+        ctrl_c = signal.getsignal(signal.SIGINT)
+        if callable(ctrl_c):
+            ctrl_c(signal.SIGINT, frame)
+        else:  # Ctrl-C is ignored, as a shell's background jobs do; this signal is not
+            raise KeyboardInterrupt
+
+    def status(self, code):
+        """The exit status: 128 + the signal's number in place of Ctrl-C's."""
+        return 128 + self.first if code == INTERRUPTED and self.first is not None else code
+
+
+@contextmanager
+def as_ctrl_c():
+    """Take SIGTERM and SIGHUP as Ctrl-C inside; only in the main thread, which gets all signals.
+
+    A signal that is ignored stays so, as nohup wants SIGHUP to be, and so does a handler of
+    somebody else's.
+
+    Yields
+    ------
+    AsCtrlC
+    """
+    handler, before = AsCtrlC(), {}
+    if threading.current_thread() is threading.main_thread():
+        for number in ENDING:
+            if signal.getsignal(number) is signal.SIG_DFL:
+                before[number] = signal.signal(number, handler)
+    try:
+        yield handler
+    finally:
+        _put_back(before, handler)
+
+
+@contextmanager
+def held(interrupted=False):
+    """Let what is being written be finished: an interruption waits for the end, a second strikes.
+
+    Parameters
+    ----------
+    interrupted : bool
+        Whether this is what an interruption has led to: then the next one strikes at once.
+    """
+    before, waiting = {}, []
+    began = time.monotonic() if interrupted else None
+
+    def hold(number, frame):
+        nonlocal began
+        now = time.monotonic()
+        if began is None:
+            began = now
+            waiting.append(number)
+        elif now - began >= AT_ONCE:
+            before[number](number, frame)
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, *ENDING):
+            handler = signal.getsignal(number)
+            if handler is signal.default_int_handler or isinstance(handler, AsCtrlC):
+                before[number] = signal.signal(number, hold)
+    try:
+        yield
+    finally:
+        _put_back(before, hold)
+    for number in waiting:
+        before[number](number, None)
+
+
+def _put_back(before, handler):
+    for number, previous in before.items():
+        if signal.getsignal(number) is handler:
+            signal.signal(number, previous)

@@ -1,0 +1,588 @@
+"""The command line among closed pipes, full disks, foreign settings and signals."""
+
+import ast
+import errno
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from pathlib import Path
+
+import pytest
+from rich.console import Console as RichConsole
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+import ntklin.cli
+from ntklin import stepping
+from ntklin.cli import failures, inherited, signals, spelling, streams
+from ntklin.cli.console import FILE_COLUMNS, Console
+from ntklin.cli.counting import is_live
+from ntklin.report import NAMES
+
+ROOT = Path(__file__).resolve().parents[1]
+POSIX = pytest.mark.skipif(os.name == "nt", reason="descriptors and signals are POSIX's")
+TINY = (
+    *("minimizer", "--n-train", "4", "--n-test", "3", "--width", "20", "--sigma", "1"),
+    *("--no-train", "--optimizer", "none", "--out", "out"),
+)
+
+
+def strings(path):
+    """Every text of a source, docstrings included: those of statements are shown."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def test_every_sign_that_is_used_has_a_name():
+    signs = set()
+    for folder in ("ntklin", "validation"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            signs |= {sign for text in strings(path) for sign in text if sign > "\x9f"}
+    assert {"σ", "θ", "λ", "η", "φ", "×", "≤", "∞", "‖", "·", "–", "²", "₀"} <= signs
+    for sign in signs:
+        assert spelling.spell(sign).isascii()
+        assert "\\" not in spelling.spell(sign), sign
+        assert "?" not in spelling.spell(sign), sign
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "shown"),
+    [
+        ("‖f − Y‖²/(2N), θ₀ ≤ σ²", "ascii", "||f - Y||^2/(2N), theta_0 <= sigma^2"),
+        ("2 × λ_max · 10⁻⁴ … ∞", "ascii", "2 x lambda_max * 10^-^4 ... inf"),
+        ("σ² × 3 – ‖", "cp1252", "sigma² × 3 – ||"),
+        ("┏━┳┃╇⠋", "latin-1", "+-+|+*"),
+        ("北 é 🎉", "ascii", r"\u5317 \xe9 \U0001f389"),
+        ("a\udcffb σ", "utf-8", r"a\xffb σ"),
+        ("\ud800", "utf-8", r"\ud800"),
+        ("σ", "cp037", "sigma"),
+    ],
+)
+def test_what_an_encoding_lacks_is_spelled(text, encoding, shown):
+    assert text.encode(encoding, spelling.ERRORS).decode(encoding) == shown
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors=spelling.ERRORS)
+    assert spelling.as_shown(text, stream) == shown
+
+
+def test_a_stream_that_would_refuse_a_sign_is_left_to_do_so():
+    assert spelling.as_shown("σ", io.TextIOWrapper(io.BytesIO(), encoding="ascii")) == "σ"
+    assert spelling.as_shown("σ", io.StringIO()) == "σ"
+    with pytest.raises(UnicodeDecodeError, match="can't decode"):
+        b"\xff".decode("utf-8", spelling.ERRORS)
+
+
+def stream_to(descriptor, encoding="utf-8"):
+    return io.TextIOWrapper(os.fdopen(descriptor, "wb"), encoding=encoding)
+
+
+@pytest.fixture
+def gone():
+    """A pipe whose reader has left."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with stream_to(writer) as stream:
+        yield stream
+
+
+@pytest.fixture
+def full():
+    """A disk without room."""
+    if not os.path.exists("/dev/full"):
+        pytest.skip("needs /dev/full")
+    with stream_to(os.open("/dev/full", os.O_WRONLY)) as stream:
+        yield stream
+
+
+@POSIX
+@pytest.mark.parametrize(("kind", "left"), [("gone", True), ("full", False)])
+def test_what_nobody_takes_harms_nobody(kind, left, request, monkeypatch):
+    stream = request.getfixturevalue(kind)
+    monkeypatch.setattr(sys, "stdout", stream)
+    with streams.enduring() as raws:
+        assert sys.stdout is not stream
+        for _ in range(3):
+            print("x" * 100_000)
+        sys.stdout.flush()
+        assert raws["stdout"].lost.errno == (errno.EPIPE if left else errno.ENOSPC)
+        assert raws["stdout"].reader_left == left
+        assert raws["stderr"].lost is None
+    assert sys.stdout is stream
+
+
+@POSIX
+def test_a_closed_terminal_is_a_reader_that_left():
+    class Closed(io.RawIOBase):
+        def __init__(self, terminal):
+            self.terminal = terminal
+
+        def isatty(self):
+            return self.terminal
+
+        def write(self, data):
+            raise OSError(errno.EIO, "Input/output error")
+
+    for terminal in (True, False):
+        raw = streams.Enduring(Closed(terminal))
+        assert raw.write(b"abc") == 3
+        assert raw.reader_left == terminal
+
+
+@POSIX
+def test_a_pipe_that_does_not_wait_is_waited_for(monkeypatch):
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    text, got = "y" * 300_000, []
+
+    def read():
+        time.sleep(0.05)
+        while part := os.read(reader, 4096):
+            got.append(part)
+
+    thread = threading.Thread(target=read)
+    with stream_to(writer) as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        thread.start()
+        with streams.enduring() as raws:
+            print(text, end="")
+            sys.stdout.flush()
+            assert raws["stdout"].lost is None
+    thread.join()
+    os.close(reader)
+    assert b"".join(got) == text.encode()
+
+
+def test_streams_that_are_not_the_systems_stay(monkeypatch):
+    notebook = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", notebook)
+    monkeypatch.setattr(sys, "stderr", None)
+    with streams.enduring() as raws:
+        assert sys.stdout is notebook
+        assert raws == {"stdout": None, "stderr": None}
+        print("σ\udcff", file=sys.stderr)
+    assert sys.stderr is None
+
+
+def run_main(monkeypatch, app):
+    """The exit status of the command line with something else for the commands."""
+    monkeypatch.setattr("ntklin.cli.app.app", app)
+    monkeypatch.setattr("ntklin.cli.blas.prepare", lambda: None)
+    with pytest.raises(SystemExit) as caught:
+        ntklin.cli.main()
+    return caught.value.code or 0
+
+
+def printing(code):
+    def app(prog_name):
+        print("σ" * 10_000)
+        sys.exit(code)
+
+    return app
+
+
+@POSIX
+@pytest.mark.parametrize(
+    ("kind", "code", "expected"), [("gone", 0, 0), ("gone", 1, 1), ("full", 0, 2), ("full", 1, 1)]
+)
+def test_the_status_tells_of_what_was_lost(kind, code, expected, request, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdout", request.getfixturevalue(kind))
+    assert run_main(monkeypatch, printing(code)) == expected
+    err = capsys.readouterr().err
+    assert err == (
+        ""
+        if kind == "gone"
+        else "error: cannot write to standard output: No space left on device\n"
+    )
+
+
+@pytest.fixture
+def default_signals():
+    """Handlers as in a fresh process, though the tests may run in the background of a script."""
+    numbers = (signal.SIGINT, *signals.ENDING)
+    before = {number: signal.getsignal(number) for number in numbers}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in signals.ENDING:
+        signal.signal(number, signal.SIG_DFL)
+    yield numbers
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_the_command_line_leaves_nothing_behind(monkeypatch, default_signals):
+    monkeypatch.delenv("MPLBACKEND", raising=False)
+    monkeypatch.delitem(sys.modules, "matplotlib", raising=False)
+    monkeypatch.setenv("COLUMNS", "0")
+    seen = {}
+
+    def app(prog_name):
+        seen.update(os.environ)
+        assert all(signal.getsignal(n) is not signal.SIG_DFL for n in signals.ENDING)
+
+    def state():
+        handlers = [signal.getsignal(number) for number in default_signals]
+        return handlers, dict(os.environ), sys.stdout, sys.stderr, warnings.filters[:]
+
+    before = state()
+    assert run_main(monkeypatch, app) == 0
+    assert state() == before
+    assert seen["MPLBACKEND"] == "agg"
+    assert "COLUMNS" not in seen
+
+
+@POSIX
+@pytest.mark.parametrize("number", signals.ENDING)
+def test_a_signal_is_taken_as_ctrl_c_and_told(number, monkeypatch, default_signals):
+    def app(prog_name):
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(5)
+        except KeyboardInterrupt:
+            sys.exit(signals.INTERRUPTED)
+
+    assert run_main(monkeypatch, app) == 128 + number
+    assert run_main(monkeypatch, lambda prog_name: sys.exit(signals.INTERRUPTED)) == 130
+
+
+@POSIX
+def test_a_signal_waits_for_the_end_of_a_step(default_signals):
+    with signals.as_ctrl_c() as handler:
+        with stepping.DeferredInterrupt() as interrupt:
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGTERM)  # as timeout does
+            assert interrupt.pending
+        assert handler.status(130) == 143
+        assert handler.status(0) == 0
+
+
+@POSIX
+def test_a_second_signal_strikes_but_not_the_same_twice(default_signals, monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(signals.time, "monotonic", lambda: now)
+    with signals.as_ctrl_c() as handler, stepping.DeferredInterrupt():
+        signal.raise_signal(signal.SIGTERM)
+        now += signals.AT_ONCE / 2
+        signal.raise_signal(signal.SIGHUP)
+        now += signals.AT_ONCE
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGHUP)
+        assert handler.first == signal.SIGTERM
+
+
+@POSIX
+def test_signals_that_are_somebody_elses_or_ignored_stay(default_signals):
+    mine = []
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # nohup
+    signal.signal(signal.SIGTERM, lambda *_: mine.append(1))
+    with signals.as_ctrl_c():
+        signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    assert mine == [1]
+
+
+@POSIX
+def test_a_job_in_the_background_ignores_ctrl_c_but_not_sigterm(default_signals):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with signals.as_ctrl_c():
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+def test_other_threads_install_no_handlers(default_signals):
+    found = []
+
+    def work():
+        with signals.as_ctrl_c(), signals.held():
+            found.extend(signal.getsignal(number) for number in signals.ENDING)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [signal.SIG_DFL] * len(signals.ENDING)
+
+
+@POSIX
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_files_are_finished_before_an_interruption(number, default_signals, monkeypatch):
+    now, written = 100.0, []
+    monkeypatch.setattr(signals.time, "monotonic", lambda: now)
+
+    def write(name, seconds):
+        nonlocal now
+        with signals.held():
+            signal.raise_signal(number)
+            now += seconds
+            signal.raise_signal(number)
+            written.append(name)
+
+    with signals.as_ctrl_c():
+        with pytest.raises(KeyboardInterrupt):
+            write("told twice", 0.0)
+        now += signals.AT_ONCE
+        with pytest.raises(KeyboardInterrupt):
+            write("struck", signals.AT_ONCE)
+        assert written == ["told twice"]
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@POSIX
+def test_after_an_interruption_the_next_one_strikes(default_signals, monkeypatch):
+    now, written = 100.0, []
+    monkeypatch.setattr(signals.time, "monotonic", lambda: now)
+
+    def write():
+        nonlocal now
+        with signals.held(interrupted=True):
+            for name in ("told twice", "struck"):
+                signal.raise_signal(signal.SIGINT)
+                written.append(name)
+                now += signals.AT_ONCE
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert written == ["told twice"]
+
+
+@POSIX
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_real_process_that_is_told_to_end_keeps_what_is_finished(number, tmp_path):
+    """At the second σ the kernel is so ill-conditioned that training takes ages."""
+    flags = ("--n-train", "4", "--n-test", "3", "--width", "20", "--optimizer", "none")
+    flags += ("--sigma", "1,1e-4", "--until", "0.01", "--max-steps", "1000000000", "--out", "out")
+
+    def as_fresh():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # in the background of a script
+        signal.signal(number, signal.SIG_DFL)
+
+    with subprocess.Popen(
+        [sys.executable, "-m", "ntklin.cli", "minimizer", *flags],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONIOENCODING": "utf-8"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        preexec_fn=as_fresh,
+    ) as process:
+        assert process.stdout.readline().startswith("σ = 1 ")
+        process.send_signal(number)
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=120)
+    assert process.returncode == 128 + number, errors
+    assert "Incomplete: 1 of 2 runs finished" in output
+    assert errors == ""
+    assert {path.name for path in (tmp_path / "out").iterdir()} == set(NAMES)
+
+
+def test_a_real_process_in_hostile_surroundings(tmp_path):
+    settings = {
+        "PYTHONIOENCODING": "ascii:strict",
+        "MPLBACKEND": "module://no_such_module.backend",
+        "COLUMNS": "20",
+        "PYTHONWARNINGS": "error",
+        "TERMINAL_WIDTH": "wide",
+        "TERM": "dumb",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "ntklin.cli", *TINY],
+        cwd=tmp_path,
+        env=os.environ | settings,
+        capture_output=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    text = done.stdout.decode("ascii")
+    assert "sigma: 1" in text
+    (record,) = json.loads((tmp_path / "out" / "results.json").read_text("utf-8"))["records"]
+    for name in ("interpolator", "minimizer", "linearized"):
+        assert f"{record[f'test_loss_{name}']:.2e}" in text
+    assert "σ" in (tmp_path / "out" / "report.html").read_text("utf-8")
+
+
+@POSIX
+def test_a_real_process_whose_reader_left(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ntklin.cli", *TINY],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    process.stdout.close()
+    with process:
+        errors = process.stderr.read()
+    assert (process.returncode, errors) == (0, b"")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == set(NAMES)
+
+
+@POSIX
+def test_closed_descriptors_are_given_to_no_file(tmp_path):
+    """Else the first file that is opened gets number 1, and what is printed into it."""
+    script = """
+import os, sys
+from ntklin.cli import streams
+with streams.enduring():
+    descriptor = os.open("file", os.O_WRONLY | os.O_CREAT)
+    os.write(1, b"from some library")
+    os.write(2, b"from another")
+    sys.exit(0 if descriptor > 2 else 9)
+"""
+    done = subprocess.run(
+        ["sh", "-c", '"$0" -c "$1" <&- >&- 2>&-', sys.executable, script], cwd=tmp_path
+    )
+    assert done.returncode == 0
+    assert (tmp_path / "file").read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    ("environ", "columns", "loaded", "expected"),
+    [
+        ({}, 80, False, {"MPLBACKEND": "agg"}),
+        ({"MPLBACKEND": "module://matplotlib_inline.backend_inline"}, 80, True, {}),
+        ({"COLUMNS": "120", "LINES": "30"}, 120, True, {"COLUMNS": "120", "LINES": "30"}),
+        ({"COLUMNS": "0"}, 80, True, {"COLUMNS": None}),
+        ({"COLUMNS": "²", "LINES": "many"}, 80, True, {"COLUMNS": None, "LINES": None}),
+        ({"COLUMNS": "9" * 12}, 80, True, {"COLUMNS": "1000"}),
+        ({"COLUMNS": "7"}, 80, True, {"COLUMNS": "7", "TERMINAL_WIDTH": "60"}),
+        ({}, 40, True, {"TERMINAL_WIDTH": "60"}),
+        ({"TERMINAL_WIDTH": "wide"}, 90, True, {"TERMINAL_WIDTH": "90"}),
+        ({"TERMINAL_WIDTH": "70"}, 90, True, {"TERMINAL_WIDTH": "70"}),
+    ],
+)
+def test_what_of_the_environment_is_changed(environ, columns, loaded, expected):
+    assert inherited.changed(environ, columns, loaded) == expected
+
+
+def test_warnings_end_no_command():
+    options = ["error", "ignore::DeprecationWarning", "e:loss:UserWarning"]
+    before = options[:]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("error")
+        with inherited.shown_warnings(options):
+            assert options == ["ignore::DeprecationWarning"]
+            warnings.warn("the loss rose", stacklevel=1)
+        with pytest.raises(UserWarning, match="of a test"):
+            warnings.warn("of a test", stacklevel=1)
+    assert options == before
+    assert [str(w.message) for w in caught] == ["the loss rose"]
+
+
+def test_errors_of_a_program_that_tests_warnings_stay_errors():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with inherited.shown_warnings([]), pytest.raises(UserWarning, match="of a test"):
+            warnings.warn("of a test", stacklevel=1)
+
+
+def numbers_table():
+    table = Table(title="Losses of 3 networks")
+    table.add_column("σ", justify="right", no_wrap=True)
+    table.add_column("test\nloss", justify="right")
+    table.add_column("steps", justify="right", no_wrap=True)
+    table.add_column("what is said of it")
+    table.add_row("0.5", "1.2345e-02", "1,234,567", "holds: 3.4e-16, of 1e-15 that may be")
+    table.add_row("12.5", "-9.87e+100", "7", Text("fails by 123456.789 standard deviations"))
+    return table
+
+
+NUMBERS = (
+    *("0.5", "12.5", "1.2345e-02", "-9.87e+100", "1,234,567", "3.4e-16", "1e-15"),
+    *("123456.789", "deviations"),
+)
+
+
+def shown(width, *objects, encoding="utf-8", **settings):
+    buffer = io.BytesIO()
+    stream = io.TextIOWrapper(buffer, encoding=encoding, errors=spelling.ERRORS)
+    console = Console(file=stream, width=width, **settings)
+    for thing in objects:
+        console.print(thing)
+    stream.flush()
+    return buffer.getvalue().decode(encoding)
+
+
+@pytest.mark.parametrize("width", [1, 5, 10, 20, 30, 40, 50, 60, 70, 80, 120, 1000])
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_no_number_is_cut_in_any_width(width, encoding):
+    text = shown(width, numbers_table(), encoding=encoding)
+    words = text.split()
+    for number in NUMBERS:
+        assert any(number == word.strip(",:;") for word in words), number
+    longest = max(len(line.rstrip()) for line in text.splitlines())
+    assert longest <= max(width, 4 + len("deviations"))
+
+
+def test_rich_itself_cuts_numbers():
+    """The control of the test above."""
+    buffer = io.StringIO()
+    RichConsole(file=buffer, width=40).print(numbers_table())
+    assert not all(number in buffer.getvalue() for number in NUMBERS)
+
+
+def test_a_table_stays_a_table_where_it_fits():
+    assert "┃" in shown(80, numbers_table())
+    assert "σ: 12.5\n" in shown(30, numbers_table())
+    assert "  steps: 1,234,567\n" in shown(30, numbers_table())
+
+
+def test_what_spells_a_sign_gets_room_in_a_table():
+    lines = shown(80, numbers_table(), encoding="ascii").splitlines()[1:]
+    assert "| sigma |" in "\n".join(lines)
+    assert len({len(line) for line in lines}) == 1
+
+
+@pytest.mark.parametrize("width", [14, 20, 40, 100])
+def test_no_number_of_a_bar_is_cut(width):
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=width)
+    columns = TextColumn("{task.description}"), BarColumn(16), TextColumn("{task.fields[state]}")
+    with Progress(*columns, console=console, auto_refresh=False) as bars:
+        bars.add_task("σ = 0.5", state="loss 1.2e-03, step 1,234,567 of ≈ 7,654,321")
+    words = re.sub("\x1b\\[[0-9;?]*[a-zA-Z]", "", stream.getvalue()).split()
+    assert {"0.5", "1.2e-03,", "1,234,567", "7,654,321"} <= set(words)
+    assert ("━" in stream.getvalue()) == (width == 100)
+
+
+def test_names_are_shown_as_they_are():
+    assert shown(80, "a\x1b[31mb:dog:\x07") == "a\\x1b[31mb:dog:\\x07\n"
+    assert shown(80, Text("a\x1b[31mb\udcff")) == "a\\x1b[31mb\\xff\n"
+    assert "x\\x1by" in shown(80, table_of("x\x1by"))
+
+
+def table_of(cell):
+    table = Table()
+    table.add_column("name")
+    table.add_row(cell)
+    return table
+
+
+def test_a_file_has_room_for_every_table(monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert Console(file=io.StringIO()).width == FILE_COLUMNS
+    monkeypatch.setenv("COLUMNS", "44")
+    assert Console(file=io.StringIO()).width == 44
+
+
+def test_a_dumb_terminal_gets_lines_of_its_width(monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", "44")
+    console = Console(file=io.StringIO(), force_terminal=True)
+    assert console.width == 44
+    assert not is_live(console)
+
+
+def test_a_folder_that_was_deleted_is_refused(monkeypatch):
+    def getcwd():
+        raise FileNotFoundError
+
+    monkeypatch.setattr(failures.os, "getcwd", getcwd)
+    with pytest.raises(FileNotFoundError, match="the current folder has been deleted"):
+        failures.require_folder()
