@@ -31,6 +31,7 @@ if JIT_DISABLED:
         C[...] = alpha * product + (beta * C if beta != 0 else 0)
 
 else:
+    from ntklin.kernels.cpu.intrinsics import never_inlined
 
     @intrinsic
     def _gemm(typing_context, op_a, op_b, m, n, inner, alpha, A, lda, B, ldb, beta, C, ldc):
@@ -90,6 +91,7 @@ else:
     @kernel
     def _plain_gemm(transpose_a, transpose_b, alpha, A, B, beta, C):
         """As ``gemm``, for arrays of any layout."""
+        never_inlined()
         for i in range(C.shape[0]):
             for j in range(C.shape[1]):
                 total = C.dtype.type(0)

@@ -25,6 +25,11 @@ def wide_vectors(context, builder, signature, args):
     return context.get_dummy_value()
 
 
+def never_inlined(context, builder, signature, args):
+    builder.function.attributes.add("noinline")
+    return context.get_dummy_value()
+
+
 def _splat(builder, value, lanes):
     """A vector with ``value`` in every lane."""
     vector = ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined)

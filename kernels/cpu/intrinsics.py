@@ -51,6 +51,11 @@ else:
         return types.void(), instructions.wide_vectors
 
     @intrinsic
+    def never_inlined(typing_context):
+        """Keep the calling function out of those that call it: for what seldom happens."""
+        return types.void(), instructions.never_inlined
+
+    @intrinsic
     def prefetch(typing_context, array, at):
         """Ask for a cache line that will be read soon."""
         return on_places(instructions.prefetch, types.void, Place(array))
