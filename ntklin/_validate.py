@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 
-from ntklin.backends import free_device_memory, namespace
+from ntklin.backends import contiguous, free_device_memory, namespace
 from ntklin.errors import MemoryLimitError, UnitBallWarning
 
 
@@ -19,7 +19,8 @@ def _as_floating(a, name):
         raise TypeError(f"{name} must be a rectangular array of real numbers: {e}") from None
     if a.dtype.kind not in "biuf":
         raise TypeError(f"{name} must be an array of real numbers, got dtype {a.dtype}")
-    return a if a.dtype in (np.float32, np.float64) else a.astype(np.float64)
+    dtype = a.dtype.newbyteorder("=")
+    return a.astype(dtype if dtype in (np.float32, np.float64) else np.float64, copy=False)
 
 
 def _require_finite(a, name):
@@ -34,7 +35,7 @@ def _require_finite(a, name):
 
 
 def as_inputs(X, dimension=None, *, name="X"):
-    """Inputs as a finite, C-contiguous (N, d) array of float32 or float64.
+    """Inputs as a finite (N, d) array of float32 or float64 that kernels take.
 
     Parameters
     ----------
@@ -57,7 +58,7 @@ def as_inputs(X, dimension=None, *, name="X"):
             f"{dimension} (net.widths[0])"
         )
     _require_finite(X, name)
-    return namespace(X).ascontiguousarray(X)
+    return contiguous(X)
 
 
 def as_vector(v, n, *, name, dtype=None):
@@ -68,7 +69,7 @@ def as_vector(v, n, *, name, dtype=None):
     if v.shape != (n,):
         raise ValueError(f"{name} must have shape ({n},), got shape {v.shape}")
     _require_finite(v, name)
-    return namespace(v).ascontiguousarray(v, dtype=dtype)
+    return contiguous(v, dtype)
 
 
 def as_targets(Y, n, *, name="Y", dtype=None):

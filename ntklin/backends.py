@@ -72,6 +72,26 @@ def host(a):
     return a if namespace(a) is np else a.get()
 
 
+def contiguous(a, dtype=None):
+    """``a`` as kernels take it, not copied where it is so already.
+
+    C-contiguous, aligned, in the machine's byte order, and writable, although they do not write to
+    it: Numba would compile all kernels anew for each combination of arrays that are not. Strides of
+    axes of length 1 may be anything even so.
+
+    Parameters
+    ----------
+    a : ndarray
+    dtype : dtype, optional
+        That of ``a`` when not given.
+    """
+    xp = namespace(a)
+    dtype = np.dtype(a.dtype if dtype is None else dtype).newbyteorder("=")
+    if xp is np:
+        return np.require(a, dtype, ("C", "ALIGNED", "WRITEABLE", "ENSUREARRAY"))
+    return xp.ascontiguousarray(a, dtype)
+
+
 def beside(a, other):
     """A NumPy array ``a`` in the namespace of ``other``, on its device."""
     xp = namespace(other)

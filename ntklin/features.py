@@ -3,7 +3,7 @@
 import numpy as np
 
 from ntklin._validate import as_weights, require_memory
-from ntklin.backends import beside, host, kernels, namespace
+from ntklin.backends import beside, contiguous, host, kernels, namespace
 from ntklin.network import require_jacobian_memory
 from ntklin.operators import Operator
 from ntklin.sendable import Sendable
@@ -224,4 +224,4 @@ def real_vector(v, dtype):
     """``v`` as a contiguous vector of ``dtype``; complex ones are refused, not truncated."""
     if v.dtype.kind == "c":
         raise TypeError(f"the Jacobian is real; got a vector of dtype {v.dtype}")
-    return namespace(v).ascontiguousarray(v.reshape(-1), dtype)
+    return contiguous(v.reshape(-1), dtype)

@@ -7,14 +7,12 @@ import numpy as np
 import pytest
 from llvmlite import ir
 from numba import types
-from numba.core.errors import TypingError
 from numba.core.registry import cpu_target
 from tolerances import assert_close
 
-from ntklin.kernels.cpu import intrinsics
+from ntklin.kernels.cpu import instructions
 from ntklin.kernels.cpu.compiler import (
     GROUP,
-    JIT_DISABLED,
     LINE,
     REGISTERS,
     SAMPLES,
@@ -69,7 +67,7 @@ def of(dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_stream_scaled(dtype):
-    codegen = intrinsics._stream_scaled_codegen
+    codegen = instructions.stream_scaled
     run, _engine = compiled(codegen, ADDRESS, ADDRESS, of(dtype), types.intp)
     source, target = aligned(5 * lanes(dtype) + 1, dtype), aligned(6 * lanes(dtype), dtype)
     before = target.copy()
@@ -81,7 +79,7 @@ def test_stream_scaled(dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("active", [0, 1, 40, GROUP])
 def test_accumulate_active(dtype, active):
-    codegen = intrinsics._accumulate_active_codegen
+    codegen = instructions.accumulate_active
     run, _engine = compiled(codegen, ADDRESS, ADDRESS, ADDRESS, ADDRESS, of(dtype))
     width = REGISTERS * lanes(dtype)
     target, tile, row = aligned(width, dtype), aligned((GROUP, width), dtype), aligned(GROUP, dtype)
@@ -95,10 +93,8 @@ def test_accumulate_active(dtype, active):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_subsets(dtype):
     zero = of(dtype)
-    tabulate, _first = compiled(
-        intrinsics._tabulate_subsets_codegen, ADDRESS, ADDRESS, ADDRESS, zero
-    )
-    add, _second = compiled(intrinsics._add_subsets_codegen, ADDRESS, types.uint32, ADDRESS, zero)
+    tabulate, _first = compiled(instructions.tabulate_subsets, ADDRESS, ADDRESS, ADDRESS, zero)
+    add, _second = compiled(instructions.add_subsets, ADDRESS, types.uint32, ADDRESS, zero)
     width = SUBSET_LINES * lanes(dtype)
     tile, scale = aligned((WORD, width), dtype), aligned(WORD, dtype)
     table = aligned((WORD // SUBSET, 1 << SUBSET, width), dtype)
@@ -118,7 +114,7 @@ def test_subsets(dtype):
 @pytest.mark.parametrize("groups", [0, 1, 7])
 def test_add_entries(dtype, groups):
     run, _engine = compiled(
-        intrinsics._add_entries_codegen, ADDRESS, ADDRESS, ADDRESS, types.intp, of(dtype)
+        instructions.add_entries, ADDRESS, ADDRESS, ADDRESS, types.intp, of(dtype)
     )
     width = SUBSET_LINES * lanes(dtype)
     table = aligned((7, 1 << SAMPLES, width), dtype)
@@ -131,9 +127,7 @@ def test_add_entries(dtype, groups):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_positive_samples(dtype):
-    run, _engine = compiled(
-        intrinsics._positive_samples_codegen, ADDRESS, of(dtype), result=types.uint64
-    )
+    run, _engine = compiled(instructions.positive_samples, ADDRESS, of(dtype), result=types.uint64)
     for subset in range(1 << SAMPLES):
         values = np.where(subset >> np.arange(SAMPLES) & 1, 1e-30, -1).astype(dtype)
         padded = np.array([1, *values, 1], dtype)
@@ -143,37 +137,30 @@ def test_positive_samples(dtype):
 
 
 def test_a_task_is_given_out_once():
-    run, _engine = compiled(intrinsics._next_task_codegen, ADDRESS, result=types.intp)
+    run, _engine = compiled(instructions.next_task, ADDRESS, result=types.intp)
     counter = np.array([5])
     assert [run(counter.ctypes.data) for _ in range(3)] == [5, 6, 7]
     assert counter == 8
 
 
 def test_a_prefetch_changes_nothing():
-    run, _engine = compiled(intrinsics._prefetch_codegen, ADDRESS)
+    run, _engine = compiled(instructions.prefetch, ADDRESS)
     data = np.arange(8.0)
     run(data.ctypes.data)
     np.testing.assert_array_equal(data, np.arange(8.0))
+
+
+def test_the_next_line_is_that_of_the_next_boundary():
+    run, _engine = compiled(instructions.to_next_line, ADDRESS, result=types.intp)
+    assert [run(address) for address in (0, 1, 8, 63, 64, 2**40 + 60)] == [0, 63, 56, 1, 0, 4]
 
 
 def test_wide_vectors_are_asked_for():
     """The attribute is there, and the code still compiles."""
 
     def codegen(context, builder, signature, arguments):
-        value = intrinsics._wide_vectors_codegen(context, builder, signature, arguments)
+        value = instructions.wide_vectors(context, builder, signature, arguments)
         assert '"prefer-vector-width"="512"' in str(builder.function)
         return value
 
     compiled(codegen)
-
-
-@pytest.mark.skipif(JIT_DISABLED, reason="types are checked when Numba compiles")
-@pytest.mark.parametrize("name", ["accumulate_active", "tabulate_subsets", "add_subsets"])
-def test_whole_numbers_are_refused(name):
-    from numba import njit
-
-    intrinsic = getattr(intrinsics, name)
-    n_addresses = 4 if name == "accumulate_active" else 3
-    source = f"lambda: intrinsic({'0, ' * n_addresses}0)"
-    with pytest.raises(TypingError, match="zero must be a floating-point number"):
-        njit(eval(source, {"intrinsic": intrinsic}))()

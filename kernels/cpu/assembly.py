@@ -16,20 +16,20 @@ if JIT_DISABLED:
         out[n, start : start + a.shape[1]] = d * a[n]
 
 else:
-    from ntklin.kernels.cpu.intrinsics import stream_scaled
+    from ntklin.kernels.cpu.intrinsics import stream_scaled, to_next_line
 
     @kernel
     def _write_row(out, n, start, d, a):
         """out[n, start:] ← d a_n: whole cache lines past the caches, both ends as usual."""
-        address = out.ctypes.data + (n * out.shape[1] + start) * out.itemsize
+        target = (n * out.shape[1] + start) * out.itemsize
         n_columns = a.shape[1]
-        head = min(n_columns, (-address % LINE) // out.itemsize)
+        head = min(n_columns, to_next_line(out, target) // out.itemsize)
         n_lines = (n_columns - head) * out.itemsize // LINE
         tail = head + n_lines * (LINE // out.itemsize)
         for j in range(head):
             out[n, start + j] = d * a[n, j]
-        source = a.ctypes.data + (n * n_columns + head) * a.itemsize
-        stream_scaled(address + head * out.itemsize, source, d, n_lines)
+        source = (n * n_columns + head) * a.itemsize
+        stream_scaled(out, target + head * out.itemsize, a, source, d, n_lines)
         for j in range(tail, n_columns):
             out[n, start + j] = d * a[n, j]
 

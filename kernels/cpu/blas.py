@@ -10,14 +10,19 @@ import threading
 
 import numpy as np
 from numba import get_num_threads, prange, types
+from numba.extending import intrinsic
 
+from ntklin.kernels.cpu import instructions
 from ntklin.kernels.cpu.compiler import JIT_DISABLED, kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import next_task, task_counter
+from ntklin.kernels.cpu.places import Start, floating, on_places
 
 # Rows and columns of a tile of a product: narrow ones waste less on a diagonal, large ones suit
 # BLAS better.
 TILE_ROWS = 512
 TILE_COLUMNS = 128
+# The largest size that BLAS's integers hold.
+MOST = 2**31 - 1
 
 if JIT_DISABLED:
 
@@ -27,45 +32,74 @@ if JIT_DISABLED:
         C[...] = alpha * product + (beta * C if beta != 0 else 0)
 
 else:
-    # The entry point that Numba's own np.dot calls; it forwards to SciPy's BLAS without the GIL.
-    # Pointers are declared as integers, which have the same ABI. BLAS is column-major, so that the
-    # row-major product C = A B is asked for as C^T = B^T A^T.
-    _gemm = types.ExternalFunction(
-        "numba_xxgemm",
-        types.intc(
-            *(types.char, types.char, types.char),
-            *(types.intp, types.intp, types.intp),
-            *(types.uintp, types.uintp, types.intp, types.uintp, types.intp),
-            *(types.uintp, types.uintp, types.intp),
-        ),
-    )
+    from ntklin.kernels.cpu.intrinsics import never_inlined
+
+    @intrinsic
+    def _gemm(typing_context, op_a, op_b, m, n, inner, alpha, A, lda, B, ldb, beta, C, ldc):
+        dtype = floating(A, B, C)
+        sizes = (types.intp,) * 3
+        return on_places(
+            *(instructions.gemm, types.intc, types.char, types.char, *sizes, dtype),
+            *(Start(A), types.intp, Start(B), types.intp, dtype, Start(C), types.intp),
+        )
+
+    @kernel
+    def leading_dimension(a):
+        """How many elements it is from row to row of ``a`` for BLAS; 0 where BLAS cannot take it.
+
+        The only one to decide it. The stride of an axis of length 1 or 0 means nothing: NumPy may
+        give 0 or anything. BLAS wants rows whose elements follow each other and that do not
+        overlap, and sizes that fit its integers; of anything else it complains on the standard
+        output, and returns as if it had worked.
+        """
+        rows, columns = a.shape
+        step = a.strides[0] // a.itemsize if rows > 1 else columns
+        if columns > 1 and a.strides[1] != a.itemsize:
+            return 0
+        if rows > 1 and (step < columns or step * a.itemsize != a.strides[0]):
+            return 0
+        return max(1, step) if max(rows, step) <= MOST else 0
 
     @kernel
     def gemm(transpose_a, transpose_b, alpha, A, B, beta, C):
-        """C ← α op(A) op(B) + β C for row-major A, B, C whose last axis is contiguous.
+        """C ← α op(A) op(B) + β C; β = 0 overwrites C, whatever it held.
 
-        β = 0 overwrites C, whatever it held.
+        Row-major A, B and C whose last axis is contiguous are BLAS's work. What it cannot take is
+        summed here: exceptions are lost in threads, and nothing that uses ``gemm`` may be wrong.
         """
-        scalars = np.empty(2, C.dtype)
-        scalars[0] = alpha
-        scalars[1] = beta
-        inner = A.shape[0] if transpose_a else A.shape[1]
-        _gemm(
-            ord("s") if C.itemsize == 4 else ord("d"),
-            ord("t") if transpose_b else ord("n"),
-            ord("t") if transpose_a else ord("n"),
-            C.shape[1],
-            C.shape[0],
-            inner,
-            scalars.ctypes.data,
-            B.ctypes.data,
-            max(1, B.strides[0] // B.itemsize),
-            A.ctypes.data,
-            max(1, A.strides[0] // A.itemsize),
-            scalars.ctypes.data + scalars.itemsize,
-            C.ctypes.data,
-            max(1, C.strides[0] // C.itemsize),
-        )
+        lda, ldb, ldc = leading_dimension(A), leading_dimension(B), leading_dimension(C)
+        failed = 1
+        if min(lda, ldb, ldc) > 0:
+            # BLAS is column-major, so that C = A B is asked for as C^T = B^T A^T.
+            failed = _gemm(
+                ord("t") if transpose_b else ord("n"),
+                ord("t") if transpose_a else ord("n"),
+                C.shape[1],
+                C.shape[0],
+                A.shape[0] if transpose_a else A.shape[1],
+                alpha,
+                B,
+                ldb,
+                A,
+                lda,
+                beta,
+                C,
+                ldc,
+            )
+        if failed:
+            _plain_gemm(transpose_a, transpose_b, alpha, A, B, beta, C)
+
+    @kernel
+    def _plain_gemm(transpose_a, transpose_b, alpha, A, B, beta, C):
+        """As ``gemm``, for arrays of any layout."""
+        never_inlined()
+        for i in range(C.shape[0]):
+            for j in range(C.shape[1]):
+                total = C.dtype.type(0)
+                for k in range(A.shape[0] if transpose_a else A.shape[1]):
+                    a = A[k, i] if transpose_a else A[i, k]
+                    total += a * (B[j, k] if transpose_b else B[k, j])
+                C[i, j] = alpha * total + (beta * C[i, j] if beta != 0 else 0)
 
 
 class _SequentialBlas:

@@ -70,14 +70,12 @@ else:
             The first ``count`` of them are the samples n.
         """
         step = tiles.shape[2] * tiles.itemsize
-        source = tiles.ctypes.data + (t * tiles.shape[1] + row) * step
-        factors = scale.ctypes.data + row * scale.itemsize
-        tabulate_subsets(subsets.ctypes.data, source, factors, sums[0, 0])
-        target = sums.ctypes.data
+        source = (t * tiles.shape[1] + row) * step
+        tabulate_subsets(subsets, 0, tiles, source, scale, row * scale.itemsize)
         word = row // WORD
         for k in range(count):
             n = samples[k]
-            add_subsets(target + n * step, bits[word, n], subsets.ctypes.data, sums[0, 0])
+            add_subsets(sums, n * step, bits[word, n], subsets, 0)
 
 
 @dot_kernel

@@ -154,24 +154,23 @@ else:
         spare : ndarray, shape (width,)
             Work space for a tile that W's last column cuts.
         """
-        entries = table.ctypes.data
         groups = min(CHUNK_GROUPS, index.shape[1] - chunk * CHUNK_GROUPS)
-        places = index.ctypes.data + start * index.shape[1] + chunk * CHUNK_GROUPS
-        target = W.ctypes.data + (start * W.shape[1] + j) * W.itemsize
+        place = start * index.shape[1] + chunk * CHUNK_GROUPS
+        target = (start * W.shape[1] + j) * W.itemsize
         columns = min(table.shape[2], W.shape[1] - j)
         for i in range(start, stop):
             if columns == table.shape[2]:
-                add_entries(target, places, entries, groups, rate * scale[i])
+                add_entries(W, target, index, place, table, 0, groups, rate * scale[i])
                 if i + stop - start < W.shape[0]:
                     # The rows that come next lie too far apart for the hardware to foresee.
                     ahead = target + (stop - start) * W.shape[1] * W.itemsize
                     for line in range(SUBSET_LINES):
-                        prefetch(ahead + line * LINE)
+                        prefetch(W, ahead + line * LINE)
             else:
                 for q in range(columns):
                     spare[q] = W[i, j + q]
-                add_entries(spare.ctypes.data, places, entries, groups, rate * scale[i])
+                add_entries(spare, 0, index, place, table, 0, groups, rate * scale[i])
                 for q in range(columns):
                     W[i, j + q] = spare[q]
-            places += index.shape[1]
+            place += index.shape[1]
             target += W.shape[1] * W.itemsize

@@ -58,13 +58,10 @@ else:
     def _add_row(sums, n, A, k, tile):
         """sums[n] += A[n, k : k + GROUP] tile; beyond A's columns element by element."""
         if k + GROUP <= A.shape[1]:
-            accumulate_active(
-                sums.ctypes.data + n * sums.shape[1] * sums.itemsize,
-                A.ctypes.data + (n * A.shape[1] + k) * A.itemsize,
-                A.ctypes.data + (min(n + AHEAD, A.shape[0] - 1) * A.shape[1] + k) * A.itemsize,
-                tile.ctypes.data,
-                A[0, 0],
-            )
+            target = n * sums.shape[1] * sums.itemsize
+            row = (n * A.shape[1] + k) * A.itemsize
+            ahead = (min(n + AHEAD, A.shape[0] - 1) * A.shape[1] + k) * A.itemsize
+            accumulate_active(sums, target, A, row, A, ahead, tile, 0)
             return
         for p in range(A.shape[1] - k):
             value = A[n, k + p]
@@ -182,14 +179,9 @@ else:
         width = tiles.shape[3]
         for j in range(tiles.shape[0]):
             for k in range(tiles.shape[1]):
-                tile = tiles.ctypes.data + (j * tiles.shape[1] + k) * GROUP * width * C.itemsize
-                row = A.ctypes.data + k * GROUP * A.itemsize
+                tile = (j * tiles.shape[1] + k) * GROUP * width * C.itemsize
+                row = k * GROUP * A.itemsize
                 for i in range(start, stop):
-                    accumulate_active(
-                        C.ctypes.data + (i * C.shape[1] + j * width) * C.itemsize,
-                        row,
-                        row,
-                        tile,
-                        C[0, 0],
-                    )
+                    target = (i * C.shape[1] + j * width) * C.itemsize
+                    accumulate_active(C, target, A, row, A, row, tiles, tile)
                     row += A.shape[1] * A.itemsize

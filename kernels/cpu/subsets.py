@@ -78,15 +78,14 @@ else:
     @kernel
     def _tabulate(table, tile, scale, start):
         """Sums of scale[start + i] tile_i over all subsets of SUBSET neighbouring rows i."""
-        factors = scale.ctypes.data + start * scale.itemsize
-        tabulate_subsets(table.ctypes.data, tile.ctypes.data, factors, tile[0, 0])
+        tabulate_subsets(table, 0, tile, 0, scale, start * scale.itemsize)
 
     @kernel
     def _add_rows(sums, bits, k, start, stop, table):
         """sums[n − start] += Σ_i scale_i tile_i over the bits i of bits[k, n], start ≤ n < stop."""
-        row = sums.ctypes.data
+        row = 0
         for n in range(start, stop):
-            add_subsets(row, bits[k, n], table.ctypes.data, sums[0, 0])
+            add_subsets(sums, row, bits[k, n], table, 0)
             row += sums.shape[1] * sums.itemsize
 
 

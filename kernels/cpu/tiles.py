@@ -251,11 +251,11 @@ else:
             From :func:`tabulate_groups`, for ``first`` … ``last`` − 1.
         scale : ndarray, shape (m,)
         """
-        target = g.ctypes.data
-        places = groups.ctypes.data + first * 4
-        bits = index.ctypes.data + row * index.shape[1]
+        target, bits, places = 0, row * index.shape[1], first * groups.itemsize
         for i in range(row, stop):
-            add_listed_entries(target, bits, places, table.ctypes.data, last - first, scale[i])
+            add_listed_entries(
+                g, target, index, bits, groups, places, table, 0, last - first, scale[i]
+            )
             target += g.shape[1] * g.itemsize
             bits += index.shape[1]
 
@@ -276,12 +276,22 @@ else:
         for line in range(starts.shape[1] - 1):
             start = starts[t, line]
             count = starts[t, line + 1] - start
-            target = H.ctypes.data + row * H_step + line * LINE
-            source = tiles.ctypes.data + (t * tiles.shape[1] + row) * tile_step
+            target = row * H_step + line * LINE
+            source = (t * tiles.shape[1] + row) * tile_step
+            value, place = start * LINE, start * offsets.itemsize
             for _ in range(WORD // PANEL_ROWS):
                 add_panel(
-                    *(target, H_step, source, tile_step, values.ctypes.data + start * LINE),
-                    *(offsets.ctypes.data + start * 4, count, H[0, 0]),
+                    H,
+                    target,
+                    H_step,
+                    tiles,
+                    source,
+                    tile_step,
+                    values,
+                    value,
+                    offsets,
+                    place,
+                    count,
                 )
                 target += PANEL_ROWS * H_step
                 source += PANEL_ROWS * tile_step

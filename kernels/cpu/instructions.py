@@ -1,0 +1,325 @@
+"""Instructions that Numba has no word for, as LLVM code.
+
+Each function writes the instructions of the intrinsic of the same name, which says what they do.
+Addresses are integers here; ``places`` takes them from arrays.
+"""
+
+from llvmlite import ir
+from numba.core import cgutils
+
+from ntklin.kernels.cpu.compiler import (
+    GROUP,
+    LINE,
+    PANEL_ROWS,
+    REGISTERS,
+    SAMPLES,
+    SUBSET,
+    SUBSET_LINES,
+    WORD,
+)
+
+
+def wide_vectors(context, builder, signature, args):
+    # llvmlite keeps a closed list of attribute names, so the string attribute is added to the set.
+    set.add(builder.function.attributes, '"prefer-vector-width"="512"')
+    return context.get_dummy_value()
+
+
+def never_inlined(context, builder, signature, args):
+    builder.function.attributes.add("noinline")
+    return context.get_dummy_value()
+
+
+def _splat(builder, value, lanes):
+    """A vector with ``value`` in every lane."""
+    vector = ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined)
+    for lane in range(lanes):
+        vector = builder.insert_element(vector, value, ir.Constant(ir.IntType(32), lane))
+    return vector
+
+
+def stream_scaled(context, builder, signature, args):
+    target, source, factor, n_lines = args
+    word = context.get_value_type(signature.args[2])
+    word_bytes = signature.args[2].bitwidth // 8
+    lanes = LINE // word_bytes
+    pointer = ir.VectorType(word, lanes).as_pointer()
+    splat = _splat(builder, factor, lanes)
+    nontemporal = builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)])
+    with cgutils.for_range(builder, n_lines) as loop:
+        offset = builder.mul(loop.index, ir.Constant(loop.index.type, LINE))
+        line = builder.inttoptr(builder.add(source, offset), pointer)
+        product = builder.fmul(builder.load(line, align=word_bytes), splat)
+        line = builder.inttoptr(builder.add(target, offset), pointer)
+        store = builder.store(product, line, align=LINE)
+        store.set_metadata("nontemporal", nontemporal)
+    return context.get_dummy_value()
+
+
+def _prefetch(builder, pointer):
+    """Ask for the cache line at ``pointer`` (i8*), to be read soon and kept everywhere."""
+    word = ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [pointer.type, word, word, word])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+    builder.call(function, [pointer, word(0), word(3), word(1)])
+
+
+def prefetch(context, builder, signature, args):
+    _prefetch(builder, builder.inttoptr(args[0], ir.IntType(8).as_pointer()))
+    return context.get_dummy_value()
+
+
+def to_next_line(context, builder, signature, args):
+    address = args[0]
+    return builder.and_(builder.neg(address), ir.Constant(address.type, LINE - 1))
+
+
+def _opaque(builder, address):
+    """The same address, but LLVM does not know how it came about.
+
+    It would fold the last addition into every access through it. With an indexed address a vector
+    operation takes two slots of the scheduler, which nearly halves the rate of the loops here.
+    """
+    kind = ir.FunctionType(address.type, [address.type])
+    return builder.asm(kind, "", "=r,0", [address], False)
+
+
+def accumulate_active(context, builder, signature, args):
+    target, row, ahead, tile, _ = args
+    word = context.get_value_type(signature.args[4])
+    word_bytes = signature.args[4].bitwidth // 8
+    lanes = LINE // word_bytes
+    vector = ir.VectorType(word, lanes)
+    bits = ir.IntType(lanes)
+    mask_type = ir.IntType(GROUP)
+    address = target.type
+
+    def at(base, offset, kind):
+        return builder.inttoptr(builder.add(base, offset), kind.as_pointer())
+
+    def constant(value, kind=address):
+        return ir.Constant(kind, value)
+
+    # The accumulators live in stack slots, which LLVM promotes to registers.
+    sums = [cgutils.alloca_once(builder, vector) for _ in range(REGISTERS)]
+    for r, slot in enumerate(sums):
+        line = builder.load(at(target, constant(r * LINE), vector), align=LINE)
+        builder.store(line, slot)
+    active = constant(0, mask_type)
+    for r in range(GROUP // lanes):
+        values = builder.load(at(row, constant(r * LINE), vector), align=word_bytes)
+        nonzero = builder.fcmp_unordered("!=", values, ir.Constant(vector, [0.0] * lanes))
+        part = builder.zext(builder.bitcast(nonzero, bits), mask_type)
+        active = builder.or_(active, builder.shl(part, constant(r * lanes, mask_type)))
+        _prefetch(builder, at(ahead, constant(r * LINE), ir.IntType(8)))
+    remaining = cgutils.alloca_once_value(builder, active)
+    test = builder.append_basic_block("any")
+    body = builder.append_basic_block("one")
+    done = builder.append_basic_block("done")
+    builder.branch(test)
+    builder.position_at_end(test)
+    left = builder.load(remaining)
+    builder.cbranch(builder.icmp_unsigned("!=", left, constant(0, mask_type)), body, done)
+    builder.position_at_end(body)
+    k = builder.cttz(left, ir.Constant(ir.IntType(1), 1))
+    fewer = builder.and_(left, builder.sub(left, constant(1, mask_type)))
+    builder.store(fewer, remaining)
+    value = builder.load(at(row, builder.mul(k, constant(word_bytes)), word))
+    splat = _splat(builder, value, lanes)
+    line = builder.add(tile, builder.mul(k, constant(REGISTERS * LINE)))
+    line = _opaque(builder, line)
+    for r, slot in enumerate(sums):
+        factor = builder.load(at(line, constant(r * LINE), vector), align=LINE)
+        product = builder.fmul(splat, factor, flags=("contract",))
+        builder.store(builder.fadd(builder.load(slot), product, flags=("contract",)), slot)
+    builder.branch(test)
+    builder.position_at_end(done)
+    for r, slot in enumerate(sums):
+        builder.store(builder.load(slot), at(target, constant(r * LINE), vector), align=LINE)
+    return context.get_dummy_value()
+
+
+def tabulate_subsets(context, builder, signature, args):
+    table, tile, scale, _ = args
+    element = context.get_value_type(signature.args[3])
+    lanes = LINE * 8 // signature.args[3].bitwidth
+    vector = ir.VectorType(element, lanes)
+    address = table.type
+    zero = ir.Constant(vector, [0.0] * lanes)
+    row_bytes = SUBSET_LINES * LINE
+
+    def at(base, offset, kind=vector):
+        place = builder.add(base, ir.Constant(address, offset))
+        return builder.inttoptr(place, kind.as_pointer())
+
+    with cgutils.for_range(builder, ir.Constant(address, WORD // SUBSET)) as loop:
+        rows = builder.add(tile, builder.mul(loop.index, ir.Constant(address, SUBSET * row_bytes)))
+        offset = builder.mul(loop.index, ir.Constant(address, SUBSET * LINE // lanes))
+        factors = builder.add(scale, offset)
+        entry = builder.add(
+            table, builder.mul(loop.index, ir.Constant(address, row_bytes << SUBSET))
+        )
+        for r in range(SUBSET_LINES):
+            sums = [zero]
+            for i in range(SUBSET):
+                factor = builder.load(at(factors, i * LINE // lanes, element))
+                row = builder.load(at(rows, i * row_bytes + r * LINE), align=LINE)
+                row = builder.fmul(_splat(builder, factor, lanes), row)
+                sums += [builder.fadd(partial, row) for partial in sums]
+            for s, total in enumerate(sums):
+                builder.store(total, at(entry, s * row_bytes + r * LINE), align=LINE)
+    return context.get_dummy_value()
+
+
+def add_subsets(context, builder, signature, args):
+    target, word, table, _ = args
+    element = context.get_value_type(signature.args[3])
+    lanes = LINE * 8 // signature.args[3].bitwidth
+    vector = ir.VectorType(element, lanes).as_pointer()
+    address = target.type
+
+    def line(base, offset):
+        return builder.inttoptr(builder.add(base, ir.Constant(address, offset)), vector)
+
+    word = builder.zext(word, address)
+    sums = [builder.load(line(target, r * LINE), align=LINE) for r in range(SUBSET_LINES)]
+    for g in range(WORD // SUBSET):
+        subset = builder.lshr(word, ir.Constant(address, SUBSET * g))
+        subset = builder.and_(subset, ir.Constant(address, (1 << SUBSET) - 1))
+        offset = builder.mul(subset, ir.Constant(address, SUBSET_LINES * LINE))
+        entry = _opaque(builder, builder.add(table, offset))
+        for r in range(SUBSET_LINES):
+            place = ((g << SUBSET) * SUBSET_LINES + r) * LINE
+            sums[r] = builder.fadd(sums[r], builder.load(line(entry, place), align=LINE))
+    for r in range(SUBSET_LINES):
+        builder.store(sums[r], line(target, r * LINE), align=LINE)
+    return context.get_dummy_value()
+
+
+def _add_entries(builder, target, table, n_groups, factor, subset_of):
+    """target ← target + factor Σ_k table[k, s_k], the byte s_k being at ``subset_of(k)``."""
+    lanes = LINE // (8 if isinstance(factor.type, ir.DoubleType) else 4)
+    vector = ir.VectorType(factor.type, lanes)
+    address = target.type
+    entry_bytes = SUBSET_LINES * LINE
+
+    def line(base, r):
+        place = builder.add(base, ir.Constant(address, r * LINE))
+        return builder.inttoptr(place, vector.as_pointer())
+
+    # As in accumulate_active: the sums are promoted to registers.
+    zero = ir.Constant(vector, [0.0] * lanes)
+    sums = [cgutils.alloca_once_value(builder, zero) for _ in range(SUBSET_LINES)]
+    with cgutils.for_range(builder, n_groups) as loop:
+        subset = builder.inttoptr(subset_of(loop.index), ir.IntType(8).as_pointer())
+        entry = builder.mul(
+            builder.zext(builder.load(subset), address), ir.Constant(address, entry_bytes)
+        )
+        group = builder.mul(loop.index, ir.Constant(address, entry_bytes << SAMPLES))
+        entry = _opaque(builder, builder.add(builder.add(table, group), entry))
+        for r, slot in enumerate(sums):
+            value = builder.load(line(entry, r), align=LINE)
+            builder.store(builder.fadd(builder.load(slot), value), slot)
+    splat = _splat(builder, factor, lanes)
+    for r, slot in enumerate(sums):
+        product = builder.fmul(splat, builder.load(slot), flags=("contract",))
+        old = builder.load(line(target, r), align=LINE // lanes)
+        total = builder.fadd(old, product, flags=("contract",))
+        builder.store(total, line(target, r), align=LINE // lanes)
+
+
+def add_entries(context, builder, signature, args):
+    target, index, table, n_groups, factor = args
+    _add_entries(builder, target, table, n_groups, factor, lambda k: builder.add(index, k))
+    return context.get_dummy_value()
+
+
+def add_listed_entries(context, builder, signature, args):
+    target, index, places, table, n_groups, factor = args
+
+    def subset_of(k):
+        place = builder.add(places, builder.mul(k, ir.Constant(places.type, 4)))
+        place = builder.load(builder.inttoptr(place, ir.IntType(32).as_pointer()))
+        return builder.add(index, builder.zext(place, index.type))
+
+    _add_entries(builder, target, table, n_groups, factor, subset_of)
+    return context.get_dummy_value()
+
+
+def positive_samples(context, builder, signature, args):
+    address, _ = args
+    element = context.get_value_type(signature.args[1])
+    item = ir.Constant(address.type, signature.args[1].bitwidth // 8)
+    word = ir.IntType(64)
+
+    def positive(value):
+        zero = ir.Constant(value.type, None)
+        return builder.fcmp_ordered(">", value, zero)
+
+    lanes = 4  # whose bits one instruction gathers
+    pointer = builder.inttoptr(address, ir.VectorType(element, lanes).as_pointer())
+    active = positive(builder.load(pointer, align=item.constant))
+    bits = builder.zext(builder.bitcast(active, ir.IntType(lanes)), word)
+    for p in range(lanes, SAMPLES):
+        place = builder.add(address, builder.mul(item, ir.Constant(address.type, p)))
+        active = positive(builder.load(builder.inttoptr(place, element.as_pointer())))
+        bit = builder.shl(builder.zext(active, word), ir.Constant(word, p))
+        bits = builder.or_(bits, bit)
+    return bits
+
+
+def add_panel(context, builder, signature, args):
+    target, target_step, row, row_step, values, offsets, count, _ = args
+    element = context.get_value_type(signature.args[7])
+    lanes = LINE * 8 // signature.args[7].bitwidth
+    vector = ir.VectorType(element, lanes)
+    address = target.type
+
+    def at(base, kind):
+        return builder.inttoptr(base, kind.as_pointer())
+
+    targets, rows = [target], [row]
+    for _ in range(PANEL_ROWS - 1):
+        targets.append(builder.add(targets[-1], target_step))
+        rows.append(builder.add(rows[-1], row_step))
+    sums = [
+        cgutils.alloca_once_value(builder, builder.load(at(place, vector), align=LINE))
+        for place in targets
+    ]
+    with cgutils.for_range(builder, count) as loop:
+        line = builder.add(values, builder.mul(loop.index, ir.Constant(address, LINE)))
+        x = builder.load(at(line, vector), align=LINE)
+        place = builder.add(offsets, builder.mul(loop.index, ir.Constant(address, 4)))
+        offset = builder.zext(builder.load(at(place, ir.IntType(32))), address)
+        for slot, base in zip(sums, rows, strict=True):
+            weight = builder.load(at(builder.add(base, offset), element))
+            product = builder.fmul(_splat(builder, weight, lanes), x, flags=("contract",))
+            builder.store(builder.fadd(builder.load(slot), product, flags=("contract",)), slot)
+    for slot, place in zip(sums, targets, strict=True):
+        builder.store(builder.load(slot), at(place, vector), align=LINE)
+    return context.get_dummy_value()
+
+
+def next_task(context, builder, signature, args):
+    word = args[0].type
+    address = builder.inttoptr(args[0], word.as_pointer())
+    return builder.atomic_rmw("add", address, ir.Constant(word, 1), "monotonic")
+
+
+def gemm(context, builder, signature, args):
+    """The entry point that Numba's own np.dot calls; it forwards to SciPy's BLAS without the GIL.
+
+    Pointers are declared as integers, which have the same ABI. α and β are passed by address: they
+    lie on the stack of the calling function.
+    """
+    op_a, op_b, m, n, inner, alpha, a, lda, b, ldb, beta, c, ldc = args
+    char = ir.IntType(8)
+    alpha, beta = (
+        builder.ptrtoint(cgutils.alloca_once_value(builder, scalar), a.type)
+        for scalar in (alpha, beta)
+    )
+    kind = ir.Constant(char, ord("d" if isinstance(args[5].type, ir.DoubleType) else "s"))
+    passed = [kind, op_a, op_b, m, n, inner, alpha, a, lda, b, ldb, beta, c, ldc]
+    returned = ir.FunctionType(ir.IntType(32), [value.type for value in passed])
+    function = cgutils.get_or_insert_function(builder.module, returned, "numba_xxgemm")
+    return builder.call(function, passed)
