@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ntklin._arrays import as_array
 from ntklin._validate import as_weights, require_memory
 from ntklin.backends import beside, host, kernels, namespace
 from ntklin.network import require_jacobian_memory
@@ -30,6 +31,7 @@ class FeatureMap(Operator):
     """
 
     def __init__(self, network, theta, X):
+        theta = as_array(theta, "theta")
         layers, X = network._arguments(theta, X)
         X = X.copy()
         self.network = network
