@@ -7,6 +7,7 @@ imaginary part, is refused by the argument's name instead.
 
 import decimal
 import numbers
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -79,7 +80,9 @@ def to_numpy(a, name, *, dtype=None):
 
 def rows_of(a, name):
     """The entries of a sequence, or the rows of what is an array; others stay as they are."""
-    is_array = hasattr(a, "__array__") or hasattr(a, "__dlpack__")
+    if isinstance(a, Mapping):
+        raise TypeError(f"{name} must be a sequence, got a {_kind(a)}; pass list({name}.values())")
+    is_array = any(hasattr(a, known) for known in ("__array__", "__dlpack__", "toarray"))
     # Iterating over a table of pandas would give the names of its columns.
     return as_array(a, name) if is_array else a
 

@@ -189,6 +189,7 @@ def project(phi, v):
         if spectrum.is_degenerate:
             raise degenerate_error(K, spectrum, "Remove the cause: P_F needs independent rows")
         phi._spectrum = spectrum
+    v = as_array(v, "v")
     V, inverse = phi._spectrum.vectors, phi._spectrum.inverse()
     products = host(phi @ v).astype(np.float64, copy=False)
     r = V @ ((V.T @ products).T * inverse).T
@@ -210,6 +211,5 @@ def require_out(out, phi):
 
 def real_vector(v, dtype):
     """``v`` as a contiguous vector of ``dtype``; complex ones are refused, not truncated."""
-    if v.dtype.kind == "c":
-        raise TypeError(f"the Jacobian is real; got a vector of dtype {v.dtype}")
+    v = as_array(v, "the operand")
     return namespace(v).ascontiguousarray(v.reshape(-1), dtype)

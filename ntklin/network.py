@@ -272,7 +272,8 @@ class MLP:
         MemoryLimitError
             If it would not fit; ``features`` applies J without storing it.
         """
-        if out is None and getattr(X, "ndim", None) == 2:
+        X = as_array(X, "X")
+        if out is None and X.ndim == 2:
             # Before anything of the size of X is made; float32 is the least that J can take.
             require_jacobian_memory(len(X), self.n_parameters, 4, X)
         return self.features(theta, X).toarray(out=out)

@@ -159,9 +159,9 @@ def _covered(optimizer, learning_rate, linearization):
 
 def _as_sequence(preconditioners, n_parameters):
     """D_0, D_1, … as float64 scalars, diagonals and matrices."""
-    P = n_parameters
+    P, preconditioners = n_parameters, rows_of(preconditioners, "preconditioners")
     try:
-        entries = list(rows_of(preconditioners, "preconditioners"))
+        entries = list(preconditioners)
     except TypeError:
         raise TypeError(
             f"preconditioners must be an optimizer or a sequence of D_t, got {preconditioners!r}"
