@@ -6,19 +6,14 @@ import warnings
 
 import numpy as np
 
+from ntklin._arrays import as_array, place
 from ntklin.backends import contiguous, free_device_memory, namespace
 from ntklin.errors import MemoryLimitError, UnitBallWarning
 
 
 def _as_floating(a, name):
     """``a`` as a float32 or float64 array: float32 stays, every other real type becomes float64."""
-    xp = namespace(a)
-    try:
-        a = xp.asarray(a)
-    except ValueError as e:
-        raise TypeError(f"{name} must be a rectangular array of real numbers: {e}") from None
-    if a.dtype.kind not in "biuf":
-        raise TypeError(f"{name} must be an array of real numbers, got dtype {a.dtype}")
+    a = as_array(a, name)
     dtype = a.dtype.newbyteorder("=")
     return a.astype(dtype if dtype in (np.float32, np.float64) else np.float64, copy=False)
 
@@ -29,9 +24,8 @@ def _require_finite(a, name):
         total = a.sum()
     # A finite sum has finite terms, and needs one pass without a second array.
     if not xp.isfinite(total) and not bool(xp.isfinite(a).all()):
-        bad = [int(i[0]) for i in xp.nonzero(~xp.isfinite(a))]
-        where = f"row {bad[0]}, column {bad[1]}" if a.ndim == 2 else f"entry {bad[0]}"
-        raise ValueError(f"{name} contains NaN or infinite values, the first at {where}")
+        first = [i[0] for i in xp.nonzero(~xp.isfinite(a))]
+        raise ValueError(f"{name} contains NaN or infinite values, the first at {place(first)}")
 
 
 def as_inputs(X, dimension=None, *, name="X"):
@@ -49,6 +43,8 @@ def as_inputs(X, dimension=None, *, name="X"):
     X = _as_floating(X, name)
     if X.ndim != 2:
         hint = f"; for one sample pass {name}[None, :]" if X.ndim == 1 else ""
+        if X.ndim > 2:
+            hint = f"; flatten each sample: {name}.reshape(len({name}), -1)"
         raise ValueError(f"{name} must have shape (N, d), got shape {X.shape}{hint}")
     if 0 in X.shape:
         raise ValueError(f"{name} is empty: shape {X.shape}")
@@ -102,12 +98,26 @@ def as_learning_rate(value, *, name="learning_rate"):
     return as_positive(value, name=name)
 
 
+def as_number(value, name):
+    """``value`` as a float; truth values and text are none, though Python would convert them."""
+    try:
+        if is_flag(value) or isinstance(value, str | bytes | bytearray | np.ma.MaskedArray):
+            raise TypeError
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(f"{name} must be a number, got {value!r}") from None
+
+
+def is_flag(value):
+    """Whether ``value`` is one truth value: Python's, NumPy's, or an array of one, of shape ()."""
+    if isinstance(value, bool | np.bool_):
+        return True
+    return isinstance(value, np.ndarray) and value.shape == () and value.dtype == bool
+
+
 def as_positive(value, *, name):
     """A finite real number > 0."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a number, got {value!r}") from None
+    number = as_number(value, name)
     if not (math.isfinite(number) and number > 0):
         raise ValueError(f"{name} must be positive and finite, got {value!r}")
     return number
@@ -115,10 +125,7 @@ def as_positive(value, *, name):
 
 def as_nonnegative(value, *, name):
     """A finite real number ≥ 0."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a number, got {value!r}") from None
+    number = as_number(value, name)
     if not (math.isfinite(number) and number >= 0):
         raise ValueError(f"{name} must be finite and at least 0, got {value!r}")
     return number
@@ -135,7 +142,8 @@ def as_fraction(value, *, name):
 def as_count(value, *, name, minimum=1):
     """An integer ≥ ``minimum``; bool and fractional values are refused."""
     try:
-        whole = not isinstance(value, bool | np.bool_) and int(value) == value
+        refused = is_flag(value) or isinstance(value, np.ma.MaskedArray)
+        whole = not refused and int(value) == value
     except (TypeError, ValueError, OverflowError):
         whole = False
     if not whole:

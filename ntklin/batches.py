@@ -6,6 +6,7 @@ from itertools import islice
 
 import numpy as np
 
+from ntklin._arrays import as_array, to_numpy
 from ntklin._validate import as_count, as_positive
 
 
@@ -152,15 +153,33 @@ class Schedule:
         return weights[:taken]
 
     def _checked(self, batch):
-        batch, step, last = np.asarray(batch), self._step, self.n_samples - 1
+        last, what = self.n_samples - 1, f"the batch of step {self._step}"
+        if _is_pair(batch):
+            raise TypeError(
+                f"{what} is a pair (X, Y): batches are given by the places of their samples in X, "
+                "not by the samples; pass vectors of indices, or ntklin.Batches(size=...)"
+            )
+        batch = to_numpy(batch, what)
+        if batch.dtype.kind == "O" and batch.ndim:
+            batch = as_array(batch, what)
         if batch.ndim != 1 or len(batch) == 0 or batch.dtype.kind not in "iu":
+            hint = ""
+            if batch.dtype.kind == "b":
+                hint = "; pass numpy.flatnonzero(mask) for a mask"
+            elif batch.ndim == 0:
+                hint = "; a single batch is [[0, 1, …]], a list of one"
             raise ValueError(
-                f"the batch of step {step} must be a non-empty vector of integer indices, got "
-                f"shape {batch.shape} of {batch.dtype}"
+                f"{what} must be a non-empty vector of integer indices, got shape {batch.shape} of "
+                f"{batch.dtype}{hint}"
             )
         outside = batch[(batch < 0) | (batch > last)]
         if len(outside):
-            raise ValueError(
-                f"the batch of step {step} has the index {outside[0]}, outside 0 … {last}"
-            )
-        return batch
+            raise ValueError(f"{what} has the index {outside[0]}, outside 0 … {last}")
+        return batch.astype(np.intp, copy=False)
+
+
+def _is_pair(batch):
+    """Whether a batch is (X, Y), as loaders of data give it, and not a vector of two indices."""
+    if not isinstance(batch, list | tuple) or len(batch) != 2:
+        return False
+    return all(len(getattr(part, "shape", ())) > 0 for part in batch)

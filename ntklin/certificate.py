@@ -7,7 +7,9 @@ from functools import cached_property
 import numpy as np
 from flint import arb, arb_mat, ctx
 
+from ntklin._arrays import as_array
 from ntklin._validate import as_count
+from ntklin.backends import host
 from ntklin.balls import ball_from, described
 from ntklin.errors import DegenerateKernelError
 
@@ -357,11 +359,8 @@ def _ball(x, r):
 
 def _array(values, name):
     """An array of numbers that convert to balls without rounding."""
-    try:
-        array = np.asarray(values)
-    except ValueError as e:
-        raise TypeError(f"{name} must be a rectangular array of real numbers: {e}") from None
-    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+    array = host(as_array(values, name, exact=True))
+    if array.dtype.itemsize > 8:
         raise TypeError(
             f"{name} must be an array of float64, float32 or integers, got dtype {array.dtype}"
         )

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from ntklin import stepping
+from ntklin._arrays import rows_of
 from ntklin.backends import free_device_memory, namespace
 from ntklin.batches import Batches, Schedule
 from ntklin.course import Course
@@ -136,6 +137,7 @@ def train_ensemble(
 
 def _as_problems(net, thetas, X, Y):
     """(θ_0, X, Y) of each network, checked, in their common dtype; X and Y are shared."""
+    thetas = rows_of(thetas, "thetas")
     if getattr(thetas, "ndim", 2) != 2:
         raise ValueError(
             f"thetas must be a sequence of vectors or have shape (S, {net.n_parameters}), got "

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ntklin._arrays import as_array
 from ntklin._validate import as_weights, require_memory
 from ntklin.backends import beside, contiguous, host, kernels, namespace
 from ntklin.network import require_jacobian_memory
@@ -31,6 +32,7 @@ class FeatureMap(Sendable, Operator):
     """
 
     def __init__(self, network, theta, X):
+        theta = as_array(theta, "theta")
         layers, X = network._arguments(theta, X)
         X = X.copy()
         self.network = network
@@ -201,6 +203,7 @@ def project(phi, v):
         if spectrum.is_degenerate:
             raise degenerate_error(K, spectrum, "Remove the cause: P_F needs independent rows")
         phi._spectrum = spectrum
+    v = as_array(v, "v")
     V, inverse = phi._spectrum.vectors, phi._spectrum.inverse()
     products = host(phi @ v).astype(np.float64, copy=False)
     r = V @ ((V.T @ products).T * inverse).T
@@ -222,6 +225,5 @@ def require_out(out, phi):
 
 def real_vector(v, dtype):
     """``v`` as a contiguous vector of ``dtype``; complex ones are refused, not truncated."""
-    if v.dtype.kind == "c":
-        raise TypeError(f"the Jacobian is real; got a vector of dtype {v.dtype}")
+    v = as_array(v, "the operand")
     return contiguous(v.reshape(-1), dtype)

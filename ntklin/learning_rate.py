@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ntklin._arrays import as_array
 from ntklin._validate import as_positive
+from ntklin.backends import host
 from ntklin.errors import DivergenceError, LearningRateError, NonMonotoneLossWarning
 from ntklin.monotone import first_rise
 from ntklin.optimizers import Optimizer
@@ -179,7 +181,8 @@ def _trial(trainer, optimizer):
         return Trial(learning_rate=rate, monotone=False, steps=w.step, final_loss=w.after)
     except DivergenceError as e:
         return Trial(learning_rate=rate, monotone=False, steps=e.step, final_loss=None)
-    losses = np.asarray(getattr(result, "losses", result), np.float64)
+    losses = host(as_array(getattr(result, "losses", result), "what trainer(optimizer) returns"))
+    losses = losses.astype(np.float64, copy=False)
     if losses.ndim != 1 or len(losses) < 2:
         raise ValueError(
             "trainer(optimizer) must return the losses L(θ_0), L(θ_1), … of at least one step, or "

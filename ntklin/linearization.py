@@ -22,6 +22,7 @@ from ntklin.minimizer import solve_minimizer
 from ntklin.preconditioners import (
     LowRank,
     adagrad_weights,
+    as_constant,
     as_preconditioner,
     interpolating_preconditioner,
     weighted_kernel,
@@ -397,6 +398,7 @@ class Linearization(Sendable):
         """
         if weights is None:
             return self.kernel
+        weights = as_constant(weights, self.features.shape[1])
         if np.ndim(weights) == 0 and not isinstance(weights, LowRank):
             return self.kernel.dtype.type(weights) * self.kernel
         return weighted_kernel(self.features, weights, factors=(self._factor(weights), None))
@@ -427,6 +429,7 @@ class Linearization(Sendable):
         phi = self.features
         X_new = as_inputs(X_new, phi.inputs.shape[1], name="X_new").astype(phi.dtype, copy=False)
         refuse_mixed(phi.inputs, X_new)
+        weights = as_constant(weights, phi.shape[1])
         slot = "plain" if weights is None else "weighted"
         latest = self._latest.get(slot)
         if latest is not None and latest.weights is weights and _same(latest.inputs, X_new):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ntklin._arrays import as_array
 from ntklin._validate import as_count, as_inputs, as_positive, as_vector, require_memory
 from ntklin.backends import kernels, namespace, refuse_mixed
 
@@ -167,8 +168,7 @@ class MLP:
             Views of shapes (m_l, m_{l-1}) and (m_l,), after an axis S if ``theta`` has one: writing
             to them writes to ``theta``.
         """
-        xp = namespace(theta)
-        theta = xp.asarray(theta)
+        theta = as_array(theta, "theta")
         if theta.shape[-1:] != (self.n_parameters,):
             raise ValueError(
                 f"theta must have shape ({self.n_parameters},) for widths {self.widths} and "
@@ -205,7 +205,7 @@ class MLP:
         flat = []
         for l, ((k, m), layer) in enumerate(zip(self._shapes(), layers, strict=True), 1):
             W, b = layer if isinstance(layer, tuple | list) else (layer, None)
-            W = namespace(W).asarray(W)
+            W = as_array(W, f"W^{l}")
             if W.shape != (m, k):
                 raise ValueError(f"W^{l} must have shape ({m}, {k}), got {W.shape}")
             flat.append(as_vector(W.ravel(), m * k, name=f"W^{l}"))
@@ -272,7 +272,8 @@ class MLP:
         MemoryLimitError
             If it would not fit; ``features`` applies J without storing it.
         """
-        if out is None and getattr(X, "ndim", None) == 2:
+        X = as_array(X, "X")
+        if out is None and X.ndim == 2:
             # Before anything of the size of X is made; float32 is the least that J can take.
             require_jacobian_memory(len(X), self.n_parameters, 4, X)
         return self.features(theta, X).toarray(out=out)

@@ -3,47 +3,61 @@
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from ntklin.backends import namespace, refuse_mixed
+from ntklin._arrays import as_array
+from ntklin.backends import namespace
 
 
 class Operator(LinearOperator):
     """A real operator whose ``@`` serves arrays of the namespace of its ``inputs``.
 
-    SciPy turns every operand into a NumPy array, which CuPy refuses. Subclasses have ``_matvec``,
-    ``_matmat``, ``_rmatvec`` and ``_rmatmat``, as SciPy wants them.
+    SciPy turns every operand into a NumPy array, which CuPy refuses and which a mask would not
+    survive. Subclasses have ``_matvec``, ``_matmat``, ``_rmatvec`` and ``_rmatmat``, as SciPy wants
+    them.
     """
 
     def dot(self, x):
-        """The product with a vector or a matrix; ``@`` is the same."""
+        """The product with a vector, a matrix or an operator; ``@`` is the same."""
         if namespace(self.inputs, x) is np:
-            return super().dot(x)
+            return super().dot(_operand(x))
         return _product(self, x, self._matvec, self._matmat)
 
+    def __rmatmul__(self, x):
+        return super().__rmatmul__(_operand(x))
+
     def _transpose(self):
-        return super()._transpose() if namespace(self.inputs) is np else _Transposed(self)
+        return _Transposed(self)
 
     _adjoint = _transpose
 
 
-class _Transposed(LinearOperator):
-    """The transpose of an operator on CuPy arrays."""
+class _Transposed(Operator):
+    """The transpose of an operator."""
 
     def __init__(self, operator):
-        self._operator = operator
+        self._operator, self.inputs = operator, operator.inputs
         super().__init__(operator.dtype, operator.shape[::-1])
-
-    def dot(self, x):
-        """The product with a vector or a matrix; ``@`` is the same."""
-        refuse_mixed(self._operator.inputs, x)
-        return _product(self, x, self._operator._rmatvec, self._operator._rmatmat)
 
     def _matvec(self, x):
         return self._operator._rmatvec(x)
+
+    def _matmat(self, X):
+        return self._operator._rmatmat(X)
+
+    def _rmatvec(self, x):
+        return self._operator._matvec(x)
+
+    def _rmatmat(self, X):
+        return self._operator._matmat(X)
 
     def _transpose(self):
         return self._operator
 
     _adjoint = _transpose
+
+
+def _operand(x):
+    """What is multiplied: another operator, a number, or an array of real numbers."""
+    return x if isinstance(x, LinearOperator) or np.isscalar(x) else as_array(x, "the operand")
 
 
 def _product(operator, x, vector, matrix):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ntklin._arrays import as_array
 from ntklin._validate import as_fraction, as_learning_rate, as_nonnegative, as_vector
 from ntklin.backends import freeze, kernels, namespace
 
@@ -69,7 +70,8 @@ class Optimizer:
         -------
         OptimizerState
         """
-        theta = as_vector(theta, np.size(theta), name="theta")
+        theta = as_array(theta, "theta")
+        theta = as_vector(theta, theta.size, name="theta")
         return OptimizerState(0, {name: np.zeros_like(theta) for name in self._slots})
 
     def update(self, state, theta, gradient):
@@ -103,7 +105,8 @@ class Optimizer:
         """
         if not isinstance(state, OptimizerState):
             raise TypeError(f"state must be what init(theta) or a step returned, got {state!r}")
-        theta = as_vector(theta, np.size(theta), name="theta").copy()
+        theta = as_array(theta, "theta")
+        theta = as_vector(theta, theta.size, name="theta").copy()
         gradient = as_vector(gradient, len(theta), name="gradient", dtype=theta.dtype)
         return theta, self.step(state.copy(), theta, gradient)
 
@@ -381,9 +384,7 @@ class Preconditioned(Optimizer):
 
     def _matrix(self, t, gradient):
         xp = namespace(gradient)
-        D = xp.asarray(self.fn(t, freeze(gradient.view())))
-        if D.dtype.kind not in "biuf":
-            raise TypeError(f"fn({t}, gradient) must return real numbers, got {D.dtype}")
+        D = as_array(self.fn(t, freeze(gradient.view())), f"fn({t}, gradient)")
         n = len(gradient)
         if D.shape not in ((), (n,), (n, n)):
             raise ValueError(

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg.lapack import dpotrf
 
-from ntklin._validate import as_positive, as_targets, as_vector, as_weights, require_memory
+from ntklin._arrays import as_array
+from ntklin._validate import (
+    as_number,
+    as_positive,
+    as_targets,
+    as_vector,
+    as_weights,
+    require_memory,
+)
 from ntklin.backends import beside, freeze, host, namespace, refuse_mixed
 from ntklin.errors import InterpolationError
 from ntklin.sendable import Sendable
@@ -40,15 +48,12 @@ class LowRank(Sendable):
     def __post_init__(self):
         W = self.W
         if not _is_settled(W):
-            xp = namespace(W)
-            W = xp.asarray(W)
-            if W.dtype.kind not in "biuf":
-                raise TypeError(f"W must be an array of real numbers, got dtype {W.dtype}")
+            W = as_array(W, "W")
             if W.ndim != 2 or 0 in W.shape:
                 raise ValueError(f"W must have shape (P, k) with k ≥ 1, got shape {W.shape}")
             dtype = W.dtype if W.dtype in (np.float32, np.float64) else np.float64
             _require_room(*W.shape, np.dtype(dtype).itemsize, W)
-            W = freeze(xp.array(W, dtype, order="F"))
+            W = freeze(namespace(W).array(W, dtype, order="F"))
         if not bool(np.isfinite(W).all()):
             raise ValueError("W contains NaN or infinite values")
         object.__setattr__(self, "W", W)
@@ -60,7 +65,7 @@ class LowRank(Sendable):
 def _is_settled(W):
     """Whether nobody can change ``W`` and its columns are contiguous: then no copy is needed."""
     return (
-        isinstance(W, np.ndarray)
+        type(W) is np.ndarray
         and W.ndim == 2
         and W.dtype in (np.float32, np.float64)
         and W.flags.f_contiguous
@@ -76,6 +81,25 @@ def _require_room(n_parameters, n_columns, itemsize, beside):
         "use fewer columns, or a diagonal D of shape (P,)",
         beside=beside,
     )
+
+
+def as_constant(weights, n_parameters, *, name="weights"):
+    """What stands for a constant D, with arrays for what can be one, whatever their numbers.
+
+    Arrays are not copied: a D is the same D, by identity, if it is given again.
+    """
+    if weights is None:
+        return None
+    if np.isscalar(weights):
+        return as_number(weights, name)
+    if not isinstance(weights, LowRank):
+        return as_array(weights, name)
+    if len(weights.W) != n_parameters:
+        raise ValueError(
+            f"{name} = W W^T with W of shape {weights.W.shape}, but the network has "
+            f"{n_parameters} parameters"
+        )
+    return weights
 
 
 def as_preconditioner(weights, n_parameters, *, name="weights"):
@@ -95,20 +119,12 @@ def as_preconditioner(weights, n_parameters, *, name="weights"):
     -------
     None, float, ndarray of shape (P,) or (P, P), or LowRank
     """
-    P = n_parameters
-    if weights is None:
-        return None
-    if isinstance(weights, LowRank):
-        if len(weights.W) != P:
-            raise ValueError(
-                f"{name} = W W^T with W of shape {weights.W.shape}, but the network has {P} "
-                "parameters"
-            )
+    P, weights = n_parameters, as_constant(weights, n_parameters, name=name)
+    if weights is None or isinstance(weights, LowRank):
         return weights
-    shape = np.shape(weights)
-    if shape == ():
+    if np.isscalar(weights) or weights.ndim == 0:
         return as_positive(weights, name=name)
-    if len(shape) == 2 and shape != (P, 1):
+    if weights.ndim == 2 and weights.shape != (P, 1):
         return _as_matrix(weights, P, name)
     D = as_weights(weights, P, name=name).copy()
     if not D.any():
@@ -117,17 +133,17 @@ def as_preconditioner(weights, n_parameters, *, name="weights"):
 
 
 def _as_matrix(D, P, name):
-    if np.shape(D) != (P, P):
+    if D.shape != (P, P):
         raise ValueError(
             f"{name} must be a number, the diagonal of D, shape ({P},), a matrix of shape "
-            f"({P}, {P}) or an ntklin.LowRank(W), got shape {np.shape(D)}"
+            f"({P}, {P}) or an ntklin.LowRank(W), got shape {D.shape}"
         )
     require_memory(
         3 * 8 * P * P,
         f"a matrix D of shape ({P}, {P})",
         "pass its diagonal, or a factor W of few columns: ntklin.LowRank(W) is D = W W^T",
     )
-    given, D = D, host(as_vector(np.reshape(D, -1), P * P, name=name)).reshape(P, P)
+    given, D = D, host(as_vector(D.reshape(-1), P * P, name=name)).reshape(P, P)
     largest = float(np.abs(D).max())
     if largest == 0:
         raise ValueError(f"{name} are 0 everywhere: no parameter would be trained")

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from ntklin._arrays import rows_of
 from ntklin._validate import as_count, as_positive
 from ntklin.backends import beside, host, namespace
 
@@ -113,7 +114,9 @@ class Record:
         self.every, self.steps = None, ()
         if when is None:
             return
-        if isinstance(when, Iterable) and not isinstance(when, str | bytes):
+        when = rows_of(when, name)
+        several = isinstance(when, Iterable) and not isinstance(when, str | bytes)
+        if several and getattr(when, "ndim", 1):
             when = [as_count(t, name=f"{name}[{i}]", minimum=0) for i, t in enumerate(when)]
             self.steps = tuple(sorted(set(when)))
         else:

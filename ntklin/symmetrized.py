@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from ntklin._arrays import as_array
 from ntklin._validate import as_inputs, as_vector, as_weights
 from ntklin.backends import namespace
 from ntklin.network import MLP, require_jacobian_memory
@@ -99,7 +100,7 @@ class AntisymmetricPair:
 
     def halves(self, theta):
         """The views θ and θ' of a flat vector of length 2P."""
-        theta = namespace(theta).asarray(theta)
+        theta = as_array(theta, "theta")
         if theta.shape != (self.n_parameters,):
             raise ValueError(
                 f"theta must have shape ({self.n_parameters},), two copies of the network's, got "
@@ -142,7 +143,7 @@ class PairFeatures(Sendable, Operator):
 
     def __init__(self, pair, theta, X):
         self.network = pair
-        self.parameters = theta
+        self.parameters = theta = as_array(theta, "theta")
         self.inputs = as_inputs(X, pair.n_inputs)
         self._halves = [pair.network.features(half, X) for half in pair.halves(theta)]
         dtype = self._halves[0].dtype

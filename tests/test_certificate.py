@@ -213,7 +213,7 @@ BAD = [
     ({"K": [1.0, 2.0]}, ValueError, r"K must be a matrix, got shape \(2,\)"),
     ({"K": np.zeros((0, 0))}, ValueError, r"K must be a matrix, got shape \(0, 0\)"),
     ({"K": [[1.0], [1.0, 2.0]]}, TypeError, "K must be a rectangular array"),
-    ({"K": [["a"]]}, TypeError, "K must be an array of float64, float32 or integers"),
+    ({"K": [["a"]]}, TypeError, "K must be an array of real numbers, got dtype <U1"),
     ({"K": np.eye(2, dtype=np.longdouble)}, TypeError, "got dtype"),
     ({"K": [[2.0, np.nan], [1.0, 2.0]]}, ValueError, "K contains NaN or infinite values"),
     ({"Y": [1.0, np.inf]}, ValueError, "Y contains NaN or infinite values"),

@@ -455,9 +455,12 @@ def test_seeds(seed, seeds, expected):
 
 
 def test_classes_may_be_words():
-    assert arguments.classes("3, 8") == (3, 8)
-    assert arguments.classes("-1,1") == (-1, 1)
+    assert arguments.classes("3, 8") == ("3", "8")
+    assert arguments.classes("-1,1") == ("-1", "1")
     assert arguments.classes("cat,dog") == ("cat", "dog")
+    assert arguments.classes('"T-shirt, top" , 7 - sneaker') == ("T-shirt, top", "7 - sneaker")
+    assert arguments.classes('"say ""a""",""') == ('say "a"', "")
+    assert arguments.classes('5" pipe,"6"" pipe') == ('5" pipe', '"6"" pipe')
 
 
 def test_the_defaults_are_the_papers(monkeypatch, tmp_path):

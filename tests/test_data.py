@@ -159,7 +159,7 @@ def test_dataset_is_frozen_and_prints_short():
         ({"classes": (1, 1)}, ValueError, r"classes must be two different labels"),
         ({"classes": 1}, TypeError, r"classes must be a pair of labels, got 1"),
         ({"classes": (0, 7)}, ValueError, r"no samples of class 7; it has 0, 1"),
-        ({"classes": "ab"}, ValueError, r"no samples of class a; it has 0, 1"),
+        ({"classes": "ab"}, ValueError, r"no samples of class 'a'; it has 0, 1"),
         ({"n_train": 2000, "n_test": 500}, ValueError, r"n_train \+ n_test = 2500, but .* 2128"),
         ({"n_train": 0}, ValueError, r"n_train must be at least 1, got 0"),
         ({"n_test": -1}, ValueError, r"n_test must be at least 0, got -1"),

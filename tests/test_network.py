@@ -400,7 +400,7 @@ def test_bad_inputs(X, error, message):
         (np.ones((1, 13)), ValueError, r"theta must have shape \(13,\).*got shape \(1, 13\)"),
         (np.full(13, math.nan), ValueError, "theta contains NaN or infinite.*entry 0"),
         (np.ones(13, complex), TypeError, "theta must be an array of real numbers"),
-        (None, ValueError, "theta must have shape"),
+        (None, TypeError, "theta must be .* real numbers, got the missing value None"),
     ],
 )
 def test_bad_parameters(theta, error, message):

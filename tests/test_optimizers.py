@@ -467,9 +467,17 @@ def spoil(t, gradient):
 @pytest.mark.parametrize(
     ("fn", "error", "match"),
     [
-        (lambda t, g: "much", TypeError, r"fn\(0, gradient\) must return real numbers, got <U4"),
-        (lambda t, g: None, TypeError, r"fn\(0, gradient\) must return real numbers, got object"),
-        (lambda t, g: 1j, TypeError, "must return real numbers, got complex128"),
+        (
+            lambda t, g: "much",
+            TypeError,
+            r"fn\(0, gradient\) must be .*, got dtype <U4",
+        ),
+        (
+            lambda t, g: None,
+            TypeError,
+            r"fn\(0, gradient\) must be .*, got the missing",
+        ),
+        (lambda t, g: 1j, TypeError, "real numbers, got dtype complex128"),
         (lambda t, g: np.ones(3), ValueError, r"shape \(2,\) or \(2, 2\), got shape \(3,\)"),
         (lambda t, g: np.ones((2, 1)), ValueError, r"shape \(2,\) or \(2, 2\), got shape \(2, 1\)"),
         (lambda t, g: np.nan, ValueError, "returned NaN, or numbers beyond the range of float32"),

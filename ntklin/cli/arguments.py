@@ -1,6 +1,9 @@
 """Text of the command line as values; every refusal names its option."""
 
+import re
+
 NONE = "none"
+LABEL = re.compile(r'\s*(?:"((?:[^"]|"")*)"\s*|([^,]*))(?:,|$)')
 
 
 def split(text, option):
@@ -79,8 +82,17 @@ def seeds(seed, text):
 
 
 def classes(text):
-    """Two labels, integers where they look like that."""
-    parts = split(text, "--classes")
-    if len(parts) != 2:
-        raise ValueError(f"--classes needs two labels, such as 0,1; got {text!r}")
-    return tuple(int(part) if part.lstrip("-").isdigit() else part for part in parts)
+    """Two labels as they are written, which finds numbers too; one in quotes may hold commas."""
+    labels = []
+    for found in LABEL.finditer(text):
+        quoted, plain = found.groups()
+        if quoted is not None:
+            labels.append(quoted.replace('""', '"'))
+        elif plain.strip():
+            labels.append(plain.strip())
+    if len(labels) != 2:
+        raise ValueError(
+            f"--classes needs two labels, such as 0,1; got {text!r}. A label with a comma goes in "
+            "double quotes: '\"cat, black\",dog'"
+        )
+    return tuple(labels)

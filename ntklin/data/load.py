@@ -1,6 +1,7 @@
 """`load_data`: from a name or a path to rows and targets."""
 
 import os
+import reprlib
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from ntklin.data.dataset import Dataset
 from ntklin.data.download import REMOTES, read_remote
 from ntklin.data.embedded import PROVENANCE, read_embedded
 from ntklin.data.idx import read_folder
+from ntklin.data.labels import as_classes
 from ntklin.data.npz import read_npz
 from ntklin.data.selection import choose, two_valued, unit_rows
 from ntklin.errors import DataUnavailableError
@@ -44,7 +46,8 @@ def load_data(
         Samples to draw, without repetition and without balancing the classes: from the training
         and the test part where the data has both, else disjoint ones from its only part.
     classes : pair of labels
-        The first gets the lower target, the second the higher.
+        Numbers or strings; the first gets the lower target, the second the higher. A label and a
+        class are the same where one is how the other is written: 0 finds the labels 0 and "0".
     rng : int, numpy.random.Generator or None
         The same seed gives the same samples; None draws fresh ones.
     targets : {"01", "pm1"}
@@ -95,21 +98,13 @@ def load_data(
     )
 
 
-def as_classes(classes):
-    """Two different labels as a tuple."""
-    try:
-        pair = tuple(classes)
-    except TypeError:
-        raise TypeError(f"classes must be a pair of labels, got {classes!r}") from None
-    if len(pair) != 2 or pair[0] == pair[1]:
-        raise ValueError(f"classes must be two different labels, got {classes!r}")
-    return pair
-
-
 def find_source(name_or_path):
     """The `Source` behind a name or a path; names go first."""
     if not isinstance(name_or_path, str | os.PathLike):
-        raise TypeError(f"name_or_path must be a name or a path, got {name_or_path!r}")
+        raise TypeError(
+            f"name_or_path must be a name or a path, got {reprlib.repr(name_or_path)}; "
+            "arrays in memory need no loader: pass them to ntklin.linearize or ntklin.train"
+        )
     if name_or_path in PROVENANCE:
         return read_embedded(name_or_path)
     if name_or_path in REMOTES:

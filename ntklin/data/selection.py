@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from ntklin.data.labels import in_kind_of, listing, of_class, require_different
+
 
 def choose(source, n_train, n_test, classes, rng):
     """Disjoint random rows of two classes: indices into the training part and the test part.
@@ -21,6 +23,7 @@ def choose(source, n_train, n_test, classes, rng):
     ValueError
         If a class is absent or there are too few samples.
     """
+    classes = tuple(in_kind_of(source.train.labels, label) for label in classes)
     pool = permuted_rows(source.train, classes, rng, f"the training part of {source.name}")
     if source.test is None:
         require(n_train + n_test, "n_train + n_test", pool, source.name, classes)
@@ -34,18 +37,21 @@ def choose(source, n_train, n_test, classes, rng):
 
 def permuted_rows(part, classes, rng, where):
     """All rows of ``part`` with a label in ``classes``, in random order."""
-    for label in classes:
-        if not (part.labels == label).any():
-            present = ", ".join(str(x) for x in np.unique(part.labels)[:20])
-            raise ValueError(f"{where} has no samples of class {label}; it has {present}")
-    return rng.permutation(np.flatnonzero(np.isin(part.labels, classes)))
+    labels = part.labels
+    pair = tuple(in_kind_of(labels, label) for label in classes)
+    require_different(pair, classes)
+    chosen = [of_class(labels, label) for label in pair]
+    for label, rows in zip(pair, chosen, strict=True):
+        if not rows.any():
+            raise ValueError(f"{where} has no samples of class {label!r}; it has {listing(labels)}")
+    return rng.permutation(np.flatnonzero(chosen[0] | chosen[1]))
 
 
 def require(n, what, pool, where, classes):
     if n > len(pool):
         raise ValueError(
             f"{what} = {n}, but {where} has {len(pool)} samples of the classes "
-            f"{classes[0]} and {classes[1]}"
+            f"{classes[0]!r} and {classes[1]!r}"
         )
 
 
@@ -72,4 +78,4 @@ def unit_rows(samples, rows, where, dtype):
 
 def two_valued(labels, positive, values, dtype):
     """``values[1]`` where the label is ``positive``, else ``values[0]``."""
-    return np.where(labels == positive, values[1], values[0]).astype(dtype)
+    return np.where(of_class(labels, positive), values[1], values[0]).astype(dtype)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ntklin._validate import as_inputs
+from ntklin.data.labels import NUMBERS, TEXT
 from ntklin.errors import DataUnavailableError
 
 
@@ -55,10 +56,17 @@ def checked_part(samples, labels, where):
     if labels.shape == (len(samples), 1):
         labels = labels[:, 0]
     if labels.shape != (len(samples),):
+        hint = "; store one-hot labels as labels.argmax(axis=1)" if labels.ndim == 2 else ""
         raise DataUnavailableError(
             f"{where}: {len(samples)} samples need labels of shape ({len(samples)},), got "
-            f"{labels.shape}"
+            f"{labels.shape}{hint}"
         )
+    if labels.dtype.kind not in NUMBERS + TEXT:
+        raise DataUnavailableError(
+            f"{where}: labels must be numbers or strings, got dtype {labels.dtype}"
+        )
+    if 0 in samples.shape:
+        raise DataUnavailableError(f"{where}: there are none, the shape is {samples.shape}")
     if samples.dtype.kind == "f":
         as_inputs(samples.reshape(len(samples), -1), name=where)
     return Part(samples, labels)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ntklin._arrays import to_numpy
+
 
 @dataclass(frozen=True, eq=False)
 class Steps:
@@ -45,7 +47,8 @@ def as_steps(t, *, name="t"):
     -------
     Steps
     """
-    raw = t if isinstance(t, np.ndarray | np.generic) else np.asarray(t, dtype=object)
+    # As objects, since a list may hold integers of any size.
+    raw = to_numpy(t, name, dtype=None if isinstance(t, np.ndarray | np.generic) else object)
     flat = raw.reshape(-1)
     if raw.dtype.kind == "O":
         flat = [_as_python_integer(v, name) for v in flat]

@@ -1,11 +1,13 @@
 """A run on the linearized network and its split into interpolating and path-dependent part."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
+from ntklin._arrays import as_array
 from ntklin._validate import as_count, as_inputs, as_vector, require_memory
 from ntklin.backends import beside, freeze, host, refuse_mixed
 from ntklin.dynamics.concentration import concentration, kernel_drift
@@ -303,10 +305,10 @@ class LinearizedRun(Sendable):
         return {1: self.first_weights, **recorded, self.steps: self.weights}
 
     def _as_center(self, D):
-        P = len(self.displacement)
-        shape = np.shape(D)
+        P, D = len(self.displacement), as_array(D, "D")
+        shape = D.shape
         if shape not in ((), (P,), (P, P)):
             raise ValueError(
                 f"D must be a number or an array of shape ({P},) or ({P}, {P}), got shape {shape}"
             )
-        return as_vector(np.reshape(D, -1), int(np.prod(shape)), name="D").reshape(shape)
+        return as_vector(D.reshape(-1), math.prod(shape), name="D").reshape(shape)

@@ -1,10 +1,12 @@
 """Thms 3 and 6 on a linearized network of small size, by their product formulas."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from ntklin._arrays import as_array, rows_of
 from ntklin._validate import (
     as_count,
     as_inputs,
@@ -158,7 +160,7 @@ def _covered(optimizer, learning_rate, linearization):
 
 def _as_sequence(preconditioners, n_parameters):
     """D_0, D_1, … as float64 scalars, diagonals and matrices."""
-    P = n_parameters
+    P, preconditioners = n_parameters, rows_of(preconditioners, "preconditioners")
     try:
         entries = list(preconditioners)
     except TypeError:
@@ -167,15 +169,14 @@ def _as_sequence(preconditioners, n_parameters):
         ) from None
     checked = []
     for t, D in enumerate(entries):
-        shape = np.shape(D)
+        D = as_array(D, f"preconditioners[{t}]")
+        shape = D.shape
         if shape not in ((), (P,), (P, P)):
             raise ValueError(
                 f"preconditioners[{t}] must be a number or an array of shape ({P},) or ({P}, {P}), "
                 f"got shape {shape}"
             )
-        flat = as_vector(
-            np.reshape(D, -1), int(np.prod(shape)), name=f"preconditioners[{t}]", dtype=float
-        )
+        flat = as_vector(D.reshape(-1), math.prod(shape), name=f"preconditioners[{t}]", dtype=float)
         checked.append(host(flat).reshape(shape))
     return checked
 

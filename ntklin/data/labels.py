@@ -1,0 +1,85 @@
+"""Which samples are of a class: by value, however the label and the class are written."""
+
+import numpy as np
+
+TEXT, NUMBERS = "UST", "biuf"
+WORDS = {"True": True, "False": False}
+
+
+def as_classes(classes):
+    """Two different labels as a tuple of Python's numbers and strings; their order counts."""
+    if isinstance(classes, set | frozenset):
+        raise TypeError(f"classes must be a pair in order, such as a tuple, got the set {classes}")
+    try:
+        pair = tuple(classes)
+    except TypeError:
+        raise TypeError(f"classes must be a pair of labels, got {classes!r}") from None
+    if len(pair) != 2:
+        raise ValueError(f"classes must be two different labels, got {classes!r}")
+    pair = tuple(map(_as_label, pair))
+    require_different(pair, pair)
+    return pair
+
+
+def _as_label(label):
+    """A label as NumPy, pandas or PyTorch hands it out, as Python's own."""
+    if not isinstance(label, bool | int | float | str | bytes) or isinstance(label, np.generic):
+        label = label.item() if getattr(label, "shape", None) == () else label
+    if not isinstance(label, bool | int | float | str | bytes):
+        raise TypeError(f"classes must be a pair of labels, numbers or strings, got {label!r}")
+    return label
+
+
+def require_different(pair, given):
+    """Refuse two classes that are one."""
+    if pair[0] == pair[1]:
+        raise ValueError(f"classes must be two different labels, got {given!r}")
+
+
+def in_kind_of(labels, label):
+    """``label`` as it would stand among ``labels``: "3" among strings, 3 among numbers.
+
+    Parameters
+    ----------
+    labels : ndarray
+        Numbers or strings.
+    label : int, float, bool, str or bytes
+
+    Returns
+    -------
+    int, float, bool, str or bytes
+        Text that is no number stays what it is among numbers, where nothing equals it.
+    """
+    text = label.decode(errors="surrogateescape") if isinstance(label, bytes) else str(label)
+    if labels.dtype.kind == "S":
+        return text.encode(errors="surrogateescape")
+    if labels.dtype.kind in TEXT:
+        return text
+    if not isinstance(label, str | bytes):
+        return label
+    if text in WORDS:
+        return WORDS[text]
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            pass
+    return label
+
+
+def of_class(labels, label):
+    """Which ``labels`` equal ``label``, shape (n,), bool."""
+    label = in_kind_of(labels, label)
+    if labels.dtype.kind in NUMBERS and isinstance(label, str | bytes):
+        return np.zeros(labels.shape, bool)
+    try:
+        return labels == label
+    except OverflowError:  # an integer beyond all floats
+        return np.zeros(labels.shape, bool)
+
+
+def listing(labels, limit=20):
+    """The different labels in words; strings in quotes, so that '0' and 0 are told apart."""
+    present = np.unique(labels)
+    more = ", …" if len(present) > limit else ""
+    return ", ".join(map(repr, present[:limit].tolist())) + more
