@@ -1,7 +1,6 @@
 """Checks at the public edge; what passes them is trusted below."""
 
 import math
-import os
 import warnings
 
 import numpy as np
@@ -9,6 +8,7 @@ import numpy as np
 from ntklin._arrays import as_array, place
 from ntklin.backends import contiguous, free_device_memory, namespace
 from ntklin.errors import MemoryLimitError, UnitBallWarning
+from ntklin.memory import available_memory
 
 
 def _as_floating(a, name):
@@ -165,21 +165,6 @@ def warn_outside_unit_ball(X, name="X"):
             UnitBallWarning,
             stacklevel=3,
         )
-
-
-def available_memory():
-    """Bytes of memory that can be had without swapping, or None where the system does not tell."""
-    try:
-        with open("/proc/meminfo") as f:
-            for line in f:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return None
 
 
 def format_bytes(n):
