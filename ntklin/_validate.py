@@ -176,6 +176,18 @@ def format_bytes(n):
     return f"{n:,.1f} TB"
 
 
+def fits(n_bytes, beside=None):
+    """Whether so much memory is free; on the device of ``beside`` where that is on one."""
+    free = free_memory(beside)[0]
+    return free is None or n_bytes <= free
+
+
+def free_memory(beside=None):
+    """Bytes that are free, or None where nobody knows, and where: " on the GPU" or ""."""
+    free = free_device_memory(beside)
+    return (available_memory(), "") if free is None else (free, " on the GPU")
+
+
 def require_memory(n_bytes, what, instead, *, beside=None):
     """Refuse work that needs more than is free, before it starts.
 
@@ -188,9 +200,7 @@ def require_memory(n_bytes, what, instead, *, beside=None):
     beside : ndarray, optional
         An array on the device that the memory is of; the host's when not given.
     """
-    free, where = free_device_memory(beside), " on the GPU"
-    if free is None:
-        free, where = available_memory(), ""
+    free, where = free_memory(beside)
     if free is not None and n_bytes > free:
         raise MemoryLimitError(
             f"{what} needs {format_bytes(n_bytes)}, but {format_bytes(free)} are free{where}; "

@@ -32,7 +32,16 @@ FLOORS = (
         "_version",
     },
     {"network", "symmetrized", "operators"},
-    {"features", "empirical", "infinite", "spectral", "solving", "preconditioners", "balls"},
+    {
+        "features",
+        "empirical",
+        "infinite",
+        "spectral",
+        "lanczos",
+        "solving",
+        "preconditioners",
+        "balls",
+    },
     {"optimizers", "batches", "losses", "stepping", "monotone", "learning_rate", "stability"},
     {"dynamics"},
     {
