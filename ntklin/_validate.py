@@ -10,6 +10,9 @@ from ntklin.backends import contiguous, free_device_memory, namespace
 from ntklin.errors import MemoryLimitError, UnitBallWarning
 from ntklin.memory import available_memory
 
+# Bytes that are taken without asking whether they are there.
+NEGLIGIBLE = 1 << 20
+
 
 def _as_floating(a, name):
     """``a`` as a float32 or float64 array: float32 stays, every other real type becomes float64."""
@@ -206,3 +209,12 @@ def require_memory(n_bytes, what, instead, *, beside=None):
             f"{what} needs {format_bytes(n_bytes)}, but {format_bytes(free)} are free{where}; "
             f"{instead}"
         )
+
+
+def require_bulk(n_bytes, what, instead, *, beside=None):
+    """As ``require_memory``, for calls that are often small: these go without asking.
+
+    The system takes longer to tell what is free than to give that little.
+    """
+    if n_bytes > NEGLIGIBLE:
+        require_memory(n_bytes, what, instead, beside=beside)
