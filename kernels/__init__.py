@@ -16,6 +16,7 @@ CONTRACT = {
     "jacobian_vector": "(activations, deltas, w, v, layers of the vector) -> (N,)",
     "vector_jacobian": "(activations, deltas, w, v, r (N,), layers of the result) -> None",
     "gram": "(activations, deltas, w, v, other activations, other deltas) -> (N, N')",
+    "gram_copies": "((N, N'), itemsize) -> how many (N, N') arrays gram holds",
     "weighted_gram": "(activations, deltas, w, v, layers of D, other …) -> (N, N')",
     "weighted_gram_copies": "((N, N'), itemsize) -> how many (N, N') arrays weighted_gram holds",
     "neuron_major": "(a (m, N), dtype) -> a copy with the rows that the descent kernels take",

@@ -1,7 +1,6 @@
 """Checks at the public edge; what passes them is trusted below."""
 
 import math
-import os
 import warnings
 
 import numpy as np
@@ -9,6 +8,10 @@ import numpy as np
 from ntklin._arrays import as_array, place
 from ntklin.backends import contiguous, free_device_memory, namespace
 from ntklin.errors import MemoryLimitError, UnitBallWarning
+from ntklin.memory import available_memory
+
+# Bytes that are taken without asking whether they are there.
+NEGLIGIBLE = 1 << 20
 
 
 def _as_floating(a, name):
@@ -167,21 +170,6 @@ def warn_outside_unit_ball(X, name="X"):
         )
 
 
-def available_memory():
-    """Bytes of memory that can be had without swapping, or None where the system does not tell."""
-    try:
-        with open("/proc/meminfo") as f:
-            for line in f:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return None
-
-
 def format_bytes(n):
     """``n`` bytes in words: 2.5 GB."""
     for unit in ("bytes", "kB", "MB", "GB"):
@@ -189,6 +177,18 @@ def format_bytes(n):
             return f"{n:.3g} {unit}" if n < 100 else f"{n:.0f} {unit}"
         n /= 1000
     return f"{n:,.1f} TB"
+
+
+def fits(n_bytes, beside=None):
+    """Whether so much memory is free; on the device of ``beside`` where that is on one."""
+    free = free_memory(beside)[0]
+    return free is None or n_bytes <= free
+
+
+def free_memory(beside=None):
+    """Bytes that are free, or None where nobody knows, and where: " on the GPU" or ""."""
+    free = free_device_memory(beside)
+    return (available_memory(), "") if free is None else (free, " on the GPU")
 
 
 def require_memory(n_bytes, what, instead, *, beside=None):
@@ -203,11 +203,18 @@ def require_memory(n_bytes, what, instead, *, beside=None):
     beside : ndarray, optional
         An array on the device that the memory is of; the host's when not given.
     """
-    free, where = free_device_memory(beside), " on the GPU"
-    if free is None:
-        free, where = available_memory(), ""
+    free, where = free_memory(beside)
     if free is not None and n_bytes > free:
         raise MemoryLimitError(
             f"{what} needs {format_bytes(n_bytes)}, but {format_bytes(free)} are free{where}; "
             f"{instead}"
         )
+
+
+def require_bulk(n_bytes, what, instead, *, beside=None):
+    """As ``require_memory``, for calls that are often small: these go without asking.
+
+    The system takes longer to tell what is free than to give that little.
+    """
+    if n_bytes > NEGLIGIBLE:
+        require_memory(n_bytes, what, instead, beside=beside)

@@ -5,7 +5,7 @@ import numpy as np
 from ntklin._arrays import as_array
 from ntklin._validate import as_weights, require_memory
 from ntklin.backends import beside, contiguous, host, kernels, namespace
-from ntklin.network import require_jacobian_memory
+from ntklin.network import require_jacobian_memory, require_passes_memory
 from ntklin.operators import Operator
 from ntklin.sendable import Sendable
 from ntklin.spectral import degenerate_error, factorize
@@ -34,6 +34,7 @@ class FeatureMap(Sendable, Operator):
     def __init__(self, network, theta, X):
         theta = as_array(theta, "theta")
         layers, X = network._arguments(theta, X)
+        require_passes_memory(network, len(X), X.itemsize, X)
         X = X.copy()
         self.network = network
         self.parameters = theta
@@ -133,13 +134,20 @@ class FeatureMap(Sendable, Operator):
             raise ValueError("other must be a FeatureMap of the same network")
         dtype = self.dtype if other is None else np.result_type(self.dtype, other.dtype)
         shape = (len(self.inputs), len(self.inputs if other is None else other.inputs))
-        copies = 3
-        if weights is not None:
+        if weights is None:
+            copies, beside_it, product = self._kernels.gram_copies(shape, dtype.itemsize), 0, ""
+        else:
             copies = self._kernels.weighted_gram_copies(shape, dtype.itemsize)
+            # Activations and backward signals of a layer in another order, transposed and padded.
+            layers = zip(self.network.widths[:-1], self.network.widths[1:], strict=True)
+            beside_it = 2 * (shape[0] + (other is not None) * shape[1]) * max(map(sum, layers))
+            product = "weights * "
+        inner = f"({product}(phi.T @ r))" if product else "(phi.T @ r)"
         require_memory(
-            copies * shape[0] * shape[1] * dtype.itemsize,
+            (copies * shape[0] * shape[1] + beside_it) * dtype.itemsize,
             f"a kernel of shape {shape}",
-            "take fewer inputs, or apply phi @ (phi.T @ r) without forming it",
+            "take fewer rows at a time, net.features(theta, X[i:j]).gram(phi, weights), or apply "
+            f"phi @ {inner} to vectors r, which forms no kernel",
             beside=self.inputs,
         )
         first = self._passes(dtype)

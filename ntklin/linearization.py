@@ -1,10 +1,12 @@
 """The network's linearization at θ_0, Eq. (2), factorized once and asked often."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
+from ntklin import stability
 from ntklin._validate import (
     as_inputs,
     as_learning_rate,
@@ -17,7 +19,7 @@ from ntklin.backends import freeze, host, refuse_mixed
 from ntklin.dynamics.adaptive import train_linearized
 from ntklin.dynamics.gradient_descent import LinearizedGradientDescent
 from ntklin.dynamics.theorems import product_formula
-from ntklin.errors import DegenerateKernelError
+from ntklin.errors import MemoryLimitError
 from ntklin.minimizer import solve_minimizer
 from ntklin.preconditioners import (
     LowRank,
@@ -100,23 +102,36 @@ class Linearization(Sendable):
     @cached_property
     def spectrum(self):
         """The factorization of K(X, X), made at the first use and kept."""
-        n = self.n_samples
-        require_memory(
-            5 * 8 * n * n,
-            f"factorizing the kernel of {n} training inputs",
-            "take fewer inputs, or train step by step (ntklin.train), which needs no kernel",
-        )
+        self._require_room()
         return factorize(self.kernel, rank_bound=self.features.shape[1])
+
+    def _require_room(self):
+        """Refuse what needs the spectrum where that is not there and does not fit."""
+        n = self.n_samples
+        if "spectrum" not in self.__dict__:
+            require_memory(
+                5 * 8 * n * n,
+                f"factorizing the kernel of {n} training inputs",
+                "take fewer inputs, or train step by step (ntklin.train), which needs no kernel",
+            )
 
     @property
     def eigenvalues(self):
         """λ of K(X, X), ascending, as computed: rounding can make the smallest negative, (N,)."""
         return self.spectrum.values.astype(self.kernel.dtype)
 
+    @cached_property
+    def largest_eigenvalue(self):
+        """λ_max of K(X, X); without a kernel where there are more than a few thousand inputs."""
+        if self.n_samples <= stability.LARGE:
+            with suppress(MemoryLimitError):
+                return self.spectrum.largest
+        return stability.largest_eigenvalue(self.features)
+
     @property
     def max_learning_rate(self):
         """2N/λ_max: gradient descent without ridge converges for learning rates below it."""
-        largest = self.spectrum.largest
+        largest = self.largest_eigenvalue
         return 2 * self.n_samples / largest if largest > 0 else np.inf
 
     def default_learning_rate(self, ridge=0.0):
@@ -127,13 +142,7 @@ class Linearization(Sendable):
         DegenerateKernelError
             If K(X, X) = 0.
         """
-        curvature = self.spectrum.largest + ridge
-        if curvature == 0:
-            raise DegenerateKernelError(
-                "K(X, X) = 0: no output depends on θ, so there is no default learning rate; "
-                "check X and theta for zeros, or pass learning_rate="
-            )
-        return 0.5 * self.n_samples / curvature
+        return stability.default_learning_rate(self.n_samples, self.largest_eigenvalue + ridge)
 
     def _targets(self, Y):
         """Y checked, a copy in float64 on the host."""
@@ -173,6 +182,7 @@ class Linearization(Sendable):
         if learning_rate is not None:
             learning_rate = as_learning_rate(learning_rate)
         else:
+            self._require_room()
             learning_rate = self.default_learning_rate(ridge)
         return LinearizedGradientDescent(
             linearization=self, targets=Y, learning_rate=learning_rate, ridge=ridge, rcond=rcond

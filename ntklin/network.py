@@ -6,11 +6,24 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ntklin._arrays import as_array
-from ntklin._validate import as_count, as_inputs, as_positive, as_vector, require_memory
+from ntklin._validate import (
+    as_count,
+    as_inputs,
+    as_positive,
+    as_vector,
+    require_bulk,
+    require_memory,
+)
 from ntklin.backends import kernels, namespace, refuse_mixed
 
 SCALINGS = ("fan_out", "fan_in", "eq1")
 BIASES = ("zero", "none", "normal")
+
+
+# Bytes of activations that one pass for outputs alone makes.
+BLOCK = 1 << 27
+# Random numbers that are drawn at a time.
+DRAWN = 1 << 20
 
 
 def _choice(value, allowed, name):
@@ -147,11 +160,14 @@ class MLP:
         if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
             raise TypeError(f"dtype must be float32 or float64, got {dtype}")
         rng = np.random.default_rng(rng)
-        theta = np.zeros(self.n_parameters, dtype)
+        P = self.n_parameters
+        half = "" if dtype == np.float32 else ", or pass dtype='float32'"
+        require_bulk(P * dtype.itemsize, f"θ with {P} parameters", f"take smaller widths{half}")
+        theta = np.zeros(P, dtype)
         for W, b in self.unpack(theta):
-            W[...] = rng.standard_normal(W.shape)
+            _draw(rng, W.reshape(-1))
             if self.bias == "normal":
-                b[...] = rng.standard_normal(b.shape)
+                _draw(rng, b)
         return theta
 
     def unpack(self, theta):
@@ -228,7 +244,7 @@ class MLP:
         return self.unpack(theta.astype(dtype, copy=False)), X.astype(dtype, copy=False)
 
     def apply(self, theta, X):
-        """The outputs f_θ(X), Eq. (1).
+        """The outputs f_θ(X), Eq. (1), for so many rows of X at a time as need not much memory.
 
         Parameters
         ----------
@@ -240,7 +256,14 @@ class MLP:
         ndarray, shape (N,)
         """
         layers, X = self._arguments(theta, X)
-        return kernels(X).forward(layers, self.weight_scales, self.bias_scales, X)[1]
+        forward, scales = kernels(X).forward, (self.weight_scales, self.bias_scales)
+        rows = max(1, BLOCK // (sum(self.widths) * X.itemsize))
+        if len(X) <= rows:
+            return forward(layers, *scales, X)[1]
+        outputs = namespace(X).empty(len(X), X.dtype)
+        for start in range(0, len(X), rows):
+            outputs[start : start + rows] = forward(layers, *scales, X[start : start + rows])[1]
+        return outputs
 
     def features(self, theta, X):
         """The feature map φ(X) = ∇_θ f_θ(X) as a linear operator that never stores J.
@@ -248,6 +271,11 @@ class MLP:
         Returns
         -------
         FeatureMap, shape (N, P)
+
+        Raises
+        ------
+        MemoryLimitError
+            If a forward and a backward pass for all rows would not fit.
         """
         from ntklin.features import FeatureMap
 
@@ -277,6 +305,38 @@ class MLP:
             # Before anything of the size of X is made; float32 is the least that J can take.
             require_jacobian_memory(len(X), self.n_parameters, 4, X)
         return self.features(theta, X).toarray(out=out)
+
+
+def _draw(rng, flat):
+    """Fill a vector with the normal numbers that the generator gives next."""
+    for start in range(0, len(flat), DRAWN):
+        part = flat[start : start + DRAWN]
+        part[...] = rng.standard_normal(len(part))
+
+
+def passes(net, n_samples):
+    """How many numbers a forward and a backward pass, and a product with φ or φ^T, take.
+
+    X, activations and backward signals, and what the widest layer's product needs beside them.
+
+    Parameters
+    ----------
+    net : MLP
+    n_samples : int
+        N.
+    """
+    hidden = net.widths[1:-1]
+    return n_samples * (net.n_inputs + 2 * sum(hidden) + max(hidden, default=0) + 2)
+
+
+def require_passes_memory(net, n_samples, itemsize, beside, *, networks=1):
+    """Refuse the features of so many inputs, and networks, where they do not fit."""
+    require_bulk(
+        networks * passes(net, n_samples) * itemsize,
+        f"the feature map of {n_samples} inputs, with activations and backward signals,",
+        "take fewer inputs at a time: features(theta, X[i:j])",
+        beside=beside,
+    )
 
 
 def require_jacobian_memory(n_samples, n_parameters, itemsize, beside):

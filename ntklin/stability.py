@@ -4,9 +4,16 @@ from contextlib import suppress
 
 import numpy as np
 
-from ntklin.backends import host
-from ntklin.errors import DivergenceError, MemoryLimitError
-from ntklin.optimizers import GradientDescent, Momentum
+from ntklin import lanczos
+from ntklin._validate import fits
+from ntklin.backends import beside, host
+from ntklin.errors import DegenerateKernelError, DivergenceError, MemoryLimitError
+from ntklin.optimizers import GradientDescent, Momentum, Optimizer
+from ntklin.spectral import require_finite_kernel
+
+# From here on λ_max is found without the kernel, whose N² numbers and N³ operations nothing else in
+# training may need.
+LARGE = 2048
 
 
 def stability_factor(optimizer, loss, full):
@@ -39,11 +46,100 @@ def stability_factor(optimizer, loss, full):
     return None, None
 
 
+def largest_eigenvalue(phi):
+    """λ_max(K(X, X)) of a feature operator, without K where there are many inputs.
+
+    For N ≤ LARGE from the kernel, to rounding, unless it does not fit into memory; else by Lanczos'
+    recursion on r ↦ φ(X) φ(X)^T r, O(N) numbers beside what φ holds, from above and to within 1e-10
+    of it or the rounding of the features.
+
+    Parameters
+    ----------
+    phi : FeatureMap
+        Or another operator, shape (N, P), with ``gram``, ``inputs`` and ``dtype``.
+
+    Returns
+    -------
+    float
+    """
+    n = phi.shape[0]
+    if n <= LARGE and fits(3 * 8 * n * n):
+        with suppress(MemoryLimitError):
+            K = host(phi.gram())
+            require_finite_kernel(K)
+            return float(np.linalg.eigvalsh(K.astype(np.float64, copy=False))[-1])
+
+    def product(r):
+        with np.errstate(over="ignore", invalid="ignore"):
+            pulled = phi.T @ beside(r.astype(phi.dtype), phi.inputs)
+            return host(phi @ pulled).astype(np.float64)
+
+    largest = lanczos.largest_eigenvalue(product, n, max(1e-10, 4 * np.finfo(phi.dtype).eps))
+    require_finite_kernel(np.array([largest], phi.dtype))
+    return largest
+
+
 def stability_bound(net, theta, X):
     """2N/λ_max(K(X, X)) at θ; infinite where K = 0."""
-    kernel = host(net.features(theta, X).gram()).astype(np.float64)
-    largest = float(np.linalg.eigvalsh(kernel)[-1])
+    largest = largest_eigenvalue(net.features(theta, X))
     return 2 * len(X) / largest if largest > 0 else np.inf
+
+
+def default_learning_rate(n_samples, curvature, *, name="theta", remedy="pass learning_rate="):
+    """0.5 N/(λ_max + ridge), a quarter of the stability bound (App. D).
+
+    Parameters
+    ----------
+    n_samples : int
+    curvature : float
+        λ_max(K(X, X)) + ridge.
+    name : str
+        The argument that θ came by.
+    remedy : str
+        How to do without a default.
+
+    Raises
+    ------
+    DegenerateKernelError
+        If there is none, as K(X, X) = 0.
+    """
+    if not curvature > 0:
+        raise DegenerateKernelError(
+            "K(X, X) = 0: no output depends on θ, so there is no default learning rate; check X "
+            f"and {name} for zeros, or {remedy}"
+        )
+    rate = 0.5 * n_samples / curvature
+    if not np.isfinite(rate):
+        raise DegenerateKernelError(
+            f"λ_max(K(X, X)) = {curvature:.3g} is so small that there is no default learning "
+            f"rate: 0.5 N/λ_max is beyond the range of floating point; scale X or {name} up, or "
+            f"{remedy}"
+        )
+    return rate
+
+
+def with_learning_rate(optimizer, default):
+    """The optimizer, ``GradientDescent()`` for None; with a rate, the default one if it has none.
+
+    Parameters
+    ----------
+    optimizer : Optimizer or None
+    default : callable
+        Returns the default learning rate; called only where that is needed.
+
+    Returns
+    -------
+    Optimizer
+    """
+    optimizer = GradientDescent() if optimizer is None else optimizer
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            f"optimizer must be an optimizer of ntklin, such as ntklin.AdaGrad(0.01), got "
+            f"{optimizer!r}"
+        )
+    if optimizer.learning_rate is None:
+        return optimizer.with_learning_rate(default())
+    return optimizer
 
 
 def divergence_error(optimizer, loss, full, losses, *, bound, search):

@@ -7,7 +7,7 @@ import numpy as np
 from ntklin._arrays import as_array
 from ntklin._validate import as_inputs, as_vector, as_weights
 from ntklin.backends import namespace
-from ntklin.network import MLP, require_jacobian_memory
+from ntklin.network import MLP, require_jacobian_memory, require_passes_memory
 from ntklin.operators import Operator
 from ntklin.sendable import Sendable
 
@@ -145,6 +145,8 @@ class PairFeatures(Sendable, Operator):
         self.network = pair
         self.parameters = theta = as_array(theta, "theta")
         self.inputs = as_inputs(X, pair.n_inputs)
+        itemsize = self.inputs.itemsize
+        require_passes_memory(pair.network, len(X), itemsize, self.inputs, networks=2)
         self._halves = [pair.network.features(half, X) for half in pair.halves(theta)]
         dtype = self._halves[0].dtype
         self._factors = [dtype.type(c) for c in pair._FACTORS]

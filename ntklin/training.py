@@ -4,22 +4,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ntklin import checkpoint, stepping
+from ntklin import checkpoint, stability, stepping
 from ntklin._validate import as_count, as_inputs, as_positive, as_targets, as_vector
 from ntklin.backends import refuse_mixed
 from ntklin.batches import Schedule
 from ntklin.course import Course
 from ntklin.descent import engine_for
-from ntklin.errors import (
-    DegenerateKernelError,
-    MemoryLimitError,
-    TrainingInterrupted,
-)
+from ntklin.errors import MemoryLimitError, TrainingInterrupted
 from ntklin.learning_rate import search_learning_rate
 from ntklin.losses import Loss
-from ntklin.optimizers import GradientDescent, Optimizer
 from ntklin.recording import Recorder
-from ntklin.stability import stability_bound
 from ntklin.training_run import TrainingRun, read_run
 
 
@@ -295,18 +289,10 @@ def _as_before(optimizer, past):
 
 def with_learning_rate(optimizer, net, theta, X, name="theta"):
     """The optimizer, ``GradientDescent()`` for None; with its default η if it has none."""
-    optimizer = GradientDescent() if optimizer is None else optimizer
-    if not isinstance(optimizer, Optimizer):
-        raise TypeError(
-            f"optimizer must be an optimizer of ntklin, such as ntklin.AdaGrad(0.01), got "
-            f"{optimizer!r}"
-        )
-    if optimizer.learning_rate is not None:
-        return optimizer
-    bound = stability_bound(net, theta, X)
-    if not np.isfinite(bound):
-        raise DegenerateKernelError(
-            "K(X, X) = 0: no output depends on θ, so there is no default learning rate; check "
-            f"X and {name} for zeros, or pass GradientDescent(learning_rate=...)"
-        )
-    return optimizer.with_learning_rate(0.25 * bound)
+
+    def default():
+        largest = stability.largest_eigenvalue(net.features(theta, X))
+        remedy = "pass GradientDescent(learning_rate=...)"
+        return stability.default_learning_rate(len(X), largest, name=name, remedy=remedy)
+
+    return stability.with_learning_rate(optimizer, default)

@@ -5,7 +5,7 @@ import pytest
 from tolerances import assert_close
 
 import ntklin
-from ntklin.dynamics import reduced
+from ntklin import _validate
 
 STEPS = 200
 OPTIMIZERS = (
@@ -88,6 +88,6 @@ def test_rules_that_leave_the_span_are_refused():
 
 def test_a_kernel_that_would_crowd_the_memory_is_not_made(monkeypatch):
     lin, Y = linearization()
-    for free, method in ((None, "reduced"), (10 * 8 * 36 + 1, "reduced"), (10 * 8 * 36, "fused")):
-        monkeypatch.setattr(reduced, "available_memory", lambda free=free: free)
+    for free, method in ((None, "reduced"), (10 * 8 * 36, "reduced"), (10 * 8 * 36 - 1, "fused")):
+        monkeypatch.setattr(_validate, "available_memory", lambda free=free: free)
         assert lin.train(Y, OPTIMIZERS[0], 3).method == method

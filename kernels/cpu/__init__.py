@@ -8,7 +8,7 @@ from ntklin.kernels.cpu.linearized import LinearizedNetwork
 from ntklin.kernels.cpu.passes import backward, forward
 from ntklin.kernels.cpu.products import jacobian_vector, vector_jacobian
 from ntklin.kernels.cpu.rules import update
-from ntklin.kernels.cpu.unweighted import gram
+from ntklin.kernels.cpu.unweighted import gram, gram_copies
 from ntklin.kernels.cpu.weighted import weighted_gram, weighted_gram_copies
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "deep_descent",
     "forward",
     "gram",
+    "gram_copies",
     "infinite_width",
     "jacobian",
     "jacobian_vector",

@@ -171,6 +171,24 @@ def _tiled_product(K, a, other_a, rows, columns, n_workers, counter):
             task = next_task(counter)
 
 
+def _corners(n, n_other, symmetric):
+    """Where the tiles of a product start."""
+    return [
+        (i, j)
+        for j in range(0, n_other, TILE_COLUMNS)
+        for i in range(j if symmetric else 0, n, TILE_ROWS)
+    ]
+
+
+def slice_count(n, n_other, symmetric):
+    """Into how many slices of columns a product is cut, each with an (N, N') array of its own.
+
+    More than one where there are fewer tiles than keep the threads busy.
+    """
+    n_threads, n_tiles = get_num_threads(), len(_corners(n, n_other, symmetric))
+    return -(-4 * n_threads // n_tiles) if n_tiles < 4 * n_threads else 1
+
+
 def product(x, y=None):
     """x y^T, or the lower triangle of x x^T when ``y`` is None; the rest is then not meant.
 
@@ -183,16 +201,10 @@ def product(x, y=None):
     ndarray, shape (N, N')
     """
     other = x if y is None else y
-    symmetric = y is None
-    corners = [
-        (i, j)
-        for j in range(0, len(other), TILE_COLUMNS)
-        for i in range(j if symmetric else 0, len(x), TILE_ROWS)
-    ]
+    corners = _corners(len(x), len(other), y is None)
     rows, columns = np.array(corners).T
-    # With fewer tiles than keep the threads busy, each product is cut into slices of columns.
     n_threads = get_num_threads()
-    slices = -(-4 * n_threads // len(corners)) if len(corners) < 4 * n_threads else 1
+    slices = slice_count(len(x), len(other), y is None)
     allocate = np.empty if slices == 1 else np.zeros  # the sum also runs over what is not set
     parts = allocate((slices, len(x), len(other)), x.dtype)
     with sequential_blas:

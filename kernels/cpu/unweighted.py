@@ -3,7 +3,7 @@
 from numba import get_num_threads, prange
 
 from ntklin.kernels.cpu import skipping, subsets
-from ntklin.kernels.cpu.blas import product, sequential_blas
+from ntklin.kernels.cpu.blas import product, sequential_blas, slice_count
 from ntklin.kernels.cpu.compiler import parallel_kernel
 
 # From this many inputs on, products of activations or signals gain from skipping their zeros.
@@ -40,6 +40,20 @@ def _product(x, y, sparse):
     return product(x, y)
 
 
+def gram_copies(shape, itemsize):
+    """How many (N, N') arrays :func:`gram` holds at its peak: K, a product for each factor, slices.
+
+    Parameters
+    ----------
+    shape : (N, N')
+    itemsize : int
+        Does not matter here.
+    """
+    # A square one may be symmetric, and then has fewer tiles and more slices.
+    slices = slice_count(*shape, symmetric=shape[0] == shape[1])
+    return 3 if slices == 1 else 3 + slices
+
+
 def gram(activations, deltas, w, v, other_activations=None, other_deltas=None):
     """K(X, X') = Σ_l (w_l² ⟨a^{l-1}, a'^{l-1}⟩ + v_l²) ⟨δ^l, δ'^l⟩ (THEORY section 2).
 
@@ -74,6 +88,8 @@ def gram(activations, deltas, w, v, other_activations=None, other_deltas=None):
             else:
                 D = _product(deltas[l], other_deltas[l], True)
                 _add_layer(K, G, D, w2, v2, symmetric)
+                del D
+            del G  # or it would still be there beside the next one
     if symmetric:
         _mirror_lower(K)
     return K

@@ -8,7 +8,7 @@ from ntklin.kernels.gpu.linearized import LinearizedNetwork
 from ntklin.kernels.gpu.passes import backward, forward
 from ntklin.kernels.gpu.products import jacobian_vector, vector_jacobian
 from ntklin.kernels.gpu.rules import update
-from ntklin.kernels.gpu.unweighted import gram
+from ntklin.kernels.gpu.unweighted import gram, gram_copies
 from ntklin.kernels.gpu.weighted import weighted_gram, weighted_gram_copies
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "deep_descent",
     "forward",
     "gram",
+    "gram_copies",
     "infinite_width",
     "jacobian",
     "jacobian_vector",

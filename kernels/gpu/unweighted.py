@@ -3,6 +3,18 @@
 from ntklin.kernels.gpu.arrays import symmetric
 
 
+def gram_copies(shape, itemsize):
+    """How many (N, N') arrays :func:`gram` holds at its peak: K and a product for each factor.
+
+    Parameters
+    ----------
+    shape : (N, N')
+    itemsize : int
+        Neither matters here.
+    """
+    return 3
+
+
 def gram(activations, deltas, w, v, other_activations=None, other_deltas=None):
     """K(X, X') = Σ_l (w_l² ⟨a^{l-1}, a'^{l-1}⟩ + v_l²) ⟨δ^l, δ'^l⟩ (THEORY section 2).
 

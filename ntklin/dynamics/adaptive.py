@@ -11,8 +11,7 @@ from ntklin.dynamics.linearized_run import LinearizedRun
 from ntklin.dynamics.snapshots import Recorder
 from ntklin.errors import MemoryLimitError, TrainingInterrupted
 from ntklin.losses import Loss
-from ntklin.optimizers import GradientDescent, Optimizer
-from ntklin.stability import divergence_error
+from ntklin.stability import divergence_error, with_learning_rate
 
 
 def train_linearized(
@@ -31,7 +30,7 @@ def train_linearized(
     loss.check_targets(Y)
     steps, until = stepping.as_horizon(steps, until)
     schedule = Schedule(batches, lin.n_samples)
-    optimizer = _with_learning_rate(optimizer, lin)
+    optimizer = with_learning_rate(optimizer, lin.default_learning_rate)
     engine = engine_for(lin, Y, optimizer, loss, method)
     recorder = Recorder(engine, optimizer, phi.shape[1], record, steps)
     losses = [engine.loss()]
@@ -86,15 +85,3 @@ def train_linearized(
             search="ntklin.search_learning_rate",
         )
     return result()
-
-
-def _with_learning_rate(optimizer, linearization):
-    optimizer = GradientDescent() if optimizer is None else optimizer
-    if not isinstance(optimizer, Optimizer):
-        raise TypeError(
-            f"optimizer must be an optimizer of ntklin, such as ntklin.AdaGrad(0.01), got "
-            f"{optimizer!r}"
-        )
-    if optimizer.learning_rate is None:
-        return optimizer.with_learning_rate(linearization.default_learning_rate())
-    return optimizer

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ntklin._validate import available_memory
+from ntklin._validate import fits
 from ntklin.backends import beside, host
 from ntklin.optimizers import OptimizerState
 from ntklin.stepping import Stepwise
@@ -45,9 +45,12 @@ class ReducedEngine(Stepwise):
 
     @staticmethod
     def pays(linearization):
-        """Whether the kernel, which nothing else in training needs, is small beside the memory."""
-        free = available_memory()
-        return free is None or 10 * 8 * linearization.n_samples**2 < free
+        """Whether a step on N numbers is the shorter one, and the kernel small beside the memory.
+
+        Nothing else in training needs the kernel; φ(X) and its transpose take 2NP products a step.
+        """
+        n, P = linearization.features.shape
+        return n <= 2 * P and fits(10 * 8 * n * n)
 
     def _step(self, signal, weights):
         signal = signal.astype(np.float64, copy=False)

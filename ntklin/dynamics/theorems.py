@@ -21,6 +21,7 @@ from ntklin.dynamics.products import product_form
 from ntklin.errors import DegenerateKernelError
 from ntklin.optimizers import Optimizer
 from ntklin.sendable import Sendable
+from ntklin.stability import with_learning_rate
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -153,9 +154,7 @@ def _covered(optimizer, learning_rate, linearization):
         )
     if learning_rate is not None:
         raise ValueError("learning_rate is the optimizer's own; give it with a sequence of D_t")
-    if optimizer.learning_rate is None:
-        return optimizer.with_learning_rate(linearization.default_learning_rate())
-    return optimizer
+    return with_learning_rate(optimizer, linearization.default_learning_rate)
 
 
 def _as_sequence(preconditioners, n_parameters):
