@@ -17,6 +17,7 @@ import pytest
 
 import ntklin
 from ntklin.data import download
+from ntklin.data import idx as idx_module
 from ntklin.data.idx import parse_idx
 
 EMBEDDED = Path(ntklin.__file__).parent / "data"
@@ -271,8 +272,10 @@ def test_an_unreadable_file_is_named(tmp_path, monkeypatch):
     def refuse(path):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
-    with pytest.raises(ntklin.DataUnavailableError, match=r"cannot be read.*train-images"):
+    monkeypatch.setattr(idx_module, "open_regular", refuse)
+    with pytest.raises(
+        ntklin.DataUnavailableError, match=r"train-images.* cannot be read: Permission denied"
+    ):
         ntklin.load_data(tmp_path)
 
 

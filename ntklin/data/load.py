@@ -16,6 +16,7 @@ from ntklin.data.labels import as_classes
 from ntklin.data.npz import read_npz
 from ntklin.data.selection import choose, two_valued, unit_rows
 from ntklin.errors import DataUnavailableError
+from ntklin.files.names import shown
 
 NAMES = (*PROVENANCE, *REMOTES)
 TARGETS = {"01": (0, 1), "pm1": (-1, 1)}
@@ -109,9 +110,17 @@ def find_source(name_or_path):
         return read_embedded(name_or_path)
     if name_or_path in REMOTES:
         return read_remote(name_or_path)
-    path = Path(name_or_path).expanduser()
-    if path.exists():
-        return read_path(path)
+    path = Path(os.fsdecode(name_or_path))
+    try:
+        if not os.path.lexists(path):
+            path = path.expanduser()
+        if path.exists():
+            return read_path(path)
+    except (OSError, RuntimeError) as e:  # no such user's home, a name too long, a loop of links
+        if isinstance(e, DataUnavailableError):
+            raise
+        reason = getattr(e, "strerror", None) or str(e)
+        raise DataUnavailableError(f"{shown(path)} cannot be read: {reason}") from e
     if isinstance(name_or_path, str) and path.name == name_or_path and not path.suffix:
         close = get_close_matches(name_or_path.lower(), NAMES)
         hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
@@ -119,10 +128,11 @@ def find_source(name_or_path):
             f"no data set or path is called {name_or_path!r}; the names are {', '.join(NAMES)}, "
             f"and anything else is the path of a folder of IDX files or of an .npz archive.{hint}"
         )
-    raise DataUnavailableError(f"{path}: no such file or folder")
+    raise DataUnavailableError(f"{shown(path)}: no such file or folder")
 
 
 def read_path(path):
     """The `Source` in a folder of IDX files or in an ``.npz`` archive."""
     read = read_folder if path.is_dir() else read_npz
-    return read(path, str(path), f"local files: {path}")
+    name = shown(path)
+    return read(path, name, f"local files: {name}")
