@@ -11,6 +11,7 @@ import shlex
 FIRST_BYTE, LAST_BYTE = 0xDC80, 0xDCFF  # bytes that are no UTF-8, as ``os.fsdecode`` keeps them
 BYTE_OFFSET = 0xDC00
 ELLIPSIS = "…"
+LONGEST_NAME = 60  # characters in a title
 # What spreadsheets take for the start of a formula.
 FORMULA = tuple("=+-@\t\r")
 
@@ -29,7 +30,8 @@ def shown(name, longest=None):
     str
         Of printable characters, which UTF-8 can encode.
     """
-    text = "".join(c if c.isprintable() else _escape(c) for c in os.fsdecode(name))
+    whole = os.fsdecode(name) if isinstance(name, bytes) else str(name)
+    text = "".join(c if c.isprintable() else _escape(c) for c in whole)
     if longest is None or len(text) <= longest:
         return text
     start = longest // 3

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from ntklin.files.names import shown
 from ntklin.validation.figures.configuration import Run, digest, load
 from ntklin.validation.figures.execution import execute, execute_together
 from ntklin.validation.figures.panel import Results
@@ -136,7 +137,7 @@ def results(planned, store):
     if len(items) < len(planned.runs):
         raise IncompleteError(
             f"figure {planned.figure.number}: {len(planned.runs) - len(items)} of "
-            f"{len(planned.runs)} runs of the {planned.scale_name} scale on {planned.dataset} have "
-            f"not been computed in {store.folder}; run the command without --replot"
+            f"{len(planned.runs)} runs of the {planned.scale_name} scale on {shown(planned.dataset)} "
+            f"have not been computed in {shown(store.folder)}; run the command without --replot"
         )
     return Results(items, tuple(searches))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ntklin.files.names import as_cell, shown
+from ntklin.files.names import LONGEST_NAME, as_cell, shown
 from ntklin.files.seal import sealed
 from ntklin.files.writing import write_together
 from ntklin.validation.figures.configuration import VERSION
@@ -20,10 +20,8 @@ from ntklin.validation.figures.style import LABELS
 SCHEMA = "ntklin-figure/1"
 COLUMNS = ("panel", "series", "x_label", "x", "y_label", "mean", "std", "sem", "n")
 DPI = 200
-# Characters of a data set's name in a caption.
-LONGEST = 80
 # Characters of a data set's name in those of files, which have at most 255 bytes.
-LONGEST_NAME = 40
+LONGEST_STEM = 40
 
 
 def write(planned, results, folder, provenance):
@@ -62,7 +60,7 @@ def stem(planned):
     """The files' name without its ending: number, data unless the paper's, scale."""
     parts = [f"figure{planned.figure.number:02d}"]
     if planned.dataset != planned.figure.dataset:
-        parts.append(re.sub(r"[^\w.+-]", "_", Path(planned.dataset).stem)[:LONGEST_NAME])
+        parts.append(re.sub(r"[^\w.+-]", "_", Path(planned.dataset).stem)[:LONGEST_STEM])
         if Path(planned.dataset).is_absolute():
             parts.append(planned.runs[0].digest[:6])  # other data may have the same name
     if planned.scale_name != "standard":
@@ -76,7 +74,7 @@ def caption(planned, results, rows):
     methods = results.values("method")
     sentences = [
         f"Figure {planned.figure.number}. {planned.figure.title}",
-        f"{shown(planned.dataset, LONGEST)}, N = {span(results, 'n_train')} training and "
+        f"{shown(planned.dataset, LONGEST_NAME)}, N = {span(results, 'n_train')} training and "
         f"{span(results, 'n_test')} test points; L = {span(results, 'depth')}, "
         f"m = {span(results, 'width')}, σ = {span(results, 'sigma')}, biases trained from 0; "
         f"{planned.scale['n_seeds']} initializations, means and "
