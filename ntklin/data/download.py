@@ -10,7 +10,7 @@ from textwrap import shorten
 from ntklin.data.idx import read_folder
 from ntklin.data.npz import read_npz
 from ntklin.errors import DataUnavailableError
-from ntklin.files.names import printable, shown
+from ntklin.files.names import at_home, printable, shown
 from ntklin.files.reading import open_regular
 from ntklin.files.writing import whole
 
@@ -99,7 +99,7 @@ def find_local(name):
     """The folder or archive of ``name`` below ``$NTKLIN_DATA_DIR``, or None."""
     if not (root := os.environ.get(DATA_DIR_VARIABLE)):
         return None
-    root = Path(root).expanduser()
+    root = Path(at_home(root))
     candidates = (root / name, root / name.replace("_", "-"), root / f"{name}.npz")
     return next((path for path in candidates if path.exists()), None)
 

@@ -16,7 +16,7 @@ from ntklin.data.labels import as_classes
 from ntklin.data.npz import read_npz
 from ntklin.data.selection import choose, two_valued, unit_rows
 from ntklin.errors import DataUnavailableError
-from ntklin.files.names import shown
+from ntklin.files.names import at_home, shown
 
 NAMES = (*PROVENANCE, *REMOTES)
 TARGETS = {"01": (0, 1), "pm1": (-1, 1)}
@@ -110,17 +110,9 @@ def find_source(name_or_path):
         return read_embedded(name_or_path)
     if name_or_path in REMOTES:
         return read_remote(name_or_path)
-    path = Path(os.fsdecode(name_or_path))
-    try:
-        if not os.path.lexists(path):
-            path = path.expanduser()
-        if path.exists():
-            return read_path(path)
-    except (OSError, RuntimeError) as e:  # no such user's home, a name too long, a loop of links
-        if isinstance(e, DataUnavailableError):
-            raise
-        reason = getattr(e, "strerror", None) or str(e)
-        raise DataUnavailableError(f"{shown(path)} cannot be read: {reason}") from e
+    path = Path(at_home(name_or_path))
+    if exists(path):
+        return read_path(path)
     if isinstance(name_or_path, str) and path.name == name_or_path and not path.suffix:
         close = get_close_matches(name_or_path.lower(), NAMES)
         hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
@@ -129,6 +121,14 @@ def find_source(name_or_path):
             f"and anything else is the path of a folder of IDX files or of an .npz archive.{hint}"
         )
     raise DataUnavailableError(f"{shown(path)}: no such file or folder")
+
+
+def exists(path):
+    """Whether there is something to read; DataUnavailableError where one cannot even look."""
+    try:
+        return path.exists()
+    except OSError as e:  # a name that is too long, a folder that is closed
+        raise DataUnavailableError(f"{shown(path)} cannot be read: {e.strerror}") from e
 
 
 def read_path(path):

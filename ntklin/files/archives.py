@@ -56,6 +56,23 @@ def read_arrays(path, names=None):
             raise DamagedFileError(f"cannot be read: {str(e) or type(e).__name__}") from e
 
 
+def read_array(path):
+    """The array in a ``.npy`` file.
+
+    Raises
+    ------
+    DamagedFileError
+        If it is damaged, in whatever way, or none.
+    OSError
+        If there is nothing, or it cannot be opened.
+    """
+    with open_regular(path) as f:
+        try:
+            return np.lib.format.read_array(f, allow_pickle=False)
+        except Exception as e:  # as above
+            raise DamagedFileError(f"cannot be read: {str(e) or type(e).__name__}") from e
+
+
 def _members(archive, names):
     found = {}
     for member in archive.infolist():

@@ -38,6 +38,12 @@ def shown(name, longest=None):
     return text[:start] + ELLIPSIS + text[len(text) - (longest - start - 1) :]
 
 
+def at_home(path):
+    """A path as text, with ``~`` for the user's folder unless there is a file of that very name."""
+    path = os.fsdecode(path)
+    return path if os.path.lexists(path) else os.path.expanduser(path)
+
+
 def printable(text):
     """A text of several lines, escaped as :func:`shown` does."""
     return "\n".join(shown(line) for line in text.split("\n"))
