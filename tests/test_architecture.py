@@ -20,7 +20,17 @@ FOLDERS = {"ntklin": "ntklin", "kernels": "ntklin.kernels", "validation": "ntkli
 # A room imports from its own floor and from those below it.
 FLOORS = (
     {"kernels"},
-    {"backends", "_arrays", "_validate", "errors", "sendable", "files", "data", "threads", "_version"},
+    {
+        "backends",
+        "_arrays",
+        "_validate",
+        "errors",
+        "sendable",
+        "files",
+        "data",
+        "threads",
+        "_version",
+    },
     {"network", "symmetrized", "operators"},
     {"features", "empirical", "infinite", "spectral", "solving", "preconditioners", "balls"},
     {"optimizers", "batches", "losses", "stepping", "monotone", "learning_rate", "stability"},
