@@ -3,11 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import os
-import secrets
-import zipfile
-import zlib
-from pathlib import Path
 
 import numpy as np
 
@@ -16,11 +11,15 @@ from ntklin._version import __version__
 from ntklin.backends import host
 from ntklin.batches import Batches
 from ntklin.errors import CheckpointError
+from ntklin.files.archives import read_arrays
+from ntklin.files.names import shown
+from ntklin.files.reading import DamagedFileError
+from ntklin.files.seal import sealed, unsealed
 from ntklin.network import MLP
 from ntklin.symmetrized import AntisymmetricPair, DoubledNetwork
 
 FORMAT = "ntklin training run"
-VERSION = 1
+VERSION = 2  # 1 had no digest
 META = "run"
 NETWORKS = {kind.__name__: kind for kind in (MLP, AntisymmetricPair, DoubledNetwork)}
 OPTIMIZERS = {
@@ -128,31 +127,21 @@ def _words(value):
     return f"{value.get('class', 'Batches')}({inside})"
 
 
-def write(path, meta, arrays):
-    """Write a run to one ``.npz`` file, to a neighbor first, so that a reader meets old or new.
+def write(f, meta, arrays):
+    """Write a run as one ``.npz`` archive, with a digest of all that it holds.
 
     Parameters
     ----------
-    path : path
-        Taken as it is, whatever its ending.
+    f : file
+        Open for writing bytes.
     meta : dict
         What JSON can hold.
     arrays : dict of str to ndarray
         On whatever device; a file does not know it.
     """
-    path = Path(path)
     head = {"format": FORMAT, "version": VERSION, "ntklin": __version__} | meta
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with open(temporary, "xb") as f:
-            named = {name: host(a) for name, a in arrays.items()}
-            np.savez(f, **{META: np.array(json.dumps(head))}, **named)
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    named = {name: host(a) for name, a in arrays.items()}
+    np.savez(f, **{META: np.array(json.dumps(sealed(head, named)))}, **named)
 
 
 def read(path):
@@ -166,24 +155,67 @@ def read(path):
     Raises
     ------
     CheckpointError
-        If the file is damaged, something else, or of a later version.
+        If the file is damaged, something else, or of another version.
     OSError
         If there is no such file, or it cannot be read.
     """
-    with open(path, "rb") as f:
-        try:
-            with np.load(f, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
-            meta = json.loads(str(arrays.pop(META)))
-            if meta["format"] != FORMAT:
-                raise ValueError(f"its format is {meta['format']!r}")
-        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError) as e:
-            raise CheckpointError(f"{path} is damaged, or no saved training run: {e}") from e
-        except (KeyError, TypeError, ValueError) as e:
-            raise CheckpointError(f"{path} is not a training run that ntklin saved") from e
-    if meta["version"] != VERSION:
+    name = shown(path)
+    try:
+        arrays = read_arrays(path)
+    except DamagedFileError as e:
+        raise CheckpointError(f"{name} is damaged, or no saved training run: it {e}") from e
+    try:
+        meta = json.loads(str(arrays.pop(META)))
+        if meta["format"] != FORMAT:
+            raise ValueError(f"its format is {meta['format']!r}")
+        version, release = meta["version"], meta["ntklin"]
+    except (KeyError, TypeError, ValueError, RecursionError) as e:
+        raise CheckpointError(f"{name} is not a training run that ntklin saved") from e
+    if version != VERSION:
         raise CheckpointError(
-            f"{path} was saved by ntklin {meta['ntklin']} in version {meta['version']} of its "
-            f"format; this is ntklin {__version__}, which reads version {VERSION}"
+            f"{name} was saved by ntklin {release} in version {version} of its format; this is "
+            f"ntklin {__version__}, which reads version {VERSION}: load it with the other one, or "
+            "train anew"
         )
-    return meta, arrays
+    try:
+        return unsealed(meta, arrays), arrays
+    except (DamagedFileError, RecursionError) as e:
+        raise CheckpointError(
+            f"{name} is damaged: it {e}; take another copy of it, or train anew"
+        ) from e
+
+
+def require_fitting(fresh, arrays, steps):
+    """Refuse arrays that are not of this engine, where they come from a file.
+
+    Parameters
+    ----------
+    fresh : dict of str to ndarray
+        Of the engine at its start. An optimizer's slots may appear later.
+    arrays : dict of str to ndarray
+        To go on from.
+    steps : int
+        That were taken.
+
+    Raises
+    ------
+    CheckpointError
+        Naming the array.
+    """
+    for name, a in fresh.items():
+        if name not in arrays:
+            raise CheckpointError(f"the saved run is incomplete: it lacks the engine's {name!r}")
+        found = arrays[name]
+        if (found.shape, found.dtype) != (a.shape, a.dtype):
+            raise CheckpointError(
+                f"the saved run does not fit its network: the engine's {name!r} should have shape "
+                f"{a.shape} of {a.dtype}, got {found.shape} of {found.dtype}"
+            )
+    for name, a in arrays.items():
+        if np.isnan(host(a)).any():
+            raise CheckpointError(f"the saved run is damaged: its {name!r} contains NaN")
+    if int(arrays["count"]) != steps:
+        raise CheckpointError(
+            f"the saved run is damaged: its engine is at step {int(arrays['count'])}, its losses "
+            f"end at step {steps}"
+        )

@@ -101,7 +101,7 @@ def train(
         If the snapshots will not fit. Where their number is not known, since ``steps`` is not
         given, this may come later, and ``run`` holds what was finished.
     CheckpointError
-        If the file to resume from is damaged or something else.
+        If the file to resume from is damaged, something else, or of another version.
     ValueError
         If the run to resume is not one of this network, these data and options.
     """
@@ -228,6 +228,7 @@ def train_one(
     engine = course.engine()
     losses = [engine.loss()]
     if past is not None:
+        checkpoint.require_fitting(engine.arrays(), past.arrays, past.steps)
         engine.restore(past.arrays)
         losses = past.losses.tolist()
     schedule = Schedule(batches, len(X), start=len(losses) - 1)

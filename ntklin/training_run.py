@@ -6,6 +6,8 @@ import numpy as np
 
 from ntklin import checkpoint
 from ntklin.errors import CheckpointError
+from ntklin.files.names import shown
+from ntklin.files.writing import whole
 from ntklin.recording import TrainingRecords
 from ntklin.sendable import Sendable
 
@@ -87,34 +89,47 @@ class TrainingRun(Sendable):
         """Save all that it takes to continue the run by ``train(..., resume=path)``.
 
         One ``.npz`` file, written whole or not at all. It holds the parameters, the losses, the
-        records and the optimizer's sums, but of θ_0, X and Y only fingerprints.
+        records and the optimizer's sums, but of θ_0, X and Y only fingerprints; and a digest of
+        all that, by which a damaged file is known.
 
         Parameters
         ----------
         path : path
-            Taken as it is, whatever its ending; an existing file is replaced.
+            Taken as it is, whatever its ending; an existing file is replaced, where a link leads
+            if it is one. What killed processes left unfinished beside it is removed.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written; an existing file is then unchanged.
         """
-        r = self.records
-        arrays = {ENGINE + name: a for name, a in self.arrays.items()}
-        theta = self.arrays.get("theta")
-        if theta is None or not bool(np.array_equal(theta, self.parameters)):
-            arrays["parameters"] = self.parameters
-        arrays |= {
-            "losses": self.losses,
-            "records.steps": r.steps,
-            "records.distances": r.distances,
-        }
-        if r.outputs is not None:
-            arrays["records.outputs"] = r.outputs
-        arrays |= {f"{SNAPSHOT}{k}": theta for k, theta in enumerate(r.snapshots or ())}
-        meta = {
-            "identity": self.identity,
-            "converged": self.converged,
-            "initial_norm": r.initial_norm,
-            "inputs": r.inputs,
-            "snapshots": r.snapshots is not None,
-        }
-        checkpoint.write(path, meta, arrays)
+        with whole(path) as f:
+            write_run(self, f)
+
+
+def write_run(run, f):
+    """Write what ``run.save`` saves into a file that is open for writing bytes."""
+    r = run.records
+    arrays = {ENGINE + name: a for name, a in run.arrays.items()}
+    theta = run.arrays.get("theta")
+    if theta is None or not bool(np.array_equal(theta, run.parameters)):
+        arrays["parameters"] = run.parameters
+    arrays |= {
+        "losses": run.losses,
+        "records.steps": r.steps,
+        "records.distances": r.distances,
+    }
+    if r.outputs is not None:
+        arrays["records.outputs"] = r.outputs
+    arrays |= {f"{SNAPSHOT}{k}": theta for k, theta in enumerate(r.snapshots or ())}
+    meta = {
+        "identity": run.identity,
+        "converged": run.converged,
+        "initial_norm": r.initial_norm,
+        "inputs": r.inputs,
+        "snapshots": r.snapshots is not None,
+    }
+    checkpoint.write(f, meta, arrays)
 
 
 def load_run(path, *, network=None, optimizer=None):
@@ -136,6 +151,10 @@ def load_run(path, *, network=None, optimizer=None):
     ------
     CheckpointError
         If the file is damaged, something else, or of another version of the format.
+    MemoryLimitError
+        If it holds more than there is memory for.
+    OSError
+        If there is no such file, or it cannot be read.
     ValueError
         If the network or the optimizer is needed, or is not the saved one.
     """
@@ -148,7 +167,7 @@ def load_run(path, *, network=None, optimizer=None):
         "network": checkpoint.describe_network(run.network),
         "optimizer": checkpoint.describe_optimizer(run.optimizer),
     }
-    checkpoint.require_same(run.identity, run.identity | described, str(path))
+    checkpoint.require_same(run.identity, run.identity | described, shown(path))
     return run
 
 
@@ -157,17 +176,46 @@ def read_run(path, network=None, optimizer=None):
     meta, arrays = checkpoint.read(path)
     try:
         identity = meta["identity"]
-        network = network or checkpoint.network_from(identity["network"])
+        saved = checkpoint.network_from(identity["network"])
         optimizer = optimizer or checkpoint.optimizer_from(identity["optimizer"])
-        return _assemble(meta, arrays, network, optimizer)
-    except (KeyError, IndexError) as e:
-        raise CheckpointError(f"{path} is incomplete: it lacks {e}") from e
+        run = _assemble(meta, arrays, network or saved, optimizer)
+        _require_consistent(run, saved)
+    except KeyError as e:
+        raise CheckpointError(f"{shown(path)} is incomplete: it lacks {e}") from e
+    except (IndexError, TypeError, ValueError, AttributeError, RecursionError) as e:
+        raise CheckpointError(f"{shown(path)} holds no training run of ntklin: {e}") from e
+    return run
+
+
+def _require_consistent(run, network):
+    """Refuse parts that do not belong to each other; ``network`` is the saved one, or None."""
+    losses, records, identity = run.losses, run.records, run.identity
+    if missing := [part for part in checkpoint.PARTS if part not in identity]:
+        raise KeyError(missing[0])
+    if losses.ndim != 1 or losses.dtype.kind != "f" or not np.isfinite(losses).all():
+        raise ValueError("the losses are no vector of finite numbers")
+    parameters = run.parameters
+    wrong = parameters.ndim != 1 or parameters.dtype != np.dtype(identity["dtype"])
+    if wrong or (network is not None and len(parameters) != network.n_parameters):
+        raise ValueError(f"the parameters have shape {parameters.shape} of {parameters.dtype}")
+    steps, n = records.steps, len(records.steps)
+    if steps.dtype.kind != "i" or (np.diff(steps, prepend=-1, append=len(losses)) <= 0).any():
+        raise ValueError("the recorded steps are not steps of the run, in order")
+    if not np.isfinite(records.initial_norm) or records.distances.shape != (n,):
+        raise ValueError("there must be one distance for each recorded step")
+    if records.outputs is not None and (records.outputs.ndim != 2 or len(records.outputs) != n):
+        raise ValueError(f"the recorded outputs have shape {records.outputs.shape}")
+    for theta in records.snapshots or ():
+        if (theta.shape, theta.dtype) != (parameters.shape, parameters.dtype):
+            raise ValueError(f"a snapshot has shape {theta.shape} of {theta.dtype}")
 
 
 def _assemble(meta, arrays, network, optimizer):
     identity = meta["identity"]
     engine = {k.removeprefix(ENGINE): a for k, a in arrays.items() if k.startswith(ENGINE)}
     losses, steps = arrays["losses"], arrays["records.steps"]
+    if losses.ndim != 1 or not len(losses) or steps.ndim != 1:
+        raise ValueError("the losses and the recorded steps must be vectors")
     snapshots = None
     if meta["snapshots"]:
         snapshots = tuple(arrays[f"{SNAPSHOT}{k}"] for k in range(len(steps)))

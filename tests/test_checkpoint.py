@@ -11,6 +11,7 @@ from networks import make_case
 import ntklin
 from ntklin import checkpoint
 from ntklin.descent import ENGINES
+from ntklin.files.seal import sealed
 from ntklin.losses import Loss
 
 pytestmark = pytest.mark.filterwarnings("ignore::ntklin.NonMonotoneLossWarning")
@@ -372,6 +373,13 @@ def test_foreign_files_are_refused(kind, tmp_path):
         ntklin.load_run(path)
 
 
+def rewrite(path, meta, arrays):
+    """Other contents with a digest that is right."""
+    values = {name: value for name, value in meta.items() if name != "digest"}
+    with open(path, "wb") as f:
+        np.savez(f, run=np.array(json.dumps(sealed(values, arrays))), **arrays)
+
+
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
 def test_cut_files_are_refused(saved, share):
     content = saved.read_bytes()
@@ -384,13 +392,16 @@ def test_no_changed_bit_goes_unnoticed(saved):
     content = saved.read_bytes()
     run = ntklin.load_run(saved)
     noticed = 0
-    for place in range(20, len(content), 997):
-        saved.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+    # All of the head, most of which are names and numbers, and one of each kind beyond.
+    for k in (*range(0, 8 * 400, 3), *range(8 * 400, 8 * len(content), 8009)):
+        changed = bytearray(content)
+        changed[k // 8] ^= 1 << k % 8
+        saved.write_bytes(changed)
         try:
-            assert_same(ntklin.load_run(saved), run)  # a byte that says nothing, a date for one
+            assert_same(ntklin.load_run(saved), run)  # a bit that says nothing, a date for one
         except ntklin.CheckpointError:
             noticed += 1
-    assert noticed > 5
+    assert noticed > 700
 
 
 @pytest.mark.parametrize(
@@ -399,16 +410,91 @@ def test_no_changed_bit_goes_unnoticed(saved):
         ({"version": 99, "ntklin": "9.9"}, r"by ntklin 9\.9 in version 99 of its format; .* reads"),
         ({"format": "something"}, "run is not a training run that ntklin saved"),
         ({"identity": {}}, "run is incomplete: it lacks 'network'"),
+        ({"identity": None}, "run holds no training run of ntklin"),
+        ({"version": 1}, r"version 1 of its format; .* load it with the other one, or train anew"),
+        ({"initial_norm": float("nan")}, "one distance for each recorded step"),
     ],
 )
 def test_other_contents_are_refused(saved, change, match):
     with np.load(saved) as archive:
         arrays = dict(archive)
-    meta = json.loads(str(arrays["run"])) | change
-    with open(saved, "wb") as f:
-        np.savez(f, **arrays | {"run": np.array(json.dumps(meta))})
+    meta = json.loads(str(arrays.pop("run"))) | change
+    rewrite(saved, meta, arrays)
     with pytest.raises(ntklin.CheckpointError, match=match):
         ntklin.load_run(saved)
+
+
+@pytest.mark.parametrize("name", ["version", "format", "ntklin"])
+def test_a_head_that_lacks_something_is_refused(saved, name):
+    with np.load(saved) as archive:
+        arrays = dict(archive)
+    meta = json.loads(str(arrays.pop("run")))
+    del meta[name]
+    rewrite(saved, meta, arrays)
+    with pytest.raises(ntklin.CheckpointError, match="run is not a training run that ntklin saved"):
+        ntklin.load_run(saved)
+
+
+CHANGED = {
+    "nothing": lambda meta, arrays: None,
+    "an array": lambda meta, arrays: arrays.update(losses=arrays["losses"] * 2),
+    "its type": lambda meta, arrays: arrays.update(losses=arrays["losses"].astype(np.float32)),
+    "its shape": lambda meta, arrays: arrays.update(losses=arrays["losses"][None]),
+    "its name": lambda meta, arrays: arrays.update(foreign=arrays.pop("losses")),
+    "one more": lambda meta, arrays: arrays.update(foreign=arrays["losses"]),
+    "one less": lambda meta, arrays: arrays.pop("records.distances"),
+    "a number": lambda meta, arrays: meta.update(initial_norm=1.0),
+    "a name": lambda meta, arrays: meta["identity"].update(loss="logistic"),
+    "no digest": lambda meta, arrays: meta.pop("digest"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGED)
+def test_whatever_the_digest_does_not_fit_is_refused(saved, change):
+    with np.load(saved) as archive:
+        arrays = dict(archive)
+    meta = json.loads(str(arrays.pop("run")))
+    CHANGED[change](meta, arrays)
+    with open(saved, "wb") as f:
+        np.savez_compressed(f, **arrays, run=np.array(json.dumps(meta, indent=2)))
+    if change == "nothing":  # the same contents, written otherwise
+        assert ntklin.load_run(saved).steps == FIRST
+        return
+    with pytest.raises(ntklin.CheckpointError, match=r"run is damaged: it .* digest"):
+        ntklin.load_run(saved)
+
+
+MISFITS = {
+    "losses of two runs": ("losses", lambda a: np.r_[a, a], r"at step 7, its losses end at step"),
+    "no losses": ("losses", lambda a: a[:0], "must be vectors"),
+    "infinite losses": ("losses", lambda a: a + np.inf, "no vector of finite numbers"),
+    "part of theta": ("engine.theta", lambda a: a[:1], "the parameters have shape"),
+    "no parameters": ("parameters", lambda a: np.empty(0), "the parameters have shape"),
+    "NaN": ("engine.slot.means", lambda a: a * np.nan, "'slot.means' contains NaN"),
+    "a slot": ("engine.slot.means", lambda a: a[:1], "'slot.means' should have shape"),
+    "steps beyond": ("records.steps", lambda a: a[::-1], "not steps of the run"),
+    "steps as floats": ("records.steps", lambda a: a.astype(float), "holds no training run"),
+    "few distances": ("records.distances", lambda a: a[:1], "one distance for each"),
+    "other outputs": ("records.outputs", lambda a: a[:1], "the recorded outputs have shape"),
+    "a snapshot": ("records.snapshot.1", lambda a: a[:1], "a snapshot has shape"),
+    "the count": ("engine.count", lambda a: a + 1, "its engine is at step 8"),
+    "no count": ("engine.count", None, "lacks the engine's 'count'"),
+}
+
+
+@pytest.mark.parametrize("name", MISFITS)
+def test_parts_that_do_not_fit_are_refused_even_with_a_digest(saved, name):
+    key, change, match = MISFITS[name]
+    with np.load(saved) as archive:
+        arrays = dict(archive)
+    meta = json.loads(str(arrays.pop("run")))
+    old = arrays.pop(key, None)
+    if change is not None:
+        arrays[key] = change(old)
+    rewrite(saved, meta, arrays)
+    net = NETWORKS["shallow"]
+    with pytest.raises(ntklin.CheckpointError, match=match):
+        train(net, problem(net), ntklin.Adam(0.01), WHOLE, resume=saved)
 
 
 @pytest.mark.parametrize("name", ["losses", "engine.theta", "records.snapshot.1"])
@@ -416,8 +502,7 @@ def test_missing_arrays_are_named(saved, name):
     with np.load(saved) as archive:
         arrays = dict(archive)
     del arrays[name]
-    with open(saved, "wb") as f:
-        np.savez(f, **arrays)
+    rewrite(saved, json.loads(str(arrays.pop("run"))), arrays)
     with pytest.raises(
         ntklin.CheckpointError, match=f"run is incomplete: it lacks '.*{name[-5:]}'"
     ):

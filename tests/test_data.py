@@ -3,6 +3,7 @@
 import dataclasses
 import gzip
 import hashlib
+import os
 import re
 import shutil
 import socket
@@ -17,6 +18,7 @@ import pytest
 
 import ntklin
 from ntklin.data import download
+from ntklin.data import idx as idx_module
 from ntklin.data.idx import parse_idx
 
 EMBEDDED = Path(ntklin.__file__).parent / "data"
@@ -271,8 +273,10 @@ def test_an_unreadable_file_is_named(tmp_path, monkeypatch):
     def refuse(path):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
-    with pytest.raises(ntklin.DataUnavailableError, match=r"cannot be read.*train-images"):
+    monkeypatch.setattr(idx_module, "open_regular", refuse)
+    with pytest.raises(
+        ntklin.DataUnavailableError, match=r"train-images.* cannot be read: Permission denied"
+    ):
         ntklin.load_data(tmp_path)
 
 
@@ -428,7 +432,8 @@ def test_a_damaged_file_in_the_cache_is_replaced(web):
     web.publish("a")
     ntklin.load_data("mnist", 6, 3)
     (web.cache / "mnist" / "train-labels-idx1-ubyte.gz").write_bytes(b"damaged")
-    ntklin.load_data("mnist", 6, 3)
+    with pytest.warns(UserWarning, match="it is downloaded anew"):
+        ntklin.load_data("mnist", 6, 3)
     assert web.asked[4:] == ["/a/train-labels-idx1-ubyte.gz"]
 
 
@@ -508,3 +513,70 @@ def test_registry(name, tmp_path):
 def test_cache_folder_is_the_users(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert download.cache_folder().parts[-1] == "ntklin"
+
+
+# Damage
+
+
+def test_no_gzipped_bit_leads_to_another_error(tmp_path):
+    array = np.arange(60, dtype=np.uint8).reshape(3, 4, 5)
+    content = gzip.compress(idx_bytes(array))
+    noticed = 0
+    for k in range(8 * len(content)):
+        changed = bytearray(content)
+        changed[k // 8] ^= 1 << k % 8
+        try:
+            np.testing.assert_array_equal(parse_idx(bytes(changed), "here"), array)
+        except (ntklin.DataUnavailableError, ntklin.MemoryLimitError):
+            noticed += 1
+    assert noticed > 4 * len(content)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"\0\0\x08\x03" + b"\xff" * 12, r"should have \d{28,} bytes .* more than its 16 can hold"),
+        (gzip.compress(b"\0\0\x0e\x01" + b"\x7f" * 4), r"more than its \d+ can hold"),
+        (b"\0\0\x08\x65" + b"\0\0\0\x01" * 0x65 + b"x", "here is not a whole IDX file"),
+        (gzip.compress(b"\0\0\x08\x01\0\0\0\x01x" + bytes(10**6)), "but has 10 or more"),
+    ],
+)
+def test_absurd_sizes_are_refused(data, message):
+    with pytest.raises(ntklin.DataUnavailableError, match=message):
+        parse_idx(data, "here")
+
+
+def test_a_gzip_bomb_is_refused_before_it_is_unpacked(monkeypatch):
+    data = gzip.compress(idx_bytes(np.zeros((1000, 1000), np.uint8)))
+    monkeypatch.setattr("ntklin._validate.available_memory", lambda: 10**5)
+    with pytest.raises(ntklin.MemoryLimitError, match="reading here needs 1 MB"):
+        parse_idx(data, "here")
+
+
+def test_what_is_no_file_is_named(tmp_path):
+    write_idx(tmp_path, suffix="")
+    path = tmp_path / "train-labels-idx1-ubyte"
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(ntklin.DataUnavailableError, match=r"train-labels.* is a pipe, not a file"):
+        ntklin.load_data(tmp_path)
+    path.unlink()
+    path.symlink_to(path)
+    with pytest.raises(ntklin.DataUnavailableError, match="cannot be read: Too many levels"):
+        ntklin.load_data(tmp_path)
+    with pytest.raises(ntklin.DataUnavailableError, match="cannot be read: File name too long"):
+        ntklin.load_data(tmp_path / ("x" * 300))
+
+
+def test_a_pipe_in_the_cache_is_told_and_damage_replaced_with_a_word(web):
+    web.publish("a")
+    ntklin.load_data("mnist", 6, 3)
+    path = web.cache / "mnist" / "train-labels-idx1-ubyte.gz"
+    path.write_bytes(b"damaged")
+    with pytest.warns(UserWarning, match=r"labels.*gz is damaged: .* it is downloaded anew"):
+        ntklin.load_data("mnist", 6, 3)
+    assert sorted(os.listdir(path.parent)) == sorted(write_idx(web.root / "again"))
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(ntklin.DataUnavailableError, match=r"DamagedFileError: is a pipe, not a"):
+        ntklin.load_data("mnist", 6, 3)

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import threading
 import time
+import warnings
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, fields, replace
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 
 import ntklin
+from ntklin.files.seal import sealed
 from ntklin.validation import figures
 from ntklin.validation.figures import FIGURES, Store
 from ntklin.validation.figures.configuration import Run, Search, digest
@@ -333,11 +335,57 @@ def test_results_can_be_shared_and_must_be_readable(tmp_path):
         store.read(make())
 
 
-@pytest.mark.parametrize("text", ["", "{", "{}", '{"record": {"seconds": 1}}', "[]"])
+@pytest.mark.parametrize("text", ["", "{", "{}", '{"record": {"seconds": 1}}', "[]", "[" * 99_999])
 def test_a_damaged_result_is_none(tmp_path, text):
     store = Store(tmp_path)
     store.path(make()).write_text(text)
-    assert store.read(make()) is None
+    with pytest.warns(UserWarning, match=r"json .*; it does not count as computed"):
+        assert store.read(make()) is None
+
+
+def test_no_changed_bit_of_a_result_goes_unnoticed(tmp_path):
+    store, run = Store(tmp_path), make()
+    store.write(run, record())
+    content, noticed = store.path(run).read_bytes(), 0
+    for k in range(0, 8 * len(content), 7):
+        changed = bytearray(content)
+        changed[k // 8] ^= 1 << k % 8
+        store.path(run).write_bytes(changed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = store.read(run)
+        assert found in (None, record())
+        noticed += found is None
+    assert noticed > len(content) / 2
+
+
+def test_a_result_of_another_run_is_none(tmp_path, monkeypatch):
+    store, run = Store(tmp_path), make()
+    for other in (make(seed=1), run.search):
+        store.write(other, record())
+        store.path(other).rename(store.path(run))
+        with pytest.warns(UserWarning, match="is of another run: its (configuration|kind) is not"):
+            assert store.read(run) is None
+    elsewhere = make(dataset="/elsewhere")  # the same data, by their digest
+    store.write(run, record())
+    assert store.read(elsewhere) == record()
+    values = json.loads(store.path(run).read_text())
+    for name in ("schema", "version"):
+        changed = {k: v for k, v in values.items() if k != "digest"} | {name: 0}
+        store.path(run).write_text(json.dumps(sealed(changed)))
+        with pytest.warns(UserWarning, match=f"its {name} is not that of this one"):
+            assert store.read(run) is None
+
+
+def test_a_link_in_a_results_place_leads_to_what_stays(tmp_path):
+    store, run, users = Store(tmp_path / "runs"), make(), tmp_path / "users"
+    users.write_text("mine")
+    store.folder.mkdir()
+    store.path(run).symlink_to(users)
+    with pytest.warns(UserWarning, match="does not count"):
+        assert store.read(run) is None
+    store.write(run, record())
+    assert (store.read(run), users.read_text()) == (record(), "mine")
 
 
 def test_a_failed_write_leaves_nothing(tmp_path):

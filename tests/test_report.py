@@ -15,9 +15,8 @@ from rich.console import Console
 
 import ntklin
 from ntklin import plots
+from ntklin.files.writing import write_whole
 from ntklin.report import NAMES, html_page, payload, print_result, require_writable, write_report
-from ntklin.report import files as files_module
-from ntklin.report.files import write_atomically
 from ntklin.study import OptimizerRecord, Record, StudyConfig, StudyResult
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -591,9 +590,9 @@ def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
         assert target.read_bytes() == b"old"
         raise OSError("disk gone")
 
-    monkeypatch.setattr(files_module.os, "replace", fail)
+    monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match="disk gone"):
-        write_atomically(path, b"new")
+        write_whole(path, b"new")
     assert [p.name for p in tmp_path.iterdir()] == ["results.json"]
     assert path.read_bytes() == b"old"
 
@@ -602,7 +601,7 @@ def test_written_files_follow_the_umask(tmp_path):
     path = tmp_path / "x"
     before = os.umask(0o027)
     try:
-        write_atomically(path, b"")
+        write_whole(path, b"")
     finally:
         os.umask(before)
     assert path.stat().st_mode & 0o777 == 0o640

@@ -278,7 +278,7 @@ def test_the_json_has_its_schema():
     values = mitigation_payload(mitigation(baselines=baselines()), CONFIG, PROVENANCE)
     values = json.loads(json.dumps(values, allow_nan=False))
     assert list(values) == [
-        *("schema", "stopped", "best", "config", "trials", "baselines", "provenance")
+        *("schema", "complete", "stopped", "best", "config", "trials", "baselines", "provenance")
     ]
     assert values["schema"] == "ntklin-mitigate/1"
     assert (values["stopped"], values["best"]) == ("no significant decrease", 2)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from flint import fmpq
 
+from ntklin.files.seal import sealed
 from ntklin.validation import theorems
 from ntklin.validation.theorems import STATEMENTS, Setting, Strength, rationals, run
 from ntklin.validation.theorems.check import joined
@@ -87,15 +88,34 @@ def test_a_run_resumes(tmp_path):
     )
     assert resumed == first  # with the seconds of the first run
     assert asked == [None, first[0], None, first[1]]
-    for path in tmp_path.iterdir():
-        record = json.loads(path.read_text())
-        path.write_text(json.dumps(record | {"version": 0}))
-    assert [v.passed for v in run([statement], QUICK, folder=tmp_path)] == [True, True]
-    for path in tmp_path.iterdir():
-        path.write_text("{")
-    assert [v.passed for v in run([statement], QUICK, folder=tmp_path)] == [True, True]
     assert len(list(run([statement], Setting(quick=True, seed=1), folder=tmp_path))) == 2
     assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_verdict_that_is_damaged_or_anothers_is_measured_anew(tmp_path):
+    statement, other = KEYS["equation19"], Setting(quick=True, seed=1)
+    (check, *_) = statement.checks
+    statement = replace(statement, checks=(check,))
+    assert all(verdict.passed for verdict in run([statement], QUICK, folder=tmp_path))
+    (path,) = tmp_path.iterdir()
+    content = path.read_text()
+    values = {k: v for k, v in json.loads(content).items() if k != "digest"}
+    elsewhere = tmp_path / path.name.replace("seed0", "seed1")
+    for text, at, setting, reason in (
+        ("{", path, QUICK, "holds no JSON"),
+        (content.replace("true", "false", 1), path, QUICK, "another digest"),
+        (json.dumps(sealed(values | {"version": 0})), path, QUICK, "its version is not"),
+        (json.dumps(sealed(values | {"control": None})), path, QUICK, "holds no verdict"),
+        (content, elsewhere, other, "its setting is not that of this one"),
+    ):
+        at.write_text(text)
+        with pytest.warns(UserWarning, match=f"{at.name} .*{reason}.*; it is measured anew"):
+            (verdict,) = run([statement], setting, folder=tmp_path)
+        assert verdict.passed
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(OSError, match=f"{path.name} is a directory, not a file; move it away"):
+        list(run([statement], QUICK, folder=tmp_path))
 
 
 # Rational arithmetic

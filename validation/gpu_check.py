@@ -4,7 +4,8 @@
 
 The twin suite (``pytest -m gpu``), compute-sanitizer over its kernels where that is installed, the
 benchmarks beside PyTorch and JAX, and a whole study. Every step has a log, a limit of time and its
-place in ``summary.json``, which is written anew after each of them.
+place in ``summary.json``, which is written anew after each of them; in ``unfinished``, where there
+is one of a finished run.
 """
 
 import argparse
@@ -17,6 +18,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import ntklin
+from ntklin.files.seal import sealed
+from ntklin.files.unfinished import COMPLETE, forget, place
+from ntklin.files.writing import write_whole
 
 ROOT = Path(__file__).parent.parent
 SUMMARY = "summary.json"
@@ -128,13 +132,16 @@ def main(arguments=None, make_steps=steps):
         print(f"error: {e}", file=sys.stderr)
         return 2
     out.mkdir(parents=True, exist_ok=True)
-    outcomes = []
-    for step in make_steps(out):
+    planned, outcomes = make_steps(out), []
+    for step in planned:
         outcomes.append(take(step, out))
         last = outcomes[-1]
         print(f"{last.name}: {last.state} in {last.seconds:.0f} s: {last.note}", flush=True)
-        document = {"ntklin": ntklin.__version__, "steps": [asdict(o) for o in outcomes]}
-        (out / SUMMARY).write_text(json.dumps(document, indent=1), encoding="utf-8")
+        complete = len(outcomes) == len(planned)
+        document = {COMPLETE: complete, "ntklin": ntklin.__version__}
+        document = sealed(document | {"steps": [asdict(o) for o in outcomes]})
+        write_whole(place(out, SUMMARY, complete) / SUMMARY, json.dumps(document, indent=1))
+    forget(out, SUMMARY)
     return int(any(o.state in ("failed", "timed out") for o in outcomes))
 
 

@@ -23,6 +23,7 @@ def reported(debug=False):
 
     from ntklin.cli.console import Console
     from ntklin.errors import NtklinError
+    from ntklin.files.names import printable
 
     try:
         require_folder()
@@ -30,7 +31,7 @@ def reported(debug=False):
     except (NtklinError, ValueError, TypeError, OSError, MemoryError) as e:
         if debug:
             raise
-        message = str(e) or type(e).__name__
+        message = printable(str(e) or type(e).__name__)
         Console(stderr=True).print(Text(f"error: {message}", style="bold red"), soft_wrap=True)
         raise typer.Exit(USAGE_ERROR) from None
     except KeyboardInterrupt:
@@ -64,8 +65,10 @@ def warnings_on(console):
 
     from rich.text import Text
 
+    from ntklin.files.names import printable
+
     def show(message, category, filename, lineno, file=None, line=None):
-        console.print(Text(f"warning: {message}", style="yellow"), soft_wrap=True)
+        console.print(Text(f"warning: {printable(str(message))}", style="yellow"), soft_wrap=True)
 
     with warnings.catch_warnings():
         warnings.showwarning = show

@@ -1,12 +1,12 @@
 """``ntklin figure``: the paper's figures, from options to files."""
 
 import os
-import shlex
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from ntklin.cli import threads
+from ntklin.cli.written import tell_written
 
 ALL = "all"
 
@@ -31,8 +31,11 @@ def run(options):
     """Compute what is missing, draw, write; what is computed is kept whatever happens."""
     threads.sleep_while_waiting(os.environ)
 
+    from rich.text import Text
+
     from ntklin.cli.console import Console
     from ntklin.cli.failures import warnings_on
+    from ntklin.files.names import shown
     from ntklin.report import require_writable
     from ntklin.validation import figures
 
@@ -59,8 +62,8 @@ def run(options):
                     compute(console, plan, store, workers, slots, options.device)
                     draw(console, plan, store, options, time.perf_counter() - began)
         except KeyboardInterrupt:
-            text = f"Interrupted. What is finished is in {store.folder}."
-            console.print(text, soft_wrap=True, markup=False)
+            kept = f"Interrupted. What is finished is in {shown(store.folder)}."
+            console.print(Text(kept), soft_wrap=True)
             raise
 
 
@@ -160,15 +163,16 @@ def draw(console, plan, store, options, elapsed):
     provenance = environment.provenance(command(plan, options), elapsed)
     with signals.held():
         paths = figures.write(plan, figures.results(plan, store), options.out, provenance)
-    names = ", ".join(path.name for path in paths)
-    console.print(f"Written to {options.out}: {names}", soft_wrap=True, markup=False)
+    tell_written(console, options.out, paths)
 
 
 def command(plan, options):
     """A command line that makes this figure again."""
+    from ntklin.files.names import command_line
+
     words = ["ntklin", "figure", str(plan.figure.number), "--scale", options.scale]
     if options.dataset is not None:
         words += ["--dataset", options.dataset]
     if options.device != "cpu":
         words += ["--device", options.device]
-    return shlex.join(words)
+    return command_line(words)

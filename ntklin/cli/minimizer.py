@@ -1,11 +1,11 @@
 """``ntklin minimizer``: the initialization study, from options to files."""
 
 import os
-import shlex
 import time
 from dataclasses import dataclass
 
 from ntklin.cli import arguments, threads
+from ntklin.cli.written import tell_written
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,12 +139,13 @@ def conclude(console, config, swept, compared, options, elapsed):
     finally:
         console.print()
         print_result(console, result)
-    names = ", ".join(path.name for path in paths)
-    console.print(f"Written to {options.out}: {names}", soft_wrap=True, markup=False)
+    tell_written(console, options.out, paths)
 
 
 def command(config, options):
     """A command line that repeats the run, every default spelled out."""
+    from ntklin.files.names import command_line
+
     words = [
         *("ntklin", "minimizer", "--data", options.data, "--classes", options.classes),
         *("--n-train", options.n_train, "--n-test", options.n_test),
@@ -160,7 +161,7 @@ def command(config, options):
         *("--optimizer", ",".join(config.optimizers) or arguments.NONE),
         *("--optimizer-sigma", _number(config.optimizer_sigma), "--split", _number(config.split)),
     ]
-    return shlex.join(str(word) for word in words)
+    return command_line(map(str, words))
 
 
 def _listed(values):

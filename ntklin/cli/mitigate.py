@@ -1,11 +1,11 @@
 """``ntklin mitigate``: Sect. 3's algorithm, from options to files."""
 
 import os
-import shlex
 import time
 from dataclasses import dataclass
 
 from ntklin.cli import arguments, threads
+from ntklin.cli.written import tell_written
 
 # Half a minute to two minutes on two cores, where the study's widths would take several.
 DEFAULT_WIDTHS = (1000, 500)
@@ -198,12 +198,13 @@ def conclude(console, problem, found, options, elapsed):
     finally:
         console.print()
         print_mitigation(console, found, problem.config)
-    names = ", ".join(path.name for path in paths)
-    console.print(f"Written to {options.out}: {names}", soft_wrap=True, markup=False)
+    tell_written(console, options.out, paths)
 
 
 def command(problem, options):
     """A command line that repeats the run, every default spelled out."""
+    from ntklin.files.names import command_line
+
     net = problem.net
     words = [
         *("ntklin", "mitigate", "--data", options.data, "--classes", options.classes),
@@ -218,4 +219,4 @@ def command(problem, options):
         *([] if options.time_limit is None else ["--time-limit", repr(options.time_limit)]),
         *([] if options.baselines else ["--no-baselines"]),
     ]
-    return shlex.join(str(word) for word in words)
+    return command_line(map(str, words))

@@ -1,12 +1,12 @@
 """``ntklin verify``: the paper's statements, from options to files."""
 
 import os
-import shlex
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from ntklin.cli import threads
+from ntklin.cli.written import tell_written
 
 FAILED = 1
 # Threads for quick runs: such small networks lose more by a second one than they gain.
@@ -75,8 +75,9 @@ def run(options):
         except KeyboardInterrupt as e:
             interruption = e
     if judged:
-        with signals.held(interruption is not None):
-            conclude(console, judged, options, time.perf_counter() - began)
+        complete = interruption is None
+        with signals.held(not complete):
+            conclude(console, judged, options, time.perf_counter() - began, complete)
     if interruption is not None:
         raise interruption
     return 0 if all(item.verdict.passed for item in judged) else FAILED
@@ -103,7 +104,7 @@ def observe(observer, judged, statement, check, verdict):
     observer.finished(judged[-1])
 
 
-def conclude(console, judged, options, elapsed):
+def conclude(console, judged, options, elapsed, complete):
     """Write the files and print the table; the table even where the files fail."""
     from ntklin.cli import environment
     from ntklin.report.verification import print_verification, write_verification
@@ -111,20 +112,21 @@ def conclude(console, judged, options, elapsed):
     provenance = environment.provenance(command(options), elapsed)
     config = {"size": "quick" if options.quick else "full", "seed": options.seed}
     try:
-        paths = write_verification(judged, config, options.out, provenance)
+        paths = write_verification(judged, config, options.out, provenance, complete)
     finally:
         console.print()
         print_verification(console, judged)
-    names = ", ".join(path.name for path in paths)
-    console.print(f"Written to {options.out}: {names}", soft_wrap=True, markup=False)
+    tell_written(console, options.out, paths)
 
 
 def command(options):
     """A command line that repeats the run."""
+    from ntklin.files.names import command_line
+
     words = [
         *("ntklin", "verify", *options.names),
         *(f"--{s}" for s in ("exact", "certified", "statistical") if getattr(options, s)),
         *(["--quick"] if options.quick else []),
         *("--seed", str(options.seed)),
     ]
-    return shlex.join(words)
+    return command_line(words)

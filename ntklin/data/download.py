@@ -1,6 +1,8 @@
 """MNIST and Fashion-MNIST in full: from a folder of the user's, the cache, or several mirrors."""
 
+import hashlib
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
@@ -8,6 +10,9 @@ from textwrap import shorten
 from ntklin.data.idx import read_folder
 from ntklin.data.npz import read_npz
 from ntklin.errors import DataUnavailableError
+from ntklin.files.names import at_home, printable, shown
+from ntklin.files.reading import open_regular
+from ntklin.files.writing import whole
 
 DATA_DIR_VARIABLE = "NTKLIN_DATA_DIR"
 TIMEOUT = 20  # seconds without an answer before the next mirror is asked
@@ -94,7 +99,7 @@ def find_local(name):
     """The folder or archive of ``name`` below ``$NTKLIN_DATA_DIR``, or None."""
     if not (root := os.environ.get(DATA_DIR_VARIABLE)):
         return None
-    root = Path(root).expanduser()
+    root = Path(at_home(root))
     candidates = (root / name, root / name.replace("_", "-"), root / f"{name}.npz")
     return next((path for path in candidates if path.exists()), None)
 
@@ -110,24 +115,18 @@ def fetch(name, remote, folder):
     DataUnavailableError
         If no mirror gave a file with the right SHA-256; it tells what each one said.
     """
-    import pooch
-
     mirrors = list(remote.mirrors)
     for filename, digest in remote.sha256.items():
         failures = []
         for mirror in tuple(mirrors):
             try:
-                pooch.retrieve(
-                    mirror + filename,
-                    known_hash=f"sha256:{digest}",
-                    fname=filename,
-                    path=folder,
-                    downloader=pooch.HTTPDownloader(timeout=TIMEOUT),
-                )
+                if not is_there(folder / filename, digest):
+                    download(mirror + filename, folder / filename, digest)
                 break
-            # OSError covers requests' errors and an unwritable folder, ValueError a wrong SHA-256.
+            # OSError covers requests' errors and an unwritable folder, ValueError a wrong SHA-256
+            # and what is no file.
             except (OSError, ValueError) as e:
-                reason = shorten(f"{type(e).__name__}: {e}", 120, placeholder="…")
+                reason = shorten(printable(f"{type(e).__name__}: {e}"), 120, placeholder="…")
                 failures.append(f"  {mirror}{filename}: {reason}")
                 mirrors.remove(mirror)
                 mirrors.append(mirror)
@@ -135,13 +134,42 @@ def fetch(name, remote, folder):
             raise DataUnavailableError(unavailable(name, remote, folder, failures))
 
 
+def is_there(path, digest):
+    """Whether the file at ``path`` has this SHA-256; a word where it is there and has not."""
+    try:
+        with open_regular(path) as f:
+            found = hashlib.file_digest(f, "sha256").hexdigest()
+    except FileNotFoundError:
+        return False
+    if found != digest:
+        warnings.warn(
+            f"{shown(path)} is damaged: its SHA-256 is another one; it is downloaded anew",
+            UserWarning,
+            stacklevel=2,
+        )
+    return found == digest
+
+
+def download(url, path, digest):
+    """Load a file into the cache; ValueError if it has not this SHA-256."""
+    import pooch
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole(path) as f:
+        pooch.HTTPDownloader(timeout=TIMEOUT)(url, f, None)
+        f.seek(0)
+        found = hashlib.file_digest(f, "sha256").hexdigest()
+        if found != digest:
+            raise ValueError(f"SHA256 is {found}, not the published {digest}")
+
+
 def unavailable(name, remote, folder, failures):
     """The message for a data set that no mirror gave."""
     root = os.environ.get(DATA_DIR_VARIABLE)
-    state = f"now {root}, without {name}" if root else "now unset"
+    state = f"now {shown(root)}, without {name}" if root else "now unset"
     return "\n".join(
         [
-            f"{name} is neither in {folder} nor could it be downloaded:",
+            f"{name} is neither in {shown(folder)} nor could it be downloaded:",
             *failures,
             f"Offline, put {', '.join(remote.sha256)} into a folder called {name} and set "
             f"{DATA_DIR_VARIABLE} ({state}) to the folder that holds it, or pass its path "

@@ -1,17 +1,23 @@
 """IDX files, the format of MNIST: a big-endian header, then the array in C order."""
 
 import gzip
+import io
 import math
+import os
 import struct
-import zlib
 
 import numpy as np
 
+from ntklin._validate import require_memory
 from ntklin.data.source import checked_part, checked_source
-from ntklin.errors import DataUnavailableError
+from ntklin.errors import DataUnavailableError, MemoryLimitError
+from ntklin.files.names import shown
+from ntklin.files.reading import DamagedFileError, open_regular
 
 GZIP_MAGIC = b"\x1f\x8b"
 DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+# No gzipped byte stands for more.
+LARGEST_RATIO = 1032
 PARTS = ("train", "t10k")
 
 
@@ -24,31 +30,50 @@ def parse_idx(data, where):
     ------
     DataUnavailableError
         If the bytes are not one whole IDX file; it names ``where``.
+    MemoryLimitError
+        If they stand for more than there is memory for.
     """
     try:
-        if data.startswith(GZIP_MAGIC):
-            data = gzip.decompress(data)
-        zeros, code, ndim = struct.unpack_from(">HBB", data)
-        shape = struct.unpack_from(f">{ndim}I", data, 4)
-    except (OSError, EOFError, zlib.error, struct.error) as e:
+        with _unzipped(data) as f:
+            return _parse(f, len(data), where)
+    except (DataUnavailableError, MemoryLimitError):
+        raise
+    # A changed byte leads gzip and NumPy to almost any exception.
+    except Exception as e:
         raise DataUnavailableError(f"{where} is not a whole IDX file: {e}") from e
+
+
+def _unzipped(data):
+    f = io.BytesIO(data)
+    return gzip.GzipFile(fileobj=f) if data.startswith(GZIP_MAGIC) else f
+
+
+def _parse(f, n_stored, where):
+    head = f.read(4)
+    zeros, code, ndim = struct.unpack(">HBB", head)
     if zeros or code not in DTYPES:
-        raise DataUnavailableError(f"{where} is not an IDX file: it begins {data[:4].hex(' ')}")
+        raise DataUnavailableError(f"{where} is not an IDX file: it begins {head.hex(' ')}")
+    shape = struct.unpack(f">{ndim}I", f.read(4 * ndim))
     dtype = np.dtype(DTYPES[code])
-    expected = 4 + 4 * ndim + dtype.itemsize * math.prod(shape)
-    if len(data) != expected:
-        raise DataUnavailableError(
-            f"{where} should have {expected} bytes for shape {shape}, but has {len(data)}"
-        )
-    entries = np.frombuffer(data, dtype, offset=4 + 4 * ndim).reshape(shape)
+    start, size = f.tell(), dtype.itemsize * math.prod(shape)
+    should = f"{where} should have {start + size} bytes for shape {shape}"
+    if size > LARGEST_RATIO * (n_stored + 1):
+        raise DataUnavailableError(f"{should}, more than its {n_stored} can hold")
+    require_memory(size, f"reading {where}", "use fewer samples")
+    entries = f.read(size)
+    if excess := len(f.read(1)):
+        raise DataUnavailableError(f"{should}, but has {start + size + excess} or more")
+    if len(entries) != size:
+        raise DataUnavailableError(f"{should}, but has {start + len(entries)}")
+    entries = np.frombuffer(entries, dtype).reshape(shape)
     return entries.astype(dtype.newbyteorder("="))
 
 
 def find_idx(folder, part, kind):
-    """The file of ``kind`` "images-idx3" or "labels-idx1" in ``folder``, or None."""
+    """What ``folder`` has as the file of ``kind`` "images-idx3" or "labels-idx1", or None."""
     stems = (f"{part}-{kind}-ubyte", f"{part}-{kind.replace('-', '.')}-ubyte")
     candidates = [folder / f"{stem}{suffix}" for stem in stems for suffix in ("", ".gz")]
-    return next((path for path in candidates if path.is_file()), None)
+    return next((path for path in candidates if os.path.lexists(path)), None)
 
 
 def read_part(folder, part):
@@ -58,12 +83,23 @@ def read_part(folder, part):
         return None
     if None in paths:
         present, absent = ("images", "labels") if paths[1] is None else ("labels", "images")
-        raise DataUnavailableError(f"{folder} has the {part} {present}, but not the {absent}")
+        raise DataUnavailableError(
+            f"{shown(folder)} has the {part} {present}, but not the {absent}"
+        )
+    arrays = [parse_idx(read_bytes(path), shown(path)) for path in paths]
+    return checked_part(*arrays, f"{part} images in {shown(folder)}")
+
+
+def read_bytes(path):
+    """All of a file; DataUnavailableError names it."""
     try:
-        arrays = [parse_idx(path.read_bytes(), path) for path in paths]
+        with open_regular(path) as f:
+            require_memory(path.stat().st_size, f"reading {shown(path)}", "use fewer samples")
+            return f.read()
+    except DamagedFileError as e:
+        raise DataUnavailableError(f"{shown(path)} {e}") from e
     except OSError as e:
-        raise DataUnavailableError(f"{folder} cannot be read: {e}") from e
-    return checked_part(*arrays, f"{part} images in {folder}")
+        raise DataUnavailableError(f"{shown(path)} cannot be read: {e.strerror}") from e
 
 
 def read_folder(folder, name, provenance):
@@ -85,7 +121,7 @@ def read_folder(folder, name, provenance):
     parts = [part for part in parts if part is not None]
     if not parts:
         raise DataUnavailableError(
-            f"{folder} holds no IDX files: expected train-images-idx3-ubyte and "
+            f"{shown(folder)} holds no IDX files: expected train-images-idx3-ubyte and "
             "train-labels-idx1-ubyte, gzipped or not"
         )
     return checked_source(name, provenance, parts)

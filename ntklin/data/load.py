@@ -16,6 +16,7 @@ from ntklin.data.labels import as_classes
 from ntklin.data.npz import read_npz
 from ntklin.data.selection import choose, two_valued, unit_rows
 from ntklin.errors import DataUnavailableError
+from ntklin.files.names import at_home, shown
 
 NAMES = (*PROVENANCE, *REMOTES)
 TARGETS = {"01": (0, 1), "pm1": (-1, 1)}
@@ -109,8 +110,8 @@ def find_source(name_or_path):
         return read_embedded(name_or_path)
     if name_or_path in REMOTES:
         return read_remote(name_or_path)
-    path = Path(name_or_path).expanduser()
-    if path.exists():
+    path = Path(at_home(name_or_path))
+    if exists(path):
         return read_path(path)
     if isinstance(name_or_path, str) and path.name == name_or_path and not path.suffix:
         close = get_close_matches(name_or_path.lower(), NAMES)
@@ -119,10 +120,19 @@ def find_source(name_or_path):
             f"no data set or path is called {name_or_path!r}; the names are {', '.join(NAMES)}, "
             f"and anything else is the path of a folder of IDX files or of an .npz archive.{hint}"
         )
-    raise DataUnavailableError(f"{path}: no such file or folder")
+    raise DataUnavailableError(f"{shown(path)}: no such file or folder")
+
+
+def exists(path):
+    """Whether there is something to read; DataUnavailableError where one cannot even look."""
+    try:
+        return path.exists()
+    except OSError as e:  # a name that is too long, a folder that is closed
+        raise DataUnavailableError(f"{shown(path)} cannot be read: {e.strerror}") from e
 
 
 def read_path(path):
     """The `Source` in a folder of IDX files or in an ``.npz`` archive."""
     read = read_folder if path.is_dir() else read_npz
-    return read(path, str(path), f"local files: {path}")
+    name = shown(path)
+    return read(path, name, f"local files: {name}")

@@ -1,12 +1,9 @@
 """NumPy archives: ``images`` and ``labels``, or Keras's ``x_train``, ``y_train``, and so on."""
 
-import zipfile
-import zlib
-
-import numpy as np
-
 from ntklin.data.source import checked_part, checked_source
 from ntklin.errors import DataUnavailableError
+from ntklin.files.archives import read_arrays
+from ntklin.files.reading import DamagedFileError
 
 ONE_PART = ("images", "labels")
 TWO_PARTS = ("x_train", "y_train", "x_test", "y_test")
@@ -24,14 +21,15 @@ def read_npz(path, name, provenance):
     ------
     DataUnavailableError
         If the archive is damaged or lacks the arrays it needs.
+    MemoryLimitError
+        If they do not fit into memory.
     """
-    if not zipfile.is_zipfile(path):
-        raise DataUnavailableError(f"{name} is not an .npz archive")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files if key in ONE_PART + TWO_PARTS}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as e:
-        raise DataUnavailableError(f"{name} cannot be read: {e}") from e
+        arrays = read_arrays(path, ONE_PART + TWO_PARTS)
+    except DamagedFileError as e:
+        raise DataUnavailableError(f"{name} {e}") from e
+    except OSError as e:
+        raise DataUnavailableError(f"{name} cannot be read: {e.strerror}") from e
     keys = ONE_PART if arrays.keys() >= set(ONE_PART) else TWO_PARTS
     if missing := [key for key in keys if key not in arrays]:
         raise DataUnavailableError(

@@ -2,6 +2,7 @@
 
 from matplotlib.figure import Figure
 
+from ntklin.files.names import LONGEST_NAME, shown, without_math
 from ntklin.plots.optimizers import draw_optimizer_distances, draw_optimizer_losses, row_height
 from ntklin.plots.sweep import draw_initialization_sizes, draw_test_losses
 
@@ -39,9 +40,9 @@ def study_figure(result):
     config = result.config
     widths = "–".join(str(m) for m in config.widths)
     seeds = f"{len(config.seeds)} initializations" if len(config.seeds) > 1 else "1 initialization"
+    name = without_math(shown(config.data.name, LONGEST_NAME))
     figure.suptitle(
-        f"{config.data.name}, N = {len(config.data.X_train)}, widths {widths}, "
-        f"bias {config.bias}, {seeds}",
+        f"{name}, N = {len(config.data.X_train)}, widths {widths}, bias {config.bias}, {seeds}",
         fontsize=10,
     )
     return figure

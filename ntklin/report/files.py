@@ -1,41 +1,18 @@
 """The report's files, written whole or not at all."""
 
 import json
-import os
-import secrets
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
+from ntklin.files.seal import sealed
+from ntklin.files.unfinished import COMPLETE, place
+from ntklin.files.writing import require_writable, write_together
 from ntklin.plots import png, study_figure, without_tex
 from ntklin.report.page import html_page
 from ntklin.report.payload import payload
 
+__all__ = ["NAMES", "require_writable", "write_files", "write_report"]
+
 NAMES = ("minimizer.png", "report.html", "results.json")
-
-
-def require_writable(folder):
-    """Refuse a folder that files cannot be written into, before long work; creates nothing.
-
-    Parameters
-    ----------
-    folder : path
-        Need not exist: then its nearest existing parent is tried.
-
-    Raises
-    ------
-    OSError
-        Naming the folder.
-    """
-    if not str(folder):
-        raise ValueError("the output folder's name is empty; for the current folder write .")
-    place = Path(folder).absolute()
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    try:
-        with TemporaryDirectory(dir=place, prefix=".ntklin-"):
-            pass
-    except OSError as e:
-        raise OSError(f"cannot write into the output folder {folder}: {e.strerror}") from e
 
 
 def write_report(result, folder, provenance):
@@ -61,41 +38,33 @@ def write_report(result, folder, provenance):
 
 
 def write_files(folder, names, contents):
-    """Write bytes, text, or values as JSON under these names; creates the folder if need be.
+    """Write files under these names, all or none; creates the folder if need be.
+
+    Where one of them says of itself that it is unfinished, and the folder has a finished one, they
+    go to a folder within it.
 
     Parameters
     ----------
     folder : path
     names : sequence of str
-    contents : sequence of bytes, str or dict
-        All are made before the first is written.
+    contents : sequence of bytes, str, dict or callable
+        Values are written as JSON with a digest; a callable is given the file to write into.
 
     Returns
     -------
     list of pathlib.Path
     """
+    for name, content in zip(names, contents, strict=True):
+        if isinstance(content, dict):
+            folder = place(folder, name, content.get(COMPLETE, True))
     folder = Path(folder)
-    encoded = [_encoded(content) for content in contents]
+    files = {folder / name: _as_text(c) for name, c in zip(names, contents, strict=True)}
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / name for name in names]
-    for path, content in zip(paths, encoded, strict=True):
-        write_atomically(path, content)
-    return paths
+    write_together(files)
+    return list(files)
 
 
-def _encoded(content):
+def _as_text(content):
     if isinstance(content, dict):
-        content = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    return content if isinstance(content, bytes) else content.encode()
-
-
-def write_atomically(path, content):
-    """Write bytes to a neighbor of ``path`` first, so that a reader sees the old or the new."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with open(temporary, "xb") as f:
-            f.write(content)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        return json.dumps(sealed(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return content

@@ -28,6 +28,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .8rem; border-bottom: 1px solid var(--line); text-align: right;
   vertical-align: top; white-space: nowrap; }
 thead th { background: var(--shade); vertical-align: bottom; }
+p, pre, table.facts td { overflow-wrap: anywhere; }
 table.facts th, table.facts td { text-align: left; white-space: normal; }
 table.facts th { font-weight: 600; white-space: nowrap; }
 td small, th small { display: block; font-weight: normal; color: var(--quiet); }

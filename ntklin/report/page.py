@@ -2,6 +2,7 @@
 
 from html import escape
 
+from ntklin.files.names import shown
 from ntklin.report.columns import DYNAMICS, ENDS, TEST, TRAINING, cell
 from ntklin.report.html import (
     document,
@@ -71,7 +72,7 @@ def html_page(result, image, provenance):
 {_comparison(result, title)}<h2>Configuration</h2>
 {facts(_configuration(config))}
 {origin(provenance, numbers)}"""
-    return document(f"ntklin minimizer: {config.data.name}", body)
+    return document(f"ntklin minimizer: {shown(config.data.name)}", body)
 
 
 def _picture(result, image):
@@ -112,7 +113,8 @@ def _comparison(result, title):
 def _subtitle(config):
     seeds = len(config.seeds)
     return (
-        f"{config.data.name}, {len(config.data.X_train)} training points, L = {config.depth}, "
+        f"{shown(config.data.name)}, {len(config.data.X_train)} training points, "
+        f"L = {config.depth}, "
         f"widths {'–'.join(map(str, config.widths))}, "
         f"{seeds} initialization{'s' if seeds > 1 else ''}"
     )

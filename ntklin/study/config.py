@@ -7,6 +7,7 @@ from ntklin._validate import as_count, as_positive
 from ntklin.backends import device_namespace
 from ntklin.batches import Batches
 from ntklin.data import Dataset
+from ntklin.files.names import shown
 from ntklin.network import MLP
 from ntklin.spectral import as_rank_cut
 from ntklin.study.methods import as_method_names
@@ -133,8 +134,8 @@ class StudyConfig:
     def describe(self):
         """The configuration as plain values, for reports."""
         return {
-            "data": self.data.name,
-            "provenance": self.data.provenance,
+            "data": shown(self.data.name),
+            "provenance": shown(self.data.provenance),
             "n_train": len(self.data.X_train),
             "n_test": len(self.data.X_test),
             "depth": self.depth,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 import ntklin
+from ntklin.files.archives import read_array
 from ntklin.validation.benchmarks import gates
 from ntklin.validation.benchmarks.peers import run_peer
 from ntklin.validation.benchmarks.timing import take_turn
@@ -166,7 +167,7 @@ def peer_check(result, group, reference, peer=None):
         return gates.Check(abs(result["loss"] / expected - 1), LOSS_TOLERANCE[work, dtype])
     if "result_file" not in result:
         return None
-    array = np.load(result["result_file"])
+    array = read_array(result["result_file"])
     if work == "linearized_step":
         return check_linearized(reference, array)
     if work == "gram":

@@ -184,6 +184,6 @@ def _finish(process):
     try:
         result = json.loads(lines[-1])
         float(result["median_s"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return {"failed": f"its last line is no result: {lines[-1][:200]}"}
     return result

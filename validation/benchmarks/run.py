@@ -12,6 +12,10 @@ import threadpoolctl
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from ntklin.files.names import shown
+from ntklin.files.seal import sealed
+from ntklin.files.unfinished import COMPLETE, amount, forget, place
+from ntklin.files.writing import require_writable, write_whole
 from ntklin.validation.benchmarks import gpu_peers, machine, report
 from ntklin.validation.benchmarks import limits as limits_module
 from ntklin.validation.benchmarks.cases import FULL, draw
@@ -22,10 +26,9 @@ from ntklin.validation.benchmarks.peers import PeerFolders
 from ntklin.validation.benchmarks.targets import TARGETS
 from ntklin.validation.benchmarks.verdicts import judge
 from ntklin.validation.benchmarks.works import Workshop
-from ntklin.validation.files import write_whole
 
 RESULT = "bench.json"
-SCHEMA = 1
+SCHEMA = 2  # 1 had no digest
 INTERRUPTED = 130
 
 
@@ -65,7 +68,8 @@ def main(
     peer_scripts : path, optional
         The folder of the peers' scripts.
     out : path
-        The folder for ``bench.json``, made if it is not there.
+        The folder for ``bench.json``, made if it is not there. Where it holds that of a finished
+        run, this one's goes to ``unfinished`` in it until this one is finished, too.
     quick : bool
         Tiny sizes, to see that everything works; the times mean nothing.
     threads : int, optional
@@ -106,15 +110,15 @@ def main(
         console = Console()
         if not console.is_terminal:
             console = Console(width=200)
+    require_writable(options.out)
     run = Run(options, console)
-    run.save()  # before any work: an unwritable folder is known at once
     with fixed_threads(options.threads):
         try:
             run.everything()
         except KeyboardInterrupt:
             run.interrupted = True
             console.print("\n[yellow]Interrupted; what was measured is kept.[/yellow]")
-    run.save()
+    run.save(complete=not run.interrupted)
     run.print_tables()
     if run.interrupted:
         return INTERRUPTED
@@ -150,6 +154,7 @@ class Run:
         self.rows = []
         self.comparisons = []
         self.interrupted = False
+        self.written = options.out / RESULT
 
     def everything(self):
         """Measure all that was asked for; saved after each problem."""
@@ -265,11 +270,16 @@ class Run:
         wanted = [target for target in TARGETS if self.options.wants(target)]
         return [judge(target, records, self.comparisons) for target in wanted]
 
-    def save(self):
-        """Write ``bench.json``, whole or not at all."""
+    def save(self, complete=False):
+        """Write ``bench.json``, whole or not at all; ``complete`` tells whether the run is over."""
         options = self.options
+        self.written = place(options.out, RESULT, complete) / RESULT
+        last = complete or (self.interrupted and self.rows)
+        if not last and amount(self.written, "rows") > len(self.rows):
+            return  # an earlier run, itself unfinished, had come further
         document = {
             "schema": SCHEMA,
+            COMPLETE: complete,
             "interrupted": self.interrupted,
             "quick": options.scale is not FULL,
             "options": {
@@ -289,7 +299,9 @@ class Run:
             "comparisons": [comparison.record() for comparison in self.comparisons],
             "targets": [verdict.record() for verdict in self.verdicts()],
         }
-        write_whole(options.out / RESULT, json.dumps(document, indent=1))
+        write_whole(self.written, json.dumps(sealed(document), indent=1))
+        if complete:
+            forget(options.out, RESULT)
 
     def print_tables(self):
         """Works, peers and targets."""
@@ -304,5 +316,5 @@ class Run:
         verdicts = self.verdicts()
         if self.limits is not None and verdicts:
             self.console.print(report.targets_table(verdicts))
-        written = f"Written to {self.options.out / RESULT}"
-        self.console.print(written, highlight=False, markup=False, soft_wrap=True)
+        text = f"Written to {shown(self.written)}"
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 import ntklin
+from ntklin.files.names import shown
 
 # Of what execution.py computes: raised where a change makes stored results obsolete.
 VERSION = 1
@@ -80,8 +81,8 @@ class Problem:
         data = load(*source)
         if digest(*source) != self.digest:
             raise ValueError(
-                f"{self.dataset}: these are not the data that the figure was begun with; use "
-                "another output folder for them"
+                f"{shown(self.dataset)}: these are not the data that the figure was begun with; "
+                "use another output folder for them"
             )
         return data.X_train[: self.n_train], data.Y_train[: self.n_train], data.X_test, data.Y_test
 

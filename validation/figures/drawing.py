@@ -8,6 +8,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from ntklin.files.names import without_math
 from ntklin.validation.figures.panel import KINDS
 from ntklin.validation.figures.style import DASHES, HOLLOW, LOOKS, PANEL_SIZE, publication
 
@@ -44,7 +45,8 @@ def draw(rows, caption=""):
                 draw_panel(axes, panel, handles)
         add_legend(canvas, handles)
         if caption:
-            lines = textwrap.wrap(caption, round(width * n_columns * CHARACTERS_PER_INCH))
+            width_in_characters = round(width * n_columns * CHARACTERS_PER_INCH)
+            lines = textwrap.wrap(without_math(caption), width_in_characters)
             text = "\n".join(lines).replace("θ_0", r"$\theta_0$")
             canvas.supxlabel(text, fontsize=CAPTION_SIZE, color="#3A3A3A", ha="center")
     return canvas

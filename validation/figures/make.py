@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from ntklin.files.names import at_home, shown
 from ntklin.validation.figures.configuration import Run, digest, load
 from ntklin.validation.figures.execution import execute, execute_together
 from ntklin.validation.figures.panel import Results
@@ -76,7 +77,7 @@ def plan(figure, scale_name, dataset=None):
     data = load(dataset, shared["n_pool"], shared["n_test"])
     shared["digest"] = digest(dataset, shared["n_pool"], shared["n_test"])
     if data.provenance.startswith("local files"):
-        dataset = shared["dataset"] = str(Path(dataset).expanduser().resolve())
+        dataset = shared["dataset"] = str(Path(at_home(dataset)).resolve())
 
     def make(**values):
         return Run(**shared | values)
@@ -136,7 +137,8 @@ def results(planned, store):
     if len(items) < len(planned.runs):
         raise IncompleteError(
             f"figure {planned.figure.number}: {len(planned.runs) - len(items)} of "
-            f"{len(planned.runs)} runs of the {planned.scale_name} scale on {planned.dataset} have "
-            f"not been computed in {store.folder}; run the command without --replot"
+            f"{len(planned.runs)} runs of the {planned.scale_name} scale on "
+            f"{shown(planned.dataset)} have not been computed in {shown(store.folder)}; run the "
+            "command without --replot"
         )
     return Results(items, tuple(searches))

@@ -3,24 +3,29 @@
 import csv
 import io
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
+from ntklin.files.names import LONGEST_NAME, as_cell, shown
+from ntklin.files.seal import sealed
+from ntklin.files.writing import write_together
 from ntklin.validation.figures.configuration import VERSION
 from ntklin.validation.figures.drawing import draw, image
 from ntklin.validation.figures.records import CONVERGED, to_json
 from ntklin.validation.figures.style import LABELS
-from ntklin.validation.files import write_whole
 
 SCHEMA = "ntklin-figure/1"
 COLUMNS = ("panel", "series", "x_label", "x", "y_label", "mean", "std", "sem", "n")
 DPI = 200
+# Characters of a data set's name in those of files, which have at most 255 bytes.
+LONGEST_STEM = 40
 
 
 def write(planned, results, folder, provenance):
-    """Draw a figure and write its files; each appears whole or not at all.
+    """Draw a figure and write its files, all or none.
 
     Parameters
     ----------
@@ -42,19 +47,20 @@ def write(planned, results, folder, provenance):
         "png": image(canvas, "png", dpi=DPI),
         "pdf": image(canvas, "pdf", metadata={"CreationDate": None}),
         "csv": points(rows),
-        "json": json.dumps(payload(planned, results, text, provenance), indent=1),
+        "json": json.dumps(sealed(payload(planned, results, text, provenance)), indent=1),
     }
-    paths = [Path(folder) / f"{stem(planned)}.{kind}" for kind in contents]
-    for path, content in zip(paths, contents.values(), strict=True):
-        write_whole(path, content)
-    return paths
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {folder / f"{stem(planned)}.{kind}": content for kind, content in contents.items()}
+    write_together(files)
+    return list(files)
 
 
 def stem(planned):
     """The files' name without its ending: number, data unless the paper's, scale."""
     parts = [f"figure{planned.figure.number:02d}"]
     if planned.dataset != planned.figure.dataset:
-        parts.append(Path(planned.dataset).stem)
+        parts.append(re.sub(r"[^\w.+-]", "_", Path(planned.dataset).stem)[:LONGEST_STEM])
         if Path(planned.dataset).is_absolute():
             parts.append(planned.runs[0].digest[:6])  # other data may have the same name
     if planned.scale_name != "standard":
@@ -68,7 +74,7 @@ def caption(planned, results, rows):
     methods = results.values("method")
     sentences = [
         f"Figure {planned.figure.number}. {planned.figure.title}",
-        f"{planned.dataset}, N = {span(results, 'n_train')} training and "
+        f"{shown(planned.dataset, LONGEST_NAME)}, N = {span(results, 'n_train')} training and "
         f"{span(results, 'n_test')} test points; L = {span(results, 'depth')}, "
         f"m = {span(results, 'width')}, σ = {span(results, 'sigma')}, biases trained from 0; "
         f"{planned.scale['n_seeds']} initializations, means and "
@@ -127,7 +133,8 @@ def points(rows):
             for k, x in enumerate(series.x):
                 writer.writerow(
                     [
-                        *(panel.title, series.label, panel.x_label, x, panel.y_label),
+                        *map(as_cell, (panel.title, series.label, panel.x_label)),
+                        *(x, as_cell(panel.y_label)),
                         *(repr(float(v[k])) for v in (series.mean, series.std, series.sem)),
                         len(series.draws[k]),
                     ]
@@ -145,7 +152,7 @@ def payload(planned, results, text, provenance):
         "claim": planned.figure.claim,
         "caption": text,
         "scale": planned.scale_name,
-        "dataset": planned.dataset,
+        "dataset": shown(planned.dataset),
         "computing_seconds": sum(found.seconds for _, found in results.searches + results.items),
         "provenance": provenance,
         "searches": pairs(results.searches),

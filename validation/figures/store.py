@@ -1,14 +1,20 @@
-"""Results on disk, one file each: what is there is never computed again."""
+"""Results on disk, one file each: what is there, and whole, is never computed again."""
 
 import json
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from ntklin.files.names import shown
+from ntklin.files.reading import DamagedFileError, refuse_others
+from ntklin.files.seal import read_sealed, sealed
+from ntklin.files.writing import write_whole
 from ntklin.validation.figures.configuration import VERSION
 from ntklin.validation.figures.records import from_json, to_json
-from ntklin.validation.files import write_whole
+
+SCHEMA = "ntklin-figure-run/1"
 
 
 class Store:
@@ -31,27 +37,37 @@ class Store:
         return self.folder / f"{task.key}.json"
 
     def read(self, task):
-        """The result of a task; None where there is none, or its file is damaged.
+        """The result of a task; None where there is none.
 
         Raises
         ------
         OSError
             If there is a file that cannot be read: what it holds may have taken hours.
+
+        Warns
+        -----
+        UserWarning
+            Where the file is damaged, another task's, or of an earlier version: it is None, too.
         """
+        path = self.path(task)
         try:
-            return from_json(json.loads(self.path(task).read_bytes())["record"])
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            refuse_others(path.stat().st_mode)
+        except FileNotFoundError:
+            return None
+        except DamagedFileError as e:  # nothing could take its place
+            raise OSError(f"{shown(path)} {e}") from None
+        try:
+            return _record(read_sealed(path), task)
+        except DamagedFileError as e:
+            warnings.warn(
+                f"{shown(path)} {e}; it does not count as computed", UserWarning, stacklevel=2
+            )
             return None
 
     def write(self, task, record):
-        """Keep a result, with its configuration beside it."""
-        values = {
-            "kind": type(task).__name__,
-            "version": VERSION,
-            "configuration": asdict(task),
-            "record": to_json(record),
-        }
-        write_whole(self.path(task), json.dumps(values, indent=1))
+        """Keep a result, with its configuration and a digest of both."""
+        values = sealed(_head(task) | {"record": to_json(record)})
+        write_whole(self.path(task), json.dumps(values, indent=1), follow=False)
 
     def claim(self, task):
         """The lock of a task, to release in the end; None where another process holds it."""
@@ -63,3 +79,28 @@ class Store:
         except Timeout:
             return None
         return lock
+
+
+def _head(task):
+    """What a result is of, and by which code."""
+    return {
+        "schema": SCHEMA,
+        "kind": type(task).__name__,
+        "version": VERSION,
+        "configuration": asdict(task),
+    }
+
+
+def _record(values, task):
+    head = json.loads(json.dumps(_head(task)))
+    for name, expected in head.items():
+        found = values.get(name)
+        if name == "configuration" and isinstance(found, dict):
+            # Where the data lie says nothing of the result; their digest does.
+            found = found | {"dataset": task.dataset}
+        if found != expected:
+            raise DamagedFileError(f"is of another run: its {name} is not that of this one")
+    try:
+        return from_json(values["record"])
+    except (KeyError, TypeError) as e:
+        raise DamagedFileError(f"holds no record: {e}") from e

@@ -2,17 +2,22 @@
 
 import json
 import time
+import warnings
 import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ntklin.validation.files import write_whole
+from ntklin.files.names import shown
+from ntklin.files.reading import DamagedFileError, refuse_others
+from ntklin.files.seal import read_sealed, sealed
+from ntklin.files.writing import write_whole
 from ntklin.validation.theorems.check import Check, Curve, Measurement, Setting, Statement
 
 # Of the checks' code: raised where a change makes stored verdicts obsolete.
 VERSION = 1
+SCHEMA = "ntklin-verdict/1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +91,8 @@ def run(statements, setting=None, *, strengths=None, folder=None, progress=None)
     strengths : collection of Strength, optional
         Which checks; all when not given.
     folder : path, optional
-        Where verdicts are kept: what is there is not measured again.
+        Where verdicts are kept: what is there is not measured again, unless it is damaged or of
+        other code, of which a warning tells.
     progress : callable, optional
         Called as ``progress(statement, check, verdict)`` before each check, with None, and after
         it.
@@ -119,15 +125,36 @@ def _path(folder, statement_key, check_name, setting):
 
 def _stored(folder, statement: Statement, check: Check, setting: Setting):
     """The verdict of an earlier run; None without one, or if it is of other code or damaged."""
+    path = _path(folder, statement.key, check.name, setting)
     try:
-        record = json.loads(_path(folder, statement.key, check.name, setting).read_text())
-        if record.pop("version") != VERSION:
-            return None
-        for part in ("measurement", "control"):
-            record[part] = _measurement(record[part])
-        return Verdict(**record)
-    except (OSError, ValueError, KeyError, TypeError):
+        refuse_others(path.stat().st_mode)
+    except FileNotFoundError:
         return None
+    except DamagedFileError as e:  # nothing could take its place
+        raise OSError(f"{shown(path)} {e}") from None
+    try:
+        return _verdict(read_sealed(path), statement, check, setting)
+    except DamagedFileError as e:
+        warnings.warn(f"{shown(path)} {e}; it is measured anew", UserWarning, stacklevel=3)
+        return None
+
+
+def _head(setting):
+    """By which code and with which setting a verdict came about."""
+    return {"schema": SCHEMA, "version": VERSION, "setting": asdict(setting)}
+
+
+def _verdict(record, statement, check, setting):
+    of = {"statement": statement.key, "check": check.name, "strength": str(check.strength)}
+    for name, expected in (_head(setting) | of).items():
+        if record.get(name) != expected:
+            raise DamagedFileError(f"is of another check: its {name} is not that of this one")
+    values = {name: value for name, value in record.items() if name not in _head(setting)}
+    try:
+        parts = {part: _measurement(values[part]) for part in ("measurement", "control")}
+        return Verdict(**values | parts)
+    except (KeyError, TypeError, AttributeError) as e:
+        raise DamagedFileError(f"holds no verdict: {e}") from e
 
 
 def _measurement(record):
@@ -139,6 +166,7 @@ def _measurement(record):
 
 
 def _store(folder, verdict, setting):
-    """Write it whole or not at all."""
+    """Write it whole or not at all, with a digest."""
     path = _path(folder, verdict.statement, verdict.check, setting)
-    write_whole(path, json.dumps({"version": VERSION, **asdict(verdict)}, indent=1))
+    values = sealed(_head(setting) | asdict(verdict))
+    write_whole(path, json.dumps(values, indent=1), follow=False)

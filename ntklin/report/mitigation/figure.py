@@ -2,6 +2,7 @@
 
 from matplotlib.figure import Figure
 
+from ntklin.files.names import LONGEST_NAME, shown, without_math
 from ntklin.plots import STYLE, finish
 from ntklin.report.mitigation.columns import kind
 
@@ -35,8 +36,9 @@ def mitigation_figure(found, config):
     draw_losses(left, found)
     draw_steps(right, found)
     widths = "–".join(str(m) for m in config["widths"])
+    name = without_math(shown(config["data"], LONGEST_NAME))
     figure.suptitle(
-        f"{config['data']}, N = {config['n_train']}, widths {widths}, bias {config['bias']}",
+        f"{name}, N = {config['n_train']}, widths {widths}, bias {config['bias']}",
         fontsize=10,
     )
     return figure

@@ -1,12 +1,13 @@
 """The files of a mitigation."""
 
-from pathlib import Path
+from functools import partial
 
 from ntklin.plots import png, without_tex
 from ntklin.report.files import write_files
 from ntklin.report.mitigation.figure import mitigation_figure
 from ntklin.report.mitigation.page import mitigation_page
 from ntklin.report.mitigation.payload import mitigation_payload
+from ntklin.training_run import write_run
 
 NAMES = ("mitigate.png", "report.html", "results.json", "network.npz")
 
@@ -32,7 +33,4 @@ def write_mitigation(found, config, folder, provenance):
         image = png(mitigation_figure(found, config))
     page = mitigation_page(found, config, image, provenance)
     values = mitigation_payload(found, config, provenance)
-    paths = write_files(folder, NAMES[:3], (image, page, values))
-    network = Path(folder) / NAMES[3]
-    found.run.save(network)
-    return [*paths, network]
+    return write_files(folder, NAMES, (image, page, values, partial(write_run, found.run)))

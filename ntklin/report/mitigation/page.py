@@ -2,6 +2,7 @@
 
 from html import escape
 
+from ntklin.files.names import shown
 from ntklin.mitigation import CONVERGED
 from ntklin.report.html import (
     document,
@@ -71,12 +72,12 @@ def mitigation_page(found, config, image, provenance):
 <h2>Configuration</h2>
 {facts(_configuration(config))}
 {origin(provenance, "Every number is also in results.json, with all digits.")}"""
-    return document(f"ntklin mitigate: {config['data']}", body)
+    return document(f"ntklin mitigate: {shown(config['data'])}", body)
 
 
 def _subtitle(config):
     return (
-        f"{config['data']}, {config['n_train']} training, {config['n_val']} validation and "
+        f"{shown(config['data'])}, {config['n_train']} training, {config['n_val']} validation and "
         f"{config['n_test']} test points, L = {config['depth']}, "
         f"widths {'–'.join(map(str, config['widths']))}"
     )

@@ -1,5 +1,7 @@
 """A mitigation as plain values, for results.json."""
 
+from ntklin.files.unfinished import COMPLETE
+from ntklin.mitigation import INTERRUPTED
 from ntklin.report.mitigation.columns import COLUMNS, KINDS
 from ntklin.report.payload import plain
 
@@ -22,12 +24,14 @@ def mitigation_payload(found, config, provenance):
     Returns
     -------
     dict
-        ``schema``, ``stopped``, ``best`` (its place among the trials), ``config``, ``trials``,
-        ``baselines`` and ``provenance``. A number that is missing or not finite is None.
+        ``schema``, ``complete``, ``stopped``, ``best`` (its place among the trials), ``config``,
+        ``trials``, ``baselines`` and ``provenance``. A number that is missing or not finite is
+        None.
     """
     return plain(
         {
             "schema": SCHEMA,
+            COMPLETE: found.stopped != INTERRUPTED,
             "stopped": found.stopped,
             "best": found.trials.index(found.best),
             "config": config,

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+from ntklin.files.unfinished import COMPLETE
 from ntklin.report.files import write_files
 from ntklin.report.verification.judged import counts
 from ntklin.report.verification.page import verification_page
@@ -10,7 +11,7 @@ NAMES = ("report.html", "results.json")
 SCHEMA = "ntklin-verify/1"
 
 
-def write_verification(judged, config, folder, provenance):
+def write_verification(judged, config, folder, provenance, complete=True):
     """Write page and JSON into ``folder``; replaces its own files and touches no others.
 
     Parameters
@@ -20,19 +21,23 @@ def write_verification(judged, config, folder, provenance):
     folder : path
         Created if need be.
     provenance : dict
+    complete : bool
+        Whether all that was asked for was judged.
 
     Returns
     -------
     list of pathlib.Path
     """
     page = verification_page(judged, config, provenance)
-    return write_files(folder, NAMES, (page, verification_payload(judged, config, provenance)))
+    values = verification_payload(judged, config, provenance, complete)
+    return write_files(folder, NAMES, (page, values))
 
 
-def verification_payload(judged, config, provenance):
+def verification_payload(judged, config, provenance, complete=True):
     """The verification as values for JSON."""
     return {
         "schema": SCHEMA,
+        COMPLETE: complete,
         "config": config,
         "counts": {k: {"passed": p, "checks": n} for k, (p, n) in counts(judged).items()},
         "checks": [
