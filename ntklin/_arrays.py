@@ -100,7 +100,7 @@ def _refuse_tagged(a, name):
     if isinstance(a, np.ma.MaskedArray):
         raise TypeError(
             f"{name} is a masked array, and what lies under a mask is no data; drop these samples, "
-            f"or pass {name}.filled(value)"
+            "or pass its .filled(value)"
         )
     if type(a) not in PLAIN:
         raise TypeError(

@@ -154,10 +154,11 @@ class Schedule:
 
     def _checked(self, batch):
         last, what = self.n_samples - 1, f"the batch of step {self._step}"
-        if _is_pair(batch):
+        if _holds_samples(batch):
             raise TypeError(
-                f"{what} is a pair (X, Y): batches are given by the places of their samples in X, "
-                "not by the samples; pass vectors of indices, or ntklin.Batches(size=...)"
+                f"{what} holds {len(batch)} arrays, as a pair (X, Y) does: batches are given by "
+                "the places of their samples in X, not by the samples; pass vectors of indices, or "
+                "ntklin.Batches(size=...)"
             )
         batch = to_numpy(batch, what)
         if batch.dtype.kind == "O" and batch.ndim:
@@ -166,7 +167,7 @@ class Schedule:
             hint = ""
             if batch.dtype.kind == "b":
                 hint = "; pass numpy.flatnonzero(mask) for a mask"
-            elif batch.ndim == 0:
+            elif batch.ndim == 0 and batch.dtype.kind in "iu":
                 hint = "; a single batch is [[0, 1, …]], a list of one"
             raise ValueError(
                 f"{what} must be a non-empty vector of integer indices, got shape {batch.shape} of "
@@ -178,8 +179,8 @@ class Schedule:
         return batch.astype(np.intp, copy=False)
 
 
-def _is_pair(batch):
-    """Whether a batch is (X, Y), as loaders of data give it, and not a vector of two indices."""
-    if not isinstance(batch, list | tuple) or len(batch) != 2:
+def _holds_samples(batch):
+    """Whether a batch is (X, Y) or the like, as loaders of data give it, and no vector."""
+    if not isinstance(batch, list | tuple) or len(batch) < 2:
         return False
-    return all(len(getattr(part, "shape", ())) > 0 for part in batch)
+    return any(isinstance(a, list | tuple) or len(getattr(a, "shape", ())) for a in batch)

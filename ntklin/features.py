@@ -221,7 +221,7 @@ def project(phi, v):
 def require_out(out, phi):
     """Refuse an array that the Jacobian of ``phi`` cannot be written to."""
     xp = namespace(phi.inputs)
-    if not isinstance(out, xp.ndarray):
+    if not isinstance(out, xp.ndarray) or isinstance(out, np.ma.MaskedArray):
         raise TypeError(f"out must be an array of {xp.__name__}, got {type(out).__name__}")
     usable = out.flags.carray if xp is np else out.flags.c_contiguous
     if out.shape != phi.shape or out.dtype != phi.dtype or not usable:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ntklin._arrays import as_array
+from ntklin._arrays import as_array, rows_of
 from ntklin._validate import (
     as_count,
     as_inputs,
@@ -82,7 +82,7 @@ class MLP:
 
     def __post_init__(self):
         try:
-            widths = tuple(self.widths)
+            widths = tuple(rows_of(self.widths, "widths"))
         except TypeError:
             raise TypeError(
                 f"widths must be a sequence (m_0, …, m_L), got {self.widths!r}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ntklin._arrays import as_array
+from ntklin._arrays import as_array, rows_of
 from ntklin._validate import as_fraction, as_learning_rate, as_nonnegative, as_vector
 from ntklin.backends import freeze, kernels, namespace
 
@@ -329,8 +329,9 @@ class Adam(Optimizer):
 
     def __post_init__(self):
         self._check(learning_rate=as_learning_rate, eps=as_nonnegative)
+        betas = rows_of(self.betas, "betas")
         try:
-            first, second = self.betas
+            first, second = betas
         except (TypeError, ValueError):
             raise TypeError(f"betas must be a pair (β_1, β_2), got {self.betas!r}") from None
         betas = as_fraction(first, name="betas[0]"), as_fraction(second, name="betas[1]")

@@ -93,7 +93,8 @@ def as_constant(weights, n_parameters, *, name="weights"):
     if np.isscalar(weights):
         return as_number(weights, name)
     if not isinstance(weights, LowRank):
-        return as_array(weights, name)
+        weights = as_array(weights, name)
+        return weights if weights.ndim else as_number(weights, name)
     if len(weights.W) != n_parameters:
         raise ValueError(
             f"{name} = W W^T with W of shape {weights.W.shape}, but the network has "
@@ -122,7 +123,7 @@ def as_preconditioner(weights, n_parameters, *, name="weights"):
     P, weights = n_parameters, as_constant(weights, n_parameters, name=name)
     if weights is None or isinstance(weights, LowRank):
         return weights
-    if np.isscalar(weights) or weights.ndim == 0:
+    if isinstance(weights, float):
         return as_positive(weights, name=name)
     if weights.ndim == 2 and weights.shape != (P, 1):
         return _as_matrix(weights, P, name)

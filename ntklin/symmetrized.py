@@ -146,7 +146,7 @@ class PairFeatures(Sendable, Operator):
         self.parameters = theta = as_array(theta, "theta")
         self.inputs = as_inputs(X, pair.n_inputs)
         itemsize = self.inputs.itemsize
-        require_passes_memory(pair.network, len(X), itemsize, self.inputs, networks=2)
+        require_passes_memory(pair.network, len(self.inputs), itemsize, self.inputs, networks=2)
         self._halves = [pair.network.features(half, X) for half in pair.halves(theta)]
         dtype = self._halves[0].dtype
         self._factors = [dtype.type(c) for c in pair._FACTORS]

@@ -244,6 +244,52 @@ def test_bad_batches_name_their_step(batch, match):
         schedule.take(1, F64)
 
 
+@pytest.mark.parametrize(
+    ("batch", "count"),
+    [
+        ((np.ones((2, 4)), np.ones(2)), 2),
+        ([np.ones(2), np.ones(2)], 2),
+        ((np.ones(4), 1.0), 2),
+        ([[[0.5, 0.25]], [1.0]], 2),
+        ((np.array([0, 1]), np.array([1, 2])), 2),
+        ([np.ones((2, 4)), np.ones(2), np.arange(2)], 3),
+    ],
+)
+def test_samples_in_place_of_their_indices_are_named(batch, count):
+    match = rf"the batch of step 0 holds {count} arrays, as a pair \(X, Y\).*vectors of indices"
+    with pytest.raises(TypeError, match=match):
+        Schedule([batch], 3).take(1, F64)
+
+
+@pytest.mark.parametrize(
+    ("batch", "error", "match"),
+    [
+        ([True, False, True], ValueError, r"of bool; pass numpy\.flatnonzero\(mask\)"),
+        (1, ValueError, r"of int64; a single batch is \[\[0, 1, …\]\], a list of one"),
+        (np.ma.array([0, 1], mask=[0, 1]), TypeError, "is a masked array"),
+        ({"X": 1}, ValueError, r"got shape \(\) of object$"),
+    ],
+)
+def test_what_to_do_about_a_bad_batch(batch, error, match):
+    with pytest.raises(error, match=f"the batch of step 0 .*{match}"):
+        Schedule([batch], 3).take(1, F64)
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        (0, 2),
+        range(0, 3, 2),
+        np.array([0, 2], object),
+        np.array([0, 2], np.uint64),
+        np.array([0, 2], ">i2"),
+        [np.array(0), np.int8(2)],
+    ],
+)
+def test_indices_of_any_integers(batch):
+    np.testing.assert_array_equal(Schedule([batch], 3).take(1, F64), [[0.5, 0, 0.5]])
+
+
 def test_a_size_above_the_number_of_samples():
     with pytest.raises(ValueError, match="size = 4 exceeds the number of samples, 3"):
         Schedule(ntklin.Batches(size=4), 3)

@@ -100,7 +100,7 @@ def test_tensors_that_numpy_cannot_read_say_what_they_need():
 def test_batches_of_a_loader_are_refused_as_pairs():
     data = pytest.importorskip("torch").utils.data
     samples = data.TensorDataset(torch_of(X), torch_of(Y))
-    with pytest.raises(TypeError, match=r"batch of step 0 is a pair \(X, Y\).*indices"):
+    with pytest.raises(TypeError, match=r"batch of step 0 holds 2 arrays, as .* \(X, Y\).*indices"):
         ntklin.train(NET, NET.init(0), X, Y, steps=2, batches=data.DataLoader(samples, 2))
     sampler = data.BatchSampler(data.SequentialSampler(samples), 2, drop_last=False)
     options = {"optimizer": ntklin.GradientDescent(0.1), "steps": 2}

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from ntklin._arrays import to_numpy
+
 TEXT, NUMBERS = "UST", "biuf"
 WORDS = {"True": True, "False": False}
 
@@ -10,6 +12,8 @@ def as_classes(classes):
     """Two different labels as a tuple of Python's numbers and strings; their order counts."""
     if isinstance(classes, set | frozenset):
         raise TypeError(f"classes must be a pair in order, such as a tuple, got the set {classes}")
+    if hasattr(classes, "__array__"):
+        classes = to_numpy(classes, "classes")
     try:
         pair = tuple(classes)
     except TypeError:
@@ -17,7 +21,7 @@ def as_classes(classes):
     if len(pair) != 2:
         raise ValueError(f"classes must be two different labels, got {classes!r}")
     pair = tuple(map(_as_label, pair))
-    require_different(pair, pair)
+    _require_different(pair, pair)
     return pair
 
 
@@ -30,8 +34,7 @@ def _as_label(label):
     return label
 
 
-def require_different(pair, given):
-    """Refuse two classes that are one."""
+def _require_different(pair, given):
     if pair[0] == pair[1]:
         raise ValueError(f"classes must be two different labels, got {given!r}")
 
@@ -65,6 +68,13 @@ def in_kind_of(labels, label):
         except ValueError:
             pass
     return label
+
+
+def both_in_kind_of(labels, classes):
+    """Two classes as they would stand among ``labels``; there, too, they have to differ."""
+    pair = tuple(in_kind_of(labels, label) for label in classes)
+    _require_different(pair, classes)
+    return pair
 
 
 def of_class(labels, label):

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from ntklin.data.labels import in_kind_of, listing, of_class, require_different
+from ntklin.data.labels import both_in_kind_of, listing, of_class
 
 
 def choose(source, n_train, n_test, classes, rng):
@@ -23,7 +23,7 @@ def choose(source, n_train, n_test, classes, rng):
     ValueError
         If a class is absent or there are too few samples.
     """
-    classes = tuple(in_kind_of(source.train.labels, label) for label in classes)
+    classes = both_in_kind_of(source.train.labels, classes)
     pool = permuted_rows(source.train, classes, rng, f"the training part of {source.name}")
     if source.test is None:
         require(n_train + n_test, "n_train + n_test", pool, source.name, classes)
@@ -38,8 +38,7 @@ def choose(source, n_train, n_test, classes, rng):
 def permuted_rows(part, classes, rng, where):
     """All rows of ``part`` with a label in ``classes``, in random order."""
     labels = part.labels
-    pair = tuple(in_kind_of(labels, label) for label in classes)
-    require_different(pair, classes)
+    pair = both_in_kind_of(labels, classes)
     chosen = [of_class(labels, label) for label in pair]
     for label, rows in zip(pair, chosen, strict=True):
         if not rows.any():
