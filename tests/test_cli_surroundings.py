@@ -19,10 +19,12 @@ from rich.console import Console as RichConsole
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
+from typer.testing import CliRunner
 
 import ntklin.cli
 from ntklin import stepping
 from ntklin.cli import failures, inherited, signals, spelling, streams
+from ntklin.cli.app import app
 from ntklin.cli.console import FILE_COLUMNS, Console
 from ntklin.cli.counting import is_live
 from ntklin.report import NAMES
@@ -340,17 +342,17 @@ def test_after_an_interruption_the_next_one_strikes(default_signals, monkeypatch
     now, written = 100.0, []
     monkeypatch.setattr(signals.time, "monotonic", lambda: now)
 
-    def write():
+    def write(name, seconds):
         nonlocal now
         with signals.held(interrupted=True):
-            for name in ("told twice", "struck"):
-                signal.raise_signal(signal.SIGINT)
-                written.append(name)
-                now += signals.AT_ONCE
+            now += seconds
+            signal.raise_signal(signal.SIGINT)
+            written.append(name)
 
+    write("the same event, told twice", 0.0)
     with pytest.raises(KeyboardInterrupt):
-        write()
-    assert written == ["told twice"]
+        write("another one", signals.AT_ONCE)
+    assert written == ["the same event, told twice"]
 
 
 @POSIX
@@ -451,14 +453,26 @@ with streams.enduring():
         ({"COLUMNS": "0"}, 80, True, {"COLUMNS": None}),
         ({"COLUMNS": "²", "LINES": "many"}, 80, True, {"COLUMNS": None, "LINES": None}),
         ({"COLUMNS": "9" * 12}, 80, True, {"COLUMNS": "1000"}),
-        ({"COLUMNS": "7"}, 80, True, {"COLUMNS": "7", "TERMINAL_WIDTH": "60"}),
-        ({}, 40, True, {"TERMINAL_WIDTH": "60"}),
+        ({"COLUMNS": "7"}, 80, True, {"COLUMNS": "7", "TERMINAL_WIDTH": "64"}),
+        ({}, 40, True, {"TERMINAL_WIDTH": "64"}),
         ({"TERMINAL_WIDTH": "wide"}, 90, True, {"TERMINAL_WIDTH": "90"}),
         ({"TERMINAL_WIDTH": "70"}, 90, True, {"TERMINAL_WIDTH": "70"}),
     ],
 )
 def test_what_of_the_environment_is_changed(environ, columns, loaded, expected):
     assert inherited.changed(environ, columns, loaded) == expected
+
+
+@pytest.mark.parametrize("command", ["minimizer", "mitigate", "verify", "figure", "bench", "info"])
+def test_help_is_whole_at_its_smallest_width(command, monkeypatch):
+    def cut(width):
+        monkeypatch.setattr("typer.rich_utils.MAX_WIDTH", width)
+        done = CliRunner().invoke(app, [command, "--help"], prog_name="ntklin")
+        assert done.exit_code == 0
+        return "\N{HORIZONTAL ELLIPSIS}" in done.output
+
+    assert not cut(inherited.HELP_COLUMNS)
+    assert cut(20)
 
 
 def test_warnings_end_no_command():
@@ -555,6 +569,12 @@ def test_names_are_shown_as_they_are():
     assert shown(80, "a\x1b[31mb:dog:\x07") == "a\\x1b[31mb:dog:\\x07\n"
     assert shown(80, Text("a\x1b[31mb\udcff")) == "a\\x1b[31mb\\xff\n"
     assert "x\\x1by" in shown(80, table_of("x\x1by"))
+
+
+def test_no_word_of_a_sentence_is_broken():
+    assert shown(5, "BLAS 0.3.31.188.0", Text("in 1,234,567 steps")) == (
+        "BLAS 0.3.31.188.0\nin 1,234,567 steps\n"
+    )
 
 
 def table_of(cell):

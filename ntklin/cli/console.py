@@ -42,8 +42,9 @@ class Console(rich.console.Console):
             self.size = shutil.get_terminal_size()
 
     def print(self, *objects, **options):
-        """Print as Rich does, but crop nothing."""
-        super().print(*objects, **{"crop": False} | options)
+        """Print as Rich does, but crop nothing, and leave it to the terminal to break lines."""
+        texts = bool(objects) and all(isinstance(thing, str | Text) for thing in objects)
+        super().print(*objects, **{"crop": False, "soft_wrap": texts} | options)
 
     def render_str(self, text, **options):
         """Rich's way from texts to their styles: control signs are escaped."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 # More columns than anybody has; Rich fills lines up to there.
 MOST_COLUMNS = 1000
 # With fewer, typer's help cuts the names of options.
-HELP_COLUMNS = 60
+HELP_COLUMNS = 64
 
 
 @contextmanager

@@ -89,7 +89,7 @@ def enduring():
         if stream is None:  # closed
             nowhere = io.FileIO(os.devnull, "w")
             setattr(sys, name, io.TextIOWrapper(nowhere, "utf-8", spelling.ERRORS))
-        elif hasattr(stream, "buffer"):
+        elif isinstance(stream, io.TextIOWrapper):
             raws[name], replacement = _enduring(stream)
             setattr(sys, name, replacement)
     after = {name: getattr(sys, name) for name in STREAMS}
