@@ -85,7 +85,7 @@ class DeviceError(NtklinError, RuntimeError):
 
 
 class CheckpointError(NtklinError, ValueError):
-    """A file is not a saved training run, or a damaged one, or one of a later version."""
+    """A file is not a saved training run, or a damaged one, or one of another version."""
 
 
 class LearningRateError(Portable, NtklinError, ArithmeticError):

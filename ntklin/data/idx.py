@@ -11,13 +11,12 @@ import numpy as np
 from ntklin._validate import require_memory
 from ntklin.data.source import checked_part, checked_source
 from ntklin.errors import DataUnavailableError, MemoryLimitError
+from ntklin.files.archives import LARGEST_RATIO
 from ntklin.files.names import shown
 from ntklin.files.reading import DamagedFileError, open_regular
 
 GZIP_MAGIC = b"\x1f\x8b"
 DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
-# No gzipped byte stands for more.
-LARGEST_RATIO = 1032
 PARTS = ("train", "t10k")
 
 

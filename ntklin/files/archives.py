@@ -10,7 +10,7 @@ from ntklin.files.names import shown
 from ntklin.files.reading import DamagedFileError, open_regular
 
 SUFFIX = ".npy"
-# No deflated byte stands for more, whatever the archive says.
+# No deflated or gzipped byte stands for more, whatever a file says.
 LARGEST_RATIO = 1032
 
 

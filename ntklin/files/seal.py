@@ -7,10 +7,12 @@ changes nothing that is read.
 
 import hashlib
 import json
+import os
 
 import numpy as np
 
-from ntklin.files.reading import DamagedFileError, open_regular
+from ntklin.files.names import shown
+from ntklin.files.reading import DamagedFileError, open_regular, refuse_others
 
 DIGEST = "digest"
 # Beyond it a file is none of ours: verdicts and records have kilobytes.
@@ -90,3 +92,27 @@ def read_sealed(path):
         raise
     except (ValueError, RecursionError, MemoryError) as e:
         raise DamagedFileError(f"holds no JSON that could be read: {type(e).__name__}") from e
+
+
+def read_kept(path):
+    """What :func:`read_sealed` reads, for results that are computed anew where they are not whole.
+
+    Returns
+    -------
+    dict or None
+        None where there is nothing.
+
+    Raises
+    ------
+    DamagedFileError
+        If the file is anything else; it can be replaced.
+    OSError
+        If it cannot be read, or is no file, which nothing could take the place of.
+    """
+    try:
+        refuse_others(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return None
+    except DamagedFileError as e:
+        raise OSError(f"{shown(path)} {e}") from None
+    return read_sealed(path)

@@ -8,8 +8,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ntklin.files.names import shown
-from ntklin.files.reading import DamagedFileError, refuse_others
-from ntklin.files.seal import read_sealed, sealed
+from ntklin.files.reading import DamagedFileError
+from ntklin.files.seal import read_kept, sealed
 from ntklin.files.writing import write_whole
 from ntklin.validation.figures.configuration import VERSION
 from ntklin.validation.figures.records import from_json, to_json
@@ -51,13 +51,8 @@ class Store:
         """
         path = self.path(task)
         try:
-            refuse_others(path.stat().st_mode)
-        except FileNotFoundError:
-            return None
-        except DamagedFileError as e:  # nothing could take its place
-            raise OSError(f"{shown(path)} {e}") from None
-        try:
-            return _record(read_sealed(path), task)
+            values = read_kept(path)
+            return None if values is None else _record(values, task)
         except DamagedFileError as e:
             warnings.warn(
                 f"{shown(path)} {e}; it does not count as computed", UserWarning, stacklevel=2

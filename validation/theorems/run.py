@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from ntklin.files.names import shown
-from ntklin.files.reading import DamagedFileError, refuse_others
-from ntklin.files.seal import read_sealed, sealed
+from ntklin.files.reading import DamagedFileError
+from ntklin.files.seal import read_kept, sealed
 from ntklin.files.writing import write_whole
 from ntklin.validation.theorems.check import Check, Curve, Measurement, Setting, Statement
 
@@ -127,13 +127,8 @@ def _stored(folder, statement: Statement, check: Check, setting: Setting):
     """The verdict of an earlier run; None without one, or if it is of other code or damaged."""
     path = _path(folder, statement.key, check.name, setting)
     try:
-        refuse_others(path.stat().st_mode)
-    except FileNotFoundError:
-        return None
-    except DamagedFileError as e:  # nothing could take its place
-        raise OSError(f"{shown(path)} {e}") from None
-    try:
-        return _verdict(read_sealed(path), statement, check, setting)
+        record = read_kept(path)
+        return None if record is None else _verdict(record, statement, check, setting)
     except DamagedFileError as e:
         warnings.warn(f"{shown(path)} {e}; it is measured anew", UserWarning, stacklevel=3)
         return None
