@@ -133,6 +133,7 @@ def test_labels_of_libraries_become_plain_ones():
     [
         (np.eye(12), np.eye(3)[INTEGERS], r"got \(12, 3\); store one-hot labels as .*argmax"),
         (np.eye(12), INTEGERS.astype("M8[D]"), "labels must be numbers or strings, got dtype date"),
+        (np.eye(12), INTEGERS.astype(object), r"'labels' holds Python obj.*labels\.astype\(str\)"),
         (np.eye(12), INTEGERS + 0j, "labels must be numbers or strings, got dtype complex"),
         (np.ones((12, 0), int), INTEGERS, r"there are none, the shape is \(12, 0\)"),
         (np.ones((0, 3), int), INTEGERS[:0], r"there are none, the shape is \(0, 3\)"),
