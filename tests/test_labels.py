@@ -76,6 +76,7 @@ def test_numbers_find_the_strings_that_write_them(load):
     [
         (INTEGERS, (0, 7), "no samples of class 7; it has 0, 1, 2$"),
         (INTEGERS, (0, "7"), "no samples of class 7; it has 0, 1, 2$"),
+        (INTEGERS, ("0", "True"), "no samples of class 'True'; it has 0, 1, 2$"),
         (INTEGERS, ("0", "cat"), "no samples of class 'cat'; it has 0, 1, 2$"),
         (INTEGERS, (0, 10**400), "no samples of class 10+; it has"),
         (INTEGERS / 2, (0, 10**400), "no samples of class 10+; it has"),
