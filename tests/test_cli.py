@@ -172,15 +172,28 @@ def test_quiet_says_nothing_and_writes_all(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == set(NAMES)
 
 
-def test_data_of_the_users_own(tmp_path):
+@pytest.mark.parametrize(
+    ("names", "written"),
+    [
+        ([1, 2, 3], "1,3"),
+        (["1", "2", "3"], "1,3"),
+        ([b"1", b"2", b"3"], "1,3"),
+        (["T-shirt, top", "dress", "<bag> [red]"], '"T-shirt, top",<bag> [red]'),
+    ],
+)
+def test_data_of_the_users_own(tmp_path, names, written):
     rng = np.random.default_rng(0)
     path = tmp_path / "mine.npz"
-    np.savez(path, images=rng.standard_normal((30, 5)), labels=np.arange(30) % 3 + 1)
+    labels = np.array(names)[np.arange(30) % 3]
+    np.savez(path, images=rng.standard_normal((30, 5)), labels=labels)
     out = tmp_path / "out"
-    done = invoke("minimizer", *SMALL, "--data", path, "--classes", "1,3", "--out", out)
+    chosen = ("--data", path, "--classes", written)
+    done = invoke("minimizer", *SMALL, "--no-train", *chosen, "--out", out)
     assert done.exit_code == 0, done.output
     assert results(out)["config"]["widths"] == [5, 20, 1]
     assert results(out)["config"]["data"] == str(path)
+    words = shlex.split(results(out)["provenance"]["command"])
+    assert words[words.index("--classes") + 1] == written
 
 
 ERRORS = [

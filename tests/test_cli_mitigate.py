@@ -111,7 +111,7 @@ def test_quiet_says_nothing_and_writes_all(tmp_path):
 def test_data_of_the_users_own(tmp_path):
     rng = np.random.default_rng(0)
     path = tmp_path / "mine.npz"
-    np.savez(path, images=rng.standard_normal((30, 5)), labels=np.arange(30) % 3 + 1)
+    np.savez(path, images=rng.standard_normal((30, 5)), labels=(np.arange(30) % 3 + 1).astype(str))
     out = tmp_path / "out"
     done = invoke("mitigate", *SMALL, "--data", path, "--classes", "1,3", "--out", out)
     assert done.exit_code == 0, done.output

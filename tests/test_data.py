@@ -315,7 +315,11 @@ LABELS = np.array([0, 1, 0, 1])
         ),
         ({"images": FLAT[0], "labels": LABELS}, OSError, r"samples must be numbers.*shape \(3,\)"),
         ({"images": FLAT.astype(str), "labels": LABELS}, OSError, r"must be numbers.*dtype <U"),
-        ({"images": FLAT.astype(object), "labels": LABELS}, OSError, r"cannot be read: Object"),
+        (
+            {"images": FLAT.astype(object), "labels": LABELS},
+            OSError,
+            r"'images' holds Python obj",
+        ),
         ({"images": FLAT * np.nan, "labels": LABELS}, ValueError, r"images of .*NaN.*row 0"),
         ({"images": 0 * FLAT, "labels": LABELS}, ValueError, r"sample \d of .* is zero everywhere"),
         (

@@ -76,6 +76,7 @@ def test_numbers_find_the_strings_that_write_them(load):
     [
         (INTEGERS, (0, 7), "no samples of class 7; it has 0, 1, 2$"),
         (INTEGERS, (0, "7"), "no samples of class 7; it has 0, 1, 2$"),
+        (INTEGERS, ("0", "True"), "no samples of class 'True'; it has 0, 1, 2$"),
         (INTEGERS, ("0", "cat"), "no samples of class 'cat'; it has 0, 1, 2$"),
         (INTEGERS, (0, 10**400), "no samples of class 10+; it has"),
         (INTEGERS / 2, (0, 10**400), "no samples of class 10+; it has"),
@@ -133,6 +134,7 @@ def test_labels_of_libraries_become_plain_ones():
     [
         (np.eye(12), np.eye(3)[INTEGERS], r"got \(12, 3\); store one-hot labels as .*argmax"),
         (np.eye(12), INTEGERS.astype("M8[D]"), "labels must be numbers or strings, got dtype date"),
+        (np.eye(12), INTEGERS.astype(object), r"'labels' holds Python obj.*labels\.astype\(str\)"),
         (np.eye(12), INTEGERS + 0j, "labels must be numbers or strings, got dtype complex"),
         (np.ones((12, 0), int), INTEGERS, r"there are none, the shape is \(12, 0\)"),
         (np.ones((0, 3), int), INTEGERS[:0], r"there are none, the shape is \(0, 3\)"),

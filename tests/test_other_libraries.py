@@ -1,5 +1,7 @@
 """Arrays of pandas, Polars, PyTorch and JAX themselves, where they are installed."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 from test_array_arguments import IDS, TABLE, arrays_of, call
@@ -12,7 +14,8 @@ Y = np.array([0.0, 1.0, 0.5, 1.0])
 
 
 def pandas_of(a):
-    pd = pytest.importorskip("pandas")
+    import pandas as pd
+
     return (pd.DataFrame if np.ndim(a) == 2 else pd.Series)(a)
 
 
@@ -22,21 +25,31 @@ def nullable(a):
 
 
 def polars_of(a):
-    pl = pytest.importorskip("polars")
+    import polars as pl
+
     return (pl.DataFrame if np.ndim(a) == 2 else pl.Series)(a)
 
 
 def torch_of(a):
-    return pytest.importorskip("torch").tensor(a)
+    import torch
+
+    return torch.tensor(a)
 
 
 def jax_of(a):
-    jax = pytest.importorskip("jax")
+    import jax
+
     with jax.enable_x64(True):
         return jax.numpy.asarray(a)
 
 
-@pytest.mark.parametrize("of", [pandas_of, nullable, polars_of, torch_of, jax_of])
+FORMS = {
+    **{pandas_of: "pandas", nullable: "pandas", polars_of: "polars"},
+    **{torch_of: "torch", jax_of: "jax"},
+}
+
+
+@pytest.mark.parametrize("of", [form for form, library in FORMS.items() if find_spec(library)])
 @pytest.mark.parametrize("row", TABLE, ids=IDS.values())
 def test_tables_and_tensors_give_the_same_result(row, of):
     plain = TABLE[row][1]

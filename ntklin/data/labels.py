@@ -60,7 +60,7 @@ def in_kind_of(labels, label):
         return text
     if not isinstance(label, str | bytes):
         return label
-    if text in WORDS:
+    if labels.dtype.kind == "b" and text in WORDS:
         return WORDS[text]
     for number in (int, float):
         try:

@@ -94,7 +94,16 @@ def _members(archive, names):
 
 def _array(archive, member):
     with archive.open(member) as f:
-        a = np.lib.format.read_array(f, allow_pickle=False)
+        try:
+            a = np.lib.format.read_array(f, allow_pickle=False)
+        except ValueError as e:
+            if "allow_pickle" not in str(e):
+                raise
+            name = member.filename.removesuffix(SUFFIX)
+            raise ValueError(
+                f"{name!r} holds Python objects, which nobody unpickles here; save numbers as "
+                f"{name}.astype(float), text as {name}.astype(str)"
+            ) from None
         if f.read(1):  # at the end the checksum is compared, too
             raise ValueError(f"{member.filename!r} goes on after its array")
     return a
