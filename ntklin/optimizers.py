@@ -10,7 +10,7 @@ import numpy as np
 
 from ntklin._arrays import as_array, rows_of
 from ntklin._validate import as_fraction, as_learning_rate, as_nonnegative, as_vector
-from ntklin.backends import freeze, kernels, namespace
+from ntklin.backends import contiguous, freeze, kernels, namespace
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +116,7 @@ class Optimizer:
         The arrays are contiguous and of one dtype.
         """
         self._require_learning_rate()
-        slots = self._ordered(state, theta)
+        slots, gradient = self._ordered(state, theta), contiguous(gradient)
         count = state.count + 1
         kernels(theta).update(self.rule, self.coefficients(count), theta, slots, gradient)
         return OptimizerState(count, state.slots)

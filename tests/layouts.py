@@ -76,8 +76,6 @@ LAYOUTS = {
     "memory map": lambda a: a.copy().view(np.memmap),
     "read-only": _frozen,
 }
-# Those that can be written to without writing to one number twice.
-WRITABLE = sorted(LAYOUTS.keys() - {"broadcast", "read-only"})
 
 
 def plain(a):

@@ -12,6 +12,8 @@ import host_gpu
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
+from ntklin.kernels.gpu import loader
+
 FUNCTIONS = (
     *("abs", "arange", "arccos", "arcsin", "array_equal", "concatenate", "copyto"),
     *("count_nonzero", "cumsum", "diag", "einsum", "empty", "fill_diagonal", "minimum", "outer"),
@@ -189,4 +191,5 @@ def module(free=1 << 33):
 
 def launch(name, function, dtype, shape, arguments):
     """As ``ntklin.kernels.gpu.loader.launch``, on the host."""
+    loader.require_contiguous(function, arguments, ndarray)
     host_gpu.launch(name, function, dtype, shape, unwrapped(tuple(arguments)))

@@ -5,16 +5,21 @@ Fortran-ordered, unaligned, byte-swapped, mapped and read-only arrays: what kern
 decided at the edge, and nothing that is passed is written to.
 """
 
+import sys
 import warnings
 
 import numpy as np
 import pytest
+import stand_in_cupy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from layouts import plain, relaid
+from layouts import LAYOUTS, plain, relaid
 from tolerances import assert_close
 
 import ntklin
+from ntklin import backends
+from ntklin.kernels.cpu.compiler import JIT_DISABLED
+from ntklin.kernels.gpu import loader
 
 NETS = {
     "shallow": ntklin.MLP((3, 5, 1), bias="normal"),
@@ -24,7 +29,6 @@ NETS = {
     "pair": ntklin.AntisymmetricPair(ntklin.MLP((3, 4, 1))),
     "doubled": ntklin.DoubledNetwork(ntklin.MLP((3, 4, 1))),
 }
-SEEN = {}
 
 
 def arrays_of(net, dtype, n):
@@ -48,6 +52,9 @@ def arrays_of(net, dtype, n):
         "D": abs(draw(P)) + dtype(0.5),
         "M": (M @ M.T / P + np.eye(P)).astype(dtype),
         "W": draw(P, n + 1),
+        "K": (np.eye(n) * 4 + np.ones((n, n))).astype(dtype),
+        "E": np.full((n, n), 2.0**-20, dtype),
+        "batch": np.arange(n, dtype=np.int32)[::-1].copy(),
     }
 
 
@@ -130,20 +137,53 @@ def rules(net, a):
 
 def layers(net, a):
     inner = net.network if hasattr(net, "network") else net
-    found = [part.copy() for layer in net.unpack(a["theta"]) for part in layer if part is not None]
+    views = [part for layer in net.unpack(a["theta"]) for part in layer if part is not None]
+    found = [plain(view) for view in views]
     if isinstance(net, ntklin.AntisymmetricPair | ntklin.DoubledNetwork):
         found.append(net.symmetrize(a["theta"][: inner.n_parameters]))
     return [*found, net.pack(net.unpack(a["theta"]))]
 
 
+def certificates(net, a):
+    """Of a kernel that is far from singular."""
+    n = len(a["X"])
+    K, Y, rows = a["K"], a["Y"], a["X2"]
+    found = ntklin.certify(
+        K, Y, np.ones((len(rows), n)), f0=a["r"], f0_new=a["Y2"], radii={"K": a["E"]}
+    )
+    return [found.minimizer.lower, found.interpolator.upper]
+
+
+def searches(net, a):
+    rule = ntklin.GradientDescent(0.001)
+    batches = [a["batch"]] * 4
+    found = ntklin.largest_learning_rate(
+        *(net, a["theta"], a["X"], a["Y"], rule), steps=2, until=1e-12, precision=0.5, reach=10
+    )
+    run = ntklin.train(net, a["theta"], a["X"], a["Y"], rule, 4, batches=batches)
+    lin = ntklin.linearize(net, a["theta"], a["X"]).train(a["Y"], rule, 4, batches=batches)
+    return [found.learning_rate, run.parameters, lin.parameters]
+
+
+def mitigations(net, a):
+    if type(net) is not ntklin.MLP or net.depth < 2:
+        return []
+    found = ntklin.mitigate_initialization(
+        *(net, a["X"], a["Y"], a["X2"], a["Y2"]),
+        **{"theta": a["theta"], "X_test": a["X2"], "Y_test": a["Y2"], "max_steps": 3},
+        **{"factor": 0.5, "min_sigma": net.sigma / 3, "optimizer": ntklin.AdaGrad(0.001)},
+    )
+    return [found.parameters]
+
+
 FUNCTIONS = (
     *(outputs, products, matrices, kernels, limits, linearized, linear_runs, runs, ensembles),
-    *(rules, layers),
+    *(rules, layers, certificates, searches, mitigations),
 )
 
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
-@settings(max_examples=12)
+@settings(max_examples=6 if JIT_DISABLED else 25)
 @given(data=st.data())
 def test_layouts_do_not_matter(function, data):
     name = data.draw(st.sampled_from(sorted(NETS)))
@@ -154,8 +194,9 @@ def test_layouts_do_not_matter(function, data):
     net = NETS[name]
     passed = {key: data.draw(relaid(a), label=key) for key, a in arrays_of(net, dtype, n).items()}
     before = {key: plain(a) for key, a in passed.items()}
-    if not np.array_equal(before["M"], before["M"].T):  # a broadcast one
-        passed["M"] = before["M"] = np.eye(len(before["M"]), dtype=dtype)
+    for key in ("M", "K"):
+        if not np.all(np.linalg.eigvalsh(before[key]) > 0.1):  # a broadcast one
+            passed[key] = before[key] = np.eye(len(before[key]), dtype=dtype)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ntklin.UnitBallWarning)
         warnings.simplefilter("ignore", ntklin.NonMonotoneLossWarning)
@@ -169,3 +210,72 @@ def test_layouts_do_not_matter(function, data):
         assert_close(result, value, kind="trajectory", n=net.n_parameters, kappa=100)
     for key, a in before.items():
         np.testing.assert_array_equal(passed[key], a, err_msg=key)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, float])
+@pytest.mark.parametrize(
+    "layout", ["as it is", "no step", "negative step", "huge step", "odd step"]
+)
+@pytest.mark.parametrize("name", ["shallow", "linear", "pair"])
+def test_a_jacobian_goes_to_rows_of_any_step(name, layout, dtype):
+    net = NETS[name]
+    a = arrays_of(net, dtype, 1)
+    room = np.full((3, net.n_parameters), 7, dtype)
+    out = LAYOUTS[layout](room[1:2])
+    assert net.jacobian(a["theta"], a["X"], out=out) is out
+    np.testing.assert_array_equal(room[1], net.jacobian(a["theta"], a["X"])[0])
+    assert np.all(room[::2] == 7)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    ["Fortran", "every other", "backwards", "unaligned", "field", "read-only", "broadcast"],
+)
+def test_a_jacobian_goes_nowhere_else(layout):
+    net = NETS["deep"]
+    a = arrays_of(net, float, 3)
+    out = LAYOUTS[layout](np.zeros((3, net.n_parameters)))
+    with pytest.raises(ValueError, match="out must be a C-contiguous, aligned and writable"):
+        net.jacobian(a["theta"], a["X"], out=out)
+    assert not out.any()
+
+
+def test_layouts_on_a_card(device):
+    """Views that CuPy has, too."""
+    net = ntklin.MLP((3, 5, 4, 1), bias="normal")
+    a = arrays_of(net, float, 3)
+    theta, X, Y = device.put((a["theta"], a["X"], a["Y"]))
+    room = device.put(np.repeat(np.repeat(a["X"], 2, axis=0), 2, axis=1))
+    twice = device.put(np.repeat(a["theta"], 2))
+    views = {
+        "Fortran": device.put(np.ascontiguousarray(a["X"].T)).T,
+        "every other": room[::2, ::2],
+        "backwards": device.put(a["X"][::-1, ::-1].copy())[::-1, ::-1],
+    }
+    for view in views.values():
+        for function in (outputs, runs, limits):
+            passed = {"theta": twice[::2], "X": view, "X2": view[1:2], "Y": Y}
+            same = {"theta": theta, "X": X, "X2": X[1:2], "Y": Y}
+            for found, expected in zip(function(net, passed), function(net, same), strict=True):
+                found, expected = (np.asarray(backends.host(r)) for r in (found, expected))
+                assert_close(found, expected, kind="trajectory", n=net.n_parameters, kappa=100)
+    for one in (X[1][None], X[1:2], X[1:2].T.T):
+        assert_close(
+            *(device.get(net.apply(theta, one)), device.get(net.apply(theta, X))[1:2]),
+            **{"kind": "output", "n": net.n_parameters},
+        )
+
+
+def test_raw_kernels_refuse_what_they_cannot_count_in(monkeypatch):
+    cupy = stand_in_cupy.module()
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    launched = []
+    monkeypatch.setattr(loader, "_kernel", lambda *key: lambda *call: launched.append(call))
+    a = cupy.zeros((4, 6))
+    for good in (a, a[1][None], a[:, :1].T.T[:1], a[2]):
+        loader.launch("update.cu", "update", float, ((1,), (1,)), (np.int32(1), good))
+    assert len(launched) == 4
+    for bad in (a[:, 1:], a.T, a[::2]):
+        with pytest.raises(ValueError, match="update takes C-contiguous arrays, got one of shape"):
+            loader.launch("update.cu", "update", float, ((1,), (1,)), (np.int32(1), bad))
+    assert len(launched) == 4

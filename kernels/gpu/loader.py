@@ -41,6 +41,19 @@ def _kernel(name, function, dtype, device):
     return _module(name, dtype, device).get_function(function)
 
 
+def require_contiguous(function, arguments, kind):
+    """Refuse arrays, those of the type ``kind``, in which a kernel would not find its elements.
+
+    Kernels count places by shapes: a stride means nothing on an axis of length 1.
+    """
+    for argument in arguments:
+        if isinstance(argument, kind) and not argument.flags.c_contiguous:
+            raise ValueError(
+                f"{function} takes C-contiguous arrays, got one of shape {argument.shape} that is "
+                "not; make it so by cupy.ascontiguousarray(...)"
+            )
+
+
 def launch(name, function, dtype, shape, arguments):
     """Launch a kernel on the current device and stream; returns before it is done.
 
@@ -58,5 +71,6 @@ def launch(name, function, dtype, shape, arguments):
     """
     import cupy
 
+    require_contiguous(function, arguments, cupy.ndarray)
     kernel = _kernel(name, function, np.dtype(dtype), cupy.cuda.Device().id)
     kernel(*shape, tuple(arguments))
