@@ -361,7 +361,8 @@ class Preconditioned(Optimizer):
     fn : callable
         ``fn(t, gradient)`` returns D_t for the step t = 0, 1, …: a number ≥ 0, the diagonal (P,)
         with entries ≥ 0, or a matrix (P, P), which small problems can hold. ``gradient`` is
-        read-only. A run that is to be continued needs a ``fn`` without memory of its own.
+        read-only. A run that is to be continued needs a ``fn`` without memory of its own; one that
+        is to be pickled needs a ``fn`` that can be imported.
     """
 
     learning_rate: float
