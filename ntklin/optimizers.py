@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ntklin._arrays import as_array, rows_of
-from ntklin._validate import as_fraction, as_learning_rate, as_nonnegative, as_vector
+from ntklin._validate import as_flag, as_fraction, as_learning_rate, as_nonnegative, as_vector
 from ntklin.backends import freeze, kernels, namespace
 
 
@@ -224,9 +224,7 @@ class Momentum(Optimizer):
     is_preconditioner = False
 
     def __post_init__(self):
-        self._check(learning_rate=as_learning_rate, momentum=as_fraction)
-        if not isinstance(self.nesterov, bool | np.bool_):
-            raise TypeError(f"nesterov must be True or False, got {self.nesterov!r}")
+        self._check(learning_rate=as_learning_rate, momentum=as_fraction, nesterov=as_flag)
 
     def coefficients(self, count):
         mu = self.momentum
