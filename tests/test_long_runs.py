@@ -113,4 +113,5 @@ def test_folding_loses_nothing(dtype):
     assert (np.abs(change) <= np.spacing(np.abs(total)) / 2).all()
     again = total.copy(), change.copy()
     k.fold(*again)
-    assert (again[0] == total).all() and (again[1] == change).all()
+    assert (again[0] == total).all()
+    assert (again[1] == change).all()
