@@ -56,7 +56,10 @@ def train(
     steps : int, optional
         The number of the last step, counted from θ_0, also where a run is continued.
     until : float, optional
-        Stop when the loss first drops below this; 1e-5 when neither is given, as in App. D.
+        Stop when the loss first drops below this; 1e-5 when neither is given, as in App. D. Losses
+        are those of θ_t up to the rounding of the outputs, some eps times the size of outputs and
+        targets: below the square of that, about 1e-13 in float32, they tell of rounding alone, and
+        a run may never get there, so that ``steps`` should be given as well.
     batches : Batches or iterable of index arrays, optional
         The samples that each step sees; an iterable ends the run when it ends.
     loss : {"squared", "logistic"}

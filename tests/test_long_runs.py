@@ -70,10 +70,10 @@ def test_what_has_converged_has_the_loss_that_is_told(name, dtype):
 
 @pytest.mark.parametrize("name", ["shallow", "deep"])
 def test_steps_below_the_rounding_of_a_preactivation_count(name):
-    """A loss that falls from 1e-9 by a hundredth of a percent a step goes on to where it leads."""
+    """A loss that falls from 1e-9 by a tiny share a step goes on to where it leads."""
     net, (X, Y) = NETS[name], problem(np.float32)
     theta = ntklin.train(net, net.init(2, np.float32), X, Y, until=1e-9, steps=4000).parameters
-    rate = ntklin.linearize(net, theta, X).max_learning_rate / 4000
+    rate = ntklin.linearize(net, theta, X).max_learning_rate / 400
     run = ntklin.train(net, theta, X, Y, ntklin.GradientDescent(rate), steps=1500)
     double = ntklin.train(
         net, *(a.astype(float) for a in (theta, X, Y)), ntklin.GradientDescent(rate), steps=1500
