@@ -156,6 +156,13 @@ def as_count(value, *, name, minimum=1):
     return int(value)
 
 
+def as_flag(value, *, name):
+    """A Python bool, from a bool or NumPy's; whatever else could be meant by a value is refused."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
 def warn_outside_unit_ball(X, name="X"):
     """Warn when a row of ``X`` is longer than 1: the theorems assume inputs in the unit ball."""
     norms = namespace(X).sqrt((X * X).sum(axis=1))

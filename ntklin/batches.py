@@ -7,7 +7,7 @@ from itertools import islice
 import numpy as np
 
 from ntklin._arrays import as_array, to_numpy
-from ntklin._validate import as_count, as_positive
+from ntklin._validate import as_count, as_flag, as_positive
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,7 @@ class Batches:
             if split > 1:
                 raise ValueError(f"split is a share of the samples, in (0, 1], got {split:g}")
             object.__setattr__(self, "split", split)
-        if not isinstance(self.shuffle, bool | np.bool_):
-            raise TypeError(f"shuffle must be True or False, got {self.shuffle!r}")
+        object.__setattr__(self, "shuffle", as_flag(self.shuffle, name="shuffle"))
         seed = self.rng
         if seed is None or isinstance(seed, np.random.Generator):
             seed = int(np.random.default_rng(seed).integers(2**32))

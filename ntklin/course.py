@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ntklin import checkpoint, stepping
-from ntklin.monotone import Watch
+from ntklin import checkpoint
+from ntklin.monotone import Watch, Yardstick
 from ntklin.recording import Recorder
 from ntklin.stability import divergence_error, stability_bound
 from ntklin.training_run import TrainingRun
@@ -31,8 +31,9 @@ class Course:
         By which a saved run is known.
     losses : list of float
         L(θ_0) … up to now, once ``start`` has been called.
-    reference, ceiling : float
-        The larger of L(θ_0) and the loss of f = 0, and the loss beyond which training diverges.
+    yardstick : Yardstick
+    ceiling : float
+        The loss beyond which training diverges.
     """
 
     def __init__(self, net, theta, X, Y, optimizer, loss, batches, engine_type, until):
@@ -44,6 +45,7 @@ class Course:
             "optimizer": checkpoint.describe_optimizer(optimizer),
             "method": engine_type.method,
             "loss": loss.name,
+            "loss_of_zero": loss.value(np.zeros_like(Y), Y),
             "batches": checkpoint.describe_batches(batches),
             "dtype": str(theta.dtype),
             "theta": checkpoint.digest(theta),
@@ -58,12 +60,12 @@ class Course:
     def start(self, losses):
         """Begin with the losses up to now, of which the first is L(θ_0)."""
         self.losses = losses
-        self.reference = max(losses[0], self.loss.value(np.zeros_like(self.Y), self.Y), 1e-30)
-        self.ceiling = stepping.CEILING * self.reference
+        self.yardstick = Yardstick(losses[0], self.identity["loss_of_zero"], self.theta.dtype)
+        self.ceiling = self.yardstick.ceiling(self.optimizer)
 
     def watch(self, **options):
         """What warns of the first rise of the loss, with the options of ``Watch``."""
-        return Watch(self.losses, self.reference, self.theta.dtype, self.optimizer, **options)
+        return Watch(self.losses, self.yardstick, self.optimizer, **options)
 
     @property
     def converged(self):

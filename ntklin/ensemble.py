@@ -68,8 +68,8 @@ def train_ensemble(
     Returns
     -------
     list of TrainingRun or DivergenceError
-        For each θ_0 its run. A network that diverges ends none of the others: in its place is the
-        error that ``train`` would have raised.
+        For each θ_0 its run. A network that diverges, as ``train`` has it, ends none of the others:
+        in its place is the error that ``train`` would have raised.
 
     Warns
     -----

@@ -10,7 +10,7 @@ from ntklin._arrays import as_array
 from ntklin._validate import as_positive
 from ntklin.backends import host
 from ntklin.errors import DivergenceError, LearningRateError, NonMonotoneLossWarning
-from ntklin.monotone import first_rise
+from ntklin.monotone import Measured, Yardstick
 from ntklin.optimizers import Optimizer
 
 # Between trials, until one falls and one rises: each needs a whole run where it falls.
@@ -83,7 +83,9 @@ def search_learning_rate(trainer, optimizer, *, precision=0.05, reach=1e6, progr
     trainer : callable
         ``trainer(optimizer)`` trains from the same start for the whole horizon, and returns a run
         with ``losses``, or the losses themselves. A NonMonotoneLossWarning in it is made an error,
-        so that full-batch runs of ``ntklin.train`` end at their first rise.
+        so that full-batch runs of ``ntklin.train`` end at their first rise. A run of ntklin's own
+        is judged by its ``first_rise()``, as ``train`` judges it; of bare losses the first tells
+        the size of outputs and targets, so return the run where training starts near the targets.
     optimizer : Optimizer
         With the learning rate to start from.
     precision : float
@@ -189,8 +191,10 @@ def _trial(trainer, optimizer):
             f"a run with them; got shape {losses.shape}. If the loss starts below until, no "
             "learning rate is too large"
         )
-    dtype = getattr(getattr(result, "parameters", losses), "dtype", losses.dtype)
-    rise = first_rise(losses, losses[0], dtype)
+    if isinstance(result, Measured):
+        rise = result.first_rise()
+    else:
+        rise = Yardstick(losses[0], 0.0, losses.dtype).first_rise(losses)
     last = len(losses) - 1 if rise is None else rise
     return Trial(
         learning_rate=rate, monotone=rise is None, steps=last, final_loss=float(losses[last])

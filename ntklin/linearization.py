@@ -323,8 +323,9 @@ class Linearization(Sendable):
         DegenerateKernelError
             If K(X, X) = 0 and the default learning rate is asked for.
         DivergenceError
-            As soon as the loss is not finite or 1,000 times the larger of its start and that of
-            f = 0.
+            As soon as the loss is not finite or 1,000 times its start, beyond rounding. With
+            adaptive rules and ``Preconditioned``, whose first steps do not shrink with the loss,
+            1,000 times the larger of its start and the loss of f = 0.
         MemoryLimitError
             If the records will not fit. Where their number is not known, since ``steps`` is not
             given, this may come later, and ``run`` holds what was finished.

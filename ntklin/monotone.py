@@ -1,10 +1,17 @@
-"""Whether a training loss only falls, up to the rounding of the loss itself."""
+"""Whether a training loss only falls, or diverges, up to the rounding of the loss itself."""
 
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 
 from ntklin.errors import NonMonotoneLossWarning
+
+# A loss this many times its start counts as divergence: below it, a wide network can still come
+# back although η is above the bound of the linearized one.
+CEILING = 1e3
+# Rules whose steps are linear in the gradients, so that they shrink with the loss.
+LINEAR_RULES = ("descent", "momentum")
 
 # The rounding of an output in units of eps times the size of outputs and targets: the sums over
 # neurons, and a step's rounding of every parameter. Rises in runs at their floor, or at learning
@@ -44,6 +51,59 @@ def first_rise(losses, reference, dtype=np.float64):
     return None if falls.all() else int(np.argmin(falls)) + 1
 
 
+@dataclass(frozen=True)
+class Yardstick:
+    """What the losses of one run are measured by: what is a rise, and what divergence.
+
+    Attributes
+    ----------
+    start : float
+        L(θ_0).
+    zero : float
+        The loss of f = 0 on the same targets.
+    dtype : dtype
+        Of the training.
+    """
+
+    start: float
+    zero: float
+    dtype: object
+
+    @property
+    def reference(self):
+        """See :func:`rounding`."""
+        return max(self.start, self.zero, 1e-30)
+
+    def first_rise(self, losses):
+        """See :func:`first_rise`."""
+        return first_rise(losses, self.reference, self.dtype)
+
+    def ceiling(self, optimizer):
+        """The loss beyond which training diverges.
+
+        ``CEILING`` times the start, or what rounding may make of it. The first steps of the other
+        rules are as long from a θ that is trained as from any, and the loss may have to come down
+        from where they lead: the start that counts is never below the loss of f = 0.
+
+        Parameters
+        ----------
+        optimizer : Optimizer
+        """
+        start = self.start if optimizer.rule in LINEAR_RULES else self.reference
+        return CEILING * (start + float(rounding(start, self.reference, self.dtype)))
+
+
+class Measured:
+    """A finished run that has ``losses`` and knows their ``yardstick``."""
+
+    def first_rise(self):
+        """The first t with L(θ_t) > L(θ_{t−1}) by more than rounding explains; None without one.
+
+        What ``train`` warns of, and what the searches for a learning rate go by.
+        """
+        return self.yardstick.first_rise(self.losses)
+
+
 class Watch:
     """Warns once, at the first rise of a run's loss; an ``on_block`` of ``ntklin.stepping.run``.
 
@@ -51,8 +111,7 @@ class Watch:
     ----------
     losses : sequence of float
         L(θ_0) … up to now. A run that is continued after a rise warned before.
-    reference, dtype
-        See :func:`rounding`.
+    yardstick : Yardstick
     optimizer : Optimizer
         With its learning rate.
     stacklevel : int
@@ -61,18 +120,18 @@ class Watch:
         The network's place among those that are trained together.
     """
 
-    def __init__(self, losses, reference, dtype, optimizer, stacklevel=4, index=None):
-        self._reference, self._dtype, self._index = reference, dtype, index
+    def __init__(self, losses, yardstick, optimizer, stacklevel=4, index=None):
+        self._yardstick, self._index = yardstick, index
         self._optimizer, self._stacklevel = optimizer, stacklevel
         self._taken, self._latest = len(losses) - 1, losses[-1]
-        self._warned = first_rise(losses, reference, dtype) is not None
+        self._warned = yardstick.first_rise(losses) is not None
 
     def __call__(self, new):
         """Look at the losses of a block of steps."""
         if self._warned:
             return
         losses = np.concatenate([[self._latest], new])
-        rise = first_rise(losses, self._reference, self._dtype)
+        rise = self._yardstick.first_rise(losses)
         if rise is None:
             self._taken, self._latest = self._taken + len(new), losses[-1]
             return

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ntklin._arrays import as_array, rows_of
-from ntklin._validate import as_fraction, as_learning_rate, as_nonnegative, as_vector
+from ntklin._validate import as_flag, as_fraction, as_learning_rate, as_nonnegative, as_vector
 from ntklin.backends import contiguous, freeze, kernels, namespace
 
 
@@ -133,9 +133,10 @@ class Optimizer:
         -------
         float, or ndarray, shape (P,) or (P, P)
             A multiple of 1, the diagonal, or a full matrix where the caller gave one. A coordinate
-            whose squares sum to 0, since it had no gradient so far, has D = 0: the step leaves it
-            where it is whatever D is there, so that it does not enter K_D, and it is left out of
-            every norm of D.
+            that never had a gradient has D = 0: every step so far left it where it is whatever D
+            is there, so that it does not enter K_D, and it is left out of every norm of D. One
+            that had a gradient has D = 1/ε where its squares have come to 0 again; D = 0 if ε = 0,
+            where the steps leave it.
         """
         return 1.0
 
@@ -224,9 +225,7 @@ class Momentum(Optimizer):
     is_preconditioner = False
 
     def __post_init__(self):
-        self._check(learning_rate=as_learning_rate, momentum=as_fraction)
-        if not isinstance(self.nesterov, bool | np.bool_):
-            raise TypeError(f"nesterov must be True or False, got {self.nesterov!r}")
+        self._check(learning_rate=as_learning_rate, momentum=as_fraction, nesterov=as_flag)
 
     def coefficients(self, count):
         mu = self.momentum
@@ -234,10 +233,15 @@ class Momentum(Optimizer):
 
 
 def _inverse_root(squares, eps, scale=1.0):
-    """1/(scale √squares + ε) as the compiled rules have it, and 0 where nothing was summed."""
-    root = squares.dtype.type(scale) * np.sqrt(squares) + squares.dtype.type(eps)
-    gathered, number = squares != 0, squares.dtype.type
-    return np.where(gathered, 1 / np.where(gathered, root, number(1)), number(0))
+    """1/(scale √squares + ε) as the compiled rules have it, and 0 where no gradient ever came.
+
+    There squares are 0. The least number above 0 marks squares that came to nothing again.
+    """
+    number = squares.dtype.type
+    faded = squares <= np.finfo(squares.dtype).smallest_subnormal
+    root = number(scale) * np.sqrt(np.where(faded, number(0), squares)) + number(eps)
+    known = (squares != 0) & (root != 0)
+    return np.where(known, 1 / np.where(known, root, number(1)), number(0))
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,6 @@ from ntklin._arrays import rows_of
 from ntklin._validate import as_count, as_positive
 from ntklin.backends import beside, host, namespace
 
-# A loss this many times the largest of its start and that of f = 0 counts as divergence: below it,
-# a wide network can still come back although η is above the bound of the linearized one.
-CEILING = 1e3
 # Seconds between two calls of ``progress``, and the longest that Ctrl-C has to wait.
 PULSE = 0.1
 # Sample weights that are made at once: 16 MB in float64, thousands of steps for a few hundred

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ntklin import checkpoint, stability, stepping
-from ntklin._validate import as_count, as_inputs, as_positive, as_targets, as_vector
+from ntklin._validate import as_count, as_flag, as_inputs, as_positive, as_targets, as_vector
 from ntklin.backends import refuse_mixed
 from ntklin.batches import Schedule
 from ntklin.course import Course
@@ -56,7 +56,10 @@ def train(
     steps : int, optional
         The number of the last step, counted from θ_0, also where a run is continued.
     until : float, optional
-        Stop when the loss first drops below this; 1e-5 when neither is given, as in App. D.
+        Stop when the loss first drops below this; 1e-5 when neither is given, as in App. D. Losses
+        are those of θ_t up to the rounding of the outputs, some eps times the size of outputs and
+        targets: below the square of that, about 1e-13 in float32, they tell of rounding alone, and
+        a run may never get there, so that ``steps`` should be given as well.
     batches : Batches or iterable of index arrays, optional
         The samples that each step sees; an iterable ends the run when it ends.
     loss : {"squared", "logistic"}
@@ -94,7 +97,9 @@ def train(
     DegenerateKernelError
         If K(X, X) = 0 at θ_0 and the default learning rate is asked for.
     DivergenceError
-        As soon as the loss is not finite or 1,000 times its start.
+        As soon as the loss is not finite or 1,000 times its start, beyond rounding. With adaptive
+        rules and ``Preconditioned``, whose first steps do not shrink with the loss, 1,000 times the
+        larger of its start and the loss of f = 0.
     TrainingInterrupted
         On Ctrl-C; a KeyboardInterrupt whose ``run`` holds what was finished.
     MemoryLimitError
@@ -223,6 +228,7 @@ def train_one(
     if past is not None:
         checkpoint.require_same(past.identity, course.identity, "resume")
     record, X_record = _as_record(record, X_record, net, theta.dtype)
+    snapshots = as_flag(snapshots, name="snapshots")
     recorder = Recorder(record, net, theta, X_record, snapshots, past and past.records)
 
     engine = course.engine()

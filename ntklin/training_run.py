@@ -8,6 +8,7 @@ from ntklin import checkpoint
 from ntklin.errors import CheckpointError
 from ntklin.files.names import shown
 from ntklin.files.writing import whole
+from ntklin.monotone import Measured, Yardstick
 from ntklin.recording import TrainingRecords
 from ntklin.sendable import Sendable
 
@@ -15,7 +16,7 @@ ENGINE, SNAPSHOT = "engine.", "records.snapshot."
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class TrainingRun(Sendable):
+class TrainingRun(Sendable, Measured):
     """A trained network.
 
     Attributes
@@ -53,6 +54,12 @@ class TrainingRun(Sendable):
     records: TrainingRecords
     identity: dict = field(repr=False)
     arrays: dict = field(repr=False)
+
+    @property
+    def yardstick(self):
+        """What ``losses`` are measured by."""
+        zero = self.identity["loss_of_zero"]
+        return Yardstick(float(self.losses[0]), zero, np.dtype(self.identity["dtype"]))
 
     def predict(self, X):
         """The trained network's outputs f_θ(X), shape (N,)."""

@@ -222,13 +222,17 @@ def minimizer(K, K_new, f0, f0_new, Y):
 def optimizer(name, learning_rate, **options):
     """``step(t, g, memory)``, t = 0, 1, …: the change of θ and the diagonal of D_t.
 
-    A coordinate that never had a gradient has D = 0 and stays where it is.
+    A coordinate that never had a gradient has D = 0 and stays where it is; so does one whose
+    denominator is 0.
     """
 
     def step(t, g, memory):
         first, second = memory.setdefault("first", {}), memory.setdefault("second", {})
+        had = memory.setdefault("had", set())
         change, D = np.zeros(len(g)), np.zeros(len(g))
         for j in range(len(g)):
+            if g[j] != 0:
+                had.add(j)
             if name == "descent":
                 D[j], direction = 1.0, g[j]
             elif name == "momentum":
@@ -241,9 +245,9 @@ def optimizer(name, learning_rate, **options):
                 first[j] = beta * first.get(j, 0.0) + (1 - beta) * g[j]
                 second[j] = gamma * second.get(j, 0.0) + (1 - gamma) * g[j] ** 2
                 direction = first[j] / (1 - beta ** (t + 1))
-                if second[j] > 0:
-                    root = math.sqrt(second[j] / (1 - gamma ** (t + 1)))
-                    D[j] = 1 / (root + options["eps"])
+                root = math.sqrt(second[j] / (1 - gamma ** (t + 1))) + options["eps"]
+                if j in had and root > 0:
+                    D[j] = 1 / root
             else:
                 old = second.get(j, 0.0)
                 if name == "adagrad":
@@ -251,8 +255,9 @@ def optimizer(name, learning_rate, **options):
                 else:
                     second[j] = options["alpha"] * old + (1 - options["alpha"]) * g[j] ** 2
                 direction = g[j]
-                if second[j] > 0:
-                    D[j] = 1 / (math.sqrt(second[j]) + options["eps"])
+                root = math.sqrt(second[j]) + options["eps"]
+                if j in had and root > 0:
+                    D[j] = 1 / root
             change[j] = -learning_rate * D[j] * direction
         return change, D
 

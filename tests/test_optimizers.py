@@ -270,13 +270,16 @@ def test_a_step_is_minus_eta_d_times_the_gradient(optimizer, problem):
 
 
 @each_dtype
-def test_a_gradient_whose_square_underflows_moves_nothing_and_has_no_d(dtype):
+def test_a_gradient_whose_square_underflows_has_the_d_of_eps_alone(dtype):
+    """And none without ε: 1/0 is no number, and θ stays."""
     tiny = np.finfo(dtype).smallest_subnormal
     for optimizer in (ntklin.AdaGrad(0.1), ntklin.RMSprop(0.1), ntklin.AdaGrad(0.1, 0.0)):
         theta, state = optimizer.update(
             optimizer.init(np.zeros(1, dtype)), np.zeros(1, dtype), np.array([tiny])
         )
-        assert theta[0] == optimizer.preconditioner(state)[0] == 0
+        D = 1 / dtype(optimizer.eps) if optimizer.eps else 0
+        assert optimizer.preconditioner(state)[0] == D
+        assert theta[0] == -dtype(0.1) * (tiny / dtype(optimizer.eps) if optimizer.eps else 0)
 
 
 @each_dtype

@@ -217,7 +217,8 @@ def test_a_run_that_goes_on_does_not_warn_again():
 
 
 def test_a_watch_compares_across_blocks():
-    watch = monotone.Watch([3.0], 3.0, np.float64, ntklin.GradientDescent(1.0))
+    yardstick = monotone.Yardstick(3.0, 0.0, np.float64)
+    watch = monotone.Watch([3.0], yardstick, ntklin.GradientDescent(1.0))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         watch(np.array([2.9, 2.0]))

@@ -1,7 +1,7 @@
 """Numba kernels with BLAS for the matrix products; the contract is in ``ntklin.kernels``."""
 
 from ntklin.kernels.cpu.assembly import jacobian
-from ntklin.kernels.cpu.descent import deep_descent, neuron_major, shallow_descent
+from ntklin.kernels.cpu.descent import deep_descent, fold, neuron_major, shallow_descent
 from ntklin.kernels.cpu.fused import ShallowNetwork
 from ntklin.kernels.cpu.infinite import infinite_width
 from ntklin.kernels.cpu.linearized import LinearizedNetwork
@@ -16,6 +16,7 @@ __all__ = [
     "ShallowNetwork",
     "backward",
     "deep_descent",
+    "fold",
     "forward",
     "gram",
     "gram_copies",

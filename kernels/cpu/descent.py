@@ -2,13 +2,17 @@
 
 All gradient-descent updates of (W^1, b^1) lie in the span of the training inputs, so the first
 layer's preactivations evolve on their own, h^1 ← h^1 − η (δ^1 ∘ r) G with G = w_1² X X^T + v_1²,
-and S = Σ_t δ^1 ∘ r gives the parameters back at the end. Here r_n is the loss's derivative ℓ'_n
-times the weight of sample n in that step: 1/N, or 1/|B| on a mini-batch and 0 beyond it. With one
-hidden layer δ^1_in is w_2 W^2_i or 0, so that row i of the product is a sum of rows r_n G_n over
-the samples that activate neuron i, from tables of such sums (``pulls``). With more layers about
-half of δ^1 ∘ r is zero, or more, and is skipped. Everything here is neuron-major: H, S and the
-activations are (m, padded N), so that one neuron's inputs are contiguous; the padding of H stays
-zero.
+and S = Σ_t δ^1 ∘ r gives the parameters back at the end. A step may be smaller than the rounding of
+what it is added to, and H and S would then part from each other and, in float32, soon stand still.
+So the steps go to sums of their own, ``moved`` for H, and every so many steps ``fold`` takes these
+over into the totals without loss; h^1 is H + moved throughout.
+
+Here r_n is the loss's derivative ℓ'_n times the weight of sample n in that step: 1/N, or 1/|B| on a
+mini-batch and 0 beyond it. With one hidden layer δ^1_in is w_2 W^2_i or 0, so that row i of the
+product is a sum of rows r_n G_n over the samples that activate neuron i, from tables of such sums
+(``pulls``). With more layers about half of δ^1 ∘ r is zero, or more, and is skipped. Everything
+here is neuron-major: H, S and the activations are (m, padded N), so that one neuron's inputs are
+contiguous; the padding of H stays zero.
 """
 
 import numpy as np
@@ -40,6 +44,8 @@ from ntklin.kernels.cpu.sums import add_relu, clear_rows, relu_dot
 
 # Neurons per part of the outputs: fixed, so that sums do not depend on the number of threads.
 CHUNK = 64
+# Samples are taken by so many, which fill whole vectors in either precision.
+LANES = 16
 # The most of them that a task of a shallow step takes, which share the tables that it makes.
 SLAB_CHUNKS = 4
 
@@ -55,12 +61,46 @@ def _active_sum(r, H, i):
 
 
 @kernel
-def _add_active(S, H, i, r, c):
-    """S_in += c r_n where neuron i is active."""
+def _whole_width(n_samples):
+    """The columns that loops over samples take, zeros behind the last: no vector is cut."""
+    return (n_samples + LANES - 1) // LANES * LANES
+
+
+@dot_kernel
+def _add_active(S, h, k, H, moved, i, r, c):
+    """S_in += c r_n where h_n = H_in + moved_in > 0 and h_k ← h; returns Σ_n r_n max(h_n, 0)."""
     wide_vectors()
-    i = np.uint64(i)
+    i, k, zero = np.uint64(i), np.uint64(k), H.dtype.type(0)
+    total = zero
     for n in range(np.uint64(r.shape[0])):
-        S[i, n] += c * r[n] if H[i, n] > 0 else 0
+        here = H[i, n] + moved[i, n]
+        h[k, n] = here
+        S[i, n] += c * r[n] if here > zero else zero
+        total += r[n] * max(here, zero)
+    return total
+
+
+@kernel
+def _add_moved_relu(F, k, width, H, moved, i, c):
+    """F_k += c max(H_i + moved_i, 0) over the first ``width`` columns."""
+    wide_vectors()
+    k, i, zero = np.uint64(k), np.uint64(i), H.dtype.type(0)
+    for n in range(np.uint64(width)):
+        F[k, n] += c * max(H[i, n] + moved[i, n], zero)
+
+
+@kernel
+def _add_four_moved_relus(F, k, width, H, moved, i, w, W):
+    """The same for four neurons, c = w W_i: F passes through the registers once."""
+    wide_vectors()
+    k, i, zero = np.uint64(k), np.uint64(i), H.dtype.type(0)
+    i1, i2, i3 = i + np.uint64(1), i + np.uint64(2), i + np.uint64(3)
+    c0, c1, c2, c3 = w * W[i], w * W[i1], w * W[i2], w * W[i3]
+    for n in range(np.uint64(width)):
+        total = F[k, n] + c0 * max(H[i, n] + moved[i, n], zero)
+        total += c1 * max(H[i1, n] + moved[i1, n], zero)
+        total += c2 * max(H[i2, n] + moved[i2, n], zero)
+        F[k, n] = total + c3 * max(H[i3, n] + moved[i3, n], zero)
 
 
 @kernel
@@ -99,6 +139,28 @@ def output_parts(H, W, w, parts):
 
 
 @kernel
+def _sum_moved_outputs(H, moved, row, stop, W, w, parts, width):
+    """As ``sum_outputs``, of H + moved; only the first ``width`` columns are set."""
+    for start in range(row, stop, CHUNK):
+        chunk = start // CHUNK
+        clear_rows(parts, chunk, chunk + 1)
+        end = min(start + CHUNK, stop)
+        fours = start + (end - start) // 4 * 4
+        for i in range(start, fours, 4):
+            _add_four_moved_relus(parts, chunk, width, H, moved, i, w, W)
+        for i in range(fours, end):
+            _add_moved_relu(parts, chunk, width, H, moved, i, w * W[i])
+
+
+@parallel_kernel
+def _moved_output_parts(H, moved, W, w, parts, width):
+    """As ``output_parts``, of H + moved."""
+    for task in prange(parts.shape[0]):
+        stop = min((task + 1) * CHUNK, H.shape[0])
+        _sum_moved_outputs(H, moved, task * CHUNK, stop, W, w, parts, width)
+
+
+@kernel
 def _select(samples, r):
     """List the samples with r_n ≠ 0 from the left; how many there are."""
     n_live = 0
@@ -109,10 +171,8 @@ def _select(samples, r):
 
 
 @kernel
-def _gather(G, r, samples, pull, signal):
-    """Copy the columns of G into ``pull``, the entries of r into ``signal``, as listed."""
-    for k in range(signal.shape[0]):
-        signal[k] = r[samples[k]]
+def _gather_columns(G, samples, pull):
+    """Copy the columns of G, as listed, into ``pull``."""
     for n in range(pull.shape[0]):
         for k in range(pull.shape[1]):
             pull[n, k] = G[n, samples[k]]
@@ -120,14 +180,15 @@ def _gather(G, r, samples, pull, signal):
 
 @parallel_kernel
 def _shallow_steps(
-    H, S, W, b, G, Y, w, v, rate, code, weights, losses, ends, parts, table, work, counter
+    H, moved, S, W, b, G, Y, w, v, rate, code, weights, losses, ends, parts, table, work, counter
 ):
     n_neurons, n_samples, n_steps = H.shape[0], G.shape[0], weights.shape[0]
     until, ceiling = ends
     slab = CHUNK * min(SLAB_CHUNKS, max(1, parts.shape[0] // table.shape[0]))
-    samples, subsets, columns, scale, spare = work
+    samples, subsets, columns, scale, spare, heads = work
     f = np.empty(n_samples, H.dtype)
-    r = np.zeros(n_samples, H.dtype)
+    whole = np.zeros(_whole_width(n_samples), H.dtype)
+    r = whole[:n_samples]
     signals = np.empty(n_samples, H.dtype)
     for t in range(n_steps + 1):
         _outputs(f, parts, v * b[0])
@@ -140,8 +201,12 @@ def _shallow_steps(
         n_groups = (n_live + SAMPLES - 1) // SAMPLES
         live, signal = samples[:n_live], signals[:n_live]
         index = subsets[: n_neurons * n_groups].reshape((n_neurons, n_groups))
-        pull = columns[: n_samples * n_live].reshape((n_samples, n_live))
-        _gather(G, r, live, pull, signal)
+        pull = G
+        if n_live < n_samples:
+            pull = columns[: n_samples * n_live].reshape((n_samples, n_live))
+            _gather_columns(G, live, pull)
+        for k in range(n_live):
+            signal[k] = r[live[k]]
         counter[0] = 0
         for worker in prange(table.shape[0]):
             my_table, my_spare = table[worker], spare[worker]
@@ -149,33 +214,34 @@ def _shallow_steps(
             while start < n_neurons:
                 stop = min(start + slab, n_neurons)
                 for i in range(start, stop):
-                    if n_live == n_samples:
-                        active_subsets(H, i, n_samples, index, i)
-                    else:
-                        listed_subsets(H, i, live, index, i)
                     scale[i] = w * W[i]
-                    _add_active(S, H, i, r, scale[i])
-                    W[i] -= rate * w * relu_dot(r, H, i)
-                rows = H[:stop]  # none of the next task's is to be fetched
+                    total = _add_active(S, heads, worker, H, moved, i, whole, scale[i])
+                    W[i] -= rate * w * total
+                    if n_live == n_samples:
+                        active_subsets(heads, worker, n_samples, index, i)
+                    else:
+                        listed_subsets(heads, worker, live, index, i)
+                rows = moved[:stop]  # none of the next task's is to be fetched
                 for j in range(0, n_samples, table.shape[3]):
                     for chunk in range((n_groups + CHUNK_GROUPS - 1) // CHUNK_GROUPS):
                         tabulate_pulls(my_table, signal, pull, chunk, j)
                         add_pulls(
                             *(rows, start, stop, j, index, chunk, my_table, -rate, scale, my_spare)
                         )
-                sum_outputs(H, start, stop, W, w, parts)
+                _sum_moved_outputs(H, moved, start, stop, W, w, parts, whole.shape[0])
                 start = next_task(counter) * slab
         b[0] -= rate * v * _sum(r)
     return n_steps
 
 
-def shallow_descent(H, S, W, b, G, Y, w, v, rate, loss, weights, until, ceiling):
+def shallow_descent(H, moved, S, W, b, G, Y, w, v, rate, loss, weights, until, ceiling):
     """Gradient descent on a network with one hidden layer, up to a step for each row of weights.
 
     Parameters
     ----------
-    H, S : ndarray, shape (m, padded N)
-        Preactivations and Σ_t δ^1 ∘ r from ``neuron_major``, updated in place.
+    H, moved, S : ndarray, shape (m, padded N)
+        From ``neuron_major``: the preactivations at the latest ``fold``, by how much they have
+        moved since, and Σ_t δ^1 ∘ r since then. The latter two are updated in place.
     W, b : ndarray, shapes (m,) and (1,)
         The output layer, updated in place; with v = 0 the bias stays.
     G : ndarray, shape (N, N)
@@ -199,7 +265,7 @@ def shallow_descent(H, S, W, b, G, Y, w, v, rate, loss, weights, until, ceiling)
     scalar = H.dtype.type
     losses = np.empty(len(weights) + 1)
     parts = aligned_empty((-(-len(H) // CHUNK), H.shape[1]), H.dtype)
-    output_parts(H, W, scalar(w), parts)
+    _moved_output_parts(H, moved, W, scalar(w), parts, _whole_width(len(G)))
     table = tables(get_num_threads(), H.dtype)
     work = (
         np.empty(len(G), np.int64),
@@ -207,10 +273,11 @@ def shallow_descent(H, S, W, b, G, Y, w, v, rate, loss, weights, until, ceiling)
         np.empty(G.size, H.dtype),
         np.empty(len(H), H.dtype),
         np.empty((len(table), table.shape[3]), H.dtype),
+        aligned_empty((len(table), H.shape[1]), H.dtype),
     )
     taken = _shallow_steps(
-        *(H, S, W, b, G, Y, scalar(w), scalar(v), scalar(rate), LOSSES[loss], weights, losses),
-        *((until, ceiling), parts, table, work, task_counter()),
+        *(H, moved, S, W, b, G, Y, scalar(w), scalar(v), scalar(rate), LOSSES[loss]),
+        *(weights, losses, (until, ceiling), parts, table, work, task_counter()),
     )
     return losses[: taken + 1]
 
@@ -225,15 +292,33 @@ def neuron_major(a, dtype):
 
 
 @parallel_kernel
-def _relu_rows(H, A):
-    for i in prange(A.shape[0]):
-        for n in range(A.shape[1]):
-            A[i, n] = max(H[i, n], 0)
+def fold(total, change):
+    """Take ``change`` over into ``total``, and leave there what rounding withholds from it.
+
+    Knuth's sum of two numbers, whichever is larger: total + change is what it was, exactly.
+
+    Parameters
+    ----------
+    total, change : ndarray, shape (m, padded N)
+    """
+    for i in prange(total.shape[0]):
+        for n in range(total.shape[1]):
+            old, new = total[i, n], total[i, n] + change[i, n]
+            taken = new - old
+            change[i, n] = (old - (new - taken)) + (change[i, n] - taken)
+            total[i, n] = new
 
 
 @parallel_kernel
-def _first_layer(H, S, delta, r, pull, A):
-    """Move the first layer's preactivations by one step; A = max(H, 0)."""
+def _relu_rows(H, moved, A):
+    for i in prange(A.shape[0]):
+        for n in range(A.shape[1]):
+            A[i, n] = max(H[i, n] + moved[i, n], 0)
+
+
+@parallel_kernel
+def _first_layer(H, moved, S, delta, r, pull, A):
+    """Move the first layer's preactivations by one step; A = max(H + moved, 0)."""
     n_samples = r.shape[0]
     for task in prange((H.shape[0] + CHUNK - 1) // CHUNK):
         start = task * CHUNK
@@ -243,10 +328,10 @@ def _first_layer(H, S, delta, r, pull, A):
             for n in range(n_samples):
                 d[i - start, n] = delta[i, n] * r[n]
                 S[i, n] += d[i - start, n]
-        add_tiled(H, start, stop, d, pull)
+        add_tiled(moved, start, stop, d, pull)
         for i in range(start, stop):
             for n in range(A.shape[1]):
-                A[i, n] = max(H[i, n], 0)
+                A[i, n] = max(H[i, n] + moved[i, n], 0)
 
 
 @parallel_kernel
@@ -308,7 +393,7 @@ def _last_layer(W, w, r, A, b, v, rate, scale):
             W[i] -= rate * w * relu_dot(r, A, i)
 
 
-def deep_descent(H, S, layers, G, Y, w, v, rate, loss, weights, until, ceiling):
+def deep_descent(H, moved, S, layers, G, Y, w, v, rate, loss, weights, until, ceiling):
     """Gradient descent on a network with several hidden layers.
 
     As :func:`shallow_descent`, with ``layers`` the pairs (W^l, b^l) of l = 2 … L, updated in place,
@@ -329,7 +414,7 @@ def deep_descent(H, S, layers, G, Y, w, v, rate, loss, weights, until, ceiling):
     parts = aligned_empty((-(-len(W_out) // CHUNK), n_samples), H.dtype)
     losses = []
     with sequential_blas:
-        _relu_rows(H, A[0])
+        _relu_rows(H, moved, A[0])
         for l, (W, b) in enumerate(hidden, 1):
             _hidden_forward(W, b, A[l - 1], w[l], v[l], A[l], block_size(len(W)))
         for t in range(n_steps + 1):
@@ -346,7 +431,7 @@ def deep_descent(H, S, layers, G, Y, w, v, rate, loss, weights, until, ceiling):
                 W = hidden[l - 1][0]
                 block = block_size(W.shape[1])
                 _hidden_backward(W, delta[l], w[l], A[l - 1], delta[l - 1], block)
-            _first_layer(H, S, delta[0], r, pull, fresh[0])
+            _first_layer(H, moved, S, delta[0], r, pull, fresh[0])
             for l, (W, b) in enumerate(hidden[:-1], 1):
                 _hidden_step(
                     *(W, b, delta[l], r, A[l - 1], fresh[l - 1]),

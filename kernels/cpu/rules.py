@@ -21,6 +21,8 @@ RULES = {
     "adam": ADAM,
 }
 SLOTS = {"descent": 0, "momentum": 1, "adagrad": 1, "rmsprop": 1, "adam": 2}
+# The least number above 0: a sum of squares that has come to nothing, where there were gradients.
+LEAST, LEAST_SINGLE = 5e-324, 1e-45
 # Elements that a thread takes at a time: four arrays of them stay in a second-level cache.
 BLOCK = 1 << 14
 
@@ -49,23 +51,33 @@ def _momentum(c, theta, velocity, place, g, source, count):
         theta[j] -= rate * (alpha * g[there + k] + beta * v)
 
 
+@kernel
+def _mark(s, before, g, least, zero):
+    """What is kept of s: the least number instead of 0 where there is or was a gradient.
+
+    So that s = 0 is a coordinate that never had one, where ``preconditioner`` says D = 0; where
+    squares only faded or underflow, D = 1/ε. Steps take the least number for 0.
+    """
+    return s if s != 0 else (least if (before != 0) | (g != 0) else zero)
+
+
 @kernel(error_model="numpy")
 def _normalized(c, theta, squares, place, g, source, count):
-    """s ← α s + β g², θ ← θ − η g/(√s + ε) where s ≠ 0: AdaGrad with α = β = 1, and RMSprop.
+    """s ← α s + β g², θ ← θ − η g/(√s + ε): AdaGrad with α = β = 1, and RMSprop.
 
-    s = 0 is a coordinate without gradient so far, where ``preconditioner`` says D = 0. A gradient
-    whose square underflows (in float32 below 3e-23) counts as none.
+    Where the denominator is 0, θ stays. See ``_mark`` for an s of 0.
     """
     wide_vectors()
     rate, alpha, beta, eps = c[0], c[1], c[2], c[3]
     zero = theta.dtype.type(0)
+    least = theta.dtype.type(LEAST_SINGLE if theta.itemsize == 4 else LEAST)
     here, there = np.uint64(place), np.uint64(source)
     for k in range(np.uint64(count)):
         j = here + k
         s = alpha * squares[j] + beta * (g[there + k] * g[there + k])
-        squares[j] = s
-        root = np.sqrt(s) + eps
-        theta[j] -= rate * (g[there + k] / root if s != 0 else zero)
+        squares[j] = _mark(s, squares[j], g[there + k], least, zero)
+        root = np.sqrt(s if s > least else s * zero) + eps
+        theta[j] -= rate * (g[there + k] / root if root != 0 else zero)
 
 
 @kernel(error_model="numpy")
@@ -73,19 +85,20 @@ def _adam(c, theta, means, squares, place, g, source, count):
     """m ← m + (1−β_1)(g − m), s ← β_2 s + (1−β_2) g², θ ← θ − η' m/(κ √s + ε).
 
     Bias correction is in the coefficients: η' = η/(1 − β_1^t), κ = 1/√(1 − β_2^t). Where the
-    denominator is 0, θ stays.
+    denominator is 0, θ stays. See ``_mark`` for an s of 0.
     """
     wide_vectors()
     rate, fresh, alpha, beta, correction, eps = c[0], c[1], c[2], c[3], c[4], c[5]
     zero = theta.dtype.type(0)
+    least = theta.dtype.type(LEAST_SINGLE if theta.itemsize == 4 else LEAST)
     here, there = np.uint64(place), np.uint64(source)
     for k in range(np.uint64(count)):
         j = here + k
         m = means[j] + fresh * (g[there + k] - means[j])
         s = alpha * squares[j] + beta * (g[there + k] * g[there + k])
         means[j] = m
-        squares[j] = s
-        root = correction * np.sqrt(s) + eps
+        squares[j] = _mark(s, squares[j], g[there + k], least, zero)
+        root = correction * np.sqrt(s if s > least else s * zero) + eps
         theta[j] -= rate * (m / root if root != 0 else zero)
 
 

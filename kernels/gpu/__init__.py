@@ -1,7 +1,7 @@
 """CuPy kernels with cuBLAS for the matrix products; the contract is in ``ntklin.kernels``."""
 
 from ntklin.kernels.gpu.assembly import jacobian
-from ntklin.kernels.gpu.descent import deep_descent, neuron_major, shallow_descent
+from ntklin.kernels.gpu.descent import deep_descent, fold, neuron_major, shallow_descent
 from ntklin.kernels.gpu.fused import ShallowNetwork
 from ntklin.kernels.gpu.infinite import infinite_width
 from ntklin.kernels.gpu.linearized import LinearizedNetwork
@@ -16,6 +16,7 @@ __all__ = [
     "ShallowNetwork",
     "backward",
     "deep_descent",
+    "fold",
     "forward",
     "gram",
     "gram_copies",

@@ -1,7 +1,8 @@
 """Gradient steps with the first layer in its Gram reduction (THEORY section 2).
 
 As on the CPU: h^1 ← h^1 − η (δ^1 ∘ r) G with G = w_1² X X^T + v_1², and S = Σ_t δ^1 ∘ r gives the
-parameters back at the end. Everything is neuron-major, (m, N).
+parameters back at the end; steps go to sums of their own, which ``fold`` takes over into the
+totals. Everything is neuron-major, (m, N).
 """
 
 import numpy as np
@@ -16,13 +17,29 @@ def neuron_major(a, dtype):
     return namespace(a).array(a, dtype=dtype, order="C")
 
 
-def shallow_descent(H, S, W, b, G, Y, w, v, rate, loss, weights, until, ceiling):
+def fold(total, change):
+    """Take ``change`` over into ``total``, and leave there what rounding withholds from it.
+
+    Knuth's sum of two numbers, whichever is larger: total + change is what it was, exactly.
+
+    Parameters
+    ----------
+    total, change : ndarray
+    """
+    new = total + change
+    taken = new - total
+    change[...] = (total - (new - taken)) + (change - taken)
+    total[...] = new
+
+
+def shallow_descent(H, moved, S, W, b, G, Y, w, v, rate, loss, weights, until, ceiling):
     """Gradient descent on a network with one hidden layer, up to a step for each row of weights.
 
     Parameters
     ----------
-    H, S : ndarray, shape (m, N)
-        Preactivations and Σ_t δ^1 ∘ r from ``neuron_major``, updated in place.
+    H, moved, S : ndarray, shape (m, N)
+        From ``neuron_major``: the preactivations at the latest ``fold``, by how much they have
+        moved since, and Σ_t δ^1 ∘ r since then. The latter two are updated in place.
     W, b : ndarray, shapes (m,) and (1,)
         The output layer, updated in place; with v = 0 the bias stays.
     G : ndarray, shape (N, N)
@@ -43,18 +60,19 @@ def shallow_descent(H, S, W, b, G, Y, w, v, rate, loss, weights, until, ceiling)
         The losses on all samples, before each step and after the last.
     """
     layers, w, v = [(W[None, :], b)], (None, w), (None, v)
-    return deep_descent(H, S, layers, G, Y, w, v, rate, loss, weights, until, ceiling)
+    return deep_descent(H, moved, S, layers, G, Y, w, v, rate, loss, weights, until, ceiling)
 
 
-def deep_descent(H, S, layers, G, Y, w, v, rate, loss, weights, until, ceiling):
+def deep_descent(H, moved, S, layers, G, Y, w, v, rate, loss, weights, until, ceiling):
     """Gradient descent on a network with several hidden layers.
 
     As :func:`shallow_descent`, with ``layers`` the pairs (W^l, b^l) of l = 2 … L, updated in place,
     and ``w``, ``v`` the scales of all L layers, of which the first are not used.
 
-    Several networks take their steps at once where ``H``, ``S`` and ``layers`` have a leading axis
-    of them and ``weights`` is (k, S, N); ``rate`` and ``ceiling`` may then be (S,) arrays of NumPy.
-    The losses have a column each, and the steps end with the first network that ends.
+    Several networks take their steps at once where ``H``, ``moved``, ``S`` and ``layers`` have a
+    leading axis of them and ``weights`` is (k, S, N); ``rate`` and ``ceiling`` may then be (S,)
+    arrays of NumPy. The losses have a column each, and the steps end with the first network that
+    ends.
     """
     xp, scalar = namespace(H), H.dtype.type
     w, v = [scalar(x) for x in w[1:]], [scalar(x) for x in v[1:]]
@@ -68,7 +86,7 @@ def deep_descent(H, S, layers, G, Y, w, v, rate, loss, weights, until, ceiling):
     def observe(row, total):
         """f and the activations below it, and from them r."""
         A.clear()
-        A.append(xp.maximum(H, 0))
+        A.append(xp.maximum(H + moved, 0))
         for (W, b), w_l, v_l in zip(layers[:-1], w, v, strict=False):
             h = W @ A[-1]
             h *= w_l
@@ -95,7 +113,7 @@ def deep_descent(H, S, layers, G, Y, w, v, rate, loss, weights, until, ceiling):
             bias -= bias_change
             pulled = below
         S[...] += pulled
-        H[...] += pulled @ pull
+        moved[...] += pulled @ pull
 
-    state = [H, S, *(part for layer in layers for part in layer)]
+    state = [moved, S, *(part for layer in layers for part in layer)]
     return take_steps(state, observe, step, weights, until, ceiling)

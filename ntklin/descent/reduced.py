@@ -5,6 +5,12 @@ import numpy as np
 from ntklin.backends import beside, kernels, namespace
 from ntklin.network import MLP
 from ntklin.optimizers import GradientDescent, OptimizerState
+from ntklin.stepping import over
+
+# After so many steps, counted from θ_0, the sums of the steps are taken over into the totals: few
+# enough that their own rounding stays at a few eps, a random walk of √128/4, and so many that the
+# pass over the arrays costs nothing beside the steps.
+FOLD = 128
 
 
 class ReducedDescent:
@@ -13,6 +19,10 @@ class ReducedDescent:
     (W^1, b^1) moves in the span of the inputs, so that H^1 ← H^1 − η (δ^1 ∘ s) G with
     G = w_1² X X^T + v_1² and s = weights ∘ ℓ'(f): N² m_1 operations a step where the weights take
     N d m_1.
+
+    H^1 and S are each kept as a total and a sum of steps that is taken over into it from time to
+    time, so that steps far below the rounding of either are not lost: what ``loss`` tells is the
+    loss of ``parameters``, after however many steps, as far as their own rounding allows.
     """
 
     method = "reduced"
@@ -32,7 +42,11 @@ class ReducedDescent:
         w, v = self._w[0], self._v[0]
         H = w * (first[0] @ X.T) + v * first[1][..., None]
         self._H = self._kernels.neuron_major(H, X.dtype)
-        self._S = self._kernels.neuron_major(xp.zeros(H.shape), X.dtype)  # aligned
+        zeros = xp.zeros(H.shape)
+        self._moved, self._S, self._S_moved = (
+            self._kernels.neuron_major(zeros, X.dtype)  # aligned
+            for _ in range(3)
+        )
         self._G = (w * w * (X @ X.T) + v * v).astype(X.dtype)
         self._evaluate()
 
@@ -59,7 +73,7 @@ class ReducedDescent:
             run = self._kernels.deep_descent
             arguments = (self._layers, self._G, self._Y, self._w, self._v)
         end = (self._rate, self._loss_name, weights, until, ceiling)
-        return run(self._H, self._S, *arguments, *end)
+        return run(self._H, self._moved, self._S_moved, *arguments, *end)
 
     def _evaluate(self):
         no_steps = np.empty((0, *self._theta.shape[:-1], len(self._X)), self.dtype)
@@ -72,16 +86,27 @@ class ReducedDescent:
 
     def advance(self, weights, until, ceiling):
         """Take a step for each row of sample weights; see ``ntklin.stepping``."""
-        losses = self._descend(weights, until, ceiling)[1:]
+        losses, taken = [], 0
+        while taken < len(weights):
+            due = FOLD - self._count % FOLD  # at the same steps wherever a block is cut
+            new = self._descend(weights[taken : taken + due], until, ceiling)[1:]
+            losses.append(new)
+            taken += len(new)
+            self._count += len(new)
+            if self._count % FOLD == 0:
+                self._kernels.fold(self._H, self._moved)
+                self._kernels.fold(self._S, self._S_moved)
+            if over(new[-1], until, ceiling).any():
+                break
+        losses = np.concatenate(losses)
         self._loss = losses[-1] if self._theta.ndim > 1 else float(losses[-1])
-        self._count += len(losses)
         return losses
 
     def parameters(self):
         """θ_t, a copy: W^1_t = W^1_0 − η w_1 S X and b^1_t = b^1_0 − η v_1 S 1."""
         theta = self._theta.copy()
         W, b = self._net.unpack(theta)[0]
-        S = self._S[:, : len(self._X)]
+        S = (self._S + self._S_moved)[:, : len(self._X)]
         W -= self._rate * self._w[0] * (S @ self._X)
         if b is not None:
             b -= self._rate * self._v[0] * S.sum(axis=1)
@@ -94,14 +119,18 @@ class ReducedDescent:
     def arrays(self):
         """What ``restore`` takes; no copies."""
         above = self._theta[..., self._layers_start() :]
-        return {"H": self._H, "S": self._S, "above": above, "count": np.array(self._count)}
+        return {**self._sums(), "above": above, "count": np.array(self._count)}
 
     def restore(self, arrays):
         """Go on where another engine with the same start was when its ``arrays()`` were taken."""
-        self._H[:], self._S[:] = (beside(arrays[name], self._H) for name in ("H", "S"))
+        for name, own in self._sums().items():
+            own[:] = beside(arrays[name], own)
         self._theta[..., self._layers_start() :] = beside(arrays["above"], self._theta)
         self._count = int(arrays["count"])
         self._evaluate()
+
+    def _sums(self):
+        return {"H": self._H, "H.moved": self._moved, "S": self._S, "S.moved": self._S_moved}
 
     def _layers_start(self):
         """Where θ goes on after W^1 and b^1."""

@@ -11,6 +11,7 @@ from ntklin.dynamics.linearized_run import LinearizedRun
 from ntklin.dynamics.snapshots import Recorder
 from ntklin.errors import MemoryLimitError, TrainingInterrupted
 from ntklin.losses import Loss
+from ntklin.monotone import Yardstick
 from ntklin.stability import divergence_error, with_learning_rate
 
 
@@ -34,7 +35,8 @@ def train_linearized(
     engine = engine_for(lin, Y, optimizer, loss, method)
     recorder = Recorder(engine, optimizer, phi.shape[1], record, steps)
     losses = [engine.loss()]
-    ceiling = stepping.CEILING * max(losses[0], loss.value(np.zeros_like(Y), Y), 1e-30)
+    yardstick = Yardstick(losses[0], loss.value(np.zeros_like(Y), Y), phi.dtype)
+    ceiling = yardstick.ceiling(optimizer)
 
     def result():
         end = recorder.snapshot(len(losses) - 1)
@@ -46,6 +48,7 @@ def train_linearized(
             batches=batches,
             method=engine.method,
             losses=np.array(losses),
+            yardstick=yardstick,
             converged=until is not None and losses[-1] < until,
             displacement=end.displacement,
             outputs=end.outputs,

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -13,6 +13,7 @@ from ntklin.backends import beside, freeze, host, refuse_mixed
 from ntklin.dynamics.concentration import concentration, kernel_drift
 from ntklin.dynamics.snapshots import Snapshot
 from ntklin.errors import DegenerateKernelError
+from ntklin.monotone import Measured, Yardstick
 from ntklin.preconditioners import as_preconditioner, precondition, rank_bound
 from ntklin.sendable import Sendable
 from ntklin.solving import solve_kernel
@@ -20,7 +21,7 @@ from ntklin.spectral import degenerate_error, factorize, require_finite_kernel
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class LinearizedRun(Sendable):
+class LinearizedRun(Sendable, Measured):
     r"""The linearized network after t steps of training, split as in Thms 3 and 6, Eqs. (7), (17).
 
     .. math::
@@ -54,6 +55,8 @@ class LinearizedRun(Sendable):
         The engine that took the steps.
     losses : ndarray, shape (steps + 1,)
         L(f_0), …, L(f_t), on all training samples whatever the batches.
+    yardstick : Yardstick
+        What ``losses`` are measured by.
     converged : bool
         Whether the loss fell below ``until``.
     displacement : ndarray, shape (P,)
@@ -76,6 +79,7 @@ class LinearizedRun(Sendable):
     batches: object
     method: str
     losses: np.ndarray
+    yardstick: Yardstick = field(repr=False)
     converged: bool
     displacement: np.ndarray
     outputs: np.ndarray

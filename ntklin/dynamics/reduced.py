@@ -4,11 +4,9 @@ import numpy as np
 
 from ntklin._validate import fits
 from ntklin.backends import beside, host
+from ntklin.monotone import LINEAR_RULES
 from ntklin.optimizers import OptimizerState
 from ntklin.stepping import Stepwise
-
-# Rules that are linear in the gradients, without a D of their own.
-LINEAR_RULES = ("descent", "momentum")
 
 
 class ReducedEngine(Stepwise):

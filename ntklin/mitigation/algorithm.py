@@ -3,7 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ntklin._validate import as_count, as_fraction, as_inputs, as_positive, as_targets, as_vector
+from ntklin._validate import (
+    as_count,
+    as_flag,
+    as_fraction,
+    as_inputs,
+    as_positive,
+    as_targets,
+    as_vector,
+)
 from ntklin.backends import beside
 from ntklin.losses import Loss
 from ntklin.mitigation.baselines import baselines
@@ -105,7 +113,7 @@ def mitigate_initialization(
     Raises
     ------
     DivergenceError
-        If training diverges at the first σ.
+        If training diverges at the first σ, as ``train`` has it.
     MitigationInterrupted
         On Ctrl-C; a KeyboardInterrupt whose ``result`` holds what was finished.
 
@@ -145,6 +153,7 @@ def mitigate_initialization(
     min_sigma = as_positive(min_sigma, name="min_sigma")
     if min_sigma > net.sigma:
         raise ValueError(f"min_sigma = {min_sigma:g} is above the network's sigma = {net.sigma:g}")
+    compare_baselines = as_flag(compare_baselines, name="compare_baselines")
     if theta is None:
         theta = beside(net.init(rng, contest.training[0].dtype), contest.training[0])
     theta = as_vector(theta, net.n_parameters, name="theta")

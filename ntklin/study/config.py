@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from ntklin._validate import as_count, as_positive
+from ntklin._validate import as_count, as_flag, as_positive
 from ntklin.backends import device_namespace
 from ntklin.batches import Batches
 from ntklin.data import Dataset
@@ -91,6 +91,7 @@ class StudyConfig:
             "sigmas": _distinct(self.sigmas, as_positive, "sigmas"),
             "seeds": _distinct(self.seeds, _as_seed, "seeds"),
             "rcond": as_rank_cut(self.rcond),
+            "train": as_flag(self.train, name="train"),
             "until": as_positive(self.until, name="until"),
             "max_steps": None if max_steps is None else as_count(max_steps, name="max_steps"),
             "optimizers": as_method_names(self.optimizers),
@@ -99,7 +100,8 @@ class StudyConfig:
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
-        self.network(self.sigmas[0])  # refuses bad widths, scalings and biases
+        net = self.network(self.sigmas[0])  # refuses bad widths, scalings and biases
+        object.__setattr__(self, "hidden_widths", net.widths[1:-1])
 
     @property
     def depth(self):

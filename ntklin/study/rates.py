@@ -3,7 +3,6 @@
 import numpy as np
 
 from ntklin.learning_rate import search_learning_rate
-from ntklin.monotone import first_rise
 
 # A second digit would cost more runs than it would save steps.
 PRECISION = 0.2
@@ -44,7 +43,7 @@ def search_monotone(linearization, Y, optimizer, *, until, steps, progress=None)
 
     def trial(optimizer):
         run = _train_to_rise(linearization, Y, optimizer, until, steps, progress)
-        if first_rise(run.losses, run.losses[0], run.displacement.dtype) is None:
+        if run.first_rise() is None:
             falling.clear()  # the search goes up between rates that fall: the latest is the largest
             falling[optimizer.learning_rate] = run
         return run
@@ -90,7 +89,6 @@ def _train_to_rise(linearization, Y, optimizer, until, steps, progress):
     taken = min(FIRST_LOOK, steps)
     while True:
         run = linearization.train(Y, optimizer, steps=taken, until=until, progress=tell)
-        rise = first_rise(run.losses, run.losses[0], run.displacement.dtype)
-        if run.converged or taken == steps or rise is not None:
+        if run.converged or taken == steps or run.first_rise() is not None:
             return run
         taken = min(4 * taken, steps)

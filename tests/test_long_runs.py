@@ -1,0 +1,117 @@
+"""The losses of a run are those of its parameters, however long it was and however small they are.
+
+Steps that vanish in the rounding of what they are added to have to count: sums that take them in
+different ways part from each other, and the loss that is told is then not that of what is returned.
+"""
+
+import numpy as np
+import pytest
+
+import ntklin
+from ntklin import monotone
+from ntklin.backends import kernels
+from ntklin.descent import reduced
+
+DTYPES = (np.float32, np.float64)
+# Losses near which the residuals are some hundred times the rounding of an output.
+TINY = {np.float32: 1e-11, np.float64: 1e-27}
+NETS = {
+    "shallow": ntklin.MLP((8, 40, 1), sigma=0.7),
+    "without biases": ntklin.MLP((8, 40, 1), bias="none"),
+    "deep": ntklin.MLP((8, 16, 12, 1)),
+    "doubled": ntklin.DoubledNetwork(ntklin.MLP((8, 20, 1))),
+    "pair": ntklin.AntisymmetricPair(ntklin.MLP((8, 20, 1))),
+}
+
+
+def problem(dtype=np.float64, n=10):
+    """Inputs that are alike, so that the slowest modes take long."""
+    rng = np.random.default_rng(5)
+    X = 0.5 * rng.standard_normal(8) + 0.6 * rng.standard_normal((n, 8))
+    X /= np.linalg.norm(X, axis=1, keepdims=True)
+    return X.astype(dtype), rng.choice([0.0, 1.0], n).astype(dtype)
+
+
+def true_loss(net, theta, X, Y):
+    """L(θ) in float64."""
+    theta, X, Y = (a.astype(np.float64) for a in (theta, X, Y))
+    return float(((net.apply(theta, X) - Y) ** 2).mean() / 2)
+
+
+def allowed(loss, run):
+    """By how much the rounding of the outputs moves a loss."""
+    return float(monotone.rounding(np.array(loss), run.yardstick.reference, run.parameters.dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", NETS)
+def test_what_has_converged_has_the_loss_that_is_told(name, dtype):
+    net, (X, Y) = NETS[name], problem(dtype)
+    theta = net.init(2, dtype)
+    until = TINY[dtype]
+    run = ntklin.train(
+        net, theta, X, Y, steps=4000, until=until, record=[10, 500, 1100], X_record=X
+    )
+    assert run.method == ("direct" if name == "pair" else "reduced")
+    told, true = run.losses[-1], true_loss(net, run.parameters, X, Y)
+    assert abs(told - true) <= allowed(told, run)
+    own = float(((run.predict(X).astype(float) - Y) ** 2).mean() / 2)
+    assert abs(told - own) <= allowed(told, run)
+    if run.converged:
+        assert true < until + allowed(until, run)
+    records = run.records
+    for loss, snapshot, f in zip(records.losses, records.snapshots, records.outputs, strict=True):
+        assert abs(loss - true_loss(net, snapshot, X, Y)) <= allowed(loss, run)
+        assert abs(loss - ((f.astype(float) - Y) ** 2).mean() / 2) <= allowed(loss, run)
+    for distance, snapshot in zip(records.distances, records.snapshots, strict=True):
+        exact = np.linalg.norm(snapshot.astype(float) - theta)
+        assert distance == pytest.approx(exact, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["shallow", "deep"])
+def test_steps_below_the_rounding_of_a_preactivation_count(name):
+    """A loss that falls from 1e-9 by a tiny share a step goes on to where it leads."""
+    net, (X, Y) = NETS[name], problem(np.float32)
+    theta = ntklin.train(net, net.init(2, np.float32), X, Y, until=1e-9, steps=4000).parameters
+    rate = ntklin.linearize(net, theta, X).max_learning_rate / 400
+    run = ntklin.train(net, theta, X, Y, ntklin.GradientDescent(rate), steps=1500)
+    double = ntklin.train(
+        net, *(a.astype(float) for a in (theta, X, Y)), ntklin.GradientDescent(rate), steps=1500
+    )
+    fell, due = (one.losses[0] - one.losses[-1] for one in (run, double))
+    slack = allowed(run.losses[0], run)
+    assert due > 4 * slack  # or the test is about nothing
+    assert abs(fell - due) <= 2 * slack
+    assert abs(true_loss(net, run.parameters, X, Y) - run.losses[-1]) <= slack
+
+
+@pytest.mark.parametrize("name", ["shallow", "deep"])
+@pytest.mark.parametrize("cut", [reduced.FOLD - 1, reduced.FOLD, reduced.FOLD + 1, 300])
+def test_a_run_that_is_continued_has_the_same_bits(tmp_path, name, cut):
+    """Wherever it was cut between two foldings of its sums."""
+    net, (X, Y) = NETS[name], problem(np.float32)
+    theta = net.init(2, np.float32)
+    whole = ntklin.train(net, theta, X, Y, steps=400)
+    ntklin.train(net, theta, X, Y, steps=cut).save(tmp_path / "run.npz")
+    again = ntklin.train(net, theta, X, Y, steps=400, resume=tmp_path / "run.npz")
+    assert again.losses.tolist() == whole.losses.tolist()
+    assert again.parameters.tobytes() == whole.parameters.tobytes()
+    assert all(again.arrays[name].tobytes() == a.tobytes() for name, a in whole.arrays.items())
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_folding_loses_nothing(dtype):
+    rng = np.random.default_rng(0)
+    k = kernels(np.zeros(1))
+    total = k.neuron_major(rng.standard_normal((5, 9)), dtype)
+    change = k.neuron_major(
+        rng.standard_normal((5, 9)) * 10.0 ** rng.integers(-9, 3, (5, 9)), dtype
+    )
+    before = [total.astype(np.longdouble), change.astype(np.longdouble)]
+    k.fold(total, change)
+    assert (total.astype(np.longdouble) + change == before[0] + before[1]).all()
+    assert (np.abs(change) <= np.spacing(np.abs(total)) / 2).all()
+    again = total.copy(), change.copy()
+    k.fold(*again)
+    assert (again[0] == total).all()
+    assert (again[1] == change).all()
