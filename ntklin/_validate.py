@@ -158,7 +158,7 @@ def as_count(value, *, name, minimum=1):
 
 def as_flag(value, *, name):
     """A Python bool, from a bool or NumPy's; whatever else could be meant by a value is refused."""
-    if not isinstance(value, bool | np.bool_):
+    if not is_flag(value):
         raise TypeError(f"{name} must be True or False, got {value!r}")
     return bool(value)
 

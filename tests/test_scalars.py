@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import ntklin
-from ntklin._validate import as_count, as_fraction, as_nonnegative, as_positive
+from ntklin._validate import as_count, as_flag, as_fraction, as_nonnegative, as_positive
 
 NO_NUMBERS = [
     *(True, False, np.True_, np.False_, np.array(True)),
@@ -42,6 +42,18 @@ def test_whole_numbers_of_any_kind_become_integers(value):
     found = as_count(value, name="steps")
     assert type(found) is int
     assert found == 3
+
+
+@pytest.mark.parametrize("value", [True, np.True_, np.array(True), np.bool_(1)], ids=repr)
+def test_truth_values_of_any_kind_become_pythons(value):
+    assert as_flag(value, name="shuffle") is True
+    assert ntklin.Momentum(0.1, nesterov=value) == ntklin.Momentum(0.1, nesterov=True)
+
+
+@pytest.mark.parametrize("value", [0, 1, "no", None, np.array([True]), np.ma.masked], ids=repr)
+def test_what_is_no_truth_value_is_refused_by_name(value):
+    with pytest.raises(TypeError, match="shuffle must be True or False, got"):
+        ntklin.Batches(0.5, shuffle=value)
 
 
 def test_integers_beyond_all_floats_are_no_numbers():
