@@ -13,6 +13,7 @@ import pytest
 
 from ntklin.kernels.cpu.compiler import JIT_DISABLED
 
+pytestmark = pytest.mark.skipif(JIT_DISABLED, reason="only compiled code frees early")
 SURROUNDINGS = {
     "development mode": {"PYTHONDEVMODE": "1"},
     "Python's allocator": {"PYTHONMALLOC": "debug"},
@@ -27,7 +28,6 @@ def test_the_numbers_in_this_process():
     kernel_numbers.check()
 
 
-@pytest.mark.skipif(JIT_DISABLED, reason="only compiled code frees early")
 def test_nothing_that_is_freed_is_read():
     """The children run side by side: they spend most of their time on imports."""
     command = [sys.executable, "-W", "ignore", str(Path(kernel_numbers.__file__))]
