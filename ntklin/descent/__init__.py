@@ -15,12 +15,13 @@ from its part. ``parameters()`` and ``optimizer_state()`` are of one network alo
 
 import numpy as np
 
-from ntklin._validate import NEGLIGIBLE, fits, require_bulk
+from ntklin._validate import NEGLIGIBLE, fits, require_memory
 from ntklin.backends import namespace
 from ntklin.descent.direct import DirectDescent
 from ntklin.descent.fused import FusedDescent
 from ntklin.descent.reduced import ReducedDescent
 from ntklin.descent.several import Several
+from ntklin.descent.sizes import workspace
 
 # The first one that serves and pays is taken; ``direct`` always does both.
 ENGINES = {engine.method: engine for engine in (ReducedDescent, FusedDescent, DirectDescent)}
@@ -81,11 +82,18 @@ def _bytes(engine, net, X, optimizer):
     return X.itemsize * engine.needs(net, X, optimizer)
 
 
+def _is_small(size, X):
+    """Whether a run takes little beside the threads' tables, and may go without asking."""
+    return size <= NEGLIGIBLE + X.itemsize * workspace(0)
+
+
 def _fits(engine, net, X, optimizer):
     size = _bytes(engine, net, X, optimizer)
-    return size <= NEGLIGIBLE or fits(size)
+    return _is_small(size, X) or fits(size)
 
 
 def _require(engine, net, X, optimizer, advice):
     size = _bytes(engine, net, X, optimizer)
-    require_bulk(size, f"training on {len(X)} inputs with method={engine.method!r}", advice)
+    if not _is_small(size, X):
+        what = f"training on {len(X)} inputs with method={engine.method!r}"
+        require_memory(size, what, advice)
