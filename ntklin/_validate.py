@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -225,3 +226,18 @@ def require_bulk(n_bytes, what, instead, *, beside=None):
     """
     if n_bytes > NEGLIGIBLE:
         require_memory(n_bytes, what, instead, beside=beside)
+
+
+@contextmanager
+def advising(instead):
+    """Refusals from below with what to do instead of the call that was made, which these know not.
+
+    Parameters
+    ----------
+    instead : str
+    """
+    try:
+        yield
+    except MemoryLimitError as e:
+        need = str(e).partition("; ")[0]
+        raise MemoryLimitError(f"{need}; {instead}") from None

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ntklin._arrays import as_array
-from ntklin._validate import as_weights, require_memory
+from ntklin._validate import advising, as_weights, require_memory
 from ntklin.backends import beside, contiguous, host, kernels, namespace
 from ntklin.network import require_jacobian_memory, require_passes_memory
 from ntklin.operators import Operator
@@ -206,7 +206,13 @@ class FeatureMap(Sendable, Operator):
 def project(phi, v):
     """P_F v for any feature operator ``phi`` with ``gram``; the factorization is kept there."""
     if getattr(phi, "_spectrum", None) is None:
-        K = phi.gram()
+        n = phi.shape[0]
+        advice = (
+            "without a kernel, P_F v is phi.T @ r for r = scipy.sparse.linalg.lsmr(phi.T, v)[0]"
+        )
+        require_memory(5 * 8 * n * n, f"factorizing the kernel of {n} inputs", advice)
+        with advising(advice):
+            K = phi.gram()
         spectrum = factorize(K, rank_bound=phi.shape[1])
         if spectrum.is_degenerate:
             raise degenerate_error(K, spectrum, "Remove the cause: P_F needs independent rows")

@@ -88,7 +88,7 @@ def _limit(net, X1, X2, *, ntk):
     require_memory(
         shape[0] * shape[1] * X1.dtype.itemsize,
         f"a kernel of shape {shape}",
-        "pass fewer rows of X1 at a time",
+        "pass fewer rows of X1, or of X2, at a time",
         beside=X1,
     )
     weights = net.sigma**2

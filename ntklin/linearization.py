@@ -8,6 +8,7 @@ import numpy as np
 
 from ntklin import stability
 from ntklin._validate import (
+    advising,
     as_inputs,
     as_learning_rate,
     as_targets,
@@ -445,12 +446,14 @@ class Linearization(Sendable):
         latest = self._latest.get(slot)
         if latest is not None and latest.weights is weights and _same(latest.inputs, X_new):
             return latest
-        new = phi.network.features(phi.parameters, X_new)
+        with advising("pass fewer rows of X_new at a time"):
+            new = phi.network.features(phi.parameters, X_new)
+            K = weighted_kernel(new, weights, phi, factors=(None, self._factor(weights)))
         self._latest[slot] = Evaluation(
             inputs=X_new.copy(),  # its owner may change X_new in place
             weights=weights,
             outputs=new.outputs,
-            kernel=weighted_kernel(new, weights, phi, factors=(None, self._factor(weights))),
+            kernel=K,
         )
         return self._latest[slot]
 

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ntklin._validate import require_memory
+from ntklin._validate import advising, require_memory
 from ntklin.backends import beside, freeze, host
 from ntklin.errors import DegenerateKernelError
 from ntklin.preconditioners import precondition, rank_bound
@@ -204,10 +204,11 @@ def solve_minimizer(linearization, targets, *, weights=None, rcond=None, ridge=0
     require_memory(
         3 * 8 * n * n,
         f"solving with the kernel of {n} training inputs",
-        "take fewer inputs, or train step by step (ntklin.train), which needs no kernel",
+        _advice(weights, ridge),
     )
     right = np.stack([targets, host(phi.outputs).astype(np.float64)], axis=1)
-    K = linearization.weighted_kernel(weights)
+    with advising(_advice(weights, ridge)):
+        K = linearization.weighted_kernel(weights)
     require_finite_kernel(K)
     bound = rank_bound(weights, P)
     try:
@@ -235,3 +236,13 @@ def solve_minimizer(linearization, targets, *, weights=None, rcond=None, ridge=0
         condition=solution.condition,
         error_bound=solution.error_bound,
     )
+
+
+def _advice(weights, ridge):
+    """How to come to θ_∞ − θ_0 by products alone."""
+    damp = ", damp=ridge**0.5" if ridge else ""
+    solved = f"z = scipy.sparse.linalg.lsmr(A, Y - f_0(X){damp})[0]"
+    way = f"θ_∞ − θ_0 is {solved} for A = lin.features"
+    if weights is not None:
+        way = f"θ_∞ − θ_0 is R z with {solved}, where A = lin.features @ R and D = R R^T"
+    return f"take fewer inputs, train step by step (ntklin.train), or without a kernel {way}"

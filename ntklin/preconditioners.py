@@ -74,11 +74,17 @@ def _is_settled(W):
     )
 
 
-def _require_room(n_parameters, n_columns, itemsize, beside):
+def _require_room(
+    n_parameters,
+    n_columns,
+    itemsize,
+    beside,
+    advice="use fewer columns, or a diagonal D, shape (P,)",
+):
     require_memory(
         n_parameters * n_columns * itemsize,
         f"a matrix W of shape ({n_parameters}, {n_columns})",
-        "use fewer columns, or a diagonal D of shape (P,)",
+        advice,
         beside=beside,
     )
 
@@ -286,7 +292,8 @@ def interpolating_preconditioner(phi, K, spectrum, w, targets):
     V, inverse = spectrum.vectors, spectrum.inverse()
     alpha = V @ (inverse * (V.T @ Y))
     _require_interpolation(phi, w, Y, alpha, spectrum.largest, unit)
-    _require_room(P, n, phi.dtype.itemsize, phi.inputs)
+    advice = "what such a D is for needs none: its interpolator at X_new is φ(X_new) @ w"
+    _require_room(P, n, phi.dtype.itemsize, phi.inputs, advice)
     W = namespace(phi.inputs).empty((P, n), phi.dtype, order="F")
     rows = beside(((V * inverse) @ V.T).astype(phi.dtype), phi.inputs)
     for column, r in zip(W.T, rows, strict=True):

@@ -140,9 +140,15 @@ class Recorder:
         require_memory(
             n * size,
             f"recording {n} more step{'s' * (n > 1)}",
-            "record fewer of them, or pass snapshots=False",
+            self._advice(),
             beside=self._start,
         )
+
+    def _advice(self):
+        """What takes less, of what is recorded."""
+        less = [] if self._snapshots is None else ["snapshots=False"]
+        less += [] if self._X is None else ["fewer rows of X_record"]
+        return f"record fewer of them{', or pass ' if less else ''}{' or '.join(less)}"
 
     def records(self, losses):
         """What was recorded so far.

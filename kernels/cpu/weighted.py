@@ -12,7 +12,7 @@ rows.
 import numpy as np
 from numba import get_num_threads, prange
 
-from ntklin.kernels.cpu.blas import product
+from ntklin.kernels.cpu.blas import product, slice_count
 from ntklin.kernels.cpu.compiler import (
     aligned_empty,
     dot_kernel,
@@ -207,15 +207,15 @@ def _panels(columns, stops, itemsize):
 
 
 def weighted_gram_copies(shape, itemsize):
-    """How many (N, N') arrays :func:`weighted_gram` holds at its peak: one a thread, and three.
+    """How many (N, N') arrays :func:`weighted_gram` holds at its peak: one a thread, and others.
 
     Parameters
     ----------
     shape : (N, N')
     itemsize : int
-        Neither matters here.
+        Does not matter here.
     """
-    return get_num_threads() + 3
+    return get_num_threads() + 2 + slice_count(*shape, symmetric=False)
 
 
 def weighted_gram(activations, deltas, w, v, weights, other_activations=None, other_deltas=None):

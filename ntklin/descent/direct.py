@@ -3,7 +3,8 @@
 import numpy as np
 
 from ntklin.backends import beside, kernels, namespace
-from ntklin.network import MLP
+from ntklin.descent.sizes import workspace
+from ntklin.network import MLP, passes
 from ntklin.optimizers import OptimizerState
 from ntklin.stepping import Stepwise
 
@@ -33,6 +34,16 @@ class DirectDescent(Stepwise):
     def pays(net, X, optimizer):
         """Where no other engine does."""
         return True
+
+    @staticmethod
+    def needs(net, X, optimizer):
+        """Passes over all inputs, and θ with its gradient, its slots, a step and copies."""
+        slots = len(optimizer.init(np.zeros(1)).slots)
+        size = (4 + slots) * net.n_parameters + X.size + workspace(len(X))
+        if isinstance(net, MLP):
+            return size + passes(net, len(X))
+        half = getattr(net, "network", None)
+        return size + (2 * passes(half, len(X)) if isinstance(half, MLP) else 0)
 
     def _step(self, signal, weights):
         gradient = self._model.gradient(signal, _seen(weights))

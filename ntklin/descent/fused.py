@@ -4,6 +4,7 @@ import numpy as np
 
 from ntklin.backends import beside, kernels, namespace
 from ntklin.descent.direct import SLOT
+from ntklin.descent.sizes import whole_tiles, workspace
 from ntklin.network import MLP
 from ntklin.optimizers import OptimizerState
 
@@ -45,6 +46,15 @@ class FusedDescent:
     def pays(net, X, optimizer):
         """On the CPU, whose caches such loops are made for."""
         return namespace(X) is np
+
+    @staticmethod
+    def needs(net, X, optimizer):
+        """The preactivations, the inputs in tiles and panels, θ with its slots and their copies."""
+        n, d, m = len(X), *net.widths[:2]
+        slots = len(optimizer.init(np.zeros(1)).slots)
+        inputs = n * (4 * d + 4 * whole_tiles(d + 1, X.itemsize))
+        layers = int(1.1 * n * m) + (4 + 2 * slots) * net.n_parameters
+        return inputs + layers + workspace(n)
 
     def loss(self):
         """L(θ_t) on all samples."""

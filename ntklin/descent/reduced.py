@@ -3,6 +3,7 @@
 import numpy as np
 
 from ntklin.backends import beside, kernels, namespace
+from ntklin.descent.sizes import workspace
 from ntklin.network import MLP
 from ntklin.optimizers import GradientDescent, OptimizerState
 from ntklin.stepping import over
@@ -47,7 +48,9 @@ class ReducedDescent:
             self._kernels.neuron_major(zeros, X.dtype)  # aligned
             for _ in range(3)
         )
-        self._G = (w * w * (X @ X.T) + v * v).astype(X.dtype)
+        self._G = X @ X.T
+        self._G *= w * w
+        self._G += v * v
         self._evaluate()
 
     @staticmethod
@@ -63,6 +66,13 @@ class ReducedDescent:
     def pays(net, X, optimizer):
         """N² m against 2 N d m, and half of the former is skipped."""
         return len(X) < 2 * net.n_inputs
+
+    @staticmethod
+    def needs(net, X, optimizer):
+        """G with its copies, the preactivations and their sums, what lies above, and θ."""
+        n, first, above = len(X), net.widths[1], sum(net.widths[2:-1])
+        size = 3 * n * n + n * (6 * first + 4 * above) + 4 * net.n_parameters
+        return size + X.size + workspace(n)
 
     def _descend(self, weights, until, ceiling):
         if len(self._layers) == 1 and self._theta.ndim == 1:

@@ -1,0 +1,82 @@
+"""What calls say that they need of memory, beside what they take."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import ntklin
+from ntklin import descent, network
+
+SHAPES = [((20, 300, 1), 1200), ((400, 1000, 1), 60), ((400, 500, 600, 1), 60)]
+OPTIMIZERS = [ntklin.GradientDescent(0.01), ntklin.Adam(1e-3)]
+
+
+def problem(widths, n, dtype):
+    net, rng = ntklin.MLP(widths), np.random.default_rng(0)
+    X = (rng.standard_normal((n, widths[0])) / 9).astype(dtype)
+    return net, net.init(0, dtype), X, X[:, 0].copy()
+
+
+def peak(call):
+    call()  # compiles, and loads what is loaded once
+    tracemalloc.start()
+    kept = call()
+    size = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    del kept
+    return size
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(("widths", "n"), SHAPES)
+@pytest.mark.parametrize("method", descent.ENGINES)
+def test_engines(method, widths, n, dtype):
+    net, theta, X, Y = problem(widths, n, dtype)
+    engine = descent.ENGINES[method]
+    for optimizer in OPTIMIZERS:
+        if engine.requires(net, optimizer) is not None:
+            continue
+        taken = peak(lambda o=optimizer: ntklin.train(net, theta, X, Y, o, 2, method=method))
+        assert 1 <= X.itemsize * engine.needs(net, X, optimizer) / taken <= 2.2
+
+
+@pytest.mark.parametrize(("widths", "n"), SHAPES)
+def test_features(widths, n):
+    net, theta, X, _ = problem(widths, n, float)
+
+    def call():
+        phi = net.features(theta, X)
+        return phi, phi @ theta
+
+    assert 0.95 <= 8 * network.passes(net, n) / peak(call) <= 1.6
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_initialization_takes_no_more_than_theta(dtype):
+    net = ntklin.MLP((1000, 3000, 1))
+    assert peak(lambda: net.init(0, dtype)) < net.n_parameters * np.dtype(dtype).itemsize + 2e7
+
+
+def test_outputs_take_a_block_at_a_time(monkeypatch):
+    net, theta, X, _ = problem((20, 300, 1), 1000, float)
+    whole = net.apply(theta, X)
+    monkeypatch.setattr(network, "BLOCK", 8 * 320 * 64)
+    assert peak(lambda: net.apply(theta, X)) < 8 * 1000 * 300 / 4
+    np.testing.assert_allclose(net.apply(theta, X), whole, rtol=0, atol=1e-14)
+    monkeypatch.setattr(network, "BLOCK", 1)
+    np.testing.assert_allclose(net.apply(theta, X[:5]), whole[:5], rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("crossed", [False, True])
+@pytest.mark.parametrize("n", [150, 900])
+@pytest.mark.parametrize("widths", [(10, 40, 30, 20, 1), (6, 50, 1)])
+def test_kernels(monkeypatch, n, widths, crossed, weighted):
+    net, theta, X, _ = problem(widths, n, float)
+    phi, other = net.features(theta, X), net.features(theta, X) if crossed else None
+    D = np.ones(net.n_parameters) if weighted else None
+    asked = []
+    monkeypatch.setattr("ntklin.features.require_memory", lambda size, *a, **k: asked.append(size))
+    taken = peak(lambda: phi.gram(other, weights=D))
+    assert 0.95 <= (asked[-1] + 2**18) / taken <= 2.6
