@@ -6,6 +6,7 @@ OpenMP does not survive a fork: the first parallel loop in a child process would
 child therefore runs the same kernels without threads.
 """
 
+import functools
 import os
 import sys
 import threading
@@ -63,6 +64,7 @@ def launcher(function, compiled, compile_alone):
     """
     alone = None
 
+    @functools.wraps(function)
     def launch(*arguments):
         nonlocal alone
         if _launches.rule == _FREE:
@@ -77,7 +79,6 @@ def launcher(function, compiled, compile_alone):
             alone = compile_alone(_renamed(function))
         return alone(*arguments)
 
-    launch.__name__, launch.__doc__ = function.__name__, function.__doc__
     return launch
 
 
