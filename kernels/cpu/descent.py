@@ -292,6 +292,15 @@ def neuron_major(a, dtype):
 
 
 @parallel_kernel
+def _fold(total, change):
+    for i in prange(total.shape[0]):
+        for n in range(total.shape[1]):
+            old, new = total[i, n], total[i, n] + change[i, n]
+            taken = new - old
+            change[i, n] = (old - (new - taken)) + (change[i, n] - taken)
+            total[i, n] = new
+
+
 def fold(total, change):
     """Take ``change`` over into ``total``, and leave there what rounding withholds from it.
 
@@ -301,12 +310,7 @@ def fold(total, change):
     ----------
     total, change : ndarray, shape (m, padded N)
     """
-    for i in prange(total.shape[0]):
-        for n in range(total.shape[1]):
-            old, new = total[i, n], total[i, n] + change[i, n]
-            taken = new - old
-            change[i, n] = (old - (new - taken)) + (change[i, n] - taken)
-            total[i, n] = new
+    _fold(total, change)
 
 
 @parallel_kernel
