@@ -22,6 +22,7 @@ _HOME = {
     "DivergenceError": "errors",
     "DoubledNetwork": "symmetrized",
     "FeatureMap": "features",
+    "FloatRangeError": "errors",
     "GradientDescent": "optimizers",
     "InterpolationError": "errors",
     "LearningRateError": "errors",

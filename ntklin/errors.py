@@ -30,6 +30,10 @@ class InterpolationError(NtklinError, ValueError):
     """No D leads to this w: it does not interpolate the targets, φ(X)w ≠ Y, or they are all 0."""
 
 
+class FloatRangeError(NtklinError, ValueError):
+    """A result is too large or too small for its floating-point type; the message has a remedy."""
+
+
 class DivergenceError(Portable, NtklinError, ArithmeticError):
     """Gradient descent diverges.
 

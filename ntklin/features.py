@@ -5,8 +5,10 @@ import numpy as np
 from ntklin._arrays import as_array
 from ntklin._validate import advising, as_weights, require_memory
 from ntklin.backends import beside, contiguous, host, kernels, namespace
+from ntklin.errors import FloatRangeError
 from ntklin.network import require_jacobian_memory, require_passes_memory
 from ntklin.operators import Operator
+from ntklin.ranges import COMFORT, exponent, in_range, is_far, largest_exponent, shift
 from ntklin.sendable import Sendable
 from ntklin.spectral import degenerate_error, factorize
 
@@ -31,7 +33,7 @@ class FeatureMap(Sendable, Operator):
         f_θ(X), a by-product of the forward pass.
     """
 
-    def __init__(self, network, theta, X):
+    def __init__(self, network, theta, X, *, exponents=None):
         theta = as_array(theta, "theta")
         layers, X = network._arguments(theta, X)
         require_passes_memory(network, len(X), X.itemsize, X)
@@ -39,10 +41,120 @@ class FeatureMap(Sendable, Operator):
         self.network = network
         self.parameters = theta
         self.inputs = X
+        self.exponents = exponents
         self._w, self._v = network.weight_scales, network.bias_scales
+        if exponents is not None:
+            X = shift(X, -exponents[0])
+            self._w, self._v = rescaled(self._w, self._v, exponents)
         self._activations, self.outputs = self._kernels.forward(layers, self._w, self._v, X)
         self._deltas = self._kernels.backward(layers, self._w, self._activations)
         super().__init__(X.dtype, (len(X), network.n_parameters))
+        self._balanced = {}
+        self._far = exponents is None and not self._is_comfortable(self._exponents(()), X.dtype)
+        if exponents is None and (self._far or not bool(np.isfinite(self.outputs).all())):
+            even, e = self.balanced(self.dtype)
+            self.outputs = bounded(shift(even.outputs, e), "f(X)")
+
+    # Balanced features: f = 2^e f', φ = 2^e φ', from the same passes with w_l and v_l changed by
+    # powers of two. Γ_l is the exponent of h^l, Γ_0 that of x:
+    #     w'_l = 2^(Γ_{l−1} − Γ_l) w_l,  v'_l = 2^(−Γ_l) v_l,  x' = 2^(−Γ_0) x
+    # give h'^l = 2^(−Γ_l) h^l, δ'^l = 2^(Γ_l − Γ_L) δ^l and φ' = 2^(−Γ_L) φ in all its parts.
+
+    def balanced(self, dtype):
+        """The same features at a scale where neither they nor their kernel leave the range.
+
+        Parameters
+        ----------
+        dtype : dtype
+            The precision of their passes.
+
+        Returns
+        -------
+        features : FeatureMap
+            This one where it needs no change.
+        exponent : int
+            e with φ = 2^e φ', exactly.
+        """
+        dtype = np.dtype(dtype)
+        if self.exponents is not None and dtype == self.dtype:
+            return self, 0
+        if dtype not in self._balanced:
+            self._balanced[dtype] = self._made_for(dtype)
+        even = self._balanced[dtype] or self  # not kept: it would keep itself alive
+        return even, 0 if even is self or self.exponents else even.exponents[-1]
+
+    def _made_for(self, dtype):
+        """The balanced features in ``dtype``, None for these themselves."""
+        exponents = self.exponents
+        if exponents is None:
+            exponents = self._exponents(self.network.unpack(self.parameters))
+            if self._is_comfortable(exponents, dtype):
+                if dtype == self.dtype and not self._far:
+                    return None
+                exponents = (0,) * len(exponents)
+        passes = (a.astype(dtype, copy=False) for a in (self.parameters, self.inputs))
+        return FeatureMap(self.network, *passes, exponents=exponents)
+
+    def certain_outputs(self):
+        """f(X), or an error where it leaves the range."""
+        even, e = self.balanced(self.dtype)
+        return in_range(even.outputs, self.dtype, "f(X)", REMEDY, scale=e)
+
+    def output_rounding(self):
+        """What the rounding errors of ``outputs`` are expected to stay below, (N,), float64.
+
+        A preactivation is a sum of n = m_{l−1} products, whose partial sums none exceed ‖W_i‖‖a‖,
+        so that n independent roundings move it by λ √n (eps/2) ‖W_i‖‖a‖ at most but for a
+        probability 2 exp(−λ²/2); λ = 8 here. To f they add up through δ, as independent errors do.
+        """
+        squares = 0.0
+        layers = self.network.unpack(self.parameters)
+        for l, (W, b) in enumerate(layers):
+            a, delta, w, v = self._activations[l], self._deltas[l], self._w[l], self._v[l]
+            lengths = np.sqrt((W * W).sum(axis=1))
+            sizes = w * host(np.sqrt((a * a).sum(axis=1))).astype(np.float64)
+            signals = delta * delta
+            total = sizes**2 * host(signals @ (lengths * lengths).astype(a.dtype))
+            if b is not None:
+                biases = abs(b)
+                total += 2 * v * sizes * host(signals @ (lengths * biases).astype(a.dtype))
+                total += v * v * host(signals @ (biases * biases).astype(a.dtype))
+            squares = squares + (W.shape[1] + 3) * total
+        return 4 * float(np.finfo(self.dtype).eps) * np.sqrt(squares)
+
+    def at(self, X_new):
+        """The features of other inputs, in the same units as these.
+
+        Parameters
+        ----------
+        X_new : ndarray, shape (N_new, d)
+
+        Returns
+        -------
+        FeatureMap, shape (N_new, P)
+        """
+        return FeatureMap(self.network, self.parameters, X_new, exponents=self.exponents)
+
+    def _exponents(self, layers):
+        """Γ_0, …, Γ_L for parameters of size 1, or of the size of those given."""
+        here = largest_exponent(self.inputs)
+        found, widths = [here], self.network.widths
+        scales = zip(self.network.weight_scales, self.network.bias_scales, strict=True)
+        for l, (w, v) in enumerate(scales):
+            W, b = layers[l] if layers else (None, None)
+            size = 0 if W is None else largest_exponent(W) - 2  # of the largest of many
+            here += exponent(w) + exponent(widths[l]) // 2 + size
+            if v:
+                here = max(here, exponent(v) + (0 if b is None else max(largest_exponent(b), 0)))
+            found.append(here)
+        return tuple(found)
+
+    def _is_comfortable(self, exponents, dtype):
+        """Whether activations, signals, scales and their products stay well within the range."""
+        reach = COMFORT[np.dtype(dtype)]
+        scales = [exponent(s) for s in (*self.network.weight_scales, *self.network.bias_scales)]
+        above = [exponents[-1] - e for e in exponents]
+        return all(abs(e) <= reach for e in (*exponents, *above, *scales))
 
     @property
     def _kernels(self):
@@ -59,20 +171,24 @@ class FeatureMap(Sendable, Operator):
         self._deltas = self._kernels.backward(layers, self._w, self._activations)
 
     def _matvec(self, v):
-        vector = self.network.unpack(real_vector(v, self.dtype))
+        vector = real_vector(v, self.dtype)
+        if self._far:
+            even, e = self.balanced(self.dtype)
+            size = largest_exponent(vector)
+            return bounded(shift(even._matvec(shift(vector, -size)), e + size), "J v")
         return self._kernels.jacobian_vector(
-            self._activations, self._deltas, self._w, self._v, vector
+            self._activations, self._deltas, self._w, self._v, self.network.unpack(vector)
         )
 
     def _rmatvec(self, r):
+        r = real_vector(r, self.dtype)
+        if self._far:
+            even, e = self.balanced(self.dtype)
+            size = largest_exponent(r)
+            return bounded(shift(even._rmatvec(shift(r, -size)), e + size), "J^T r")
         result = namespace(self.inputs).empty(self.shape[1], self.dtype)
         self._kernels.vector_jacobian(
-            self._activations,
-            self._deltas,
-            self._w,
-            self._v,
-            real_vector(r, self.dtype),
-            self.network.unpack(result),
+            self._activations, self._deltas, self._w, self._v, r, self.network.unpack(result)
         )
         return result
 
@@ -106,6 +222,11 @@ class FeatureMap(Sendable, Operator):
             out = namespace(self.inputs).empty(self.shape, self.dtype)
         else:
             require_out(out, self)
+        if self._far:
+            even, e = self.balanced(self.dtype)
+            even.toarray(out)
+            out[...] = in_range(out, self.dtype, "the Jacobian", REMEDY, scale=e)
+            return out
         self._kernels.jacobian(
             self._activations, self._deltas, self._w, self._v, self.network.has_bias, out
         )
@@ -150,11 +271,37 @@ class FeatureMap(Sendable, Operator):
             f"phi @ {inner} to vectors r, which forms no kernel",
             beside=self.inputs,
         )
+        size = 0
+        if weights is not None:
+            weights = as_weights(weights, self.shape[1])
+            size = largest_exponent(weights)
+            if abs(size) <= COMFORT[dtype]:
+                size = 0
+            weights = shift(weights, -size).astype(dtype, copy=False)
+        far = self._far or getattr(other, "_far", False)
+        if not far:
+            K = self._gram(other, weights, dtype)
+            size_of_K = K.diagonal().max() if other is None else max(K.max(), -K.min())
+            far = self.exponents is None and is_far(float(size_of_K), dtype)
+        even, second, scale = self, other, size
+        if far:
+            even, e = self.balanced(dtype)
+            scale += 2 * e
+            if other is not None:
+                second, other_e = _in_units_of(even, other, dtype)
+                scale += other_e - e
+            K = even._gram(second, weights, dtype)
+        elif size == 0:
+            return K
+        what = "the kernel" if weights is None else "the kernel of these weights"
+        return in_range(K, dtype, what, REMEDY, scale=scale)
+
+    def _gram(self, other, weights, dtype):
+        """φ D φ'^T of features in the same units, D in their dtype."""
         first = self._passes(dtype)
         second = () if other is None else other._passes(dtype)
         if weights is None:
             return self._kernels.gram(*first, self._w, self._v, *second)
-        weights = as_weights(weights, self.shape[1], dtype=dtype)
         D = self.network.unpack(weights)
         return self._kernels.weighted_gram(*first, self._w, self._v, D, *second)
 
@@ -205,6 +352,10 @@ class FeatureMap(Sendable, Operator):
 
 def project(phi, v):
     """P_F v for any feature operator ``phi`` with ``gram``; the factorization is kept there."""
+    # P_F is the same for all multiples of φ.
+    even, _ = phi.balanced(phi.dtype)
+    if even is not phi:
+        return project(even, v)
     if getattr(phi, "_spectrum", None) is None:
         n = phi.shape[0]
         advice = (
@@ -222,6 +373,47 @@ def project(phi, v):
     products = host(phi @ v).astype(np.float64, copy=False)
     r = V @ ((V.T @ products).T * inverse).T
     return phi.T @ beside(r.astype(phi.dtype), v)
+
+
+REMEDY = (
+    "outputs scale like σ^L |x|, kernels like their squares, and both grow with θ: change sigma, X "
+    "or theta, or use float64 for all of them"
+)
+
+
+def output_rounding(phi):
+    """The rounding errors of f_0(X) to expect, (N,); 0 for features that do not tell."""
+    tells = hasattr(phi, "output_rounding")
+    return phi.output_rounding() if tells else np.zeros(phi.shape[0])
+
+
+def bounded(a, what):
+    """``a``, or an error where it has overflowed."""
+    if not bool(np.isfinite(a).all()):
+        raise FloatRangeError(f"{what} overflows {a.dtype}; {REMEDY}")
+    return a
+
+
+def rescaled(w, v, exponents):
+    """w'_l and v'_l of the balanced passes with these Γ_0, …, Γ_L."""
+    steps = zip(w, exponents[:-1], exponents[1:], strict=True)
+    return (
+        tuple(shift(scale, below - here) for scale, below, here in steps),
+        tuple(shift(scale, -here) for scale, here in zip(v, exponents[1:], strict=True)),
+    )
+
+
+def _in_units_of(phi, other, dtype):
+    """Features ψ that a Gram matrix with ``phi`` can take, and e with φ(X') = 2^e ψ.
+
+    Without biases h^l is homogeneous in x, so that each X can have a unit of its own.
+    """
+    exponents = phi.exponents or (0,) * (phi.network.depth + 1)
+    if not phi.network.has_bias:
+        own = largest_exponent(other.inputs) - exponents[0]
+        exponents = tuple(e + own for e in exponents)
+    passes = (a.astype(dtype, copy=False) for a in (other.parameters, other.inputs))
+    return FeatureMap(other.network, *passes, exponents=exponents), exponents[-1]
 
 
 def require_out(out, phi):

@@ -1,9 +1,12 @@
 """The limits of infinite width: the kernel Θ and the covariance of f_0 (NNGP)."""
 
+import math
+
 import numpy as np
 
 from ntklin._validate import as_inputs, require_memory
 from ntklin.backends import kernels
+from ntklin.errors import FloatRangeError
 from ntklin.network import MLP
 
 
@@ -42,6 +45,8 @@ def infinite_ntk(net, X1, X2=None):
     ------
     ValueError
         For ``scaling="eq1"`` with biases, whose kernel grows like the width.
+    FloatRangeError
+        If entries overflow, or rows other than 0 are so short that entries underflow.
     """
     return _limit(net, X1, X2, ntk=True)
 
@@ -64,6 +69,11 @@ def infinite_nngp(net, X1, X2=None):
     Returns
     -------
     ndarray, shape (N1, N2)
+
+    Raises
+    ------
+    ValueError, FloatRangeError
+        As :func:`infinite_ntk`.
     """
     return _limit(net, X1, X2, ntk=False)
 
@@ -91,16 +101,21 @@ def _limit(net, X1, X2, *, ntk):
         "pass fewer rows of X1, or of X2, at a time",
         beside=X1,
     )
-    weights = net.sigma**2
-    # fan_out's biases have the scale of its weights, σ/√m_l; the kernel takes m_l times its square.
-    biases = net.bias_scales[-1] ** 2
-    return kernels(X1, X2).infinite_width(
-        X1,
-        X2,
-        net.depth,
-        weights / net.n_inputs if net.scaling == "fan_in" else weights,
-        weights,
-        biases if net.bias == "normal" else 0.0,
-        biases if net.bias == "zero" else 0.0,
-        ntk,
-    )
+    # fan_out's biases have the scale of its weights, σ/√m_l; the kernel takes √m_l times it.
+    biases = net.bias_scales[-1]
+    try:
+        return kernels(X1, X2).infinite_width(
+            X1,
+            X2,
+            net.depth,
+            net.sigma / math.sqrt(net.n_inputs) if net.scaling == "fan_in" else net.sigma,
+            net.sigma,
+            biases if net.bias == "normal" else 0.0,
+            biases if net.bias == "zero" else 0.0,
+            ntk,
+        )
+    except OverflowError as e:
+        raise FloatRangeError(
+            f"the {'NTK' if ntk else 'NNGP'} {e} {X1.dtype} for some of the inputs: it scales like "
+            "σ^(2L) |x| |x'|; change sigma or the lengths of the inputs, or use float64"
+        ) from None

@@ -1,7 +1,7 @@
 """The network's linearization at θ_0, Eq. (2), factorized once and asked often."""
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -21,6 +21,7 @@ from ntklin.dynamics.adaptive import train_linearized
 from ntklin.dynamics.gradient_descent import LinearizedGradientDescent
 from ntklin.dynamics.theorems import product_formula
 from ntklin.errors import MemoryLimitError
+from ntklin.features import REMEDY
 from ntklin.minimizer import solve_minimizer
 from ntklin.preconditioners import (
     LowRank,
@@ -30,8 +31,16 @@ from ntklin.preconditioners import (
     interpolating_preconditioner,
     weighted_kernel,
 )
+from ntklin.ranges import in_range
 from ntklin.sendable import Sendable
-from ntklin.spectral import as_rank_cut, as_ridge, factorize, modes, require_finite_kernel
+from ntklin.spectral import (
+    as_rank_cut,
+    as_ridge,
+    factorize,
+    modes,
+    require_kernel_in_range,
+    ridge_in_units,
+)
 
 
 def linearize(net, theta, X):
@@ -75,10 +84,15 @@ class Linearization(Sendable):
     features : FeatureMap, shape (N, P)
         φ(X). Whatever offers ``network``, ``parameters``, ``inputs``, ``outputs``, ``shape``,
         ``dtype``, ``gram`` and ``.T @ r`` as FeatureMap does can stand here.
+    precision : dtype, optional
+        The one that decides the rank cut, where it is not that of the features.
     """
 
     features: object
+    _: KW_ONLY
+    precision: object = None
     _latest: dict = field(default_factory=dict, init=False, repr=False)
+    _units: dict = field(default_factory=dict, init=False, repr=False)
 
     def _sent(self):
         return super()._sent() | {"_latest": {}}
@@ -97,14 +111,49 @@ class Linearization(Sendable):
     def kernel(self):
         """K(X, X) = φ(X)φ(X)^T, (N, N), read-only."""
         K = self.features.gram()
-        require_finite_kernel(K)
+        require_kernel_in_range(K)
         return freeze(K)
 
     @cached_property
     def spectrum(self):
-        """The factorization of K(X, X), made at the first use and kept."""
-        self._require_room()
-        return factorize(self.kernel, rank_bound=self.features.shape[1])
+        """The factorization of K(X, X), made at the first use and kept.
+
+        In double precision for features in single, too, so that all eigenvalues have digits.
+        """
+        double = self.in_units(np.float64)
+        if double.linearization is self:
+            self._require_room()
+            return factorize(self.kernel, self.features.shape[1], dtype=self.precision)
+        return double.linearization.spectrum.scaled(2 * double.exponent)
+
+    def in_units(self, dtype=None):
+        """The same linearization at a scale at which no kernel leaves the range, f = 2^e f'.
+
+        Parameters
+        ----------
+        dtype : dtype, optional
+            The precision of its features; that of these when not given.
+
+        Returns
+        -------
+        Rescaled
+        """
+        dtype = np.dtype(self.features.dtype if dtype is None else dtype)
+        if dtype not in self._units:
+            phi = self.features
+            if hasattr(phi, "balanced"):
+                phi, e = phi.balanced(dtype)
+            else:
+                e = 0
+                if phi.dtype != dtype:
+                    passes = (phi.parameters.astype(dtype), phi.inputs.astype(dtype))
+                    phi = phi.network.features(*passes)
+            kept = None
+            if phi is not self.features:
+                kept = Linearization(phi, precision=self.precision or self.features.dtype)
+            self._units[dtype] = kept, e
+        kept, e = self._units[dtype]
+        return Rescaled(linearization=kept or self, exponent=e)
 
     def _require_room(self):
         """Refuse what needs the spectrum where that is not there and does not fit."""
@@ -132,6 +181,8 @@ class Linearization(Sendable):
     @property
     def max_learning_rate(self):
         """2N/λ_max: gradient descent without ridge converges for learning rates below it."""
+        if self.in_units().exponent:
+            return self.rate_bound(2.0)
         largest = self.largest_eigenvalue
         return 2 * self.n_samples / largest if largest > 0 else np.inf
 
@@ -143,7 +194,33 @@ class Linearization(Sendable):
         DegenerateKernelError
             If K(X, X) = 0.
         """
+        if self.in_units().exponent:
+            bound = self.rate_bound(0.5, ridge)
+            if bound < np.inf:
+                return bound
         return stability.default_learning_rate(self.n_samples, self.largest_eigenvalue + ridge)
+
+    def rate_bound(self, number, ridge=0.0):
+        """The learning rate number · N/(λ_max + ridge); infinite where that is N/0.
+
+        Parameters
+        ----------
+        number : float
+            2 for the bound below which gradient descent converges.
+        ridge : float
+
+        Raises
+        ------
+        FloatRangeError
+            If it is out of range although the kernel is not 0.
+        """
+        units = self.in_units(np.float64)
+        spectrum, e = units.linearization.spectrum, 2 * units.exponent
+        curvature = spectrum.largest + ridge_in_units(ridge, e)
+        if curvature == 0:
+            return np.inf
+        name = f"the learning rate {number:g} N/λ_max"
+        return in_range(number * self.n_samples / curvature, np.float64, name, REMEDY, scale=-e)
 
     def _targets(self, Y):
         """Y checked, a copy in float64 on the host."""
@@ -447,7 +524,8 @@ class Linearization(Sendable):
         if latest is not None and latest.weights is weights and _same(latest.inputs, X_new):
             return latest
         with advising("pass fewer rows of X_new at a time"):
-            new = phi.network.features(phi.parameters, X_new)
+            own = hasattr(phi, "at")
+            new = phi.at(X_new) if own else phi.network.features(phi.parameters, X_new)
             K = weighted_kernel(new, weights, phi, factors=(None, self._factor(weights)))
         self._latest[slot] = Evaluation(
             inputs=X_new.copy(),  # its owner may change X_new in place
@@ -458,7 +536,7 @@ class Linearization(Sendable):
         return self._latest[slot]
 
     def modes_at(self, X_new):
-        """K(X_new, X)V, (N_new, N), float64; kept like ``at``.
+        """K(X_new, X)V, in float64, what is certain of it and what is doubtful; kept like ``at``.
 
         Parameters
         ----------
@@ -466,7 +544,9 @@ class Linearization(Sendable):
 
         Returns
         -------
-        ndarray, shape (N_new, N)
+        certain : ndarray, shape (N_new, N)
+        doubtful : ndarray, shape (N_new, n)
+            See ``spectral.modes``.
         """
         at = self.at(X_new)
         kept, projected = self._latest.get("modes", (None, None))
@@ -474,6 +554,22 @@ class Linearization(Sendable):
             projected = modes(at.kernel, self.spectrum)
             self._latest["modes"] = at, projected
         return projected
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Rescaled:
+    """A linearization in units of its own: f = 2^e f', φ = 2^e φ', K = 4^e K', exactly.
+
+    Attributes
+    ----------
+    linearization : Linearization
+        Of f' and φ'.
+    exponent : int
+        e.
+    """
+
+    linearization: Linearization
+    exponent: int
 
 
 def _same(kept, X_new):

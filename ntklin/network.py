@@ -15,6 +15,7 @@ from ntklin._validate import (
     require_memory,
 )
 from ntklin.backends import kernels, namespace, refuse_mixed
+from ntklin.ranges import is_far
 
 SCALINGS = ("fan_out", "fan_in", "eq1")
 BIASES = ("zero", "none", "normal")
@@ -254,15 +255,24 @@ class MLP:
         Returns
         -------
         ndarray, shape (N,)
+
+        Raises
+        ------
+        FloatRangeError
+            If an output overflows, or all of them underflow.
         """
         layers, X = self._arguments(theta, X)
         forward, scales = kernels(X).forward, (self.weight_scales, self.bias_scales)
         rows = max(1, BLOCK // (sum(self.widths) * X.itemsize))
-        if len(X) <= rows:
-            return forward(layers, *scales, X)[1]
-        outputs = namespace(X).empty(len(X), X.dtype)
+        outputs = namespace(X).empty(len(X), X.dtype) if len(X) > rows else None
         for start in range(0, len(X), rows):
-            outputs[start : start + rows] = forward(layers, *scales, X[start : start + rows])[1]
+            part = forward(layers, *scales, X[start : start + rows])[1]
+            if outputs is None:
+                outputs = part
+            else:
+                outputs[start : start + rows] = part
+        if is_far(float(abs(outputs).max()), outputs.dtype):
+            return self.features(theta, X).certain_outputs()
         return outputs
 
     def features(self, theta, X):

@@ -17,6 +17,7 @@ from ntklin._validate import (
 )
 from ntklin.backends import beside, freeze, host, namespace, refuse_mixed
 from ntklin.errors import InterpolationError
+from ntklin.ranges import COMFORT, exponent, largest_exponent, shift
 from ntklin.sendable import Sendable
 from ntklin.spectral import degenerate_error
 
@@ -172,6 +173,32 @@ def _as_matrix(D, P, name):
             f"{name} must be positive semidefinite, but its smallest eigenvalue is {smallest:.3g}"
         )
     return beside(D, given)
+
+
+def as_comfortable(weights, dtype):
+    """D' and an even d with D = 2^d D', d = 0 unless kernels of D may leave the range of ``dtype``.
+
+    Parameters
+    ----------
+    weights : None, float, ndarray of shape (P,) or (P, P), or LowRank
+    dtype : dtype
+
+    Returns
+    -------
+    weights : as ``weights``
+    exponent : int
+    """
+    if weights is None:
+        return None, 0
+    low_rank = isinstance(weights, LowRank)
+    D = weights.W if low_rank else weights
+    e = exponent(D) if np.ndim(D) == 0 else largest_exponent(D)
+    if abs(e) <= COMFORT[np.dtype(dtype)] // 2:
+        return weights, 0
+    if low_rank:
+        return LowRank(freeze(shift(D, -e))), 2 * e
+    e -= e % 2
+    return shift(D, -e), e
 
 
 def rank_bound(weights, n_parameters):

@@ -9,7 +9,7 @@ from ntklin._validate import fits
 from ntklin.backends import beside, host
 from ntklin.errors import DegenerateKernelError, DivergenceError, MemoryLimitError
 from ntklin.optimizers import GradientDescent, Momentum, Optimizer
-from ntklin.spectral import require_finite_kernel
+from ntklin.spectral import require_kernel_in_range
 
 # From here on λ_max is found without the kernel, whose N² numbers and N³ operations nothing else in
 # training may need.
@@ -66,7 +66,7 @@ def largest_eigenvalue(phi):
     if n <= LARGE and fits(3 * 8 * n * n):
         with suppress(MemoryLimitError):
             K = host(phi.gram())
-            require_finite_kernel(K)
+            require_kernel_in_range(K)
             return float(np.linalg.eigvalsh(K.astype(np.float64, copy=False))[-1])
 
     def product(r):
@@ -75,7 +75,7 @@ def largest_eigenvalue(phi):
             return host(phi @ pulled).astype(np.float64)
 
     largest = lanczos.largest_eigenvalue(product, n, max(1e-10, 4 * np.finfo(phi.dtype).eps))
-    require_finite_kernel(np.array([largest], phi.dtype))
+    require_kernel_in_range(np.array([largest], phi.dtype))
     return largest
 
 

@@ -141,19 +141,59 @@ class AntisymmetricPair:
 class PairFeatures(Sendable, Operator):
     """φ(X) of an antisymmetrical pair; the interface of :class:`ntklin.FeatureMap`."""
 
-    def __init__(self, pair, theta, X):
+    def __init__(self, pair, theta, X, *, exponents=None):
+        from ntklin.features import FeatureMap
+
         self.network = pair
         self.parameters = theta = as_array(theta, "theta")
         self.inputs = as_inputs(X, pair.n_inputs)
         itemsize = self.inputs.itemsize
         require_passes_memory(pair.network, len(self.inputs), itemsize, self.inputs, networks=2)
-        self._halves = [pair.network.features(half, X) for half in pair.halves(theta)]
+        self.exponents = exponents
+        self._halves = [
+            FeatureMap(pair.network, half, X, exponents=exponents) for half in pair.halves(theta)
+        ]
+        self._balanced = {}
         dtype = self._halves[0].dtype
         self._factors = [dtype.type(c) for c in pair._FACTORS]
         self.outputs = sum(
             c * phi.outputs for c, phi in zip(self._factors, self._halves, strict=True)
         )
         super().__init__(dtype, (len(self.inputs), pair.n_parameters))
+
+    def balanced(self, dtype):
+        """The same features well within the range; see :meth:`ntklin.FeatureMap.balanced`."""
+        dtype = np.dtype(dtype)
+        if self.exponents is not None and dtype == self.dtype:
+            return self, 0
+        if dtype not in self._balanced:
+            self._balanced[dtype] = self._made_for(dtype)
+        even = self._balanced[dtype] or self  # not kept: it would keep itself alive
+        return even, 0 if even is self or self.exponents else even.exponents[-1]
+
+    def _made_for(self, dtype):
+        """The balanced features in ``dtype``, None for these themselves."""
+        units = [phi.balanced(dtype)[0].exponents for phi in self._halves]
+        known = [e for e in units if e is not None]
+        if not known:
+            return None
+        passes = (a.astype(dtype, copy=False) for a in (self.parameters, self.inputs))
+        exponents = tuple(map(max, *known, known[0]))
+        return PairFeatures(self.network, *passes, exponents=exponents)
+
+    def output_rounding(self):
+        """The rounding errors of the outputs to expect; see ``FeatureMap.output_rounding``.
+
+        Those of equal halves are the same and cancel.
+        """
+        first, second = self.network.halves(self.parameters)
+        if bool((first == second).all()):
+            return np.zeros(self.shape[0])
+        return sum(abs(c) * phi.output_rounding() for c, phi in self._parts())
+
+    def at(self, X_new):
+        """The features of other inputs in the same units; see :meth:`ntklin.FeatureMap.at`."""
+        return PairFeatures(self.network, self.parameters, X_new, exponents=self.exponents)
 
     def _parts(self):
         return zip(self._factors, self._halves, strict=True)

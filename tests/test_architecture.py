@@ -27,6 +27,7 @@ FLOORS = (
         "errors",
         "files",
         "memory",
+        "ranges",
         "sendable",
         "data",
         "threads",

@@ -582,6 +582,43 @@ def test_nearly_duplicate_rows_move_apart_as_explicit_steps_do(distance):
         assert gd.parameters(t)[2] == pytest.approx(theta_t[2], rel=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_fast_decaying_spectrum_costs_no_digit_that_steps_would_keep(dtype):
+    """Inputs on a line: most λ_i are far below eps λ_max of single precision, and all count.
+
+    The reference has singular values of J, of which the smallest are eps² λ_max as λ.
+    """
+    m, n, sigma = 40, 100, 1.5
+    net = ntklin.MLP((1, m, 1), sigma=sigma, bias="normal")
+    witness = naive.Network((1, m, 1), sigma, "fan_out", "normal")
+    theta = net.init(0, dtype)
+    X, X_new = (np.linspace(*ends, dtype=dtype)[:, None] for ends in ((-1, 1, n), (-0.97, 0.93, 9)))
+    Y = np.sin(5 * X[:, 0].astype(float))
+    exact = [a.astype(float) for a in (theta, X, X_new)]
+    J, J_new = (naive.jacobian(witness, exact[0], Z) for Z in exact[1:])
+    f0, f0_new = (naive.apply(witness, exact[0], Z) for Z in exact[1:])
+    U, s, Vt = np.linalg.svd(J, full_matrices=False)
+    residual = U.T @ (Y - f0)
+    gd = ntklin.linearize(net, theta, X).gradient_descent(Y)
+    for t in (100, 2000):
+        g = -np.expm1(t * np.log1p(-gd.learning_rate / n * s**2)) / s**2
+        w = Vt.T @ (s * g * residual)
+        # 2000 steps have an error of 1e-14 themselves; in single precision 5e-6.
+        kappa = 1 if dtype == np.float32 else t
+        options = {"kind": "trajectory", "n": 4, "kappa": kappa, "scale": 1.0}
+        assert_close(gd.predict(X_new, t), f0_new + J_new @ w, **options)
+        assert_close(gd.parameters(t), exact[0] + w, **options)
+    left = np.exp(10**6 * np.log1p(-gd.learning_rate / n * s**2)) * residual
+    outside = (Y - f0) @ (Y - f0) - residual @ residual
+    assert gd.loss(10**6) == pytest.approx((left @ left + outside) / (2 * n), rel=1e-6)
+    for ridge in (1.0, 10.0):
+        w = Vt.T @ (s / (s**2 + ridge) * residual)
+        gd = ntklin.linearize(net, theta, X).gradient_descent(Y, ridge=ridge)
+        kappa = 1 if dtype == np.float32 else s[0] ** 2 / ridge
+        options = {"kind": "trajectory", "n": 4, "kappa": kappa, "scale": 1.0}
+        assert_close(gd.predict(X_new), f0_new + J_new @ w, **options)
+
+
 # Small and plain problems
 
 

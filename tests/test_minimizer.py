@@ -287,6 +287,70 @@ def test_the_error_bound_holds_and_says_something(relative, ridge, rcond, dtype)
     assert max(errors) >= 1e-4 * min(bounds)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("widths", [(3, 30, 1), (3, 20, 20, 1), (2, 8, 8, 8, 1)])
+def test_the_error_bound_counts_the_rounding_of_initial_outputs(widths, dtype):
+    """Of one sample, K^{-1} f_0 = f_0/|φ|²: its digits are those of f_0, whose terms may cancel."""
+    worst, beyond_kernel = 0.0, 0
+    for seed in range(150):
+        net = ntklin.MLP(widths)
+        theta = net.init(seed, dtype)
+        x = np.random.default_rng(seed).uniform(-0.5, 0.5, (1, widths[0])).astype(dtype)
+        m = ntklin.linearize(net, theta, x).minimizer([1.0])
+        reference = naive.Network(widths, 1.0, "fan_out", "zero")
+        exact = [v.astype(np.longdouble) for v in (theta, x)]
+        (f,), (J,) = naive.apply(reference, *exact), naive.jacobian(reference, *exact)
+        if f == 0:  # no neuron is reached
+            continue
+        error = float(abs(m.coefficients[0, 1] / (f / (J @ J)) - 1))
+        worst = max(worst, error / m.error_bound)
+        beyond_kernel += error > m.error_bounds[0]
+    assert worst <= 1
+    assert worst >= 1e-3
+    assert m.error_bound == max(m.error_bounds)
+    assert beyond_kernel or dtype == np.float32
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_error_bound_holds_for_least_squares(dtype):
+    """P < N: rounding turns the kept eigenvectors against what the targets have outside of them."""
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        J, Y = (rng.standard_normal((8, 3)) * [1, 0.3, 0.1]).astype(dtype), rng.standard_normal(8)
+        m = linear_model(J).minimizer(Y)
+        A = J.astype(float)
+        expected = np.linalg.pinv(A.T) @ np.linalg.lstsq(A, Y, rcond=None)[0]
+        error = np.linalg.norm(m.coefficients[:, 0] - expected) / np.linalg.norm(expected)
+        assert error <= m.error_bounds[0]
+        assert not m.coefficients[:, 1].any()
+
+
+def test_where_training_excites_no_neuron_the_weights_decide_with_few_parameters_too():
+    """φ(X) of rank 2 < P = 3 < N: new inputs that leave its row space see D, and are told."""
+    J = np.array([[1.0, 0.5, 0.5], [0.5, 1.0, 1.0], [0.2, 0.3, 0.3], [1.0, -1.0, -1.0]])
+    Y, D = np.array([1.0, 2.0, 0.0, -1.0]), np.array([1.0, 1.0, 3.0])
+    lin = linear_model(J)
+    plain, weighted = lin.minimizer(Y), lin.minimizer(Y, weights=D)
+    assert plain.rank == 2
+    inside = np.array([[2.0, 3.0, 3.0]])
+    outside = np.array([[2.0, 3.0, 0.0]])
+    options = {"kind": "solve", "n": 4, "kappa": max(plain.condition, weighted.condition)}
+    assert_close(plain.predict(inside), weighted.predict(inside), **options)
+    assert abs(plain.predict(outside) - weighted.predict(outside)) > 0.1
+
+
+def test_a_ridge_that_single_precision_cannot_see_is_solved_in_double():
+    rng = np.random.default_rng(0)
+    J = (rng.standard_normal((6, 8)) * np.logspace(0, -5, 6)[:, None]).astype(np.float32)
+    J[3] = J[1]
+    Y, ridge = rng.standard_normal(6), 1e-6
+    m = linear_model(J).minimizer(Y, ridge=ridge)
+    A = J.astype(float)
+    w = np.linalg.solve(A.T @ A + ridge * np.eye(8), A.T @ Y)
+    assert m.error_bound < 1e-3
+    assert_close(m.parameters, w, kind="solve", n=8, dtype=np.float32)
+
+
 def test_cholesky_serves_only_where_it_is_safe(monkeypatch):
     well, Y = prescribed(1e6)
     hardly, _ = prescribed(2e14)

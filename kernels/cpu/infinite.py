@@ -1,19 +1,26 @@
 """The infinite-width recursion over all layers, in one pass over the matrix.
 
 Per pair of inputs the recursion carries the covariance C of the preactivations and the kernel Θ
-from layer to layer. With n² = C(x, x), n'² = C(x', x') and t = 1 − cos θ = 1 − C/(n n'):
+from layer to layer, both relative to the norms n² = C(x, x), n'² = C(x', x'), and the angle as
+t = 1 − cos θ = 1 − C/(n n'). With r = √g n/n⁺ and q = √b/n, which are the rows' own
+(``ntklin.kernels.infinite_scales``), and C, Θ below for C/(n n'), Θ/(n n'),
 
-    first layer    C = w x·x' + b,                              Θ = C + s
-    ReLU           t̃ = 1 − (sin θ + (π − θ) cos θ)/π,           p = g n n'
-    next layer     C⁺ = p (1 − t̃) + b,                          Θ⁺ = g (1 − θ/π) Θ + C⁺ + s
-                   t⁺ = (p t̃ + b g (n − n')² / (n⁺n'⁺ + p + b)) / (n⁺n'⁺),      n⁺² = g n² + b
+    first layer    C = u·u' + q q',                             Θ = C
+    ReLU           t̃ = 1 − (sin θ + (π − θ) cos θ)/π,           κ = r r' (1 − θ/π)
+    next layer     C⁺ = r r' (1 − t̃) + q⁺ q'⁺,                  Θ⁺ = κ Θ + C⁺
+                   t⁺ = r r' t̃ + (r q'⁺ − q⁺ r')²/(1 + r r' + q⁺ q'⁺)
+
+for u = √w x/n. What a trained bias that starts at 0 adds, τ⁺ = g κ τ + 1, does not depend on the
+norms. No square of an input is formed, so that whatever Θ can be represented comes out right.
 
 t is carried and not cos θ, because arccos loses half the digits near cos θ = 1, whereas t̃ and t⁺,
-which equals 1 − C⁺/(n⁺n'⁺), keep θ to a few eps. The first t would lose them in 1 − C/(n n'). With
-e = w |x|², its numerator is n n' − C = (b (e + e') + e e')/(n n' + b) − w x·x', which does not
-suffer from biases that outweigh the inputs; where two rows are nearly parallel or opposite, t comes
-from the rows themselves, as ‖u ∓ u'‖²/2 for u = (√w x, √b)/n.
+which equals 1 − C⁺, keep θ to a few eps. The first t would lose them in 1 − C. With e = |u|², its
+numerator is 1 − C = (e e' + q'² e + q² e')/(1 + q q') − u·u', which does not suffer from biases
+that outweigh the inputs; where two rows are nearly parallel or opposite, t comes from the rows
+themselves, as (‖u ∓ u'‖² + (q ∓ q')²)/2.
 """
+
+import math
 
 import numpy as np
 from numba import get_num_threads, prange
@@ -21,6 +28,7 @@ from numba import get_num_threads, prange
 from ntklin.kernels.cpu.blas import gemm, sequential_blas
 from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import wide_vectors
+from ntklin.kernels.infinite_scales import products, rows, shift_of
 
 # Rows and columns of a block: BLAS wants them large, the threads' shares equal, the second-level
 # cache at most 1 MB.
@@ -85,21 +93,20 @@ def _horner(c, y):
 
 
 @row_kernel
-def _half_distance(scale, x, constant, other_scale, other_x, other_constant):
-    """‖u − u'‖²/2 for u = (scale x, constant)."""
-    total = (constant - other_constant) * (constant - other_constant)
-    for k in range(x.shape[0]):
-        difference = scale * x[k] - other_scale * other_x[k]
+def _half_distance(u, q, sign, other_u, other_q):
+    """(‖u − sign u'‖² + (q − sign q')²)/2."""
+    total = (q - sign * other_q) * (q - sign * other_q)
+    for k in range(u.shape[0]):
+        difference = u[k] - sign * other_u[k]
         total += difference * difference
-    return total * x.dtype.type(0.5)
+    return total * u.dtype.type(0.5)
 
 
 @row_kernel
-def _first_angles(z, C, S, limit, weight, b, x, inverse, e, other_X, other_inverse, other_e, own):
+def _first_angles(z, C, S, limit, u, e, q, other_U, other_e, other_q, biased, own):
     """z = t for an acute angle, t − 2 for an obtuse one: t counted from the nearer end of [0, 2].
 
-    ``inverse`` is 1/n; a zero row has 0 there and gets a right angle. ``e`` is w |x|²; ``limit`` is
-    work space.
+    A zero row gets a right angle. ``limit`` is work space.
     """
     wide_vectors()
     one = z.dtype.type(1)
@@ -107,16 +114,16 @@ def _first_angles(z, C, S, limit, weight, b, x, inverse, e, other_X, other_inver
     near = z.dtype.type(NEAR)
     count = 0
     for j in range(z.shape[0]):
-        t = one - C[j] * inverse * other_inverse[j]
+        t = one - C[j]
         z[j] = t if t <= one else t - two
         limit[j] = near
-    if b > 0:
+    if biased:
         for j in range(z.shape[0]):
-            scale = inverse * other_inverse[j]
-            minuend = (b * (e + other_e[j]) + e * other_e[j]) * scale / (one + b * scale)
+            other = other_q[j]
+            minuend = (e * other_e[j] + other * other * e + q * q * other_e[j]) / (one + q * other)
             if z[j] >= 0:
-                z[j] = (minuend - weight * S[j]) * scale
-                limit[j] = near * minuend * scale
+                z[j] = minuend - S[j]
+                limit[j] = near * minuend
     for j in range(z.shape[0]):
         count += 1 if abs(z[j]) < limit[j] else 0
     if 0 <= own < z.shape[0]:
@@ -124,104 +131,126 @@ def _first_angles(z, C, S, limit, weight, b, x, inverse, e, other_X, other_inver
         limit[own] = 0
     if count == 0:
         return
-    root = np.sqrt(weight)
-    offset = np.sqrt(b)
     # Opposite rows must not get 0: only its sign tells their angle from that of equal rows.
     tiny = z.dtype.type(1e-37)
     for j in range(z.shape[0]):
         if abs(z[j]) < limit[j]:
-            r = other_inverse[j] if C[j] >= 0 else -other_inverse[j]
-            t = _half_distance(
-                root * inverse, x, offset * inverse, root * r, other_X[j], offset * r
-            )
+            sign = one if C[j] >= 0 else -one
+            t = _half_distance(u, q, sign, other_U[j], other_q[j])
             z[j] = t if C[j] >= 0 else -max(t, tiny)
 
 
 @row_kernel
-def _relu(z, C, theta, g, b, shift, norm, other_norm, even, odd):
+def _through(z, even, odd):
+    """t̃ and 1 − θ/π after one ReLU, from the angle's z."""
+    zero = type(z)(0)
+    half = type(z)(0.5)
+    one = type(z)(1)
+    two = type(z)(2)
+    per_pi = type(z)(1 / np.pi)
+    # φ is the acute one of θ and π − θ, s = 1 − cos φ.
+    s = abs(z)
+    y = half * s
+    sine = np.sqrt(s * (two - s))
+    ratio = one + y * (_horner(even, y * y) + y * _horner(odd, y * y))
+    phi = sine * ratio * per_pi
+    acute = z >= zero
+    # Never negative: the second term is exactly 0 as long as 1 − s rounds to 1.
+    t = (s if acute else one) + sine * (ratio * (one - s) - one) * per_pi
+    return t, one - phi if acute else phi
+
+
+@row_kernel
+def _relu(z, C, theta, r, other_r, q, other_q, even, odd):
     """C and Θ through one ReLU and the layer after it; leaves t̃ in ``z``."""
     wide_vectors()
-    zero = z.dtype.type(0)
-    half = z.dtype.type(0.5)
     one = z.dtype.type(1)
-    two = z.dtype.type(2)
-    pi = z.dtype.type(np.pi)
-    per_pi = z.dtype.type(1 / np.pi)
     for j in range(z.shape[0]):
-        # φ is the acute one of θ and π − θ, s = 1 − cos φ.
-        s = abs(z[j])
-        y = half * s
-        sine = np.sqrt(s * (two - s))
-        ratio = one + y * (_horner(even, y * y) + y * _horner(odd, y * y))
-        phi = sine * ratio
-        acute = z[j] >= zero
-        # Never negative: the second term is exactly 0 as long as 1 − s rounds to 1.
-        t = (s if acute else one) + sine * (ratio * (one - s) - one) * per_pi
-        p = g * norm * other_norm[j]
-        # ReLU'(0) = 0: a zero row has no active neurons.
-        kappa = g * per_pi * (pi - phi if acute else phi) if p > zero else zero
-        C[j] = p * (one - t) + b
-        theta[j] = kappa * theta[j] + C[j] + shift
+        t, share = _through(z[j], even, odd)
+        both = r * other_r[j]
+        C[j] = both * (one - t) + q * other_q[j]
+        theta[j] = both * share * theta[j] + C[j]
         z[j] = t
 
 
 @row_kernel
-def _next_angles(z, g, b, norm, other_norm, next_norm, next_other_norm):
-    """From t̃ to the t of the next layer; where b = 0 they are the same."""
+def _shifted_relu(z, C, theta, tau, r, other_r, ratio, term, even, odd):
+    """The same without biases in C, and what the trained ones add to Θ."""
     wide_vectors()
+    one = z.dtype.type(1)
     for j in range(z.shape[0]):
-        p = g * norm * other_norm[j]
-        full = next_norm * next_other_norm[j]
-        difference = norm - other_norm[j]
-        spread = b * g * difference * difference / (full + p + b)
-        z[j] = (p * z[j] + spread) / full
+        t, share = _through(z[j], even, odd)
+        both = r * other_r[j]
+        C[j] = both * (one - t)
+        theta[j] = both * share * theta[j] + C[j]
+        # ReLU'(0) = 0: a zero row has no active neurons.
+        tau[j] = both * ratio * share * tau[j] + term
+        z[j] = t
 
 
 @row_kernel
-def _stretch(
-    S,
-    scales,
-    i,
-    x,
-    n,
-    inverse,
-    e,
-    start,
-    other_X,
-    other_n,
-    other_inverse,
-    other_e,
-    own,
-    even,
-    odd,
-    ntk,
-    work,
-):
+def _next_angles(z, r, other_r, q, other_q):
+    """From t̃ to the t of the next layer; where b = 0 they are the same."""
+    wide_vectors()
+    one = z.dtype.type(1)
+    for j in range(z.shape[0]):
+        both = r * other_r[j]
+        cross = r * other_q[j] - q * other_r[j]
+        z[j] = both * z[j] + cross * cross / (one + both + q * other_q[j])
+
+
+@row_kernel
+def _stretch(S, u, i, own, start, other, meets, shift, even, odd, biased, shifted, ntk, work):
     """Row i of S from column ``start`` on becomes Θ, or C where not ``ntk``.
 
-    ``own`` is where along the stretch x meets itself, if it does.
+    ``meets`` is where along the stretch x meets itself, if it does.
     """
     wide_vectors()
-    weight, g, b, shift = scales
-    stop = start + S.shape[0]
-    z = work[0, : S.shape[0]]
-    C = work[1, : S.shape[0]]
-    theta = work[2, : S.shape[0]]
-    for j in range(S.shape[0]):
-        C[j] = weight * S[j] + b
-        theta[j] = C[j] + shift
-    if n.shape[0] > 1:
+    _, e, r, q, norm = own
+    other_U, other_e, other_r, other_q, other_norm = other
+    ratio, terms, added = shift
+    n = S.shape[0]
+    stop = start + n
+    one = S.dtype.type(1)
+    z = work[0, :n]
+    C = work[1, :n]
+    theta = work[2, :n]
+    tau = work[4, :n]
+    first = other_q[0, start:stop]
+    for j in range(n):
+        C[j] = S[j] + q[0, i] * first[j]
+        theta[j] = C[j]
+        tau[j] = one
+    if r.shape[0] > 0:
         _first_angles(
-            *(z, C, S, work[3, : S.shape[0]], weight, b),
-            *(x, inverse, e, other_X, other_inverse, other_e, own),
+            z,
+            C,
+            S,
+            work[3, :n],
+            u,
+            e[i],
+            q[0, i],
+            other_U[start:stop],
+            other_e[start:stop],
+            first,
+            biased,
+            meets,
         )
-    for l in range(n.shape[0] - 1):
-        norms = other_n[l, start:stop]
-        _relu(z, C, theta, g, b, shift, n[l, i], norms, even, odd)
-        if b > 0:
-            _next_angles(z, g, b, n[l, i], norms, n[l + 1, i], other_n[l + 1, start:stop])
-    for j in range(S.shape[0]):
-        S[j] = theta[j] if ntk else C[j]
+    for l in range(r.shape[0]):
+        rs = other_r[l, start:stop]
+        qs = other_q[l + 1, start:stop]
+        if shifted:
+            _shifted_relu(z, C, theta, tau, r[l, i], rs, ratio, terms[l], even, odd)
+        else:
+            _relu(z, C, theta, r[l, i], rs, q[l + 1, i], qs, even, odd)
+        if biased:
+            _next_angles(z, r[l, i], rs, q[l + 1, i], qs)
+    norms = other_norm[start:stop]
+    for j in range(n):
+        S[j] = (theta[j] if ntk else C[j]) * norm[i] * norms[j]
+    if shifted:
+        for j in range(n):
+            S[j] += tau[j] * added
 
 
 @kernel
@@ -232,38 +261,35 @@ def _mirror(S, top, bottom, right):
 
 
 @parallel_kernel
-def _blocks(S, blocks, scales, own, other, even, odd, symmetric, ntk):
+def _blocks(S, blocks, own, other, shift, even, odd, symmetric, biased, shifted, ntk):
     """``blocks`` is (tasks, blocks of a task, 4): the bounds top, bottom, left, right of each."""
-    X, n, inverse, e = own
-    other_X, other_n, other_inverse, other_e = other
+    U = own[0]
+    other_U = other[0]
     for task in prange(blocks.shape[0]):
-        work = np.empty((4, STRETCH), S.dtype)
+        work = np.empty((5, STRETCH), S.dtype)
         for k in range(blocks.shape[1]):
             top = blocks[task, k, 0]
             bottom = blocks[task, k, 1]
             left = blocks[task, k, 2]
             right = blocks[task, k, 3]
-            gemm(False, True, 1, X[top:bottom], other_X[left:right], 0, S[top:bottom, left:right])
+            gemm(False, True, 1, U[top:bottom], other_U[left:right], 0, S[top:bottom, left:right])
             for i in range(top, bottom):
                 end = min(right, i + 1) if symmetric else right
                 for start in range(left, end, STRETCH):
                     stop = min(start + STRETCH, end)
                     _stretch(
                         S[i, start:stop],
-                        scales,
+                        U[i],
                         i,
-                        X[i],
-                        n,
-                        inverse[i],
-                        e[i],
+                        own,
                         start,
-                        other_X[start:stop],
-                        other_n,
-                        other_inverse[start:stop],
-                        other_e[start:stop],
+                        other,
                         i - start if symmetric else -1,
+                        shift,
                         even,
                         odd,
+                        biased,
+                        shifted,
                         ntk,
                         work,
                     )
@@ -271,16 +297,15 @@ def _blocks(S, blocks, scales, own, other, even, odd, symmetric, ntk):
                 _mirror(S, top, bottom, right)
 
 
-def _norms(X, weight, g, b, n_layers):
-    """n_l = √C_l(x, x) for all layers, (L, N), 1/n_1 with 0 for a zero row, and w |x|²."""
-    n = np.empty((n_layers, len(X)), X.dtype)
-    e = weight * np.einsum("ij,ij->i", X, X)
-    np.sqrt(e + b, out=n[0])
-    for l in range(1, n_layers):
-        np.sqrt(g * n[l - 1] ** 2 + b, out=n[l])
-    inverse = np.zeros(len(X), X.dtype)
-    np.divide(1, n[0], out=inverse, where=n[0] > 0)
-    return n, inverse, e
+def _rows(X, n_layers, weight, gain, bias):
+    """u = √w x/n_1, |u|², r, q in the dtype of X, and n_L as m · 2^k."""
+    exponents = np.frexp(np.abs(X).max(axis=1))[1].astype(np.int32)
+    U = np.ldexp(X, -exponents[:, None])
+    lengths = np.sqrt(np.einsum("ij,ij->i", U, U, dtype=np.float64))
+    found = rows(exponents, lengths, n_layers, weight, gain, bias)
+    U *= found.unit.astype(X.dtype)[:, None]
+    arrays = (found.share, found.r, found.q)
+    return U, *(np.ascontiguousarray(a, X.dtype) for a in arrays), found.norm
 
 
 def _shares(n_rows, n_columns, symmetric, n_threads):
@@ -305,8 +330,8 @@ def _shares(n_rows, n_columns, symmetric, n_threads):
 def infinite_width(X, other_X, n_layers, weight, gain, bias, shift, ntk):
     """The infinite-width NTK Θ or the NNGP covariance C of the outputs (THEORY section 3).
 
-    C^1 = weight · x·x' + bias, C^{l+1} = gain · E[a^l a'^l] + bias,
-    Θ^1 = C^1 + shift, Θ^{l+1} = gain · E[1[h^l > 0] 1[h'^l > 0]] Θ^l + C^{l+1} + shift
+    C^1 = weight² x·x' + bias², C^{l+1} = gain² E[a^l a'^l] + bias²,
+    Θ^1 = C^1 + shift², Θ^{l+1} = gain² E[1[h^l > 0] 1[h'^l > 0]] Θ^l + C^{l+1} + shift²
     for normal preactivations h^l of covariance C^l.
 
     Parameters
@@ -317,23 +342,37 @@ def infinite_width(X, other_X, n_layers, weight, gain, bias, shift, ntk):
     n_layers : int
         L.
     weight, gain, bias, shift : float
-        The variance of the first layer per unit of x·x', that of the other layers, that of the
-        random biases, and what trained biases add to Θ beside it.
+        The standard deviation of the first layer per unit of x, that of the other layers, that of
+        the random biases, and the root of what trained biases add to Θ beside it; one of the last
+        two is 0.
     ntk : bool
         Θ if true, C if not.
 
     Returns
     -------
     ndarray, shape (N, N')
+
+    Raises
+    ------
+    OverflowError
+        ``overflows`` or ``underflows``.
     """
-    scalar = X.dtype.type
-    scales = (scalar(weight), scalar(gain / 2), scalar(bias), scalar(shift))
-    symmetric = other_X is None
-    own = (X, *_norms(X, *scales[:3], n_layers))
-    other = own if symmetric else (other_X, *_norms(other_X, *scales[:3], n_layers))
+    scalar, gain = X.dtype.type, gain / math.sqrt(2)
+    symmetric, shifted = other_X is None, bool(shift) and ntk
+    *own, norm = _rows(X, n_layers, weight, gain, bias)
+    *other, other_norm = (*own, norm) if symmetric else _rows(other_X, n_layers, weight, gain, bias)
+    ratio, terms, added = shift_of(n_layers, gain, shift)
+    factors = products(norm, other_norm, X.dtype, added if shifted else None)
+    shift = (scalar(ratio), terms.astype(X.dtype), factors[2])
+    own, other = (*own, factors[0]), (*other, factors[1])
     even, odd = (tuple(scalar(c) for c in ANGLE[X.dtype][k::2]) for k in (0, 1))
     result = np.empty((len(X), len(other[0])), X.dtype)
     with sequential_blas:
         blocks = _shares(*result.shape, symmetric, get_num_threads())
-        _blocks(result, blocks, scales, own, other, even, odd, symmetric, ntk)
+        _blocks(
+            *(result, blocks, own, other, shift, even, odd),
+            *(symmetric, bool(bias), shifted, ntk),
+        )
+    if factors[3] and not np.isfinite(result).all():
+        raise OverflowError("overflows")
     return result

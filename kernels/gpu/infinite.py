@@ -8,7 +8,10 @@ which has all digits of s.
 
 import math
 
+import numpy as np
+
 from ntklin.kernels.gpu.arrays import namespace, symmetric
+from ntklin.kernels.infinite_scales import products, rows, shift_of
 
 # Entries of a block, of which about a dozen arrays are held at a time.
 BLOCK = 1 << 22
@@ -22,8 +25,8 @@ NEAR = 2.0**-10
 def infinite_width(X, other_X, n_layers, weight, gain, bias, shift, ntk):
     """The infinite-width NTK Θ or the NNGP covariance C of the outputs (THEORY section 3).
 
-    C^1 = weight · x·x' + bias, C^{l+1} = gain · E[a^l a'^l] + bias,
-    Θ^1 = C^1 + shift, Θ^{l+1} = gain · E[1[h^l > 0] 1[h'^l > 0]] Θ^l + C^{l+1} + shift
+    C^1 = weight² x·x' + bias², C^{l+1} = gain² E[a^l a'^l] + bias²,
+    Θ^1 = C^1 + shift², Θ^{l+1} = gain² E[1[h^l > 0] 1[h'^l > 0]] Θ^l + C^{l+1} + shift²
     for normal preactivations h^l of covariance C^l.
 
     Parameters
@@ -34,107 +37,129 @@ def infinite_width(X, other_X, n_layers, weight, gain, bias, shift, ntk):
     n_layers : int
         L.
     weight, gain, bias, shift : float
-        The variance of the first layer per unit of x·x', that of the other layers, that of the
-        random biases, and what trained biases add to Θ beside it.
+        The standard deviation of the first layer per unit of x, that of the other layers, that of
+        the random biases, and the root of what trained biases add to Θ beside it; one of the last
+        two is 0.
     ntk : bool
         Θ if true, C if not.
 
     Returns
     -------
     ndarray, shape (N, N')
+
+    Raises
+    ------
+    OverflowError
+        ``overflows`` or ``underflows``.
     """
-    scalar = X.dtype.type
-    scales = (scalar(weight), scalar(gain / 2), scalar(bias), scalar(shift))
-    own = (X, *_norms(X, *scales[:3], n_layers))
-    other = own if other_X is None else (other_X, *_norms(other_X, *scales[:3], n_layers))
-    result = namespace(X).empty((len(X), len(other[0])), X.dtype)
+    xp, gain, shifted = namespace(X), gain / math.sqrt(2), bool(shift) and ntk
+    *own, norm = _rows(X, n_layers, weight, gain, bias)
+    *other, other_norm = (
+        (*own, norm) if other_X is None else _rows(other_X, n_layers, weight, gain, bias)
+    )
+    ratio, terms, added = shift_of(n_layers, gain, shift)
+    first, second, added, doubtful = products(norm, other_norm, X.dtype, added if shifted else None)
+    first, second = xp.asarray(first), xp.asarray(second)
+    shift = (X.dtype.type(ratio), terms.astype(X.dtype)) if shifted else None
+    result = xp.empty((len(X), len(second)), X.dtype)
     height = max(1, BLOCK // result.shape[1])
     for top in range(0, len(X), height):
-        rows = slice(top, top + height)
-        block = (X[rows], own[1][:, rows], own[2][rows], own[3][rows])
-        result[rows] = _block(block, other, scales, ntk)
+        part = slice(top, top + height)
+        U, e, r, q = own
+        block, tau = _block(
+            (U[part], e[part], r[:, part], q[:, part]), other, bool(bias), shift, ntk
+        )
+        result[part] = block * first[part][:, None] * second
+        if shifted:
+            result[part] = result[part] + tau * added
+    if doubtful and not bool(xp.isfinite(result).all()):
+        raise OverflowError("overflows")
     return symmetric(result) if other_X is None else result
 
 
-def _norms(X, weight, g, b, n_layers):
-    """n_l = √C_l(x, x) for all layers, (L, N), 1/n_1 with 0 for a zero row, and w |x|²."""
+def _rows(X, n_layers, weight, gain, bias):
+    """u = √w x/n_1, |u|², r, q in the dtype of X, and n_L as m · 2^k."""
     xp = namespace(X)
-    n = xp.empty((n_layers, len(X)), X.dtype)
-    e = weight * (X * X).sum(axis=1)
-    n[0] = xp.sqrt(e + b)
-    for l in range(1, n_layers):
-        n[l] = xp.sqrt(g * (n[l - 1] * n[l - 1]) + b)
-    inverse = xp.where(n[0] > 0, 1 / xp.where(n[0] > 0, n[0], X.dtype.type(1)), X.dtype.type(0))
-    return n, inverse, e
+    exponents = np.frexp(abs(X).max(axis=1).get())[1].astype(np.int32)
+    U = xp.ldexp(X, xp.asarray(-exponents)[:, None])
+    lengths = np.sqrt((U * U).sum(axis=1).get().astype(np.float64))
+    found = rows(exponents, lengths, n_layers, weight, gain, bias)
+    unit, *arrays = (
+        xp.asarray(a.astype(X.dtype)) for a in (found.unit, found.share, found.r, found.q)
+    )
+    return U * unit[:, None], *arrays, found.norm
 
 
-def _block(own, other, scales, ntk):
-    """Some rows of Θ or C."""
-    weight, g, b, shift = scales
-    n, other_n = own[1], other[1]
-    S = own[0] @ other[0].T
-    C = weight * S + b
-    theta = C + shift
-    if len(n) > 1:
-        z = _first_angles(S, C, own, other, scales)
-    for l in range(len(n) - 1):
-        p = g * n[l][:, None] * other_n[l]
-        z, C, kappa = _relu(z, p, g, b)
-        theta = kappa * theta + C + shift
-        if b > 0:
-            full = n[l + 1][:, None] * other_n[l + 1]
-            difference = n[l][:, None] - other_n[l]
-            z = (p * z + b * g * difference * difference / (full + p + b)) / full
-    return theta if ntk else C
+def _block(own, other, biased, shift, ntk):
+    """Some rows of Θ or C relative to the norms, and of what trained biases add."""
+    U, _, r, q = own
+    other_U, _, other_r, other_q = other
+    S = U @ other_U.T
+    C = S + q[0][:, None] * other_q[0]
+    theta, tau = C, None
+    if shift is not None:
+        ratio, terms = shift
+        tau = namespace(U).ones_like(S)
+    if len(r):
+        z = _first_angles(S, C, own, other, biased)
+    for l in range(len(r)):
+        both = r[l][:, None] * other_r[l]
+        z, share = _relu(z)
+        C = both * (1 - z) + q[l + 1][:, None] * other_q[l + 1]
+        theta = both * share * theta + C
+        if shift is not None:
+            # ReLU'(0) = 0: a zero row has no active neurons.
+            tau = both * ratio * share * tau + terms[l]
+        if biased:
+            across = q[l + 1][:, None] * other_q[l + 1]
+            cross = r[l][:, None] * other_q[l + 1] - q[l + 1][:, None] * other_r[l]
+            z = both * z + cross * cross / (1 + both + across)
+    return theta if ntk else C, tau
 
 
-def _first_angles(S, C, own, other, scales):
+def _first_angles(S, C, own, other, biased):
     """t for an acute angle, t − 2 for an obtuse one: t counted from the nearer end of [0, 2]."""
-    xp, (weight, _, b, _) = namespace(S), scales
-    (X, _, inverse, e), (other_X, _, other_inverse, other_e) = own, other
-    near, scale = S.dtype.type(NEAR), inverse[:, None] * other_inverse
-    t = 1 - C * scale
+    xp = namespace(S)
+    (U, e, _, q), (other_U, other_e, _, other_q) = own, other
+    q, other_q = q[0], other_q[0]
+    near = S.dtype.type(NEAR)
+    t = 1 - C
     z = xp.where(t <= 1, t, t - 2)
     limit = xp.full_like(z, near)
-    if b > 0:
-        minuend = b * (e[:, None] + other_e) + e[:, None] * other_e
-        minuend *= scale / (1 + b * scale)
+    if biased:
+        minuend = e[:, None] * (other_e + other_q * other_q) + (q * q)[:, None] * other_e
+        minuend = minuend / (1 + q[:, None] * other_q)
         acute = z >= 0
-        z = xp.where(acute, (minuend - weight * S) * scale, z)
-        limit = xp.where(acute, near * minuend * scale, limit)
+        z = xp.where(acute, minuend - S, z)
+        limit = xp.where(acute, near * minuend, limit)
     i, j = xp.nonzero(abs(z) < limit)
     # As many pairs of rows as fit at a time.
-    size = max(1, PAIRS // X.shape[1])
+    size = max(1, PAIRS // U.shape[1])
     for start in range(0, len(i), size):
-        p, q = i[start : start + size], j[start : start + size]
-        z[p, q] = _from_rows(
-            *(X[p], inverse[p], other_X[q], other_inverse[q], C[p, q] >= 0, weight, b)
-        )
+        m, k = i[start : start + size], j[start : start + size]
+        z[m, k] = _from_rows(U[m], q[m], other_U[k], other_q[k], C[m, k] >= 0)
     return z
 
 
-def _from_rows(x, inverse, other_x, other_inverse, acute, weight, b):
-    """‖u ∓ u'‖²/2 for u = (√w x, √b)/n, with the sign that ``_first_angles`` gives it."""
-    xp = namespace(x)
-    r = xp.where(acute, other_inverse, -other_inverse)
-    difference = inverse[:, None] * x - r[:, None] * other_x
-    gap = inverse - r
-    t = (weight * (difference * difference).sum(axis=1) + b * (gap * gap)) / 2
+def _from_rows(u, q, other_u, other_q, acute):
+    """(‖u ∓ u'‖² + (q ∓ q')²)/2, with the sign that ``_first_angles`` gives it."""
+    xp = namespace(u)
+    sign = xp.where(acute, u.dtype.type(1), u.dtype.type(-1))
+    difference = u - sign[:, None] * other_u
+    gap = q - sign * other_q
+    t = ((difference * difference).sum(axis=1) + gap * gap) / 2
     # Opposite rows must not get 0: only its sign tells their angle from that of equal rows.
-    return xp.where(acute, t, -xp.maximum(t, x.dtype.type(1e-37)))
+    return xp.where(acute, t, -xp.maximum(t, u.dtype.type(1e-37)))
 
 
-def _relu(z, p, g, b):
-    """t̃, C and κ after one ReLU and the layer after it, from the angle's z and p = g n n'."""
-    xp = namespace(z)
+def _relu(z):
+    """t̃ and 1 − θ/π after one ReLU, from the angle's z."""
+    xp, pi = namespace(z), z.dtype.type(math.pi)
     s = abs(z)
     sine = xp.sqrt(s * (2 - s))
     phi = 2 * xp.arcsin(xp.sqrt(s / 2))
     acute = z >= 0
     base = xp.where(acute, s, z.dtype.type(1))
     # sin θ + (π − θ) cos θ, and no t below 0, by the rounding of φ where it is tiny.
-    t = xp.maximum(base + (phi * (1 - s) - sine) / z.dtype.type(math.pi), 0)
-    share = xp.where(acute, z.dtype.type(math.pi) - phi, phi) / z.dtype.type(math.pi)
-    # ReLU'(0) = 0: a zero row has no active neurons.
-    kappa = xp.where(p > 0, g * share, z.dtype.type(0))
-    return t, p * (1 - t) + b, kappa
+    t = xp.maximum(base + (phi * (1 - s) - sine) / pi, 0)
+    return t, xp.where(acute, pi - phi, phi) / pi

@@ -1,6 +1,5 @@
 """Gradient descent on the linearized network in closed form, at any number of steps."""
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,9 +9,11 @@ from ntklin._validate import as_positive, require_memory
 from ntklin.backends import beside, host, namespace
 from ntklin.dynamics.discrete_time import as_steps, decay, decay_time, gradient_filter
 from ntklin.dynamics.first_passage import first_below
-from ntklin.errors import DivergenceError
+from ntklin.errors import DivergenceError, FloatRangeError
+from ntklin.features import REMEDY
+from ntklin.ranges import exponent, in_range, is_far, norm, shift
 from ntklin.sendable import Sendable
-from ntklin.spectral import refuse_degenerate
+from ntklin.spectral import fade, refuse_degenerate, ridge_in_units
 
 _BLOCK = 1 << 21  # entries of one (T, N) block of filters: 16 MB
 
@@ -38,7 +39,9 @@ class LinearizedGradientDescent(Sendable):
     Throughout, t is an integer ≥ 0 of any size, an array of them (whose shape leads the result's),
     or None for t → ∞, where g_i = 1/(λ_i + λ) on the kept spectrum and 0 below the rank cut.
     Finite t needs no rank cut: a direction whose λ_i cannot be told from 0 has g_i = ηt/N, held at
-    the reciprocal of the smallest eigenvalue that can.
+    the reciprocal of the smallest eigenvalue that can, and fading where all of it may be rounding.
+    Everything is computed in double precision and in units in which no kernel leaves the range,
+    whatever the dtype of the features and of the results.
 
     Attributes
     ----------
@@ -57,14 +60,14 @@ class LinearizedGradientDescent(Sendable):
     @property
     def max_learning_rate(self):
         """2N/(λ_max + ridge): gradient descent converges for learning rates below it."""
-        curvature = self._spectrum.largest + self.ridge
-        return 2 * len(self.targets) / curvature if curvature > 0 else math.inf
+        return self.linearization.rate_bound(2.0, self.ridge)
 
     @property
     def converges(self):
         """Whether the learning rate is below ``max_learning_rate``."""
-        fastest = self._rate * (self._spectrum.largest + self.ridge)
-        return self.learning_rate < self.max_learning_rate and fastest < 2
+        curvature = self._spectrum.largest + self._ridge
+        below = curvature == 0 or self._scaled_rate < 2 * len(self.targets) / curvature
+        return below and self._rate * curvature < 2
 
     def predict(self, X_new, t=None):
         """The outputs f_t(X_new).
@@ -89,11 +92,18 @@ class LinearizedGradientDescent(Sendable):
         MemoryLimitError
             If so many outputs do not fit.
         """
-        lin = self.linearization
-        modes, dtype, inputs = lin.modes_at(X_new), lin.features.dtype, lin.features.inputs
-        start = host(lin.at(X_new).outputs)
+        units, given = self._units, self.linearization.features
+        lin, dtype, inputs = units.linearization, given.dtype, given.inputs
+        certain, doubtful = lin.modes_at(X_new)
+        start = shift(host(lin.at(X_new).outputs), units.exponent)
+        insignificant = self._insignificant
         if t is None:
-            return beside((start + modes @ self._limiting_coefficients()).astype(dtype), inputs)
+            growth = self._limiting_growth()
+            outputs = start + certain @ (growth * self._initial_residual)
+            if self.ridge:
+                growth = fade(growth[insignificant], self._spectrum)
+                outputs += doubtful @ (growth * self._initial_residual[insignificant])
+            return beside(in_range(outputs, dtype, "f_∞(X_new)", REMEDY), inputs)
         steps = as_steps(t)
         require_memory(
             len(steps) * len(start) * dtype.itemsize,
@@ -102,8 +112,14 @@ class LinearizedGradientDescent(Sendable):
         )
         outputs = np.empty((len(steps), len(start)), dtype)
         for block in self._blocks(steps):
-            with np.errstate(over="ignore", invalid="ignore"):
-                outputs[block] = start + self._coefficients(steps[block]) @ modes.T
+            with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+                growth = self._growth(steps[block])
+                exact = start + (growth * self._initial_residual) @ certain.T
+                if insignificant.any():
+                    faded = fade(growth[:, insignificant], self._spectrum)
+                    exact += (faded * self._initial_residual[insignificant]) @ doubtful.T
+                outputs[block] = exact
+            self._refuse_underflow(exact, outputs[block])
         self._refuse_overflow(outputs, steps)
         return beside(outputs.reshape(*steps.shape, len(start)), inputs)
 
@@ -125,31 +141,32 @@ class LinearizedGradientDescent(Sendable):
         MemoryLimitError
             If so many θ_t do not fit.
         """
-        phi, V = self.linearization.features, self._spectrum.vectors
+        given, V = self.linearization.features, self._spectrum.vectors
         if t is None:
-            moves = (V @ self._limiting_coefficients()).astype(phi.dtype)
-            return phi.parameters + phi.T @ beside(moves, phi.inputs)
+            coefficients = V @ (self._limiting_growth() * self._initial_residual)
+            return in_range(given.parameters + self._move(coefficients), given.dtype, "θ_∞", REMEDY)
         steps = as_steps(t)
-        P = phi.shape[1]
+        P = given.shape[1]
         require_memory(
-            len(steps) * P * phi.dtype.itemsize,
+            len(steps) * P * given.dtype.itemsize,
             f"{len(steps)} parameter vectors of length {P}",
             "ask for fewer t at a time, or for predict(X_new, t)",
-            beside=phi.inputs,
+            beside=given.inputs,
         )
-        start = phi.parameters.astype(phi.dtype, copy=False)
+        start = given.parameters.astype(given.dtype, copy=False)
         parameters = namespace(start).tile(start, (len(steps), 1))
         for block in self._blocks(steps):
             with np.errstate(over="ignore", invalid="ignore"):
-                coefficients = self._coefficients(steps[block])
+                coefficients = self._growth(steps[block]) * self._initial_residual
                 coefficients[:, self._null] = 0.0
-                moves = beside((coefficients @ V.T).astype(phi.dtype), phi.inputs)
-                for theta, c in zip(parameters[block], moves, strict=True):
-                    theta += phi.T @ c
-            if self._null_gradient is not None:
-                growths = self._null_growth(steps[block]).tolist()
-                for theta, growth in zip(parameters[block], growths, strict=True):
-                    theta += growth * self._null_gradient
+                for theta, c in zip(parameters[block], coefficients @ V.T, strict=True):
+                    theta += self._move(c)
+            if self._null.any():
+                direction, certain = self._null_direction
+                growths = self._null_growth(steps[block])
+                growths = growths if certain else fade(growths, self._spectrum)
+                for theta, growth in zip(parameters[block], growths.tolist(), strict=True):
+                    theta += growth * direction
         self._refuse_overflow(parameters, steps)
         return parameters.reshape(*steps.shape, P)
 
@@ -172,12 +189,14 @@ class LinearizedGradientDescent(Sendable):
         if t is None:
             self._require_limit()
             kept = self._spectrum.kept(self.rcond, self.ridge)
-            return float(np.where(kept, self._floors, 1.0) ** 2 @ self._initial_losses)
+            shares = np.where(kept, self._floors, 1.0)
+            return shift(float(shares**2 @ self._initial_losses), self._loss_exponent)
         steps = as_steps(t)
         losses = np.empty(len(steps))
         for block in self._blocks(steps):
             with np.errstate(over="ignore", invalid="ignore"):
                 losses[block] = self._residuals(steps[block]) ** 2 @ self._initial_losses
+        losses = shift(losses, self._loss_exponent)
         self._refuse_overflow(losses, steps)
         return losses.reshape(steps.shape) if steps.shape else float(losses[0])
 
@@ -204,16 +223,19 @@ class LinearizedGradientDescent(Sendable):
         """
         target = as_positive(loss, name="loss")
         self._require_convergence("the loss has no limit")
-        horizon = decay_time(self._values[self._values > 0] + self.ridge, self._rate)
+        horizon = decay_time(self._values[self._values > 0] + self._ridge, self._rate)
         t = first_below(
-            lambda t: self._residuals(as_steps(t))[0], self._initial_losses, target, horizon
+            lambda t: self._residuals(as_steps(t))[0],
+            self._initial_losses,
+            shift(target, -self._loss_exponent),
+            horizon,
         )
         if t is None:
             raise ValueError(self._unreachable(target))
         return t
 
     def _unreachable(self, target):
-        floor = float(self._floors**2 @ self._initial_losses)
+        floor = shift(float(self._floors**2 @ self._initial_losses), self._loss_exponent)
         reasons = [f"ridge={self.ridge:g} holds θ near θ_0"] if self.ridge else []
         n_null = int((self._values == 0).sum())
         if n_null:
@@ -237,13 +259,19 @@ class LinearizedGradientDescent(Sendable):
 
     def _require_limit(self):
         self._require_convergence("there is no limit t = None")
-        refuse_degenerate(
-            self.linearization.kernel, self._spectrum, rcond=self.rcond, ridge=self.ridge
-        )
+        kernel = self._units.linearization.kernel
+        refuse_degenerate(kernel, self._spectrum, rcond=self.rcond, ridge=self.ridge)
+
+    def _refuse_underflow(self, exact, outputs):
+        """Outputs in a narrower dtype than they were computed in, all of which it takes for 0."""
+        if exact.size and exact.any() and not outputs.any():
+            raise FloatRangeError(f"f_t(X_new) underflows {outputs.dtype}; {REMEDY}")
 
     def _refuse_overflow(self, values, steps):
-        """Only a diverging run can outgrow floating point; then no digit of it is left."""
+        """A diverging run outgrows floating point; then no digit of it is left."""
         finite = host(np.isfinite(values).all(axis=tuple(range(1, values.ndim))))
+        if not finite.all() and self.converges:
+            raise FloatRangeError(f"f_t, θ_t or its loss overflows {values.dtype}; {REMEDY}")
         if not finite.all():
             first = int(steps.count[~finite].min())
             raise DivergenceError(
@@ -261,24 +289,57 @@ class LinearizedGradientDescent(Sendable):
 
     # The eigenbasis, i = 1 … N
 
+    @cached_property
+    def _units(self):
+        """Where everything is computed: in double precision, f = 2^e f', K = 4^e K'."""
+        return self.linearization.in_units(np.float64)
+
     @property
     def _spectrum(self):
-        return self.linearization.spectrum
+        """Of K'."""
+        return self._units.linearization.spectrum
+
+    @cached_property
+    def _scaled_rate(self):
+        """η' = 4^e η."""
+        rate = shift(float(self.learning_rate), 2 * self._units.exponent)
+        return in_range(rate, np.float64, "learning_rate times the kernel", REMEDY)
 
     @property
     def _rate(self):
-        return self.learning_rate / len(self.targets)
+        """η'/N."""
+        return self._scaled_rate / len(self.targets)
+
+    @cached_property
+    def _ridge(self):
+        """λ' = 4^(−e) λ."""
+        return ridge_in_units(self.ridge, 2 * self._units.exponent)
 
     @cached_property
     def _initial_residual(self):
         """V^T (Y − f_0(X))."""
-        start = host(self.linearization.initial_outputs)
+        units = self._units
+        start = shift(host(units.linearization.initial_outputs), units.exponent)
         return self._spectrum.vectors.T @ (self.targets - start)
 
     @cached_property
+    def _loss_exponent(self):
+        """2y, where the losses are held as multiples of 4^y, to keep squares in range."""
+        size = norm(self._initial_residual)
+        return 2 * exponent(size) if size > 0 and is_far(size, np.float64) else 0
+
+    @cached_property
     def _initial_losses(self):
-        """(v_i^T (Y − f_0(X)))²/(2N), of which L(f_0) is the sum."""
-        return self._initial_residual**2 / (2 * len(self.targets))
+        """4^(−y) (v_i^T (Y − f_0(X)))²/(2N), of which 4^(−y) L(f_0) is the sum."""
+        residual = shift(self._initial_residual, -self._loss_exponent // 2)
+        losses = residual**2 / (2 * len(self.targets))
+        in_range(float(losses.sum()), np.float64, "the loss", "scale Y", scale=self._loss_exponent)
+        return losses
+
+    @cached_property
+    def _insignificant(self):
+        """Which λ_i cannot be told from 0, (N,)."""
+        return self._spectrum.significant == 0
 
     @cached_property
     def _values(self):
@@ -289,28 +350,26 @@ class LinearizedGradientDescent(Sendable):
     @cached_property
     def _floors(self):
         """λ/(λ_i + λ), what is left of a residual for t → ∞."""
-        total = self._values + self.ridge
-        return np.divide(self.ridge, total, where=total > 0, out=np.ones_like(total))
+        total = self._values + self._ridge
+        return np.divide(self._ridge, total, where=total > 0, out=np.ones_like(total))
 
     def _residuals(self, steps):
         """(λ + λ_i (1 − η(λ_i + λ)/N)^t)/(λ_i + λ), what is left of a residual, (T, N)."""
-        total = self._values + self.ridge
+        total = self._values + self._ridge
         share = np.divide(self._values, total, where=total > 0, out=np.zeros_like(total))
         return self._floors + share * decay(total, self._rate, steps)
 
-    def _coefficients(self, steps):
-        """g_i(t) v_i^T (Y − f_0(X)), (T, N)."""
-        spectrum = self._spectrum
-        g = gradient_filter(self._values + self.ridge, self._rate, steps)
+    def _growth(self, steps):
+        """g_i(t), (T, N)."""
+        g = gradient_filter(self._values + self._ridge, self._rate, steps)
         g[:, self._null] = self._null_growth(steps)[:, None]
-        g[:, : spectrum.n_excess] = 0.0
-        g *= self._initial_residual
+        g[:, : self._spectrum.n_excess] = 0.0
         return g
 
     @cached_property
     def _null(self):
-        """Which λ_i cannot be told from 0; with a ridge that decides nothing."""
-        return np.zeros(len(self._values), bool) if self.ridge else self._values == 0
+        """Which λ_i count as 0; with a ridge that decides nothing."""
+        return self._insignificant & (not self.ridge)
 
     def _null_growth(self, steps):
         """g_i(t) there: ηt/N, up to the reciprocal of the smallest λ that is told from 0, (T,)."""
@@ -318,22 +377,33 @@ class LinearizedGradientDescent(Sendable):
         return np.minimum(self._rate * steps.count, 1 / noise if noise else 0.0)
 
     @cached_property
-    def _null_gradient(self):
-        """φ(X)^T times the residual's part in null directions, (P,), or None where it is rounding.
+    def _null_direction(self):
+        """φ^T times the residual's part in null directions, (P,), and whether it is no rounding.
 
         As in ``spectral.modes``: an exact null space has no gradient, and many steps must not
         amplify what rounding leaves of it; that of two nearly equal rows has one, and they do.
         """
-        spectrum, phi, null = self._spectrum, self.linearization.features, self._null
-        if not null.any():
-            return None
+        spectrum, null = self._spectrum, self._null.copy()
+        null[: spectrum.n_excess] = False
         residual = spectrum.vectors[:, null] @ self._initial_residual[null]
-        gradient = phi.T @ beside(residual.astype(phi.dtype), phi.inputs)
+        size = norm(residual)
+        unit = exponent(size)
+        direction = self._units.linearization.features.T @ beside(
+            shift(residual, -unit), self.linearization.features.inputs
+        )
         lengths = np.sqrt(self._values)  # ‖φ(X)^T v_j‖
-        rounding = np.linalg.norm(lengths * spectrum.tilts) * np.linalg.norm(residual)
-        return gradient if float(np.linalg.norm(gradient)) > rounding else None
+        rounding = np.linalg.norm(lengths * spectrum.tilts) * shift(size, -unit)
+        certain = float(np.linalg.norm(direction)) > rounding
+        return shift(direction, unit - self._units.exponent), certain
 
-    def _limiting_coefficients(self):
-        """v_i^T (Y − f_0(X))/(λ_i + λ) on the kept spectrum, (N,)."""
+    def _move(self, coefficients):
+        """φ^T α for α = 4^(−e) times these coefficients, (P,), float64."""
+        phi, e = self._units.linearization.features, self._units.exponent
+        size = norm(coefficients)
+        unit = exponent(size) if is_far(size, np.float64) else 0
+        return shift(phi.T @ beside(shift(coefficients, -unit), phi.inputs), unit - e)
+
+    def _limiting_growth(self):
+        """1/(λ_i + λ) on the kept spectrum, (N,)."""
         self._require_limit()
-        return self._initial_residual * self._spectrum.inverse(self.rcond, self.ridge)
+        return self._spectrum.inverse(self.rcond, self._ridge)

@@ -17,7 +17,7 @@ from ntklin.monotone import Measured, Yardstick
 from ntklin.preconditioners import as_preconditioner, precondition, rank_bound
 from ntklin.sendable import Sendable
 from ntklin.solving import solve_kernel
-from ntklin.spectral import degenerate_error, factorize, require_finite_kernel
+from ntklin.spectral import degenerate_error, factorize, require_kernel_in_range
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -192,7 +192,7 @@ class LinearizedRun(Sendable, Measured):
         if np.ndim(D) == 2:
             D = as_preconditioner(D, P, name=f"D_{self.steps - 1}")
         K, bound = lin.weighted_kernel(D), rank_bound(D, P)
-        require_finite_kernel(K)
+        require_kernel_in_range(K)
         moved = host(self.outputs).astype(np.float64) - host(lin.initial_outputs)
         spectrum = None if D is not None else lambda: lin.spectrum
         try:

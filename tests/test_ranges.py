@@ -1,0 +1,254 @@
+"""Extreme scales: a homogeneous network's results are known at every scale from those at one.
+
+Without biases f scales as σ^L |x|, K as its square, and f_int is linear in Y and free of σ and |x|.
+So every public result at 2^a X, 2^b σ, 2^c Y is an exact multiple of that at X, σ, Y; either it is
+that, or it is a FloatRangeError and the multiple cannot be represented.
+"""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from linear_model import linear_model
+from tolerances import tolerance
+
+import ntklin
+from ntklin.ranges import exponent, in_range, norm, shift
+
+DTYPES = [np.float32, np.float64]
+WIDTHS = {1: (3, 1), 2: (3, 12, 1), 4: (3, 12, 12, 12, 1)}
+# Exponents of |x| and of σ that their dtypes can hold, with room for the numbers behind.
+REACH = {np.float32: 110, np.float64: 950}
+
+
+def problem(depth, dtype, k_x=0, k_sigma=0, bias="none"):
+    rng = np.random.default_rng(depth)
+    X, X_new = (rng.uniform(-0.5, 0.5, (n, 3)) for n in (3, 4))
+    net = ntklin.MLP(WIDTHS[depth], sigma=1.5 * 2.0**k_sigma, bias=bias)
+    theta = net.init(3, dtype)
+    X, X_new = (np.ldexp(Z.astype(dtype), np.int32(k_x)) for Z in (X, X_new))
+    return net, theta, X, X_new
+
+
+def linearized(*arguments, **options):
+    net, theta, X, X_new = problem(*arguments, **options)
+    with warnings.catch_warnings(), np.errstate(over="ignore", under="ignore"):
+        warnings.simplefilter("ignore")
+        return ntklin.linearize(net, theta, X), X_new
+
+
+def assert_scaled_or_refused(compute, expected, k, dtype, *, kappa=1.0, each=None):
+    """``compute()`` is 2^k ``expected``, or a FloatRangeError where that leaves the range."""
+    expected = np.asarray(expected, float)
+    size, info = float(np.abs(expected).max()), np.finfo(dtype)
+    top, bottom = math.log2(size) + k, math.log2(float(np.abs(expected).min() or size)) + k
+    fits = top < info.maxexp - 1e-3 and top > info.minexp
+    try:
+        with warnings.catch_warnings(), np.errstate(over="ignore", under="ignore"):
+            warnings.simplefilter("ignore", ntklin.UnitBallWarning)
+            actual = np.asarray(compute())
+    except ntklin.FloatRangeError:
+        # Rows and entries differ in size, and an answer may be refused for the smallest.
+        assert not fits or bottom < info.minexp + 2
+        return
+    assert fits
+    back = (
+        shift(actual.astype(float), -k)
+        if abs(k) < 900
+        else shift(shift(actual.astype(float), -(k // 2)), -(k - k // 2))
+    )
+    floor = 2.0 ** (info.minexp - info.nmant - k) if info.minexp - info.nmant - k > -1000 else 0
+    allowed = tolerance("gram", dtype, n=60, kappa=kappa) * size + 8 * floor
+    assert np.abs(back - expected).max() <= allowed
+
+
+scales = {
+    "depth": st.sampled_from([1, 2, 4]),
+    "dtype": st.sampled_from(DTYPES),
+    "x": st.floats(-1, 1),
+    "sigma": st.floats(-1, 1),
+}
+
+
+def exponents(dtype, x, sigma):
+    return round(x * REACH[dtype]), round(sigma * REACH[dtype] / 2)
+
+
+@given(**scales)
+@example(depth=4, dtype=np.float32, x=0.0, sigma=-0.33)
+@example(depth=2, dtype=np.float64, x=-0.57, sigma=0.0)
+def test_network_and_its_kernels(depth, dtype, x, sigma):
+    k_x, k_sigma = exponents(dtype, x, sigma)
+    net, theta, X, X_new = problem(depth, dtype)
+    far, _, X_far, new_far = problem(depth, dtype, k_x, k_sigma)
+    k_f = k_x + depth * k_sigma
+    phi = net.features(theta, X)
+    for compute, expected, k in (
+        (lambda: far.apply(theta, X_far), net.apply(theta, X), k_f),
+        (lambda: ntklin.ntk(far, theta, X_far), phi.gram(), 2 * k_f),
+        (
+            lambda: ntklin.ntk(far, theta, X_far, new_far),
+            phi.gram(net.features(theta, X_new)),
+            2 * k_f,
+        ),
+        (lambda: ntklin.infinite_ntk(far, X_far), ntklin.infinite_ntk(net, X), 2 * k_f),
+        (
+            lambda: ntklin.infinite_nngp(far, X_far, new_far),
+            ntklin.infinite_nngp(net, X, X_new),
+            2 * k_f,
+        ),
+    ):
+        assert_scaled_or_refused(compute, expected, k, dtype)
+
+
+# Not depth 1, where three independent rows leave nothing of f_init.
+@given(**(scales | {"depth": st.sampled_from([2, 4])}), y=st.floats(-1, 1), d=st.floats(-1, 1))
+@example(depth=4, dtype=np.float32, x=0.0, sigma=-0.33, y=0.0, d=0.0)
+@example(depth=2, dtype=np.float64, x=0.0, sigma=0.0, y=0.7, d=-0.99)
+@example(depth=2, dtype=np.float64, x=-0.57, sigma=0.0, y=0.0, d=0.0)
+def test_minimizer_and_closed_form(depth, dtype, x, sigma, y, d):
+    k_x, k_sigma = exponents(dtype, x, sigma)
+    k_y, k_d = round(y * REACH[dtype]), round(d * 900)
+    Y, k_f = np.array([1.0, -0.5, 0.75]), k_x + depth * k_sigma
+    near, X_new = linearized(depth, dtype)
+    try:
+        far, new_far = linearized(depth, dtype, k_x, k_sigma)
+    except ntklin.FloatRangeError:
+        assert k_f > np.finfo(dtype).maxexp - 8
+        return
+    D = np.random.default_rng(0).uniform(0.5, 1.5, near.features.shape[1])
+    for weights, weights_far in ((None, None), (D, np.ldexp(D, k_d))):
+        m = near.minimizer(Y, weights=weights)
+        m_far = far.minimizer(np.ldexp(Y, k_y), weights=weights_far)
+        assert m_far.error_bound == pytest.approx(m.error_bound, rel=0.3)
+        kappa = m.condition
+        for name, k in (("interpolator", k_y), ("initialization", k_f)):
+            assert_scaled_or_refused(
+                lambda name=name, m_far=m_far: getattr(m_far, name)(new_far),
+                *(getattr(m, name)(X_new), k, dtype),
+                kappa=kappa,
+            )
+    if k_y == k_f:
+        return
+    # f_t − f_0 for f_0 that is nothing beside Y, or the other way round: the larger one is left.
+    gd, gd_far = near.gradient_descent(Y), None
+    try:
+        gd_far = far.gradient_descent(np.ldexp(Y, k_y))
+    except ntklin.FloatRangeError:
+        assert abs(2 * k_f) > 1000
+        return
+    if abs(k_y - k_f) > 60:
+        zero = near.gradient_descent(np.zeros(3))
+        only_Y = gd.predict(X_new, 50) - zero.predict(X_new, 50)
+        expected, k = (only_Y, k_y) if k_y > k_f else (zero.predict(X_new, 50), k_f)
+        assert_scaled_or_refused(
+            lambda: gd_far.predict(new_far, 50), expected, k, dtype, kappa=m.condition
+        )
+        residual = (Y, k_y) if k_y > k_f else (np.asarray(near.initial_outputs, float), k_f)
+        loss = float(residual[0] @ residual[0]) / 6
+        assert_scaled_or_refused(
+            lambda: gd_far.loss(0), loss, 2 * residual[1], np.float64, kappa=1e9
+        )
+
+
+@given(
+    bias=st.sampled_from(["none", "zero", "normal"]),
+    depth=st.integers(1, 4),
+    dtype=st.sampled_from(DTYPES),
+    first=st.floats(-1, 1),
+    second=st.floats(-1, 1),
+    sigma=st.floats(-0.2, 0.2),
+)
+@example(bias="normal", depth=2, dtype=np.float64, first=0.35, second=0.35, sigma=0.0)
+@example(bias="normal", depth=3, dtype=np.float32, first=0.9, second=-0.9, sigma=0.0)
+def test_infinite_width_of_rows_of_any_length(bias, depth, dtype, first, second, sigma):
+    """Two rows of lengths of their own; the reference has integers of any size as exponents."""
+    import mpmath
+
+    X = np.array([[0.6, -0.3, 0.2], [0.1, 0.7, -0.4]]).astype(dtype)
+    k = [round(v * REACH[dtype]) for v in (first, second)]
+    X1, X2 = (np.ldexp(x[None], np.int32(e)) for x, e in zip(X, k, strict=True))
+    scale = 2.0 ** round(sigma * REACH[dtype])
+    net = ntklin.MLP((3, *[8] * (depth - 1), 1), sigma=1.25 * scale, bias=bias)
+    expected = dict(zip(("infinite_ntk", "infinite_nngp"), exact(net, X1[0], X2[0]), strict=True))
+    info = np.finfo(dtype)
+    for name, value in expected.items():
+        size = float(mpmath.log(abs(value[1]), 2))
+        try:
+            actual = getattr(ntklin, name)(net, X1, X2)[0, 0]
+        except ntklin.FloatRangeError:
+            assert not info.minexp + 60 < size < info.maxexp - 60
+            continue
+        assert np.isfinite(actual)
+        error = abs(mpmath.mpf(float(actual)) - value[0]) / value[1]
+        assert error <= tolerance("infinite", dtype, n=4 * depth)
+
+
+def exact(net, x, other):
+    """Θ and C of two inputs with the size √(Θ(x, x) Θ(x', x')) that they are judged by."""
+    import mpmath
+
+    with mpmath.workdps(60):
+        x, other = ([mpmath.mpf(float(v)) for v in a] for a in (x, other))
+        w = mpmath.mpf(net.sigma) ** 2
+        b, s = (w if net.bias == kind else mpmath.mpf(0) for kind in ("normal", "zero"))
+        pairs = ((x, other), (x, x), (other, other))
+        C = [w * sum(p * q for p, q in zip(*pair, strict=True)) + b for pair in pairs]
+        T = [c + s for c in C]
+        for _ in range(net.depth - 1):
+            roots = [mpmath.sqrt(C[1] * C[2]), C[1], C[2]]
+            angles = [mpmath.acos(min(1, C[0] / roots[0])), mpmath.mpf(0), mpmath.mpf(0)]
+            kappa = [w * (mpmath.pi - a) / (2 * mpmath.pi) for a in angles]
+            C = [
+                w / (2 * mpmath.pi) * r * (mpmath.sin(a) + (mpmath.pi - a) * mpmath.cos(a)) + b
+                for r, a in zip(roots, angles, strict=True)
+            ]
+            T = [k * t + c + s for k, t, c in zip(kappa, T, C, strict=True)]
+        return [(v[0], mpmath.sqrt(v[1] * v[2])) for v in (T, C)]
+
+
+def test_losses_whose_squares_leave_the_range_are_refused():
+    lin = linear_model(np.eye(2))
+    for Y in ([1e200, 0.0], [1e-200, 0.0]):
+        gd = lin.gradient_descent(Y)
+        np.testing.assert_allclose(gd.predict(np.eye(2)), Y, rtol=1e-15)
+        with pytest.raises(ntklin.FloatRangeError, match=r"the loss (over|under)flows float64"):
+            gd.loss(0)
+
+
+def test_outputs_beyond_single_precision_are_refused():
+    lin = linear_model(np.eye(2, dtype=np.float32))
+    for Y, what in ((1e60, "overflows"), (1e-60, "underflows")):
+        m, gd = lin.minimizer([Y, 0.0]), lin.gradient_descent([Y, 0.0])
+        for compute in (m.interpolator, m.predict, gd.predict, lambda x, gd=gd: gd.predict(x, 9)):
+            with pytest.raises(ntklin.FloatRangeError, match=f"{what} float32"):
+                compute(np.eye(2))
+
+
+def test_what_has_no_number_is_refused_by_name():
+    net = ntklin.MLP((2, 8, 8, 1), sigma=1e-120, bias="none")
+    theta, X = net.init(0), np.eye(2)
+    for compute in (net.apply, net.jacobian, lambda t, x: net.features(t, x).gram()):
+        with pytest.raises(ntklin.FloatRangeError, match=r"underflows float64; .*change sigma"):
+            compute(theta, X)
+    with pytest.raises(ntklin.FloatRangeError, match="the NTK underflows float64"):
+        ntklin.infinite_ntk(net, X)
+    dead = ntklin.MLP((2, 3, 1), bias="none")
+    assert not dead.apply(np.zeros(9), X).any()
+    assert not dead.features(np.zeros(9), X).gram().any()
+
+
+def test_helpers():
+    assert [exponent(v) for v in (0.0, 1.0, -0.75, np.inf)] == [0, 1, 0, 0]
+    assert norm([3e200, 4e200]) == pytest.approx(5e200, rel=1e-15)
+    assert norm([3e-200, 4e-200]) == pytest.approx(5e-200, rel=1e-15)
+    assert shift(1.0, 2000) == np.inf
+    assert in_range(1.5, np.float64, "a", "b", scale=-3) == 0.1875
+    np.testing.assert_array_equal(in_range(np.array([1.0, 1e-60]), np.float32, "a", "b"), [1, 0])
+    with pytest.raises(ntklin.FloatRangeError, match="a underflows float32; b"):
+        in_range(np.array([1e-60]), np.float32, "a", "b")
+    with pytest.raises(ntklin.FloatRangeError, match="a overflows float64; b"):
+        in_range(1.0, np.float64, "a", "b", scale=3000)
