@@ -164,12 +164,14 @@ def test_another_engine(monkeypatch):
 
 # Where memory is asked for, and what follows the advice: a case above, or a test of that module's.
 ASKED = {
+    "data/idx.py": "test_data",
     "descent/__init__.py": "test_another_engine",
     "dynamics/gradient_descent.py": "test_linearization",
     "dynamics/linearized_run.py": "test_adaptive",
     "dynamics/snapshots.py": "test_adaptive",
     "dynamics/theorems.py": "test_products",
     "features.py": "kernel, projection",
+    "files/archives.py": "test_data",
     "infinite.py": "infinite",
     "linearization.py": "test_training_in_place_of_the_closed_form",
     "minimizer.py": "minimizer",

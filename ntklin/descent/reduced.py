@@ -3,7 +3,7 @@
 import numpy as np
 
 from ntklin.backends import beside, kernels, namespace
-from ntklin.descent.sizes import workspace
+from ntklin.descent.sizes import whole_tiles, workspace
 from ntklin.network import MLP
 from ntklin.optimizers import GradientDescent, OptimizerState
 from ntklin.stepping import over
@@ -71,7 +71,8 @@ class ReducedDescent:
     def needs(net, X, optimizer):
         """G with its copies, the preactivations and their sums, what lies above, and θ."""
         n, first, above = len(X), net.widths[1], sum(net.widths[2:-1])
-        size = 3 * n * n + n * (6 * first + 4 * above) + 4 * net.n_parameters
+        padded = whole_tiles(n, X.itemsize)
+        size = 3 * n * n + padded * (6 * first + 4 * above) + 4 * net.n_parameters
         return size + X.size + workspace(n)
 
     def _descend(self, weights, until, ceiling):
