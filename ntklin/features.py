@@ -162,8 +162,8 @@ class FeatureMap(Sendable, Operator):
 
     def _sent(self):
         # The backward signals hold θ once more and are as large as the activations; they are made
-        # again where they are asked for.
-        return super()._sent() | {"_deltas": None}
+        # again where they are asked for, and so is a twin at another scale.
+        return super()._sent() | {"_deltas": None, "_balanced": {}}
 
     def __setstate__(self, state):
         super().__setstate__(state)

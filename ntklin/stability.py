@@ -75,7 +75,7 @@ def largest_eigenvalue(phi):
             return host(phi @ pulled).astype(np.float64)
 
     largest = lanczos.largest_eigenvalue(product, n, max(1e-10, 4 * np.finfo(phi.dtype).eps))
-    require_kernel_in_range(np.array([largest], phi.dtype))
+    require_kernel_in_range(np.array([[largest]], phi.dtype))
     return largest
 
 

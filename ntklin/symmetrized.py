@@ -195,6 +195,9 @@ class PairFeatures(Sendable, Operator):
         """The features of other inputs in the same units; see :meth:`ntklin.FeatureMap.at`."""
         return PairFeatures(self.network, self.parameters, X_new, exponents=self.exponents)
 
+    def _sent(self):
+        return super()._sent() | {"_balanced": {}}
+
     def _parts(self):
         return zip(self._factors, self._halves, strict=True)
 

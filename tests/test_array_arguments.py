@@ -114,6 +114,7 @@ TABLE = {
     ("FeatureMap.dot", "x"): (lambda v: PHI @ v, D, "the operand"),
     ("FeatureMap.dot", "x transposed"): (lambda v: PHI.T @ v, Y, "the operand"),
     ("FeatureMap.dot", "x pair"): (lambda v: PAIR_PHI @ v, TWICE, "the operand"),
+    ("FeatureMap.at", "X_new"): (lambda v: PHI.at(v).inputs, X_NEW, "X"),
     ("FeatureMap.gram", "weights"): (lambda v: PHI.gram(weights=v), D),
     ("FeatureMap.gram", "weights pair"): (lambda v: PAIR_PHI.gram(weights=v), 1 + TWICE**2),
     ("FeatureMap.project", "v"): (PHI.project, D),
@@ -304,7 +305,7 @@ NO_ARRAYS = {
     *("until", "loss", "method", "snapshots", "resume", "progress", "ridge", "rcond", "step"),
     *("precision", "reach", "factor", "margin", "min_sigma", "max_steps", "time_limit", "path"),
     *("compare_baselines", "on_trial", "name_or_path", "n_train", "n_test", "classes", "targets"),
-    *("device", "n_samples", "state", "count", "rule"),
+    *("device", "n_samples", "state", "count", "rule", "number"),
     *("widths", "sigma", "scaling", "bias", "sigma_b", "split", "size", "shuffle", "momentum"),
     *("nesterov", "eps", "alpha", "betas"),
 }
@@ -316,6 +317,7 @@ ELSEWHERE = {
     ("mitigate_initialization", "batches"),
     ("FeatureMap", "theta"),  # MLP.features
     ("FeatureMap", "X"),
+    ("FeatureMap", "exponents"),  # integers that ``balanced`` finds
 }
 RETURNED = (
     *(Enclosure, Linearization, LinearizedGradientDescent, Minimizer, ProductForm),

@@ -224,13 +224,13 @@ ERRORS = [
     (("--seeds", "1,2", "--seed", "3"), "--seed goes with a number of --seeds, not with a list"),
     (("--rcond", "1"), "rcond must be below 1"),
     (("--out", ""), "the output folder's name is empty; for the current folder write ."),
-    (("--sigma", "1e100"), "the kernel overflows float64.*take a smaller sigma"),
+    (("--sigma", "1e100"), r"the learning rate 0\.5 N/λ_max underflows float64; .*change sigma"),
     (("--until", "0"), "until must be positive and finite"),
     (("--optimizer", "gd,adamw"), "optimizers contains 'adamw'; known are gd, sgd, adagrad"),
     (("--optimizer", "none,gd"), "optimizers contains 'none'; known are gd, sgd, adagrad"),
     (("--optimizer", "gd,gd"), "optimizers contains gd more than once"),
     (("--optimizer-sigma", "0"), "optimizer_sigma must be positive and finite, got 0.0"),
-    (("--optimizer", "gd", "--optimizer-sigma", "1e100"), "the kernel overflows float64"),
+    (("--optimizer", "gd", "--optimizer-sigma", "1e100"), "N/λ_max underflows float64"),
     (("--split", "0"), "split must be positive and finite, got 0.0"),
     (("--split", "2"), "split is a share of the samples, in .0, 1., got 2"),
     (("--max-steps", "0"), "max_steps must be at least 1"),
@@ -323,13 +323,13 @@ def test_what_was_finished_of_the_comparison_is_kept(error, code, tmp_path, monk
 
 
 def test_a_scale_without_a_comparison_is_refused_before_the_sweep(tmp_path, monkeypatch):
-    """σ = 1e-200 is fine for the parser; the kernel is 0 there."""
+    """σ = 1e-200 is fine for the parser, but no learning rate is large enough there."""
     monkeypatch.setattr("ntklin.study.records", None)
     flags = ("--optimizer-sigma", "1e-200", "--out", tmp_path / "out")
     done = invoke("minimizer", *TINY, *flags)
     assert done.exit_code == 2
     assert done.output.startswith("error: ")
-    assert "K(X, X) = 0" in done.output
+    assert "the learning rate 0.5 N/λ_max overflows float64" in done.output
     assert list(tmp_path.iterdir()) == []
 
 

@@ -612,7 +612,7 @@ def test_memory_is_asked_for_on_the_device(small_device):
     with pytest.raises(ntklin.MemoryLimitError, match=r"Jacobian.* are free on the GPU; use net.f"):
         case.net.jacobian(theta, X)
     D = small_device.put(np.ones(len(case.theta)))
-    with pytest.raises(ntklin.MemoryLimitError, match=r"kernel.*on the GPU; take fewer inputs"):
+    with pytest.raises(ntklin.MemoryLimitError, match=r"kernel.*on the GPU; take fewer rows"):
         ntklin.ntk(case.net, theta, X, weights=D)
 
 

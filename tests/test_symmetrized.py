@@ -279,3 +279,10 @@ def test_inputs_are_not_mutated_and_results_are_fresh(wrap, dtype):
     np.testing.assert_array_equal(X, before[1])
     with pytest.raises(TypeError, match="dtype must be float32 or float64"):
         net.init(0, int)
+
+
+@pytest.mark.parametrize("rate", [1e3, 1e200, 1e300])
+def test_outputs_beyond_all_numbers_are_divergence(rate):
+    pair, X = ntklin.AntisymmetricPair(ntklin.MLP((3, 8, 1))), np.eye(3)
+    with pytest.raises(ntklin.DivergenceError, match="the loss rose from"):
+        ntklin.train(pair, pair.init(0), X, X[0], ntklin.GradientDescent(rate), steps=50)

@@ -24,6 +24,7 @@ NAMES = {
     "ψ": "psi",
     "ω": "omega",
     "Δ": "Delta",
+    "Γ": "Gamma",
     "Θ": "Theta",
     "Λ": "Lambda",
     "Π": "Pi",

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ntklin.backends import beside, kernels, namespace
+from ntklin.errors import FloatRangeError
 from ntklin.descent.sizes import workspace
 from ntklin.network import MLP, passes
 from ntklin.optimizers import OptimizerState
@@ -136,10 +137,14 @@ class _Operator:
         self._net, self._theta, self._X = net, theta, X
 
     def outputs(self):
-        """f_θ(X); NaN where θ is beyond all numbers, which ``features`` refuses."""
+        """f_θ(X); NaN where θ or they are beyond all numbers, which ``features`` refuses."""
+        nothing = namespace(self._X).full(len(self._X), np.nan, self._X.dtype)
         if not bool(np.isfinite(self._theta.sum())):
-            return namespace(self._X).full(len(self._X), np.nan, self._X.dtype)
-        self._phi = self._net.features(self._theta, self._X)
+            return nothing
+        try:
+            self._phi = self._net.features(self._theta, self._X)
+        except FloatRangeError:
+            return nothing
         return self._phi.outputs
 
     def gradient(self, signal, rows):
