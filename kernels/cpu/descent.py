@@ -47,7 +47,7 @@ CHUNK = 64
 # Samples are taken by so many, which fill whole vectors in either precision.
 LANES = 16
 # The most of them that a task of a shallow step takes, which share the tables that it makes.
-SLAB_CHUNKS = 4
+SLAB_CHUNKS = 8
 
 
 @dot_kernel
