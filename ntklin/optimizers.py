@@ -237,10 +237,9 @@ def _inverse_root(squares, eps, scale=1.0):
 
     There squares are 0. The least number above 0 marks squares that came to nothing again.
     """
-    number = squares.dtype.type
-    faded = squares <= np.finfo(squares.dtype).smallest_subnormal
-    root = number(scale) * np.sqrt(np.where(faded, number(0), squares)) + number(eps)
-    known = (squares != 0) & (root != 0)
+    number, least = squares.dtype.type, np.finfo(squares.dtype).smallest_subnormal
+    root = number(scale) * np.sqrt(squares) + number(eps)
+    known = squares > (0 if eps else least)
     return np.where(known, 1 / np.where(known, root, number(1)), number(0))
 
 

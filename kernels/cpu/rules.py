@@ -52,32 +52,42 @@ def _momentum(c, theta, velocity, place, g, source, count):
 
 
 @kernel
-def _mark(s, before, g, least, zero):
+def _kept(s, before, g, least):
     """What is kept of s: the least number instead of 0 where there is or was a gradient.
 
     So that s = 0 is a coordinate that never had one, where ``preconditioner`` says D = 0; where
-    squares only faded or underflow, D = 1/ε. Steps take the least number for 0.
+    squares only faded or underflow, D = 1/ε, as √ of the least number is nothing beside ε.
     """
-    return s if s != 0 else (least if (before != 0) | (g != 0) else zero)
+    size = abs(g)
+    size = before if before > size else size
+    floor = size if size < least else least
+    return floor if floor > s else s
+
+
+@kernel
+def _nothing(eps, least):
+    """The s up to which a step leaves its coordinate: where the denominator would be 0, or none."""
+    return least if eps == 0 else -least
 
 
 @kernel(error_model="numpy")
 def _normalized(c, theta, squares, place, g, source, count):
     """s ← α s + β g², θ ← θ − η g/(√s + ε): AdaGrad with α = β = 1, and RMSprop.
 
-    Where the denominator is 0, θ stays. See ``_mark`` for an s of 0.
+    Where the denominator is 0, θ stays. See ``_kept`` for an s of 0.
     """
     wide_vectors()
     rate, alpha, beta, eps = c[0], c[1], c[2], c[3]
     zero = theta.dtype.type(0)
     least = theta.dtype.type(LEAST_SINGLE if theta.itemsize == 4 else LEAST)
+    nothing = _nothing(eps, least)
     here, there = np.uint64(place), np.uint64(source)
     for k in range(np.uint64(count)):
         j = here + k
         s = alpha * squares[j] + beta * (g[there + k] * g[there + k])
-        squares[j] = _mark(s, squares[j], g[there + k], least, zero)
-        root = np.sqrt(s if s > least else s * zero) + eps
-        theta[j] -= rate * (g[there + k] / root if root != 0 else zero)
+        s = _kept(s, squares[j], g[there + k], least)
+        squares[j] = s
+        theta[j] -= rate * (zero if s <= nothing else g[there + k] / (np.sqrt(s) + eps))
 
 
 @kernel(error_model="numpy")
@@ -85,21 +95,22 @@ def _adam(c, theta, means, squares, place, g, source, count):
     """m ← m + (1−β_1)(g − m), s ← β_2 s + (1−β_2) g², θ ← θ − η' m/(κ √s + ε).
 
     Bias correction is in the coefficients: η' = η/(1 − β_1^t), κ = 1/√(1 − β_2^t). Where the
-    denominator is 0, θ stays. See ``_mark`` for an s of 0.
+    denominator is 0, θ stays. See ``_kept`` for an s of 0.
     """
     wide_vectors()
     rate, fresh, alpha, beta, correction, eps = c[0], c[1], c[2], c[3], c[4], c[5]
     zero = theta.dtype.type(0)
     least = theta.dtype.type(LEAST_SINGLE if theta.itemsize == 4 else LEAST)
+    nothing = _nothing(eps, least)
     here, there = np.uint64(place), np.uint64(source)
     for k in range(np.uint64(count)):
         j = here + k
         m = means[j] + fresh * (g[there + k] - means[j])
         s = alpha * squares[j] + beta * (g[there + k] * g[there + k])
         means[j] = m
-        squares[j] = _mark(s, squares[j], g[there + k], least, zero)
-        root = correction * np.sqrt(s if s > least else s * zero) + eps
-        theta[j] -= rate * (m / root if root != 0 else zero)
+        s = _kept(s, squares[j], g[there + k], least)
+        squares[j] = s
+        theta[j] -= rate * (zero if s <= nothing else m / (correction * np.sqrt(s) + eps))
 
 
 @kernel

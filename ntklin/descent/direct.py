@@ -3,8 +3,8 @@
 import numpy as np
 
 from ntklin.backends import beside, kernels, namespace
-from ntklin.errors import FloatRangeError
 from ntklin.descent.sizes import workspace
+from ntklin.errors import FloatRangeError
 from ntklin.network import MLP, passes
 from ntklin.optimizers import OptimizerState
 from ntklin.stepping import Stepwise
