@@ -170,6 +170,8 @@ ARGUMENTS = {
     "Optimizer.with_learning_rate": lambda optimizer: (0.2,),
     "PairFeatures.at": lambda phi: (X_NEW,),
     "TrainingRun.snapshot": lambda run: (run.steps,),
+    "Yardstick.ceiling": lambda yardstick: (ntklin.AdaGrad(0.1),),
+    "Yardstick.first_rise": lambda yardstick: ([1.0, 0.5, 2.0],),
     "balanced": lambda phi: (np.float64,),
     "apply": lambda net: (net.init(), X),
     "dot": lambda phi: (np.ones(phi.shape[1]),),
