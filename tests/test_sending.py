@@ -169,6 +169,7 @@ ARGUMENTS = {
     "Optimizer.update": lambda optimizer: (stepped(optimizer), THETA, np.ones(P)),
     "Optimizer.with_learning_rate": lambda optimizer: (0.2,),
     "PairFeatures.at": lambda phi: (X_NEW,),
+    "Spectrum.scaled": lambda spectrum: (2,),
     "TrainingRun.snapshot": lambda run: (run.steps,),
     "Yardstick.ceiling": lambda yardstick: (ntklin.AdaGrad(0.1),),
     "Yardstick.first_rise": lambda yardstick: ([1.0, 0.5, 2.0],),
