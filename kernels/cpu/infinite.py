@@ -308,7 +308,7 @@ def _scale_row(x, bits, scaled):
         largest = max(largest, bits[j] & bits.dtype.type(all_but_sign))
     field = np.int64(largest) >> (23 if narrow else 52)
     k = max(field, 1) - (127 if narrow else 1023)
-    scale = x.dtype.type(math.ldexp(1.0, -k))
+    scale = x.dtype.type(math.ldexp(1.0, -int(k)))
     total = 0.0
     for j in range(x.shape[0]):
         value = scale * x[j]
