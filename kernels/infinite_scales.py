@@ -5,6 +5,7 @@ that no square of an input, of σ or of σ^L is ever formed. The norms themselve
 with integers k. Once per row and layer, on the host, in float64.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -37,7 +38,10 @@ class Rows(NamedTuple):
 
 
 def _pair(m, k=0):
-    """m · 2^k with 1/2 ≤ m < 1."""
+    """m · 2^k with 1/2 ≤ m < 1; of numbers or of arrays."""
+    if isinstance(m, float) and isinstance(k, int):
+        fraction, e = math.frexp(m)
+        return fraction, k + e if fraction else NOTHING
     fraction, e = np.frexp(np.asarray(m, np.float64))
     return fraction, np.where(fraction == 0, NOTHING, k + e.astype(np.int64))
 
@@ -47,6 +51,9 @@ def _times(first, second):
 
 
 def _hypot(first, second):
+    """The second is a number."""
+    if second[0] == 0:
+        return first
     k = np.maximum(first[1], second[1])
     parts = (np.ldexp(m, np.maximum(e - k, -1000).astype(np.int32)) for m, e in (first, second))
     return _pair(np.sqrt(sum(p * p for p in parts)), k)
@@ -56,7 +63,8 @@ def _ratio(first, second):
     """first/second as a float; 0 where the second is 0."""
     none = second[0] == 0
     quotient = np.where(none, 0, first[0] / np.where(none, 1, second[0]))
-    return np.ldexp(quotient, np.clip(first[1] - second[1], -2000, 2000).astype(np.int32))
+    exponent = np.minimum(np.maximum(first[1] - second[1], -2000), 2000)
+    return np.ldexp(quotient, exponent.astype(np.int32))
 
 
 def rows(exponents, lengths, n_layers, weight, gain, bias):
@@ -113,7 +121,7 @@ def shift_of(n_layers, gain, shift):
     power, terms = _pair(1.0), []
     for _ in range(n_layers - 1):
         power = _times(power, G)
-        terms.append(float(_ratio(_pair(1.0), power)))
+        terms.append(math.ldexp(1 / power[0], -power[1]))
     scale = _times(_times(_pair(shift), _pair(shift)), power)
     return Shift(1.0 if gain > 1 else float(gain) ** 2, np.array(terms), scale)
 

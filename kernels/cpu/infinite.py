@@ -26,7 +26,7 @@ import numpy as np
 from numba import get_num_threads, prange
 
 from ntklin.kernels.cpu.blas import gemm, sequential_blas
-from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
+from ntklin.kernels.cpu.compiler import dot_kernel, kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import wide_vectors
 from ntklin.kernels.infinite_scales import products, rows, shift_of
 
@@ -93,20 +93,22 @@ def _horner(c, y):
 
 
 @row_kernel
-def _half_distance(u, q, sign, other_u, other_q):
-    """(‖u − sign u'‖² + (q − sign q')²)/2."""
-    total = (q - sign * other_q) * (q - sign * other_q)
-    for k in range(u.shape[0]):
-        difference = u[k] - sign * other_u[k]
+def _half_distance(unit, x, q, other_unit, other_x, other_q):
+    """(‖u − u'‖² + (q − q')²)/2 for u = unit x."""
+    total = (q - other_q) * (q - other_q)
+    for k in range(x.shape[0]):
+        difference = unit * x[k] - other_unit * other_x[k]
         total += difference * difference
-    return total * u.dtype.type(0.5)
+    return total * x.dtype.type(0.5)
 
 
 @row_kernel
-def _first_angles(z, C, S, limit, u, e, q, other_U, other_e, other_q, biased, own):
+def _first_angles(
+    z, C, S, limit, x, unit, e, q, other_X, other_unit, other_e, other_q, biased, own
+):
     """z = t for an acute angle, t − 2 for an obtuse one: t counted from the nearer end of [0, 2].
 
-    A zero row gets a right angle. ``limit`` is work space.
+    S is u·u'. A zero row gets a right angle. ``limit`` is work space.
     """
     wide_vectors()
     one = z.dtype.type(1)
@@ -136,7 +138,7 @@ def _first_angles(z, C, S, limit, u, e, q, other_U, other_e, other_q, biased, ow
     for j in range(z.shape[0]):
         if abs(z[j]) < limit[j]:
             sign = one if C[j] >= 0 else -one
-            t = _half_distance(u, q, sign, other_U[j], other_q[j])
+            t = _half_distance(unit, x, q, sign * other_unit[j], other_X[j], sign * other_q[j])
             z[j] = t if C[j] >= 0 else -max(t, tiny)
 
 
@@ -161,28 +163,26 @@ def _through(z, even, odd):
 
 
 @row_kernel
-def _relu(z, C, theta, r, other_r, q, other_q, even, odd):
-    """C and Θ through one ReLU and the layer after it; leaves t̃ in ``z``."""
+def _relu(z, kernel, kept, r, other_r, q, other_q, even, odd):
+    """Θ, or C where ``kept`` is 0, through one ReLU and the layer after it; leaves t̃ in ``z``."""
     wide_vectors()
     one = z.dtype.type(1)
     for j in range(z.shape[0]):
         t, share = _through(z[j], even, odd)
         both = r * other_r[j]
-        C[j] = both * (one - t) + q * other_q[j]
-        theta[j] = both * share * theta[j] + C[j]
+        kernel[j] = both * (kept * share * kernel[j] + (one - t)) + q * other_q[j]
         z[j] = t
 
 
 @row_kernel
-def _shifted_relu(z, C, theta, tau, r, other_r, ratio, term, even, odd):
-    """The same without biases in C, and what the trained ones add to Θ."""
+def _shifted_relu(z, theta, tau, r, other_r, ratio, term, even, odd):
+    """The same for Θ without biases in C, and what the trained ones add to it."""
     wide_vectors()
     one = z.dtype.type(1)
     for j in range(z.shape[0]):
         t, share = _through(z[j], even, odd)
         both = r * other_r[j]
-        C[j] = both * (one - t)
-        theta[j] = both * share * theta[j] + C[j]
+        theta[j] = both * (share * theta[j] + (one - t))
         # ReLU'(0) = 0: a zero row has no active neurons.
         tau[j] = both * ratio * share * tau[j] + term
         z[j] = t
@@ -200,57 +200,57 @@ def _next_angles(z, r, other_r, q, other_q):
 
 
 @row_kernel
-def _stretch(S, u, i, own, start, other, meets, shift, even, odd, biased, shifted, ntk, work):
+def _stretch(
+    S, i, X, own, start, other_X, other, meets, shift, even, odd, biased, shifted, ntk, work
+):
     """Row i of S from column ``start`` on becomes Θ, or C where not ``ntk``.
 
     ``meets`` is where along the stretch x meets itself, if it does.
     """
+    # The vectorizer gives up on a loop with too many arrays that might overlap: no loop here or in
+    # what it calls writes or reads more than it has to.
     wide_vectors()
-    _, e, r, q, norm = own
-    other_U, other_e, other_r, other_q, other_norm = other
+    units, es, r, q, norms = own
+    other_units, other_es, other_r, other_q, other_norms = other
     ratio, terms, added = shift
     n = S.shape[0]
     stop = start + n
     one = S.dtype.type(1)
     z = work[0, :n]
-    C = work[1, :n]
-    theta = work[2, :n]
-    tau = work[4, :n]
-    first = other_q[0, start:stop]
+    kernel = work[1, :n]
+    tau = work[2, :n]
+    unit = units[i]
+    other_unit = other_units[start:stop]
+    first = q[0, i]
+    other_first = other_q[0, start:stop]
     for j in range(n):
-        C[j] = S[j] + q[0, i] * first[j]
-        theta[j] = C[j]
-        tau[j] = one
+        S[j] *= unit * other_unit[j]
+        kernel[j] = S[j] + first * other_first[j]
     if r.shape[0] > 0:
         _first_angles(
-            z,
-            C,
-            S,
-            work[3, :n],
-            u,
-            e[i],
-            q[0, i],
-            other_U[start:stop],
-            other_e[start:stop],
-            first,
-            biased,
-            meets,
+            *(z, kernel, S, work[3, :n], X[i], unit, es[i], first, other_X[start:stop]),
+            *(other_unit, other_es[start:stop], other_first, biased, meets),
         )
+    if shifted:
+        tau[:] = one
+    kept = one if ntk else one - one
     for l in range(r.shape[0]):
         rs = other_r[l, start:stop]
         qs = other_q[l + 1, start:stop]
         if shifted:
-            _shifted_relu(z, C, theta, tau, r[l, i], rs, ratio, terms[l], even, odd)
+            _shifted_relu(z, kernel, tau, r[l, i], rs, ratio, terms[l], even, odd)
         else:
-            _relu(z, C, theta, r[l, i], rs, q[l + 1, i], qs, even, odd)
+            _relu(z, kernel, kept, r[l, i], rs, q[l + 1, i], qs, even, odd)
         if biased:
             _next_angles(z, r[l, i], rs, q[l + 1, i], qs)
-    norms = other_norm[start:stop]
-    for j in range(n):
-        S[j] = (theta[j] if ntk else C[j]) * norm[i] * norms[j]
+    norm = norms[i]
+    other_norm = other_norms[start:stop]
     if shifted:
         for j in range(n):
-            S[j] += tau[j] * added
+            S[j] = kernel[j] * norm * other_norm[j] + tau[j] * added
+    else:
+        for j in range(n):
+            S[j] = kernel[j] * norm * other_norm[j]
 
 
 @kernel
@@ -261,28 +261,27 @@ def _mirror(S, top, bottom, right):
 
 
 @parallel_kernel
-def _blocks(S, blocks, own, other, shift, even, odd, symmetric, biased, shifted, ntk):
+def _blocks(S, blocks, X, own, other_X, other, shift, even, odd, symmetric, biased, shifted, ntk):
     """``blocks`` is (tasks, blocks of a task, 4): the bounds top, bottom, left, right of each."""
-    U = own[0]
-    other_U = other[0]
     for task in prange(blocks.shape[0]):
-        work = np.empty((5, STRETCH), S.dtype)
+        work = np.empty((4, STRETCH), S.dtype)
         for k in range(blocks.shape[1]):
             top = blocks[task, k, 0]
             bottom = blocks[task, k, 1]
             left = blocks[task, k, 2]
             right = blocks[task, k, 3]
-            gemm(False, True, 1, U[top:bottom], other_U[left:right], 0, S[top:bottom, left:right])
+            gemm(False, True, 1, X[top:bottom], other_X[left:right], 0, S[top:bottom, left:right])
             for i in range(top, bottom):
                 end = min(right, i + 1) if symmetric else right
                 for start in range(left, end, STRETCH):
                     stop = min(start + STRETCH, end)
                     _stretch(
                         S[i, start:stop],
-                        U[i],
                         i,
+                        X,
                         own,
                         start,
+                        other_X,
                         other,
                         i - start if symmetric else -1,
                         shift,
@@ -297,15 +296,41 @@ def _blocks(S, blocks, own, other, shift, even, odd, symmetric, biased, shifted,
                 _mirror(S, top, bottom, right)
 
 
+@dot_kernel
+def _scale_row(x, bits, scaled):
+    """``scaled`` = x/2^k with a largest entry of 1 to 2; k and its length. ``bits`` are x's own."""
+    wide_vectors()
+    # As whole numbers, sizes are ordered as they are, and their largest is found in vectors.
+    narrow = bits.itemsize == 4
+    all_but_sign = 0x7FFFFFFF if narrow else 0x7FFFFFFFFFFFFFFF
+    largest = bits.dtype.type(0)
+    for j in range(x.shape[0]):
+        largest = max(largest, bits[j] & bits.dtype.type(all_but_sign))
+    field = np.int64(largest) >> (23 if narrow else 52)
+    k = max(field, 1) - (127 if narrow else 1023)
+    scale = x.dtype.type(math.ldexp(1.0, -int(k)))
+    total = 0.0
+    for j in range(x.shape[0]):
+        value = scale * x[j]
+        scaled[j] = value
+        total += np.float64(value) * np.float64(value)
+    return k, math.sqrt(total)
+
+
+@kernel
+def _scale_rows(X, bits, scaled, exponents, lengths):
+    for i in range(X.shape[0]):
+        exponents[i], lengths[i] = _scale_row(X[i], bits[i], scaled[i])
+
+
 def _rows(X, n_layers, weight, gain, bias):
-    """u = √w x/n_1, |u|², r, q in the dtype of X, and n_L as m · 2^k."""
-    exponents = np.frexp(np.abs(X).max(axis=1))[1].astype(np.int32)
-    U = np.ldexp(X, -exponents[:, None])
-    lengths = np.sqrt(np.einsum("ij,ij->i", U, U, dtype=np.float64))
+    """x/2^k; √w 2^k/n_1, by which it becomes u, |u|², r, q in the dtype of X; n_L as m · 2^k."""
+    scaled = np.empty(X.shape, X.dtype)
+    exponents, lengths = np.empty(len(X), np.int64), np.empty(len(X))
+    _scale_rows(X, X.view(f"i{X.itemsize}"), scaled, exponents, lengths)
     found = rows(exponents, lengths, n_layers, weight, gain, bias)
-    U *= found.unit.astype(X.dtype)[:, None]
-    arrays = (found.share, found.r, found.q)
-    return U, *(np.ascontiguousarray(a, X.dtype) for a in arrays), found.norm
+    arrays = (found.unit, found.share, found.r, found.q)
+    return scaled, tuple(np.ascontiguousarray(a, X.dtype) for a in arrays), found.norm
 
 
 def _shares(n_rows, n_columns, symmetric, n_threads):
@@ -359,18 +384,19 @@ def infinite_width(X, other_X, n_layers, weight, gain, bias, shift, ntk):
     """
     scalar, gain = X.dtype.type, gain / math.sqrt(2)
     symmetric, shifted = other_X is None, bool(shift) and ntk
-    *own, norm = _rows(X, n_layers, weight, gain, bias)
-    *other, other_norm = (*own, norm) if symmetric else _rows(other_X, n_layers, weight, gain, bias)
+    mine = _rows(X, n_layers, weight, gain, bias)
+    others = mine if symmetric else _rows(other_X, n_layers, weight, gain, bias)
+    (X, own, norm), (other_X, other, other_norm) = mine, others
     ratio, terms, added = shift_of(n_layers, gain, shift)
     factors = products(norm, other_norm, X.dtype, added if shifted else None)
     shift = (scalar(ratio), terms.astype(X.dtype), factors[2])
     own, other = (*own, factors[0]), (*other, factors[1])
     even, odd = (tuple(scalar(c) for c in ANGLE[X.dtype][k::2]) for k in (0, 1))
-    result = np.empty((len(X), len(other[0])), X.dtype)
+    result = np.empty((len(X), len(other_X)), X.dtype)
     with sequential_blas:
         blocks = _shares(*result.shape, symmetric, get_num_threads())
         _blocks(
-            *(result, blocks, own, other, shift, even, odd),
+            *(result, blocks, X, own, other_X, other, shift, even, odd),
             *(symmetric, bool(bias), shifted, ntk),
         )
     if factors[3] and not np.isfinite(result).all():
