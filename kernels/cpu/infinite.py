@@ -30,6 +30,8 @@ from ntklin.kernels.cpu.compiler import dot_kernel, kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import wide_vectors
 from ntklin.kernels.infinite_scales import products, rows, shift_of
 
+# Rows whose largest entries all lie within 2^±EVEN, by the bytes of a number, need no scaling.
+EVEN = {4: 16, 8: 128}
 # Rows and columns of a block: BLAS wants them large, the threads' shares equal, the second-level
 # cache at most 1 MB.
 BLOCK_ROWS, BLOCK_COLUMNS = 128, 1024
@@ -296,38 +298,56 @@ def _blocks(S, blocks, X, own, other_X, other, shift, even, odd, symmetric, bias
                 _mirror(S, top, bottom, right)
 
 
-@dot_kernel
-def _scale_row(x, bits, scaled):
-    """``scaled`` = x/2^k with a largest entry of 1 to 2; k and its length. ``bits`` are x's own."""
+@kernel
+def _exponents(bits, exponents):
+    """k for each row x, with entries of x/2^k up to 1 to 2; 0 where x = 0. ``bits`` are x's own."""
     wide_vectors()
     # As whole numbers, sizes are ordered as they are, and their largest is found in vectors.
     narrow = bits.itemsize == 4
-    all_but_sign = 0x7FFFFFFF if narrow else 0x7FFFFFFFFFFFFFFF
-    largest = bits.dtype.type(0)
-    for j in range(x.shape[0]):
-        largest = max(largest, bits[j] & bits.dtype.type(all_but_sign))
-    field = np.int64(largest) >> (23 if narrow else 52)
-    k = max(field, 1) - (127 if narrow else 1023)
-    scale = x.dtype.type(math.ldexp(1.0, -int(k)))
+    all_but_sign = bits.dtype.type(0x7FFFFFFF if narrow else 0x7FFFFFFFFFFFFFFF)
+    for i in range(bits.shape[0]):
+        largest = bits.dtype.type(0)
+        for j in range(bits.shape[1]):
+            largest = max(largest, bits[i, j] & all_but_sign)
+        field = np.int64(largest) >> (23 if narrow else 52)
+        exponents[i] = max(field, 1) - (127 if narrow else 1023) if largest > 0 else 0
+
+
+@dot_kernel
+def _length(x):
+    wide_vectors()
     total = 0.0
     for j in range(x.shape[0]):
-        value = scale * x[j]
-        scaled[j] = value
-        total += np.float64(value) * np.float64(value)
-    return k, math.sqrt(total)
+        total += np.float64(x[j]) * np.float64(x[j])
+    return math.sqrt(total)
 
 
 @kernel
-def _scale_rows(X, bits, scaled, exponents, lengths):
+def _lengths(X, lengths):
     for i in range(X.shape[0]):
-        exponents[i], lengths[i] = _scale_row(X[i], bits[i], scaled[i])
+        lengths[i] = _length(X[i])
+
+
+@kernel
+def _scale_rows(X, exponents, scaled):
+    """scaled ← x/2^k, row by row."""
+    for i in range(X.shape[0]):
+        scale = X.dtype.type(math.ldexp(1.0, -int(exponents[i])))
+        for j in range(X.shape[1]):
+            scaled[i, j] = scale * X[i, j]
 
 
 def _rows(X, n_layers, weight, gain, bias):
     """x/2^k; √w 2^k/n_1, by which it becomes u, |u|², r, q in the dtype of X; n_L as m · 2^k."""
-    scaled = np.empty(X.shape, X.dtype)
     exponents, lengths = np.empty(len(X), np.int64), np.empty(len(X))
-    _scale_rows(X, X.view(f"i{X.itemsize}"), scaled, exponents, lengths)
+    _exponents(X.view(f"i{X.itemsize}"), exponents)
+    if np.abs(exponents).max() <= EVEN[X.itemsize]:
+        exponents[:] = 0  # and a copy on fresh pages is spared
+        scaled = X
+    else:
+        scaled = np.empty(X.shape, X.dtype)
+        _scale_rows(X, exponents, scaled)
+    _lengths(scaled, lengths)
     found = rows(exponents, lengths, n_layers, weight, gain, bias)
     arrays = (found.unit, found.share, found.r, found.q)
     return scaled, tuple(np.ascontiguousarray(a, X.dtype) for a in arrays), found.norm
