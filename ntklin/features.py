@@ -7,13 +7,13 @@ from ntklin._validate import advising, as_weights, require_memory
 from ntklin.backends import beside, contiguous, host, kernels, namespace
 from ntklin.errors import FloatRangeError
 from ntklin.network import require_jacobian_memory, require_passes_memory
-from ntklin.operators import Operator
+from ntklin.operators import Balanced
 from ntklin.ranges import COMFORT, exponent, in_range, is_far, largest_exponent, shift
 from ntklin.sendable import Sendable
 from ntklin.spectral import degenerate_error, factorize
 
 
-class FeatureMap(Sendable, Operator):
+class FeatureMap(Sendable, Balanced):
     """The feature map φ(X) of a network, an (N, P) operator that never stores J.
 
     One forward and one backward pass are kept, O(N Σ m_l) numbers; every product with J or J^T then
@@ -59,29 +59,6 @@ class FeatureMap(Sendable, Operator):
     # powers of two. Γ_l is the exponent of h^l, Γ_0 that of x:
     #     w'_l = 2^(Γ_{l−1} − Γ_l) w_l,  v'_l = 2^(−Γ_l) v_l,  x' = 2^(−Γ_0) x
     # give h'^l = 2^(−Γ_l) h^l, δ'^l = 2^(Γ_l − Γ_L) δ^l and φ' = 2^(−Γ_L) φ in all its parts.
-
-    def balanced(self, dtype):
-        """The same features at a scale where neither they nor their kernel leave the range.
-
-        Parameters
-        ----------
-        dtype : dtype
-            The precision of their passes.
-
-        Returns
-        -------
-        features : FeatureMap
-            This one where it needs no change.
-        exponent : int
-            e with φ = 2^e φ', exactly.
-        """
-        dtype = np.dtype(dtype)
-        if self.exponents is not None and dtype == self.dtype:
-            return self, 0
-        if dtype not in self._balanced:
-            self._balanced[dtype] = self._made_for(dtype)
-        even = self._balanced[dtype] or self  # not kept: it would keep itself alive
-        return even, 0 if even is self or self.exponents else even.exponents[-1]
 
     def _made_for(self, dtype):
         """The balanced features in ``dtype``, None for these themselves."""

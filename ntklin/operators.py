@@ -30,6 +30,37 @@ class Operator(LinearOperator):
     _adjoint = _transpose
 
 
+class Balanced(Operator):
+    """Features φ that can also be had in another precision, and at a scale well within the range.
+
+    Subclasses have ``exponents``, None where they are at their own scale, a dict ``_balanced`` and
+    ``_made_for(dtype)``, which returns None where they need no change.
+    """
+
+    def balanced(self, dtype):
+        """The same features at a scale where neither they nor their kernel leave the range.
+
+        Parameters
+        ----------
+        dtype : dtype
+            The precision of their passes.
+
+        Returns
+        -------
+        features : FeatureMap or PairFeatures
+            These where they need no change.
+        exponent : int
+            e with φ = 2^e φ', exactly.
+        """
+        dtype = np.dtype(dtype)
+        if self.exponents is not None and dtype == self.dtype:
+            return self, 0
+        if dtype not in self._balanced:
+            self._balanced[dtype] = self._made_for(dtype)
+        even = self._balanced[dtype] or self  # not kept: it would keep itself alive
+        return even, 0 if even is self or self.exponents else even.exponents[-1]
+
+
 class _Transposed(Operator):
     """The transpose of an operator."""
 

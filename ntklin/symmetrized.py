@@ -8,7 +8,7 @@ from ntklin._arrays import as_array
 from ntklin._validate import as_inputs, as_vector, as_weights
 from ntklin.backends import namespace
 from ntklin.network import MLP, require_jacobian_memory, require_passes_memory
-from ntklin.operators import Operator
+from ntklin.operators import Balanced
 from ntklin.sendable import Sendable
 
 
@@ -138,7 +138,7 @@ class AntisymmetricPair:
         return self.features(theta, X).toarray(out=out)
 
 
-class PairFeatures(Sendable, Operator):
+class PairFeatures(Sendable, Balanced):
     """φ(X) of an antisymmetrical pair; the interface of :class:`ntklin.FeatureMap`."""
 
     def __init__(self, pair, theta, X, *, exponents=None):
@@ -160,16 +160,6 @@ class PairFeatures(Sendable, Operator):
             c * phi.outputs for c, phi in zip(self._factors, self._halves, strict=True)
         )
         super().__init__(dtype, (len(self.inputs), pair.n_parameters))
-
-    def balanced(self, dtype):
-        """The same features well within the range; see :meth:`ntklin.FeatureMap.balanced`."""
-        dtype = np.dtype(dtype)
-        if self.exponents is not None and dtype == self.dtype:
-            return self, 0
-        if dtype not in self._balanced:
-            self._balanced[dtype] = self._made_for(dtype)
-        even = self._balanced[dtype] or self  # not kept: it would keep itself alive
-        return even, 0 if even is self or self.exponents else even.exponents[-1]
 
     def _made_for(self, dtype):
         """The balanced features in ``dtype``, None for these themselves."""

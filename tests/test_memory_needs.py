@@ -2,11 +2,16 @@
 
 import tracemalloc
 
+import numba
 import numpy as np
 import pytest
 
 import ntklin
 from ntklin import descent, network
+
+pytestmark = pytest.mark.skipif(
+    numba.config.DISABLE_JIT, reason="minutes without compiled kernels, and the sizes are the same"
+)
 
 SHAPES = [((20, 300, 1), 1200), ((400, 1000, 1), 60), ((400, 500, 600, 1), 60)]
 OPTIMIZERS = [ntklin.GradientDescent(0.01), ntklin.Adam(1e-3)]
