@@ -87,6 +87,8 @@ def test_a_rate_beyond_floating_point_is_none():
         stability.default_learning_rate(10, 1e-310)
 
 
+# Uncompiled kernels warn where compiled ones overflow in silence.
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
 def test_a_kernel_beyond_floating_point_is_refused(few):
     net = NETWORKS["shallow"]
     theta, X, Y = problem(net, dtype=np.float32)
