@@ -88,7 +88,7 @@ def test_a_rate_beyond_floating_point_is_none():
 
 
 # Uncompiled kernels warn where compiled ones overflow in silence.
-@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered:RuntimeWarning")
 def test_a_kernel_beyond_floating_point_is_refused(few):
     net = NETWORKS["shallow"]
     theta, X, Y = problem(net, dtype=np.float32)
