@@ -216,6 +216,25 @@ def test_writers_of_one_folder_leave_each_other_alone(tmp_path):
     assert len(set((tmp_path / "same").read_bytes())) == 1
 
 
+@pytest.mark.skipif(writing.fcntl is None, reason="no locks on this system")
+def test_a_cleaner_that_is_late_removes_nothing_that_is_new(tmp_path, monkeypatch):
+    """It holds the lock of a new file and removes its name only when the writer has gone on."""
+    names = []
+
+    def held_by_a_cleaner(f, how):
+        names.append(f.name)
+        if len(names) == 1:
+            raise BlockingIOError
+        return flock(f, how)
+
+    flock = writing.fcntl.flock
+    monkeypatch.setattr(writing.fcntl, "flock", held_by_a_cleaner)
+    with writing.whole(tmp_path / "x") as f:
+        os.unlink(names[0])
+        f.write(b"whole")
+    assert (tmp_path / "x").read_bytes() == b"whole"
+
+
 # Digests
 
 

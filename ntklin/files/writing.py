@@ -51,8 +51,8 @@ def whole(path, *, follow=True):
     try:
         target, mode = _target(Path(path), follow)
         remove_leftovers(target.parent)
-        temporary = target.with_name(f".ntklin-{secrets.token_hex(8)}.part")
-        with _locked(temporary) as f:
+        temporary, f = _locked(target.parent)
+        with f:
             yield f
             sync(f)
             if mode is not None and hasattr(os, "fchmod"):
@@ -122,8 +122,8 @@ def require_writable(folder):
         while not place.exists() and place != place.parent:
             place = place.parent
         remove_leftovers(place)
-        temporary = place / f".ntklin-{secrets.token_hex(8)}.part"
-        with _locked(temporary):
+        temporary, f = _locked(place)
+        with f:
             temporary.unlink()
     except OSError as e:
         text = f"cannot write into the output folder {shown(folder)}: {e.strerror}"
@@ -152,23 +152,25 @@ def _remove_unlocked(path):
         os.close(fd)
 
 
-def _locked(path):
-    """A new file at ``path``, locked."""
+def _locked(folder):
+    """A new file in a folder, locked: its path and the open file.
+
+    No name is tried twice: who took the last one for a leftover may still be about to remove it.
+    """
     while True:
+        path = folder / f".ntklin-{secrets.token_hex(8)}.part"
         f = open(path, "x+b")  # noqa: SIM115
         try:
             if fcntl is None:
-                return f
+                return path, f
             fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:  # taken for a leftover before the lock: it is being removed
             f.close()
-            with suppress(FileNotFoundError):
-                os.unlink(path)
             continue
         except OSError:  # no locks here, and so nobody who removes leftovers
-            return f
+            return path, f
         if os.fstat(f.fileno()).st_nlink:
-            return f
+            return path, f
         f.close()
 
 
