@@ -13,11 +13,11 @@ from networks import cases, make_case
 from tolerances import EPS, assert_close
 
 import ntklin
-from ntklin import _validate
-from ntklin.dynamics.engines import METHODS
-from ntklin.dynamics.reduced import LINEAR_RULES
-from ntklin.losses import Loss
-from ntklin.stability import stability_factor
+from ntklin.edge import checks as _validate
+from ntklin.runs.losses import Loss
+from ntklin.runs.stability import stability_factor
+from ntklin.theory.engines import METHODS
+from ntklin.theory.reduced import LINEAR_RULES
 
 STEPS = 5
 # Each rule as the library has it and as the witness has it; the rates are set by `rates`.

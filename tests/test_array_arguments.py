@@ -11,11 +11,11 @@ import pytest
 from foreign_arrays import REFUSED, WELCOME
 
 import ntklin
-from ntklin.certificate import Enclosure
-from ntklin.dynamics.gradient_descent import LinearizedGradientDescent
-from ntklin.dynamics.theorems import ProductForm
-from ntklin.linearization import Linearization
-from ntklin.minimizer import Minimizer
+from ntklin.algebra.certificate import Enclosure
+from ntklin.theory.gradient_descent import LinearizedGradientDescent
+from ntklin.theory.linearization import Linearization
+from ntklin.theory.minimizer import Minimizer
+from ntklin.theory.theorems import ProductForm
 
 NET = ntklin.MLP((2, 3, 1))
 PAIR = ntklin.AntisymmetricPair(NET)

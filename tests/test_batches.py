@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import ntklin
-from ntklin import batches as room
-from ntklin.batches import Schedule
+from ntklin.runs import batches as room
+from ntklin.runs.batches import Schedule
 
 F64 = np.dtype(float)
 

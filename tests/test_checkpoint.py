@@ -9,10 +9,11 @@ import pytest
 from networks import make_case
 
 import ntklin
-from ntklin import checkpoint
-from ntklin.descent import ENGINES
-from ntklin.files.seal import sealed
-from ntklin.losses import Loss
+from ntklin.edge.files.seal import sealed
+from ntklin.networks.descriptions import describe_network, network_from
+from ntklin.runs import checkpoint
+from ntklin.runs.losses import Loss
+from ntklin.training.engines import ENGINES
 
 pytestmark = pytest.mark.filterwarnings("ignore::ntklin.NonMonotoneLossWarning")
 
@@ -531,8 +532,8 @@ def test_no_pickle_is_in_the_file(saved):
 
 def test_a_kept_network_is_described_to_the_last_bit():
     case = make_case((3, 5, 1), sigma=1.7, scaling="fan_in", sigma_b=0.1 + 0.2)
-    description = json.loads(json.dumps(checkpoint.describe_network(case.net)))
-    assert checkpoint.network_from(description) == case.net
+    description = json.loads(json.dumps(describe_network(case.net)))
+    assert network_from(description) == case.net
 
 
 def test_fingerprints_tell_shapes_and_types_apart():

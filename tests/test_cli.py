@@ -18,14 +18,14 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import ntklin
-from ntklin.cli import arguments, blas, comparison_progress, environment, minimizer, threads
-from ntklin.cli.app import app
-from ntklin.cli.comparison_progress import LineComparison, LiveComparison
-from ntklin.cli.progress import LineProgress, LiveProgress, label, share, summary
-from ntklin.report import NAMES
-from ntklin.study import ComparisonObserver, Observer
-from ntklin.study import optimizer_records as study_optimizer_records
-from ntklin.study import records as study_records
+from ntklin.apps.cli import arguments, blas, comparison_progress, environment, minimizer, threads
+from ntklin.apps.cli.app import app
+from ntklin.apps.cli.comparison_progress import LineComparison, LiveComparison
+from ntklin.apps.cli.progress import LineProgress, LiveProgress, label, share, summary
+from ntklin.apps.report import NAMES
+from ntklin.apps.study import ComparisonObserver, Observer
+from ntklin.apps.study import optimizer_records as study_optimizer_records
+from ntklin.apps.study import records as study_records
 
 TINY = ("--n-train", "4", "--n-test", "3", "--width", "20", "--until", "0.01", "--sigma", "1,2")
 SMALL = (*TINY, "--optimizer", "none")
@@ -37,7 +37,7 @@ def invoke(*words):
 
 def in_process(*words, cwd, **settings):
     """The command in a Python of its own."""
-    command = [sys.executable, "-m", "ntklin.cli", *map(str, words)]
+    command = [sys.executable, "-m", "ntklin", *map(str, words)]
     return subprocess.run(
         command, cwd=cwd, env=os.environ | settings, capture_output=True, text=True, timeout=300
     )
@@ -290,7 +290,7 @@ def test_what_was_finished_is_kept(error, code, tmp_path, monkeypatch):
                 raise error
             yield record
 
-    monkeypatch.setattr("ntklin.study.records", failing)
+    monkeypatch.setattr("ntklin.apps.study.records", failing)
     done = invoke("minimizer", *SMALL, "--out", tmp_path)
     assert done.exit_code == code
     assert "Incomplete: 1 of 2 runs finished" in done.output
@@ -311,7 +311,7 @@ def test_what_was_finished_of_the_comparison_is_kept(error, code, tmp_path, monk
                 raise error
             yield record
 
-    monkeypatch.setattr("ntklin.study.optimizer_records", failing)
+    monkeypatch.setattr("ntklin.apps.study.optimizer_records", failing)
     done = invoke("minimizer", *TINY, "--out", tmp_path)
     assert done.exit_code == code
     assert "Incomplete: 3 of 5 runs finished" in done.output
@@ -324,7 +324,7 @@ def test_what_was_finished_of_the_comparison_is_kept(error, code, tmp_path, monk
 
 def test_a_scale_without_a_comparison_is_refused_before_the_sweep(tmp_path, monkeypatch):
     """σ = 1e-200 is fine for the parser, but no learning rate is large enough there."""
-    monkeypatch.setattr("ntklin.study.records", None)
+    monkeypatch.setattr("ntklin.apps.study.records", None)
     flags = ("--optimizer-sigma", "1e-200", "--out", tmp_path / "out")
     done = invoke("minimizer", *TINY, *flags)
     assert done.exit_code == 2
@@ -338,7 +338,7 @@ def test_warnings_are_one_line(tmp_path, monkeypatch):
         warnings.warn("the loss rose", stacklevel=1)
         yield from study_records(config, observer)
 
-    monkeypatch.setattr("ntklin.study.records", warning)
+    monkeypatch.setattr("ntklin.apps.study.records", warning)
     done = invoke("minimizer", *SMALL, "--no-train", "--out", tmp_path)
     assert done.exit_code == 0, done.output
     assert done.output.startswith("warning: the loss rose\n")
@@ -348,7 +348,7 @@ def test_a_full_disk_costs_the_files_not_the_tables(tmp_path, monkeypatch):
     def full(*args):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("ntklin.report.write_report", full)
+    monkeypatch.setattr("ntklin.apps.report.write_report", full)
     done = invoke("minimizer", *SMALL, "--no-train", "--out", tmp_path)
     assert done.exit_code == 2
     assert "theory: 2" in done.output
@@ -360,7 +360,7 @@ def test_an_interruption_before_the_first_result_writes_nothing(tmp_path, monkey
     def interrupted(config, observer):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ntklin.study.records", interrupted)
+    monkeypatch.setattr("ntklin.apps.study.records", interrupted)
     done = invoke("minimizer", *SMALL, "--out", tmp_path)
     assert done.exit_code == 130
     assert list(tmp_path.iterdir()) == []
@@ -371,7 +371,7 @@ def test_ctrl_c_in_a_real_process(tmp_path):
     """The first σ is quick; at the second, the kernel is so ill-conditioned that it takes ages."""
     flags = (*SMALL, "--sigma", "1,1e-4", "--max-steps", "1000000000", "--out", "out")
     with subprocess.Popen(
-        [sys.executable, "-m", "ntklin.cli", "minimizer", *flags],
+        [sys.executable, "-m", "ntklin", "minimizer", *flags],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -404,7 +404,7 @@ def test_help_loads_nothing_heavy(words, tmp_path):
 import atexit, sys
 heavy = ("numpy", "scipy", "numba", "matplotlib", "pooch", "threadpoolctl")
 atexit.register(lambda: print("loaded:", [name for name in heavy if name in sys.modules]))
-from ntklin.cli import main
+from ntklin.apps.cli import main
 main()
 """
     done = subprocess.run(
@@ -532,7 +532,7 @@ def test_the_choice_of_openblas_kernels(text, environ, expected):
 def test_the_choice_is_made_before_numpy_is_loaded(first, tmp_path):
     script = f"""
 {first}import os, sys
-from ntklin.cli import blas
+from ntklin.apps.cli import blas
 blas.read_cpuinfo = lambda: {cpuinfo("AuthenticAMD", 26)!r}
 blas.prepare()
 print(os.environ.get("OPENBLAS_CORETYPE"), "numpy" in sys.modules)
@@ -676,7 +676,7 @@ def test_threads_are_limited_for_numba_and_blas_and_restored(tmp_path):
     script = """
 import numba, numpy, scipy.linalg.cython_blas
 from threadpoolctl import threadpool_info, threadpool_limits
-from ntklin.cli import threads
+from ntklin.apps.cli import threads
 
 def counts():
     blas = {lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"}
@@ -833,8 +833,8 @@ def test_bench_refuses_what_it_does_not_know(tmp_path):
 
 def test_the_package_runs_as_a_module(monkeypatch):
     called = []
-    monkeypatch.setattr("ntklin.cli.main", lambda: called.append(True))
-    runpy.run_module("ntklin.cli", run_name="__main__")
+    monkeypatch.setattr("ntklin.apps.cli.main", lambda: called.append(True))
+    runpy.run_module("ntklin", run_name="__main__")
     assert called == [True]
 
 
@@ -842,9 +842,9 @@ def test_ctrl_c_while_loading(monkeypatch):
     def interrupted(**settings):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ntklin.cli.app.app", interrupted)
+    monkeypatch.setattr("ntklin.apps.cli.app.app", interrupted)
     monkeypatch.setattr(blas, "prepare", lambda: None)
-    from ntklin.cli import main
+    from ntklin.apps.cli import main
 
     with pytest.raises(SystemExit, match="130"):
         main()

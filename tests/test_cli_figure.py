@@ -16,8 +16,8 @@ import numba
 import pytest
 from typer.testing import CliRunner
 
-from ntklin.cli.app import app
-from ntklin.cli.figure import duration, shares
+from ntklin.apps.cli.app import app
+from ntklin.apps.cli.figure import duration, shares
 from ntklin.validation import figures
 from ntklin.validation.figures import FIGURES, Store, executors
 from ntklin.validation.figures.execution import execute
@@ -150,7 +150,7 @@ def test_replot_needs_the_runs(tmp_path):
 
 
 def test_all_means_all(monkeypatch):
-    from ntklin.cli.figure import numbers
+    from ntklin.apps.cli.figure import numbers
 
     assert numbers(("all",), FIGURES) == list(range(1, 11))
     assert numbers(("10", "2", "2"), FIGURES) == [2, 10]
@@ -187,7 +187,7 @@ def until(condition, seconds=600):
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes in /proc")
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
 def test_a_killed_figure_leaves_no_process_and_resumes(tmp_path):
-    command = [sys.executable, "-m", "ntklin.cli", "figure", "2", "--scale", "quick", "--processes",
+    command = [sys.executable, "-m", "ntklin", "figure", "2", "--scale", "quick", "--processes",
                "2", "--out", str(tmp_path)]  # fmt: skip
     runs = tmp_path / "runs"
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -208,7 +208,7 @@ def test_a_killed_figure_leaves_no_process_and_resumes(tmp_path):
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal to a group")
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
 def test_ctrl_c_on_the_terminal_ends_all_quietly(tmp_path):
-    command = [sys.executable, "-m", "ntklin.cli", "figure", "2", "--scale", "quick", "--processes",
+    command = [sys.executable, "-m", "ntklin", "figure", "2", "--scale", "quick", "--processes",
                "2", "--out", str(tmp_path)]  # fmt: skip
     runs = tmp_path / "runs"
     with subprocess.Popen(

@@ -12,13 +12,13 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import ntklin
-from ntklin.cli.app import app
-from ntklin.files.seal import read_sealed
-from ntklin.mitigation import MitigationInterrupted, mitigate_initialization
-from ntklin.plots import png, study_figure
-from ntklin.report import NAMES
-from ntklin.study import StudyConfig, StudyResult
-from ntklin.study import records as study_records
+from ntklin.apps.cli.app import app
+from ntklin.apps.plots import png, study_figure
+from ntklin.apps.report import NAMES
+from ntklin.apps.study import StudyConfig, StudyResult
+from ntklin.apps.study import records as study_records
+from ntklin.edge.files.seal import read_sealed
+from ntklin.recipes.mitigation import MitigationInterrupted, mitigate_initialization
 from ntklin.validation import theorems
 from ntklin.validation.benchmarks import gemm, run
 from ntklin.validation.benchmarks.options import as_options
@@ -57,14 +57,14 @@ def test_an_unfinished_study_goes_beside_a_finished_one(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as m:
-        m.setattr("ntklin.study.records", interrupted)
+        m.setattr("ntklin.apps.study.records", interrupted)
         invoke(*words, status=130)
         assert not read_sealed(tmp_path / "results.json")["complete"]
         assert {path.name for path in tmp_path.iterdir()} == set(NAMES)
     invoke(*words)  # a finished one replaces it
     assert read_sealed(tmp_path / "results.json")["complete"]
     with monkeypatch.context() as m:
-        m.setattr("ntklin.study.records", interrupted)
+        m.setattr("ntklin.apps.study.records", interrupted)
         finished_stays(tmp_path, NAMES, lambda status: invoke(*words, status=status), str)
     before = (tmp_path / NAMES[2]).stat().st_ino
     invoke(*words)
@@ -82,7 +82,7 @@ def test_an_unfinished_search_goes_beside_a_finished_one(tmp_path, monkeypatch):
         found = mitigate_initialization(*arguments, **options)
         raise MitigationInterrupted(replace(found, stopped="interrupted"))
 
-    monkeypatch.setattr("ntklin.mitigation.mitigate_initialization", interrupted)
+    monkeypatch.setattr("ntklin.recipes.mitigation.mitigate_initialization", interrupted)
     before = contents(tmp_path, names)
     text = invoke(*words, status=130)
     assert contents(tmp_path, names) == before

@@ -7,7 +7,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from ntklin.cli.app import app
+from ntklin.apps.cli.app import app
 from ntklin.validation import figures
 from ntklin.validation.figures import make
 from ntklin.validation.figures.execution import execute_together

@@ -15,13 +15,13 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import ntklin
-from ntklin.cli import mitigate
-from ntklin.cli.app import app
-from ntklin.cli.failures import warnings_on
-from ntklin.cli.mitigate_progress import LineProgress, LiveProgress, label, summary
-from ntklin.mitigation import Trial
-from ntklin.mitigation import mitigate_initialization as search
-from ntklin.report.mitigation import NAMES
+from ntklin.apps.cli import mitigate
+from ntklin.apps.cli.app import app
+from ntklin.apps.cli.failures import warnings_on
+from ntklin.apps.cli.mitigate_progress import LineProgress, LiveProgress, label, summary
+from ntklin.apps.report.mitigation import NAMES
+from ntklin.recipes.mitigation import Trial
+from ntklin.recipes.mitigation import mitigate_initialization as search
 
 SMALL = (
     *("--n-train", 4, "--n-val", 5, "--n-test", 3),
@@ -196,7 +196,7 @@ def interrupting(trial):
 
 
 def test_what_was_finished_is_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr("ntklin.mitigation.mitigate_initialization", interrupting(1))
+    monkeypatch.setattr("ntklin.recipes.mitigation.mitigate_initialization", interrupting(1))
     done = invoke("mitigate", *SMALL, "--out", tmp_path)
     assert done.exit_code == 130
     assert "Incomplete: the search was interrupted" in done.output
@@ -208,7 +208,7 @@ def test_what_was_finished_is_kept(tmp_path, monkeypatch):
 
 
 def test_an_interruption_before_the_first_result_writes_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr("ntklin.mitigation.mitigate_initialization", interrupting(0))
+    monkeypatch.setattr("ntklin.recipes.mitigation.mitigate_initialization", interrupting(0))
     done = invoke("mitigate", *SMALL, "--out", tmp_path)
     assert (done.exit_code, done.output) == (130, "")
     assert list(tmp_path.iterdir()) == []
@@ -218,7 +218,7 @@ def test_a_full_disk_costs_the_files_not_the_table(tmp_path, monkeypatch):
     def full(*args):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("ntklin.report.mitigation.write_mitigation", full)
+    monkeypatch.setattr("ntklin.apps.report.mitigation.write_mitigation", full)
     done = invoke("mitigate", *SMALL, "--no-baselines", "--out", tmp_path)
     assert done.exit_code == 2
     assert "Stopped: " in done.output
@@ -231,7 +231,7 @@ def test_ctrl_c_in_a_real_process(tmp_path):
     """The first σ is quick; the second would take ages at its step limit."""
     flags = [*SMALL, "--factor", 1e-3, "--min-sigma", 1e-3, "--max-steps", 10**9, "--until", 1e-20]
     with subprocess.Popen(
-        [sys.executable, "-m", "ntklin.cli", "mitigate", *map(str, flags), "--out", "out"],
+        [sys.executable, "-m", "ntklin", "mitigate", *map(str, flags), "--out", "out"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -21,13 +21,13 @@ from rich.table import Table
 from rich.text import Text
 from typer.testing import CliRunner
 
-import ntklin.cli
-from ntklin import stepping
-from ntklin.cli import failures, inherited, signals, spelling, streams
-from ntklin.cli.app import app
-from ntklin.cli.console import FILE_COLUMNS, Console
-from ntklin.cli.counting import is_live
-from ntklin.report import NAMES
+import ntklin.apps.cli
+from ntklin.apps.cli import failures, inherited, signals, spelling, streams
+from ntklin.apps.cli.app import app
+from ntklin.apps.cli.console import FILE_COLUMNS, Console
+from ntklin.apps.cli.counting import is_live
+from ntklin.apps.report import NAMES
+from ntklin.runs import stepping
 
 ROOT = Path(__file__).resolve().parents[1]
 POSIX = pytest.mark.skipif(os.name == "nt", reason="descriptors and signals are POSIX's")
@@ -175,10 +175,10 @@ def test_streams_that_are_not_the_systems_stay(monkeypatch):
 
 def run_main(monkeypatch, app):
     """The exit status of the command line with something else for the commands."""
-    monkeypatch.setattr("ntklin.cli.app.app", app)
-    monkeypatch.setattr("ntklin.cli.blas.prepare", lambda: None)
+    monkeypatch.setattr("ntklin.apps.cli.app.app", app)
+    monkeypatch.setattr("ntklin.apps.cli.blas.prepare", lambda: None)
     with pytest.raises(SystemExit) as caught:
-        ntklin.cli.main()
+        ntklin.apps.cli.main()
     return caught.value.code or 0
 
 
@@ -367,7 +367,7 @@ def test_a_real_process_that_is_told_to_end_keeps_what_is_finished(number, tmp_p
         signal.signal(number, signal.SIG_DFL)
 
     with subprocess.Popen(
-        [sys.executable, "-m", "ntklin.cli", "minimizer", *flags],
+        [sys.executable, "-m", "ntklin", "minimizer", *flags],
         cwd=tmp_path,
         env=os.environ | {"PYTHONIOENCODING": "utf-8"},
         stdout=subprocess.PIPE,
@@ -395,7 +395,7 @@ def test_a_real_process_in_hostile_surroundings(tmp_path):
         "TERM": "dumb",
     }
     done = subprocess.run(
-        [sys.executable, "-m", "ntklin.cli", *TINY],
+        [sys.executable, "-m", "ntklin", *TINY],
         cwd=tmp_path,
         env=os.environ | settings,
         capture_output=True,
@@ -413,7 +413,7 @@ def test_a_real_process_in_hostile_surroundings(tmp_path):
 @POSIX
 def test_a_real_process_whose_reader_left(tmp_path):
     process = subprocess.Popen(
-        [sys.executable, "-m", "ntklin.cli", *TINY],
+        [sys.executable, "-m", "ntklin", *TINY],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -430,7 +430,7 @@ def test_closed_descriptors_are_given_to_no_file(tmp_path):
     """Else the first file that is opened gets number 1, and what is printed into it."""
     script = """
 import os, sys
-from ntklin.cli import streams
+from ntklin.apps.cli import streams
 with streams.enduring():
     descriptor = os.open("file", os.O_WRONLY | os.O_CREAT)
     os.write(1, b"from some library")

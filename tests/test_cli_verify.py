@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner
 
-from ntklin.cli.app import app
-from ntklin.plots.scaling import scaling_figure
-from ntklin.report.verification.judged import Judged
-from ntklin.report.verification.page import verification_page
+from ntklin.apps.cli.app import app
+from ntklin.apps.plots.scaling import scaling_figure
+from ntklin.apps.report.verification.judged import Judged
+from ntklin.apps.report.verification.page import verification_page
 from ntklin.validation import theorems
 from ntklin.validation.theorems import Curve
 

@@ -11,8 +11,7 @@ import test_study
 from test_study import N_TEST, N, dataset, loss
 
 import ntklin
-from ntklin.errors import DegenerateKernelError
-from ntklin.study import (
+from ntklin.apps.study import (
     METHODS,
     ComparisonObserver,
     OptimizerRecord,
@@ -23,7 +22,8 @@ from ntklin.study import (
     records,
     require_comparable,
 )
-from ntklin.study.real import RealEnd
+from ntklin.apps.study.real import RealEnd
+from ntklin.edge.errors import DegenerateKernelError
 
 ADAPTIVE = ("adagrad", "rmsprop", "adam")
 RULES = {

@@ -552,7 +552,7 @@ def test_absurd_sizes_are_refused(data, message):
 
 def test_a_gzip_bomb_is_refused_before_it_is_unpacked(monkeypatch):
     data = gzip.compress(idx_bytes(np.zeros((1000, 1000), np.uint8)))
-    monkeypatch.setattr("ntklin._validate.available_memory", lambda: 10**5)
+    monkeypatch.setattr("ntklin.edge.checks.available_memory", lambda: 10**5)
     with pytest.raises(ntklin.MemoryLimitError, match="reading here needs 1 MB"):
         parse_idx(data, "here")
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tolerances import tolerance
 
-from ntklin.dynamics.discrete_time import as_steps, decay, decay_time, gradient_filter
+from ntklin.theory.discrete_time import as_steps, decay, decay_time, gradient_filter
 
 NEAR = [2.0**-k for k in (4, 20, 40, 52)]
 # x = ηλ/N over the whole range of convergence, with the places where naive formulas lose digits.

@@ -11,11 +11,11 @@ from test_gpu import OPTIMIZERS, problem
 from tolerances import assert_close
 
 import ntklin
-from ntklin import ensemble
-from ntklin.descent import Several
-from ntklin.descent.direct import DirectDescent
-from ntklin.descent.reduced import ReducedDescent
 from ntklin.kernels.gpu import loader
+from ntklin.training.direct import DirectDescent
+from ntklin.training.engines import Several
+from ntklin.training.reduced import ReducedDescent
+from ntklin.training.train import ensemble
 
 ignore_rises = pytest.mark.filterwarnings("ignore::ntklin.NonMonotoneLossWarning")
 SHALLOW, DEEP, LINEAR = (4, 9, 1), (4, 8, 7, 1), (4, 1)

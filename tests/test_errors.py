@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import ntklin
-from ntklin import errors
+from ntklin.edge import errors
 
 
 def raised(kind, call):

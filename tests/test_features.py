@@ -389,7 +389,7 @@ def test_bad_vectors():
 
 
 def test_a_kernel_that_does_not_fit_is_refused_beforehand(monkeypatch):
-    from ntklin import _validate
+    from ntklin.edge import checks as _validate
 
     phi = ntklin.MLP((2, 3, 1)).features(np.ones(13), np.ones((2, 2)))
     monkeypatch.setattr(_validate, "available_memory", lambda: 10)

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import ntklin
-from ntklin.files.seal import sealed
+from ntklin.edge.files.seal import sealed
 from ntklin.validation import figures
 from ntklin.validation.figures import FIGURES, Store
 from ntklin.validation.figures.configuration import Run, Search, digest

@@ -22,10 +22,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ntklin
-from ntklin.files import archives, names, seal, unfinished, writing
-from ntklin.files.archives import read_array, read_arrays
-from ntklin.files.reading import DamagedFileError, open_regular
-from ntklin.files.seal import read_sealed, sealed, unsealed
+from ntklin.edge.files import archives, names, seal, unfinished, writing
+from ntklin.edge.files.archives import read_array, read_arrays
+from ntklin.edge.files.reading import DamagedFileError, open_regular
+from ntklin.edge.files.seal import read_sealed, sealed, unsealed
 
 LEFT = ".ntklin-0123456789abcdef.part"
 
@@ -170,7 +170,7 @@ def test_what_is_being_written_stays(tmp_path):
 def test_what_a_killed_process_leaves_is_removed(tmp_path):
     child = """
 import os, signal, sys
-from ntklin.files.writing import whole
+from ntklin.edge.files.writing import whole
 with whole(sys.argv[1]) as f:
     f.write(bytes(1000))
     f.flush()
@@ -471,7 +471,7 @@ def test_an_array_that_is_there_twice_is_refused(tmp_path):
 def test_an_archive_beyond_the_memory_is_refused_before_it_is_read(tmp_path, monkeypatch):
     path = tmp_path / "x.npz"
     path.write_bytes(archive(zipfile.ZIP_LZMA, {"images": np.zeros(1 << 16)}))
-    monkeypatch.setattr("ntklin._validate.available_memory", lambda: 1 << 18)
+    monkeypatch.setattr("ntklin.edge.checks.available_memory", lambda: 1 << 18)
     monkeypatch.setattr(archives, "_array", lambda *arguments: pytest.fail("it was read"))
     with pytest.raises(ntklin.MemoryLimitError, match=r"reading .*x.npz needs 524 kB"):
         read_arrays(path)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import ntklin
-from ntklin.study import StudyConfig
+from ntklin.apps.study import StudyConfig
 
 NET = ntklin.MLP((3, 5, 1))
 X, Y = np.eye(3), np.array([0.0, 1.0, 1.0])

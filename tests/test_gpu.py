@@ -20,7 +20,7 @@ from test_infinite import network as infinite_network
 from tolerances import EPS, assert_close
 
 import ntklin
-from ntklin import backends
+from ntklin.edge import backends
 
 DTYPES = [np.float32, np.float64]
 # A fixture that lasts for all examples is what is wanted here.

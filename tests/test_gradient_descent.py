@@ -12,7 +12,7 @@ from linear_model import linear_model
 from tolerances import assert_close, tolerance
 
 import ntklin
-from ntklin.dynamics import gradient_descent
+from ntklin.theory import gradient_descent
 
 RATES = [0.1, 0.5, 0.99]  # fractions of the stability bound; above 0.5 some residuals oscillate
 LARGE_T = [10**3, 10**6 + 1, 10**9, 10**9 + 1, 10**15, 10**400]

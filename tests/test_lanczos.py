@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ntklin.lanczos import largest_eigenvalue
+from ntklin.algebra.lanczos import largest_eigenvalue
 
 EPS = np.finfo(float).eps
 
@@ -35,15 +35,15 @@ def test_the_largest_from_above(values, scale):
 
 
 def test_what_is_not_resolved_is_on_the_safe_side(monkeypatch):
-    monkeypatch.setattr("ntklin.lanczos.MOST_VECTORS", 10)
-    monkeypatch.setattr("ntklin.lanczos.MOST_ROUNDS", 1)
+    monkeypatch.setattr("ntklin.algebra.lanczos.MOST_VECTORS", 10)
+    monkeypatch.setattr("ntklin.algebra.lanczos.MOST_ROUNDS", 1)
     values = np.linspace(0, 1, 400)
     A = operator(values)
     assert 1 < largest_eigenvalue(lambda v: A @ v, 400, 1e-10) < 1.1
 
 
 def test_a_few_vectors_in_many_rounds(monkeypatch):
-    monkeypatch.setattr("ntklin.lanczos.MOST_VECTORS", 10)
+    monkeypatch.setattr("ntklin.algebra.lanczos.MOST_VECTORS", 10)
     A = operator(np.array(SPECTRA["a gap"]))
     assert largest_eigenvalue(lambda v: A @ v, 200, 1e-12) == pytest.approx(1, rel=1e-11)
 

@@ -17,7 +17,7 @@ from layouts import LAYOUTS, plain, relaid
 from tolerances import assert_close
 
 import ntklin
-from ntklin import backends
+from ntklin.edge import backends
 from ntklin.kernels.cpu.compiler import JIT_DISABLED
 from ntklin.kernels.gpu import loader
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from linear_model import linear_model
 
 import ntklin
-from ntklin.learning_rate import STRIDE
+from ntklin.recipes.learning_rate import STRIDE
 
 
 def trainer(limit, seen=None):

@@ -13,7 +13,7 @@ from linear_model import linear_model
 from tolerances import assert_close
 
 import ntklin
-from ntklin import _validate
+from ntklin.edge import checks as _validate
 
 WIDTHS = (3, 6, 4, 1)
 

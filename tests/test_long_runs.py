@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import ntklin
-from ntklin import monotone
-from ntklin.backends import kernels
-from ntklin.descent import reduced
+from ntklin.edge.backends import kernels
+from ntklin.runs import monotone
+from ntklin.training.engines import reduced
 
 DTYPES = (np.float32, np.float64)
 # Losses near which the residuals are some hundred times the rounding of an output.

@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from tolerances import assert_close, assert_each_close
 
 from ntklin.kernels.cpu import losses as kernels
-from ntklin.losses import LOSSES, Loss
+from ntklin.runs.losses import LOSSES, Loss
 
 DTYPES = (np.float64, np.float32)
 # From where the sigmoid is a line to where e^−f is no number: 104 in float32, 745 in float64.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ntklin import memory
+from ntklin.edge import memory
 
 GB = 10**9
 UNLIMITED_V1 = 2**63 - 4096

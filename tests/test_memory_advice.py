@@ -8,7 +8,7 @@ import pytest
 from scipy.sparse.linalg import aslinearoperator, lsmr
 
 import ntklin
-from ntklin import _validate
+from ntklin.edge import checks as _validate
 
 N, SHAPE = 120, (4, 10, 1)
 NET = ntklin.MLP(SHAPE)

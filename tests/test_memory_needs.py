@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import ntklin
-from ntklin import descent, network
+from ntklin.networks import mlp as network
+from ntklin.training.train import engines as descent
 
 pytestmark = pytest.mark.skipif(
     numba.config.DISABLE_JIT, reason="minutes without compiled kernels, and the sizes are the same"
@@ -82,6 +83,8 @@ def test_kernels(monkeypatch, n, widths, crossed, weighted):
     phi, other = net.features(theta, X), net.features(theta, X) if crossed else None
     D = np.ones(net.n_parameters) if weighted else None
     asked = []
-    monkeypatch.setattr("ntklin.features.require_memory", lambda size, *a, **k: asked.append(size))
+    monkeypatch.setattr(
+        "ntklin.networks.features.require_memory", lambda size, *a, **k: asked.append(size)
+    )
     taken = peak(lambda: phi.gram(other, weights=D))
     assert 0.95 <= (asked[-1] + 2**18) / taken <= 2.6

@@ -10,7 +10,7 @@ from linear_model import linear_model
 from tolerances import EPS, assert_close, tolerance
 
 import ntklin
-from ntklin import solving
+from ntklin.algebra import solving
 
 
 def network_problem(widths=(3, 8, 6, 1), bias="zero", sigma=1.2, scaling="fan_out", n=4, seed=0):

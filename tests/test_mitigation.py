@@ -9,9 +9,9 @@ from networks import BIASES, SCALINGS
 from tolerances import assert_close
 
 import ntklin
-from ntklin import mitigation
-from ntklin.mitigation import trial as trial_module
-from ntklin.mitigation.baselines import are_one_network
+from ntklin.recipes import mitigation
+from ntklin.recipes.mitigation import trial as trial_module
+from ntklin.recipes.mitigation.baselines import are_one_network
 
 UNTIL = 1e-2
 

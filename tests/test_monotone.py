@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import ntklin
-from ntklin import monotone
+from ntklin.runs import monotone
 
 pytestmark = pytest.mark.filterwarnings("ignore::ntklin.NonMonotoneLossWarning")
 

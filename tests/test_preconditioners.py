@@ -11,7 +11,8 @@ from networks import BIASES, SCALINGS
 from tolerances import EPS, assert_close
 
 import ntklin
-from ntklin import _validate, preconditioners
+from ntklin.algebra import preconditioners
+from ntklin.edge import checks as _validate
 
 KINDS = ("number", "diagonal", "matrix", "low rank")
 

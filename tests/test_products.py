@@ -11,8 +11,8 @@ from linear_model import linear_model
 from tolerances import assert_close
 
 import ntklin
-from ntklin import _validate
-from ntklin.dynamics.products import adaptive_map, product_form
+from ntklin.edge import checks as _validate
+from ntklin.theory.products import adaptive_map, product_form
 
 KINDS = ("number", "diagonal", "zeros", "matrix", "mixed")
 

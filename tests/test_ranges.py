@@ -16,7 +16,7 @@ from linear_model import linear_model
 from tolerances import tolerance
 
 import ntklin
-from ntklin.ranges import exponent, in_range, norm, shift
+from ntklin.edge.ranges import exponent, in_range, norm, shift
 
 DTYPES = [np.float32, np.float64]
 WIDTHS = {1: (3, 1), 2: (3, 12, 1), 4: (3, 12, 12, 12, 1)}

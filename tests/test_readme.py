@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import ntklin
-from ntklin.cli.app import app
+from ntklin.apps.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")

@@ -5,7 +5,7 @@ import pytest
 from tolerances import assert_close
 
 import ntklin
-from ntklin import _validate
+from ntklin.edge import checks as _validate
 
 STEPS = 200
 OPTIMIZERS = (
@@ -47,8 +47,8 @@ def test_what_the_optimizer_remembers_is_that_of_theta():
     lin, Y = linearization()
     states = []
     for method in ("reduced", "fused"):
-        engine = ntklin.dynamics.engines.engine_for(
-            lin, Y, OPTIMIZERS[1], ntklin.losses.Loss("squared"), method
+        engine = ntklin.theory.engines.engine_for(
+            lin, Y, OPTIMIZERS[1], ntklin.runs.losses.Loss("squared"), method
         )
         engine.advance(np.full((9, 6), 1 / 6), 0.0, np.inf)
         states.append(engine.optimizer_state())

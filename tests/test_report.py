@@ -14,10 +14,17 @@ import pytest
 from rich.console import Console
 
 import ntklin
-from ntklin import plots
-from ntklin.files.writing import write_whole
-from ntklin.report import NAMES, html_page, payload, print_result, require_writable, write_report
-from ntklin.study import OptimizerRecord, Record, StudyConfig, StudyResult
+from ntklin.apps import plots
+from ntklin.apps.report import (
+    NAMES,
+    html_page,
+    payload,
+    print_result,
+    require_writable,
+    write_report,
+)
+from ntklin.apps.study import OptimizerRecord, Record, StudyConfig, StudyResult
+from ntklin.edge.files.writing import write_whole
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PROVENANCE = {

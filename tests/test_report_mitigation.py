@@ -10,7 +10,15 @@ import pytest
 from rich.console import Console
 
 import ntklin
-from ntklin.mitigation import (
+from ntklin.apps.report.mitigation import (
+    NAMES,
+    mitigation_figure,
+    mitigation_page,
+    mitigation_payload,
+    print_mitigation,
+    write_mitigation,
+)
+from ntklin.recipes.mitigation import (
     CONVERGED,
     DIVERGED,
     INTERRUPTED,
@@ -21,14 +29,6 @@ from ntklin.mitigation import (
     TOO_SLOW,
     Mitigation,
     Trial,
-)
-from ntklin.report.mitigation import (
-    NAMES,
-    mitigation_figure,
-    mitigation_page,
-    mitigation_payload,
-    print_mitigation,
-    write_mitigation,
 )
 
 NET = ntklin.MLP((3, 4, 1))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import ntklin
-from ntklin._validate import as_count, as_flag, as_fraction, as_nonnegative, as_positive
+from ntklin.edge.checks import as_count, as_flag, as_fraction, as_nonnegative, as_positive
 
 NO_NUMBERS = [
     *(True, False, np.True_, np.False_, np.array(True)),

@@ -17,7 +17,7 @@ import pytest
 from flint import arb, ctx
 
 import ntklin
-from ntklin.certificate import Enclosure
+from ntklin.algebra.certificate import Enclosure
 
 
 def pickled(protocol):

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tolerances import EPS, assert_close
 
-from ntklin.errors import DegenerateKernelError
-from ntklin.spectral import (
+from ntklin.algebra.spectrum import (
     as_rank_cut,
     as_ridge,
     degenerate_error,
@@ -18,6 +17,7 @@ from ntklin.spectral import (
     parallel_rows,
     refuse_degenerate,
 )
+from ntklin.edge.errors import DegenerateKernelError
 
 DTYPES = [np.float32, np.float64]
 

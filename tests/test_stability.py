@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import ntklin
-from ntklin import _validate, stability
+from ntklin.edge import checks as _validate
+from ntklin.runs import stability
 
 NETWORKS = {
     "shallow": ntklin.MLP((3, 20, 1)),
@@ -23,7 +24,7 @@ def few(monkeypatch):
     def gram(*arguments, **options):
         raise AssertionError("the kernel was made")
 
-    for kind in (ntklin.FeatureMap, ntklin.symmetrized.PairFeatures):
+    for kind in (ntklin.FeatureMap, ntklin.networks.symmetrized.PairFeatures):
         monkeypatch.setattr(kind, "gram", gram)
 
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ntklin
-from ntklin import stepping
-from ntklin.batches import Schedule
-from ntklin.stepping import Interrupted, Record, as_horizon, run
+from ntklin.runs import stepping
+from ntklin.runs.batches import Schedule
+from ntklin.runs.stepping import Interrupted, Record, as_horizon, run
 
 N = 3
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import ntklin
-from ntklin.errors import DegenerateKernelError, DivergenceError
-from ntklin.study import Observer, StudyConfig, StudyResult, default_hidden_widths, records
-from ntklin.study import real as real_module
-from ntklin.study.record import Record
-from ntklin.study.result import fit_power_law, statistic
+from ntklin.apps.study import Observer, StudyConfig, StudyResult, default_hidden_widths, records
+from ntklin.apps.study import real as real_module
+from ntklin.apps.study.record import Record
+from ntklin.apps.study.result import fit_power_law, statistic
+from ntklin.edge.errors import DegenerateKernelError, DivergenceError
 
 N, N_TEST, D = 4, 3, 5
 

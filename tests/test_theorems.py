@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flint import fmpq
 
-from ntklin.files.seal import sealed
+from ntklin.edge.files.seal import sealed
 from ntklin.validation import theorems
 from ntklin.validation.theorems import STATEMENTS, Setting, Strength, rationals, run
 from ntklin.validation.theorems.check import joined

@@ -9,8 +9,8 @@ from networks import make_case
 from tolerances import assert_close
 
 import ntklin
-from ntklin import stepping
 from ntklin.kernels import cpu
+from ntklin.runs import stepping
 
 SCALINGS = ("fan_out", "fan_in", "eq1")
 BIASES = ("none", "zero", "normal")

@@ -7,8 +7,9 @@ import pytest
 from networks import make_case
 
 import ntklin
-from ntklin import _validate, monotone
-from ntklin.descent import ENGINES
+from ntklin.edge import checks as _validate
+from ntklin.runs import monotone
+from ntklin.training.engines import ENGINES
 
 LAST = 10
 

@@ -9,8 +9,8 @@ from networks import BIASES, SCALINGS, make_case
 from tolerances import EPS, assert_close
 
 import ntklin
-from ntklin import stepping
-from ntklin.descent import ENGINES
+from ntklin.runs import stepping
+from ntklin.training.engines import ENGINES
 
 STEPS = 4
 # A large ε: where a gradient is all but cancelled, g/(|g| + ε) is as uncertain as rounding over ε.

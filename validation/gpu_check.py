@@ -18,9 +18,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import ntklin
-from ntklin.files.seal import sealed
-from ntklin.files.unfinished import COMPLETE, forget, place
-from ntklin.files.writing import write_whole
+from ntklin.edge.files.seal import sealed
+from ntklin.edge.files.unfinished import COMPLETE, forget, place
+from ntklin.edge.files.writing import write_whole
 
 ROOT = Path(__file__).parent.parent
 SUMMARY = "summary.json"
@@ -72,7 +72,7 @@ def steps(out):
     """All steps, the most important first; what they write goes to the folder ``out``."""
     python, out = sys.executable, str(out)
     pytest = (python, "-m", "pytest", "-m", "gpu", "-p", "no:cacheprovider", "-rfE")
-    cli = (python, "-m", "ntklin.cli")
+    cli = (python, "-m", "ntklin")
     bench = ("bench", "--device", "gpu", "--inputs", "gaussian", "--rounds", "2", "--out", out)
     chosen = " or ".join(SANITIZED)
     sanitizer = ("compute-sanitizer", "--tool", "memcheck", "--error-exitcode", "1")

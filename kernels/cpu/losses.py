@@ -12,7 +12,7 @@ LOSSES = {"squared": SQUARED, "logistic": LOGISTIC}
 def loss_and_signal(loss, f, Y, weights, s):
     """Set s_n = weights_n ℓ'(f_n, y_n); return L = (1/N) Σ_n ℓ(f_n, y_n), summed in float64.
 
-    ``loss`` is a value of ``LOSSES``; the formulas are those of ``ntklin.losses``. Not in the
+    ``loss`` is a value of ``LOSSES``; the formulas are those of ``ntklin.runs.losses``. Not in the
     parallel functions that call it, where each array expression would start the threads.
     """
     total = 0.0

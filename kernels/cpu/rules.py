@@ -1,7 +1,7 @@
 """The optimizers' rules, element by element; each has one body, whoever calls it.
 
-c holds a step's coefficients as ``ntklin.optimizers`` lists them for its rule; first and second are
-the rule's slots. Loops are written so that they become vector instructions: zeros have the arrays'
+c holds a step's coefficients as an optimizer lists them for its rule; first and second are the
+rule's slots. Loops are written so that they become vector instructions: zeros have the arrays'
 type (a literal 0 would turn float32 into float64 and back), and a coordinate that stays is stored
 like the others (a store under a condition takes several times as long on some processors).
 """

@@ -1,4 +1,4 @@
-// A loss and its derivative at one output; the formulas are those of ntklin.losses.
+// A loss and its derivative at one output; the formulas are those of ntklin.runs.losses.
 
 enum { SQUARED, LOGISTIC };
 

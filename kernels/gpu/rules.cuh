@@ -1,5 +1,5 @@
 // The optimizers' rules, one coordinate each; as the CPU's, and with the coefficients of
-// ntklin.optimizers in the same order.
+// ntklin.runs.optimizers in the same order.
 
 // θ ← θ − η g.
 __device__ inline void descend(const REAL *c, REAL &theta, REAL g) { theta -= c[0] * g; }

@@ -9,10 +9,10 @@ from textwrap import shorten
 
 from ntklin.data.idx import read_folder
 from ntklin.data.npz import read_npz
-from ntklin.errors import DataUnavailableError
-from ntklin.files.names import at_home, printable, shown
-from ntklin.files.reading import open_regular
-from ntklin.files.writing import whole
+from ntklin.edge.errors import DataUnavailableError
+from ntklin.edge.files.names import at_home, printable, shown
+from ntklin.edge.files.reading import open_regular
+from ntklin.edge.files.writing import whole
 
 DATA_DIR_VARIABLE = "NTKLIN_DATA_DIR"
 TIMEOUT = 20  # seconds without an answer before the next mirror is asked

@@ -8,12 +8,12 @@ import struct
 
 import numpy as np
 
-from ntklin._validate import require_memory
 from ntklin.data.source import checked_part, checked_source
-from ntklin.errors import DataUnavailableError, MemoryLimitError
-from ntklin.files.archives import LARGEST_RATIO
-from ntklin.files.names import shown
-from ntklin.files.reading import DamagedFileError, open_regular
+from ntklin.edge.checks import require_memory
+from ntklin.edge.errors import DataUnavailableError, MemoryLimitError
+from ntklin.edge.files.archives import LARGEST_RATIO
+from ntklin.edge.files.names import shown
+from ntklin.edge.files.reading import DamagedFileError, open_regular
 
 GZIP_MAGIC = b"\x1f\x8b"
 DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}

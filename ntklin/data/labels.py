@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ntklin._arrays import to_numpy
+from ntklin.edge.arrays import to_numpy
 
 TEXT, NUMBERS = "UST", "biuf"
 WORDS = {"True": True, "False": False}

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ntklin._validate import as_count
 from ntklin.data.dataset import Dataset
 from ntklin.data.download import REMOTES, read_remote
 from ntklin.data.embedded import PROVENANCE, read_embedded
@@ -15,8 +14,9 @@ from ntklin.data.idx import read_folder
 from ntklin.data.labels import as_classes
 from ntklin.data.npz import read_npz
 from ntklin.data.selection import choose, two_valued, unit_rows
-from ntklin.errors import DataUnavailableError
-from ntklin.files.names import at_home, shown
+from ntklin.edge.checks import as_count
+from ntklin.edge.errors import DataUnavailableError
+from ntklin.edge.files.names import at_home, shown
 
 NAMES = (*PROVENANCE, *REMOTES)
 TARGETS = {"01": (0, 1), "pm1": (-1, 1)}

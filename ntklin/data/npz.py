@@ -1,9 +1,9 @@
 """NumPy archives: ``images`` and ``labels``, or Keras's ``x_train``, ``y_train``, and so on."""
 
 from ntklin.data.source import checked_part, checked_source
-from ntklin.errors import DataUnavailableError
-from ntklin.files.archives import read_arrays
-from ntklin.files.reading import DamagedFileError
+from ntklin.edge.errors import DataUnavailableError
+from ntklin.edge.files.archives import read_arrays
+from ntklin.edge.files.reading import DamagedFileError
 
 ONE_PART = ("images", "labels")
 TWO_PARTS = ("x_train", "y_train", "x_test", "y_test")

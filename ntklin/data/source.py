@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ntklin._validate import as_inputs
 from ntklin.data.labels import NUMBERS, TEXT
-from ntklin.errors import DataUnavailableError
+from ntklin.edge.checks import as_inputs
+from ntklin.edge.errors import DataUnavailableError
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 import ntklin
-from ntklin.files.archives import read_array
+from ntklin.edge.files.archives import read_array
 from ntklin.validation.benchmarks import gates
 from ntklin.validation.benchmarks.peers import run_peer
 from ntklin.validation.benchmarks.timing import take_turn

@@ -12,10 +12,10 @@ import threadpoolctl
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ntklin.files.names import shown
-from ntklin.files.seal import sealed
-from ntklin.files.unfinished import COMPLETE, amount, forget, place
-from ntklin.files.writing import require_writable, write_whole
+from ntklin.edge.files.names import shown
+from ntklin.edge.files.seal import sealed
+from ntklin.edge.files.unfinished import COMPLETE, amount, forget, place
+from ntklin.edge.files.writing import require_writable, write_whole
 from ntklin.validation.benchmarks import gpu_peers, machine, report
 from ntklin.validation.benchmarks import limits as limits_module
 from ntklin.validation.benchmarks.cases import FULL, draw

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 import ntklin
-from ntklin.files.names import shown
+from ntklin.edge.files.names import shown
 
 # Of what execution.py computes: raised where a change makes stored results obsolete.
 VERSION = 1

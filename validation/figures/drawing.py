@@ -8,7 +8,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from ntklin.files.names import without_math
+from ntklin.edge.files.names import without_math
 from ntklin.validation.figures.panel import KINDS
 from ntklin.validation.figures.style import DASHES, HOLLOW, LOOKS, PANEL_SIZE, publication
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from ntklin.files.names import at_home, shown
+from ntklin.edge.files.names import at_home, shown
 from ntklin.validation.figures.configuration import Run, digest, load
 from ntklin.validation.figures.execution import execute, execute_together
 from ntklin.validation.figures.panel import Results

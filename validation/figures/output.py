@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ntklin.files.names import LONGEST_NAME, as_cell, shown
-from ntklin.files.seal import sealed
-from ntklin.files.writing import write_together
+from ntklin.edge.files.names import LONGEST_NAME, as_cell, shown
+from ntklin.edge.files.seal import sealed
+from ntklin.edge.files.writing import write_together
 from ntklin.validation.figures.configuration import VERSION
 from ntklin.validation.figures.drawing import draw, image
 from ntklin.validation.figures.records import CONVERGED, to_json

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ntklin.files.names import shown
-from ntklin.files.reading import DamagedFileError
-from ntklin.files.seal import read_kept, sealed
-from ntklin.files.writing import write_whole
+from ntklin.edge.files.names import shown
+from ntklin.edge.files.reading import DamagedFileError
+from ntklin.edge.files.seal import read_kept, sealed
+from ntklin.edge.files.writing import write_whole
 from ntklin.validation.figures.configuration import VERSION
 from ntklin.validation.figures.records import from_json, to_json
 

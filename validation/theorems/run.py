@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ntklin.files.names import shown
-from ntklin.files.reading import DamagedFileError
-from ntklin.files.seal import read_kept, sealed
-from ntklin.files.writing import write_whole
+from ntklin.edge.files.names import shown
+from ntklin.edge.files.reading import DamagedFileError
+from ntklin.edge.files.seal import read_kept, sealed
+from ntklin.edge.files.writing import write_whole
 from ntklin.validation.theorems.check import Check, Curve, Measurement, Setting, Statement
 
 # Of the checks' code: raised where a change makes stored verdicts obsolete.

@@ -1,0 +1,1 @@
+"""Matrices only: spectra, solvers, constant D, certified balls."""

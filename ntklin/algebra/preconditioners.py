@@ -1,0 +1,355 @@
+"""Constant preconditioners D of Eqs. (6), (9): K_D = φ D φ^T, D v, and D's made for a purpose."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg.lapack import dpotrf
+
+from ntklin.algebra.spectrum import degenerate_error
+from ntklin.edge.arrays import as_array
+from ntklin.edge.backends import beside, freeze, host, namespace, refuse_mixed
+from ntklin.edge.checks import (
+    as_number,
+    as_positive,
+    as_targets,
+    as_vector,
+    as_weights,
+    require_memory,
+)
+from ntklin.edge.errors import InterpolationError
+from ntklin.edge.ranges import COMFORT, exponent, largest_exponent, shift
+from ntklin.edge.sendable import Sendable
+
+
+@dataclass(frozen=True, eq=False)
+class LowRank(Sendable):
+    """D = W W^T, the form in which a D with off-diagonal entries fits into memory at any P.
+
+    Training with this D moves θ in the column space of W only: θ_∞ = θ_0 + W z, and of all z that
+    fit the targets the shortest is taken. K_D = (φW)(φW)^T.
+
+    Parameters
+    ----------
+    W : array_like, shape (P, k)
+        Copied.
+
+    Examples
+    --------
+    >>> import numpy as np, ntklin
+    >>> net = ntklin.MLP((2, 8, 1))
+    >>> lin = ntklin.linearize(net, net.init(rng=0), np.eye(2))
+    >>> W = np.random.default_rng(0).standard_normal((net.n_parameters, 5))
+    >>> lin.minimizer([0.0, 1.0], weights=ntklin.LowRank(W)).predict(np.eye(2)).round(6) + 0
+    array([0., 1.])
+    """
+
+    W: np.ndarray
+
+    def __post_init__(self):
+        W = self.W
+        if not _is_settled(W):
+            W = as_array(W, "W")
+            if W.ndim != 2 or 0 in W.shape:
+                raise ValueError(f"W must have shape (P, k) with k ≥ 1, got shape {W.shape}")
+            dtype = W.dtype if W.dtype in (np.float32, np.float64) else np.float64
+            _require_room(*W.shape, np.dtype(dtype).itemsize, W)
+            W = freeze(namespace(W).array(W, dtype, order="F"))
+        if not bool(np.isfinite(W).all()):
+            raise ValueError("W contains NaN or infinite values")
+        object.__setattr__(self, "W", W)
+
+    def __repr__(self):
+        return f"LowRank(W of shape {self.W.shape}, {self.W.dtype})"
+
+
+def _is_settled(W):
+    """Whether nobody can change ``W`` and its columns are contiguous: then no copy is needed."""
+    return (
+        type(W) is np.ndarray
+        and W.ndim == 2
+        and W.dtype in (np.float32, np.float64)
+        and W.flags.f_contiguous
+        and W.flags.owndata
+        and not W.flags.writeable
+    )
+
+
+def _require_room(
+    n_parameters,
+    n_columns,
+    itemsize,
+    beside,
+    advice="use fewer columns, or a diagonal D, shape (P,)",
+):
+    require_memory(
+        n_parameters * n_columns * itemsize,
+        f"a matrix W of shape ({n_parameters}, {n_columns})",
+        advice,
+        beside=beside,
+    )
+
+
+def as_constant(weights, n_parameters, *, name="weights"):
+    """What stands for a constant D, with arrays for what can be one, whatever their numbers.
+
+    Arrays are not copied: a D is the same D, by identity, if it is given again.
+    """
+    if weights is None:
+        return None
+    if np.isscalar(weights):
+        return as_number(weights, name)
+    if not isinstance(weights, LowRank):
+        weights = as_array(weights, name)
+        return weights if weights.ndim else as_number(weights, name)
+    if len(weights.W) != n_parameters:
+        raise ValueError(
+            f"{name} = W W^T with W of shape {weights.W.shape}, but the network has "
+            f"{n_parameters} parameters"
+        )
+    return weights
+
+
+def as_preconditioner(weights, n_parameters, *, name="weights"):
+    """A constant D as float, diagonal (P,), full matrix (P, P), or LowRank; None stays None.
+
+    Arrays are copied. A matrix must be symmetric and positive semidefinite up to rounding.
+
+    Parameters
+    ----------
+    weights : None, float, array_like or LowRank
+    n_parameters : int
+        P.
+    name : str
+        The argument's name in messages.
+
+    Returns
+    -------
+    None, float, ndarray of shape (P,) or (P, P), or LowRank
+    """
+    P, weights = n_parameters, as_constant(weights, n_parameters, name=name)
+    if weights is None or isinstance(weights, LowRank):
+        return weights
+    if isinstance(weights, float):
+        return as_positive(weights, name=name)
+    if weights.ndim == 2 and weights.shape != (P, 1):
+        return _as_matrix(weights, P, name)
+    D = as_weights(weights, P, name=name).copy()
+    if not D.any():
+        raise ValueError(f"{name} are 0 everywhere: no parameter would be trained")
+    return D
+
+
+def _as_matrix(D, P, name):
+    if D.shape != (P, P):
+        raise ValueError(
+            f"{name} must be a number, the diagonal of D, shape ({P},), a matrix of shape "
+            f"({P}, {P}) or an ntklin.LowRank(W), got shape {D.shape}"
+        )
+    require_memory(
+        3 * 8 * P * P,
+        f"a matrix D of shape ({P}, {P})",
+        "pass its diagonal, or a factor W of few columns: ntklin.LowRank(W) is D = W W^T",
+    )
+    given, D = D, host(as_vector(D.reshape(-1), P * P, name=name)).reshape(P, P)
+    largest = float(np.abs(D).max())
+    if largest == 0:
+        raise ValueError(f"{name} are 0 everywhere: no parameter would be trained")
+    rounding = P * float(np.finfo(D.dtype).eps)
+    excess = np.abs(D - D.T)
+    if float(excess.max()) > rounding * largest:
+        i, j = np.unravel_index(int(excess.argmax()), D.shape)
+        raise ValueError(
+            f"{name} must be a symmetric matrix, but entries ({i}, {j}) and ({j}, {i}) are "
+            f"{D[i, j]:.6g} and {D[j, i]:.6g}"
+        )
+    D = (D + D.T) / 2
+    # Cholesky of D + ε‖D‖1 succeeds where no eigenvalue is below −ε‖D‖, at a tenth of eigh's cost.
+    shifted = D.astype(np.float64)
+    shifted.flat[:: P + 1] += rounding * float(np.abs(D).sum(axis=1).max())
+    if dpotrf(shifted, overwrite_a=True)[1] != 0:
+        smallest = float(np.linalg.eigvalsh(D)[0])
+        raise ValueError(
+            f"{name} must be positive semidefinite, but its smallest eigenvalue is {smallest:.3g}"
+        )
+    return beside(D, given)
+
+
+def as_comfortable(weights, dtype):
+    """D' and an even d with D = 2^d D', d = 0 unless kernels of D may leave the range of ``dtype``.
+
+    Parameters
+    ----------
+    weights : None, float, ndarray of shape (P,) or (P, P), or LowRank
+    dtype : dtype
+
+    Returns
+    -------
+    weights : as ``weights``
+    exponent : int
+    """
+    if weights is None:
+        return None, 0
+    low_rank = isinstance(weights, LowRank)
+    D = weights.W if low_rank else weights
+    e = exponent(D) if np.ndim(D) == 0 else largest_exponent(D)
+    if abs(e) <= COMFORT[np.dtype(dtype)] // 2:
+        return weights, 0
+    if low_rank:
+        return LowRank(freeze(shift(D, -e))), 2 * e
+    e -= e % 2
+    return shift(D, -e), e
+
+
+def rank_bound(weights, n_parameters):
+    """An upper bound on the rank of K_D: how many directions of θ the preconditioner D trains."""
+    if isinstance(weights, LowRank):
+        return min(weights.W.shape)
+    if np.ndim(weights) == 1:
+        return int(np.count_nonzero(weights))
+    return n_parameters
+
+
+def weighted_kernel(phi, weights=None, other=None, *, factors=(None, None)):
+    """K_D(X, X') = φ(X) D φ(X')^T for any constant D.
+
+    Parameters
+    ----------
+    phi : FeatureMap
+        φ(X).
+    weights : None, float, ndarray of shape (P,) or (P, P), or LowRank
+        D. A matrix need not be symmetric here.
+    other : FeatureMap, optional
+        φ(X'); ``phi`` when not given.
+    factors : pair of ndarray, optional
+        φ(X)W and φ(X')W of a LowRank, where the caller keeps them.
+
+    Returns
+    -------
+    ndarray, shape (N, N')
+    """
+    if isinstance(weights, LowRank):
+        first, second = factors
+        first = phi @ weights.W if first is None else first
+        if other is None:
+            return first @ first.T
+        return first @ (other @ weights.W if second is None else second).T
+    if np.ndim(weights) == 2:
+        J = phi.toarray()
+        other_J = J if other is None else other.toarray()
+        return (J @ weights.astype(J.dtype, copy=False)) @ other_J.T
+    if weights is None or np.ndim(weights) == 1:
+        return phi.gram(other, weights=weights)
+    K = phi.gram(other)
+    return K.dtype.type(weights) * K
+
+
+def precondition(weights, v):
+    """D v for any constant D; ``v`` of shape (P,)."""
+    if weights is None:
+        return v
+    if isinstance(weights, LowRank):
+        return weights.W @ (weights.W.T @ v)
+    return weights @ v if np.ndim(weights) == 2 else weights * v
+
+
+def adagrad_weights(phi):
+    """Example 1's D = diag |φ(x_1)|^{-1} for one training input; 0 where φ_j(x_1) = 0.
+
+    Parameters
+    ----------
+    phi : FeatureMap, shape (1, P)
+
+    Returns
+    -------
+    ndarray, shape (P,)
+    """
+    if phi.shape[0] != 1:
+        raise ValueError(
+            f"Example 1 needs one training input, but there are {phi.shape[0]}: with more of them "
+            "AdaGrad's D_t depends on the path of training (Thm 3), not on φ(X) alone"
+        )
+    xp = namespace(phi.inputs)
+    size = abs(phi.T @ xp.ones(1, phi.dtype))
+    reached = size > 0
+    if not bool(reached.any()):
+        raise ValueError("φ(x_1) = 0: no parameter moves f(x_1), so AdaGrad has no limit there")
+    # D may be multiplied by any number: by one that keeps 1/|φ_j| finite.
+    number = phi.dtype.type
+    smallest = number(float(size[reached].min()))
+    with np.errstate(over="ignore"):
+        unit = number(1 if np.isfinite(1 / smallest) else smallest)
+    return xp.where(reached, unit / xp.where(reached, size, number(1)), number(0))
+
+
+def interpolating_preconditioner(phi, K, spectrum, w, targets):
+    """D = W W^T with D φ(X)^T K_D^{-1} Y = w for a given interpolating w (Example 1).
+
+    W = φ^+ + (w − φ^+ Y) Y^T/|Y|², so that φW = 1, K_D = 1 and A Y = W Y = w.
+
+    Parameters
+    ----------
+    phi : FeatureMap, shape (N, P)
+    K : ndarray, shape (N, N)
+        φφ^T.
+    spectrum : Spectrum
+        Its factorization.
+    w : array_like, shape (P,)
+    targets : array_like, shape (N,)
+        Y.
+
+    Returns
+    -------
+    LowRank
+        With N columns.
+    """
+    n, P = phi.shape
+    refuse_mixed(phi.inputs, targets, w)
+    Y = host(as_targets(targets, n, dtype=np.float64))
+    w = as_vector(w, P, name="w", dtype=phi.dtype)
+    unit = float(np.abs(Y).max())
+    if unit == 0:
+        raise InterpolationError(
+            "Y = 0: the step A Y = D φ^T K_D^{-1} Y is 0 whatever D, since A is linear, so that no "
+            "D leads to another w; give targets that are not all 0"
+        )
+    Y, w = Y / unit, (w / unit).astype(phi.dtype)  # whose squares stay in range
+    if spectrum.is_degenerate:
+        raise degenerate_error(K, spectrum, "Remove the cause: φ^+ needs independent rows")
+    V, inverse = spectrum.vectors, spectrum.inverse()
+    alpha = V @ (inverse * (V.T @ Y))
+    _require_interpolation(phi, w, Y, alpha, spectrum.largest, unit)
+    advice = "what such a D is for needs none: its interpolator at X_new is φ(X_new) @ w"
+    _require_room(P, n, phi.dtype.itemsize, phi.inputs, advice)
+    W = namespace(phi.inputs).empty((P, n), phi.dtype, order="F")
+    rows = beside(((V * inverse) @ V.T).astype(phi.dtype), phi.inputs)
+    for column, r in zip(W.T, rows, strict=True):
+        column[:] = phi.T @ r
+    direction = (Y / (Y @ Y)).astype(phi.dtype)
+    gap = w - phi.T @ beside(alpha.astype(phi.dtype), phi.inputs)
+    for column, y in zip(W.T, direction, strict=True):
+        column += gap * y
+    return LowRank(freeze(W))
+
+
+def _require_interpolation(phi, w, Y, alpha, largest, unit):
+    """Refuse a w with φ(X)w ≠ Y beyond what rounding explains.
+
+    A stable solver leaves φφ^+Y − Y of the size √N eps λ_max ‖K^{-1}Y‖, and the product φ(X)w has
+    an error of √P eps ‖φ(X)‖‖w‖; eight times that is allowed. All in multiples of ``unit``.
+    """
+    n, P = phi.shape
+    error = host(phi @ w).astype(np.float64) - Y
+    eps = float(np.finfo(phi.dtype).eps)
+    size = float(np.linalg.norm(w.astype(np.float64, copy=False)))
+    solving = math.sqrt(n) * largest * float(np.linalg.norm(alpha))
+    allowed = 8 * eps * (solving + math.sqrt(P * largest) * size)
+    distance = float(np.linalg.norm(error))
+    if not distance <= allowed:
+        row = int(np.abs(error).argmax())
+        raise InterpolationError(
+            f"w does not interpolate: ‖φ(X)w − Y‖ = {unit * distance:.3g}, where rounding "
+            f"explains {unit * allowed:.3g}; the largest difference is {unit * error[row]:.3g} at "
+            f"row {row}. Add "
+            "φ^+(Y − φ(X)w) to w, or pass the targets φ(X)w"
+        )

@@ -1,0 +1,1 @@
+"""The commands: command line, studies, reports and plots. Nobody imports them."""

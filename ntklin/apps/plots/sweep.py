@@ -1,0 +1,86 @@
+"""The sweep's panels: test loss and the initialization term's size against σ."""
+
+import numpy as np
+
+from ntklin.apps.plots.axes import GUIDE_COLOR, INTERPOLATOR, LINEARIZED, NETWORK, STYLE, finish
+
+SERIES = (
+    ("test_loss_network", r"trained network $f^{\mathrm{NN}}$", NETWORK),
+    (
+        "test_loss_linearized",
+        r"linearized network $f^{\mathrm{lin}}$",
+        LINEARIZED | {"linestyle": "--"},
+    ),
+    (
+        "test_loss_interpolator",
+        r"kernel interpolator $f^{\mathrm{int}}$",
+        INTERPOLATOR | {"linestyle": "-."},
+    ),
+)
+SIZE_COLOR = "#7A3E9D"
+
+
+def draw_test_losses(axes, result):
+    """Test losses against σ, log-log, with a guide line ∝ σ^{2L} (Thm 2)."""
+    for name, label, style in SERIES:
+        _draw_series(axes, result, name, label, style)
+    _draw_guide(axes, result)
+    axes.set_ylabel("test loss")
+    finish(axes, [row.sigma for row in result.rows])
+
+
+def draw_initialization_sizes(axes, result):
+    """‖f_init(X_T)‖/√(2N_T) against σ, log-log, with the fitted power of σ."""
+    style = {"color": SIZE_COLOR, "marker": "D", "linestyle": "none"}
+    _draw_series(axes, result, "initialization_size", "measured", style)
+    law = result.mean_power_law
+    if law is not None:
+        ends = np.array([result.rows[0].sigma, result.rows[-1].sigma])
+        axes.plot(
+            ends,
+            law.coefficient * ends**law.exponent,
+            color=SIZE_COLOR,
+            linewidth=1.4,
+            label=rf"fit $\propto\sigma^{{{law.exponent:.2f}}}$  ($L$ = {result.config.depth})",
+        )
+    axes.set_ylabel(r"$\|f^{\mathrm{init}}(X_{\mathcal{T}})\|\,/\,\sqrt{2N_{\mathcal{T}}}$")
+    finish(axes, [row.sigma for row in result.rows])
+
+
+def _draw_guide(axes, result):
+    """A line ∝ σ^{2L} a little above the largest σ's loss, down to the interpolator's."""
+    if len(result.rows) < 2:
+        return
+    power = 2 * result.config.depth
+    last = result.rows[-1]
+    top, floor = (
+        last.statistics[name].mean for name in ("test_loss_linearized", "test_loss_interpolator")
+    )
+    if not 0 < floor < top:
+        return
+    top *= 1.6
+    start = max(result.rows[0].sigma, last.sigma * (floor / top) ** (1 / power))
+    sigmas = np.array([start, last.sigma])
+    axes.plot(
+        sigmas,
+        top * (sigmas / last.sigma) ** power,
+        color=GUIDE_COLOR,
+        linestyle=":",
+        linewidth=1.4,
+        label=rf"$\propto\sigma^{{{power}}}$",
+    )
+
+
+def _draw_series(axes, result, name, label, style):
+    """Mean over seeds where it is positive, and a band of one standard deviation."""
+    rows = [row for row in result.rows if (s := row.statistics[name]) is not None and s.mean > 0]
+    if not rows:
+        return
+    sigmas = [row.sigma for row in rows]
+    mean = np.array([row.statistics[name].mean for row in rows])
+    axes.plot(sigmas, mean, label=label, **STYLE, **style)
+    std = np.array([row.statistics[name].std or 0.0 for row in rows])
+    if std.any():
+        # On a logarithmic axis a band that would reach 0 ends a decade below the mean.
+        low = np.maximum(mean - std, mean / 10)
+        axes.fill_between(sigmas, low, mean + std, color=style["color"], alpha=0.18, linewidth=0)

@@ -1,0 +1,36 @@
+"""The files of a mitigation."""
+
+from functools import partial
+
+from ntklin.apps.plots import png, without_tex
+from ntklin.apps.report.files import write_files
+from ntklin.apps.report.mitigation.figure import mitigation_figure
+from ntklin.apps.report.mitigation.page import mitigation_page
+from ntklin.apps.report.mitigation.payload import mitigation_payload
+from ntklin.training.run import write_run
+
+NAMES = ("mitigate.png", "report.html", "results.json", "network.npz")
+
+
+def write_mitigation(found, config, folder, provenance):
+    """Write plot, page, JSON and the network that is kept into ``folder``; touches no other files.
+
+    Parameters
+    ----------
+    found : Mitigation
+    config : dict
+        See ``mitigation_payload``.
+    folder : path
+        Created if need be.
+    provenance : dict
+        See ``ntklin.apps.report.html_page``.
+
+    Returns
+    -------
+    list of pathlib.Path
+    """
+    with without_tex():
+        image = png(mitigation_figure(found, config))
+    page = mitigation_page(found, config, image, provenance)
+    values = mitigation_payload(found, config, provenance)
+    return write_files(folder, NAMES, (image, page, values, partial(write_run, found.run)))

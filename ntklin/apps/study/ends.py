@@ -1,0 +1,128 @@
+"""Where a method takes the linearized and the real network, with one learning rate for both."""
+
+import warnings
+
+from ntklin.apps.study.linearized import closed_form_end, stepwise_end
+from ntklin.apps.study.rates import search_monotone
+from ntklin.apps.study.real import RealEnd, train_real
+from ntklin.apps.study.record import DIVERGED, STEP_LIMIT
+from ntklin.edge.errors import NonMonotoneLossWarning
+from ntklin.runs.batches import Batches
+from ntklin.runs.optimizers import GradientDescent
+
+# How often a learning rate is halved with which one of the two networks fails.
+HALVINGS = 5
+# A method that needs fewer steps than this is given as much patience as if it needed so many.
+FEW_STEPS = 200
+
+
+def closed_ends(config, start, real, observer):
+    """The ends of both networks under gradient descent on all samples.
+
+    Parameters
+    ----------
+    config : StudyConfig
+    start : Start
+    real : RealEnd or None
+        Where it is known.
+    observer : ComparisonObserver
+
+    Returns
+    -------
+    LinearizedEnd, RealEnd
+    """
+    end = closed_form_end(config, start)
+    return end, real or _train(config, start, end, start.predicted, observer)
+
+
+def tuned_ends(config, start, method, seed, tuned, observer):
+    """The ends of both networks under another method, with the largest learning rate found for it.
+
+    A rate with which the loss only falls on the linearized network can still be too large with
+    mini-batches, or for the real network: RMSprop at a large rate may reach the target just before
+    its loss would rise. It is then halved.
+
+    Parameters
+    ----------
+    config : StudyConfig
+    start : Start
+    method : Method
+    seed : int
+        Of the mini-batches.
+    tuned : dict
+        Keeps what was searched for from this start: optimizers and steps by kind of optimizer.
+    observer : ComparisonObserver
+
+    Returns
+    -------
+    LinearizedEnd, RealEnd
+
+    Raises
+    ------
+    DegenerateKernelError
+        If K_D(X, X) is singular to working precision.
+    LearningRateError
+        If the loss of an adaptive method rises at every learning rate that is tried.
+    TrainingInterrupted
+        On Ctrl-C.
+    """
+    batches = Batches(config.split, rng=seed) if method.stochastic else None
+    optimizer, expected, run = _tune(config, start, method.optimizer, tuned, observer)
+    if batches is not None or (run is not None and not run.converged):
+        run = None
+    # Steps that the user limits are no failure, nor is it one of a real network under gradient
+    # descent to need more than its linearization: a smaller rate would not help.
+    stuck = {DIVERGED} if config.max_steps is not None else {DIVERGED, STEP_LIMIT}
+    stuck_real = stuck if method.adaptive else {DIVERGED}
+    for last in (False,) * HALVINGS + (True,):
+        end = stepwise_end(
+            *(config, start, optimizer, batches),
+            steps=config.step_limit(max(expected, FEW_STEPS)),
+            run=run,
+            progress=observer.linearized,
+        )
+        if last or end.outcome not in stuck:
+            real = _train(config, start, end, expected if end.loss is None else end.steps, observer)
+            if last or real.outcome not in stuck_real:
+                return end, real
+        optimizer, run = optimizer.with_learning_rate(optimizer.learning_rate / 2), None
+        expected *= 2
+
+
+def _tune(config, start, kind, tuned, observer):
+    """The optimizer with its first learning rate, the steps to expect, and its run if known."""
+    if kind is GradientDescent:
+        return GradientDescent(start.gradient_descent.learning_rate), start.predicted, None
+    if start.predicted == 0:  # θ_0 is at the target: no step will be taken
+        return kind(learning_rate=1.0), 0, None
+    if kind in tuned:
+        return *tuned[kind], None
+    run = search_monotone(
+        start.linearization,
+        config.arrays[1],
+        kind(learning_rate=1.0),
+        until=config.until,
+        steps=config.horizon(start.predicted),
+        progress=observer.searched,
+    )
+    tuned[kind] = run.optimizer, run.steps
+    return run.optimizer, run.steps, run
+
+
+def _train(config, start, end, expected, observer):
+    """The real network by the linearized one's optimizer, learning rate and batches."""
+    if not config.train:
+        return RealEnd()
+    observer.predicted(start.gradient_descent.loss(0), expected)
+    with warnings.catch_warnings():
+        # The rate is the linearized network's; that the real one's loss rises is no news.
+        warnings.simplefilter("ignore", NonMonotoneLossWarning)
+        return train_real(
+            config,
+            start.network,
+            start.theta,
+            end.optimizer,
+            steps=config.step_limit(max(expected, FEW_STEPS)),
+            batches=end.batches,
+            progress=observer.trained,
+        )

@@ -1,0 +1,78 @@
+"""The optimizers that a study compares, by the names that users type."""
+
+from dataclasses import dataclass
+
+from ntklin.runs.optimizers import AdaGrad, Adam, GradientDescent, RMSprop
+
+STOCHASTIC = "-sgd"
+
+
+@dataclass(frozen=True)
+class Method:
+    """An optimizer, with mini-batches or without.
+
+    Attributes
+    ----------
+    name : str
+    label : str
+        For tables and figures.
+    optimizer : type
+        An Optimizer; its other numbers are its defaults.
+    stochastic : bool
+        Whether it sees mini-batches.
+    """
+
+    name: str
+    label: str
+    optimizer: type
+    stochastic: bool = False
+
+    @property
+    def adaptive(self):
+        """Whether D_t changes in training."""
+        return self.optimizer is not GradientDescent
+
+    @property
+    def closed(self):
+        """Whether the linearized network's training has a closed form."""
+        return not (self.adaptive or self.stochastic)
+
+
+_ADAPTIVE = {"adagrad": AdaGrad, "rmsprop": RMSprop, "adam": Adam}
+METHODS = {
+    method.name: method
+    for method in (
+        Method("gd", "GD", GradientDescent),
+        Method("sgd", "SGD", GradientDescent, stochastic=True),
+        *(Method(name, kind.__name__, kind) for name, kind in _ADAPTIVE.items()),
+        *(
+            Method(name + STOCHASTIC, f"{kind.__name__}-SGD", kind, stochastic=True)
+            for name, kind in _ADAPTIVE.items()
+        ),
+    )
+}
+
+
+def as_method_names(names):
+    """Checked, different names of methods, gradient descent first: others are measured against it.
+
+    Parameters
+    ----------
+    names : iterable of str
+
+    Returns
+    -------
+    tuple of str
+    """
+    if isinstance(names, str):
+        raise TypeError(f"optimizers must be a sequence of names, got the string {names!r}")
+    names = tuple(names)
+    for name in names:
+        if name not in METHODS:
+            raise ValueError(
+                f"optimizers contains {name!r}; known are {', '.join(METHODS)}, where sgd and "
+                f"names in {STOCHASTIC} see mini-batches"
+            )
+        if names.count(name) > 1:
+            raise ValueError(f"optimizers contains {name} more than once")
+    return tuple(sorted(names, key=lambda name: name != "gd"))

@@ -1,0 +1,94 @@
+"""The learning rates of adaptive methods: the largest whose loss only falls (App. D)."""
+
+import numpy as np
+
+from ntklin.recipes.learning_rate import search_learning_rate
+
+# A second digit would cost more runs than it would save steps.
+PRECISION = 0.2
+# A trial's first look for a rise; most rises come early, and then the trial ends.
+FIRST_LOOK = 64
+
+
+def search_monotone(linearization, Y, optimizer, *, until, steps, progress=None):
+    """Train the linearized network at the largest learning rate whose loss only falls.
+
+    Every trial trains from θ_0 on all samples until the loss is below ``until``, or has risen, or
+    for ``steps`` steps. The largest rate is within 20 % of the smallest whose loss rises.
+
+    Parameters
+    ----------
+    linearization : Linearization
+    Y : ndarray, shape (N,)
+    optimizer : Optimizer
+        Its learning rate is not used.
+    until : float
+        Below the loss at θ_0.
+    steps : int
+    progress : callable, optional
+        Called as ``progress(learning_rate, step, loss)`` about ten times a second.
+
+    Returns
+    -------
+    LinearizedRun
+
+    Raises
+    ------
+    LearningRateError
+        If the loss rises at every rate that is tried.
+    TrainingInterrupted
+        On Ctrl-C.
+    """
+    falling = {}
+
+    def trial(optimizer):
+        run = _train_to_rise(linearization, Y, optimizer, until, steps, progress)
+        if run.first_rise() is None:
+            falling.clear()  # the search goes up between rates that fall: the latest is the largest
+            falling[optimizer.learning_rate] = run
+        return run
+
+    start = optimizer.with_learning_rate(best_first_step(linearization, Y, optimizer))
+    found = search_learning_rate(trial, start, precision=PRECISION)
+    return falling[found.learning_rate]
+
+
+def best_first_step(linearization, Y, optimizer):
+    """The learning rate whose first step goes as low as its direction leads; twice it leads back.
+
+    With Δ the step at rate 1 and r = f_0(X) − Y it minimizes ‖r + η φ(X)Δ‖². For AdaGrad and Adam
+    Δ = −sgn ∇L, so that this is the scale of their learning rates, which goes like 1/√m.
+
+    Parameters
+    ----------
+    linearization : Linearization
+    Y : ndarray, shape (N,)
+    optimizer : Optimizer
+
+    Returns
+    -------
+    float
+    """
+    phi = linearization.features
+    residual = linearization.initial_outputs - Y
+    gradient = phi.T @ (residual / residual.dtype.type(len(residual)))
+    still = np.zeros_like(gradient)
+    optimizer = optimizer.with_learning_rate(1.0)
+    step, _ = optimizer.update(optimizer.init(still), still, gradient)
+    change = (phi @ step).astype(np.float64)
+    return -float(change @ residual) / float(change @ change)
+
+
+def _train_to_rise(linearization, Y, optimizer, until, steps, progress):
+    """A run that ends soon after its first rise: from the start again, with ever more steps."""
+
+    def tell(step, loss):
+        if progress is not None:
+            progress(optimizer.learning_rate, step, loss)
+
+    taken = min(FIRST_LOOK, steps)
+    while True:
+        run = linearization.train(Y, optimizer, steps=taken, until=until, progress=tell)
+        if run.converged or taken == steps or run.first_rise() is not None:
+            return run
+        taken = min(4 * taken, steps)

@@ -1,0 +1,73 @@
+"""The real network's part in a study, which can fail where its linearization does not."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ntklin.apps.study.record import CONVERGED, DIVERGED, NOT_TRAINED, STEP_LIMIT
+from ntklin.edge.backends import host
+from ntklin.edge.errors import DivergenceError
+from ntklin.training.train import train
+
+
+@dataclass(frozen=True, eq=False)
+class RealEnd:
+    """Where a real network's training ended; without training, nowhere.
+
+    Attributes
+    ----------
+    outcome : str
+    steps : int or None
+    loss : float or None
+        The training loss after them.
+    outputs : ndarray, shape (N_T,), or None
+        On the test points, NumPy's; None where it diverged, too.
+    """
+
+    outcome: str = NOT_TRAINED
+    steps: int | None = None
+    loss: float | None = None
+    outputs: np.ndarray | None = None
+
+
+def train_real(config, net, theta, optimizer, *, steps, batches=None, progress=None):
+    """Train the real network from θ_0 until the study's target.
+
+    Parameters
+    ----------
+    config : StudyConfig
+    net : MLP
+    theta : ndarray, shape (P,)
+    optimizer : Optimizer
+    steps : int
+        Give up after so many.
+    batches : Batches, optional
+    progress : callable, optional
+        Called as ``progress(step, loss)`` about ten times a second.
+
+    Returns
+    -------
+    RealEnd
+
+    Raises
+    ------
+    TrainingInterrupted
+        On Ctrl-C.
+    """
+    X, Y, X_test, _ = config.arrays
+    try:
+        run = train(
+            net,
+            theta,
+            X,
+            Y,
+            optimizer,
+            steps=steps,
+            until=config.until,
+            batches=batches,
+            progress=progress,
+        )
+    except DivergenceError as e:  # the linearization is stable: a narrow network leaves it
+        return RealEnd(DIVERGED, e.step)
+    outcome = CONVERGED if run.converged else STEP_LIMIT
+    return RealEnd(outcome, run.steps, float(run.losses[-1]), host(run.predict(X_test)))

@@ -1,1 +1,0 @@
-"""Exact solutions of training on the linearized network."""

@@ -1,0 +1,146 @@
+"""NumPy or CuPy, decided by the arrays' own type."""
+
+import sys
+
+import numpy as np
+
+from ntklin.edge.errors import DeviceError
+
+
+def namespace(*arrays):
+    """The array namespace that all ``arrays`` belong to.
+
+    CuPy is never imported here: an array can only be a CuPy array when its owner imported CuPy.
+
+    Parameters
+    ----------
+    *arrays : array_like
+        Anything that is not a CuPy array (lists, scalars, None) counts as NumPy.
+
+    Returns
+    -------
+    module
+        ``numpy`` or ``cupy``.
+
+    Raises
+    ------
+    TypeError
+        If NumPy and CuPy arrays are mixed.
+    """
+    cupy = sys.modules.get("cupy")
+    if cupy is None:
+        return np
+    on_gpu = [isinstance(a, cupy.ndarray) for a in arrays]
+    if not any(on_gpu):
+        return np
+    if any(isinstance(a, np.ndarray) for a in arrays):
+        raise TypeError(
+            "got NumPy and CuPy arrays in one call; move them to one side with "
+            "cupy.asarray(...) or cupy.asnumpy(...)"
+        )
+    return cupy
+
+
+def refuse_mixed(*arrays):
+    """Raise a TypeError if NumPy and CuPy arrays are mixed."""
+    namespace(*arrays)
+
+
+def kernels(*arrays):
+    """The compiled kernels for ``arrays``: ``ntklin.kernels.cpu`` or ``ntklin.kernels.gpu``.
+
+    Raises
+    ------
+    TypeError
+        If NumPy and CuPy arrays are mixed.
+    """
+    if namespace(*arrays) is not np:
+        from ntklin.kernels import gpu
+
+        return gpu
+    from ntklin.kernels import cpu
+
+    return cpu
+
+
+def host(a):
+    """``a`` as a NumPy array; a CuPy array is copied, and waited for.
+
+    The N×N algebra and all that decides how a computation goes on is the host's: LAPACK in float64,
+    a matter of milliseconds, next to which the network's own work is what a GPU is for.
+    """
+    return a if namespace(a) is np else a.get()
+
+
+def contiguous(a, dtype=None):
+    """``a`` as kernels take it, not copied where it is so already.
+
+    C-contiguous, aligned, in the machine's byte order, and writable, although they do not write to
+    it: Numba would compile all kernels anew for each combination of arrays that are not. Strides of
+    axes of length 1 may be anything even so.
+
+    Parameters
+    ----------
+    a : ndarray
+    dtype : dtype, optional
+        That of ``a`` when not given.
+    """
+    xp = namespace(a)
+    dtype = np.dtype(a.dtype if dtype is None else dtype).newbyteorder("=")
+    if xp is np:
+        return np.require(a, dtype, ("C", "ALIGNED", "WRITEABLE", "ENSUREARRAY"))
+    return xp.ascontiguousarray(a, dtype)
+
+
+def beside(a, other):
+    """A NumPy array ``a`` in the namespace of ``other``, on its device."""
+    xp = namespace(other)
+    return a if xp is np else xp.asarray(a)
+
+
+def freeze(a):
+    """Make an array read-only where arrays can be: NumPy's."""
+    if isinstance(a, np.ndarray):
+        a.flags.writeable = False
+    return a
+
+
+def free_device_memory(a):
+    """Bytes that can be had on the device of ``a``; None for a NumPy array."""
+    xp = namespace(a)
+    if xp is np:
+        return None
+    free, _ = xp.cuda.runtime.memGetInfo()
+    return free + xp.get_default_memory_pool().free_bytes()
+
+
+def device_namespace(device):
+    """The namespace of arrays on a device: NumPy for ``"cpu"``, CuPy for ``"gpu"``.
+
+    Raises
+    ------
+    ValueError
+        For another name.
+    DeviceError
+        If CuPy is not installed, or finds no GPU.
+    """
+    if device == "cpu":
+        return np
+    if device != "gpu":
+        raise ValueError(f"device must be 'cpu' or 'gpu', got {device!r}")
+    try:
+        import cupy
+    except ImportError as e:
+        if e.name != "cupy":
+            raise DeviceError(f"CuPy is installed, but cannot be imported: {e}") from e
+        raise DeviceError(
+            "the GPU needs CuPy, which is not installed: pip install 'ntklin[gpu]' for CUDA 12, "
+            "'ntklin[gpu13]' for CUDA 13"
+        ) from e
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as e:
+        raise DeviceError(f"CuPy finds no GPU that it can use: {e}") from e
+    if count == 0:
+        raise DeviceError("CuPy finds no GPU: no CUDA device is visible to this process")
+    return cupy

@@ -1,0 +1,243 @@
+"""Checks at the public edge; what passes them is trusted below."""
+
+import math
+import warnings
+from contextlib import contextmanager
+
+import numpy as np
+
+from ntklin.edge.arrays import as_array, place
+from ntklin.edge.backends import contiguous, free_device_memory, namespace
+from ntklin.edge.errors import MemoryLimitError, UnitBallWarning
+from ntklin.edge.memory import available_memory
+
+# Bytes that are taken without asking whether they are there.
+NEGLIGIBLE = 1 << 20
+
+
+def _as_floating(a, name):
+    """``a`` as a float32 or float64 array: float32 stays, every other real type becomes float64."""
+    a = as_array(a, name)
+    dtype = a.dtype.newbyteorder("=")
+    return a.astype(dtype if dtype in (np.float32, np.float64) else np.float64, copy=False)
+
+
+def _require_finite(a, name):
+    xp = namespace(a)
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = a.sum()
+    # A finite sum has finite terms, and needs one pass without a second array.
+    if not xp.isfinite(total) and not bool(xp.isfinite(a).all()):
+        first = [i[0] for i in xp.nonzero(~xp.isfinite(a))]
+        raise ValueError(f"{name} contains NaN or infinite values, the first at {place(first)}")
+
+
+def as_inputs(X, dimension=None, *, name="X"):
+    """Inputs as a finite (N, d) array of float32 or float64 that kernels take.
+
+    Parameters
+    ----------
+    X : array_like, shape (N, d)
+        float32 stays float32; any other real type becomes float64.
+    dimension : int, optional
+        The d that the network expects.
+    name : str
+        The argument's name in messages.
+    """
+    X = _as_floating(X, name)
+    if X.ndim != 2:
+        hint = f"; for one sample pass {name}[None, :]" if X.ndim == 1 else ""
+        if X.ndim > 2:
+            hint = f"; flatten each sample: {name}.reshape(len({name}), -1)"
+        raise ValueError(f"{name} must have shape (N, d), got shape {X.shape}{hint}")
+    if 0 in X.shape:
+        raise ValueError(f"{name} is empty: shape {X.shape}")
+    if dimension is not None and X.shape[1] != dimension:
+        raise ValueError(
+            f"{name} has {X.shape[1]} columns, but the network takes inputs of dimension "
+            f"{dimension} (net.widths[0])"
+        )
+    _require_finite(X, name)
+    return contiguous(X)
+
+
+def as_vector(v, n, *, name, dtype=None):
+    """A finite, contiguous vector of length ``n``; (n, 1) is accepted too."""
+    v = _as_floating(v, name)
+    if v.shape == (n, 1):
+        v = v[:, 0]
+    if v.shape != (n,):
+        raise ValueError(f"{name} must have shape ({n},), got shape {v.shape}")
+    _require_finite(v, name)
+    return contiguous(v, dtype)
+
+
+def as_targets(Y, n, *, name="Y", dtype=None):
+    """Targets as a finite vector with one entry per training input."""
+    Y = _as_floating(Y, name)
+    if Y.ndim >= 1 and Y.shape[0] != n:
+        raise ValueError(f"{name} has {Y.shape[0]} entries for {n} training inputs")
+    return as_vector(Y, n, name=name, dtype=dtype)
+
+
+def as_weights(D, n_parameters, *, name="weights", dtype=None):
+    """The diagonal of D as a finite, non-negative vector of length P."""
+    D = as_vector(D, n_parameters, name=name)
+    if dtype is not None and D.dtype != dtype:
+        largest = float(D.max())
+        if largest > float(np.finfo(dtype).max):
+            raise ValueError(
+                f"{name} go up to {largest:.3g}, beyond the range of {np.dtype(dtype)}; "
+                "scale them down, or use float64 parameters and inputs"
+            )
+        D = D.astype(dtype, copy=False)
+    smallest = float(D.min())
+    if smallest < 0:
+        raise ValueError(f"{name} must be non-negative, but its smallest entry is {smallest:.3g}")
+    return D
+
+
+def as_learning_rate(value, *, name="learning_rate"):
+    """A finite learning rate η > 0."""
+    return as_positive(value, name=name)
+
+
+def as_number(value, name):
+    """``value`` as a float; truth values and text are none, though Python would convert them."""
+    try:
+        if is_flag(value) or isinstance(value, str | bytes | bytearray | np.ma.MaskedArray):
+            raise TypeError
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(f"{name} must be a number, got {value!r}") from None
+
+
+def is_flag(value):
+    """Whether ``value`` is one truth value: Python's, NumPy's, or an array of one, of shape ()."""
+    if isinstance(value, bool | np.bool_):
+        return True
+    return isinstance(value, np.ndarray) and value.shape == () and value.dtype == bool
+
+
+def as_positive(value, *, name):
+    """A finite real number > 0."""
+    number = as_number(value, name)
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError(f"{name} must be positive and finite, got {value!r}")
+    return number
+
+
+def as_nonnegative(value, *, name):
+    """A finite real number ≥ 0."""
+    number = as_number(value, name)
+    if not (math.isfinite(number) and number >= 0):
+        raise ValueError(f"{name} must be finite and at least 0, got {value!r}")
+    return number
+
+
+def as_fraction(value, *, name):
+    """A real number in [0, 1)."""
+    number = as_nonnegative(value, name=name)
+    if number >= 1:
+        raise ValueError(f"{name} must be in [0, 1), got {value!r}")
+    return number
+
+
+def as_count(value, *, name, minimum=1):
+    """An integer ≥ ``minimum``; bool and fractional values are refused."""
+    try:
+        refused = is_flag(value) or isinstance(value, np.ma.MaskedArray)
+        whole = not refused and int(value) == value
+    except (TypeError, ValueError, OverflowError):
+        whole = False
+    if not whole:
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    if value < minimum:
+        raise ValueError(f"{name} must be at least {minimum}, got {value}")
+    return int(value)
+
+
+def as_flag(value, *, name):
+    """A Python bool, from a bool or NumPy's; whatever else could be meant by a value is refused."""
+    if not is_flag(value):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def warn_outside_unit_ball(X, name="X"):
+    """Warn when a row of ``X`` is longer than 1: the theorems assume inputs in the unit ball."""
+    norms = namespace(X).sqrt((X * X).sum(axis=1))
+    outside = int((norms > 1 + 1e-6).sum())
+    if outside:
+        warnings.warn(
+            f"{outside} of {len(X)} rows of {name} lie outside the unit ball that the theorems "
+            f"assume (largest norm {float(norms.max()):.4g}); results stay exact, but bounds "
+            "in terms of |x| ≤ 1 do not apply",
+            UnitBallWarning,
+            stacklevel=3,
+        )
+
+
+def format_bytes(n):
+    """``n`` bytes in words: 2.5 GB."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if n < 1000:
+            return f"{n:.3g} {unit}" if n < 100 else f"{n:.0f} {unit}"
+        n /= 1000
+    return f"{n:,.1f} TB"
+
+
+def fits(n_bytes, beside=None):
+    """Whether so much memory is free; on the device of ``beside`` where that is on one."""
+    free = free_memory(beside)[0]
+    return free is None or n_bytes <= free
+
+
+def free_memory(beside=None):
+    """Bytes that are free, or None where nobody knows, and where: " on the GPU" or ""."""
+    free = free_device_memory(beside)
+    return (available_memory(), "") if free is None else (free, " on the GPU")
+
+
+def require_memory(n_bytes, what, instead, *, beside=None):
+    """Refuse work that needs more than is free, before it starts.
+
+    Parameters
+    ----------
+    n_bytes : int
+        What the call is about to allocate.
+    what, instead : str
+        What needs it, and what to do instead.
+    beside : ndarray, optional
+        An array on the device that the memory is of; the host's when not given.
+    """
+    free, where = free_memory(beside)
+    if free is not None and n_bytes > free:
+        raise MemoryLimitError(
+            f"{what} needs {format_bytes(n_bytes)}, but {format_bytes(free)} are free{where}; "
+            f"{instead}"
+        )
+
+
+def require_bulk(n_bytes, what, instead, *, beside=None):
+    """As ``require_memory``, for calls that are often small: these go without asking.
+
+    The system takes longer to tell what is free than to give that little.
+    """
+    if n_bytes > NEGLIGIBLE:
+        require_memory(n_bytes, what, instead, beside=beside)
+
+
+@contextmanager
+def advising(instead):
+    """Refusals from below with what to do instead of the call that was made, which these know not.
+
+    Parameters
+    ----------
+    instead : str
+    """
+    try:
+        yield
+    except MemoryLimitError as e:
+        need = str(e).partition("; ")[0]
+        raise MemoryLimitError(f"{need}; {instead}") from None

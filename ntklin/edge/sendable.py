@@ -1,0 +1,30 @@
+"""Results that can be copied, pickled and sent to another process, and come back as they were."""
+
+import numpy as np
+
+from ntklin.edge.backends import freeze
+
+
+class Sendable:
+    """A result whose read-only arrays are read-only in its copies too.
+
+    Pickling and copying forget NumPy's flag, and a promise with it.
+    """
+
+    def _sent(self):
+        """The attributes of a copy, a new dict; subclasses leave out what is made again."""
+        return dict(self.__dict__)
+
+    def __getstate__(self):
+        attributes = self._sent()
+        return attributes, tuple(name for name, value in attributes.items() if _is_frozen(value))
+
+    def __setstate__(self, state):
+        attributes, frozen = state
+        for name in frozen:
+            freeze(attributes[name])
+        self.__dict__.update(attributes)
+
+
+def _is_frozen(value):
+    return isinstance(value, np.ndarray) and not value.flags.writeable

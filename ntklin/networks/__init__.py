@@ -1,0 +1,1 @@
+"""Networks, their features φ(X) and kernels, and the infinite width."""

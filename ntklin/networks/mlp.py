@@ -1,0 +1,359 @@
+"""The network of Eq. (1): a ReLU multilayer perceptron with scalar output and a flat θ."""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ntklin.edge.arrays import as_array, rows_of
+from ntklin.edge.backends import kernels, namespace, refuse_mixed
+from ntklin.edge.checks import (
+    as_count,
+    as_inputs,
+    as_positive,
+    as_vector,
+    require_bulk,
+    require_memory,
+)
+from ntklin.edge.ranges import is_far
+
+SCALINGS = ("fan_out", "fan_in", "eq1")
+BIASES = ("zero", "none", "normal")
+
+
+# Bytes of activations that one pass for outputs alone makes.
+BLOCK = 1 << 27
+# Random numbers that are drawn at a time.
+DRAWN = 1 << 20
+
+
+def _choice(value, allowed, name):
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+    return value
+
+
+@dataclass(frozen=True)
+class MLP:
+    r"""A ReLU multilayer perceptron with scalar output, Eq. (1).
+
+    .. math::
+
+        a^0 = x, \quad h^l = w_l W^l a^{l-1} + v_l b^l, \quad a^l = \max(h^l, 0)\ (l < L),
+        \quad f(x) = h^L
+
+    =========== =================== ================ ==========================================
+    scaling     w_l                 v_l              what it is
+    =========== =================== ================ ==========================================
+    ``fan_out`` σ/√m_l              σ/√m_l           the paper's, so that the limit Θ exists
+    ``fan_in``  σ/√m_{l-1}          σ_b              the NTK parametrization of Jacot et al.
+    ``eq1``     σ/√m_l              σ                Eq. (1) to the letter: no limit with biases
+    =========== =================== ================ ==========================================
+
+    Parameters
+    ----------
+    widths : sequence of int
+        m_0 = d, m_1, …, m_L = 1.
+    sigma : float
+        The initialization scale σ.
+    scaling : {"fan_out", "fan_in", "eq1"}
+    bias : {"zero", "none", "normal"}
+        ``"none"``: no b in θ. ``"zero"``: b in θ, starts at 0, trained. ``"normal"``: starts
+        N(0, 1), trained. W starts N(0, 1).
+    sigma_b : float, optional
+        The bias scale σ_b of ``fan_in``; σ when not given.
+
+    Notes
+    -----
+    θ is one flat vector, layer by layer, W^l (C order) then b^l, of length
+    P = Σ_l (m_{l-1} + 1) m_l with biases.
+
+    Examples
+    --------
+    >>> net = MLP((784, 4000, 1), sigma=1.0)
+    >>> net.depth, net.n_parameters
+    (2, 3144001)
+    """
+
+    widths: tuple
+    sigma: float = field(default=1.0, kw_only=True)
+    scaling: str = field(default="fan_out", kw_only=True)
+    bias: str = field(default="zero", kw_only=True)
+    sigma_b: float | None = field(default=None, kw_only=True)
+
+    def __post_init__(self):
+        try:
+            widths = tuple(rows_of(self.widths, "widths"))
+        except TypeError:
+            raise TypeError(
+                f"widths must be a sequence (m_0, …, m_L), got {self.widths!r}"
+            ) from None
+        widths = tuple(as_count(m, name=f"widths[{l}]") for l, m in enumerate(widths))
+        if len(widths) < 2:
+            raise ValueError(f"widths needs at least an input and an output, got {widths}")
+        if widths[-1] != 1:
+            raise ValueError(
+                f"the output must be scalar (widths[-1] == 1), got widths[-1] == {widths[-1]}"
+            )
+        object.__setattr__(self, "widths", widths)
+        object.__setattr__(self, "sigma", as_positive(self.sigma, name="sigma"))
+        _choice(self.scaling, SCALINGS, "scaling")
+        _choice(self.bias, BIASES, "bias")
+        if self.sigma_b is not None:
+            if self.scaling != "fan_in":
+                raise ValueError(f"sigma_b belongs to scaling='fan_in', not {self.scaling!r}")
+            object.__setattr__(self, "sigma_b", as_positive(self.sigma_b, name="sigma_b"))
+
+    @property
+    def depth(self):
+        """The number of layers L."""
+        return len(self.widths) - 1
+
+    @property
+    def n_inputs(self):
+        """The input dimension d = m_0."""
+        return self.widths[0]
+
+    @property
+    def has_bias(self):
+        """Whether the biases are in θ."""
+        return self.bias != "none"
+
+    @property
+    def n_parameters(self):
+        """P, the length of θ."""
+        return sum(m * (k + self.has_bias) for k, m in self._shapes())
+
+    @property
+    def weight_scales(self):
+        """w_1, …, w_L."""
+        fan = self.widths[:-1] if self.scaling == "fan_in" else self.widths[1:]
+        return tuple(self.sigma / math.sqrt(m) for m in fan)
+
+    @property
+    def bias_scales(self):
+        """v_1, …, v_L; zeros for a network without biases."""
+        if not self.has_bias:
+            return (0.0,) * self.depth
+        if self.scaling == "fan_out":
+            return self.weight_scales
+        sigma_b = self.sigma if self.sigma_b is None else self.sigma_b
+        return (sigma_b,) * self.depth
+
+    def _shapes(self):
+        return list(zip(self.widths[:-1], self.widths[1:], strict=True))
+
+    def init(self, rng=0, dtype=float):
+        """Draw θ_0: W ~ N(0, 1), b = 0 (``"zero"``) or b ~ N(0, 1) (``"normal"``).
+
+        Parameters
+        ----------
+        rng : int, numpy.random.Generator or None
+            The seed; the same seed gives the same draw, up to rounding for float32.
+        dtype : dtype
+            float32 or float64.
+
+        Returns
+        -------
+        ndarray, shape (P,)
+        """
+        dtype = np.dtype(dtype)
+        if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+            raise TypeError(f"dtype must be float32 or float64, got {dtype}")
+        rng = np.random.default_rng(rng)
+        P = self.n_parameters
+        half = "" if dtype == np.float32 else ", or pass dtype='float32'"
+        require_bulk(P * dtype.itemsize, f"θ with {P} parameters", f"take smaller widths{half}")
+        theta = np.zeros(P, dtype)
+        for W, b in self.unpack(theta):
+            _draw(rng, W.reshape(-1))
+            if self.bias == "normal":
+                _draw(rng, b)
+        return theta
+
+    def unpack(self, theta):
+        """Views of a flat vector, layer by layer.
+
+        Parameters
+        ----------
+        theta : ndarray, shape (P,)
+            Or (S, P), the vectors of several networks.
+
+        Returns
+        -------
+        list of (W^l, b^l or None)
+            Views of shapes (m_l, m_{l-1}) and (m_l,), after an axis S if ``theta`` has one: writing
+            to them writes to ``theta``.
+        """
+        theta = as_array(theta, "theta")
+        if theta.shape[-1:] != (self.n_parameters,):
+            raise ValueError(
+                f"theta must have shape ({self.n_parameters},) for widths {self.widths} and "
+                f"bias={self.bias!r}, got shape {theta.shape}"
+            )
+        layers, start = [], 0
+        for k, m in self._shapes():
+            W = theta[..., start : start + m * k].reshape(*theta.shape[:-1], m, k)
+            start += m * k
+            b = None
+            if self.has_bias:
+                b = theta[..., start : start + m]
+                start += m
+            layers.append((W, b))
+        return layers
+
+    def pack(self, layers):
+        """A flat θ from weights and biases made elsewhere.
+
+        Parameters
+        ----------
+        layers : sequence of (W^l, b^l or None), or of W^l without biases
+            Shapes (m_l, m_{l-1}) and (m_l,), as in the ``state_dict`` of a PyTorch network. That
+            has no scales: divide by ours first, W = W_torch / w_l and b = b_torch / v_l.
+
+        Returns
+        -------
+        ndarray, shape (P,)
+            A copy; float32 if every array is float32, else float64.
+        """
+        layers = list(layers)
+        if len(layers) != self.depth:
+            raise ValueError(f"expected {self.depth} layers, got {len(layers)}")
+        flat = []
+        for l, ((k, m), layer) in enumerate(zip(self._shapes(), layers, strict=True), 1):
+            W, b = layer if isinstance(layer, tuple | list) else (layer, None)
+            W = as_array(W, f"W^{l}")
+            if W.shape != (m, k):
+                raise ValueError(f"W^{l} must have shape ({m}, {k}), got {W.shape}")
+            flat.append(as_vector(W.ravel(), m * k, name=f"W^{l}"))
+            if not self.has_bias and b is not None:
+                raise ValueError(f"layer {l} comes with a bias, but the network has bias='none'")
+            if self.has_bias:
+                if b is None:
+                    raise ValueError(f"layer {l} comes without a bias, but bias={self.bias!r}")
+                flat.append(as_vector(b, m, name=f"b^{l}"))
+        return namespace(*flat).concatenate(flat)
+
+    def _arguments(self, theta, X):
+        """θ's layers and X in their common dtype, checked."""
+        X = as_inputs(X, self.n_inputs)
+        if getattr(theta, "shape", None) != (self.n_parameters,):
+            self.unpack(theta)  # names the two shapes
+        theta = as_vector(theta, self.n_parameters, name="theta")
+        refuse_mixed(theta, X)
+        dtype = np.result_type(theta.dtype, X.dtype)
+        return self.unpack(theta.astype(dtype, copy=False)), X.astype(dtype, copy=False)
+
+    def apply(self, theta, X):
+        """The outputs f_θ(X), Eq. (1), for so many rows of X at a time as need not much memory.
+
+        Parameters
+        ----------
+        theta : ndarray, shape (P,)
+        X : ndarray, shape (N, d)
+
+        Returns
+        -------
+        ndarray, shape (N,)
+
+        Raises
+        ------
+        FloatRangeError
+            If an output overflows, or all of them underflow.
+        """
+        layers, X = self._arguments(theta, X)
+        forward, scales = kernels(X).forward, (self.weight_scales, self.bias_scales)
+        rows = max(1, BLOCK // (sum(self.widths) * X.itemsize))
+        outputs = namespace(X).empty(len(X), X.dtype) if len(X) > rows else None
+        for start in range(0, len(X), rows):
+            part = forward(layers, *scales, X[start : start + rows])[1]
+            if outputs is None:
+                outputs = part
+            else:
+                outputs[start : start + rows] = part
+        if is_far(float(abs(outputs).max()), outputs.dtype):
+            return self.features(theta, X).certain_outputs()
+        return outputs
+
+    def features(self, theta, X):
+        """The feature map φ(X) = ∇_θ f_θ(X) as a linear operator that never stores J.
+
+        Returns
+        -------
+        FeatureMap, shape (N, P)
+
+        Raises
+        ------
+        MemoryLimitError
+            If a forward and a backward pass for all rows would not fit.
+        """
+        from ntklin.networks.features import FeatureMap
+
+        return FeatureMap(self, theta, X)
+
+    def jacobian(self, theta, X, out=None):
+        """The dense Jacobian J = φ(X), Eq. (2).
+
+        Parameters
+        ----------
+        theta : ndarray, shape (P,)
+        X : ndarray, shape (N, d)
+        out : ndarray, shape (N, P), optional
+            Where to write it; C-contiguous, of the result's dtype.
+
+        Returns
+        -------
+        ndarray, shape (N, P)
+
+        Raises
+        ------
+        MemoryLimitError
+            If it would not fit; ``features`` applies J without storing it.
+        """
+        X = as_array(X, "X")
+        if out is None and X.ndim == 2:
+            # Before anything of the size of X is made; float32 is the least that J can take.
+            require_jacobian_memory(len(X), self.n_parameters, 4, X)
+        return self.features(theta, X).toarray(out=out)
+
+
+def _draw(rng, flat):
+    """Fill a vector with the normal numbers that the generator gives next."""
+    for start in range(0, len(flat), DRAWN):
+        part = flat[start : start + DRAWN]
+        part[...] = rng.standard_normal(len(part))
+
+
+def passes(net, n_samples):
+    """How many numbers a forward and a backward pass, and a product with φ or φ^T, take.
+
+    X, activations and backward signals, and what the widest layer's product needs beside them.
+
+    Parameters
+    ----------
+    net : MLP
+    n_samples : int
+        N.
+    """
+    hidden = net.widths[1:-1]
+    return n_samples * (net.n_inputs + 2 * sum(hidden) + max(hidden, default=0) + 2)
+
+
+def require_passes_memory(net, n_samples, itemsize, beside, *, networks=1):
+    """Refuse the features of so many inputs, and networks, where they do not fit."""
+    require_bulk(
+        networks * passes(net, n_samples) * itemsize,
+        f"the feature map of {n_samples} inputs, with activations and backward signals,",
+        "take fewer inputs at a time: features(theta, X[i:j])",
+        beside=beside,
+    )
+
+
+def require_jacobian_memory(n_samples, n_parameters, itemsize, beside):
+    """Refuse a dense (N, P) Jacobian that does not fit beside the array ``beside``."""
+    require_memory(
+        n_samples * n_parameters * itemsize,
+        f"a dense Jacobian of shape ({n_samples}, {n_parameters})",
+        "use net.features(theta, X), which applies J, J^T and forms J D J^T without storing it",
+        beside=beside,
+    )

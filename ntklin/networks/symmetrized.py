@@ -1,0 +1,281 @@
+"""Networks whose output is zero at initialization, the baselines that Sect. 8 compares with."""
+
+import math
+
+import numpy as np
+
+from ntklin.algebra.operators import Balanced
+from ntklin.edge.arrays import as_array
+from ntklin.edge.backends import namespace
+from ntklin.edge.checks import as_inputs, as_vector, as_weights
+from ntklin.edge.sendable import Sendable
+from ntklin.networks.mlp import MLP, require_jacobian_memory, require_passes_memory
+
+
+class AntisymmetricPair:
+    """The antisymmetrical pair of Zhang et al. (2020b): f(x) = (g(x; θ) − g(x; θ')) / √2.
+
+    With θ = θ' at the start, f_0 = 0 and the kernel is that of g. The flat parameter vector is
+    (θ, θ'), of length 2P. The interface is that of :class:`ntklin.MLP`.
+
+    Parameters
+    ----------
+    network : MLP
+        The network g.
+    """
+
+    _FACTORS = (1 / math.sqrt(2), -1 / math.sqrt(2))
+
+    def __init__(self, network):
+        if not isinstance(network, MLP):
+            raise TypeError(f"network must be an ntklin.MLP, got {type(network).__name__}")
+        self.network = network
+
+    def __repr__(self):
+        return f"AntisymmetricPair({self.network!r})"
+
+    def __eq__(self, other):
+        return isinstance(other, AntisymmetricPair) and self.network == other.network
+
+    def __hash__(self):
+        return hash((AntisymmetricPair, self.network))
+
+    @property
+    def depth(self):
+        """The number of layers L."""
+        return self.network.depth
+
+    @property
+    def widths(self):
+        """The widths m_0, …, m_L of each half."""
+        return self.network.widths
+
+    @property
+    def n_inputs(self):
+        """The input dimension d."""
+        return self.network.n_inputs
+
+    @property
+    def has_bias(self):
+        """Whether the biases are in θ."""
+        return self.network.has_bias
+
+    @property
+    def sigma(self):
+        """The initialization scale σ of each half."""
+        return self.network.sigma
+
+    @property
+    def scaling(self):
+        """The scaling of each half; see :class:`ntklin.MLP`."""
+        return self.network.scaling
+
+    @property
+    def bias(self):
+        """The kind of bias of each half."""
+        return self.network.bias
+
+    @property
+    def weight_scales(self):
+        """w_1, …, w_L of each half."""
+        return self.network.weight_scales
+
+    @property
+    def bias_scales(self):
+        """v_1, …, v_L of each half."""
+        return self.network.bias_scales
+
+    @property
+    def n_parameters(self):
+        """2P, the length of (θ, θ')."""
+        return 2 * self.network.n_parameters
+
+    def init(self, rng=0, dtype=float):
+        """Draw θ_0 = (θ, θ) with θ from the network's own initialization."""
+        return self.symmetrize(self.network.init(rng, dtype))
+
+    def symmetrize(self, theta):
+        """(θ, θ) for the network's own θ, shape (P,): f = 0 there."""
+        return np.tile(as_vector(theta, self.network.n_parameters, name="theta"), 2)
+
+    def halves(self, theta):
+        """The views θ and θ' of a flat vector of length 2P."""
+        theta = as_array(theta, "theta")
+        if theta.shape != (self.n_parameters,):
+            raise ValueError(
+                f"theta must have shape ({self.n_parameters},), two copies of the network's, got "
+                f"shape {theta.shape}"
+            )
+        return theta[: self.network.n_parameters], theta[self.network.n_parameters :]
+
+    def unpack(self, theta):
+        """Views of θ's layers, then of θ'’s: a list of 2L pairs (W^l, b^l or None)."""
+        first, second = self.halves(theta)
+        return self.network.unpack(first) + self.network.unpack(second)
+
+    def pack(self, layers):
+        """A flat (θ, θ') from 2L layers; see :meth:`ntklin.MLP.pack`."""
+        layers = list(layers)
+        if len(layers) != 2 * self.depth:
+            raise ValueError(f"expected {2 * self.depth} layers, got {len(layers)}")
+        halves = layers[: self.depth], layers[self.depth :]
+        return np.concatenate([self.network.pack(half) for half in halves])
+
+    def apply(self, theta, X):
+        """The outputs f(X), shape (N,)."""
+        theta = as_vector(theta, self.n_parameters, name="theta")
+        return sum(
+            c * self.network.apply(half, X)
+            for c, half in zip(self._FACTORS, self.halves(theta), strict=True)
+        )
+
+    def features(self, theta, X):
+        """φ(X) = (φ_g(X; θ), −φ_g(X; θ')) / √2 as a linear operator, shape (N, 2P)."""
+        return PairFeatures(self, theta, X)
+
+    def jacobian(self, theta, X, out=None):
+        """The dense Jacobian, shape (N, 2P)."""
+        return self.features(theta, X).toarray(out=out)
+
+
+class PairFeatures(Sendable, Balanced):
+    """φ(X) of an antisymmetrical pair; the interface of :class:`ntklin.FeatureMap`."""
+
+    def __init__(self, pair, theta, X, *, exponents=None):
+        from ntklin.networks.features import FeatureMap
+
+        self.network = pair
+        self.parameters = theta = as_array(theta, "theta")
+        self.inputs = as_inputs(X, pair.n_inputs)
+        itemsize = self.inputs.itemsize
+        require_passes_memory(pair.network, len(self.inputs), itemsize, self.inputs, networks=2)
+        self.exponents = exponents
+        self._halves = [
+            FeatureMap(pair.network, half, X, exponents=exponents) for half in pair.halves(theta)
+        ]
+        self._balanced = {}
+        dtype = self._halves[0].dtype
+        self._factors = [dtype.type(c) for c in pair._FACTORS]
+        self.outputs = sum(
+            c * phi.outputs for c, phi in zip(self._factors, self._halves, strict=True)
+        )
+        super().__init__(dtype, (len(self.inputs), pair.n_parameters))
+
+    def _made_for(self, dtype):
+        """The balanced features in ``dtype``, None for these themselves."""
+        units = [phi.balanced(dtype)[0].exponents for phi in self._halves]
+        known = [e for e in units if e is not None]
+        if not known:
+            return None
+        passes = (a.astype(dtype, copy=False) for a in (self.parameters, self.inputs))
+        exponents = tuple(map(max, *known, known[0]))
+        return PairFeatures(self.network, *passes, exponents=exponents)
+
+    def output_rounding(self):
+        """The rounding errors of the outputs to expect; see ``FeatureMap.output_rounding``.
+
+        Those of equal halves are the same and cancel.
+        """
+        first, second = self.network.halves(self.parameters)
+        if bool((first == second).all()):
+            return np.zeros(self.shape[0])
+        return sum(abs(c) * phi.output_rounding() for c, phi in self._parts())
+
+    def at(self, X_new):
+        """The features of other inputs in the same units; see :meth:`ntklin.FeatureMap.at`."""
+        return PairFeatures(self.network, self.parameters, X_new, exponents=self.exponents)
+
+    def _sent(self):
+        return super()._sent() | {"_balanced": {}}
+
+    def _parts(self):
+        return zip(self._factors, self._halves, strict=True)
+
+    def _split(self, v):
+        return np.split(v, 2, axis=0)
+
+    def _matmat(self, V):
+        return sum(c * (phi @ v) for (c, phi), v in zip(self._parts(), self._split(V), strict=True))
+
+    def _matvec(self, v):
+        return self._matmat(v.reshape(-1))
+
+    def _rmatmat(self, R):
+        return np.concatenate([phi.T @ (c * R) for c, phi in self._parts()])
+
+    def _rmatvec(self, r):
+        return self._rmatmat(r.reshape(-1))
+
+    def toarray(self, out=None):
+        """The dense J, shape (N, 2P); see :meth:`ntklin.FeatureMap.toarray`."""
+        if out is None:
+            require_jacobian_memory(*self.shape, self.dtype.itemsize, self.inputs)
+            out = namespace(self.inputs).empty(self.shape, self.dtype)
+        else:
+            from ntklin.networks.features import require_out
+
+            require_out(out, self)
+        half = self.shape[1] // 2
+        for k, (c, phi) in enumerate(self._parts()):
+            np.multiply(phi.toarray(), c, out=out[:, k * half : (k + 1) * half])
+        return out
+
+    def gram(self, other=None, weights=None):
+        """K(X, X') = (K_g(θ) + K_g(θ')) / 2; see :meth:`ntklin.FeatureMap.gram`."""
+        if other is not None and getattr(other, "network", None) != self.network:
+            raise ValueError("other must be the features of the same pair")
+        others = (None, None) if other is None else other._halves
+        D = (None, None)
+        if weights is not None:
+            D = self._split(as_weights(weights, self.shape[1]))
+        parts = zip(self._parts(), others, D, strict=True)
+        return sum(c * c * phi.gram(o, weights=d) for (c, phi), o, d in parts)
+
+    def project(self, v):
+        """P_F v; see :meth:`ntklin.FeatureMap.project`."""
+        from ntklin.networks.features import project
+
+        return project(self, v)
+
+
+class DoubledNetwork(MLP):
+    """The doubling trick of Chizat et al. (2019) on the last hidden layer.
+
+    The last hidden layer has 2 m_{L-1} neurons: two copies of one draw, with output weights W^L and
+    −W^L, so that f_0 = 0. For L = 2 (``fan_out``, ``fan_in``) the kernel is that of the undoubled
+    network; for L > 2 the signals δ^l of the layers below cancel, so that they get no gradient at
+    the start, which is the harm to training that Sect. 8 mentions.
+
+    Parameters
+    ----------
+    network : MLP
+        The undoubled network; ``widths`` here are the doubled ones.
+    """
+
+    def __init__(self, network):
+        if not isinstance(network, MLP):
+            raise TypeError(f"network must be an ntklin.MLP, got {type(network).__name__}")
+        if network.depth < 2:
+            raise ValueError("doubling needs a hidden layer, but the network has depth 1")
+        widths = (*network.widths[:-2], 2 * network.widths[-2], 1)
+        super().__init__(
+            widths,
+            sigma=network.sigma,
+            scaling=network.scaling,
+            bias=network.bias,
+            sigma_b=network.sigma_b,
+        )
+        object.__setattr__(self, "network", network)
+
+    def init(self, rng=0, dtype=float):
+        """Draw θ_0: the undoubled network's draw twice, output weights W^L and −W^L, b^L = 0."""
+        return self.symmetrize(self.network.init(rng, dtype))
+
+    def symmetrize(self, theta):
+        """The undoubled network's θ with its last hidden layer twice, W^L and −W^L, b^L = 0."""
+        layers = self.network.unpack(theta)
+        W, b = layers[-2]
+        layers[-2] = np.concatenate([W, W]), None if b is None else np.concatenate([b, b])
+        W, b = layers[-1]
+        layers[-1] = np.concatenate([W, -W], axis=1), None if b is None else np.zeros_like(b)
+        return self.pack(layers)

@@ -1,0 +1,1 @@
+"""What is made of both theory and training: mitigation, searches for a learning rate."""

@@ -1,0 +1,28 @@
+"""Sect. 3's algorithm against what the initialization leaves in the trained network."""
+
+from ntklin.recipes.mitigation.algorithm import mitigate_initialization
+from ntklin.recipes.mitigation.result import (
+    DIVERGED,
+    INTERRUPTED,
+    NO_DECREASE,
+    SMALLEST,
+    TOO_SLOW,
+    Mitigation,
+    MitigationInterrupted,
+)
+from ntklin.recipes.mitigation.trial import CONVERGED, STEP_LIMIT, TIME_LIMIT, Trial
+
+__all__ = [
+    "CONVERGED",
+    "DIVERGED",
+    "INTERRUPTED",
+    "NO_DECREASE",
+    "SMALLEST",
+    "STEP_LIMIT",
+    "TIME_LIMIT",
+    "TOO_SLOW",
+    "Mitigation",
+    "MitigationInterrupted",
+    "Trial",
+    "mitigate_initialization",
+]

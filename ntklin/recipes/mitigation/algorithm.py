@@ -1,0 +1,253 @@
+"""Steps (a) to (e) of Sect. 3: the same θ_0 at ever smaller σ while validation improves."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from ntklin.edge.backends import beside
+from ntklin.edge.checks import (
+    as_count,
+    as_flag,
+    as_fraction,
+    as_inputs,
+    as_positive,
+    as_targets,
+    as_vector,
+)
+from ntklin.networks.mlp import MLP
+from ntklin.networks.symmetrized import DoubledNetwork
+from ntklin.recipes.mitigation.baselines import baselines
+from ntklin.recipes.mitigation.result import (
+    DIVERGED,
+    INTERRUPTED,
+    NO_DECREASE,
+    SMALLEST,
+    TOO_SLOW,
+    Mitigation,
+    MitigationInterrupted,
+    rank,
+)
+from ntklin.recipes.mitigation.trial import Contest
+from ntklin.runs.losses import Loss
+
+
+def mitigate_initialization(
+    net,
+    X,
+    Y,
+    X_val,
+    Y_val,
+    *,
+    theta=None,
+    rng=0,
+    factor=0.7,
+    margin=0.05,
+    min_sigma=0.01,
+    optimizer=None,
+    until=1e-5,
+    max_steps=100_000,
+    time_limit=None,
+    batches=None,
+    loss="squared",
+    X_test=None,
+    Y_test=None,
+    compare_baselines=False,
+    progress=None,
+    on_trial=None,
+):
+    """Train from the same θ_0 at decreasing σ while the validation loss falls (Sect. 3).
+
+    What the initialization leaves in a trained network grows like σ^L (Thm 2), while very small σ
+    make training slow. Hence: (a) train at the network's own σ; (b) train again from the same
+    Gaussian draw θ_0 at ``factor`` times that σ; (c) stop unless the validation loss fell by a
+    significant margin; (d) repeat, until training becomes impractically slow; (e) return the
+    trained network of smallest validation loss.
+
+    Parameters
+    ----------
+    net : MLP
+        Its σ is the first one. The others have the same parameters θ_0, since σ enters through the
+        scales w_l and v_l alone; a ``sigma_b`` of its own stays as it is.
+    X, Y : array_like, shapes (N, d) and (N,)
+        Training inputs and targets.
+    X_val, Y_val : array_like, shapes (N_val, d) and (N_val,)
+        What the networks are chosen by.
+    theta : array_like, shape (P,), optional
+        θ_0; not changed. Drawn with ``rng`` when not given.
+    rng : int, numpy.random.Generator or None
+        The seed of θ_0.
+    factor : float
+        In (0, 1): "a somewhat smaller σ (e.g. by several ten percent)".
+    margin : float
+        In [0, 1): the validation loss has fallen significantly if it is below (1 − margin) times
+        that of the σ before.
+    min_sigma : float
+        No σ below this is tried.
+    optimizer : Optimizer or callable, optional
+        ``GradientDescent()`` when not given, whose η is 0.5 N/λ_max at each σ. One with a learning
+        rate of its own has it at all σ, though the kernel falls like σ^{2L}; a callable
+        ``optimizer(network)`` can choose another for each network, such as
+        ``lambda net: ntklin.Adam(0.01 / net.sigma)``.
+    until : float
+        A network counts as trained when its training loss first drops below this.
+    max_steps : int
+        More steps than this are impractically slow …
+    time_limit : float, optional
+        … and so are more seconds for one network; no limit when not given.
+    batches, loss
+        As for :func:`ntklin.train`; validation and test losses are of the same kind.
+    X_test, Y_test : array_like, optional
+        For test losses, by which nothing is chosen.
+    compare_baselines : bool
+        Whether networks with f_0 = 0 are trained, too, at the first σ from the same θ_0: the
+        doubled network (Chizat et al. 2019) and the antisymmetrical pair (Zhang et al. 2020b). For
+        L = 2 under gradient descent the two are one function of t, which is then trained once.
+    progress : callable, optional
+        Called as ``progress(network, step, loss)`` about ten times a second.
+    on_trial : callable, optional
+        Called as ``on_trial(trial)`` when a network is trained.
+
+    Returns
+    -------
+    Mitigation
+
+    Raises
+    ------
+    DivergenceError
+        If training diverges at the first σ, as ``train`` has it.
+    MitigationInterrupted
+        On Ctrl-C; a KeyboardInterrupt whose ``result`` holds what was finished.
+
+    Examples
+    --------
+    >>> import numpy as np, ntklin
+    >>> data = ntklin.load_data("mnist01", n_train=20, n_test=50)
+    >>> found = ntklin.mitigate_initialization(
+    ...     ntklin.MLP((784, 50, 1), sigma=1.5),
+    ...     *(data.X_train, data.Y_train, data.X_test, data.Y_test),
+    ...     until=1e-3,
+    ... )
+    >>> found.stopped, found.sigma < 1.5
+    ('no significant decrease', True)
+    """
+    _require_mlp(net)
+    if isinstance(batches, Iterator):
+        raise TypeError(
+            "batches must be ntklin.Batches or a list, since several networks are trained; got "
+            f"{type(batches).__name__}, which can be read only once"
+        )
+    contest = Contest(
+        training=_as_samples(net, X, Y, "X", "Y"),
+        validation=_as_samples(net, X_val, Y_val, "X_val", "Y_val"),
+        test=_as_test_set(net, X_test, Y_test),
+        optimizer=optimizer,
+        until=as_positive(until, name="until"),
+        max_steps=as_count(max_steps, name="max_steps"),
+        time_limit=None if time_limit is None else as_positive(time_limit, name="time_limit"),
+        options={"batches": batches, "loss": Loss(loss).name},
+        progress=progress,
+    )
+    factor = as_positive(factor, name="factor")
+    if factor >= 1:
+        raise ValueError(f"factor must be below 1, so that σ decreases; got {factor:g}")
+    margin = as_fraction(margin, name="margin")
+    min_sigma = as_positive(min_sigma, name="min_sigma")
+    if min_sigma > net.sigma:
+        raise ValueError(f"min_sigma = {min_sigma:g} is above the network's sigma = {net.sigma:g}")
+    compare_baselines = as_flag(compare_baselines, name="compare_baselines")
+    if theta is None:
+        theta = beside(net.init(rng, contest.training[0].dtype), contest.training[0])
+    theta = as_vector(theta, net.n_parameters, name="theta")
+    search = _Search(net, theta, contest, factor, margin, min_sigma, on_trial)
+    try:
+        search.descend()
+        if compare_baselines:
+            search.compare()
+    except KeyboardInterrupt as e:
+        raise MitigationInterrupted(search.result(INTERRUPTED)) from e
+    return search.result()
+
+
+def _require_mlp(net):
+    if not isinstance(net, MLP):
+        raise TypeError(f"net must be an ntklin.MLP, got {type(net).__name__}")
+    if isinstance(net, DoubledNetwork):
+        raise TypeError(
+            "net must be a plain ntklin.MLP: a DoubledNetwork starts at f_0 = 0, so that its "
+            "initialization leaves nothing to mitigate"
+        )
+
+
+def _as_samples(net, X, Y, name_X, name_Y):
+    X = as_inputs(X, net.n_inputs, name=name_X)
+    if name_Y == "Y":
+        return X, as_targets(Y, len(X))
+    return X, as_vector(Y, len(X), name=name_Y)
+
+
+def _as_test_set(net, X_test, Y_test):
+    if (X_test is None) != (Y_test is None):
+        raise ValueError("X_test and Y_test go together; one of them is missing")
+    return None if X_test is None else _as_samples(net, X_test, Y_test, "X_test", "Y_test")
+
+
+class _Search:
+    """The trials so far; what ``result`` returns is valid at any time."""
+
+    def __init__(self, net, theta, contest, factor, margin, min_sigma, on_trial):
+        self.net, self.theta, self.contest = net, theta, contest
+        self.factor, self.margin, self.min_sigma = factor, margin, min_sigma
+        self.on_trial = on_trial
+        self.trials, self.baselines = [], []
+        self.best = self.run = self.stopped = None
+
+    def descend(self):
+        """Steps (a) to (d)."""
+        net = self.net
+        while self.stopped is None:
+            trial, run, error = self.contest.enter(net, self.theta)
+            if error is not None and not self.trials:
+                raise error
+            before = self.trials[-1] if self.trials else None
+            self.trials.append(trial)
+            if run is not None and (self.best is None or rank(trial) < rank(self.best)):
+                self.best, self.run = trial, run
+            net = replace(net, sigma=self.factor * net.sigma)
+            self.stopped = self._verdict(before, trial, net.sigma)
+            self._announce(trial)
+
+    def _verdict(self, before, trial, next_sigma):
+        """Why to stop after ``trial``; None to go on."""
+        if trial.validation_loss is None:
+            return DIVERGED
+        if not trial.converged:
+            return TOO_SLOW
+        if before is not None:
+            needed = (1 - self.margin) * before.validation_loss
+            if not trial.validation_loss < needed:
+                return NO_DECREASE
+        # A σ that rounding put below the bound is not below it.
+        return SMALLEST if next_sigma < (1 - 1e-12) * self.min_sigma else None
+
+    def compare(self):
+        """The networks with f_0 = 0, at the first σ."""
+        for trial in baselines(self.net, self.theta, self.contest):
+            self.baselines.append(trial)
+            self._announce(trial)
+
+    def _announce(self, trial):
+        if self.on_trial is not None:
+            self.on_trial(trial)
+
+    def result(self, otherwise=None):
+        """What was found; None when no network was trained."""
+        if self.best is None:
+            return None
+        return Mitigation(
+            trials=tuple(self.trials),
+            stopped=self.stopped or otherwise,
+            best=self.best,
+            run=self.run,
+            baselines=tuple(self.baselines),
+            factor=self.factor,
+            margin=self.margin,
+        )

@@ -1,0 +1,43 @@
+"""The baselines of Sect. 3 and 8: networks whose output is 0 at the start."""
+
+from dataclasses import replace
+
+from ntklin.networks.symmetrized import AntisymmetricPair, DoubledNetwork
+from ntklin.runs.optimizers import GradientDescent, Momentum
+
+
+def baselines(net, theta, contest):
+    """Train the doubled network, if there is a layer to double, and the antisymmetrical pair.
+
+    Parameters
+    ----------
+    net : MLP
+    theta : ndarray, shape (P,)
+        Its θ_0, which both start from.
+    contest : Contest
+
+    Yields
+    ------
+    Trial
+    """
+    pair = AntisymmetricPair(net)
+    if net.depth > 1:
+        doubled = DoubledNetwork(net)
+        trial = contest.enter(doubled, doubled.symmetrize(theta))[0]
+        yield trial
+        if are_one_network(net, contest.optimizer):
+            yield replace(trial, network=pair)
+            return
+    yield contest.enter(pair, pair.symmetrize(theta))[0]
+
+
+def are_one_network(net, optimizer):
+    """Whether the pair and the doubled network are one function of t, so that one run serves both.
+
+    For L = 2 the pair is an MLP of 2m neurons: as ReLU is homogeneous, the scales of ``fan_out``
+    and ``fan_in`` for this width contain the pair's 1/√2; those of ``eq1`` only without biases. Its
+    output bias (b − b')/√2 moves as one b does where steps are linear in the gradients.
+    """
+    if net.depth != 2 or not isinstance(optimizer, GradientDescent | Momentum | None):
+        return False
+    return net.scaling in ("fan_out", "fan_in") or not net.has_bias

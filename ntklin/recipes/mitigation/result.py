@@ -1,0 +1,95 @@
+"""What the algorithm found, and why it stopped."""
+
+from dataclasses import dataclass
+
+from ntklin.edge.errors import Portable
+from ntklin.recipes.mitigation.trial import Trial
+
+NO_DECREASE = "no significant decrease"
+TOO_SLOW = "impractically slow"
+SMALLEST = "smallest sigma reached"
+DIVERGED = "diverged"
+INTERRUPTED = "interrupted"
+
+
+class MitigationInterrupted(Portable, KeyboardInterrupt):
+    """Ctrl-C in ``mitigate_initialization``.
+
+    Parameters
+    ----------
+    result : Mitigation or None
+        Of the trials that were finished; None if there was none.
+    """
+
+    def __init__(self, result):
+        done = 0 if result is None else len(result.trials) + len(result.baselines)
+        super().__init__(f"interrupted after {done} trained network{'' if done == 1 else 's'}")
+        self.result = result
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Mitigation:
+    """The trained network with the smallest validation loss, and how it was found (Sect. 3).
+
+    Attributes
+    ----------
+    trials : tuple of Trial
+        One per σ, in the order in which they ran: σ against validation loss, training loss, steps
+        and the size of f_init.
+    stopped : str
+        Why there are not more of them. "no significant decrease": the last trial's validation loss
+        is not below (1 − margin) times the one before, step (c). "impractically slow": the last
+        trial hit the limit of steps or time, step (d). "smallest sigma reached": the next σ would
+        be below ``min_sigma``. "diverged": training diverged at the last σ, where the network is
+        too narrow for the learning rate of its linearization. "interrupted".
+    best : Trial
+        The one of smallest validation loss among those that converged, step (e); if none did,
+        among all.
+    run : TrainingRun
+        The training of the best.
+    baselines : tuple of Trial
+        At the starting σ, from the same θ_0: the doubled network, then the antisymmetrical pair.
+    factor, margin : float
+        σ is multiplied by ``factor`` from trial to trial; ``margin`` is what counts as significant.
+    """
+
+    trials: tuple[Trial, ...]
+    stopped: str
+    best: Trial
+    run: object
+    baselines: tuple[Trial, ...] = ()
+    factor: float
+    margin: float
+
+    @property
+    def network(self):
+        """The network of the best trial."""
+        return self.run.network
+
+    @property
+    def parameters(self):
+        """Its trained parameters, (P,)."""
+        return self.run.parameters
+
+    @property
+    def sigma(self):
+        """Its σ."""
+        return self.network.sigma
+
+    def predict(self, X):
+        """Its outputs, shape (N,).
+
+        Parameters
+        ----------
+        X : array_like, shape (N, d)
+
+        Returns
+        -------
+        ndarray, shape (N,)
+        """
+        return self.run.predict(X)
+
+
+def rank(trial):
+    """Smaller is better: those that converged first, then by validation loss."""
+    return not trial.converged, trial.validation_loss

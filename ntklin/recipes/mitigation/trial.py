@@ -1,0 +1,166 @@
+"""One network trained and judged: by its loss on samples that training does not see."""
+
+import time
+from dataclasses import dataclass, field
+
+from ntklin.edge.errors import DegenerateKernelError, DivergenceError, TrainingInterrupted
+from ntklin.runs.losses import Loss
+from ntklin.theory.linearization import Linearization
+from ntklin.training.train import train
+
+CONVERGED = "converged"
+STEP_LIMIT = "step limit"
+TIME_LIMIT = "time limit"
+DIVERGED = "diverged"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What training one network gave.
+
+    Attributes
+    ----------
+    network : MLP, AntisymmetricPair or DoubledNetwork
+        ``network.sigma`` is its σ, ``network.n_parameters`` the price in memory.
+    outcome : str
+        "converged": the training loss fell below the target. Else "step limit", "time limit" or
+        "diverged".
+    steps : int
+        The number of steps taken.
+    seconds : float
+        How long they took.
+    training_loss : float or None
+        After them; None when training diverged, as all that follows.
+    validation_loss : float or None
+        Of the trained network on the validation set.
+    test_loss : float or None
+        On the test set; None without one. Nothing is chosen by it.
+    initialization_size : float or None
+        ‖f_init(X_val)‖/√(2N_val) of the linearization at θ_0: what Thm 1 predicts that the
+        initialization leaves, in units of the root of a validation loss. None where K(X, X) is
+        singular to working precision.
+    """
+
+    network: object
+    outcome: str
+    steps: int
+    seconds: float
+    training_loss: float | None = None
+    validation_loss: float | None = None
+    test_loss: float | None = None
+    initialization_size: float | None = None
+
+    @property
+    def sigma(self):
+        """The network's σ."""
+        return self.network.sigma
+
+    @property
+    def converged(self):
+        """Whether the training loss fell below the target."""
+        return self.outcome == CONVERGED
+
+
+class OutOfTime(KeyboardInterrupt):
+    """Raised from ``progress``, so that training ends and hands over what it has."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Contest:
+    """What all trials have in common: data, optimizer, and when training counts as too slow.
+
+    Attributes
+    ----------
+    training, validation : pair of ndarray
+        X, Y.
+    test : pair of ndarray, or None
+    optimizer : Optimizer, callable or None
+        A callable is asked for the optimizer of each network.
+    until, max_steps, time_limit : float, int, float or None
+    options : dict
+        More for ``train``: ``batches`` and ``loss``.
+    progress : callable or None
+    """
+
+    training: tuple
+    validation: tuple
+    test: tuple | None
+    optimizer: object
+    until: float
+    max_steps: int
+    time_limit: float | None
+    options: dict = field(default_factory=dict)
+    progress: object = None
+
+    def enter(self, network, theta):
+        """Train ``network`` from ``theta``.
+
+        Returns
+        -------
+        trial : Trial
+        run : TrainingRun or None
+        error : DivergenceError or None
+            In place of the run, when training diverged.
+
+        Raises
+        ------
+        TrainingInterrupted
+            On Ctrl-C.
+        """
+        optimizer = self.optimizer(network) if callable(self.optimizer) else self.optimizer
+        size = self._initialization_size(network, theta)
+        began = time.perf_counter()
+        late = False
+
+        def watch(step, loss):
+            nonlocal late
+            if self.progress is not None:
+                self.progress(network, step, loss)
+            if self.time_limit is not None and time.perf_counter() - began > self.time_limit:
+                late = True
+                raise OutOfTime
+
+        try:
+            run = train(
+                network,
+                theta,
+                *self.training,
+                optimizer,
+                steps=self.max_steps,
+                until=self.until,
+                progress=watch,
+                **self.options,
+            )
+        except DivergenceError as e:
+            seconds = time.perf_counter() - began
+            trial = Trial(network=network, outcome=DIVERGED, steps=e.step, seconds=seconds)
+            return trial, None, e
+        except TrainingInterrupted as e:
+            if not late:
+                raise
+            run = e.run
+        seconds = time.perf_counter() - began
+        outcome = CONVERGED if run.converged else TIME_LIMIT if late else STEP_LIMIT
+        trial = Trial(
+            network=network,
+            outcome=outcome,
+            steps=run.steps,
+            seconds=seconds,
+            training_loss=float(run.losses[-1]),
+            validation_loss=self._loss(run, self.validation),
+            test_loss=None if self.test is None else self._loss(run, self.test),
+            initialization_size=size,
+        )
+        return trial, run, None
+
+    def _loss(self, run, samples):
+        X, Y = samples
+        return Loss(self.options.get("loss", "squared")).value(run.predict(X), Y)
+
+    def _initialization_size(self, network, theta):
+        X, Y = self.training
+        lin = Linearization(network.features(theta, X))
+        try:
+            return lin.minimizer(Y).initialization_size(self.validation[0])
+        except DegenerateKernelError:
+            return None

@@ -1,0 +1,199 @@
+"""What a training run is of, and the file that it is saved in."""
+
+import dataclasses
+import hashlib
+import json
+
+import numpy as np
+
+from ntklin._version import __version__
+from ntklin.edge.backends import host
+from ntklin.edge.errors import CheckpointError
+from ntklin.edge.files.archives import read_arrays
+from ntklin.edge.files.names import shown
+from ntklin.edge.files.reading import DamagedFileError
+from ntklin.edge.files.seal import sealed, unsealed
+from ntklin.runs import optimizers
+from ntklin.runs.batches import Batches
+
+FORMAT = "ntklin training run"
+VERSION = 2  # 1 had no digest
+META = "run"
+OPTIMIZERS = {
+    kind.__name__: kind
+    for kind in vars(optimizers).values()
+    if isinstance(kind, type) and issubclass(kind, optimizers.Optimizer)
+}
+ITERABLE = "an iterable"
+
+
+def digest(a):
+    """A fingerprint of an array's dtype, shape and bytes."""
+    hashed = hashlib.sha256(f"{a.dtype.str} {a.shape} ".encode())
+    hashed.update(np.ascontiguousarray(host(a)).data)
+    return hashed.hexdigest()
+
+
+def describe_optimizer(optimizer):
+    """An optimizer in words and numbers; functions are left out."""
+    kind = type(optimizer)
+    known = OPTIMIZERS.get(kind.__name__) is kind
+    name = kind.__name__ if known else f"{kind.__module__}.{kind.__qualname__}"
+    return {"class": name} | fields_of(optimizer)
+
+
+def describe_batches(batches):
+    """Mini-batches in words and numbers; an iterable has none of its own."""
+    if batches is None:
+        return None
+    return fields_of(batches) if isinstance(batches, Batches) else ITERABLE
+
+
+def fields_of(instance):
+    """A dataclass as JSON has it, so that what comes from a file compares equal."""
+    if not dataclasses.is_dataclass(instance):
+        return {}
+    values = {f.name: getattr(instance, f.name) for f in dataclasses.fields(instance)}
+    return json.loads(json.dumps({name: v for name, v in values.items() if not callable(v)}))
+
+
+def optimizer_from(description):
+    """The optimizer of a description; None where that leaves a function out."""
+    kind = OPTIMIZERS.get(description["class"])
+    if kind is None or kind is optimizers.Preconditioned:
+        return None
+    return kind(**{k: v for k, v in description.items() if k != "class"})
+
+
+# The order in which differences are told; of fingerprints only that they differ.
+PARTS = ("network", "optimizer", "method", "loss", "batches", "dtype", "theta", "X", "Y")
+FINGERPRINTS = ("theta", "X", "Y")
+
+
+def require_same(saved, present, what):
+    """Refuse to take one run for another.
+
+    Parameters
+    ----------
+    saved, present : dict
+        What the runs are of, with the keys ``PARTS``.
+    what : str
+        How the message begins.
+
+    Raises
+    ------
+    ValueError
+        Naming all that differs.
+    """
+    differing = [part for part in PARTS if saved[part] != present[part]]
+    if "dtype" in differing:  # then all fingerprints do
+        differing = [part for part in differing if part not in FINGERPRINTS]
+    if differing:
+        texts = [
+            f"{part} holds other values"
+            if part in FINGERPRINTS
+            else f"{part} was {_words(saved[part])}, not {_words(present[part])}"
+            for part in differing
+        ]
+        raise ValueError(f"{what}: the saved run is another one; {'; '.join(texts)}")
+
+
+def _words(value):
+    if not isinstance(value, dict):
+        return "the full batch" if value is None else str(value)
+    inside = ", ".join(f"{k}={_words(v)}" for k, v in value.items() if k != "class")
+    return f"{value.get('class', 'Batches')}({inside})"
+
+
+def write(f, meta, arrays):
+    """Write a run as one ``.npz`` archive, with a digest of all that it holds.
+
+    Parameters
+    ----------
+    f : file
+        Open for writing bytes.
+    meta : dict
+        What JSON can hold.
+    arrays : dict of str to ndarray
+        On whatever device; a file does not know it.
+    """
+    head = {"format": FORMAT, "version": VERSION, "ntklin": __version__} | meta
+    named = {name: host(a) for name, a in arrays.items()}
+    np.savez(f, **{META: np.array(json.dumps(sealed(head, named)))}, **named)
+
+
+def read(path):
+    """What :func:`write` wrote.
+
+    Returns
+    -------
+    meta : dict
+    arrays : dict of str to ndarray
+
+    Raises
+    ------
+    CheckpointError
+        If the file is damaged, something else, or of another version.
+    OSError
+        If there is no such file, or it cannot be read.
+    """
+    name = shown(path)
+    try:
+        arrays = read_arrays(path)
+    except DamagedFileError as e:
+        raise CheckpointError(f"{name} is damaged, or no saved training run: it {e}") from e
+    try:
+        meta = json.loads(str(arrays.pop(META)))
+        if meta["format"] != FORMAT:
+            raise ValueError(f"its format is {meta['format']!r}")
+        version, release = meta["version"], meta["ntklin"]
+    except (KeyError, TypeError, ValueError, RecursionError) as e:
+        raise CheckpointError(f"{name} is not a training run that ntklin saved") from e
+    if version != VERSION:
+        raise CheckpointError(
+            f"{name} was saved by ntklin {release} in version {version} of its format; this is "
+            f"ntklin {__version__}, which reads version {VERSION}: load it with the other one, or "
+            "train anew"
+        )
+    try:
+        return unsealed(meta, arrays), arrays
+    except (DamagedFileError, RecursionError) as e:
+        raise CheckpointError(
+            f"{name} is damaged: it {e}; take another copy of it, or train anew"
+        ) from e
+
+
+def require_fitting(fresh, arrays, steps):
+    """Refuse arrays that are not of this engine, where they come from a file.
+
+    Parameters
+    ----------
+    fresh : dict of str to ndarray
+        Of the engine at its start. An optimizer's slots may appear later.
+    arrays : dict of str to ndarray
+        To go on from.
+    steps : int
+        That were taken.
+
+    Raises
+    ------
+    CheckpointError
+        Naming the array.
+    """
+    for name, a in fresh.items():
+        if name not in arrays:
+            raise CheckpointError(f"the saved run is incomplete: it lacks the engine's {name!r}")
+        found = arrays[name]
+        if (found.shape, found.dtype) != (a.shape, a.dtype):
+            raise CheckpointError(
+                f"the saved run does not fit its network: the engine's {name!r} should have shape "
+                f"{a.shape} of {a.dtype}, got {found.shape} of {found.dtype}"
+            )
+    for name, a in arrays.items():
+        if np.isnan(host(a)).any():
+            raise CheckpointError(f"the saved run is damaged: its {name!r} contains NaN")
+    if int(arrays["count"]) != steps:
+        raise CheckpointError(
+            f"the saved run is damaged: its engine is at step {int(arrays['count'])}, its losses "
+            f"end at step {steps}"
+        )

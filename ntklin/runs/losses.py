@@ -1,0 +1,69 @@
+"""The losses that networks are trained on, as functions of their outputs."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ntklin.edge.backends import host
+
+LOSSES = ("squared", "logistic")
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A mean over the samples, L(f) = (1/N) Σ_n ℓ(f_n, y_n).
+
+    ========== ===================== ===================
+    name       ℓ(f, y)               ℓ'(f, y)
+    ========== ===================== ===================
+    squared    (f − y)²/2            f − y
+    logistic   log(1 + e^f) − y f    1/(1 + e^{−f}) − y
+    ========== ===================== ===================
+
+    ``logistic`` is the binary cross-entropy of the probability 1/(1 + e^{−f}), 0 ≤ y ≤ 1.
+
+    Parameters
+    ----------
+    name : {"squared", "logistic"}
+    """
+
+    name: str = "squared"
+
+    def __post_init__(self):
+        if self.name not in LOSSES:
+            raise ValueError(
+                f"loss must be one of {', '.join(map(repr, LOSSES))}, got {self.name!r}"
+            )
+
+    def check_targets(self, Y):
+        """Refuse targets that the loss has no meaning for."""
+        if self.name == "logistic":
+            outside = np.flatnonzero(~((Y >= 0) & (Y <= 1)))
+            if len(outside):
+                raise ValueError(
+                    "the logistic loss takes targets between 0 and 1 (the probability of class 1), "
+                    f"but Y[{int(outside[0])}] = {float(Y[outside[0]]):g}"
+                )
+
+    def value(self, outputs, Y):
+        """L(f), summed in float64; a NumPy array (S,) for outputs (S, N) of several networks."""
+        mean = self.mean(outputs, Y)
+        return host(mean) if mean.ndim else float(mean)
+
+    def mean(self, outputs, Y):
+        """L(f) as an array of no dimension, or (S,), which on a GPU nobody has to wait for."""
+        f, y = outputs.astype(np.float64, copy=False), Y.astype(np.float64, copy=False)
+        if self.name == "squared":
+            return ((f - y) ** 2).mean(axis=-1) / 2
+        # The terms of ℓ do not cancel: 1[f ≥ 0] − y has the sign of f, and is 0 where y fits f.
+        return (np.log1p(np.exp(-np.abs(f))) + f * ((f >= 0) - y)).mean(axis=-1)
+
+    def derivative(self, outputs, Y):
+        """ℓ'(f_n, y_n) for each sample, shape (N,), in the dtype of ``outputs``."""
+        if self.name == "squared":
+            return outputs - Y
+        # By the probability of the less likely class: e^{−|f|} cannot overflow, and where y fits f
+        # the derivative keeps its digits, while 1/(1 + e^{−f}) − 1 would lose them all.
+        small = np.exp(-np.abs(outputs))
+        unlikely = small / (1 + small)
+        return np.where(outputs >= 0, (1 - Y) - unlikely, unlikely - Y)

@@ -1,0 +1,162 @@
+"""Whether a training loss only falls, or diverges, up to the rounding of the loss itself."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+
+from ntklin.edge.errors import NonMonotoneLossWarning
+
+# A loss this many times its start counts as divergence: below it, a wide network can still come
+# back although η is above the bound of the linearized one.
+CEILING = 1e3
+# Rules whose steps are linear in the gradients, so that they shrink with the loss.
+LINEAR_RULES = ("descent", "momentum")
+
+# The rounding of an output in units of eps times the size of outputs and targets: the sums over
+# neurons, and a step's rounding of every parameter. Rises in runs at their floor, or at learning
+# rates too small to move, were explained by at most 0.25, in both precisions, up to m = 4000.
+ROUNDINGS = 2
+
+
+def rounding(losses, reference, dtype=np.float64):
+    """How far rounding may have moved a loss L = (1/N) Σ_n ℓ(f_n, y_n).
+
+    If rounding moves every output by at most δ, it moves L by at most δ √(2L) + δ²/2, since
+    ℓ'' ≤ 1 and |ℓ'| ≤ √(2ℓ): with equality for the squared loss, by Pinsker's inequality for the
+    logistic one. δ is ``ROUNDINGS`` eps times √(2 ``reference``), the size of outputs and targets.
+
+    Parameters
+    ----------
+    losses : ndarray
+    reference : float
+        The larger of the losses at θ_0 and of f = 0.
+    dtype : dtype
+        Of the training.
+
+    Returns
+    -------
+    ndarray
+    """
+    delta = ROUNDINGS * float(np.finfo(dtype).eps) * np.sqrt(2 * reference)
+    return delta * np.sqrt(2 * np.maximum(losses, 0)) + delta * delta / 2
+
+
+def first_rise(losses, reference, dtype=np.float64):
+    """The first t with L_t > L_{t−1}, or NaN, by more than rounding explains; None without one."""
+    losses = np.asarray(losses, np.float64)
+    with np.errstate(invalid="ignore"):
+        bounds = losses + rounding(losses, reference, dtype)
+        falls = losses[1:] - rounding(losses[1:], reference, dtype) <= bounds[:-1]
+    return None if falls.all() else int(np.argmin(falls)) + 1
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """What the losses of one run are measured by: what is a rise, and what divergence.
+
+    Attributes
+    ----------
+    start : float
+        L(θ_0).
+    zero : float
+        The loss of f = 0 on the same targets.
+    dtype : dtype
+        Of the training.
+    """
+
+    start: float
+    zero: float
+    dtype: object
+
+    @property
+    def reference(self):
+        """See :func:`rounding`."""
+        return max(self.start, self.zero, 1e-30)
+
+    def first_rise(self, losses):
+        """See :func:`first_rise`."""
+        return first_rise(losses, self.reference, self.dtype)
+
+    def ceiling(self, optimizer):
+        """The loss beyond which training diverges.
+
+        ``CEILING`` times the start, or what rounding may make of it. The first steps of the other
+        rules are as long from a θ that is trained as from any, and the loss may have to come down
+        from where they lead: the start that counts is never below the loss of f = 0.
+
+        Parameters
+        ----------
+        optimizer : Optimizer
+        """
+        start = self.start if optimizer.rule in LINEAR_RULES else self.reference
+        return CEILING * (start + float(rounding(start, self.reference, self.dtype)))
+
+
+class Measured:
+    """A finished run that has ``losses`` and knows their ``yardstick``."""
+
+    def first_rise(self):
+        """The first t with L(θ_t) > L(θ_{t−1}) by more than rounding explains; None without one.
+
+        What ``train`` warns of, and what the searches for a learning rate go by.
+        """
+        return self.yardstick.first_rise(self.losses)
+
+
+class Watch:
+    """Warns once, at the first rise of a run's loss; an ``on_block`` of ``stepping.run``.
+
+    Parameters
+    ----------
+    losses : sequence of float
+        L(θ_0) … up to now. A run that is continued after a rise warned before.
+    yardstick : Yardstick
+    optimizer : Optimizer
+        With its learning rate.
+    stacklevel : int
+        Of the warning, from ``__call__``.
+    index : int, optional
+        The network's place among those that are trained together.
+    """
+
+    def __init__(self, losses, yardstick, optimizer, stacklevel=4, index=None):
+        self._yardstick, self._index = yardstick, index
+        self._optimizer, self._stacklevel = optimizer, stacklevel
+        self._taken, self._latest = len(losses) - 1, losses[-1]
+        self._warned = yardstick.first_rise(losses) is not None
+
+    def __call__(self, new):
+        """Look at the losses of a block of steps."""
+        if self._warned:
+            return
+        losses = np.concatenate([[self._latest], new])
+        rise = self._yardstick.first_rise(losses)
+        if rise is None:
+            self._taken, self._latest = self._taken + len(new), losses[-1]
+            return
+        self._warned = True
+        step, before, after = self._taken + rise, float(losses[rise - 1]), float(losses[rise])
+        whose = "" if self._index is None else f" of network {self._index}"
+        warnings.warn(
+            NonMonotoneLossWarning(
+                f"the training loss{whose} rose at step {step}, from {before:.4g} to {after:.4g} "
+                f"(by {after - before:.2g}), with "
+                f"{type(self._optimizer).__name__} at learning rate η = "
+                f"{self._optimizer.learning_rate:.4g}. {_advice(self._optimizer)}",
+                step=step,
+                before=before,
+                after=after,
+                index=self._index,
+            ),
+            stacklevel=self._stacklevel,
+        )
+
+
+def _advice(optimizer):
+    advice = (
+        "Take a smaller one; ntklin.largest_learning_rate finds the largest whose loss only falls"
+    )
+    if not optimizer.is_preconditioner:
+        advice += ". With a velocity some rises are usual, and harmless where the loss comes back"
+    return advice

@@ -1,0 +1,1 @@
+"""The linearized network: kernels, closed forms in t, minimizers, recursions; never trains."""

@@ -1,0 +1,210 @@
+"""Thms 3 and 6 on a linearized network of small size, by their product formulas."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ntklin.edge.arrays import as_array, rows_of
+from ntklin.edge.backends import host, refuse_mixed
+from ntklin.edge.checks import (
+    as_count,
+    as_inputs,
+    as_learning_rate,
+    as_targets,
+    as_vector,
+    require_memory,
+)
+from ntklin.edge.errors import DegenerateKernelError
+from ntklin.edge.sendable import Sendable
+from ntklin.runs.batches import Schedule
+from ntklin.runs.optimizers import Optimizer
+from ntklin.runs.stability import with_learning_rate
+from ntklin.theory.products import product_form
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ProductForm(Sendable):
+    r"""The linearized network after t steps by the product formulas of Thms 3 and 6, in float64.
+
+    .. math::
+
+        f_t(x) = f_0(x) + \varphi(x) A_t\, [1 - \Pi]\, (Y - f_0(X)) + \varphi(x) B_t
+
+    with the paper's letters as attributes; see ``ntklin.theory.products.product_form``. Made by
+    ``Linearization.theorem3`` and ``theorem6``.
+
+    Attributes
+    ----------
+    linearization : Linearization
+    targets : ndarray, shape (N,)
+    learning_rate : float
+    steps : int
+        t.
+    A : ndarray, shape (P, N), or None
+        A_t; there is none for t = 0.
+    B : ndarray, shape (P,)
+        B_t, which includes the factor Y − f_0(X).
+    fitted : ndarray, shape (N,)
+        [1 − Π](Y − f_0(X)) = f_t(X) − f_0(X).
+    """
+
+    linearization: object
+    targets: np.ndarray
+    learning_rate: float
+    steps: int
+    A: np.ndarray | None
+    B: np.ndarray
+    fitted: np.ndarray
+
+    @cached_property
+    def interpolating_displacement(self):
+        """A_t [1 − Π](Y − f_0(X)), (P,)."""
+        return np.zeros_like(self.B) if self.A is None else self.A @ self.fitted
+
+    @property
+    def path_dependent_displacement(self):
+        """B_t, (P,)."""
+        return self.B
+
+    @property
+    def parameters(self):
+        """θ_t, (P,)."""
+        start = host(self.linearization.features.parameters)
+        return start + self.interpolating_displacement + self.B
+
+    def predict(self, X_new):
+        """f_t(X_new), (N_new,)."""
+        return self.interpolating(X_new) + self.path_dependent(X_new)
+
+    def interpolating(self, X_new):
+        """f_0(X_new) + φ(X_new) A_t [1 − Π](Y − f_0(X)), (N_new,)."""
+        new = self._features(X_new)
+        J = host(new.toarray()).astype(np.float64)
+        return host(new.outputs) + J @ self.interpolating_displacement
+
+    def path_dependent(self, X_new):
+        """φ(X_new) B_t, (N_new,)."""
+        return host(self._features(X_new).toarray()).astype(np.float64) @ self.B
+
+    def _features(self, X_new):
+        phi = self.linearization.features
+        X_new = as_inputs(X_new, phi.inputs.shape[1], name="X_new").astype(phi.dtype, copy=False)
+        return phi.network.features(phi.parameters, X_new)
+
+
+def product_formula(linearization, Y, preconditioners, *, learning_rate, steps, batches):
+    """See ``Linearization.theorem6``.
+
+    Returns
+    -------
+    ProductForm
+    """
+    lin, phi = linearization, linearization.features
+    n, P = phi.shape
+    refuse_mixed(phi.inputs, Y)
+    Y = host(as_targets(Y, n, dtype=np.float64)).copy()
+    if isinstance(preconditioners, Optimizer):
+        optimizer = _covered(preconditioners, learning_rate, lin)
+        if steps is None:
+            raise ValueError("steps must be given with an optimizer")
+        learning_rate = optimizer.learning_rate
+    else:
+        optimizer, preconditioners = None, _as_sequence(preconditioners, P)
+        if learning_rate is None:
+            raise ValueError("learning_rate must be given with a sequence of D_t")
+        learning_rate = as_learning_rate(learning_rate)
+        steps = len(preconditioners) if steps is None else steps
+    steps = as_count(steps, name="steps", minimum=0)
+    if optimizer is None and steps > len(preconditioners):
+        raise ValueError(f"steps = {steps}, but there are only {len(preconditioners)} matrices D_t")
+    require_memory(
+        8 * P * (5 * n + (steps if optimizer is not None else 0)),
+        f"the product formula for {n} inputs, {P} parameters and {steps} steps",
+        "use train(), which gives the same split at any size",
+    )
+    weights = Schedule(batches, n).take(steps, np.dtype(float))
+    if len(weights) < steps:
+        raise ValueError(f"batches has only {len(weights)} batches for {steps} steps")
+    J = host(phi.toarray()).astype(np.float64)
+    residual = Y - host(phi.outputs).astype(np.float64)
+    if optimizer is not None:
+        preconditioners = _sequence_of(optimizer, J, residual, weights)
+    A, B, fitted = product_form(
+        J, residual, preconditioners[:steps], weights, learning_rate, _solver()
+    )
+    return ProductForm(
+        linearization=lin,
+        targets=Y,
+        learning_rate=learning_rate,
+        steps=steps,
+        A=A,
+        B=B,
+        fitted=fitted,
+    )
+
+
+def _covered(optimizer, learning_rate, linearization):
+    """The optimizer with its learning rate, if Eq. (6) covers it."""
+    if not optimizer.is_preconditioner:
+        raise ValueError(
+            f"{type(optimizer).__name__} carries a velocity, so that its steps are not −η D_t ∇L "
+            "(Eq. 6) and the theorem does not cover it; train() splits its end state"
+        )
+    if learning_rate is not None:
+        raise ValueError("learning_rate is the optimizer's own; give it with a sequence of D_t")
+    return with_learning_rate(optimizer, linearization.default_learning_rate)
+
+
+def _as_sequence(preconditioners, n_parameters):
+    """D_0, D_1, … as float64 scalars, diagonals and matrices."""
+    P, preconditioners = n_parameters, rows_of(preconditioners, "preconditioners")
+    try:
+        entries = list(preconditioners)
+    except TypeError:
+        raise TypeError(
+            f"preconditioners must be an optimizer or a sequence of D_t, got {preconditioners!r}"
+        ) from None
+    checked = []
+    for t, D in enumerate(entries):
+        D = as_array(D, f"preconditioners[{t}]")
+        shape = D.shape
+        if shape not in ((), (P,), (P, P)):
+            raise ValueError(
+                f"preconditioners[{t}] must be a number or an array of shape ({P},) or ({P}, {P}), "
+                f"got shape {shape}"
+            )
+        flat = as_vector(D.reshape(-1), math.prod(shape), name=f"preconditioners[{t}]", dtype=float)
+        checked.append(host(flat).reshape(shape))
+    return checked
+
+
+def _sequence_of(optimizer, J, residual, weights):
+    """D_0, D_1, … of the optimizer's own path, by dense steps."""
+    theta = np.zeros(J.shape[1])
+    state, preconditioners = optimizer.init(theta), []
+    for w in weights:
+        gradient = J.T @ (w * (J @ theta - residual))
+        state = optimizer.step(state, theta, gradient)
+        preconditioners.append(optimizer.preconditioner(state))
+    return preconditioners
+
+
+def _solver():
+    """M^{-1} R, refusing a K_{D_t} that is singular to working precision; called step by step."""
+    step = -1
+
+    def solve(M, R):
+        nonlocal step
+        step += 1
+        condition = float(np.linalg.cond(M))
+        if not condition < 0.1 / (len(M) * np.finfo(float).eps):
+            raise DegenerateKernelError(
+                f"K_D of D_{step} is singular to working precision (condition {condition:.3g}), "
+                f"so that there is no A_{step + 1}: the theorem needs independent rows of φ(X) and "
+                "a D_t that trains enough coordinates"
+            )
+        return np.linalg.solve(M, R)
+
+    return solve

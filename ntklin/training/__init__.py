@@ -1,0 +1,1 @@
+"""The real network: what the theory predicts, and never calls."""

@@ -1,0 +1,152 @@
+"""Steps on θ itself, for any network with a feature operator and any optimizer."""
+
+import numpy as np
+
+from ntklin.edge.backends import beside, kernels, namespace
+from ntklin.edge.errors import FloatRangeError
+from ntklin.networks.mlp import MLP, passes
+from ntklin.runs.optimizers import OptimizerState
+from ntklin.runs.stepping import Stepwise
+from ntklin.training.sizes import workspace
+
+SLOT = "slot."
+
+
+class DirectDescent(Stepwise):
+    """Steps on θ itself, for any network with a feature operator and any optimizer."""
+
+    method = "direct"
+
+    def __init__(self, net, theta, X, Y, optimizer, loss):
+        self.dtype = X.dtype
+        self._targets, self._optimizer, self._loss = Y, optimizer, loss
+        self._theta = theta.copy()
+        self._flat = self._theta.reshape(-1)  # a view, in which one network follows another
+        self._state = optimizer.init(self._flat)
+        self._model = (_Layers if isinstance(net, MLP) else _Operator)(net, self._theta, X)
+        self._outputs = self._model.outputs()
+
+    @staticmethod
+    def requires(net, optimizer):
+        """Nothing."""
+        return None
+
+    @staticmethod
+    def pays(net, X, optimizer):
+        """Where no other engine does."""
+        return True
+
+    @staticmethod
+    def needs(net, X, optimizer):
+        """Passes over all inputs, and θ with its gradient, its slots, a step and copies."""
+        slots = len(optimizer.init(np.zeros(1)).slots)
+        size = (4 + slots) * net.n_parameters + X.size + workspace(len(X))
+        if isinstance(net, MLP):
+            return size + passes(net, len(X))
+        half = getattr(net, "network", None)
+        return size + (2 * passes(half, len(X)) if isinstance(half, MLP) else 0)
+
+    def _step(self, signal, weights):
+        gradient = self._model.gradient(signal, _seen(weights))
+        self._state = self._optimizer.step(self._state, self._flat, gradient.reshape(-1))
+        self._outputs = self._model.outputs()
+
+    def _changing(self):
+        return self._theta, self._state
+
+    def _go_back(self, kept):
+        theta, self._state = kept
+        self._theta[:] = theta
+        self._outputs = self._model.outputs()
+
+    def parameters(self):
+        """θ_t, a copy."""
+        return self._theta.copy()
+
+    def optimizer_state(self):
+        """The optimizer's state after t steps, a copy."""
+        return self._state.copy()
+
+    def arrays(self):
+        """What ``restore`` takes; no copies."""
+        shape = self._theta.shape
+        slots = {SLOT + name: self._slot(a, shape) for name, a in self._state.slots.items()}
+        return {"theta": self._theta, "count": np.array(self._state.count), **slots}
+
+    def restore(self, arrays):
+        """Go on where another engine was when its ``arrays()`` were taken."""
+        self._theta[:] = beside(arrays["theta"], self._theta)
+        slots = {
+            name.removeprefix(SLOT): self._slot(beside(a, self._theta).copy(), -1)
+            for name, a in arrays.items()
+            if name.startswith(SLOT)
+        }
+        self._state = OptimizerState(int(arrays["count"]), slots)
+        self._outputs = self._model.outputs()
+
+    def _slot(self, a, shape):
+        """A slot of several networks in another shape; one network's may be no vector of size P."""
+        return a.reshape(shape) if self._theta.ndim > 1 else a
+
+
+def _seen(weights):
+    """The samples that a step sees, (n,) or (S, n); all, where networks see differently many."""
+    if weights.ndim == 1:
+        return np.flatnonzero(weights)
+    counts = np.count_nonzero(weights, axis=1)
+    if np.any(counts != counts[0]):
+        return np.broadcast_to(np.arange(weights.shape[1]), weights.shape)
+    return np.nonzero(weights)[1].reshape(len(weights), -1)
+
+
+class _Layers:
+    """An MLP at a θ that changes in place: passes over the samples that are asked for, no more."""
+
+    def __init__(self, net, theta, X):
+        self._kernels, self._X = kernels(X), X
+        self._w, self._v = net.weight_scales, net.bias_scales
+        self._layers = net.unpack(theta)
+        if theta.ndim > 1:  # copies: products with one X for all would cost more launches
+            self._X = namespace(X).tile(X, (len(theta), 1, 1))
+        self._gradient = namespace(theta).empty_like(theta)
+        self._parts = net.unpack(self._gradient)
+
+    def outputs(self):
+        """f_θ(X); the activations are kept for ``gradient``."""
+        k = self._kernels
+        self._activations, outputs = k.forward(self._layers, self._w, self._v, self._X)
+        return outputs
+
+    def gradient(self, signal, rows):
+        """φ(X)^T s for an s that is zero beyond ``rows``, overwritten by the next call."""
+        activations = self._activations
+        if rows.shape[-1] < signal.shape[-1]:
+            rows = beside(rows, signal)
+            if rows.ndim > 1:
+                rows = namespace(rows).arange(len(rows))[:, None], rows
+            activations, signal = [a[rows] for a in activations], signal[rows]
+        deltas = self._kernels.backward(self._layers, self._w, activations)
+        self._kernels.vector_jacobian(activations, deltas, self._w, self._v, signal, self._parts)
+        return self._gradient
+
+
+class _Operator:
+    """Any network, by its feature operator."""
+
+    def __init__(self, net, theta, X):
+        self._net, self._theta, self._X = net, theta, X
+
+    def outputs(self):
+        """f_θ(X); NaN where θ or they are beyond all numbers, which ``features`` refuses."""
+        nothing = namespace(self._X).full(len(self._X), np.nan, self._X.dtype)
+        if not bool(np.isfinite(self._theta.sum())):
+            return nothing
+        try:
+            self._phi = self._net.features(self._theta, self._X)
+        except FloatRangeError:
+            return nothing
+        return self._phi.outputs
+
+    def gradient(self, signal, rows):
+        """φ(X)^T s."""
+        return self._phi.T @ signal

@@ -1,0 +1,37 @@
+"""One optimizer for each of several networks that are trained at once."""
+
+import numpy as np
+
+from ntklin.runs.optimizers import OptimizerState
+
+
+class Several:
+    """Optimizers of one class, whose numbers differ, for the parameters of several networks.
+
+    In an engine it stands in the place of an optimizer. Its vectors are those of all networks, one
+    after the other; each network's part makes a step of its own.
+
+    Parameters
+    ----------
+    optimizers : sequence of Optimizer
+        With their learning rates.
+    """
+
+    def __init__(self, optimizers):
+        self._optimizers = tuple(optimizers)
+        self.rule = self._optimizers[0].rule
+        self.learning_rate = np.array([one.learning_rate for one in self._optimizers])
+
+    def init(self, theta):
+        """The state before the first step."""
+        return self._optimizers[0].init(theta)
+
+    def step(self, state, theta, gradient):
+        """One step in place, as ``Optimizer.step``."""
+        count = len(self._optimizers)
+        thetas, gradients = theta.reshape(count, -1), gradient.reshape(count, -1)
+        slots = {name: a.reshape(count, -1) for name, a in state.slots.items()}
+        for s, optimizer in enumerate(self._optimizers):
+            own = OptimizerState(state.count, {name: a[s] for name, a in slots.items()})
+            optimizer.step(own, thetas[s], gradients[s])
+        return OptimizerState(state.count + 1, state.slots)
