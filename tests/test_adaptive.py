@@ -15,9 +15,9 @@ from tolerances import EPS, assert_close
 import ntklin
 from ntklin.edge import checks as _validate
 from ntklin.runs.losses import Loss
+from ntklin.runs.monotone import LINEAR_RULES
 from ntklin.runs.stability import stability_factor
 from ntklin.theory.engines import METHODS
-from ntklin.theory.reduced import LINEAR_RULES
 
 STEPS = 5
 # Each rule as the library has it and as the witness has it; the rates are set by `rates`.

@@ -13,7 +13,7 @@ from ntklin.edge.files.seal import sealed
 from ntklin.networks.descriptions import describe_network, network_from
 from ntklin.runs import checkpoint
 from ntklin.runs.losses import Loss
-from ntklin.training.engines import ENGINES
+from ntklin.training.descents import ENGINES
 
 pytestmark = pytest.mark.filterwarnings("ignore::ntklin.NonMonotoneLossWarning")
 

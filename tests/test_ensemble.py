@@ -12,9 +12,9 @@ from tolerances import assert_close
 
 import ntklin
 from ntklin.kernels.gpu import loader
-from ntklin.training.direct import DirectDescent
-from ntklin.training.engines import Several
-from ntklin.training.reduced import ReducedDescent
+from ntklin.training.direct_descent import DirectDescent
+from ntklin.training.reduced_descent import ReducedDescent
+from ntklin.training.several import Several
 from ntklin.training.train import ensemble
 
 ignore_rises = pytest.mark.filterwarnings("ignore::ntklin.NonMonotoneLossWarning")

@@ -9,7 +9,7 @@ from networks import make_case
 import ntklin
 from ntklin.edge import checks as _validate
 from ntklin.runs import monotone
-from ntklin.training.engines import ENGINES
+from ntklin.training.descents import ENGINES
 
 LAST = 10
 

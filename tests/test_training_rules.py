@@ -10,7 +10,7 @@ from tolerances import EPS, assert_close
 
 import ntklin
 from ntklin.runs import stepping
-from ntklin.training.engines import ENGINES
+from ntklin.training.descents import ENGINES
 
 STEPS = 4
 # A large ε: where a gradient is all but cancelled, g/(|g| + ε) is as uncertain as rounding over ε.

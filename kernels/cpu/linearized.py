@@ -61,6 +61,13 @@ class LinearizedOutput(Aligned):
         _output_step(self._A, s, self._rule, coefficients, *arrays, self._parts)
         changes += self._parts.sum(axis=0)
 
+    def read(self, layer, slots):
+        """Take Δ and the slots from pairs (W, b), as ``write`` wrote them."""
+        for (W, b), target in zip((layer, *slots), self._arrays, strict=True):
+            target[: W.shape[1]] = W[0]
+            if b is not None:
+                target[-1] = b[0]
+
     def write(self, layer, slots):
         """Write Δ and the slots to pairs (W, b)."""
         for (W, b), source in zip((layer, *slots), self._arrays, strict=True):
@@ -115,6 +122,11 @@ class LinearizedNetwork:
         for layer in self._layers:
             layer.step(coefficients, s, changes)
         return changes
+
+    def read(self, displacement, slots):
+        """Take Δ and the slots in the layout of θ, as ``write`` wrote them."""
+        for l, layer in enumerate(self._layers):
+            layer.read(displacement[l], [slot[l] for slot in slots])
 
     def write(self, displacement, slots):
         """Write Δ and the slots.

@@ -89,6 +89,13 @@ class LinearizedBlocks:
             )
         changes += self._parts.sum(axis=0)
 
+    def read(self, layer, slots):
+        """Take Δ and the slots from pairs (W, b), as ``write`` wrote them."""
+        for (W, b), (target, target_b) in zip((layer, *slots), self._arrays, strict=True):
+            target[...] = W
+            if b is not None:
+                target_b[...] = b
+
     def write(self, layer, slots):
         """Write Δ and the slots to pairs (W, b)."""
         for (W, b), (source, source_b) in zip((layer, *slots), self._arrays, strict=True):

@@ -211,6 +211,11 @@ class LinearizedTiles(Aligned):
             )
         return self._work
 
+    def read(self, layer, slots):
+        """Take Δ and the slots from pairs (W, b), as ``write`` wrote them."""
+        for source, tiles in zip((layer, *slots), (self._tiles, *self._slots), strict=True):
+            tiles[...] = self._inputs.split(*source)
+
     def write(self, layer, slots):
         """Write Δ and the slots to pairs (W, b); columns without inputs keep what they hold."""
         for target, tiles in zip((layer, *slots), (self._tiles, *self._slots), strict=True):

@@ -2,7 +2,7 @@
 
 Here it takes the same passes as any network; what the CPU gains by fusing them, its cache, a card
 does not have. Training of deeper networks, and training that must not wait for the card, goes by
-the engines of ``ntklin.training.engines``.
+the engines of ``ntklin.training.descents``.
 """
 
 import numpy as np

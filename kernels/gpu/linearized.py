@@ -49,6 +49,12 @@ class LinearizedNetwork:
         update(self._rule, coefficients, self._displacement, self._slots, self._gradient)
         return jacobian_vector(*self._passes, self._views(self._displacement))
 
+    def read(self, displacement, slots):
+        """Take Δ and the slots in the layout of θ, as ``write`` wrote them."""
+        own = (self._displacement, *self._slots)
+        for flat, source in zip(own, (displacement, *slots), strict=True):
+            write_layers(source, self._views(flat))
+
     def write(self, displacement, slots):
         """Write Δ and the slots.
 

@@ -1,7 +1,6 @@
 """The largest learning rate whose training loss only falls, by bisection (App. D)."""
 
 import math
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,10 +9,12 @@ import numpy as np
 from ntklin.edge.arrays import as_array
 from ntklin.edge.backends import host
 from ntklin.edge.checks import as_count, as_positive
-from ntklin.edge.errors import DivergenceError, LearningRateError, NonMonotoneLossWarning
-from ntklin.runs.monotone import Measured, Yardstick
+from ntklin.edge.errors import DivergenceError, LearningRateError
+from ntklin.runs.monotone import Yardstick
 from ntklin.runs.optimizers import Optimizer
-from ntklin.training.train import as_problem, train_one, with_learning_rate
+from ntklin.runs.outcome import Run
+from ntklin.runs.stops import FirstRise, every_run_ends
+from ntklin.training.train import as_problem, train, with_learning_rate
 
 # Between trials, until one falls and one rises: each needs a whole run where it falls.
 STRIDE = 4.0
@@ -84,10 +85,10 @@ def search_learning_rate(trainer, optimizer, *, precision=0.05, reach=1e6, progr
     ----------
     trainer : callable
         ``trainer(optimizer)`` trains from the same start for the whole horizon, and returns a run
-        with ``losses``, or the losses themselves. A NonMonotoneLossWarning in it is made an error,
-        so that full-batch runs of ``ntklin.train`` end at their first rise. A run of ntklin's own
-        is judged by its ``first_rise()``, as ``train`` judges it; of bare losses the first tells
-        the size of outputs and targets, so return the run where training starts near the targets.
+        with ``losses``, or the losses themselves. Runs of ntklin's own that it makes end at their
+        first rise, in its thread, and are judged by their ``first_rise()``, as ``train`` judges
+        them; of bare losses the first tells the size of outputs and targets, so return the run
+        where training starts near the targets.
     optimizer : Optimizer
         With the learning rate to start from.
     precision : float
@@ -108,10 +109,6 @@ def search_learning_rate(trainer, optimizer, *, precision=0.05, reach=1e6, progr
         If the loss rises at every rate down to the reach; with the ``trials``.
     ValueError
         If the trainer takes no step.
-
-    Notes
-    -----
-    Making a warning an error goes by ``warnings.catch_warnings``, which is not safe with threads.
 
     Examples
     --------
@@ -178,11 +175,8 @@ def _bracket(falls, start, reach):
 def _trial(trainer, optimizer):
     rate = optimizer.learning_rate
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", NonMonotoneLossWarning)
+        with every_run_ends(FirstRise()):
             result = trainer(optimizer)
-    except NonMonotoneLossWarning as w:
-        return Trial(learning_rate=rate, monotone=False, steps=w.step, final_loss=w.after)
     except DivergenceError as e:
         return Trial(learning_rate=rate, monotone=False, steps=e.step, final_loss=None)
     losses = host(as_array(getattr(result, "losses", result), "what trainer(optimizer) returns"))
@@ -193,7 +187,7 @@ def _trial(trainer, optimizer):
             f"a run with them; got shape {losses.shape}. If the loss starts below until, no "
             "learning rate is too large"
         )
-    if isinstance(result, Measured):
+    if isinstance(result, Run):
         rise = result.first_rise()
     else:
         rise = Yardstick(losses[0], 0.0, losses.dtype).first_rise(losses)
@@ -262,7 +256,7 @@ def largest_learning_rate(
     theta, X, Y = as_problem(net, theta, X, Y)
     options = {"steps": steps, "until": until, "batches": batches, "loss": loss, "method": method}
     return search_learning_rate(
-        lambda optimizer: train_one(net, theta, X, Y, optimizer, **options, watched=True),
+        lambda optimizer: train(net, theta, X, Y, optimizer, **options),
         with_learning_rate(optimizer, net, theta, X),
         precision=precision,
         reach=reach,

@@ -16,7 +16,8 @@ from ntklin.edge.files.seal import sealed, unsealed
 from ntklin.runs import optimizers
 from ntklin.runs.batches import Batches
 
-FORMAT = "ntklin training run"
+# Before the names of the engine's arrays.
+ENGINE = "engine."
 VERSION = 2  # 1 had no digest
 META = "run"
 OPTIMIZERS = {
@@ -57,12 +58,30 @@ def fields_of(instance):
     return json.loads(json.dumps({name: v for name, v in values.items() if not callable(v)}))
 
 
+def batches_from(description):
+    """The mini-batches of a description; () stands for an iterable, None for the full batch."""
+    if description is None:
+        return None
+    return () if description == ITERABLE else Batches(**description)
+
+
 def optimizer_from(description):
     """The optimizer of a description; None where that leaves a function out."""
     kind = OPTIMIZERS.get(description["class"])
     if kind is None or kind is optimizers.Preconditioned:
         return None
     return kind(**{k: v for k, v in description.items() if k != "class"})
+
+
+def as_before(optimizer, past):
+    """The optimizer of the run to continue, where the caller leaves it open."""
+    if optimizer is None and past.optimizer is None:
+        kind = past.identity["optimizer"]["class"]
+        raise ValueError(f"optimizer must be passed again: a file cannot hold all of a {kind}")
+    open_rate = getattr(optimizer, "learning_rate", 0) is None
+    if optimizer is None or (open_rate and type(optimizer) is type(past.optimizer)):
+        return past.optimizer
+    return optimizer
 
 
 # The order in which differences are told; of fingerprints only that they differ.
@@ -105,25 +124,27 @@ def _words(value):
     return f"{value.get('class', 'Batches')}({inside})"
 
 
-def write(f, meta, arrays):
+def write(f, kind, meta, arrays):
     """Write a run as one ``.npz`` archive, with a digest of all that it holds.
 
     Parameters
     ----------
     f : file
         Open for writing bytes.
+    kind : str
+        "training run" or "linearized run".
     meta : dict
         What JSON can hold.
     arrays : dict of str to ndarray
         On whatever device; a file does not know it.
     """
-    head = {"format": FORMAT, "version": VERSION, "ntklin": __version__} | meta
+    head = {"format": f"ntklin {kind}", "version": VERSION, "ntklin": __version__} | meta
     named = {name: host(a) for name, a in arrays.items()}
     np.savez(f, **{META: np.array(json.dumps(sealed(head, named)))}, **named)
 
 
-def read(path):
-    """What :func:`write` wrote.
+def read(path, kind):
+    """What :func:`write` wrote of this kind.
 
     Returns
     -------
@@ -141,14 +162,14 @@ def read(path):
     try:
         arrays = read_arrays(path)
     except DamagedFileError as e:
-        raise CheckpointError(f"{name} is damaged, or no saved training run: it {e}") from e
+        raise CheckpointError(f"{name} is damaged, or no saved {kind}: it {e}") from e
     try:
         meta = json.loads(str(arrays.pop(META)))
-        if meta["format"] != FORMAT:
+        if meta["format"] != f"ntklin {kind}":
             raise ValueError(f"its format is {meta['format']!r}")
         version, release = meta["version"], meta["ntklin"]
     except (KeyError, TypeError, ValueError, RecursionError) as e:
-        raise CheckpointError(f"{name} is not a training run that ntklin saved") from e
+        raise CheckpointError(f"{name} is not a {kind} that ntklin saved") from e
     if version != VERSION:
         raise CheckpointError(
             f"{name} was saved by ntklin {release} in version {version} of its format; this is "
@@ -161,6 +182,25 @@ def read(path):
         raise CheckpointError(
             f"{name} is damaged: it {e}; take another copy of it, or train anew"
         ) from e
+
+
+def engine_arrays(arrays):
+    """Those of a file's arrays that are the engine's, by their own names."""
+    return {k.removeprefix(ENGINE): a for k, a in arrays.items() if k.startswith(ENGINE)}
+
+
+def require_consistent(run):
+    """Refuse a run from a file whose identity or losses cannot be any run's.
+
+    Raises
+    ------
+    KeyError, ValueError
+    """
+    if missing := [part for part in PARTS if part not in run.identity]:
+        raise KeyError(missing[0])
+    losses = run.losses
+    if losses.ndim != 1 or losses.dtype.kind != "f" or not np.isfinite(losses).all():
+        raise ValueError("the losses are no vector of finite numbers")
 
 
 def require_fitting(fresh, arrays, steps):

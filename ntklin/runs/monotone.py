@@ -93,37 +93,25 @@ class Yardstick:
         return CEILING * (start + float(rounding(start, self.reference, self.dtype)))
 
 
-class Measured:
-    """A finished run that has ``losses`` and knows their ``yardstick``."""
-
-    def first_rise(self):
-        """The first t with L(θ_t) > L(θ_{t−1}) by more than rounding explains; None without one.
-
-        What ``train`` warns of, and what the searches for a learning rate go by.
-        """
-        return self.yardstick.first_rise(self.losses)
-
-
-class Watch:
-    """Warns once, at the first rise of a run's loss; an ``on_block`` of ``stepping.run``.
+class RiseWarning:
+    """Warns once, at the first rise of a run's loss.
 
     Parameters
     ----------
-    losses : sequence of float
-        L(θ_0) … up to now. A run that is continued after a rise warned before.
-    yardstick : Yardstick
     optimizer : Optimizer
         With its learning rate.
     stacklevel : int
-        Of the warning, from ``__call__``.
+        Of the warning, from the caller of ``__call__``.
     index : int, optional
         The network's place among those that are trained together.
     """
 
-    def __init__(self, losses, yardstick, optimizer, stacklevel=4, index=None):
-        self._yardstick, self._index = yardstick, index
-        self._optimizer, self._stacklevel = optimizer, stacklevel
-        self._taken, self._latest = len(losses) - 1, losses[-1]
+    def __init__(self, optimizer, stacklevel, index=None):
+        self._optimizer, self._stacklevel, self._index = optimizer, stacklevel, index
+
+    def begin(self, losses, yardstick):
+        """Begin after L(θ_0) … up to now: who continues a run after a rise was warned before."""
+        self._yardstick, self._taken, self._latest = yardstick, len(losses) - 1, losses[-1]
         self._warned = yardstick.first_rise(losses) is not None
 
     def __call__(self, new):
@@ -149,7 +137,7 @@ class Watch:
                 after=after,
                 index=self._index,
             ),
-            stacklevel=self._stacklevel,
+            stacklevel=self._stacklevel + 1,
         )
 
 

@@ -9,8 +9,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ntklin.edge.arrays import as_array, rows_of
-from ntklin.edge.backends import contiguous, freeze, kernels, namespace
+from ntklin.edge.backends import beside, contiguous, freeze, kernels, namespace
 from ntklin.edge.checks import as_flag, as_fraction, as_learning_rate, as_nonnegative, as_vector
+
+# Before the names of slots among a run's arrays.
+SLOT = "slot."
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +47,21 @@ class OptimizerState:
     def copy(self):
         """The same with arrays of its own."""
         return OptimizerState(self.count, {name: a.copy() for name, a in self.slots.items()})
+
+    def arrays(self):
+        """What a saved run keeps of it, by name; no copies."""
+        slots = {SLOT + name: a for name, a in self.slots.items()}
+        return {"count": np.array(self.count)} | slots
+
+    @classmethod
+    def from_arrays(cls, arrays, like):
+        """The state of such arrays, among others, in copies where the array ``like`` is."""
+        slots = {
+            name.removeprefix(SLOT): beside(a, like).copy()
+            for name, a in arrays.items()
+            if name.startswith(SLOT)
+        }
+        return cls(int(arrays["count"]), slots)
 
 
 class Optimizer:

@@ -79,10 +79,10 @@ def largest_eigenvalue(phi):
     return largest
 
 
-def stability_bound(net, theta, X):
-    """2N/λ_max(K(X, X)) at θ; infinite where K = 0."""
-    largest = largest_eigenvalue(net.features(theta, X))
-    return 2 * len(X) / largest if largest > 0 else np.inf
+def stability_bound(phi):
+    """2N/λ_max(K(X, X)) of features at θ; infinite where K = 0."""
+    largest = largest_eigenvalue(phi)
+    return 2 * phi.shape[0] / largest if largest > 0 else np.inf
 
 
 def default_learning_rate(n_samples, curvature, *, name="theta", remedy="pass learning_rate="):

@@ -1,171 +1,147 @@
 """What takes the steps of training on the linearized network, f_t = f_0 + φ(X)(θ_t − θ_0).
 
-An engine is what ``stepping.run`` drives (``dtype``, ``loss()``, ``advance(weights, until,
-ceiling)``, ``optimizer_state()``) and holds the displacement Δ_t = θ_t − θ_0 in place of θ_t, so
-that a small step is not rounded to the size of θ_0: ``displacement()`` returns a copy of it, and
-``outputs()`` one of f_t(X). Its ``method`` is the name it is chosen by. ``serves(linearization,
-optimizer)`` tells whether it can take these steps, for which it has its ``requirement``, and
-``pays(linearization)`` whether it is the one to take them where it can.
+Engines hold the displacement Δ_t = θ_t − θ_0 in place of θ_t, so that a small step is not rounded
+to the size of θ_0: ``displacement()`` returns a copy of it, and ``outputs()`` one of f_t(X).
 """
 
 import numpy as np
 
-from ntklin.edge.backends import namespace
+from ntklin.edge.backends import beside, namespace
 from ntklin.networks.features import FeatureMap
+from ntklin.runs.engine import workspace
 from ntklin.runs.optimizers import OptimizerState
-from ntklin.runs.stepping import Stepwise
-from ntklin.theory.reduced import ReducedEngine
+from ntklin.theory.linearized_engine import LinearizedEngine
+from ntklin.theory.span_engine import SpanEngine
 
 
-class DirectEngine(Stepwise):
+class DirectEngine(LinearizedEngine):
     """Steps by the products φ(X) Δ and φ(X)^T r, without J, for any feature operator and optimizer.
 
-    Parameters
-    ----------
-    linearization : Linearization
-        With ``features``, anything with ``outputs``, ``dtype``, ``shape``, ``@`` and ``.T @``.
-    targets : ndarray, shape (N,)
-        Of the dtype of ``phi``.
-    optimizer : Optimizer
-        With its learning rate set.
-    loss : Loss
+    Of ``task.linearization.features`` it takes ``outputs``, ``dtype``, ``shape``, ``@`` and
+    ``.T @``.
     """
 
     method = "direct"
 
-    requirement = "nothing"
-
-    def __init__(self, linearization, targets, optimizer, loss):
-        phi = linearization.features
-        self.dtype = phi.dtype
-        self._phi, self._adjoint = phi, phi.T
-        self._targets, self._optimizer, self._loss = targets, optimizer, loss
-        self._displacement = namespace(targets).zeros(phi.shape[1], phi.dtype)
-        self._state = optimizer.init(self._displacement)
-        self._outputs = phi.outputs
+    def __init__(self, task):
+        super().__init__(task)
+        self._adjoint = self._phi.T
+        xp = namespace(self._targets)
+        self._displacement = xp.zeros(self._phi.shape[1], self._phi.dtype)
+        self._state = self._optimizer.init(self._displacement)
 
     @staticmethod
-    def serves(linearization, optimizer):
-        """Always."""
-        return True
+    def requires(task):
+        """Nothing."""
+        return None
 
     @staticmethod
-    def pays(linearization):
+    def pays(task):
         """Where nothing faster serves."""
         return True
 
-    def _step(self, signal, weights):
-        gradient = self._adjoint @ signal
+    @staticmethod
+    def needs(task):
+        """Δ with its gradient, its slots, a step and copies."""
+        n, P = task.linearization.features.shape
+        slots = len(task.optimizer.init(np.zeros(1)).slots)
+        return task.dtype.itemsize * ((4 + slots) * P + workspace(n))
+
+    def _step(self, slopes, weights):
+        gradient = self._adjoint @ slopes
         self._state = self._optimizer.step(self._state, self._displacement, gradient)
         self._outputs = self._phi.outputs + self._phi @ self._displacement
 
-    def _changing(self):
-        return self._displacement, self._state, self._outputs
-
-    def _go_back(self, kept):
-        self._displacement, self._state, self._outputs = kept
-
     def displacement(self):
-        """Δ_t = θ_t − θ_0, a copy."""
         return self._displacement.copy()
 
-    def outputs(self):
-        """f_t(X), a copy."""
-        return self._outputs.copy()
-
     def optimizer_state(self):
-        """The optimizer's state after t steps, a copy."""
         return self._state.copy()
 
+    def arrays(self):
+        own = {"displacement": self._displacement, "outputs": self._outputs}
+        return own | self._state.arrays()
 
-class FusedEngine(Stepwise):
+    def restore(self, arrays):
+        self._displacement = beside(arrays["displacement"], self._targets).copy()
+        self._outputs = beside(arrays["outputs"], self._targets).copy()
+        self._state = OptimizerState.from_arrays(arrays, self._targets)
+
+
+class FusedEngine(LinearizedEngine):
     """Steps by compiled loops that take each parameter through the cache once.
 
-    For the features of an MLP and an optimizer with a compiled rule; the arguments are those of
-    :class:`DirectEngine`.
+    For the features of an MLP and an optimizer with a compiled rule.
     """
 
     method = "fused"
-    requirement = "the features of an MLP and an optimizer with a rule of its own"
+    is_blind = False
 
-    def __init__(self, linearization, targets, optimizer, loss):
-        phi = linearization.features
-        self.dtype = phi.dtype
-        self._phi, self._targets = phi, targets
-        self._optimizer, self._loss = optimizer, loss
-        self._network = phi.linearized(optimizer.rule)
+    def __init__(self, task):
+        super().__init__(task)
+        self._network = self._phi.linearized(self._optimizer.rule)
         self._count = 0
-        self._outputs = phi.outputs
 
     @staticmethod
-    def serves(linearization, optimizer):
-        """Whether there are such loops for these features and this optimizer."""
-        return isinstance(linearization.features, FeatureMap) and optimizer.rule is not None
+    def requires(task):
+        """The features that there are such loops for, and a compiled rule."""
+        features, optimizer = task.linearization.features, task.optimizer
+        if isinstance(features, FeatureMap) and optimizer.rule is not None:
+            return None
+        return (
+            "the features of an MLP and an optimizer with a rule of its own, got "
+            f"{type(features).__name__} and {type(optimizer).__name__}"
+        )
 
     @staticmethod
-    def pays(linearization):
+    def pays(task):
         """On the CPU, whose caches such loops are made for."""
-        return namespace(linearization.features.inputs) is np
+        return task.on_cpu
 
-    def _step(self, signal, weights):
+    @staticmethod
+    def needs(task):
+        """Δ and its slots in their own layout and in that of θ, activations in theirs."""
+        features = task.linearization.features
+        n, P = features.shape
+        slots = len(task.optimizer.init(np.zeros(1)).slots)
+        layers = 2 * n * sum(features.network.widths[1:])
+        return task.dtype.itemsize * ((2 + 2 * slots) * P + layers + workspace(n))
+
+    def _step(self, slopes, weights):
         self._count += 1
         coefficients = self._optimizer.coefficients(self._count)
-        self._outputs = self._phi.outputs + self._network.step(coefficients, signal)
+        self._outputs = self._phi.outputs + self._network.step(coefficients, slopes)
 
     def displacement(self):
-        """Δ_t = θ_t − θ_0."""
-        return self._read()[0]
-
-    def outputs(self):
-        """f_t(X), a copy."""
-        return self._outputs.copy()
+        return self._in_layout_of_theta()[0]
 
     def optimizer_state(self):
-        """The optimizer's state after t steps."""
-        return self._read()[1]
+        return self._in_layout_of_theta()[1]
 
-    def _read(self):
-        """Δ_t and the optimizer's state, in the layout of θ."""
+    def _in_layout_of_theta(self):
+        """Δ_t and the optimizer's state."""
         unpack = self._phi.network.unpack
         displacement = namespace(self._targets).zeros(self._phi.shape[1], self.dtype)
         slots = self._optimizer.init(displacement).slots
         self._network.write(unpack(displacement), [unpack(a) for a in slots.values()])
         return displacement, OptimizerState(self._count, slots)
 
+    def arrays(self):
+        displacement, state = self._in_layout_of_theta()
+        return {"displacement": displacement, "outputs": self._outputs} | state.arrays()
+
+    keep = arrays  # which are copies, or outputs that the next step replaces
+
+    def restore(self, arrays):
+        unpack = self._phi.network.unpack
+        state = OptimizerState.from_arrays(arrays, self._targets)
+        names = self._optimizer.init(self._phi.outputs[:0]).slots  # in the rule's order
+        displacement = beside(arrays["displacement"], self._targets)
+        self._network.read(unpack(displacement), [unpack(state.slots[name]) for name in names])
+        self._outputs = beside(arrays["outputs"], self._targets).copy()
+        self._count = state.count
+
 
 # The first one that serves and pays is taken; ``direct`` always does both.
-ENGINES = {engine.method: engine for engine in (ReducedEngine, FusedEngine, DirectEngine)}
+ENGINES = {engine.method: engine for engine in (SpanEngine, FusedEngine, DirectEngine)}
 METHODS = ("auto", *ENGINES)
-
-
-def engine_for(linearization, targets, optimizer, loss, method="auto"):
-    """The engine that ``method`` names, or the fastest one that serves.
-
-    Parameters
-    ----------
-    linearization, targets, optimizer, loss
-        See :class:`DirectEngine`.
-    method : {"auto", "reduced", "fused", "direct"}
-
-    Returns
-    -------
-    engine
-        At t = 0.
-    """
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(map(repr, METHODS))}, got {method!r}")
-    if method == "auto":
-        kind = next(
-            engine
-            for engine in ENGINES.values()
-            if engine.serves(linearization, optimizer) and engine.pays(linearization)
-        )
-    else:
-        kind = ENGINES[method]
-        if not kind.serves(linearization, optimizer):
-            raise ValueError(
-                f"method={method!r} needs {kind.requirement}, got "
-                f"{type(linearization.features).__name__} and {type(optimizer).__name__}; use "
-                "method='direct'"
-            )
-    return kind(linearization, targets, optimizer, loss)

@@ -35,12 +35,14 @@ from ntklin.edge.checks import (
 from ntklin.edge.errors import MemoryLimitError
 from ntklin.edge.ranges import in_range
 from ntklin.edge.sendable import Sendable
+from ntklin.networks.descriptions import describe_network
 from ntklin.networks.features import REMEDY
 from ntklin.runs import stability
-from ntklin.theory.adaptive import train_linearized
+from ntklin.runs.checkpoint import digest
 from ntklin.theory.gradient_descent import LinearizedGradientDescent
 from ntklin.theory.minimizer import solve_minimizer
 from ntklin.theory.theorems import product_formula
+from ntklin.theory.train_linearized import train_linearized
 
 
 def linearize(net, theta, X):
@@ -222,6 +224,16 @@ class Linearization(Sendable):
         name = f"the learning rate {number:g} N/λ_max"
         return in_range(number * self.n_samples / curvature, np.float64, name, REMEDY, scale=-e)
 
+    @cached_property
+    def fingerprints(self):
+        """By which a saved run of it is known: of the network, θ_0 and X."""
+        phi = self.features
+        return {
+            "network": describe_network(phi.network),
+            "theta": digest(phi.parameters),
+            "X": digest(phi.inputs),
+        }
+
     def _targets(self, Y):
         """Y checked, a copy in float64 on the host."""
         refuse_mixed(self.features.inputs, Y)
@@ -359,6 +371,8 @@ class Linearization(Sendable):
         record=None,
         loss="squared",
         method="auto",
+        stop=None,
+        resume=None,
         progress=None,
     ):
         """Train the linearized network step by step with any optimizer and batches, exactly.
@@ -389,6 +403,13 @@ class Linearization(Sendable):
             the kernel alone; ``"fused"``, for the features of an MLP and optimizers with a rule of
             their own, takes each parameter through the cache once; ``"direct"`` multiplies by φ(X)
             and φ(X)^T. ``"auto"`` takes the fastest that serves.
+        stop : Stop, optional
+            What else ends the run; see :func:`ntklin.train`.
+        resume : LinearizedRun or path, optional
+            A run, or a file by ``run.save``, to continue; the result is the same to the last bit as
+            that of one run. All other arguments must be those of that run; ``steps``, ``until`` and
+            ``record`` may change. An iterable of batches has to start anew: what was taken is
+            passed over.
         progress : callable, optional
             Called as ``progress(step, loss)`` about ten times a second.
 
@@ -409,6 +430,10 @@ class Linearization(Sendable):
             given, this may come later, and ``run`` holds what was finished.
         TrainingInterrupted
             On Ctrl-C; a KeyboardInterrupt whose ``run`` holds what was finished.
+        CheckpointError
+            If the file to resume from is damaged, something else, or of another version.
+        ValueError
+            If the run to resume is not one of this linearization and these options.
         """
         return train_linearized(
             self,
@@ -420,6 +445,8 @@ class Linearization(Sendable):
             record=record,
             loss=loss,
             method=method,
+            stop=stop,
+            resume=resume,
             progress=progress,
         )
 

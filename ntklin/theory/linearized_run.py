@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -13,15 +14,19 @@ from ntklin.algebra.spectrum import degenerate_error, factorize, require_kernel_
 from ntklin.edge.arrays import as_array
 from ntklin.edge.backends import beside, freeze, host, refuse_mixed
 from ntklin.edge.checks import as_count, as_inputs, as_vector, require_memory
-from ntklin.edge.errors import DegenerateKernelError
-from ntklin.edge.sendable import Sendable
-from ntklin.runs.monotone import Measured, Yardstick
+from ntklin.edge.errors import CheckpointError, DegenerateKernelError
+from ntklin.edge.files.names import shown
+from ntklin.runs import checkpoint
+from ntklin.runs.outcome import Run
 from ntklin.theory.concentration import concentration, kernel_drift
 from ntklin.theory.snapshots import Snapshot
 
+# What a file holds of each snapshot, and under which name.
+KEPT, SNAPSHOT = ("displacement", "outputs", "weights"), "snapshot."
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class LinearizedRun(Sendable, Measured):
+class LinearizedRun(Run):
     r"""The linearized network after t steps of training, split as in Thms 3 and 6, Eqs. (7), (17).
 
     .. math::
@@ -55,10 +60,10 @@ class LinearizedRun(Sendable, Measured):
         The engine that took the steps.
     losses : ndarray, shape (steps + 1,)
         L(f_0), …, L(f_t), on all training samples whatever the batches.
-    yardstick : Yardstick
-        What ``losses`` are measured by.
     converged : bool
         Whether the loss fell below ``until``.
+    ended_by : str or None
+        What ended it; see :class:`ntklin.TrainingRun`.
     displacement : ndarray, shape (P,)
         θ_t − θ_0, read-only.
     outputs : ndarray, shape (N,)
@@ -70,31 +75,26 @@ class LinearizedRun(Sendable, Measured):
         What was recorded.
     first_weights : float, ndarray, shape (P,) or (P, P), or None
         D_0 of a run that was recorded.
+    identity : dict
+        What the run is of: by it a saved run knows the linearization that it belongs to.
+    arrays : dict of str to ndarray, or None
+        Where the engine was; None of a run by ``at(t)``, which cannot be continued.
     """
 
-    linearization: object
-    targets: np.ndarray
-    optimizer: object
-    loss: str
-    batches: object
-    method: str
-    losses: np.ndarray
-    yardstick: Yardstick = field(repr=False)
-    converged: bool
-    displacement: np.ndarray
-    outputs: np.ndarray
-    weights: object
-    snapshots: tuple = ()
-    first_weights: object = None
+    linearization: Any
+    targets: Any
+    batches: Any
+    displacement: Any
+    outputs: Any
+    weights: Any
+    snapshots: tuple[Snapshot, ...] = ()
+    first_weights: Any = None
+
+    kind = "linearized run"
 
     def _sent(self):
         used_up = isinstance(self.batches, Iterator)
         return super()._sent() | ({"batches": ()} if used_up else {})
-
-    @property
-    def steps(self):
-        """The number of steps taken, t."""
-        return len(self.losses) - 1
 
     @cached_property
     def parameters(self):
@@ -150,6 +150,8 @@ class LinearizedRun(Sendable, Measured):
             weights=known[t].weights,
             losses=self.losses[: t + 1],
             converged=False,
+            ended_by=None,
+            arrays=None,
             snapshots=tuple(s for s in self.snapshots if s.step <= t),
             first_weights=self.first_weights if t else None,
         )
@@ -316,3 +318,95 @@ class LinearizedRun(Sendable, Measured):
                 f"D must be a number or an array of shape ({P},) or ({P}, {P}), got shape {shape}"
             )
         return as_vector(D.reshape(-1), math.prod(shape), name="D").reshape(shape)
+
+    def _parts(self):
+        meta, arrays = super()._parts()
+        if not self._holds("displacement", self.displacement):
+            arrays["displacement"] = self.displacement
+        arrays |= {"outputs": self.outputs, "weights": _as_array(self.weights)}
+        if self.first_weights is not None:
+            arrays["first_weights"] = _as_array(self.first_weights)
+        for k, snapshot in enumerate(self.snapshots):
+            kept = {f"{SNAPSHOT}{k}.{name}": getattr(snapshot, name) for name in KEPT}
+            arrays |= {name: _as_array(value) for name, value in kept.items()}
+        return meta | {"snapshots": [s.step for s in self.snapshots]}, arrays
+
+
+def read_linearized_run(path, linearization, Y, optimizer=None):
+    """The run of a linearization that was saved in a file.
+
+    Parameters
+    ----------
+    path : path
+    linearization : Linearization
+    Y : ndarray, shape (N,)
+        Its targets, in the dtype of the features.
+    optimizer : Optimizer, optional
+        Needed where a file cannot hold all of it; else None stays in its place.
+
+    Returns
+    -------
+    LinearizedRun
+
+    Raises
+    ------
+    CheckpointError
+        If the file is damaged, something else, or of another version.
+    """
+    meta, arrays = checkpoint.read(path, LinearizedRun.kind)
+    try:
+        identity, engine = meta["identity"], checkpoint.engine_arrays(arrays)
+        if "displacement" not in arrays:
+            arrays["displacement"] = engine["displacement"].copy()
+        first = arrays.get("first_weights")
+        snapshots = tuple(
+            Snapshot(step=step, **{k: _number_or_array(arrays[f"{SNAPSHOT}{i}.{k}"]) for k in KEPT})
+            for i, step in enumerate(meta["snapshots"])
+        )
+        run = LinearizedRun(
+            linearization=linearization,
+            targets=Y,
+            optimizer=optimizer or checkpoint.optimizer_from(identity["optimizer"]),
+            loss=identity["loss"],
+            batches=checkpoint.batches_from(identity["batches"]),
+            method=identity["method"],
+            losses=arrays["losses"],
+            converged=meta["converged"],
+            ended_by=meta["ended_by"],
+            displacement=freeze(arrays["displacement"]),
+            outputs=freeze(arrays["outputs"]),
+            weights=_number_or_array(arrays["weights"]),
+            snapshots=snapshots,
+            first_weights=None if first is None else _number_or_array(first),
+            identity=identity,
+            arrays=engine,
+        )
+        _require_consistent(run)
+    except KeyError as e:
+        raise CheckpointError(f"{shown(path)} is incomplete: it lacks {e}") from e
+    except (IndexError, TypeError, ValueError, AttributeError, RecursionError) as e:
+        raise CheckpointError(f"{shown(path)} holds no linearized run of ntklin: {e}") from e
+    return run
+
+
+def _as_array(value):
+    """What a file can hold of a number or an array, wherever it is."""
+    return np.asarray(value) if np.ndim(value) == 0 else value
+
+
+def _number_or_array(a):
+    """What a file holds: a number, or an array, read-only."""
+    return freeze(a) if a.ndim else float(a)
+
+
+def _require_consistent(run):
+    """Refuse parts that do not belong to each other."""
+    checkpoint.require_consistent(run)
+    n, P = run.linearization.features.shape
+    for moment in (run, *run.snapshots):
+        shapes = moment.displacement.shape, moment.outputs.shape, np.shape(moment.weights)
+        if shapes[:2] != ((P,), (n,)) or shapes[2] not in ((), (P,), (P, P)):
+            raise ValueError(f"θ_t − θ_0, f_t(X) and D_t have shapes {shapes}")
+    steps = [s.step for s in run.snapshots]
+    if (np.diff([-1, *steps, run.steps + 1]) <= 0).any():
+        raise ValueError("the recorded steps are not steps of the run, in order")

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ntklin.edge.backends import freeze
-from ntklin.edge.checks import require_memory
 from ntklin.edge.sendable import Sendable
-from ntklin.runs.stepping import Record
+from ntklin.runs.recording import Moment, Record, Recorder
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -32,72 +31,109 @@ class Snapshot(Sendable):
     weights: object
 
 
-class Recorder:
-    """Takes snapshots of a running engine, and refuses more of them than fit into memory.
+class Displacement(Record):
+    """θ_t − θ_0."""
+
+    name = "displacement"
+
+    def __init__(self, size):
+        self._size = size
+
+    def take(self, moment):
+        return freeze(moment.displacement)
+
+    def nbytes(self):
+        return self._size
+
+
+class Outputs(Record):
+    """f_t(X)."""
+
+    name = "outputs"
+
+    def take(self, moment):
+        return freeze(moment.outputs)
+
+    def nbytes(self):
+        return 0  # beside a displacement
+
+
+class Weights(Record):
+    """D_{t−1}, the preconditioner of the latest step; 1 before the first one."""
+
+    name = "weights"
+
+    def __init__(self, optimizer):
+        self._optimizer = optimizer
+        self.first = None
+
+    def take(self, moment):
+        if moment.step == 0:
+            return 1.0
+        return freeze(self._optimizer.preconditioner(moment.optimizer_state))
+
+    def nbytes(self):
+        return getattr(self.first, "nbytes", 0)
+
+
+class SnapshotRecorder(Recorder):
+    """Takes snapshots of the linearized network, and keeps D_0 after the first step.
 
     Parameters
     ----------
-    engine : object
-        See ``ntklin.theory.engines``; at t = 0.
-    optimizer : Optimizer
-    n_parameters : int
-        P.
-    when : None, int or iterable of int
-        See ``ntklin.runs.stepping.Record``.
-    steps : int, optional
-        The last step of the run, where it is known.
+    when : RecordedSteps
+    task : LinearizedTask
 
     Attributes
     ----------
-    record : Record
-    active : bool
-        Whether anything is to be recorded.
-    snapshots : list of Snapshot
     first_weights : None, float, or ndarray, shape (P,) or (P, P)
-        D_0, once :meth:`began` was called.
+        D_0, once a first step was taken in a run of which something is recorded.
     """
 
-    def __init__(self, engine, optimizer, n_parameters, when, steps):
-        self._engine, self._optimizer = engine, optimizer
-        self._vector_bytes = n_parameters * engine.dtype.itemsize
-        self.record, self.active = Record(when), when is not None
-        ends = [t for t in (steps, max(self.record.steps, default=None)) if t is not None]
-        self._last = min(ends, default=None)
-        self.snapshots, self.first_weights = [], None
-        if self._last is not None:
-            self._require_memory(self.record.count(self._last))
-        if 0 in self.record:
-            self(0)
-
-    def snapshot(self, step):
-        """The engine's present state, which is that after ``step`` steps."""
-        displacement, outputs = self._engine.displacement(), self._engine.outputs()
-        return Snapshot(
-            step=step,
-            displacement=freeze(displacement),
-            outputs=freeze(outputs),
-            weights=self._weights() if step else 1.0,
+    def __init__(self, when, task):
+        phi = task.linearization.features
+        self._weights = Weights(task.optimizer)
+        size = phi.shape[1] * task.dtype.itemsize
+        super().__init__(
+            when,
+            [Displacement(size), Outputs(), self._weights],
+            what="recording the parameters and D_t of {}",
+            advice="record fewer steps (record= takes a list of them too)",
         )
+        self._end = None
 
-    def began(self):
-        """Keep D_0 after the first step, and refuse early what recording D_t will need."""
-        self.first_weights = self._weights()
-        if self._last is not None:
-            self._require_memory(self.record.count(self._last) - self.record.count(1))
+    @property
+    def first_weights(self):
+        return self._weights.first
 
-    def __call__(self, step):
-        """Record the present state."""
-        if self._last is None:
-            self._require_memory(1)
-        self.snapshots.append(self.snapshot(step))
+    def go_on(self, past):
+        """Go on after the snapshots of a run."""
+        kept = past.snapshots
+        names = ("displacement", "outputs", "weights")
+        self.resume([s.step for s in kept], {k: [getattr(s, k) for s in kept] for k in names})
+        self._weights.first = past.first_weights
 
-    def _weights(self):
-        return freeze(self._optimizer.preconditioner(self._engine.optimizer_state()))
+    @property
+    def _keeps_first(self):
+        return self._when.is_some and self._weights.first is None
 
-    def _require_memory(self, count):
-        first = getattr(self.first_weights, "nbytes", 0)
-        require_memory(
-            count * (self._vector_bytes + first),
-            f"recording the parameters and D_t of {count} step{'s' * (count > 1)}",
-            "record fewer steps (record= takes a list of them too)",
+    def begin(self, step, end, engine):
+        self._end = end
+        super().begin(step, end, engine)
+
+    def until_next(self, step):
+        following = super().until_next(step)
+        return 1 if step == 0 and self._keeps_first else following
+
+    def after(self, step, engine):
+        if step == 1 and self._keeps_first:
+            self._weights.first = self._weights.take(Moment(engine, step))
+            self.require(self.to_come(step, self._end))  # now that it is known what D_t takes
+        super().after(step, engine)
+
+    def snapshots(self):
+        """What was recorded so far, a tuple of Snapshot."""
+        rows = zip(self.steps, *self.values.values(), strict=True)
+        return tuple(
+            Snapshot(step=step, **dict(zip(self.values, row, strict=True))) for step, *row in rows
         )

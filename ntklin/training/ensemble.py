@@ -7,18 +7,20 @@ import numpy as np
 
 from ntklin.edge.arrays import rows_of
 from ntklin.edge.backends import free_device_memory, namespace
-from ntklin.edge.errors import DivergenceError, TrainingInterrupted
+from ntklin.edge.errors import TrainingInterrupted
 from ntklin.networks.mlp import MLP
-from ntklin.runs import stepping
+from ntklin.runs import stops
 from ntklin.runs.batches import Batches, Schedule
+from ntklin.runs.loop import EngineMaker, Track, carry_out
 from ntklin.runs.losses import Loss
+from ntklin.runs.monotone import RiseWarning
 from ntklin.runs.optimizers import Optimizer
-from ntklin.training.course import Course
-from ntklin.training.engines import Several, engine_for
+from ntklin.training.several import Several
+from ntklin.training.task import TrainingTask
 from ntklin.training.train import as_problem, train_one, with_learning_rate
 
-# The most networks in a batch; a card is busy with far fewer.
-MOST = 4096
+# Networks that are trained at once, at most; a card is busy with far fewer.
+LARGEST_BATCH = 4096
 
 
 def train_ensemble(
@@ -32,6 +34,7 @@ def train_ensemble(
     batches=None,
     loss="squared",
     *,
+    stop=None,
     progress=None,
 ):
     """Train the real network from several θ_0, each as :func:`ntklin.train` does.
@@ -61,6 +64,8 @@ def train_ensemble(
     batches : Batches, or list with one or None for each θ_0, optional
         The samples that each step sees; ``Batches(0.1, rng=seed)`` for one.
     loss : {"squared", "logistic"}
+    stop : Stop, optional
+        What else ends a network's run; see :func:`ntklin.train`.
     progress : callable, optional
         Called as ``progress(step, loss)`` about ten times a second, with the largest loss of those
         that are trained at the time.
@@ -88,7 +93,8 @@ def train_ensemble(
     _, X, Y = problems[0]
     kind, count = Loss(loss), len(problems)
     kind.check_targets(Y)
-    steps, until = stepping.as_horizon(steps, until)
+    steps, until = stops.as_horizon(steps, until)
+    stop = stops.as_stop(stop)
     batches = _one_each(batches, count, Batches, "batches")
     for one in batches:
         Schedule(one, len(X))  # refuses a size above N
@@ -103,35 +109,35 @@ def train_ensemble(
         while group:
             size = _how_many(net, X, optimizers[group[0]], len(group))
             now, group = group[:size], group[size:]
-            if size > 1:
-                courses = {
-                    s: Course(
-                        *(net, *problems[s], optimizers[s], kind, batches[s]),
-                        engine_for("auto", net, X, optimizers[s]),
-                        until,
-                    )
-                    for s in now
-                }
-                _train_together(courses, steps, progress, results)
-                continue
-            (s,) = now
             try:
-                results[s] = train_one(
-                    *(net, *problems[s], optimizers[s]),
-                    steps=steps,
-                    until=until,
-                    batches=batches[s],
-                    loss=loss,
-                    method="auto",
-                    progress=progress,
-                    watched=batches[s] is None,
-                    index=s,
-                )
-            except DivergenceError as e:
-                results[s] = e.with_traceback(None)  # which would hold on to the engine
+                if size > 1:
+                    tasks = {
+                        s: TrainingTask(net, *problems[s], optimizers[s], kind, batches[s])
+                        for s in now
+                    }
+                    ends = _train_together(tasks, steps, until, stop, progress)
+                else:
+                    (s,) = now
+                    ends = [
+                        train_one(
+                            net,
+                            *problems[s],
+                            optimizers[s],
+                            steps=steps,
+                            until=until,
+                            batches=batches[s],
+                            loss=loss,
+                            stop=stop,
+                            progress=progress,
+                            index=s,
+                        )
+                    ]
             except TrainingInterrupted as e:
-                results[s] = e.run
+                for s, end in zip(now, e.runs or [e.run], strict=True):
+                    results[s] = end
                 raise TrainingInterrupted(e.run, results) from None
+            for s, end in zip(now, ends, strict=True):
+                results[s] = end
     return results
 
 
@@ -191,33 +197,27 @@ def _how_many(net, X, optimizer, count):
     n_slots, n_samples = len(optimizer.init(np.zeros(1)).slots), len(X)
     size = (8 + 4 * n_slots) * net.n_parameters
     size += n_samples * (12 * sum(net.widths) + 2 * n_samples)
-    room = max(1, min(MOST, free // (size * X.itemsize)))
+    room = max(1, min(LARGEST_BATCH, free // (size * X.itemsize)))
     return math.ceil(count / math.ceil(count / room))
 
 
-class _Schedules:
-    """The weights of the samples in the steps of several networks."""
+class Together(EngineMaker):
+    """Of several networks that differ in θ_0, batches and numbers of their optimizers."""
 
-    def __init__(self, courses, start):
-        n_samples = len(courses[0].X)
-        self._schedules = [Schedule(one.batches, n_samples, start=start) for one in courses]
-        self.n_samples = n_samples * len(courses)
+    def engine(self, tracks):
+        tasks = [track.task for track in tracks]
+        first = tasks[0]
+        optimizers = [task.optimizer for task in tasks]
+        same = all(one == optimizers[0] for one in optimizers)
+        thetas = namespace(first.theta).stack([task.theta for task in tasks])
+        several = first.of_several(thetas, optimizers[0] if same else Several(optimizers))
+        return first.engine_type(several)
 
-    def take(self, steps, dtype):
-        """The weights of the next steps, shape (steps, S, N)."""
-        return np.stack([one.take(steps, dtype) for one in self._schedules], axis=1)
+    def part(self, engine, place, track):
+        return _restored(track.task.engine(), engine.arrays(), place)
 
-
-def _engine(courses):
-    """An engine of several networks at their θ_0."""
-    first = courses[0]
-    optimizers = [one.optimizer for one in courses]
-    same = all(one == optimizers[0] for one in optimizers)
-    xp = namespace(first.theta)
-    return first.engine_type(
-        *(first.net, xp.stack([one.theta for one in courses]), first.X, first.Y),
-        *(optimizers[0] if same else Several(optimizers), first.loss),
-    )
+    def rest(self, engine, places, tracks):
+        return _restored(self.engine(tracks), engine.arrays(), places)
 
 
 def _restored(engine, arrays, places):
@@ -226,63 +226,21 @@ def _restored(engine, arrays, places):
     return engine
 
 
-def _train_together(courses, steps, progress, results):
-    """Train networks at once and write what they end in to ``results``.
-
-    The first that ends interrupts all; it leaves, and the others go on without it.
+def _train_together(tasks, steps, until, stop, progress):
+    """Train networks at once.
 
     Parameters
     ----------
-    courses : dict of int to Course
-        By the network's place in ``results``; of one network, X, Y, dtype and kind of optimizer.
+    tasks : dict of int to TrainingTask
+        By the network's place; of one network, X, Y, dtype and kind of optimizer.
+
+    Returns
+    -------
+    list of TrainingRun or DivergenceError
     """
-    places, going = list(courses), list(courses.values())
-    engine = _engine(going)
-    for course, value in zip(going, engine.loss().tolist(), strict=True):
-        course.start([value])
-    watches = {
-        s: course.watch(stacklevel=6, index=s)
-        for s, course in courses.items()
-        if course.batches is None
-    }
-
-    def note(new):
-        for s, column in zip(places, new.T, strict=True):
-            courses[s].losses.extend(column.tolist())
-            if s in watches:
-                watches[s](column)
-
-    def tell(step, losses):
-        progress(step, float(np.max(losses)))
-
-    history, interrupted = [None], False
-    while going and not interrupted:
-        history[-1] = [course.losses[-1] for course in going]
-        try:
-            stepping.run(
-                engine,
-                _Schedules(going, start=len(history) - 1),
-                history,
-                steps=steps,
-                until=going[0].until,
-                ceiling=np.array([course.ceiling for course in going]),
-                on_block=note,
-                progress=None if progress is None else tell,
-            )
-        except stepping.Interrupted:
-            interrupted = True
-        over = interrupted or len(history) - 1 == steps
-        arrays, left = engine.arrays(), []
-        for k, (s, course) in enumerate(zip(places, going, strict=True)):
-            if course.diverged and not interrupted:
-                results[s] = course.error()
-            elif over or course.converged:
-                results[s] = course.run(_restored(course.engine(), arrays, k))
-            else:
-                left.append(k)
-        stopped = places
-        places, going = [places[k] for k in left], [going[k] for k in left]
-        if going:
-            engine = _restored(_engine(going), arrays, left)
-    if interrupted:
-        raise TrainingInterrupted(results[stopped[0]], results)
+    tracks = []
+    for s, task in tasks.items():
+        warn = task.batches is None and not stops.ends_at_rise(stop)
+        warning = RiseWarning(task.optimizer, stacklevel=6, index=s) if warn else None
+        tracks.append(Track(task, steps=steps, until=until, stop=stop, warning=warning))
+    return carry_out(tracks, Together(), progress=progress)

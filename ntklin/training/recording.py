@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ntklin.edge.backends import beside, namespace
-from ntklin.edge.checks import require_memory
 from ntklin.edge.sendable import Sendable
 from ntklin.runs.checkpoint import digest
-from ntklin.runs.stepping import Record
+from ntklin.runs.recording import Record, RecordedSteps, Recorder
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -47,14 +46,60 @@ class TrainingRecords(Sendable):
         return self.distances / self.initial_norm
 
 
-class Recorder:
-    """Collects records while a run goes on.
+class Distance(Record):
+    """‖θ_t − θ_0‖, in float64."""
+
+    name = "distances"
+
+    def __init__(self, start):
+        self._start = start
+
+    def take(self, moment):
+        moved = moment.parameters.astype(np.float64, copy=False) - self._start
+        return float(np.linalg.norm(moved))
+
+    def nbytes(self):
+        return 0
+
+
+class Outputs(Record):
+    """f_{θ_t}(X_record)."""
+
+    name = "outputs"
+
+    def __init__(self, net, X):
+        self._net, self._X = net, X
+
+    def take(self, moment):
+        return self._net.apply(moment.parameters, self._X)
+
+    def nbytes(self):
+        return len(self._X) * self._X.itemsize
+
+
+class Parameters(Record):
+    """θ_t."""
+
+    name = "snapshots"
+
+    def __init__(self, start):
+        self._start = start
+
+    def take(self, moment):
+        return moment.parameters
+
+    def nbytes(self):
+        return self._start.nbytes
+
+
+class TrainingRecorder(Recorder):
+    """Keeps what ``train`` records.
 
     Parameters
     ----------
-    record : Record or None
+    when : RecordedSteps or None
         None where nothing more is recorded.
-    net : object
+    net : Network
     theta : ndarray, shape (P,)
         θ_0.
     X_record : ndarray, shape (N', d), or None
@@ -68,87 +113,49 @@ class Recorder:
         If the records would not go on as they began.
     """
 
-    def __init__(self, record, net, theta, X_record, snapshots, past=None):
-        self._net, self._start, self._X = net, theta, X_record
+    def __init__(self, when, net, theta, X_record, snapshots, past=None):
+        records = [Distance(theta)]
+        records += [] if X_record is None else [Outputs(net, X_record)]
+        records += [Parameters(theta)] if snapshots else []
+        less = ["snapshots=False"] if snapshots else []
+        less += [] if X_record is None else ["fewer rows of X_record"]
+        super().__init__(
+            RecordedSteps(None) if when is None else when,
+            records,
+            what="recording {}",
+            advice=f"record fewer of them{', or pass ' if less else ''}{' or '.join(less)}",
+            beside=theta,
+        )
+        self._start = theta
+        self._width = 0 if X_record is None else len(X_record)
         self._inputs = None if X_record is None else digest(X_record)
-        self._snapshots = [] if snapshots else None
-        self._outputs = None if X_record is None else []
-        self._steps, self._distances = [], []
         self._initial_norm = float(np.linalg.norm(theta.astype(np.float64, copy=False)))
         if past is not None and len(past.steps):
-            self._go_on(past, checked=record is not None)
-        self._record = Record(None) if record is None else record
+            if when is not None:
+                self._require_the_same(past, snapshots)
+            self._inputs = past.inputs
+            kept = {"distances": past.distances.tolist()}
+            if past.outputs is not None:
+                kept["outputs"] = beside(past.outputs, theta)
+                self._width = past.outputs.shape[1]
+            if past.snapshots is not None:
+                kept["snapshots"] = [beside(one, theta) for one in past.snapshots]
+            self.resume(past.steps.tolist(), kept)
 
-    def _go_on(self, past, checked):
-        if checked and past.inputs != self._inputs:
+    @classmethod
+    def of_nothing(cls, task):
+        """One that records nothing of a task."""
+        return cls(None, task.net, task.theta, None, snapshots=True)
+
+    def _require_the_same(self, past, snapshots):
+        if past.inputs != self._inputs:
             was = "another X_record" if past.inputs is not None else "no X_record"
             raise ValueError(f"resume continues records of {was}; pass the same, or no record")
-        if checked and (past.snapshots is None) != (self._snapshots is None):
+        if (past.snapshots is None) == snapshots:
             raise ValueError(
                 f"resume continues records with snapshots={past.snapshots is not None}, not "
-                f"{self._snapshots is not None}; pass the same, or no record"
+                f"{snapshots}; pass the same, or no record"
             )
-        self._inputs = past.inputs
-        self._steps, self._distances = past.steps.tolist(), past.distances.tolist()
-        self._outputs = None
-        if past.outputs is not None:
-            self._outputs = list(beside(past.outputs, self._start))
-        self._snapshots = None
-        if past.snapshots is not None:
-            self._snapshots = [beside(theta, self._start) for theta in past.snapshots]
-
-    def begin(self, step, stop, engine):
-        """Refuse what will not fit, and record the first step if it is one to record.
-
-        Parameters
-        ----------
-        step, stop : int
-            The first and last step; ``stop`` is None where it is not known.
-        engine : object
-            With ``parameters()``, at the first step.
-        """
-        due = step in self._record and step not in self._steps
-        to_come = 0 if stop is None else self._record.count(stop) - self._record.count(step)
-        self._require_memory(max(0, to_come) + due)
-        if due:
-            self.take(step, engine.parameters())
-
-    def take(self, step, theta):
-        """Record a step; refuses a snapshot that does not fit, and then records nothing of it.
-
-        Parameters
-        ----------
-        step : int
-        theta : ndarray, shape (P,)
-            θ_t, for the recorder to keep.
-        """
-        self._require_memory(1)
-        moved = theta.astype(np.float64, copy=False) - self._start
-        outputs = None if self._outputs is None else self._net.apply(theta, self._X)
-        self._steps.append(step)
-        self._distances.append(float(np.linalg.norm(moved)))
-        if self._outputs is not None:
-            self._outputs.append(outputs)
-        if self._snapshots is not None:
-            self._snapshots.append(theta)
-
-    def _require_memory(self, n):
-        if n == 0:
-            return
-        size = 0 if self._snapshots is None else self._start.nbytes
-        size += 0 if self._X is None else len(self._X) * self._X.itemsize
-        require_memory(
-            n * size,
-            f"recording {n} more step{'s' * (n > 1)}",
-            self._advice(),
-            beside=self._start,
-        )
-
-    def _advice(self):
-        """What takes less, of what is recorded."""
-        less = [] if self._snapshots is None else ["snapshots=False"]
-        less += [] if self._X is None else ["fewer rows of X_record"]
-        return f"record fewer of them{', or pass ' if less else ''}{' or '.join(less)}"
 
     def records(self, losses):
         """What was recorded so far.
@@ -157,20 +164,24 @@ class Recorder:
         ----------
         losses : ndarray
             L(θ_0) … L(θ_t).
+
+        Returns
+        -------
+        TrainingRecords
         """
-        steps = np.array(self._steps, np.int64)
-        outputs = None
-        if self._outputs is not None:
-            width = len(self._outputs[0]) if self._X is None else len(self._X)
-            outputs = namespace(self._start).empty((len(steps), width), self._start.dtype)
-            for row, f in zip(outputs, self._outputs, strict=True):
+        steps, outputs = np.array(self.steps, np.int64), self.values.get("outputs")
+        if outputs is not None:
+            rows = namespace(self._start).empty((len(steps), self._width), self._start.dtype)
+            for row, f in zip(rows, outputs, strict=True):
                 row[:] = f
+            outputs = rows
+        snapshots = self.values.get("snapshots")
         return TrainingRecords(
             steps=steps,
             losses=losses[steps],
-            distances=np.array(self._distances),
+            distances=np.array(self.values["distances"]),
             initial_norm=self._initial_norm,
             outputs=outputs,
-            snapshots=None if self._snapshots is None else tuple(self._snapshots),
+            snapshots=None if snapshots is None else tuple(snapshots),
             inputs=self._inputs,
         )

@@ -4,14 +4,16 @@ import numpy as np
 
 from ntklin.edge.backends import refuse_mixed
 from ntklin.edge.checks import as_flag, as_inputs, as_targets, as_vector
-from ntklin.edge.errors import MemoryLimitError, TrainingInterrupted
-from ntklin.runs import checkpoint, stability, stepping
+from ntklin.edge.errors import DivergenceError
+from ntklin.runs import checkpoint, stability, stops
 from ntklin.runs.batches import Schedule
+from ntklin.runs.loop import Track, carry_out
 from ntklin.runs.losses import Loss
-from ntklin.training.course import Course
-from ntklin.training.engines import engine_for
-from ntklin.training.recording import Recorder
-from ntklin.training.run import TrainingRun, read_run
+from ntklin.runs.monotone import RiseWarning
+from ntklin.runs.recording import RecordedSteps
+from ntklin.training.recording import TrainingRecorder
+from ntklin.training.task import TrainingTask
+from ntklin.training.training_run import TrainingRun, read_run
 
 
 def train(
@@ -29,6 +31,7 @@ def train(
     record=None,
     X_record=None,
     snapshots=True,
+    stop=None,
     resume=None,
     progress=None,
 ):
@@ -72,6 +75,9 @@ def train(
     snapshots : bool
         Whether θ_t is kept at the steps to record, P numbers each. ``linearize(net,
         run.snapshot(t), X)`` goes on from there (Sect. 6).
+    stop : Stop, optional
+        What else ends the run: ``ntklin.TimeLimit(60)``, ``ntklin.FirstRise()``, a condition of
+        your own, or several by ``|``. ``run.ended_by`` tells which one did.
     resume : TrainingRun or path, optional
         A run, or a file by ``run.save``, to continue; the result is the same to the last bit as
         that of one run, if the number of threads is. All other arguments must be those of that
@@ -107,8 +113,12 @@ def train(
     ValueError
         If the run to resume is not one of this network, these data and options.
     """
-    return train_one(
-        *(net, theta, X, Y, optimizer),
+    outcome = train_one(
+        net,
+        theta,
+        X,
+        Y,
+        optimizer,
         steps=steps,
         until=until,
         batches=batches,
@@ -117,10 +127,13 @@ def train(
         record=record,
         X_record=X_record,
         snapshots=snapshots,
+        stop=stop,
         resume=resume,
         progress=progress,
-        watched=batches is None,
     )
+    if isinstance(outcome, DivergenceError):
+        raise outcome
+    return outcome
 
 
 def train_one(
@@ -128,73 +141,58 @@ def train_one(
     theta,
     X,
     Y,
-    optimizer,
+    optimizer=None,
     *,
-    steps,
-    until,
-    batches,
-    loss,
-    method,
+    steps=None,
+    until=None,
+    batches=None,
+    loss="squared",
+    method="auto",
     record=None,
     X_record=None,
     snapshots=True,
+    stop=None,
     resume=None,
     progress=None,
-    watched,
+    warn=None,
     index=None,
 ):
-    """See ``train``; ``watched`` tells whether a rise of the loss is warned of.
+    """See ``train``; returns the DivergenceError of a run that diverges.
 
-    ``index`` is the network's place among those of ``train_ensemble``, for the warning.
+    ``warn`` tells whether the first rise of the loss is warned of: on the full batch, unless it
+    ends the run. ``index`` is the network's place among those of ``train_ensemble``, for that.
     """
     theta, X, Y = as_problem(net, theta, X, Y)
     loss = Loss(loss)
     loss.check_targets(Y)
-    steps, until = stepping.as_horizon(steps, until)
+    steps, until = stops.as_horizon(steps, until)
+    stop = stops.as_stop(stop)
+    Schedule(batches, len(X))  # refuses what are no batches
     past = None
     if resume is not None:
         past = resume if isinstance(resume, TrainingRun) else read_run(resume, net)
-        optimizer = _as_before(optimizer, past)
+        optimizer = checkpoint.as_before(optimizer, past)
         method = past.method if method == "auto" else method
     optimizer = with_learning_rate(optimizer, net, theta, X)
-    engine_type = engine_for(method, net, X, optimizer)
-    course = Course(net, theta, X, Y, optimizer, loss, batches, engine_type, until)
+    task = TrainingTask(net, theta, X, Y, optimizer, loss, batches, method)
     if past is not None:
-        checkpoint.require_same(past.identity, course.identity, "resume")
-    record, X_record = _as_record(record, X_record, net, theta.dtype)
+        checkpoint.require_same(past.identity, task.identity, "resume")
+    when, X_record = _as_record(record, X_record, net, theta.dtype)
     snapshots = as_flag(snapshots, name="snapshots")
-    recorder = Recorder(record, net, theta, X_record, snapshots, past and past.records)
-
-    engine = course.engine()
-    losses = [engine.loss()]
-    if past is not None:
-        checkpoint.require_fitting(engine.arrays(), past.arrays, past.steps)
-        engine.restore(past.arrays)
-        losses = past.losses.tolist()
-    schedule = Schedule(batches, len(X), start=len(losses) - 1)
-    course.start(losses)
-    try:
-        recorder.begin(len(losses) - 1, steps, engine)
-        stepping.run(
-            engine,
-            schedule,
-            losses,
-            steps=steps,
-            until=until,
-            ceiling=course.ceiling,
-            record=record,
-            on_record=lambda t: recorder.take(t, engine.parameters()),
-            on_block=course.watch(stacklevel=5, index=index) if watched else None,
-            progress=progress,
-        )
-    except stepping.Interrupted:
-        raise TrainingInterrupted(course.run(engine, recorder)) from None
-    except MemoryLimitError as e:
-        e.run = course.run(engine, recorder)
-        raise
-    if course.diverged:
-        raise course.error()
-    return course.run(engine, recorder)
+    recorder = TrainingRecorder(when, net, theta, X_record, snapshots, past and past.records)
+    if warn is None:
+        warn = batches is None and not stops.ends_at_rise(stop)
+    track = Track(
+        task,
+        steps=steps,
+        until=until,
+        stop=stop,
+        recorder=recorder,
+        warning=RiseWarning(optimizer, stacklevel=6, index=index) if warn else None,
+        past=past,
+    )
+    (outcome,) = carry_out([track], progress=progress)
+    return outcome
 
 
 def as_problem(net, theta, X, Y, name="theta"):
@@ -209,23 +207,12 @@ def as_problem(net, theta, X, Y, name="theta"):
 
 def _as_record(record, X_record, net, dtype):
     if record is not None:
-        record = stepping.Record(record)
+        record = RecordedSteps(record)
     if X_record is not None:
         if record is None:
             raise ValueError("X_record is recorded at the steps that record= chooses; it is None")
         X_record = as_inputs(X_record, net.n_inputs, name="X_record").astype(dtype)
     return record, X_record
-
-
-def _as_before(optimizer, past):
-    """The optimizer of the run to continue, where the caller leaves it open."""
-    if optimizer is None and past.optimizer is None:
-        kind = past.identity["optimizer"]["class"]
-        raise ValueError(f"optimizer must be passed again: a file cannot hold all of a {kind}")
-    open_rate = getattr(optimizer, "learning_rate", 0) is None
-    if optimizer is None or (open_rate and type(optimizer) is type(past.optimizer)):
-        return past.optimizer
-    return optimizer
 
 
 def with_learning_rate(optimizer, net, theta, X, name="theta"):

@@ -1,12 +1,9 @@
 """Where a method takes the linearized and the real network, with one learning rate for both."""
 
-import warnings
-
 from ntklin.apps.study.linearized import closed_form_end, stepwise_end
 from ntklin.apps.study.rates import search_monotone
 from ntklin.apps.study.real import RealEnd, train_real
 from ntklin.apps.study.record import DIVERGED, STEP_LIMIT
-from ntklin.edge.errors import NonMonotoneLossWarning
 from ntklin.runs.batches import Batches
 from ntklin.runs.optimizers import GradientDescent
 
@@ -114,15 +111,13 @@ def _train(config, start, end, expected, observer):
     if not config.train:
         return RealEnd()
     observer.predicted(start.gradient_descent.loss(0), expected)
-    with warnings.catch_warnings():
-        # The rate is the linearized network's; that the real one's loss rises is no news.
-        warnings.simplefilter("ignore", NonMonotoneLossWarning)
-        return train_real(
-            config,
-            start.network,
-            start.theta,
-            end.optimizer,
-            steps=config.step_limit(max(expected, FEW_STEPS)),
-            batches=end.batches,
-            progress=observer.trained,
-        )
+    return train_real(
+        config,
+        start.network,
+        start.theta,
+        end.optimizer,
+        steps=config.step_limit(max(expected, FEW_STEPS)),
+        batches=end.batches,
+        progress=observer.trained,
+        warn=False,  # the rate is the linearized network's; that the real loss rises is no news
+    )

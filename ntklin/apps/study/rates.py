@@ -1,13 +1,13 @@
 """The learning rates of adaptive methods: the largest whose loss only falls (App. D)."""
 
+from functools import partial
+
 import numpy as np
 
 from ntklin.recipes.learning_rate import search_learning_rate
 
 # A second digit would cost more runs than it would save steps.
 PRECISION = 0.2
-# A trial's first look for a rise; most rises come early, and then the trial ends.
-FIRST_LOOK = 64
 
 
 def search_monotone(linearization, Y, optimizer, *, until, steps, progress=None):
@@ -42,7 +42,8 @@ def search_monotone(linearization, Y, optimizer, *, until, steps, progress=None)
     falling = {}
 
     def trial(optimizer):
-        run = _train_to_rise(linearization, Y, optimizer, until, steps, progress)
+        tell = None if progress is None else partial(progress, optimizer.learning_rate)
+        run = linearization.train(Y, optimizer, steps=steps, until=until, progress=tell)
         if run.first_rise() is None:
             falling.clear()  # the search goes up between rates that fall: the latest is the largest
             falling[optimizer.learning_rate] = run
@@ -77,18 +78,3 @@ def best_first_step(linearization, Y, optimizer):
     step, _ = optimizer.update(optimizer.init(still), still, gradient)
     change = (phi @ step).astype(np.float64)
     return -float(change @ residual) / float(change @ change)
-
-
-def _train_to_rise(linearization, Y, optimizer, until, steps, progress):
-    """A run that ends soon after its first rise: from the start again, with ever more steps."""
-
-    def tell(step, loss):
-        if progress is not None:
-            progress(optimizer.learning_rate, step, loss)
-
-    taken = min(FIRST_LOOK, steps)
-    while True:
-        run = linearization.train(Y, optimizer, steps=taken, until=until, progress=tell)
-        if run.converged or taken == steps or run.first_rise() is not None:
-            return run
-        taken = min(4 * taken, steps)

@@ -7,7 +7,7 @@ import numpy as np
 from ntklin.apps.study.record import CONVERGED, DIVERGED, NOT_TRAINED, STEP_LIMIT
 from ntklin.edge.backends import host
 from ntklin.edge.errors import DivergenceError
-from ntklin.training.train import train
+from ntklin.training.train import train_one
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,7 @@ class RealEnd:
     outputs: np.ndarray | None = None
 
 
-def train_real(config, net, theta, optimizer, *, steps, batches=None, progress=None):
+def train_real(config, net, theta, optimizer, *, steps, batches=None, progress=None, warn=None):
     """Train the real network from θ_0 until the study's target.
 
     Parameters
@@ -44,6 +44,8 @@ def train_real(config, net, theta, optimizer, *, steps, batches=None, progress=N
     batches : Batches, optional
     progress : callable, optional
         Called as ``progress(step, loss)`` about ten times a second.
+    warn : bool, optional
+        Whether the first rise of the loss is warned of; without batches, when not given.
 
     Returns
     -------
@@ -55,19 +57,19 @@ def train_real(config, net, theta, optimizer, *, steps, batches=None, progress=N
         On Ctrl-C.
     """
     X, Y, X_test, _ = config.arrays
-    try:
-        run = train(
-            net,
-            theta,
-            X,
-            Y,
-            optimizer,
-            steps=steps,
-            until=config.until,
-            batches=batches,
-            progress=progress,
-        )
-    except DivergenceError as e:  # the linearization is stable: a narrow network leaves it
-        return RealEnd(DIVERGED, e.step)
+    run = train_one(
+        net,
+        theta,
+        X,
+        Y,
+        optimizer,
+        steps=steps,
+        until=config.until,
+        batches=batches,
+        progress=progress,
+        warn=warn,
+    )
+    if isinstance(run, DivergenceError):  # the linearization is stable: a narrow network leaves it
+        return RealEnd(DIVERGED, run.step)
     outcome = CONVERGED if run.converged else STEP_LIMIT
     return RealEnd(outcome, run.steps, float(run.losses[-1]), host(run.predict(X_test)))

@@ -2,15 +2,17 @@
 
 import time
 from dataclasses import dataclass, field
+from functools import partial
 
-from ntklin.edge.errors import DegenerateKernelError, DivergenceError, TrainingInterrupted
+from ntklin.edge.errors import DegenerateKernelError, DivergenceError
 from ntklin.runs.losses import Loss
+from ntklin.runs.stops import TimeLimit
 from ntklin.theory.linearization import Linearization
 from ntklin.training.train import train
 
 CONVERGED = "converged"
 STEP_LIMIT = "step limit"
-TIME_LIMIT = "time limit"
+TIME_LIMIT = TimeLimit.name
 DIVERGED = "diverged"
 
 
@@ -61,10 +63,6 @@ class Trial:
         return self.outcome == CONVERGED
 
 
-class OutOfTime(KeyboardInterrupt):
-    """Raised from ``progress``, so that training ends and hands over what it has."""
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Contest:
     """What all trials have in common: data, optimizer, and when training counts as too slow.
@@ -110,16 +108,7 @@ class Contest:
         optimizer = self.optimizer(network) if callable(self.optimizer) else self.optimizer
         size = self._initialization_size(network, theta)
         began = time.perf_counter()
-        late = False
-
-        def watch(step, loss):
-            nonlocal late
-            if self.progress is not None:
-                self.progress(network, step, loss)
-            if self.time_limit is not None and time.perf_counter() - began > self.time_limit:
-                late = True
-                raise OutOfTime
-
+        report = None if self.progress is None else partial(self.progress, network)
         try:
             run = train(
                 network,
@@ -128,18 +117,16 @@ class Contest:
                 optimizer,
                 steps=self.max_steps,
                 until=self.until,
-                progress=watch,
+                stop=None if self.time_limit is None else TimeLimit(self.time_limit),
+                progress=report,
                 **self.options,
             )
         except DivergenceError as e:
             seconds = time.perf_counter() - began
             trial = Trial(network=network, outcome=DIVERGED, steps=e.step, seconds=seconds)
             return trial, None, e
-        except TrainingInterrupted as e:
-            if not late:
-                raise
-            run = e.run
         seconds = time.perf_counter() - began
+        late = run.ended_by == TimeLimit.name
         outcome = CONVERGED if run.converged else TIME_LIMIT if late else STEP_LIMIT
         trial = Trial(
             network=network,

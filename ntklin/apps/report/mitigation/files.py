@@ -1,13 +1,10 @@
 """The files of a mitigation."""
 
-from functools import partial
-
 from ntklin.apps.plots import png, without_tex
 from ntklin.apps.report.files import write_files
 from ntklin.apps.report.mitigation.figure import mitigation_figure
 from ntklin.apps.report.mitigation.page import mitigation_page
 from ntklin.apps.report.mitigation.payload import mitigation_payload
-from ntklin.training.run import write_run
 
 NAMES = ("mitigate.png", "report.html", "results.json", "network.npz")
 
@@ -33,4 +30,4 @@ def write_mitigation(found, config, folder, provenance):
         image = png(mitigation_figure(found, config))
     page = mitigation_page(found, config, image, provenance)
     values = mitigation_payload(found, config, provenance)
-    return write_files(folder, NAMES, (image, page, values, partial(write_run, found.run)))
+    return write_files(folder, NAMES, (image, page, values, found.run.write))

@@ -4,9 +4,8 @@ import numpy as np
 
 from ntklin.edge.backends import beside, kernels, namespace
 from ntklin.networks.mlp import MLP
+from ntklin.runs.engine import Engine, over, whole_tiles, workspace
 from ntklin.runs.optimizers import GradientDescent, OptimizerState
-from ntklin.runs.stepping import over
-from ntklin.training.sizes import whole_tiles, workspace
 
 # After so many steps, counted from θ_0, the sums of the steps are taken over into the totals: few
 # enough that their own rounding stays at a few eps, a random walk of √128/4, and so many that the
@@ -14,7 +13,7 @@ from ntklin.training.sizes import whole_tiles, workspace
 FOLD = 128
 
 
-class ReducedDescent:
+class ReducedDescent(Engine):
     """Gradient descent, stochastic or not, on preactivations in place of the first layer.
 
     (W^1, b^1) moves in the span of the inputs, so that H^1 ← H^1 − η (δ^1 ∘ s) G with
@@ -28,12 +27,13 @@ class ReducedDescent:
 
     method = "reduced"
 
-    def __init__(self, net, theta, X, Y, optimizer, loss):
+    def __init__(self, task):
+        net, X = task.net, task.X
         self.dtype = X.dtype
-        self._net, self._X, self._Y = net, X, Y
-        self._rate, self._loss_name = optimizer.learning_rate, loss.name
+        self._net, self._X, self._Y = net, X, task.targets
+        self._rate, self._loss_name = task.optimizer.learning_rate, task.loss.name
         self._count = 0
-        self._theta = theta.copy()  # of which W^1, b^1 stay at their start
+        self._theta = task.theta.copy()  # of which W^1, b^1 stay at their start
         self._w, self._v = net.weight_scales, net.bias_scales
         self._kernels, xp = kernels(X), namespace(X)
         first, *self._layers = [
@@ -54,8 +54,8 @@ class ReducedDescent:
         self._evaluate()
 
     @staticmethod
-    def requires(net, optimizer):
-        """What is missing, or None."""
+    def requires(task):
+        net, optimizer = task.net, task.optimizer
         if not isinstance(net, MLP) or net.depth < 2:
             return "an MLP with a hidden layer"
         if type(optimizer) is not GradientDescent:
@@ -63,17 +63,18 @@ class ReducedDescent:
         return None
 
     @staticmethod
-    def pays(net, X, optimizer):
+    def pays(task):
         """N² m against 2 N d m, and half of the former is skipped."""
-        return len(X) < 2 * net.n_inputs
+        return task.n_samples < 2 * task.net.n_inputs
 
     @staticmethod
-    def needs(net, X, optimizer):
+    def needs(task):
         """G with its copies, the preactivations and their sums, what lies above, and θ."""
-        n, first, above = len(X), net.widths[1], sum(net.widths[2:-1])
+        net, X, n = task.net, task.X, task.n_samples
+        first, above = net.widths[1], sum(net.widths[2:-1])
         padded = whole_tiles(n, X.itemsize)
         size = 3 * n * n + padded * (6 * first + 4 * above) + 4 * net.n_parameters
-        return size + X.size + workspace(n)
+        return X.itemsize * (size + X.size + workspace(n))
 
     def _descend(self, weights, until, ceiling):
         if len(self._layers) == 1 and self._theta.ndim == 1:
@@ -92,11 +93,9 @@ class ReducedDescent:
         self._loss = loss if self._theta.ndim > 1 else float(loss)
 
     def loss(self):
-        """L(θ_t) on all samples."""
         return self._loss
 
     def advance(self, weights, until, ceiling):
-        """Take a step for each row of sample weights; see ``ntklin.runs.stepping``."""
         losses, taken = [], 0
         while taken < len(weights):
             due = FOLD - self._count % FOLD  # at the same steps wherever a block is cut
@@ -128,12 +127,10 @@ class ReducedDescent:
         return OptimizerState(self._count)
 
     def arrays(self):
-        """What ``restore`` takes; no copies."""
         above = self._theta[..., self._layers_start() :]
         return {**self._sums(), "above": above, "count": np.array(self._count)}
 
     def restore(self, arrays):
-        """Go on where another engine with the same start was when its ``arrays()`` were taken."""
         for name, own in self._sums().items():
             own[:] = beside(arrays[name], own)
         self._theta[..., self._layers_start() :] = beside(arrays["above"], self._theta)

@@ -5,11 +5,8 @@ import numpy as np
 from ntklin.edge.backends import beside, kernels, namespace
 from ntklin.edge.errors import FloatRangeError
 from ntklin.networks.mlp import MLP, passes
+from ntklin.runs.engine import Stepwise, workspace
 from ntklin.runs.optimizers import OptimizerState
-from ntklin.runs.stepping import Stepwise
-from ntklin.training.sizes import workspace
-
-SLOT = "slot."
 
 
 class DirectDescent(Stepwise):
@@ -17,46 +14,41 @@ class DirectDescent(Stepwise):
 
     method = "direct"
 
-    def __init__(self, net, theta, X, Y, optimizer, loss):
+    def __init__(self, task):
+        net, X, optimizer = task.net, task.X, task.optimizer
         self.dtype = X.dtype
-        self._targets, self._optimizer, self._loss = Y, optimizer, loss
-        self._theta = theta.copy()
+        self._targets, self._optimizer, self._loss = task.targets, optimizer, task.loss
+        self._theta = task.theta.copy()
         self._flat = self._theta.reshape(-1)  # a view, in which one network follows another
         self._state = optimizer.init(self._flat)
         self._model = (_Layers if isinstance(net, MLP) else _Operator)(net, self._theta, X)
         self._outputs = self._model.outputs()
 
     @staticmethod
-    def requires(net, optimizer):
+    def requires(task):
         """Nothing."""
         return None
 
     @staticmethod
-    def pays(net, X, optimizer):
+    def pays(task):
         """Where no other engine does."""
         return True
 
     @staticmethod
-    def needs(net, X, optimizer):
+    def needs(task):
         """Passes over all inputs, and θ with its gradient, its slots, a step and copies."""
-        slots = len(optimizer.init(np.zeros(1)).slots)
+        net, X = task.net, task.X
+        slots = len(task.optimizer.init(np.zeros(1)).slots)
         size = (4 + slots) * net.n_parameters + X.size + workspace(len(X))
         if isinstance(net, MLP):
-            return size + passes(net, len(X))
-        half = getattr(net, "network", None)
-        return size + (2 * passes(half, len(X)) if isinstance(half, MLP) else 0)
+            size += passes(net, len(X))
+        elif isinstance(half := getattr(net, "network", None), MLP):
+            size += 2 * passes(half, len(X))
+        return size * X.itemsize
 
-    def _step(self, signal, weights):
-        gradient = self._model.gradient(signal, _seen(weights))
+    def _step(self, slopes, weights):
+        gradient = self._model.gradient(slopes, _seen(weights))
         self._state = self._optimizer.step(self._state, self._flat, gradient.reshape(-1))
-        self._outputs = self._model.outputs()
-
-    def _changing(self):
-        return self._theta, self._state
-
-    def _go_back(self, kept):
-        theta, self._state = kept
-        self._theta[:] = theta
         self._outputs = self._model.outputs()
 
     def parameters(self):
@@ -64,29 +56,22 @@ class DirectDescent(Stepwise):
         return self._theta.copy()
 
     def optimizer_state(self):
-        """The optimizer's state after t steps, a copy."""
         return self._state.copy()
 
     def arrays(self):
-        """What ``restore`` takes; no copies."""
-        shape = self._theta.shape
-        slots = {SLOT + name: self._slot(a, shape) for name, a in self._state.slots.items()}
-        return {"theta": self._theta, "count": np.array(self._state.count), **slots}
+        return {"theta": self._theta} | self._shaped(self._state, self._theta.shape).arrays()
 
     def restore(self, arrays):
-        """Go on where another engine was when its ``arrays()`` were taken."""
         self._theta[:] = beside(arrays["theta"], self._theta)
-        slots = {
-            name.removeprefix(SLOT): self._slot(beside(a, self._theta).copy(), -1)
-            for name, a in arrays.items()
-            if name.startswith(SLOT)
-        }
-        self._state = OptimizerState(int(arrays["count"]), slots)
+        self._state = self._shaped(OptimizerState.from_arrays(arrays, self._theta), -1)
         self._outputs = self._model.outputs()
 
-    def _slot(self, a, shape):
-        """A slot of several networks in another shape; one network's may be no vector of size P."""
-        return a.reshape(shape) if self._theta.ndim > 1 else a
+    def _shaped(self, state, shape):
+        """Several networks' slots in another shape; one network's may be no vector of size P."""
+        if self._theta.ndim == 1:
+            return state
+        slots = {name: a.reshape(shape) for name, a in state.slots.items()}
+        return OptimizerState(state.count, slots)
 
 
 def _seen(weights):

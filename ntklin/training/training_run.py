@@ -1,23 +1,22 @@
 """A trained network, and how it is saved and loaded."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ntklin.edge.errors import CheckpointError
 from ntklin.edge.files.names import shown
-from ntklin.edge.files.writing import whole
-from ntklin.edge.sendable import Sendable
 from ntklin.networks.descriptions import describe_network, network_from
 from ntklin.runs import checkpoint
-from ntklin.runs.monotone import Measured, Yardstick
+from ntklin.runs.outcome import Run
 from ntklin.training.recording import TrainingRecords
 
-ENGINE, SNAPSHOT = "engine.", "records.snapshot."
+SNAPSHOT = "records.snapshot."
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class TrainingRun(Sendable, Measured):
+class TrainingRun(Run):
     """A trained network.
 
     Attributes
@@ -31,6 +30,9 @@ class TrainingRun(Sendable, Measured):
         The number of steps taken, t, counted from θ_0 also where the run was continued.
     converged : bool
         Whether the loss fell below ``until``.
+    ended_by : str or None
+        What ended it: "until", "steps", the ``name`` of a stop condition, "batches" where an
+        iterable of them ended, or "interrupt". None of a file by an older version.
     optimizer : Optimizer
         With the learning rate that was used.
     method : str
@@ -44,23 +46,9 @@ class TrainingRun(Sendable, Measured):
         Where the engine was.
     """
 
-    network: object
-    parameters: np.ndarray
-    losses: np.ndarray
-    steps: int
-    converged: bool
-    optimizer: object
-    method: str
-    loss: str
+    network: Any
+    parameters: Any
     records: TrainingRecords
-    identity: dict = field(repr=False)
-    arrays: dict = field(repr=False)
-
-    @property
-    def yardstick(self):
-        """What ``losses`` are measured by."""
-        zero = self.identity["loss_of_zero"]
-        return Yardstick(float(self.losses[0]), zero, np.dtype(self.identity["dtype"]))
 
     def predict(self, X):
         """The trained network's outputs f_θ(X), shape (N,)."""
@@ -93,51 +81,17 @@ class TrainingRun(Sendable, Measured):
             )
         return kept[step].copy()
 
-    def save(self, path):
-        """Save all that it takes to continue the run by ``train(..., resume=path)``.
-
-        One ``.npz`` file, written whole or not at all. It holds the parameters, the losses, the
-        records and the optimizer's sums, but of θ_0, X and Y only fingerprints; and a digest of
-        all that, by which a damaged file is known.
-
-        Parameters
-        ----------
-        path : path
-            Taken as it is, whatever its ending; an existing file is replaced, where a link leads
-            if it is one. What killed processes left unfinished beside it is removed.
-
-        Raises
-        ------
-        OSError
-            If it cannot be written; an existing file is then unchanged.
-        """
-        with whole(path) as f:
-            write_run(self, f)
-
-
-def write_run(run, f):
-    """Write what ``run.save`` saves into a file that is open for writing bytes."""
-    r = run.records
-    arrays = {ENGINE + name: a for name, a in run.arrays.items()}
-    theta = run.arrays.get("theta")
-    if theta is None or not bool(np.array_equal(theta, run.parameters)):
-        arrays["parameters"] = run.parameters
-    arrays |= {
-        "losses": run.losses,
-        "records.steps": r.steps,
-        "records.distances": r.distances,
-    }
-    if r.outputs is not None:
-        arrays["records.outputs"] = r.outputs
-    arrays |= {f"{SNAPSHOT}{k}": theta for k, theta in enumerate(r.snapshots or ())}
-    meta = {
-        "identity": run.identity,
-        "converged": run.converged,
-        "initial_norm": r.initial_norm,
-        "inputs": r.inputs,
-        "snapshots": r.snapshots is not None,
-    }
-    checkpoint.write(f, meta, arrays)
+    def _parts(self):
+        meta, arrays = super()._parts()
+        r = self.records
+        if not self._holds("theta", self.parameters):
+            arrays["parameters"] = self.parameters
+        arrays |= {"records.steps": r.steps, "records.distances": r.distances}
+        if r.outputs is not None:
+            arrays["records.outputs"] = r.outputs
+        arrays |= {f"{SNAPSHOT}{k}": theta for k, theta in enumerate(r.snapshots or ())}
+        records = {"initial_norm": r.initial_norm, "inputs": r.inputs}
+        return meta | records | {"snapshots": r.snapshots is not None}, arrays
 
 
 def load_run(path, *, network=None, optimizer=None):
@@ -181,7 +135,7 @@ def load_run(path, *, network=None, optimizer=None):
 
 def read_run(path, network=None, optimizer=None):
     """As ``load_run``, but what is given is not compared, and None stays where it is needed."""
-    meta, arrays = checkpoint.read(path)
+    meta, arrays = checkpoint.read(path, TrainingRun.kind)
     try:
         identity = meta["identity"]
         saved = network_from(identity["network"])
@@ -198,10 +152,7 @@ def read_run(path, network=None, optimizer=None):
 def _require_consistent(run, network):
     """Refuse parts that do not belong to each other; ``network`` is the saved one, or None."""
     losses, records, identity = run.losses, run.records, run.identity
-    if missing := [part for part in checkpoint.PARTS if part not in identity]:
-        raise KeyError(missing[0])
-    if losses.ndim != 1 or losses.dtype.kind != "f" or not np.isfinite(losses).all():
-        raise ValueError("the losses are no vector of finite numbers")
+    checkpoint.require_consistent(run)
     parameters = run.parameters
     wrong = parameters.ndim != 1 or parameters.dtype != np.dtype(identity["dtype"])
     if wrong or (network is not None and len(parameters) != network.n_parameters):
@@ -220,7 +171,7 @@ def _require_consistent(run, network):
 
 def _assemble(meta, arrays, network, optimizer):
     identity = meta["identity"]
-    engine = {k.removeprefix(ENGINE): a for k, a in arrays.items() if k.startswith(ENGINE)}
+    engine = checkpoint.engine_arrays(arrays)
     losses, steps = arrays["losses"], arrays["records.steps"]
     if losses.ndim != 1 or not len(losses) or steps.ndim != 1:
         raise ValueError("the losses and the recorded steps must be vectors")
@@ -231,8 +182,8 @@ def _assemble(meta, arrays, network, optimizer):
         network=network,
         parameters=arrays["parameters"] if "parameters" in arrays else engine["theta"].copy(),
         losses=losses,
-        steps=len(losses) - 1,
         converged=meta["converged"],
+        ended_by=meta.get("ended_by"),
         optimizer=optimizer,
         method=identity["method"],
         loss=identity["loss"],

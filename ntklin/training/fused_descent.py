@@ -2,14 +2,13 @@
 
 import numpy as np
 
-from ntklin.edge.backends import beside, kernels, namespace
+from ntklin.edge.backends import beside, kernels
 from ntklin.networks.mlp import MLP
+from ntklin.runs.engine import Engine, whole_tiles, workspace
 from ntklin.runs.optimizers import OptimizerState
-from ntklin.training.direct import SLOT
-from ntklin.training.sizes import whole_tiles, workspace
 
 
-class FusedDescent:
+class FusedDescent(Engine):
     """Steps on θ and the optimizer's slots together, in the layout of the compiled loop.
 
     Gradient, rule and next preactivations of a block of weights while it is in cache.
@@ -17,11 +16,11 @@ class FusedDescent:
 
     method = "fused"
 
-    def __init__(self, net, theta, X, Y, optimizer, loss):
-        self.dtype = X.dtype
-        self._net, self._theta, self._optimizer = net, theta.copy(), optimizer
-        self._problem = X, Y, loss
-        self._start(0, optimizer.init(theta).slots)
+    def __init__(self, task):
+        self.dtype = task.dtype
+        self._net, self._theta, self._optimizer = task.net, task.theta.copy(), task.optimizer
+        self._problem = task.X, task.targets, task.loss
+        self._start(0, task.optimizer.init(task.theta).slots)
 
     def _start(self, count, slots):
         X, Y, loss = self._problem
@@ -34,8 +33,8 @@ class FusedDescent:
         self._loss = self._network.signals(np.zeros(len(X), self.dtype))
 
     @staticmethod
-    def requires(net, optimizer):
-        """What is missing, or None."""
+    def requires(task):
+        net, optimizer = task.net, task.optimizer
         if not isinstance(net, MLP) or net.depth != 2:
             return "an MLP with one hidden layer"
         if optimizer.rule is None:
@@ -43,25 +42,24 @@ class FusedDescent:
         return None
 
     @staticmethod
-    def pays(net, X, optimizer):
+    def pays(task):
         """On the CPU, whose caches such loops are made for."""
-        return namespace(X) is np
+        return task.on_cpu
 
     @staticmethod
-    def needs(net, X, optimizer):
+    def needs(task):
         """The preactivations, the inputs in tiles and panels, θ with its slots and their copies."""
-        n, d, m = len(X), *net.widths[:2]
-        slots = len(optimizer.init(np.zeros(1)).slots)
-        inputs = n * (4 * d + 4 * whole_tiles(d + 1, X.itemsize))
-        layers = int(1.1 * n * m) + (4 + 2 * slots) * net.n_parameters
-        return inputs + layers + workspace(n)
+        size = task.dtype.itemsize
+        n, d, m = task.n_samples, *task.net.widths[:2]
+        slots = len(task.optimizer.init(np.zeros(1)).slots)
+        inputs = n * (4 * d + 4 * whole_tiles(d + 1, size))
+        layers = int(1.1 * n * m) + (4 + 2 * slots) * task.net.n_parameters
+        return size * (inputs + layers + workspace(n))
 
     def loss(self):
-        """L(θ_t) on all samples."""
         return self._loss
 
     def advance(self, weights, until, ceiling):
-        """Take a step for each row of sample weights; see ``ntklin.runs.stepping``."""
         losses = []
         self._network.signals(weights[0])
         for following in (*weights[1:], np.zeros_like(weights[0])):
@@ -78,25 +76,23 @@ class FusedDescent:
         return self._read()[0]
 
     def optimizer_state(self):
-        """The optimizer's state after t steps."""
-        return OptimizerState(self._count, self._read()[1])
+        return self._read()[1]
 
     def _read(self):
-        """θ_t and the slots, in the layout of θ."""
+        """θ_t and the optimizer's state, in the layout of θ."""
         theta, unpack = self._theta.copy(), self._net.unpack
         slots = self._optimizer.init(theta).slots
         self._network.write(unpack(theta), [unpack(a) for a in slots.values()])
-        return theta, slots
+        return theta, OptimizerState(self._count, slots)
 
     def arrays(self):
-        """What ``restore`` takes."""
-        theta, slots = self._read()
-        named = {SLOT + name: a for name, a in slots.items()}
-        return {"theta": theta, "count": np.array(self._count), **named}
+        theta, state = self._read()
+        return {"theta": theta} | state.arrays()
+
+    keep = arrays  # which are copies
 
     def restore(self, arrays):
-        """Go on where another engine was when its ``arrays()`` were taken."""
         self._theta[:] = beside(arrays["theta"], self._theta)
-        names = self._optimizer.init(self._theta).slots
-        slots = {name: beside(arrays[SLOT + name], self._theta) for name in names}
-        self._start(int(arrays["count"]), slots)
+        state = OptimizerState.from_arrays(arrays, self._theta)
+        names = self._optimizer.init(self._theta).slots  # in the rule's order
+        self._start(state.count, {name: state.slots[name] for name in names})

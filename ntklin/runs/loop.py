@@ -1,0 +1,320 @@
+"""The one loop of all runs: of the real network, of the linearized one, of many at once.
+
+Where steps are cut into blocks depends on the clock, and no result on where they are cut.
+"""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntklin.edge.errors import MemoryLimitError, TrainingInterrupted
+from ntklin.runs import stops
+from ntklin.runs.batches import Schedule
+from ntklin.runs.engine import Engine
+from ntklin.runs.interrupts import DeferredInterrupt, Interrupted
+from ntklin.runs.monotone import RiseWarning, Yardstick
+from ntklin.runs.recording import Recorder
+from ntklin.runs.stops import Block, Divergence, LossBelow, Steps, Stop
+from ntklin.runs.task import Task
+
+# Seconds between two calls of ``progress``, and the longest that Ctrl-C has to wait.
+PULSE = 0.1
+# Sample weights that are made at once: 16 MB in float64, thousands of steps for a few hundred
+# samples.
+MAX_WEIGHTS = 1 << 21
+
+#: What ``ended_by`` says where no stop condition ended a run.
+OUT_OF_BATCHES, INTERRUPTED = "batches", "interrupt"
+
+
+class Track:
+    """One run on its way: its task, its losses, what ends it, and what is kept of it.
+
+    Parameters
+    ----------
+    task : Task
+    steps : int, optional
+        The number of the last step, counted from θ_0.
+    until : float, optional
+        It ends when its loss is below.
+    stop : Stop, optional
+        What else ends it.
+    recorder : Recorder, optional
+    warning : RiseWarning, optional
+        Told of every block of steps.
+    past : run, optional
+        With ``losses`` and ``arrays``, to go on from.
+
+    Attributes
+    ----------
+    losses : list of float
+        L(θ_0) … up to now.
+    yardstick : Yardstick
+    ended_by : str or None
+        The name of the condition that ended it.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        *,
+        steps: int | None,
+        until: float | None,
+        stop: Stop | None = None,
+        recorder: Recorder | None = None,
+        warning: RiseWarning | None = None,
+        past: Any = None,
+    ):
+        self.task, self.steps, self.until, self.past = task, steps, until, past
+        self.recorder = recorder
+        self._stop, self._warning = stop, warning
+        self.losses: list[float] = []
+        self.ended_by: str | None = None
+
+    def start(self, loss: float) -> None:
+        """Begin at the engine's loss, or where the past run ended."""
+        self.losses = [loss] if self.past is None else self.past.losses.tolist()
+        self.yardstick = Yardstick(self.losses[0], self.task.loss_of_zero, self.task.dtype)
+        self.ceiling = self.yardstick.ceiling(self.task.optimizer)
+        found: list[Stop] = [Divergence(self.ceiling)]
+        found += [] if self.until is None else [LossBelow(self.until)]
+        found += [] if self.steps is None else [Steps(self.steps)]
+        self.stops = (*found, *stops.parts(self._stop), *stops.surrounding())
+        if self._warning is not None:
+            self._warning.begin(self.losses, self.yardstick)
+        _, self.ended_by = self._end(None, self.losses[-1:], self.taken - 1, 0.0)
+
+    @property
+    def taken(self) -> int:
+        """How many steps were taken, counted from θ_0."""
+        return len(self.losses) - 1
+
+    def end_among(self, losses: NDArray, seconds: float) -> tuple[int | None, str | None]:
+        """The first of some new steps, counted from 0, that ends the run, and by what."""
+        return self._end(self.losses[-1], losses, self.taken, seconds)
+
+    def _end(self, before, losses, taken, seconds):
+        block = Block(
+            taken=taken,
+            before=before,
+            losses=np.asarray(losses, np.float64),
+            seconds=seconds,
+            yardstick=self.yardstick,
+        )
+        found = [(k, stop.name) for stop in self.stops if (k := stop.first(block)) is not None]
+        return min(found, key=lambda end: end[0], default=(None, None))
+
+    def extend(self, losses: NDArray) -> None:
+        """Take down the losses of new steps."""
+        if self._warning is not None:
+            self._warning(losses)
+        self.losses.extend(losses.tolist())
+
+    def room(self) -> int | None:
+        """How many steps may follow before something else has to happen; None for any number."""
+        found = [stop.room(self.taken) for stop in self.stops]
+        if self.recorder is not None:
+            found.append(self.recorder.until_next(self.taken))
+        return min((n for n in found if n is not None), default=None)
+
+    @property
+    def ends_amid_blocks(self) -> bool:
+        """Whether a condition may end it where the engine does not stop by itself."""
+        return not all(stop.is_plain for stop in self.stops)
+
+    @property
+    def converged(self) -> bool:
+        """Whether the latest loss is below ``until``."""
+        return self.until is not None and self.losses[-1] < self.until
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the latest loss is beyond the ceiling, or NaN."""
+        return not self.losses[-1] <= self.ceiling
+
+
+class EngineMaker(ABC):
+    """How an engine is made of tracks, and taken apart when the first of them ends."""
+
+    @abstractmethod
+    def engine(self, tracks: Sequence[Track]) -> Engine:
+        """An engine of all these tracks, at their θ_0."""
+
+    @abstractmethod
+    def part(self, engine: Engine, place: int, track: Track) -> Engine:
+        """An engine of one of them alone, where it is now."""
+
+    @abstractmethod
+    def rest(self, engine: Engine, places: Sequence[int], tracks: Sequence[Track]) -> Engine:
+        """An engine of those that go on, where they are now."""
+
+
+class Alone(EngineMaker):
+    """Of a single track."""
+
+    def engine(self, tracks):
+        (track,) = tracks
+        return track.task.engine()
+
+    def part(self, engine, place, track):
+        return engine
+
+    def rest(self, engine, places, tracks):
+        raise NotImplementedError("of one run nothing is left when it ends")
+
+
+def carry_out(
+    tracks: Sequence[Track],
+    maker: EngineMaker | None = None,
+    *,
+    progress: Callable[[int, float], Any] | None = None,
+) -> list[Any]:
+    """Run tracks to their ends, all at once.
+
+    Parameters
+    ----------
+    tracks : sequence of Track
+        Of one number of samples; several share ``until``, and have no recorder and no past.
+    maker : EngineMaker, optional
+        ``Alone`` for one track.
+    progress : callable, optional
+        Called as ``progress(t, loss)`` about ten times a second and at the end, with the largest
+        loss of those that are under way. It may raise KeyboardInterrupt to end them.
+
+    Returns
+    -------
+    list of run or DivergenceError
+        For each track what its task makes of its end; where it diverged an error, not raised.
+
+    Raises
+    ------
+    TrainingInterrupted
+        On Ctrl-C, at the end of a block of steps, and for a KeyboardInterrupt of ``progress``.
+    KeyboardInterrupt
+        On a second Ctrl-C, at once.
+    MemoryLimitError
+        Where a record does not fit; ``run`` holds what was finished.
+    """
+    maker = Alone() if maker is None else maker
+    outcomes: list[Any] = [None] * len(tracks)
+    engine = maker.engine(tracks)
+    for track, loss in zip(tracks, np.atleast_1d(engine.loss()).tolist(), strict=True):
+        track.start(loss)
+        if track.past is not None:
+            engine.restore(track.past.arrays)
+
+    def finish(k, place):
+        track = tracks[place]
+        outcomes[place] = track.task.outcome(maker.part(engine, k, track), track)
+
+    places, pulse = list(range(len(tracks))), _Pulse(progress, tracks[0].taken)
+    try:
+        for track in tracks:
+            if track.recorder is not None:
+                track.recorder.begin(track.taken, track.steps, engine)
+        while places:
+            going = [tracks[place] for place in places]
+            _until_one_ends(engine, going, pulse)
+            left = []
+            for k, (place, track) in enumerate(zip(places, going, strict=True)):
+                if track.ended_by is None:
+                    left.append(k)
+                elif track.diverged:
+                    outcomes[place] = track.task.divergence(track.losses)
+                else:
+                    finish(k, place)
+            if left:
+                engine = maker.rest(engine, left, [going[k] for k in left])
+            places = [places[k] for k in left]
+    except Interrupted:
+        for k, place in enumerate(places):
+            tracks[place].ended_by = INTERRUPTED
+            finish(k, place)
+        several = outcomes if len(tracks) > 1 else None
+        raise TrainingInterrupted(outcomes[places[0]], several) from None
+    except MemoryLimitError as e:
+        finish(0, places[0])
+        e.run = outcomes[places[0]]
+        raise
+    return outcomes
+
+
+def _until_one_ends(engine: Engine, tracks: Sequence[Track], pulse: "_Pulse") -> None:
+    """Let the engine take steps until one of its tracks has ended, ``ended_by`` something."""
+    several, taken = len(tracks) > 1, tracks[0].taken
+    n_samples = tracks[0].task.n_samples
+    schedules = [Schedule(track.task.batches, n_samples, start=taken) for track in tracks]
+    until = tracks[0].until or 0.0
+    ceiling = np.array([one.ceiling for one in tracks]) if several else tracks[0].ceiling
+    # What ends amid a block goes back to its start, and takes only as many steps.
+    goes_back = engine.is_blind or any(track.ends_amid_blocks for track in tracks)
+    longest = max(1, MAX_WEIGHTS // (n_samples * len(tracks)))
+    longest = 1 if goes_back and not engine.repeats else longest
+    block = 1
+
+    with DeferredInterrupt() as interrupt:
+        while not (interrupt.pending or any(track.ended_by for track in tracks)):
+            began = time.perf_counter()
+            limits = [block, *(track.room() for track in tracks)]
+            size = min(n for n in limits if n is not None)
+            weights = [schedule.take(size, np.dtype(engine.dtype)) for schedule in schedules]
+            size = min(map(len, weights))
+            if size == 0:
+                for track in tracks:
+                    track.ended_by = OUT_OF_BATCHES
+                break
+            weights = np.stack(weights, axis=1) if several else weights[0]
+            kept = engine.keep() if goes_back and size > 1 else None
+            losses = engine.advance(weights, until, ceiling)
+            ends = _ends(tracks, losses, pulse)
+            last = min((k for k, _ in ends if k is not None), default=len(losses) - 1)
+            if last + 1 < len(losses):
+                engine.restore(kept)
+                losses = engine.advance(weights[: last + 1], until, ceiling)
+            for track, column, (k, name) in zip(tracks, _columns(losses), ends, strict=True):
+                track.extend(column)
+                track.ended_by = name if k == last else None
+                if track.recorder is not None and not track.diverged:
+                    track.recorder.after(track.taken, engine)
+            pace = int(len(losses) * PULSE / max(time.perf_counter() - began, 1e-9))
+            block = max(1, min(4 * block, pace, longest))
+            pulse.beat(tracks)
+    if interrupt.pending:
+        raise Interrupted
+    if not any(track.diverged for track in tracks):
+        pulse.beat(tracks, ended=True)
+
+
+def _ends(tracks, losses, pulse):
+    seconds = time.perf_counter() - pulse.began
+    pairs = zip(tracks, _columns(losses), strict=True)
+    return [track.end_among(column, seconds) for track, column in pairs]
+
+
+def _columns(losses: NDArray) -> Sequence[NDArray]:
+    """The losses of each track, from those of one or of several, step by step."""
+    return losses.reshape(len(losses), -1).T
+
+
+class _Pulse:
+    """Calls ``progress`` when its time has come, and never twice for one step."""
+
+    def __init__(self, progress, taken):
+        self._progress, self._told = progress, taken
+        self.began = time.perf_counter()
+        self._due = self.began + PULSE
+
+    def beat(self, tracks, ended=False):
+        taken = tracks[0].taken
+        if self._progress is None or self._told == taken:
+            return
+        if ended or time.perf_counter() >= self._due:
+            self._told, self._due = taken, time.perf_counter() + PULSE
+            try:
+                self._progress(taken, float(np.max([track.losses[-1] for track in tracks])))
+            except KeyboardInterrupt:
+                raise Interrupted from None

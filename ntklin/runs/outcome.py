@@ -1,0 +1,114 @@
+"""What every run leaves, of the real network or of its linearization, and how it is saved."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import IO, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntklin.edge.files.writing import whole
+from ntklin.edge.sendable import Sendable
+from ntklin.runs import checkpoint
+from ntklin.runs.monotone import Yardstick
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Run(Sendable):
+    """What every run leaves.
+
+    Attributes
+    ----------
+    losses : ndarray, shape (steps + 1,)
+        L(θ_0), …, L(θ_t), each on all samples.
+    converged : bool
+        Whether the loss fell below ``until``.
+    ended_by : str or None
+        What ended it: "steps", "until", "first rise", "time limit", the name of a stop condition of
+        the caller's own, "batches" where an iterable of them ended, or "interrupt". None where
+        that is not known.
+    optimizer : Optimizer
+        With the learning rate that was used.
+    method : str
+        The engine that took the steps.
+    loss : {"squared", "logistic"}
+    identity : dict
+        What the run is of: by it a saved run knows the network and data that it belongs to.
+    arrays : dict of str to ndarray, or None
+        Where the engine was; None of a run that cannot be continued.
+    """
+
+    losses: NDArray[np.float64]
+    converged: bool
+    ended_by: str | None = None
+    optimizer: Any
+    method: str
+    loss: str
+    identity: Mapping[str, Any] = field(repr=False)
+    arrays: Mapping[str, Any] | None = field(repr=False)
+
+    #: How its file says what it is.
+    kind: ClassVar[str] = "training run"
+
+    @property
+    def steps(self) -> int:
+        """The number of steps taken, t, counted from θ_0 also where the run was continued."""
+        return len(self.losses) - 1
+
+    @property
+    def yardstick(self) -> Yardstick:
+        """What ``losses`` are measured by."""
+        zero = self.identity["loss_of_zero"]
+        return Yardstick(float(self.losses[0]), zero, np.dtype(self.identity["dtype"]))
+
+    def first_rise(self) -> int | None:
+        """The first t with L(θ_t) > L(θ_{t−1}) by more than rounding explains; None without one.
+
+        What ``train`` warns of, and what the searches for a learning rate go by.
+        """
+        return self.yardstick.first_rise(self.losses)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Save all that it takes to continue the run by ``train(..., resume=path)``.
+
+        One ``.npz`` file, written whole or not at all. It holds the parameters, the losses, the
+        records and the optimizer's sums, but of θ_0, X and Y only fingerprints; and a digest of
+        all that, by which a damaged file is known.
+
+        Parameters
+        ----------
+        path : path
+            Taken as it is, whatever its ending; an existing file is replaced, where a link leads
+            if it is one. What killed processes left unfinished beside it is removed.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written; an existing file is then unchanged.
+        ValueError
+            If the run is the beginning of another one, by ``at``, which cannot be continued.
+        """
+        if self.arrays is None:
+            raise ValueError("the beginning of a run, as at(t) gives it, cannot be saved")
+        with whole(path) as f:
+            self.write(f)
+
+    def write(self, f: IO[bytes]) -> None:
+        """Write what ``save`` saves into a file that is open for writing bytes."""
+        checkpoint.write(f, self.kind, *self._parts())
+
+    def _parts(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What a file holds of it: what JSON can hold, and arrays by their names."""
+        engine = {checkpoint.ENGINE + name: a for name, a in (self.arrays or {}).items()}
+        meta = {
+            "identity": self.identity,
+            "converged": self.converged,
+            "ended_by": self.ended_by,
+        }
+        return meta, {"losses": self.losses} | engine
+
+    def _holds(self, name: str, value: Any) -> bool:
+        """Whether the engine keeps an array as it is, so that a file need not hold it twice."""
+        kept = (self.arrays or {}).get(name)
+        return kept is not None and bool(np.array_equal(kept, value))

@@ -1,0 +1,227 @@
+"""When a run ends: conditions that compose by ``|``."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntklin.edge.checks import as_count, as_positive
+from ntklin.runs.monotone import Yardstick
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Block:
+    """Some steps of a run, as a stop condition sees them.
+
+    Attributes
+    ----------
+    taken : int
+        How many steps were taken before them.
+    before : float or None
+        The loss before them; None where a run begins, whose only "step" then is its start.
+    losses : ndarray, shape (k,)
+        L after each of them.
+    seconds : float
+        Since the run began.
+    yardstick : Yardstick
+        What is a rise of the loss.
+    """
+
+    taken: int
+    before: float | None
+    losses: NDArray[np.float64]
+    seconds: float
+    yardstick: Yardstick
+
+
+class Stop(ABC):
+    """A condition that ends a run; ``first | second`` ends it as soon as one of them holds.
+
+    A subclass has ``first``. Where that ends a run amid a block of steps, the run goes back to the
+    block's start and takes only as many, so that where it ends does not depend on the clock.
+    """
+
+    #: What a run's ``ended_by`` says.
+    name: ClassVar[str] = "stop"
+    #: Losses beyond which it ends a run; an engine may do so by itself.
+    until: float = 0.0
+    ceiling: float = np.inf
+    #: Whether it only ends a run at the end of a block, or where an engine does so by itself.
+    is_plain: ClassVar[bool] = False
+
+    @abstractmethod
+    def first(self, block: Block) -> int | None:
+        """The first of a block's steps, counted from 0, after which the run ends; None if none."""
+
+    def room(self, taken: int) -> int | None:
+        """How many steps it allows at most after ``taken``; None where it does not count."""
+        return None
+
+    def __or__(self, other: "Stop") -> "Stop":
+        return AnyOf((*parts(self), *parts(other)))
+
+
+@dataclass(frozen=True)
+class AnyOf(Stop):
+    """The first of several conditions.
+
+    Parameters
+    ----------
+    stops : tuple of Stop
+    """
+
+    stops: tuple[Stop, ...]
+
+    def first(self, block: Block) -> int | None:
+        found = [k for k in (stop.first(block) for stop in self.stops) if k is not None]
+        return min(found, default=None)
+
+
+@dataclass(frozen=True)
+class Steps(Stop):
+    """After so many steps, counted from θ_0.
+
+    Parameters
+    ----------
+    steps : int
+    """
+
+    steps: int
+    name = "steps"
+    is_plain = True
+
+    def first(self, block: Block) -> int | None:
+        left = self.steps - block.taken - 1
+        return max(0, left) if left < len(block.losses) else None
+
+    def room(self, taken: int) -> int | None:
+        return self.steps - taken
+
+
+@dataclass(frozen=True)
+class LossBelow(Stop):
+    """When the loss is below a value.
+
+    Parameters
+    ----------
+    until : float
+    """
+
+    until: float
+    name = "until"
+    is_plain = True
+
+    def first(self, block: Block) -> int | None:
+        return _first(block.losses < self.until)
+
+
+@dataclass(frozen=True)
+class Divergence(Stop):
+    """When the loss is above a value, or NaN.
+
+    Parameters
+    ----------
+    ceiling : float
+    """
+
+    ceiling: float
+    name = "divergence"
+    is_plain = True
+
+    def first(self, block: Block) -> int | None:
+        return _first(~(block.losses <= self.ceiling))
+
+
+@dataclass(frozen=True)
+class TimeLimit(Stop):
+    """When so many seconds have gone by, as soon as that is noticed, about ten times a second.
+
+    Parameters
+    ----------
+    seconds : float
+    """
+
+    seconds: float
+    name = "time limit"
+    is_plain = True
+
+    def __post_init__(self):
+        object.__setattr__(self, "seconds", as_positive(self.seconds, name="seconds"))
+
+    def first(self, block: Block) -> int | None:
+        return len(block.losses) - 1 if block.seconds > self.seconds else None
+
+
+@dataclass(frozen=True)
+class FirstRise(Stop):
+    """When the loss has risen in a step, by more than its own rounding (App. D).
+
+    A rise before a run was continued does not count.
+    """
+
+    name = "first rise"
+
+    def first(self, block: Block) -> int | None:
+        if block.before is None:
+            return None
+        rise = block.yardstick.first_rise(np.concatenate([[block.before], block.losses]))
+        return None if rise is None else rise - 1
+
+
+def _first(holds: NDArray[np.bool_]) -> int | None:
+    return int(np.argmax(holds)) if holds.any() else None
+
+
+def parts(stop: Stop | None) -> tuple[Stop, ...]:
+    """The conditions that one is made of; none for None."""
+    if stop is None:
+        return ()
+    return stop.stops if isinstance(stop, AnyOf) else (stop,)
+
+
+def as_stop(stop: Stop | Iterable[Stop] | None) -> Stop | None:
+    """``stop=`` of a caller, checked."""
+    if stop is None or isinstance(stop, Stop):
+        return stop
+    raise TypeError(
+        f"stop must be a stop condition, such as TimeLimit(60) | FirstRise(), got {stop!r}"
+    )
+
+
+def as_horizon(steps, until, default_until=1e-5):
+    """``steps`` and ``until`` checked; ``until`` gets its default when neither is given."""
+    if steps is not None:
+        steps = as_count(steps, name="steps", minimum=0)
+    if until is not None:
+        until = as_positive(until, name="until")
+    elif steps is None:
+        until = default_until
+    return steps, until
+
+
+def ends_at_rise(stop: Stop | None) -> bool:
+    """Whether a run that ends by ``stop`` ends when its loss rises."""
+    return any(isinstance(one, FirstRise) for one in (*parts(stop), *surrounding()))
+
+
+_surrounding: ContextVar[tuple[Stop, ...]] = ContextVar("stops", default=())
+
+
+@contextmanager
+def every_run_ends(stop: Stop):
+    """Within the block, the runs of this thread end by ``stop`` too, whoever starts them."""
+    token = _surrounding.set((*_surrounding.get(), *parts(stop)))
+    try:
+        yield
+    finally:
+        _surrounding.reset(token)
+
+
+def surrounding() -> tuple[Stop, ...]:
+    """The conditions of :func:`every_run_ends`."""
+    return _surrounding.get()

@@ -1,0 +1,83 @@
+"""What a run is of: a network, real or linearized, with its data, its optimizer and its loss."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ntklin.edge.errors import DivergenceError
+from ntklin.runs.engine import Engine
+from ntklin.runs.stability import divergence_error
+
+if TYPE_CHECKING:
+    from ntklin.runs.loop import Track
+
+
+class Task(ABC):
+    """What a run is of; the loop sees nothing else of it.
+
+    Attributes
+    ----------
+    targets : ndarray, shape (N,)
+    optimizer : Optimizer
+        With its learning rate.
+    loss : Loss
+    batches : Batches, iterable of index arrays, or None
+    """
+
+    targets: Any
+    optimizer: Any
+    loss: Any
+    batches: Any
+
+    #: What finds a learning rate for it.
+    search: ClassVar[str]
+
+    @property
+    def n_samples(self) -> int:
+        """N."""
+        return len(self.targets)
+
+    @property
+    @abstractmethod
+    def dtype(self) -> np.dtype:
+        """Of the steps."""
+
+    @property
+    @abstractmethod
+    def on_cpu(self) -> bool:
+        """Whether its arrays are NumPy's."""
+
+    @property
+    def loss_of_zero(self) -> float:
+        """The loss of f = 0 on the same targets."""
+        return self.loss.value(np.zeros_like(self.targets), self.targets)
+
+    @property
+    @abstractmethod
+    def identity(self) -> Mapping[str, Any]:
+        """By which a saved run is known; see ``checkpoint.PARTS``."""
+
+    @abstractmethod
+    def engine(self) -> Engine:
+        """An engine at θ_0."""
+
+    @abstractmethod
+    def outcome(self, engine: Engine, track: "Track") -> Any:
+        """What a run leaves, from its engine, at the step of the latest loss."""
+
+    @abstractmethod
+    def stability_bound(self) -> float:
+        """2N/λ_max(K(X, X)) at θ_0."""
+
+    def divergence(self, losses: list[float]) -> DivergenceError:
+        """The error of a run whose loss has left all bounds."""
+        return divergence_error(
+            self.optimizer,
+            self.loss,
+            self.batches is None,
+            losses,
+            bound=self.stability_bound,
+            search=self.search,
+        )

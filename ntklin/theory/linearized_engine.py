@@ -1,0 +1,29 @@
+"""What the engines of the linearized network share."""
+
+from abc import abstractmethod
+
+from ntklin.runs.engine import Stepwise
+
+
+class LinearizedEngine(Stepwise):
+    """An engine of f_t = f_0 + φ(X)(θ_t − θ_0), at t = 0.
+
+    Parameters
+    ----------
+    task : LinearizedTask
+    """
+
+    def __init__(self, task):
+        phi = task.linearization.features
+        self.dtype = phi.dtype
+        self._phi, self._targets = phi, task.targets
+        self._optimizer, self._loss = task.optimizer, task.loss
+        self._outputs = phi.outputs
+
+    @abstractmethod
+    def displacement(self):
+        """Δ_t = θ_t − θ_0, a copy."""
+
+    def outputs(self):
+        """f_t(X), a copy."""
+        return self._outputs.copy()

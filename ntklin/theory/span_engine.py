@@ -1,0 +1,87 @@
+"""Training of the linearized network in the span of its N features."""
+
+import numpy as np
+
+from ntklin.edge.backends import beside, host
+from ntklin.edge.checks import fits
+from ntklin.runs.monotone import LINEAR_RULES
+from ntklin.runs.optimizers import OptimizerState
+from ntklin.theory.linearized_engine import LinearizedEngine
+
+
+class SpanEngine(LinearizedEngine):
+    """Steps of gradient descent, with or without mini-batches and momentum, on N numbers.
+
+    Every gradient is φ(X)^T s for some s in R^N. Displacement and velocity then are of that form,
+    too, and follow the optimizer's own rule with s in the place of the gradient:
+
+        Δ_t = φ(X)^T c_t,    f_t(X) = f_0(X) + K c_t
+
+    N² operations a step, exact, in float64 whatever the dtype of the features, and on the host
+    wherever these are: N numbers are too few for a GPU.
+    """
+
+    method = "reduced"
+    is_blind = False
+
+    def __init__(self, task):
+        super().__init__(task)
+        self._targets = host(task.targets)
+        self._kernel = host(task.linearization.kernel).astype(np.float64, copy=False)
+        self._outputs = host(self._phi.outputs)
+        self._start = self._outputs.astype(np.float64)
+        self._coefficients = np.zeros(task.n_samples)
+        self._state = self._optimizer.init(self._coefficients)
+
+    @staticmethod
+    def requires(task):
+        """A rule that stays in the span."""
+        if task.optimizer.rule in LINEAR_RULES:
+            return None
+        features, optimizer = task.linearization.features, task.optimizer
+        kinds = f"{type(features).__name__} and {type(optimizer).__name__}"
+        return f"gradient descent or momentum, got {kinds}"
+
+    @staticmethod
+    def pays(task):
+        """Whether a step on N numbers is the shorter one, and the kernel small beside the memory.
+
+        Nothing else in training needs the kernel; φ(X) and its transpose take 2NP products a step.
+        """
+        n, P = task.linearization.features.shape
+        return n <= 2 * P and fits(10 * 8 * n * n)
+
+    @staticmethod
+    def needs(task):
+        """The kernel with its copies."""
+        n, P = task.linearization.features.shape
+        return 8 * 3 * n * n + 2 * task.dtype.itemsize * P
+
+    def _step(self, slopes, weights):
+        slopes = slopes.astype(np.float64, copy=False)
+        self._state = self._optimizer.step(self._state, self._coefficients, slopes)
+        outputs = self._start + self._kernel @ self._coefficients
+        self._outputs = outputs.astype(self.dtype, copy=False)
+
+    def displacement(self):
+        return self._spread(self._coefficients)
+
+    def outputs(self):
+        return beside(self._outputs.copy(), self._phi.inputs)
+
+    def optimizer_state(self):
+        slots = {name: self._spread(a) for name, a in self._state.slots.items()}
+        return OptimizerState(self._state.count, slots)
+
+    def _spread(self, c):
+        """φ(X)^T c."""
+        return self._phi.T @ beside(c.astype(self.dtype), self._phi.inputs)
+
+    def arrays(self):
+        own = {"coefficients": self._coefficients, "outputs": self._outputs}
+        return own | self._state.arrays()
+
+    def restore(self, arrays):
+        self._coefficients = host(arrays["coefficients"]).copy()
+        self._outputs = host(arrays["outputs"]).copy()
+        self._state = OptimizerState.from_arrays(arrays, self._coefficients)

@@ -1,0 +1,100 @@
+"""Training of the linearized network, as the loop of all runs sees it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ntklin.edge.backends import freeze, namespace
+from ntklin.runs import checkpoint
+from ntklin.runs.engine import Engine, choose
+from ntklin.runs.loop import Track
+from ntklin.runs.losses import Loss
+from ntklin.runs.recording import Moment
+from ntklin.runs.task import Task
+from ntklin.theory.engines import ENGINES
+from ntklin.theory.linearized_run import LinearizedRun
+from ntklin.theory.snapshots import SnapshotRecorder, Weights
+
+
+@dataclass(frozen=True, eq=False)
+class LinearizedTask(Task):
+    """Training of f_t = f_0 + φ(X)(θ_t − θ_0) from θ_0.
+
+    Attributes
+    ----------
+    linearization : Linearization
+    targets : ndarray, shape (N,)
+        Of the dtype of its features.
+    optimizer : Optimizer
+        With its learning rate.
+    loss : Loss
+    batches : Batches, iterable of index arrays, or None
+    method : str
+        Of the engine, or "auto".
+    """
+
+    linearization: Any
+    targets: Any
+    optimizer: Any
+    loss: Loss = field(default_factory=Loss)
+    batches: Any = None
+    method: str = "auto"
+
+    search = "ntklin.search_learning_rate"
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.linearization.features.dtype
+
+    @property
+    def on_cpu(self) -> bool:
+        return namespace(self.targets) is np
+
+    @cached_property
+    def engine_type(self) -> type[Engine]:
+        """The engine that takes the steps."""
+        return choose(ENGINES, self.method, self)
+
+    def engine(self) -> Engine:
+        return self.engine_type(self)
+
+    @cached_property
+    def identity(self) -> Mapping[str, Any]:
+        return self.linearization.fingerprints | {
+            "optimizer": checkpoint.describe_optimizer(self.optimizer),
+            "method": self.engine_type.method,
+            "loss": self.loss.name,
+            "loss_of_zero": self.loss_of_zero,
+            "batches": checkpoint.describe_batches(self.batches),
+            "dtype": str(self.dtype),
+            "Y": checkpoint.digest(self.targets),
+        }
+
+    def outcome(self, engine: Any, track: Track) -> LinearizedRun:
+        recorder = track.recorder
+        recorded = isinstance(recorder, SnapshotRecorder)
+        moment = Moment(engine, track.taken)
+        return LinearizedRun(
+            linearization=self.linearization,
+            targets=self.targets,
+            optimizer=self.optimizer,
+            loss=self.loss.name,
+            batches=self.batches,
+            method=engine.method,
+            losses=np.array(track.losses),
+            converged=track.converged,
+            ended_by=track.ended_by,
+            displacement=freeze(moment.displacement),
+            outputs=freeze(moment.outputs),
+            weights=Weights(self.optimizer).take(moment),
+            snapshots=recorder.snapshots() if recorded else (),
+            first_weights=recorder.first_weights if recorded else None,
+            identity=self.identity,
+            arrays=engine.arrays(),
+        )
+
+    def stability_bound(self) -> float:
+        return self.linearization.max_learning_rate

@@ -1,0 +1,107 @@
+"""Training of one real network, or of several at once, as the loop of all runs sees it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ntklin.edge.backends import namespace
+from ntklin.networks.descriptions import describe_network
+from ntklin.runs import checkpoint
+from ntklin.runs.engine import Engine, choose
+from ntklin.runs.loop import Track
+from ntklin.runs.losses import Loss
+from ntklin.runs.stability import stability_bound
+from ntklin.runs.task import Task
+from ntklin.training.descents import ENGINES
+from ntklin.training.recording import TrainingRecorder
+from ntklin.training.training_run import TrainingRun
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingTask(Task):
+    """Training of a network from θ_0, with arrays that are checked and of one dtype.
+
+    Attributes
+    ----------
+    net : Network
+    theta : ndarray, shape (P,)
+        θ_0; (S, P) of S networks that are trained at once.
+    X : ndarray, shape (N, d)
+    targets : ndarray, shape (N,)
+    optimizer : Optimizer
+        With its learning rate.
+    loss : Loss
+    batches : Batches, iterable of index arrays, or None
+    method : str
+        Of the engine, or "auto".
+    """
+
+    net: Any
+    theta: Any
+    X: Any
+    targets: Any
+    optimizer: Any
+    loss: Loss = field(default_factory=Loss)
+    batches: Any = None
+    method: str = "auto"
+
+    search = "ntklin.largest_learning_rate"
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.X.dtype
+
+    @property
+    def on_cpu(self) -> bool:
+        return namespace(self.X) is np
+
+    @cached_property
+    def engine_type(self) -> type[Engine]:
+        """The engine that takes the steps."""
+        return choose(ENGINES, self.method, self)
+
+    def engine(self) -> Engine:
+        return self.engine_type(self)
+
+    @cached_property
+    def identity(self) -> Mapping[str, Any]:
+        return {
+            "network": describe_network(self.net),
+            "optimizer": checkpoint.describe_optimizer(self.optimizer),
+            "method": self.engine_type.method,
+            "loss": self.loss.name,
+            "loss_of_zero": self.loss_of_zero,
+            "batches": checkpoint.describe_batches(self.batches),
+            "dtype": str(self.theta.dtype),
+            "theta": checkpoint.digest(self.theta),
+            "X": checkpoint.digest(self.X),
+            "Y": checkpoint.digest(self.targets),
+        }
+
+    def outcome(self, engine: Any, track: Track) -> TrainingRun:
+        losses, recorder = np.array(track.losses), track.recorder
+        if not isinstance(recorder, TrainingRecorder):
+            recorder = TrainingRecorder.of_nothing(self)
+        return TrainingRun(
+            network=self.net,
+            parameters=engine.parameters(),
+            losses=losses,
+            converged=track.converged,
+            ended_by=track.ended_by,
+            optimizer=self.optimizer,
+            method=engine.method,
+            loss=self.loss.name,
+            records=recorder.records(losses),
+            identity=self.identity,
+            arrays=engine.arrays(),
+        )
+
+    def stability_bound(self) -> float:
+        return stability_bound(self.net.features(self.theta, self.X))
+
+    def of_several(self, theta: Any, optimizer: Any) -> "TrainingTask":
+        """The same task for several networks, (S, P)."""
+        return replace(self, theta=theta, optimizer=optimizer)
