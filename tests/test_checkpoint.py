@@ -6,13 +6,13 @@ import signal
 
 import numpy as np
 import pytest
+import tasks
 from networks import make_case
 
 import ntklin
 from ntklin.edge.files.seal import sealed
 from ntklin.networks.descriptions import describe_network, network_from
 from ntklin.runs import checkpoint
-from ntklin.runs.losses import Loss
 from ntklin.training.descents import ENGINES
 
 pytestmark = pytest.mark.filterwarnings("ignore::ntklin.NonMonotoneLossWarning")
@@ -79,7 +79,7 @@ def _combinations():
     for network, net in NETWORKS.items():
         for rule, optimizer in OPTIMIZERS.items():
             for method, engine in ENGINES.items():
-                if engine.requires(net, optimizer or ntklin.GradientDescent()) is None:
+                if tasks.serves(engine, net, optimizer or ntklin.GradientDescent()):
                     yield network, rule, method
 
 
@@ -109,7 +109,7 @@ def test_a_run_that_goes_on_is_one_run(network, rule, method, tmp_path):
 def test_an_engine_is_where_its_arrays_were_taken(method):
     net, (theta, X, Y) = NETWORKS["shallow"], problem(NETWORKS["shallow"])
     optimizer = ntklin.GradientDescent(0.05) if method == "reduced" else ntklin.Adam(0.01)
-    engine, other = (ENGINES[method](net, theta, X, Y, optimizer, Loss()) for _ in range(2))
+    engine, other = (tasks.descent(method, net, theta, X, Y, optimizer) for _ in range(2))
     losses = engine.advance(np.full((4, 5), 0.2), 0.0, np.inf)
     other.restore(engine.arrays())
     assert engine.loss() == other.loss() == losses[-1]

@@ -27,7 +27,7 @@ from ntklin.apps.cli.app import app
 from ntklin.apps.cli.console import FILE_COLUMNS, Console
 from ntklin.apps.cli.counting import is_live
 from ntklin.apps.report import NAMES
-from ntklin.runs import stepping
+from ntklin.runs.interrupts import DeferredInterrupt
 
 ROOT = Path(__file__).resolve().parents[1]
 POSIX = pytest.mark.skipif(os.name == "nt", reason="descriptors and signals are POSIX's")
@@ -256,7 +256,7 @@ def test_a_signal_is_taken_as_ctrl_c_and_told(number, monkeypatch, default_signa
 @POSIX
 def test_a_signal_waits_for_the_end_of_a_step(default_signals):
     with signals.as_ctrl_c() as handler:
-        with stepping.DeferredInterrupt() as interrupt:
+        with DeferredInterrupt() as interrupt:
             os.kill(os.getpid(), signal.SIGTERM)
             os.kill(os.getpid(), signal.SIGTERM)  # as timeout does
             assert interrupt.pending
@@ -268,7 +268,7 @@ def test_a_signal_waits_for_the_end_of_a_step(default_signals):
 def test_a_second_signal_strikes_but_not_the_same_twice(default_signals, monkeypatch):
     now = 100.0
     monkeypatch.setattr(signals.time, "monotonic", lambda: now)
-    with signals.as_ctrl_c() as handler, stepping.DeferredInterrupt():
+    with signals.as_ctrl_c() as handler, DeferredInterrupt():
         signal.raise_signal(signal.SIGTERM)
         now += signals.AT_ONCE / 2
         signal.raise_signal(signal.SIGHUP)

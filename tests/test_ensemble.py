@@ -15,7 +15,7 @@ from ntklin.kernels.gpu import loader
 from ntklin.training.direct_descent import DirectDescent
 from ntklin.training.reduced_descent import ReducedDescent
 from ntklin.training.several import Several
-from ntklin.training.train import ensemble
+from ntklin.training import ensemble
 
 ignore_rises = pytest.mark.filterwarnings("ignore::ntklin.NonMonotoneLossWarning")
 SHALLOW, DEEP, LINEAR = (4, 9, 1), (4, 8, 7, 1), (4, 1)

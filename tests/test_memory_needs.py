@@ -5,10 +5,12 @@ import tracemalloc
 import numba
 import numpy as np
 import pytest
+import tasks
 
 import ntklin
 from ntklin.networks import mlp as network
-from ntklin.training.train import engines as descent
+from ntklin.training import descents as descent
+from ntklin.training.task import TrainingTask
 
 pytestmark = pytest.mark.skipif(
     numba.config.DISABLE_JIT, reason="minutes without compiled kernels, and the sizes are the same"
@@ -41,10 +43,11 @@ def test_engines(method, widths, n, dtype):
     net, theta, X, Y = problem(widths, n, dtype)
     engine = descent.ENGINES[method]
     for optimizer in OPTIMIZERS:
-        if engine.requires(net, optimizer) is not None:
+        if not tasks.serves(engine, net, optimizer):
             continue
         taken = peak(lambda o=optimizer: ntklin.train(net, theta, X, Y, o, 2, method=method))
-        assert 1 <= X.itemsize * engine.needs(net, X, optimizer) / taken <= 2.2
+        task = TrainingTask(net, theta, X, Y, optimizer)
+        assert 1 <= engine.needs(task) / taken <= 2.2
 
 
 @pytest.mark.parametrize(("widths", "n"), SHAPES)

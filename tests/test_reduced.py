@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tasks
 from tolerances import assert_close
 
 import ntklin
@@ -47,9 +48,7 @@ def test_what_the_optimizer_remembers_is_that_of_theta():
     lin, Y = linearization()
     states = []
     for method in ("reduced", "fused"):
-        engine = ntklin.theory.engines.engine_for(
-            lin, Y, OPTIMIZERS[1], ntklin.runs.losses.Loss("squared"), method
-        )
+        engine = tasks.linearized(method, lin, Y, OPTIMIZERS[1])
         engine.advance(np.full((9, 6), 1 / 6), 0.0, np.inf)
         states.append(engine.optimizer_state())
     one, other = states

@@ -10,7 +10,7 @@ from tolerances import assert_close
 
 import ntklin
 from ntklin.kernels import cpu
-from ntklin.runs import stepping
+from ntklin.runs import loop
 
 SCALINGS = ("fan_out", "fan_in", "eq1")
 BIASES = ("none", "zero", "normal")
@@ -267,7 +267,7 @@ def test_bad_learning_rates(rate):
 def test_blocks_grow_to_the_pulse(monkeypatch):
     """Ctrl-C never waits for more than about a pulse: blocks are sized by their own time."""
     case, Y, rate = problem()
-    monkeypatch.setattr(stepping, "PULSE", 0.0)
+    monkeypatch.setattr(loop, "PULSE", 0.0)
     seen = []
     train(case, Y, rate, steps=5, progress=lambda step, _: seen.append(step))
     assert seen == [1, 2, 3, 4, 5]

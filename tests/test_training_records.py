@@ -219,7 +219,8 @@ def test_a_run_that_goes_on_does_not_warn_again():
 
 def test_a_watch_compares_across_blocks():
     yardstick = monotone.Yardstick(3.0, 0.0, np.float64)
-    watch = monotone.Watch([3.0], yardstick, ntklin.GradientDescent(1.0))
+    watch = monotone.RiseWarning(ntklin.GradientDescent(1.0), stacklevel=1)
+    watch.begin([3.0], yardstick)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         watch(np.array([2.9, 2.0]))

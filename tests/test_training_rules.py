@@ -3,13 +3,14 @@
 import naive
 import numpy as np
 import pytest
+import tasks
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from networks import BIASES, SCALINGS, make_case
 from tolerances import EPS, assert_close
 
 import ntklin
-from ntklin.runs import stepping
+from ntklin.runs import loop
 from ntklin.training.descents import ENGINES
 
 STEPS = 4
@@ -39,7 +40,7 @@ COMBINATIONS = [
     for method in ENGINES
     for rule in RULES
     for widths in ((3, 5, 1), (2, 4, 3, 1), (3, 3, 4, 2, 1), (4, 1))
-    if ENGINES[method].requires(ntklin.MLP(widths), RULES[rule][0]) is None
+    if tasks.serves(ENGINES[method], ntklin.MLP(widths), RULES[rule][0])
 ]
 BATCHES = {
     "full": None,
@@ -192,14 +193,14 @@ def test_sums_go_on_over_blocks_whatever_their_size(monkeypatch):
     deep, Y_deep = problem((3, 40, 5, 1), start="init")
     runs = []
     for size in (1, 4096):
-        monkeypatch.setattr(stepping, "MAX_WEIGHTS", size * len(Y))
+        monkeypatch.setattr(loop, "MAX_WEIGHTS", size * len(Y))
         runs.append(
             [
                 ntklin.train(c.net, c.theta, c.X, targets, optimizer, 12, method=method)
                 for c, targets in ((case, Y), (deep, Y_deep))
                 for method, engine in ENGINES.items()
                 for optimizer in (ntklin.GradientDescent(0.05), ntklin.Adam(1e-3))
-                if engine.requires(c.net, optimizer) is None
+                if tasks.serves(engine, c.net, optimizer)
             ]
         )
     assert len(runs[0]) >= 6
@@ -218,7 +219,7 @@ def test_results_do_not_depend_on_the_threads_beyond_rounding(widths, method, ru
         pytest.skip("needs two threads")
     case, Y = problem(widths, start="init")
     optimizer = RULES[rule][0]
-    if ENGINES[method].requires(case.net, optimizer) is not None:
+    if not tasks.serves(ENGINES[method], case.net, optimizer):
         pytest.skip("not an engine for this")
     runs = []
     before = numba.get_num_threads()

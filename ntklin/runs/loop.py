@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntklin.edge.errors import MemoryLimitError, TrainingInterrupted
-from ntklin.runs import stops
+from ntklin.runs import checkpoint, stops
 from ntklin.runs.batches import Schedule
 from ntklin.runs.engine import Engine
 from ntklin.runs.interrupts import DeferredInterrupt, Interrupted
@@ -205,6 +205,7 @@ def carry_out(
     for track, loss in zip(tracks, np.atleast_1d(engine.loss()).tolist(), strict=True):
         track.start(loss)
         if track.past is not None:
+            checkpoint.require_fitting(engine.arrays(), track.past.arrays, track.taken)
             engine.restore(track.past.arrays)
 
     def finish(k, place):

@@ -109,7 +109,7 @@ class Recorder:
     when : RecordedSteps
     records : sequence of Record
     what : str
-        What a step's records are called in messages, as "the parameters of {}".
+        What ``count`` of them are in a message, as "the parameters of {count} step{s}".
     advice : str
         What takes less memory.
     beside : ndarray, optional
@@ -190,7 +190,5 @@ class Recorder:
         """Refuse so many records where they do not fit."""
         if count:
             size = sum(record.nbytes() for record in self._records)
-            steps = f"{count} step{'s' * (count > 1)}"
-            require_memory(
-                count * size, self._what.format(steps), self._advice, beside=self._beside
-            )
+            what = self._what.format(count=count, s="s" * (count > 1))
+            require_memory(count * size, what, self._advice, beside=self._beside)

@@ -97,7 +97,7 @@ class SnapshotRecorder(Recorder):
         super().__init__(
             when,
             [Displacement(size), Outputs(), self._weights],
-            what="recording the parameters and D_t of {}",
+            what="recording the parameters and D_t of {count} step{s}",
             advice="record fewer steps (record= takes a list of them too)",
         )
         self._end = None

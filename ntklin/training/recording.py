@@ -122,7 +122,7 @@ class TrainingRecorder(Recorder):
         super().__init__(
             RecordedSteps(None) if when is None else when,
             records,
-            what="recording {}",
+            what="recording {count} more step{s}",
             advice=f"record fewer of them{', or pass ' if less else ''}{' or '.join(less)}",
             beside=theta,
         )
