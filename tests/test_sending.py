@@ -101,6 +101,7 @@ EXAMPLES = {
     "DivergenceError": lambda: ntklin.DivergenceError("diverges", learning_rate=2.0, step=3),
     "DoubledNetwork": lambda: ntklin.DoubledNetwork(NETWORK),
     "FeatureMap": lambda: NETWORK.features(THETA, X),
+    "FirstRise": ntklin.FirstRise,
     "FloatRangeError": lambda: ntklin.FloatRangeError("overflows"),
     "GradientDescent": lambda: ntklin.GradientDescent(0.1),
     "InterpolationError": lambda: ntklin.InterpolationError("no D"),
@@ -119,6 +120,8 @@ EXAMPLES = {
     "NtklinError": lambda: ntklin.NtklinError("any"),
     "Preconditioned": lambda: ntklin.Preconditioned(0.1, diagonal),
     "RMSprop": lambda: ntklin.RMSprop(0.1),
+    "Stop": lambda: ntklin.FirstRise() | ntklin.TimeLimit(1.0),
+    "TimeLimit": lambda: ntklin.TimeLimit(3),
     "TrainingInterrupted": lambda: ntklin.TrainingInterrupted(linearized_run(), [training(), None]),
     "TrainingRecords": lambda: training().records,
     "TrainingRun": training,
@@ -170,6 +173,7 @@ ARGUMENTS = {
     "Optimizer.with_learning_rate": lambda optimizer: (0.2,),
     "PairFeatures.at": lambda phi: (X_NEW,),
     "Spectrum.scaled": lambda spectrum: (2,),
+    "Stop.room": lambda stop: (3,),
     "TrainingRun.snapshot": lambda run: (run.steps,),
     "Yardstick.ceiling": lambda yardstick: (ntklin.AdaGrad(0.1),),
     "Yardstick.first_rise": lambda yardstick: ([1.0, 0.5, 2.0],),
@@ -194,7 +198,9 @@ OTHERS = {
     "Batches.from_step": "an iterator without end, of what ``at`` gives",
     "FeatureMap.linearized": "working memory, with a test of its own",
     "Optimizer.step": "``update``, in its arguments",
-    "TrainingRun.save": "writes a file",
+    "Run.save": "writes a file",
+    "Run.write": "writes into one",
+    "Stop.first": "of a block of steps, which the loop makes",
 }
 # An attribute or a method that raises counts as what it raises.
 RAISED = (ntklin.NtklinError, ValueError, NotImplementedError)

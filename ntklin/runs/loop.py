@@ -6,7 +6,7 @@ Where steps are cut into blocks depends on the clock, and no result on where the
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,6 +140,9 @@ class Track:
 class EngineMaker(ABC):
     """How an engine is made of tracks, and taken apart when the first of them ends."""
 
+    #: Whether losses, ceilings and sample weights have an axis for the tracks, be it of one.
+    stacks: ClassVar[bool] = True
+
     @abstractmethod
     def engine(self, tracks: Sequence[Track]) -> Engine:
         """An engine of all these tracks, at their θ_0."""
@@ -155,6 +158,8 @@ class EngineMaker(ABC):
 
 class Alone(EngineMaker):
     """Of a single track."""
+
+    stacks = False
 
     def engine(self, tracks):
         (track,) = tracks
@@ -219,7 +224,7 @@ def carry_out(
                 track.recorder.begin(track.taken, track.steps, engine)
         while places:
             going = [tracks[place] for place in places]
-            _until_one_ends(engine, going, pulse)
+            _until_one_ends(engine, going, pulse, maker.stacks)
             left = []
             for k, (place, track) in enumerate(zip(places, going, strict=True)):
                 if track.ended_by is None:
@@ -244,13 +249,15 @@ def carry_out(
     return outcomes
 
 
-def _until_one_ends(engine: Engine, tracks: Sequence[Track], pulse: "_Pulse") -> None:
+def _until_one_ends(
+    engine: Engine, tracks: Sequence[Track], pulse: "_Pulse", stacked: bool
+) -> None:
     """Let the engine take steps until one of its tracks has ended, ``ended_by`` something."""
-    several, taken = len(tracks) > 1, tracks[0].taken
+    taken = tracks[0].taken
     n_samples = tracks[0].task.n_samples
     schedules = [Schedule(track.task.batches, n_samples, start=taken) for track in tracks]
     until = tracks[0].until or 0.0
-    ceiling = np.array([one.ceiling for one in tracks]) if several else tracks[0].ceiling
+    ceiling = np.array([one.ceiling for one in tracks]) if stacked else tracks[0].ceiling
     # What ends amid a block goes back to its start, and takes only as many steps.
     goes_back = engine.is_blind or any(track.ends_amid_blocks for track in tracks)
     longest = max(1, MAX_WEIGHTS // (n_samples * len(tracks)))
@@ -268,7 +275,7 @@ def _until_one_ends(engine: Engine, tracks: Sequence[Track], pulse: "_Pulse") ->
                 for track in tracks:
                     track.ended_by = OUT_OF_BATCHES
                 break
-            weights = np.stack(weights, axis=1) if several else weights[0]
+            weights = np.stack(weights, axis=1) if stacked else weights[0]
             kept = engine.keep() if goes_back and size > 1 else None
             losses = engine.advance(weights, until, ceiling)
             ends = _ends(tracks, losses, pulse)
