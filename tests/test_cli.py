@@ -18,14 +18,24 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import ntklin
-from ntklin.apps.cli import arguments, blas, comparison_progress, environment, minimizer, threads
+from ntklin.apps.cli import blas, environment, minimizer, threads
 from ntklin.apps.cli.app import app
-from ntklin.apps.cli.comparison_progress import LineComparison, LiveComparison
-from ntklin.apps.cli.progress import LineProgress, LiveProgress, label, share, summary
-from ntklin.apps.report import NAMES
-from ntklin.apps.study import ComparisonObserver, Observer
-from ntklin.apps.study import optimizer_records as study_optimizer_records
-from ntklin.apps.study import records as study_records
+from ntklin.apps.cli.progress import share
+from ntklin.apps.cli.study_progress import (
+    COMPARISON,
+    SWEEP,
+    StudyBars,
+    StudyLines,
+    comparison_summary,
+    progress,
+    sweep_label,
+    sweep_summary,
+)
+from ntklin.apps.options import reading
+from ntklin.apps.options.declared import read, single_options, typed_default
+from ntklin.apps.options.study import SeedOptions
+from ntklin.apps.report.study import NAMES
+from ntklin.apps.study import StudyObserver, optimizer_results, scale_results
 
 TINY = ("--n-train", "4", "--n-test", "3", "--width", "20", "--until", "0.01", "--sigma", "1,2")
 SMALL = (*TINY, "--optimizer", "none")
@@ -285,12 +295,12 @@ def test_debug_shows_where_it_went_wrong(tmp_path):
 )
 def test_what_was_finished_is_kept(error, code, tmp_path, monkeypatch):
     def failing(config, observer):
-        for i, record in enumerate(study_records(config, observer)):
+        for i, record in enumerate(scale_results(config, observer)):
             if i == 1:
                 raise error
             yield record
 
-    monkeypatch.setattr("ntklin.apps.study.records", failing)
+    monkeypatch.setattr("ntklin.apps.study.scale_results", failing)
     done = invoke("minimizer", *SMALL, "--out", tmp_path)
     assert done.exit_code == code
     assert "Incomplete: 1 of 2 runs finished" in done.output
@@ -306,12 +316,12 @@ def test_what_was_finished_is_kept(error, code, tmp_path, monkeypatch):
 )
 def test_what_was_finished_of_the_comparison_is_kept(error, code, tmp_path, monkeypatch):
     def failing(config, sweep, observer):
-        for i, record in enumerate(study_optimizer_records(config, sweep, observer)):
+        for i, record in enumerate(optimizer_results(config, sweep, observer)):
             if i == 1:
                 raise error
             yield record
 
-    monkeypatch.setattr("ntklin.apps.study.optimizer_records", failing)
+    monkeypatch.setattr("ntklin.apps.study.optimizer_results", failing)
     done = invoke("minimizer", *TINY, "--out", tmp_path)
     assert done.exit_code == code
     assert "Incomplete: 3 of 5 runs finished" in done.output
@@ -324,7 +334,7 @@ def test_what_was_finished_of_the_comparison_is_kept(error, code, tmp_path, monk
 
 def test_a_scale_without_a_comparison_is_refused_before_the_sweep(tmp_path, monkeypatch):
     """σ = 1e-200 is fine for the parser, but no learning rate is large enough there."""
-    monkeypatch.setattr("ntklin.apps.study.records", None)
+    monkeypatch.setattr("ntklin.apps.study.scale_results", None)
     flags = ("--optimizer-sigma", "1e-200", "--out", tmp_path / "out")
     done = invoke("minimizer", *TINY, *flags)
     assert done.exit_code == 2
@@ -336,9 +346,9 @@ def test_a_scale_without_a_comparison_is_refused_before_the_sweep(tmp_path, monk
 def test_warnings_are_one_line(tmp_path, monkeypatch):
     def warning(config, observer):
         warnings.warn("the loss rose", stacklevel=1)
-        yield from study_records(config, observer)
+        yield from scale_results(config, observer)
 
-    monkeypatch.setattr("ntklin.apps.study.records", warning)
+    monkeypatch.setattr("ntklin.apps.study.scale_results", warning)
     done = invoke("minimizer", *SMALL, "--no-train", "--out", tmp_path)
     assert done.exit_code == 0, done.output
     assert done.output.startswith("warning: the loss rose\n")
@@ -348,7 +358,7 @@ def test_a_full_disk_costs_the_files_not_the_tables(tmp_path, monkeypatch):
     def full(*args):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("ntklin.apps.report.write_report", full)
+    monkeypatch.setattr("ntklin.apps.report.study.write_study", full)
     done = invoke("minimizer", *SMALL, "--no-train", "--out", tmp_path)
     assert done.exit_code == 2
     assert "theory: 2" in done.output
@@ -360,7 +370,7 @@ def test_an_interruption_before_the_first_result_writes_nothing(tmp_path, monkey
     def interrupted(config, observer):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ntklin.apps.study.records", interrupted)
+    monkeypatch.setattr("ntklin.apps.study.scale_results", interrupted)
     done = invoke("minimizer", *SMALL, "--out", tmp_path)
     assert done.exit_code == 130
     assert list(tmp_path.iterdir()) == []
@@ -414,34 +424,11 @@ main()
     assert done.stdout.endswith("loaded: []\n")
 
 
-def options(**changes):
-    defaults = {
-        "data": "mnist01",
-        "classes": "0,1",
-        "n_train": 4,
-        "n_test": 2,
-        "data_seed": 0,
-        "depth": 2,
-        "width": None,
-        "sigma": "1",
-        "scaling": "fan_out",
-        "bias": "zero",
-        "seed": 0,
-        "seeds": None,
-        "dtype": "float64",
-        "device": "cpu",
-        "rcond": None,
-        "train": True,
-        "until": 1e-5,
-        "max_steps": 10,
-        "optimizer": "none",
-        "optimizer_sigma": 0.5,
-        "split": 0.1,
-        "out": "out",
-        "threads": None,
-        "quiet": False,
-    }
-    return minimizer.Options(**defaults | changes)
+def options(**typed):
+    """What is typed, with few samples and one scale."""
+    defaults = {one.name: typed_default(one) for one in single_options(minimizer.Options)}
+    few = {"n_train": 4, "n_test": 2, "sigmas": "1", "max_steps": 10, "optimizers": "none"}
+    return read(minimizer.Options, defaults | few | typed)
 
 
 @pytest.mark.parametrize(
@@ -464,16 +451,16 @@ def test_widths_by_depth(depth, width, expected):
     [(0, None, (0,)), (7, None, (7,)), (0, "3", (0, 1, 2)), (5, "2", (5, 6)), (0, "4,", (4,))],
 )
 def test_seeds(seed, seeds, expected):
-    assert arguments.seeds(seed, seeds) == expected
+    assert SeedOptions(seed=seed, seeds=seeds).value() == expected
 
 
 def test_classes_may_be_words():
-    assert arguments.classes("3, 8") == ("3", "8")
-    assert arguments.classes("-1,1") == ("-1", "1")
-    assert arguments.classes("cat,dog") == ("cat", "dog")
-    assert arguments.classes('"T-shirt, top" , 7 - sneaker') == ("T-shirt, top", "7 - sneaker")
-    assert arguments.classes('"say ""a""",""') == ('say "a"', "")
-    assert arguments.classes('5" pipe,"6"" pipe') == ('5" pipe', '"6"" pipe')
+    assert reading.labels("3, 8") == ("3", "8")
+    assert reading.labels("-1,1") == ("-1", "1")
+    assert reading.labels("cat,dog") == ("cat", "dog")
+    assert reading.labels('"T-shirt, top" , 7 - sneaker') == ("T-shirt, top", "7 - sneaker")
+    assert reading.labels('"say ""a""",""') == ('say "a"', "")
+    assert reading.labels('5" pipe,"6"" pipe') == ('5" pipe', '"6"" pipe')
 
 
 def test_the_defaults_are_the_papers(monkeypatch, tmp_path):
@@ -714,12 +701,12 @@ def test_waiting_threads_sleep_unless_the_user_chose(monkeypatch):
 
 
 def test_bars_on_a_terminal(tmp_path):
-    config = minimizer.configure(options(sigma="1,2", width="6", until=0.01, seeds="2"))
+    config = minimizer.configure(options(sigmas="1,2", width="6", until=0.01, seeds="2"))
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=True, width=100)
-    with minimizer.progress(console, config) as observer:
-        assert isinstance(observer, LiveProgress)
-        found = list(study_records(config, observer))
+    with progress(console, config, SWEEP) as observer:
+        assert isinstance(observer, StudyBars)
+        found = list(scale_results(config, observer))
         assert [task.completed for task in observer.bars.tasks] == [1.0] * 4
     text = stream.getvalue()
     assert "σ = 2    seed 1" in text
@@ -729,21 +716,21 @@ def test_bars_on_a_terminal(tmp_path):
 def test_bars_without_training():
     config = minimizer.configure(options(width="6", train=False))
     console = Console(file=io.StringIO(), force_terminal=True)
-    with LiveProgress(console, config) as observer:
-        (record,) = study_records(config, observer)
-    assert summary(record) == f"{record.steps_predicted:,} steps expected, not trained"
-    assert isinstance(minimizer.progress(Console(quiet=True), config), LineProgress)
-    assert label(config, 0.5, 0) == "σ = 0.5 "
+    with StudyBars(console, config, SWEEP) as observer:
+        (record,) = scale_results(config, observer)
+    assert sweep_summary(record) == f"{record.steps_predicted:,} steps expected, not trained"
+    assert isinstance(progress(Console(quiet=True), config, SWEEP), StudyLines)
+    assert sweep_label(config, 0.5, 0) == "σ = 0.5 "
 
 
 def test_bars_of_a_comparison_on_a_terminal():
     config = minimizer.configure(
-        options(width="6", until=1e-3, seeds="2", optimizer="adam,sgd", max_steps=None)
+        options(width="6", until=1e-3, seeds="2", optimizers="adam,sgd", max_steps=None)
     )
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=True, width=100)
-    with minimizer.comparison_progress(console, config) as observer:
-        assert isinstance(observer, LiveComparison)
+    with progress(console, config, COMPARISON) as observer:
+        assert isinstance(observer, StudyBars)
         states, update = [], observer.bars.update
 
         def spy(task, **fields):
@@ -751,7 +738,7 @@ def test_bars_of_a_comparison_on_a_terminal():
             update(task, **fields)
 
         observer.bars.update = spy
-        found = list(study_optimizer_records(config, (), observer))
+        found = list(optimizer_results(config, (), observer))
         assert [task.completed for task in observer.bars.tasks] == [1.0] * 4
     text = stream.getvalue()
     assert "Adam seed 0" in text
@@ -762,27 +749,20 @@ def test_bars_of_a_comparison_on_a_terminal():
 
 
 def test_lines_of_a_comparison_without_training():
-    config = minimizer.configure(options(width="6", train=False, optimizer="sgd", max_steps=3))
+    config = minimizer.configure(options(width="6", train=False, optimizers="sgd", max_steps=3))
     stream = io.StringIO()
     console = Console(file=stream)
-    with minimizer.comparison_progress(console, config) as observer:
-        assert isinstance(observer, LineComparison)
-        (record,) = study_optimizer_records(config, (), observer)
+    with progress(console, config, COMPARISON) as observer:
+        assert isinstance(observer, StudyLines)
+        (record,) = optimizer_results(config, (), observer)
     assert stream.getvalue() == "SGD  3 steps linearized (step limit)\n"
-    assert comparison_progress.summary(record) == "3 steps linearized (step limit)"
+    assert comparison_summary(record) == "3 steps linearized (step limit)"
 
 
-@pytest.mark.parametrize("kind", [LiveComparison, LineComparison])
-def test_comparison_progress_hears_what_observers_hear(kind):
-    methods = [name for name in vars(ComparisonObserver) if not name.startswith("_")]
-    assert len(methods) == 6
-    assert set(methods) <= vars(kind).keys()
-
-
-@pytest.mark.parametrize("kind", [LiveProgress, LineProgress])
+@pytest.mark.parametrize("kind", [StudyBars, StudyLines])
 def test_progress_hears_what_observers_hear(kind):
-    methods = [name for name in vars(Observer) if not name.startswith("_")]
-    assert len(methods) == 4
+    methods = [name for name in vars(StudyObserver) if not name.startswith("_")]
+    assert len(methods) == 6
     assert set(methods) <= vars(kind).keys()
 
 

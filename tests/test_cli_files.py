@@ -14,9 +14,8 @@ from typer.testing import CliRunner
 import ntklin
 from ntklin.apps.cli.app import app
 from ntklin.apps.plots import png, study_figure
-from ntklin.apps.report import NAMES
-from ntklin.apps.study import StudyConfig, StudyResult
-from ntklin.apps.study import records as study_records
+from ntklin.apps.report.study import NAMES
+from ntklin.apps.study import StudyConfig, StudyResult, scale_results
 from ntklin.edge.files.seal import read_sealed
 from ntklin.recipes.mitigation import MitigationInterrupted, mitigate_initialization
 from ntklin.validation import theorems
@@ -53,18 +52,18 @@ def test_an_unfinished_study_goes_beside_a_finished_one(tmp_path, monkeypatch):
     words = ("minimizer", *TINY, "1,2", "--optimizer", "none", "--no-train", "--out", tmp_path)
 
     def interrupted(config, observer):
-        yield next(study_records(config, observer))
+        yield next(scale_results(config, observer))
         raise KeyboardInterrupt
 
     with monkeypatch.context() as m:
-        m.setattr("ntklin.apps.study.records", interrupted)
+        m.setattr("ntklin.apps.study.scale_results", interrupted)
         invoke(*words, status=130)
         assert not read_sealed(tmp_path / "results.json")["complete"]
         assert {path.name for path in tmp_path.iterdir()} == set(NAMES)
     invoke(*words)  # a finished one replaces it
     assert read_sealed(tmp_path / "results.json")["complete"]
     with monkeypatch.context() as m:
-        m.setattr("ntklin.apps.study.records", interrupted)
+        m.setattr("ntklin.apps.study.scale_results", interrupted)
         finished_stays(tmp_path, NAMES, lambda status: invoke(*words, status=status), str)
     before = (tmp_path / NAMES[2]).stat().st_ino
     invoke(*words)
@@ -214,7 +213,7 @@ def test_odd_names_are_shown_in_every_file(name, tmp_path, monkeypatch):
 def test_odd_names_are_drawn_as_they_are(name):
     data = replace(ntklin.load_data("mnist01", 4, 3), name=name)
     config = StudyConfig(data=data, hidden_widths=(8,), sigmas=(1.0,), train=False, optimizers=())
-    result = StudyResult(config, tuple(study_records(config)), ())
+    result = StudyResult(config, tuple(scale_results(config)), ())
     figure = study_figure(result)
     title = figure.get_suptitle()
     assert title.replace(r"\$", "").count("$") == 0

@@ -18,7 +18,14 @@ import ntklin
 from ntklin.apps.cli import mitigate
 from ntklin.apps.cli.app import app
 from ntklin.apps.cli.failures import warnings_on
-from ntklin.apps.cli.mitigate_progress import LineProgress, LiveProgress, label, summary
+from ntklin.apps.cli.mitigation_progress import (
+    MitigationBars,
+    MitigationLines,
+    label,
+    progress,
+    summary,
+)
+from ntklin.apps.options.declared import read, single_options, typed_default
 from ntklin.apps.report.mitigation import NAMES
 from ntklin.recipes.mitigation import Trial
 from ntklin.recipes.mitigation import mitigate_initialization as search
@@ -246,34 +253,11 @@ def test_ctrl_c_in_a_real_process(tmp_path):
     assert len(results(tmp_path / "out")["trials"]) == 1
 
 
-def options(**changes):
-    defaults = {
-        "data": "mnist01",
-        "classes": "0,1",
-        "n_train": 4,
-        "n_val": 5,
-        "n_test": 3,
-        "data_seed": 0,
-        "depth": 2,
-        "width": None,
-        "sigma": 1.0,
-        "scaling": "fan_out",
-        "bias": "zero",
-        "seed": 0,
-        "dtype": "float64",
-        "device": "cpu",
-        "factor": 0.7,
-        "margin": 0.05,
-        "min_sigma": 0.01,
-        "baselines": True,
-        "until": 1e-5,
-        "max_steps": 10,
-        "time_limit": None,
-        "out": "out",
-        "threads": None,
-        "quiet": False,
-    }
-    return mitigate.Options(**defaults | changes)
+def options(**typed):
+    """What is typed, with few samples."""
+    defaults = {one.name: typed_default(one) for one in single_options(mitigate.Options)}
+    few = {"n_train": 4, "n_val": 5, "n_test": 3, "max_steps": 10}
+    return read(mitigate.Options, defaults | few | typed)
 
 
 @pytest.mark.parametrize(
@@ -294,7 +278,7 @@ def test_the_defaults(monkeypatch):
     assert problem.net == ntklin.MLP((784, 1000, 1), sigma=1.0)
     for name in ("factor", "margin", "min_sigma", "until", "max_steps", "time_limit"):
         default = search.__kwdefaults__[name]
-        assert getattr(seen[0], name) == default == problem.config[name]
+        assert getattr(seen[0].mitigation, name) == default == problem.config[name]
 
 
 def test_single_precision_is_used(tmp_path):
@@ -329,8 +313,8 @@ def samples():
 
 def test_bars_on_a_terminal(samples):
     stream = io.StringIO()
-    observer = mitigate.progress(Console(file=stream, force_terminal=True, width=100), 0.01)
-    assert isinstance(observer, LiveProgress)
+    observer = progress(Console(file=stream, force_terminal=True, width=100), 0.01)
+    assert isinstance(observer, MitigationBars)
     found = run_with(observer, samples)
     tasks = observer.bars.tasks
     assert [task.completed for task in tasks] == [1.0] * (len(found.trials) + 2)
@@ -341,13 +325,13 @@ def test_bars_on_a_terminal(samples):
 
 def test_lines_elsewhere(samples):
     stream = io.StringIO()
-    observer = mitigate.progress(Console(file=stream, width=100), 0.01)
-    assert isinstance(observer, LineProgress)
+    observer = progress(Console(file=stream, width=100), 0.01)
+    assert isinstance(observer, MitigationLines)
     found = run_with(observer, samples)
     lines = stream.getvalue().splitlines()
     assert len(lines) == len(found.trials) + 2
     assert lines[0].startswith("σ = 2 ")
-    assert isinstance(mitigate.progress(Console(quiet=True), 0.01), LineProgress)
+    assert isinstance(progress(Console(quiet=True), 0.01), MitigationLines)
 
 
 def test_what_is_said_of_a_network():
@@ -361,7 +345,7 @@ def test_what_is_said_of_a_network():
     )
     assert label(net).startswith("σ = 0.49 ")
     assert "doubled" in label(ntklin.DoubledNetwork(net))
-    observer = LiveProgress(Console(file=io.StringIO(), force_terminal=True), 0.01)
+    observer = MitigationBars(Console(file=io.StringIO(), force_terminal=True), 0.01)
     with observer:
         observer.finished(diverged)
     assert observer.bars.tasks[0].fields["state"] == summary(diverged)

@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 
 from ntklin.apps.cli.app import app
 from ntklin.apps.plots.scaling import scaling_figure
-from ntklin.apps.report.verification.judged import Judged
-from ntklin.apps.report.verification.page import verification_page
+from ntklin.apps.report.verification_page import verification_page
+from ntklin.apps.report.verification_verdicts import Judged
 from ntklin.validation import theorems
 from ntklin.validation.theorems import Curve
 

@@ -155,10 +155,24 @@ def machine():
     }
 
 
-def provenance(command, elapsed):
-    """How a report came about: the command that repeats it, its seconds, versions and machine."""
+def provenance(words, elapsed):
+    """How a report came about: the command that repeats it, its seconds, versions and machine.
+
+    Parameters
+    ----------
+    words : iterable of str
+        The command's, behind ``ntklin``.
+    elapsed : float
+        Seconds.
+
+    Returns
+    -------
+    dict
+    """
+    from ntklin.edge.files.names import command_line
+
     return {
-        "command": command,
+        "command": command_line(["ntklin", *words]),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "elapsed_seconds": round(elapsed, 1),
         "versions": versions(),
