@@ -7,6 +7,14 @@ from typer.testing import CliRunner
 from ntklin.apps.cli.app import app
 from ntklin.apps.options.declared import read, single_options, typed_default
 
+# Small problems: a study with its comparison, the same without it, and a mitigation.
+STUDY = ("--n-train", "4", "--n-test", "3", "--width", "20", "--until", "0.01", "--sigma", "1,2")
+SWEEP = (*STUDY, "--optimizer", "none")
+MITIGATION = (
+    *("--n-train", "4", "--n-val", "5", "--n-test", "3"),
+    *("--width", "20", "--sigma", "2", "--min-sigma", "1", "--until", "0.01"),
+)
+
 
 def invoke(*words):
     """The command line's result for these words; its ``output`` is of both streams."""
