@@ -9,7 +9,7 @@ import pytest
 from commands import defaults, invoke, typed
 
 from ntklin.apps.cli.app import COMMANDS
-from ntklin.apps.options.declared import checked, read, single_options, told, words
+from ntklin.apps.options.declared import checked, declarations, read, single_options, told, words
 from ntklin.apps.options.mitigation import MitigationSettings
 from ntklin.apps.options.option import CHANGED, NEVER, Option
 from ntklin.apps.options.study import StudySettings
@@ -53,6 +53,15 @@ def test_names_and_flags_are_taken_once(command):
     assert len({one.name for one in found}) == len(found)
     assert len({one.option.flag_of(one.name) for one in found}) == len(found)
     assert "debug" not in {one.name for one in found}
+
+
+@pytest.mark.parametrize("settings", [StudySettings, MitigationSettings])
+def test_no_digit_is_lost_in_the_command_that_repeats_a_run(settings):
+    kinds = (float, float | None)
+    numbers = {one.name: 0.1234567890123456 for one in declarations(settings) if one.kind in kinds}
+    assert "until" in numbers
+    found = words(settings, settings(**numbers))
+    assert found.count("0.1234567890123456") == len(numbers)
 
 
 @pytest.mark.parametrize("settings", [StudySettings, MitigationSettings])

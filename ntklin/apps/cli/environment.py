@@ -87,8 +87,7 @@ def avx512_advice(cpuinfo, libraries, environ):
         library["used_by"]
         for library in libraries
         if library["name"] == "openblas"
-        and (library["architecture"] or "").lower()
-        not in ("skylakex", "cooperlake", "sapphirerapids")
+        and (library["architecture"] or "").lower() not in AVX512_KERNELS
     ]
     setting = environ.get(blas.VARIABLE)
     if not unused:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from ntklin.apps.cli import threads
-from ntklin.apps.cli.ending import tell_written
+from ntklin.apps.cli.ending import INTERRUPTED, concluded, tell_written
 from ntklin.apps.options import checks, shared
 from ntklin.apps.options.declared import checked, words
 from ntklin.apps.options.option import CHANGED, NEVER, Option
@@ -116,23 +116,24 @@ def run(options):
         figures.plan(figures.FIGURES[number], options.scale, options.dataset) for number in chosen
     ]
     console = Console(quiet=options.quiet)
+
+    def conclude(ending):
+        if ending == INTERRUPTED:
+            kept = f"Interrupted. What is finished is in {shown(store.folder)}."
+            console.print(Text(kept), soft_wrap=True)
+
     with warnings_on(console):
         if options.replot:
             for plan in plans:
                 draw(console, plan, store, options, 0.0)
             return
-        try:
-            with executor(options, figures.executors) as (workers, slots):
-                if options.scale == "paper":
-                    announce(console, plans, store, slots, options)
-                for plan in plans:
-                    began = time.perf_counter()
-                    compute(console, plan, store, workers, slots, options.device)
-                    draw(console, plan, store, options, time.perf_counter() - began)
-        except KeyboardInterrupt:
-            kept = f"Interrupted. What is finished is in {shown(store.folder)}."
-            console.print(Text(kept), soft_wrap=True)
-            raise
+        with concluded(conclude), executor(options, figures.executors) as (workers, slots):
+            if options.scale == "paper":
+                announce(console, plans, store, slots, options)
+            for plan in plans:
+                began = time.perf_counter()
+                compute(console, plan, store, workers, slots, options.device)
+                draw(console, plan, store, options, time.perf_counter() - began)
 
 
 def numbers(typed, known):
