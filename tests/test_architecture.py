@@ -239,6 +239,7 @@ RULE_BREAKERS = [
     ("ntklin.apps.cli", "import ntklin.networks.mlp", "loads it when a command runs"),
     ("ntklin.apps.cli", "import ntklin.apps.study", "loads it when a command runs"),
     ("ntklin.apps.cli", "import numpy as np", "loads it when a command runs"),
+    ("ntklin.apps.options", "import numpy as np", "loads it when a command runs"),
     ("ntklin", "import ntklin.networks.mlp", "import ntklin loads nothing"),
     ("ntklin.attic", "", "the room 'attic' stands on no floor"),
 ]
