@@ -38,6 +38,7 @@ UTILITY = "ntklin.edge.files"
 MATPLOTLIB = {"ntklin.apps.plots", "ntklin.apps.report", "ntklin.validation"}
 CUPY = {"ntklin.edge.backends", "ntklin.kernels.gpu"}
 # Loading NumPy before the command line has chosen its BLAS settings would be too late.
+LATE = {"ntklin.apps.cli", "ntklin.apps.options", "ntklin.__main__"}
 HEAVY = {"numpy", "scipy", "numba", "matplotlib", "pooch", "threadpoolctl"}
 
 
@@ -164,7 +165,7 @@ def foreign(module, package, at_top):
 
 
 def on_command_line(module):
-    return module == "ntklin.apps" or within(module, {"ntklin.apps.cli", "ntklin.__main__"})
+    return module == "ntklin.apps" or within(module, LATE)
 
 
 def within(module, packages):
@@ -238,6 +239,7 @@ RULE_BREAKERS = [
     ("ntklin.apps.cli", "import ntklin.networks.mlp", "loads it when a command runs"),
     ("ntklin.apps.cli", "import ntklin.apps.study", "loads it when a command runs"),
     ("ntklin.apps.cli", "import numpy as np", "loads it when a command runs"),
+    ("ntklin.apps.options", "import numpy as np", "loads it when a command runs"),
     ("ntklin", "import ntklin.networks.mlp", "import ntklin loads nothing"),
     ("ntklin.attic", "", "the room 'attic' stands on no floor"),
 ]

@@ -14,9 +14,8 @@ from types import SimpleNamespace
 
 import numba
 import pytest
-from typer.testing import CliRunner
+from commands import invoke
 
-from ntklin.apps.cli.app import app
 from ntklin.apps.cli.figure import duration, shares
 from ntklin.validation import figures
 from ntklin.validation.figures import FIGURES, Store, executors
@@ -37,7 +36,7 @@ def tiny(monkeypatch):
 
 
 def figure(*arguments, status=0):
-    result = CliRunner().invoke(app, ["figure", *map(str, arguments)])
+    result = invoke("figure", *arguments)
     assert result.exit_code == status, result.output
     return result.output
 

@@ -8,15 +8,13 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from commands import invoke
 from rich.console import Console
-from typer.testing import CliRunner
 
 import ntklin
-from ntklin.apps.cli.app import app
 from ntklin.apps.plots import png, study_figure
-from ntklin.apps.report import NAMES
-from ntklin.apps.study import StudyConfig, StudyResult
-from ntklin.apps.study import records as study_records
+from ntklin.apps.report.study import NAMES
+from ntklin.apps.study import StudyConfig, StudyResult, scale_results
 from ntklin.edge.files.seal import read_sealed
 from ntklin.recipes.mitigation import MitigationInterrupted, mitigate_initialization
 from ntklin.validation import theorems
@@ -28,8 +26,8 @@ from ntklin.validation.figures.panel import Panel, Series
 TINY = ("--n-train", "4", "--n-test", "3", "--width", "20", "--until", "0.01", "--sigma")
 
 
-def invoke(*words, status=0):
-    done = CliRunner().invoke(app, [str(word) for word in words], prog_name="ntklin")
+def printed(*words, status=0):
+    done = invoke(*words)
     assert done.exit_code == status, done.output
     return done.output
 
@@ -53,21 +51,21 @@ def test_an_unfinished_study_goes_beside_a_finished_one(tmp_path, monkeypatch):
     words = ("minimizer", *TINY, "1,2", "--optimizer", "none", "--no-train", "--out", tmp_path)
 
     def interrupted(config, observer):
-        yield next(study_records(config, observer))
+        yield next(scale_results(config, observer))
         raise KeyboardInterrupt
 
     with monkeypatch.context() as m:
-        m.setattr("ntklin.apps.study.records", interrupted)
-        invoke(*words, status=130)
+        m.setattr("ntklin.apps.study.scale_results", interrupted)
+        printed(*words, status=130)
         assert not read_sealed(tmp_path / "results.json")["complete"]
         assert {path.name for path in tmp_path.iterdir()} == set(NAMES)
-    invoke(*words)  # a finished one replaces it
+    printed(*words)  # a finished one replaces it
     assert read_sealed(tmp_path / "results.json")["complete"]
     with monkeypatch.context() as m:
-        m.setattr("ntklin.apps.study.records", interrupted)
-        finished_stays(tmp_path, NAMES, lambda status: invoke(*words, status=status), str)
+        m.setattr("ntklin.apps.study.scale_results", interrupted)
+        finished_stays(tmp_path, NAMES, lambda status: printed(*words, status=status), str)
     before = (tmp_path / NAMES[2]).stat().st_ino
-    invoke(*words)
+    printed(*words)
     assert (tmp_path / NAMES[2]).stat().st_ino != before  # written anew
 
 
@@ -75,7 +73,7 @@ def test_an_unfinished_search_goes_beside_a_finished_one(tmp_path, monkeypatch):
     words = ("mitigate", *TINY, "2", "--n-val", "3", "--min-sigma", "1", "--no-baselines")
     words += ("--out", tmp_path)
     names = ("mitigate.png", "report.html", "results.json", "network.npz")
-    invoke(*words)
+    printed(*words)
     ntklin.load_run(tmp_path / "network.npz")
 
     def interrupted(*arguments, **options):
@@ -84,7 +82,7 @@ def test_an_unfinished_search_goes_beside_a_finished_one(tmp_path, monkeypatch):
 
     monkeypatch.setattr("ntklin.recipes.mitigation.mitigate_initialization", interrupted)
     before = contents(tmp_path, names)
-    text = invoke(*words, status=130)
+    text = printed(*words, status=130)
     assert contents(tmp_path, names) == before
     assert {path.name for path in (tmp_path / "unfinished").iterdir()} == set(names)
     assert f"The finished result in {tmp_path} stays" in text
@@ -99,11 +97,11 @@ def test_an_unfinished_verification_goes_beside_a_finished_one(tmp_path, monkeyp
 
     words = ("verify", "theorem1", "--quick", "--exact", "--out", tmp_path)
     monkeypatch.setattr(theorems, "STATEMENTS", (replace(statement, checks=(first, second)),))
-    invoke(*words)
+    printed(*words)
     other = replace(second, name="another", measure=interrupted)
     monkeypatch.setattr(theorems, "STATEMENTS", (replace(statement, checks=(first, other)),))
     names = ("report.html", "results.json")
-    finished_stays(tmp_path, names, lambda status: invoke(*words, status=status), str)
+    finished_stays(tmp_path, names, lambda status: printed(*words, status=status), str)
 
 
 NOT_GIVEN = ("works", "cases", "dtypes", "sizes", "inputs", "rounds", "peers", "peer_scripts")
@@ -198,7 +196,7 @@ def test_odd_names_are_shown_in_every_file(name, tmp_path, monkeypatch):
     with open(name, "wb") as f:
         np.savez(f, images=rng.standard_normal((30, 5)), labels=np.arange(30) % 2)
     words = ("minimizer", *TINY, "1", "--optimizer", "none", "--no-train", "--out", "out")
-    output = invoke(*words, "--data", name)
+    output = printed(*words, "--data", name)
     assert "\x1b" not in output
     shown = ntklin.load_data(name, 4, 3).name
     assert shown.isprintable()
@@ -214,7 +212,7 @@ def test_odd_names_are_shown_in_every_file(name, tmp_path, monkeypatch):
 def test_odd_names_are_drawn_as_they_are(name):
     data = replace(ntklin.load_data("mnist01", 4, 3), name=name)
     config = StudyConfig(data=data, hidden_widths=(8,), sigmas=(1.0,), train=False, optimizers=())
-    result = StudyResult(config, tuple(study_records(config)), ())
+    result = StudyResult(config, tuple(scale_results(config)), ())
     figure = study_figure(result)
     title = figure.get_suptitle()
     assert title.replace(r"\$", "").count("$") == 0
@@ -228,13 +226,13 @@ def test_odd_names_are_drawn_as_they_are(name):
 def test_odd_folders_are_told(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shown = name.replace("\udcff", "\\xff").replace("\x1b", "\\x1b")
-    output = invoke("verify", "lemma3", "--quick", "--exact", "--out", name.replace("/", ""))
+    output = printed("verify", "lemma3", "--quick", "--exact", "--out", name.replace("/", ""))
     assert f"Written to {shown.replace('/', '')}: report.html, results.json" in output
 
 
 def test_odd_names_in_errors_reach_no_terminal(tmp_path):
     name = str(tmp_path / "a\x1b[2J\udcff.npz")
-    output = invoke("minimizer", "--data", name, status=2)
+    output = printed("minimizer", "--data", name, status=2)
     assert "a\\x1b[2J\\xff.npz: no such file or folder" in output.replace("\n", "")
     assert "\x1b" not in output
 

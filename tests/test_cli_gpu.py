@@ -5,9 +5,8 @@ import shlex
 import sys
 
 import pytest
-from typer.testing import CliRunner
+from commands import invoke, results
 
-from ntklin.apps.cli.app import app
 from ntklin.validation import figures
 from ntklin.validation.figures import make
 from ntklin.validation.figures.execution import execute_together
@@ -17,14 +16,10 @@ MINIMIZER = ("minimizer", *DATA, "--sigma", "1,2", "--optimizer", "gd,sgd,adagra
 MITIGATE = ("mitigate", *DATA, "--n-val", 5, "--sigma", 2, "--min-sigma", 1.5)
 
 
-def invoke(*words):
-    return CliRunner().invoke(app, [str(word) for word in words], prog_name="ntklin")
-
-
 def run(words, folder, device):
     done = invoke(*words, "--device", device, "--out", folder)
     assert done.exit_code == 0, done.output
-    return json.loads((folder / "results.json").read_text("utf-8"))
+    return results(folder)
 
 
 def alike(one, other, rel):

@@ -25,8 +25,8 @@ import ntklin.apps.cli
 from ntklin.apps.cli import failures, inherited, signals, spelling, streams
 from ntklin.apps.cli.app import app
 from ntklin.apps.cli.console import FILE_COLUMNS, Console
-from ntklin.apps.cli.counting import is_live
-from ntklin.apps.report import NAMES
+from ntklin.apps.cli.progress import is_live
+from ntklin.apps.report.study import NAMES
 from ntklin.runs.interrupts import DeferredInterrupt
 
 ROOT = Path(__file__).resolve().parents[1]

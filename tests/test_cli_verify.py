@@ -4,12 +4,11 @@ import json
 from dataclasses import replace
 
 import pytest
-from typer.testing import CliRunner
+from commands import invoke
 
-from ntklin.apps.cli.app import app
 from ntklin.apps.plots.scaling import scaling_figure
-from ntklin.apps.report.verification.judged import Judged
-from ntklin.apps.report.verification.page import verification_page
+from ntklin.apps.report.verification_page import verification_page
+from ntklin.apps.report.verification_verdicts import Judged
 from ntklin.validation import theorems
 from ntklin.validation.theorems import Curve
 
@@ -17,7 +16,7 @@ THEOREM_1 = next(s for s in theorems.STATEMENTS if s.key == "theorem1")
 
 
 def verify(*arguments, status=0):
-    result = CliRunner().invoke(app, ["verify", *map(str, arguments)])
+    result = invoke("verify", *arguments)
     assert result.exit_code == status, result.output
     return result
 

@@ -13,14 +13,14 @@ from test_study import N_TEST, N, dataset, loss
 import ntklin
 from ntklin.apps.study import (
     METHODS,
-    ComparisonObserver,
-    OptimizerRecord,
+    OptimizerResult,
+    StudyObserver,
     StudyResult,
     ends,
-    optimizer_records,
+    optimizer_results,
     rates,
-    records,
     require_comparable,
+    scale_results,
 )
 from ntklin.apps.study.real import RealEnd
 from ntklin.edge.errors import DegenerateKernelError
@@ -126,7 +126,7 @@ def by_hand(study, name, seed, learning_rate, most=400):
 @pytest.mark.parametrize("name", METHODS)
 def test_every_number_is_that_of_the_definition(name):
     study = config(optimizers=dict.fromkeys((name, "gd")), seeds=(2,))
-    record = {r.optimizer: r for r in optimizer_records(study)}[name]
+    record = {r.optimizer: r for r in optimizer_results(study)}[name]
     expected = by_hand(study, name, 2, record.learning_rate)
     actual = dataclasses.asdict(record)
     assert actual.keys() == expected.keys()
@@ -144,7 +144,7 @@ def test_every_number_is_that_of_the_definition(name):
 def test_what_the_theorems_say_shows():
     """D constant: GD's minimizer whatever the batches; D changing: another one (Thms 3 to 6)."""
     study = config(optimizers=tuple(METHODS), until=1e-10, train=False)
-    found = {r.optimizer: r for r in optimizer_records(study)}
+    found = {r.optimizer: r for r in optimizer_results(study)}
     for name, record in found.items():
         near = record.minimizer_distance_linearized < 1e-3
         assert near == (not METHODS[name].adaptive), name
@@ -174,7 +174,7 @@ def test_the_rate_is_the_largest_whose_loss_only_falls(name, monkeypatch):
 
     monkeypatch.setattr(rates, "search_learning_rate", spy)
     study = config(optimizers=(name,), train=False)
-    (record,) = optimizer_records(study)
+    (record,) = optimizer_results(study)
     (search,) = searches
     assert record.learning_rate == search.learning_rate
     assert search.rising <= 1.2 * record.learning_rate
@@ -188,7 +188,7 @@ def test_a_late_rise_is_found(monkeypatch):
     """RMSprop's loss rises near its end: a trial looks again with four times the steps."""
     monkeypatch.setattr(rates, "FIRST_LOOK", 2)
     study = config(optimizers=("rmsprop",), until=1e-5, train=False)
-    (record,) = optimizer_records(study)
+    (record,) = optimizer_results(study)
     assert record.steps_linearized > 8
     assert (np.diff(losses_of(study, "rmsprop", record.learning_rate)) < 0).all()
     assert (np.diff(losses_of(study, "rmsprop", 1.3 * record.learning_rate)) > 0).any()
@@ -217,13 +217,13 @@ def test_one_search_serves_an_optimizer_with_and_without_batches(monkeypatch):
 
     monkeypatch.setattr(ends, "search_monotone", spy)
     names = ("adam-sgd", "adam", "adagrad", "adagrad-sgd")
-    found = list(optimizer_records(config(optimizers=names, seeds=(0, 1), train=False)))
+    found = list(optimizer_results(config(optimizers=names, seeds=(0, 1), train=False)))
     assert searched == ["Adam", "AdaGrad"] * 2
-    alone = list(optimizer_records(config(optimizers=("adam",), seeds=(0, 1), train=False)))
+    alone = list(optimizer_results(config(optimizers=("adam",), seeds=(0, 1), train=False)))
     assert [r for r in found if r.optimizer == "adam"] == alone
 
 
-class Listener(ComparisonObserver):
+class Listener(StudyObserver):
     def __init__(self):
         self.heard = []
 
@@ -249,7 +249,7 @@ class Listener(ComparisonObserver):
 def test_gradient_descent_comes_first_and_observers_hear_everything():
     listener = Listener()
     study = config(optimizers=("adagrad-sgd", "gd"), seeds=(4, 1))
-    found = list(optimizer_records(study, observer=listener))
+    found = list(optimizer_results(study, observer=listener))
     order = [("gd", 4), ("adagrad-sgd", 4), ("gd", 1), ("adagrad-sgd", 1)]
     assert [(r.optimizer, r.seed) for r in found] == order
     assert [event[1:] for event in listener.heard if event[0] == "started"] == order
@@ -267,8 +267,8 @@ def test_gradient_descent_comes_first_and_observers_hear_everything():
 
 def test_what_the_sweep_trained_is_not_trained_again(monkeypatch):
     study = config(sigmas=(1.3, 0.5), seeds=(0, 1))
-    alone = list(optimizer_records(study))
-    sweep = list(records(study))
+    alone = list(optimizer_results(study))
+    sweep = list(scale_results(study))
     calls, train_real = [], ends.train_real
 
     def spy(*args, **settings):
@@ -276,7 +276,7 @@ def test_what_the_sweep_trained_is_not_trained_again(monkeypatch):
         return train_real(*args, **settings)
 
     monkeypatch.setattr(ends, "train_real", spy)
-    after = list(optimizer_records(study, sweep))
+    after = list(optimizer_results(study, sweep))
     assert after == alone
     assert [type(optimizer) for optimizer in calls] == [ntklin.AdaGrad] * 2
     assert {r.seed: r.distance for r in sweep if r.sigma == 1.3} == {
@@ -286,9 +286,9 @@ def test_what_the_sweep_trained_is_not_trained_again(monkeypatch):
 
 def test_the_trained_gd_network_is_a_reference_only_where_there_is_one():
     study = config(optimizers=("adagrad",), sigmas=(1.3,))
-    (alone,) = optimizer_records(study)
+    (alone,) = optimizer_results(study)
     assert alone.gd_distance is None
-    (beside,) = optimizer_records(study, list(records(study)))
+    (beside,) = optimizer_results(study, list(scale_results(study)))
     assert beside.gd_distance > 0
     assert dataclasses.replace(beside, gd_distance=None) == alone
 
@@ -297,7 +297,7 @@ def test_without_training_the_linearized_networks_remain(monkeypatch):
     monkeypatch.setattr(ends, "train_real", None)
     study = config(optimizers=("gd", "sgd", "adam"), train=False)
     missing = ("steps_taken", "final_loss", "test_loss_network", "minimizer_distance")
-    for record in optimizer_records(study):
+    for record in optimizer_results(study):
         assert record.outcome == "not trained"
         values = [getattr(record, name) for name in (*missing, "gd_distance", "distance")]
         assert values == [None] * 6
@@ -306,7 +306,7 @@ def test_without_training_the_linearized_networks_remain(monkeypatch):
 
 def test_a_start_at_the_target_needs_no_step_and_no_rate():
     study = config(optimizers=tuple(METHODS), until=1e3)
-    for record in optimizer_records(study):
+    for record in optimizer_results(study):
         assert (record.steps_linearized, record.steps_taken) == (0, 0)
         assert record.learning_rate is None
         assert record.distance == record.gd_distance == 0
@@ -331,7 +331,7 @@ def test_a_rate_that_small_batches_do_not_bear_is_halved():
     """Alone, each input has eight times the curvature of the mean: η K_nn = 4, stable below 2."""
     names, single = ("gd", "sgd", "adagrad-sgd"), {"hidden_widths": (), "bias": "none"}
     study = config(optimizers=names, data=orthogonal(), split=0.125, **single)
-    gd, sgd, adagrad = optimizer_records(study)
+    gd, sgd, adagrad = optimizer_results(study)
     assert {r.outcome for r in (gd, sgd, adagrad)} == {"converged"}
     assert {r.outcome_linearized for r in (gd, sgd, adagrad)} == {"converged"}
     assert sgd.learning_rate == gd.learning_rate / 4  # at a half it neither falls nor rises
@@ -342,7 +342,7 @@ def test_divergence_is_told_where_no_rate_helps(monkeypatch):
     monkeypatch.setattr(ends, "HALVINGS", 0)
     single = {"hidden_widths": (), "bias": "none"}
     study = config(optimizers=("sgd", "gd"), data=orthogonal(), split=0.125, **single)
-    gd, sgd = optimizer_records(study)
+    gd, sgd = optimizer_results(study)
     assert (gd.outcome_linearized, gd.outcome) == ("converged", "converged")
     assert (sgd.outcome_linearized, sgd.outcome) == ("diverged", "diverged")
     assert sgd.steps_linearized > 0
@@ -353,7 +353,7 @@ def test_divergence_is_told_where_no_rate_helps(monkeypatch):
 
 @pytest.mark.parametrize("outcome", ["step limit", "diverged"])
 def test_a_rate_at_which_the_real_network_fails_is_halved(outcome, monkeypatch):
-    (plain,) = optimizer_records(config(optimizers=("adam",)))
+    (plain,) = optimizer_results(config(optimizers=("adam",)))
     tried, train_real = [], ends.train_real
 
     def failing(config, net, theta, optimizer, **settings):
@@ -363,7 +363,7 @@ def test_a_rate_at_which_the_real_network_fails_is_halved(outcome, monkeypatch):
         return train_real(config, net, theta, optimizer, **settings)
 
     monkeypatch.setattr(ends, "train_real", failing)
-    (record,) = optimizer_records(config(optimizers=("adam",)))
+    (record,) = optimizer_results(config(optimizers=("adam",)))
     assert [rate for rate, _ in tried] == [plain.learning_rate / 2**k for k in range(3)]
     assert record.learning_rate == plain.learning_rate / 4
     assert (record.outcome_linearized, record.outcome) == ("converged", "converged")
@@ -379,18 +379,18 @@ def test_a_limit_of_the_users_and_a_slow_real_network_are_no_failures(monkeypatc
         return RealEnd("step limit", 17, 1.0, np.zeros(N_TEST))
 
     monkeypatch.setattr(ends, "train_real", slow)
-    list(optimizer_records(config(optimizers=("adam",), max_steps=17)))
-    list(optimizer_records(config(optimizers=("sgd",))))
+    list(optimizer_results(config(optimizers=("adam",), max_steps=17)))
+    list(optimizer_results(config(optimizers=("sgd",))))
     assert tried == [ntklin.Adam, ntklin.GradientDescent]
     del tried[:]
-    (record,) = optimizer_records(config(optimizers=("adam",)))
+    (record,) = optimizer_results(config(optimizers=("adam",)))
     assert tried == [ntklin.Adam] * (1 + ends.HALVINGS)
     assert record.outcome == "step limit"
 
 
 def test_the_step_limit_ends_both_networks():
     study = config(optimizers=("sgd", "adam"), max_steps=3)
-    for record in optimizer_records(study):
+    for record in optimizer_results(study):
         assert (record.outcome_linearized, record.outcome) == ("step limit", "step limit")
         assert (record.steps_linearized, record.steps_taken) == (3, 3)
         assert record.final_loss_linearized > study.until
@@ -408,25 +408,25 @@ def test_ctrl_c_keeps_the_records_before_it(stage):
     def strike(*args):
         raise KeyboardInterrupt
 
-    class Impatient(ComparisonObserver):
+    class Impatient(StudyObserver):
         def started(self, optimizer, seed):
             if optimizer == "adam-sgd":
                 setattr(self, stage, strike)
 
     found = []
     with pytest.raises(KeyboardInterrupt, match="interrupted after"):
-        found.extend(optimizer_records(config(optimizers=("gd", "adam-sgd")), (), Impatient()))
+        found.extend(optimizer_results(config(optimizers=("gd", "adam-sgd")), (), Impatient()))
     assert [record.optimizer for record in found] == ["gd"]
 
 
 def test_what_is_announced_is_kept():
-    class Interrupted(ComparisonObserver):
+    class Interrupted(StudyObserver):
         def finished(self, record):
             raise KeyboardInterrupt("pressed")
 
     found = []
     with pytest.raises(KeyboardInterrupt, match="pressed"):
-        found.extend(optimizer_records(config(), (), Interrupted()))
+        found.extend(optimizer_results(config(), (), Interrupted()))
     assert [record.optimizer for record in found] == ["gd"]
 
 
@@ -434,12 +434,12 @@ def test_what_is_announced_is_kept():
 def test_rising_losses_of_real_networks_are_not_warned_of():
     """A narrow network under the linearized one's largest rate: its loss rises."""
     study = config(optimizers=("adagrad",), hidden_widths=(2,), until=1e-3, seeds=(5,))
-    assert list(optimizer_records(study))
+    assert list(optimizer_results(study))
 
 
 def test_float32_stays_float32():
     (record,), (exact,) = (
-        optimizer_records(config(optimizers=("adagrad",), dtype=dtype))
+        optimizer_results(config(optimizers=("adagrad",), dtype=dtype))
         for dtype in ("float32", "float64")
     )
     assert record.test_loss_linearized == pytest.approx(exact.test_loss_linearized, rel=1e-3)
@@ -454,12 +454,12 @@ def twins():
 
 def test_inputs_that_occur_twice_need_a_rank_cut():
     study = config(data=twins(), train=False)
-    for refused in (lambda: require_comparable(study), lambda: list(optimizer_records(study))):
+    for refused in (lambda: require_comparable(study), lambda: list(optimizer_results(study))):
         with pytest.raises(DegenerateKernelError, match=r"at σ = 1.3, seed 0: .*--rcond"):
             refused()
     cut = dataclasses.replace(study, rcond=1e-10)
     require_comparable(cut)
-    for record in optimizer_records(cut):
+    for record in optimizer_results(cut):
         # The cut part fits the twins, which agree, so that the split is still one.
         assert math.isfinite(record.path_dependent_size)
     assert record.optimizer == "adagrad"
@@ -492,7 +492,7 @@ def test_the_description_names_the_comparison():
 
 
 def record(optimizer, seed, distance=0.1, outcome="converged"):
-    return OptimizerRecord(
+    return OptimizerResult(
         optimizer=optimizer,
         seed=seed,
         sigma=1.3,

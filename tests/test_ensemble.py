@@ -12,10 +12,10 @@ from tolerances import assert_close
 
 import ntklin
 from ntklin.kernels.gpu import loader
+from ntklin.training import ensemble
 from ntklin.training.direct_descent import DirectDescent
 from ntklin.training.reduced_descent import ReducedDescent
 from ntklin.training.several import Several
-from ntklin.training import ensemble
 
 ignore_rises = pytest.mark.filterwarnings("ignore::ntklin.NonMonotoneLossWarning")
 SHALLOW, DEEP, LINEAR = (4, 9, 1), (4, 8, 7, 1), (4, 1)

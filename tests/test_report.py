@@ -15,16 +15,11 @@ from rich.console import Console
 
 import ntklin
 from ntklin.apps import plots
-from ntklin.apps.report import (
-    NAMES,
-    html_page,
-    payload,
-    print_result,
-    require_writable,
-    write_report,
-)
-from ntklin.apps.study import OptimizerRecord, Record, StudyConfig, StudyResult
-from ntklin.edge.files.writing import write_whole
+from ntklin.apps.report.study import NAMES, study_json, write_study
+from ntklin.apps.report.study_page import study_page
+from ntklin.apps.report.study_tables import print_study
+from ntklin.apps.study import OptimizerResult, ScaleResult, StudyConfig, StudyResult
+from ntklin.edge.files.writing import require_writable, write_whole
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PROVENANCE = {
@@ -61,7 +56,7 @@ def make_record(sigma, seed=0, **changes):
         "distance": 0.02,
         "initialization_size": 0.2 * sigma**2 * (1 + 0.1 * seed),
     }
-    return Record(sigma=sigma, seed=seed, **(values | changes))
+    return ScaleResult(sigma=sigma, seed=seed, **(values | changes))
 
 
 def make_result(
@@ -78,7 +73,7 @@ def make_result(
 
 
 def make_end(optimizer, seed=0, **changes):
-    """An OptimizerRecord; GD and SGD end at GD's minimizer, the others 0.05 away."""
+    """An OptimizerResult; GD and SGD end at GD's minimizer, the others 0.05 away."""
     far = not optimizer.endswith("gd") or "-" in optimizer
     values = {
         "sigma": 0.5,
@@ -100,7 +95,7 @@ def make_end(optimizer, seed=0, **changes):
         "gd_distance": {"gd": 0.0, "sgd": 0.001}.get(optimizer, 0.056),
         "distance": 0.0085,
     }
-    return OptimizerRecord(optimizer=optimizer, seed=seed, **(values | changes))
+    return OptimizerResult(optimizer=optimizer, seed=seed, **(values | changes))
 
 
 COMPARED = ("gd", "sgd", "adagrad", "adam-sgd")
@@ -113,7 +108,7 @@ def untrained(sigma):
 
 def printed(result, width=120):
     console = Console(width=width, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
-    print_result(console, result)
+    print_study(console, result)
     return console.export_text()
 
 
@@ -367,7 +362,7 @@ def parsed(page):
 
 def test_the_page_needs_nothing_else():
     image = PNG_SIGNATURE + b"rest"
-    page = html_page(make_result(), image, PROVENANCE)
+    page = study_page(make_result(), image, PROVENANCE)
     assets = parsed(page)
     (source,) = assets.found
     assert base64.b64decode(source.removeprefix("data:image/png;base64,")) == image
@@ -379,7 +374,7 @@ def test_the_page_needs_nothing_else():
 
 
 def test_the_page_says_what_how_and_on_what():
-    page = html_page(make_result(seeds=(0, 1)), b"", PROVENANCE)
+    page = study_page(make_result(seeds=(0, 1)), b"", PROVENANCE)
     text = "".join(parsed(page).text)
     for wanted in (
         "1.00e-02",
@@ -397,7 +392,7 @@ def test_the_page_says_what_how_and_on_what():
 
 
 def test_the_page_has_a_section_on_optimizers():
-    page = html_page(make_result(optimizers=COMPARED, seeds=(0, 1)), b"", PROVENANCE)
+    page = study_page(make_result(optimizers=COMPARED, seeds=(0, 1)), b"", PROVENANCE)
     text = "".join(parsed(page).text)
     for wanted in (
         "Optimizers at σ = 0.5 to loss 1e-05; SGD on |B|/N = 0.1",
@@ -412,14 +407,14 @@ def test_the_page_has_a_section_on_optimizers():
         assert wanted in text, wanted
     assert "A<sub>t</sub> = D<sub>t−1</sub> φ(X)<sup>T</sup>" in page
     assert "(φ(X) D<sub>t−1</sub> φ(X)<sup>T</sup>)<sup>−1</sup>" in page
-    without = html_page(make_result(), b"", PROVENANCE)
+    without = study_page(make_result(), b"", PROVENANCE)
     assert "Where they end" not in without
     assert "Below" not in without
 
 
 def test_the_page_escapes_names_and_marks_what_is_incomplete():
     result = make_result(name="<b>&data", records=[make_record(1.0)])
-    page = html_page(result, b"", PROVENANCE)
+    page = study_page(result, b"", PROVENANCE)
     assert "<b>&data" not in page
     assert "&lt;b&gt;&amp;data" in page
     assert "Incomplete: 1 of 3 runs finished" in page
@@ -540,7 +535,7 @@ def mismatches(value, schema, where="results"):
 def test_the_json_has_its_schema(train):
     records = None if train else [untrained(sigma) for sigma in (0.5, 1.0, 2.0)]
     result = make_result(records=records, optimizers=COMPARED)
-    values = json.loads(json.dumps(payload(result, PROVENANCE)))
+    values = json.loads(json.dumps(study_json(result, PROVENANCE)))
     assert mismatches(values, SCHEMA) == []
     assert values["schema"] == "ntklin-minimizer/2"
     for row in values["optimizers"]["summary"]:
@@ -557,7 +552,7 @@ def test_the_json_has_its_schema(train):
 
 
 def test_the_schema_check_can_fail():
-    values = payload(make_result(), PROVENANCE)
+    values = study_json(make_result(), PROVENANCE)
     values["records"][1]["seed"] = 0.5
     assert mismatches(values, SCHEMA) == ["results.records[1].seed: 0.5 is no <class 'int'>"]
     del values["slope"]["std"]
@@ -566,7 +561,7 @@ def test_the_schema_check_can_fail():
 
 def test_numbers_without_a_json_form_become_null():
     records = [make_record(1.0, final_loss=math.inf, test_loss_network=math.nan)]
-    values = payload(make_result(records=records), PROVENANCE)
+    values = study_json(make_result(records=records), PROVENANCE)
     text = json.dumps(values, allow_nan=False)
     assert values["records"][0]["final_loss"] is None
     assert "NaN" not in text
@@ -577,7 +572,7 @@ def test_the_report_is_written_and_other_files_are_left_alone(tmp_path):
     folder.mkdir(parents=True)
     (folder / "notes.txt").write_text("mine")
     (folder / "results.json").write_text("old")
-    paths = write_report(make_result(), folder, PROVENANCE)
+    paths = write_study(make_result(), folder, PROVENANCE)
     assert [path.name for path in paths] == list(NAMES)
     assert {path.name for path in folder.iterdir()} == {*NAMES, "notes.txt"}
     assert (folder / "notes.txt").read_text() == "mine"
@@ -585,7 +580,7 @@ def test_the_report_is_written_and_other_files_are_left_alone(tmp_path):
     assert image.startswith(PNG_SIGNATURE)
     assert base64.b64encode(image).decode() in (folder / "report.html").read_text("utf-8")
     assert json.loads((folder / "results.json").read_text("utf-8"))["complete"] is True
-    write_report(make_result(), tmp_path / "new" / "folder", PROVENANCE)
+    write_study(make_result(), tmp_path / "new" / "folder", PROVENANCE)
     assert (tmp_path / "new" / "folder" / "report.html").is_file()
 
 

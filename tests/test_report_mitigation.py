@@ -10,14 +10,10 @@ import pytest
 from rich.console import Console
 
 import ntklin
-from ntklin.apps.report.mitigation import (
-    NAMES,
-    mitigation_figure,
-    mitigation_page,
-    mitigation_payload,
-    print_mitigation,
-    write_mitigation,
-)
+from ntklin.apps.plots.mitigation import mitigation_figure
+from ntklin.apps.report.mitigation import NAMES, mitigation_json, write_mitigation
+from ntklin.apps.report.mitigation_page import mitigation_page
+from ntklin.apps.report.mitigation_table import print_mitigation
 from ntklin.recipes.mitigation import (
     CONVERGED,
     DIVERGED,
@@ -275,7 +271,7 @@ TRIAL = {
 
 
 def test_the_json_has_its_schema():
-    values = mitigation_payload(mitigation(baselines=baselines()), CONFIG, PROVENANCE)
+    values = mitigation_json(mitigation(baselines=baselines()), CONFIG, PROVENANCE)
     values = json.loads(json.dumps(values, allow_nan=False))
     assert list(values) == [
         *("schema", "complete", "stopped", "best", "config", "trials", "baselines", "provenance")
@@ -293,7 +289,7 @@ def test_the_json_has_its_schema():
 
 def test_missing_numbers_are_null():
     found = mitigation((0.04, math.nan))
-    values = mitigation_payload(found, CONFIG, PROVENANCE)
+    values = mitigation_json(found, CONFIG, PROVENANCE)
     assert values["trials"][1]["validation_loss"] is None
     json.dumps(values, allow_nan=False)
 

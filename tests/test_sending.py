@@ -168,6 +168,7 @@ ARGUMENTS = {
     "LinearizedRun.at": lambda run: (1,),
     "Optimizer.coefficients": lambda optimizer: (2,),
     "Optimizer.init": lambda optimizer: (THETA,),
+    "OptimizerState.from_arrays": lambda state: (state.arrays(), THETA),
     "Optimizer.preconditioner": lambda optimizer: (stepped(optimizer),),
     "Optimizer.update": lambda optimizer: (stepped(optimizer), THETA, np.ones(P)),
     "Optimizer.with_learning_rate": lambda optimizer: (0.2,),

@@ -7,10 +7,16 @@ import numpy as np
 import pytest
 
 import ntklin
-from ntklin.apps.study import Observer, StudyConfig, StudyResult, default_hidden_widths, records
+from ntklin.apps.study import (
+    ScaleResult,
+    StudyConfig,
+    StudyObserver,
+    StudyResult,
+    default_hidden_widths,
+    scale_results,
+)
 from ntklin.apps.study import real as real_module
-from ntklin.apps.study.record import Record
-from ntklin.apps.study.result import fit_power_law, statistic
+from ntklin.apps.study.study_result import fit_power_law, statistic
 from ntklin.edge.errors import DegenerateKernelError, DivergenceError
 
 N, N_TEST, D = 4, 3, 5
@@ -102,7 +108,7 @@ def by_hand(study, sigma, seed):
 )
 def test_every_number_is_that_of_the_definition(widths, bias):
     study = config(hidden_widths=widths, bias=bias, sigmas=(1.3,), seeds=(2,))
-    (record,) = records(study)
+    (record,) = scale_results(study)
     expected = by_hand(study, 1.3, 2)
     assert expected["steps_taken"] > 5
     actual = record.numbers()
@@ -118,7 +124,7 @@ def test_every_number_is_that_of_the_definition(widths, bias):
 def test_the_order_is_seed_by_seed_and_observers_hear_everything():
     heard = []
 
-    class Listener(Observer):
+    class Listener(StudyObserver):
         def started(self, sigma, seed):
             heard.append(("started", sigma, seed))
 
@@ -132,7 +138,7 @@ def test_the_order_is_seed_by_seed_and_observers_hear_everything():
             heard.append(("finished", record))
 
     study = config(sigmas=(2.0, 0.5), seeds=(4, 1))
-    found = list(records(study, Listener()))
+    found = list(scale_results(study, Listener()))
     assert [(r.seed, r.sigma) for r in found] == [(4, 2.0), (4, 0.5), (1, 2.0), (1, 0.5)]
     assert [event[1:] for event in heard if event[0] == "started"] == [
         (2.0, 4),
@@ -151,21 +157,21 @@ def test_the_order_is_seed_by_seed_and_observers_hear_everything():
 def test_all_scales_share_one_draw(widths):
     """Without biases f_init ∝ σ^L and f_int does not change: exact only for the same θ_0."""
     study = config(hidden_widths=widths, bias="none", train=False, seeds=(0, 1))
-    result = StudyResult(study, tuple(records(study)))
+    result = StudyResult(study, tuple(scale_results(study)))
     depth = len(widths) + 1
     assert result.slope.mean == pytest.approx(depth, abs=1e-9)
     assert result.slope.std == pytest.approx(0, abs=1e-9)
     for seed in study.seeds:
-        losses = [r.test_loss_interpolator for r in result.records if r.seed == seed]
+        losses = [r.test_loss_interpolator for r in result.scale_results if r.seed == seed]
         assert losses == pytest.approx([losses[0]] * 3, rel=1e-9)
-    sizes = {r.initialization_size for r in result.records if r.sigma == 1.0}
+    sizes = {r.initialization_size for r in result.scale_results if r.sigma == 1.0}
     assert len(sizes) == 2
 
 
 def test_without_training_only_the_closed_forms_remain(monkeypatch):
     monkeypatch.setattr(real_module, "train", None)
     study = config(sigmas=(1.0,), train=False)
-    (record,) = records(study)
+    (record,) = scale_results(study)
     assert record.outcome == "not trained"
     missing = ("steps_taken", "final_loss", "test_loss_network", "distance")
     assert [getattr(record, name) for name in missing] == [None] * 4
@@ -176,7 +182,7 @@ def test_without_training_only_the_closed_forms_remain(monkeypatch):
 
 def test_the_step_limit_ends_training_and_the_comparison_follows_it():
     study = config(sigmas=(1.0,), max_steps=3)
-    (record,) = records(study)
+    (record,) = scale_results(study)
     assert (record.outcome, record.steps_taken, record.compared_at) == ("step limit", 3, 3)
     assert record.final_loss > study.until
     net = study.network(1.0)
@@ -193,7 +199,7 @@ def test_patience_ends_at_ten_times_the_prediction(monkeypatch):
         return ntklin.train(net, theta, X, Y, optimizer, steps=2)
 
     monkeypatch.setattr(real_module, "train", stuck)
-    (record,) = records(config(sigmas=(1.0,), max_steps=None))
+    (record,) = scale_results(config(sigmas=(1.0,), max_steps=None))
     assert limits == [10 * record.steps_predicted]
     assert record.outcome == "step limit"
     assert config(max_steps=None).step_limit(0) == 10
@@ -205,7 +211,7 @@ def test_divergence_leaves_the_closed_forms(monkeypatch):
 
     monkeypatch.setattr(real_module, "train", diverge)
     study = config(sigmas=(1.0, 2.0))
-    found = list(records(study))
+    found = list(scale_results(study))
     assert [(r.outcome, r.steps_taken, r.test_loss_network) for r in found] == [
         ("diverged", 17, None)
     ] * 2
@@ -213,7 +219,7 @@ def test_divergence_leaves_the_closed_forms(monkeypatch):
 
 
 def test_ctrl_c_keeps_the_records_before_it():
-    class Impatient(Observer):
+    class Impatient(StudyObserver):
         def started(self, sigma, seed):
             self.sigma = sigma
 
@@ -224,7 +230,7 @@ def test_ctrl_c_keeps_the_records_before_it():
     study = config(until=1e-3)
     found = []
     with pytest.raises(KeyboardInterrupt, match="interrupted after"):
-        found.extend(records(study, Impatient()))
+        found.extend(scale_results(study, Impatient()))
     assert [record.sigma for record in found] == [0.5, 1.0]
     result = StudyResult(study, tuple(found))
     assert not result.complete
@@ -232,20 +238,20 @@ def test_ctrl_c_keeps_the_records_before_it():
 
 
 def test_what_is_announced_is_kept():
-    class Interrupted(Observer):
+    class Interrupted(StudyObserver):
         def finished(self, record):
             raise KeyboardInterrupt("pressed")
 
     found = []
     with pytest.raises(KeyboardInterrupt, match="pressed"):
-        found.extend(records(config(), Interrupted()))
+        found.extend(scale_results(config(), Interrupted()))
     assert [record.sigma for record in found] == [0.5]
 
 
 def test_float32_stays_float32():
     study = config(dtype="float32", sigmas=(1.0,))
     assert {a.dtype for a in study.arrays} == {np.dtype(np.float32)}
-    (record,), (exact,) = records(study), records(config(sigmas=(1.0,)))
+    (record,), (exact,) = scale_results(study), scale_results(config(sigmas=(1.0,)))
     assert record.lambda_max == pytest.approx(exact.lambda_max, rel=1e-5)
     assert record.lambda_max != exact.lambda_max
 
@@ -256,7 +262,7 @@ def test_parallel_rows_are_refused():
     X[3] = X[1]
     study = config(data=dataclasses.replace(data, X_train=X))
     with pytest.raises(DegenerateKernelError, match=r"parallel features.*\(1, 3\).*--rcond"):
-        list(records(study))
+        list(scale_results(study))
 
 
 def test_a_rank_cut_admits_inputs_that_occur_twice():
@@ -264,7 +270,7 @@ def test_a_rank_cut_admits_inputs_that_occur_twice():
     data = dataset()
     X, Y = (np.concatenate([a, a[1:2]]) for a in (data.X_train, data.Y_train))
     twins = config(data=dataclasses.replace(data, X_train=X, Y_train=Y), rcond=1e-12, train=False)
-    for cut, plain in zip(records(twins), records(config(train=False)), strict=True):
+    for cut, plain in zip(scale_results(twins), scale_results(config(train=False)), strict=True):
         assert cut.lambda_min == pytest.approx(0, abs=1e-13 * cut.lambda_max)
         for name in ("test_loss_interpolator", "test_loss_minimizer", "initialization_size"):
             assert getattr(cut, name) == pytest.approx(getattr(plain, name), rel=1e-8)
@@ -274,14 +280,14 @@ def test_a_rank_cut_admits_inputs_that_occur_twice():
 @pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
 def test_a_sigma_beyond_floating_point_is_refused():
     with pytest.raises(ValueError, match=r"0\.5 N/λ_max underflows float64.*change sigma"):
-        list(records(config(sigmas=(1e100,))))
+        list(scale_results(config(sigmas=(1e100,))))
 
 
 def test_an_unreachable_target_is_refused():
     """With d = 5 and no hidden layer K has rank 5 < N = 7."""
     study = config(data=dataset(n=7), hidden_widths=(), bias="none", until=1e-6)
     with pytest.raises(ValueError, match="never drops below 1e-06"):
-        list(records(study))
+        list(scale_results(study))
 
 
 @pytest.mark.parametrize(
@@ -327,7 +333,7 @@ def test_the_description_is_plain():
 
 
 def record(sigma, seed, size=1.0, network=0.5, outcome="converged"):
-    return Record(
+    return ScaleResult(
         sigma=sigma,
         seed=seed,
         lambda_min=1.0,

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+from copy import copy
 
 import rich.console
 from rich.cells import cell_len
@@ -94,16 +95,20 @@ def fitted(console, options, table):
 
 def _spelled(console, table):
     """A copy, whose texts are as they will be written: what spells a sign takes its room."""
-    copy = Table()
-    copy.__dict__ |= vars(table)
-    copy.columns = []
-    for column in table.columns:
-        new = column.copy()
-        new.header = _shown(console, column.header)
-        new._cells = [_shown(console, cell) for cell in column.cells]
-        copy.columns.append(new)
-    copy.title, copy.caption = (_shown(console, text) for text in (table.title, table.caption))
-    return copy
+    new = copy(table)
+    new.columns, new.rows = [column.copy() for column in table.columns], []
+    for column in new.columns:
+        column.header = _shown(console, column.header)
+    for row, cells in zip(table.rows, _rows(table), strict=True):
+        texts = (_shown(console, cell) for cell in cells)
+        new.add_row(*texts, style=row.style, end_section=row.end_section)
+    new.title, new.caption = (_shown(console, text) for text in (table.title, table.caption))
+    return new
+
+
+def _rows(table):
+    """The cells of a table, row by row."""
+    return zip(*(column.cells for column in table.columns), strict=True)
 
 
 def _shown(console, cell):
@@ -141,9 +146,8 @@ class Listing:
     def __rich_console__(self, console, options):
         table, width = self.table, options.max_width
         headings = [_text(console, column.header) for column in table.columns]
-        rows = zip(*(column.cells for column in table.columns), strict=True)
         yield from _lines(_text(console, table.title, table.title_style), width)
-        for row, cells in zip(table.rows, rows, strict=True):
+        for row, cells in zip(table.rows, _rows(table), strict=True):
             first, *others = (_text(console, cell, row.style) for cell in cells)
             if not table.show_header:
                 yield from _lines(Text(" ").join(filter(None, (first, *others))), width)

@@ -87,8 +87,7 @@ def avx512_advice(cpuinfo, libraries, environ):
         library["used_by"]
         for library in libraries
         if library["name"] == "openblas"
-        and (library["architecture"] or "").lower()
-        not in ("skylakex", "cooperlake", "sapphirerapids")
+        and (library["architecture"] or "").lower() not in AVX512_KERNELS
     ]
     setting = environ.get(blas.VARIABLE)
     if not unused:
@@ -155,10 +154,24 @@ def machine():
     }
 
 
-def provenance(command, elapsed):
-    """How a report came about: the command that repeats it, its seconds, versions and machine."""
+def provenance(words, elapsed):
+    """How a report came about: the command that repeats it, its seconds, versions and machine.
+
+    Parameters
+    ----------
+    words : iterable of str
+        The command's, behind ``ntklin``.
+    elapsed : float
+        Seconds.
+
+    Returns
+    -------
+    dict
+    """
+    from ntklin.edge.files.names import command_line
+
     return {
-        "command": command,
+        "command": command_line(["ntklin", *words]),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "elapsed_seconds": round(elapsed, 1),
         "versions": versions(),

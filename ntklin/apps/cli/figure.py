@@ -2,29 +2,97 @@
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 from ntklin.apps.cli import threads
-from ntklin.apps.cli.written import tell_written
+from ntklin.apps.cli.ending import INTERRUPTED, concluded, tell_written
+from ntklin.apps.options import checks, shared
+from ntklin.apps.options.declared import checked, words
+from ntklin.apps.options.option import CHANGED, NEVER, Option
 
+HELP = """Draw the paper's figures from real training runs.
+
+    NUMBERS are 1 to 10, or all. Every run is kept in the output folder, so that a figure that was \
+interrupted goes on where it stopped, and several processes can share the folder. Beside the \
+trained networks stand their linearizations under the same steps."""
+EXAMPLES = (
+    "ntklin figure 2 --scale quick",
+    "ntklin figure all",
+    "ntklin figure 3 --dataset fashion01 --replot",
+    "ntklin figure 2 --scale paper --dask tcp://10.0.0.1:8786",
+)
 ALL = "all"
+
+
+def known_scale(value, name):
+    """A scale that figures have."""
+    from ntklin.validation.figures import SCALES
+
+    return checks.one_of(*SCALES)(value, name)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The options as typed; the names are those of the flags."""
+    """What is typed."""
 
-    numbers: tuple
-    scale: str
-    dataset: str | None
-    device: str
-    out: str
-    replot: bool
-    processes: int | None
-    threads: int | None
-    dask: str | None
-    quiet: bool
+    numbers: Annotated[
+        list[str], Option(metavar="NUMBERS", help="Which figures.", is_argument=True)
+    ]
+    scale: Annotated[
+        str,
+        Option(
+            metavar="NAME",
+            help="quick (seconds a figure), standard (minutes), paper (the paper's sizes: hours; "
+            "how many is estimated first).",
+            check=known_scale,
+        ),
+    ] = "standard"
+    dataset: Annotated[
+        str | None,
+        Option(metavar="NAME|PATH", help="As --data of the other commands. Default: the paper's."),
+    ] = None
+    device: Annotated[
+        str,
+        Option(
+            metavar="NAME",
+            help="Where networks are trained: cpu or gpu (CUDA, by CuPy: "
+            "pip install 'ntklin\\[gpu]').",
+            repeated=CHANGED,
+        ),
+    ] = "cpu"
+    out: Annotated[str, shared.folder("pictures, points and runs go")] = "ntklin-figures"
+    replot: Annotated[
+        bool, Option(help="Draw from the runs that are there; train nothing.", repeated=NEVER)
+    ] = False
+    processes: Annotated[
+        int | None,
+        Option(
+            metavar="N",
+            help="Runs at a time. Default: one for each core, and one on a GPU.",
+            check=checks.optional(checks.count),
+            repeated=NEVER,
+        ),
+    ] = None
+    threads: Annotated[
+        int | None,
+        Option(
+            metavar="N",
+            help="Threads of Numba and BLAS in each. Default: 1, and the cores' share on a GPU.",
+            check=checks.optional(checks.count),
+            repeated=NEVER,
+        ),
+    ] = None
+    dask: Annotated[
+        str | None,
+        Option(
+            metavar="ADDRESS",
+            help="Compute on the Dask cluster with this scheduler.",
+            repeated=NEVER,
+        ),
+    ] = None
+    quiet: shared.Quiet = False
 
 
 def run(options):
@@ -35,12 +103,12 @@ def run(options):
 
     from ntklin.apps.cli.console import Console
     from ntklin.apps.cli.failures import warnings_on
-    from ntklin.apps.report import require_writable
     from ntklin.edge.files.names import shown
+    from ntklin.edge.files.writing import require_writable
     from ntklin.validation import figures
 
     chosen = numbers(options.numbers, figures.FIGURES)
-    require_known(options, figures.SCALES)
+    require_sense(options)
     require_writable(options.out)
     require_device(options)
     store = figures.Store(Path(options.out) / "runs")
@@ -48,23 +116,24 @@ def run(options):
         figures.plan(figures.FIGURES[number], options.scale, options.dataset) for number in chosen
     ]
     console = Console(quiet=options.quiet)
+
+    def conclude(ending):
+        if ending == INTERRUPTED:
+            kept = f"Interrupted. What is finished is in {shown(store.folder)}."
+            console.print(Text(kept), soft_wrap=True)
+
     with warnings_on(console):
         if options.replot:
             for plan in plans:
                 draw(console, plan, store, options, 0.0)
             return
-        try:
-            with executor(options, figures.executors) as (workers, slots):
-                if options.scale == "paper":
-                    announce(console, plans, store, slots, options)
-                for plan in plans:
-                    began = time.perf_counter()
-                    compute(console, plan, store, workers, slots, options.device)
-                    draw(console, plan, store, options, time.perf_counter() - began)
-        except KeyboardInterrupt:
-            kept = f"Interrupted. What is finished is in {shown(store.folder)}."
-            console.print(Text(kept), soft_wrap=True)
-            raise
+        with concluded(conclude), executor(options, figures.executors) as (workers, slots):
+            if options.scale == "paper":
+                announce(console, plans, store, slots, options)
+            for plan in plans:
+                began = time.perf_counter()
+                compute(console, plan, store, workers, slots, options.device)
+                draw(console, plan, store, options, time.perf_counter() - began)
 
 
 def numbers(typed, known):
@@ -79,13 +148,10 @@ def numbers(typed, known):
     return sorted(chosen)
 
 
-def require_known(options, scales):
+def require_sense(options):
     """Refuse options that cannot be, before any work."""
-    if options.scale not in scales:
-        raise ValueError(f"--scale must be one of {', '.join(scales)}, got {options.scale!r}")
+    checked(Options, options, by_flag=True)
     for flag, value in (("--processes", options.processes), ("--threads", options.threads)):
-        if value is not None and value < 1:
-            raise ValueError(f"{flag} must be at least 1, got {value}")
         if value is not None and options.dask is not None:
             raise ValueError(f"{flag} is for this machine's processes; --dask uses the cluster's")
     if options.replot and options.dask is not None:
@@ -151,8 +217,8 @@ def compute(console, plan, store, workers, slots, device):
     from ntklin.validation import figures
 
     with progress(console, plan) as observer:
-        for task, record in figures.compute(plan, store, workers, slots, device):
-            observer.finished(task, record)
+        for _ in figures.compute(plan, store, workers, slots, device):
+            observer.finished()
 
 
 def draw(console, plan, store, options, elapsed):
@@ -160,19 +226,8 @@ def draw(console, plan, store, options, elapsed):
     from ntklin.apps.cli import environment, signals
     from ntklin.validation import figures
 
-    provenance = environment.provenance(command(plan, options), elapsed)
+    again = words(Options, replace(options, numbers=[str(plan.figure.number)]))
+    provenance = environment.provenance(["figure", *again], elapsed)
     with signals.held():
         paths = figures.write(plan, figures.results(plan, store), options.out, provenance)
     tell_written(console, options.out, paths)
-
-
-def command(plan, options):
-    """A command line that makes this figure again."""
-    from ntklin.edge.files.names import command_line
-
-    words = ["ntklin", "figure", str(plan.figure.number), "--scale", options.scale]
-    if options.dataset is not None:
-        words += ["--dataset", options.dataset]
-    if options.device != "cpu":
-        words += ["--device", options.device]
-    return command_line(words)

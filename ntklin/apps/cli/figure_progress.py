@@ -1,6 +1,6 @@
 """Progress of a figure on the terminal."""
 
-from ntklin.apps.cli.counting import CountingBar, CountingLines, is_live
+from ntklin.apps.cli.progress import CountingBar, CountingLines, is_live
 
 # Without a terminal: a line for every so many results.
 EVERY = 20
@@ -9,24 +9,24 @@ EVERY = 20
 def progress(console, plan):
     """A bar on a terminal, lines elsewhere."""
     title = f"Figure {plan.figure.number}, {plan.scale_name}"
-    return (LiveProgress if is_live(console) else LineProgress)(console, plan.n_tasks, title)
+    return (FigureBar if is_live(console) else FigureLines)(console, plan.n_tasks, title)
 
 
-class LiveProgress(CountingBar):
+class FigureBar(CountingBar):
     """One bar for all runs and searches of a figure."""
 
-    def finished(self, task, record):
+    def finished(self):
         self.bars.advance(self.task)
 
 
-class LineProgress(CountingLines):
-    """A line now and then, where bars cannot be redrawn."""
+class FigureLines(CountingLines):
+    """A line now and then."""
 
     def __init__(self, console, total, title):
         super().__init__(console, total)
         self.title = title
 
-    def finished(self, task, record):
+    def finished(self):
         self.count += 1
         if self.count % EVERY == 0 or self.count == self.total:
-            self.console.print(f"{self.title}: {self.count}/{self.total}", soft_wrap=True)
+            self.say(f"{self.title}: {self.count}/{self.total}")

@@ -1,9 +1,23 @@
 """``ntklin info``: what this installation runs on."""
 
 import json
+from dataclasses import dataclass
+from typing import Annotated
+
+from ntklin.apps.options.option import Option
+
+HELP = "Show versions, threads, BLAS, CPU, memory and GPU."
+EXAMPLES = ()
 
 
-def run(as_json):
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What is typed."""
+
+    as_json: Annotated[bool, Option(flag="--json", help="Print JSON.")] = False
+
+
+def run(options):
     """Print versions, threads, BLAS, CPU, memory and GPU."""
     from rich.table import Table
     from rich.text import Text
@@ -12,7 +26,7 @@ def run(as_json):
     from ntklin.apps.cli.environment import everything
 
     facts = everything()
-    if as_json:
+    if options.as_json:
         print(json.dumps(facts, indent=1))
         return
     table = Table(show_header=False, box=None, pad_edge=False)

@@ -2,40 +2,40 @@
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Annotated
 
-from ntklin.apps.cli import arguments, threads
-from ntklin.apps.cli.written import tell_written
+from ntklin.apps.cli import threads
+from ntklin.apps.cli.ending import concluded, deliver
+from ntklin.apps.options import shared
+from ntklin.apps.options.declared import words
+from ntklin.apps.options.study import DataOptions, StudySettings
+
+HELP = """Measure what the initialization leaves in the minimizer.
+
+    For each initialization scale σ: the spectrum of the kernel, the steps of gradient descent \
+predicted and taken, and the test losses of the kernel interpolator, of the linearized network and \
+of the real trained one; over all σ, the power with which the initialization term grows. Then, at \
+one σ, where other optimizers end: how far from the minimizer of gradient descent, and how much of \
+it is due to the path. Ctrl-C keeps what is finished."""
+EXAMPLES = (
+    "ntklin minimizer",
+    "ntklin minimizer --optimizer gd,sgd,adagrad,rmsprop,adam --split 0.1",
+    "ntklin minimizer --depth 3 --bias none --seeds 10",
+    "ntklin minimizer --data fashion01 --sigma 0.5,1,2 --out fashion",
+    "ntklin minimizer --data ~/my-data.npz --classes 3,8 --width 1000 --no-train",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The options as typed; the names are those of the flags."""
+    """What is typed."""
 
-    data: str
-    classes: str
-    n_train: int
-    n_test: int
-    data_seed: int
-    depth: int
-    width: str | None
-    sigma: str
-    scaling: str
-    bias: str
-    seed: int
-    seeds: str | None
-    dtype: str
-    device: str
-    rcond: float | None
-    train: bool
-    until: float
-    max_steps: int | None
-    optimizer: str
-    optimizer_sigma: float
-    split: float
-    out: str
-    threads: int | None
-    quiet: bool
+    data: DataOptions
+    study: StudySettings
+    out: Annotated[str, shared.folder("plot, report and results go")] = "ntklin-minimizer"
+    threads: shared.Threads = None
+    quiet: shared.Quiet = False
 
 
 def configure(options):
@@ -45,35 +45,9 @@ def configure(options):
     -------
     StudyConfig
     """
-    widths = arguments.hidden_widths(options.width, options.depth)
-    sigmas = arguments.numbers(options.sigma, "--sigma")
-    seeds = arguments.seeds(options.seed, options.seeds)
-    classes = arguments.classes(options.classes)
-    optimizers = arguments.optional_list(options.optimizer)
-
     from ntklin.apps.study import StudyConfig
-    from ntklin.data import load_data
 
-    data = load_data(
-        options.data, options.n_train, options.n_test, classes=classes, rng=options.data_seed
-    )
-    return StudyConfig(
-        data=data,
-        hidden_widths=widths,
-        sigmas=sigmas,
-        seeds=seeds,
-        scaling=options.scaling,
-        bias=options.bias,
-        dtype=options.dtype,
-        device=options.device,
-        rcond=options.rcond,
-        train=options.train,
-        until=options.until,
-        max_steps=options.max_steps,
-        optimizers=optimizers,
-        optimizer_sigma=options.optimizer_sigma,
-        split=options.split,
-    )
+    return StudyConfig(data=options.data.load(), **vars(options.study))
 
 
 def run(options):
@@ -81,92 +55,44 @@ def run(options):
     began = time.perf_counter()
     threads.sleep_while_waiting(os.environ)
 
-    from ntklin.apps.cli import signals
     from ntklin.apps.cli.console import Console
     from ntklin.apps.cli.failures import warnings_on
-    from ntklin.apps.report import require_writable
-    from ntklin.apps.study import optimizer_records, records, require_comparable
+    from ntklin.apps.cli.study_progress import COMPARISON, SWEEP, progress
+    from ntklin.apps.study import optimizer_results, require_comparable, scale_results
+    from ntklin.edge.files.writing import require_writable
 
     require_writable(options.out)
     config = configure(options)
     console = Console(quiet=options.quiet)
-    swept, compared, interrupted = [], [], False
-    try:
-        with threads.limited(options.threads), warnings_on(console):
-            require_comparable(config)
-            with progress(console, config) as observer:
-                for record in records(config, observer):
-                    swept.append(record)
-            with comparison_progress(console, config) as observer:
-                for record in optimizer_records(config, swept, observer):
-                    compared.append(record)
-    except KeyboardInterrupt:
-        interrupted = True
-        raise
-    finally:
+    swept, compared = [], []
+
+    def conclude(ending):
         if swept:
             elapsed = time.perf_counter() - began
-            with signals.held(interrupted):
-                conclude(console, config, swept, compared, options, elapsed)
+            deliver_study(console, config, swept, compared, options, elapsed)
+
+    with concluded(conclude), threads.limited(options.threads), warnings_on(console):
+        require_comparable(config)
+        with progress(console, config, SWEEP) as observer:
+            swept.extend(scale_results(config, observer))
+        with progress(console, config, COMPARISON) as observer:
+            compared.extend(optimizer_results(config, swept, observer))
 
 
-def progress(console, config):
-    """Bars on a terminal, lines elsewhere, nothing when quiet."""
-    from ntklin.apps.cli.counting import is_live
-    from ntklin.apps.cli.progress import LineProgress, LiveProgress
-
-    return (LiveProgress if is_live(console) else LineProgress)(console, config)
-
-
-def comparison_progress(console, config):
-    """The same for the optimizers."""
-    from ntklin.apps.cli.comparison_progress import LineComparison, LiveComparison
-    from ntklin.apps.cli.counting import is_live
-
-    return (LiveComparison if is_live(console) else LineComparison)(console, config)
-
-
-def conclude(console, config, swept, compared, options, elapsed):
-    """Write the files and print the tables; the tables even where the files fail."""
+def deliver_study(console, config, swept, compared, options, elapsed):
+    """Write the files and print the tables."""
     from ntklin.apps.cli import environment
-    from ntklin.apps.report import print_result, write_report
+    from ntklin.apps.report.study import write_study
+    from ntklin.apps.report.study_tables import print_study
     from ntklin.apps.study import StudyResult
 
     result = StudyResult(config, tuple(swept), tuple(compared))
-    provenance = environment.provenance(command(config, options), elapsed)
-    try:
-        paths = write_report(result, options.out, provenance)
-    finally:
-        console.print()
-        print_result(console, result)
-    tell_written(console, options.out, paths)
-
-
-def command(config, options):
-    """A command line that repeats the run, every default spelled out."""
-    from ntklin.edge.files.names import command_line
-
-    words = [
-        *("ntklin", "minimizer", "--data", options.data, "--classes", options.classes),
-        *("--n-train", options.n_train, "--n-test", options.n_test),
-        *("--data-seed", options.data_seed, "--depth", config.depth),
-        *("--width", _listed(config.hidden_widths)) * bool(config.hidden_widths),
-        *("--sigma", _listed(config.sigmas), "--scaling", config.scaling, "--bias", config.bias),
-        *("--seeds", _listed(config.seeds) + "," * (len(config.seeds) == 1)),
-        *("--dtype", config.dtype, "--until", format(config.until, "g")),
-        *([] if config.device == "cpu" else ["--device", config.device]),
-        *([] if config.rcond is None else ["--rcond", format(config.rcond, "g")]),
-        *([] if config.max_steps is None else ["--max-steps", config.max_steps]),
-        *([] if config.train else ["--no-train"]),
-        *("--optimizer", ",".join(config.optimizers) or arguments.NONE),
-        *("--optimizer-sigma", _number(config.optimizer_sigma), "--split", _number(config.split)),
-    ]
-    return command_line(map(str, words))
-
-
-def _listed(values):
-    return ",".join(map(_number, values))
-
-
-def _number(value):
-    return repr(value).removesuffix(".0")
+    # Every default is spelled out, as it was checked.
+    typed = words(Options, replace(options, study=config))
+    provenance = environment.provenance(["minimizer", *typed], elapsed)
+    deliver(
+        console,
+        options.out,
+        lambda: write_study(result, options.out, provenance),
+        lambda: print_study(console, result),
+    )

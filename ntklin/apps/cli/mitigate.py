@@ -3,42 +3,35 @@
 import os
 import time
 from dataclasses import dataclass
+from typing import Annotated
 
-from ntklin.apps.cli import arguments, threads
-from ntklin.apps.cli.written import tell_written
+from ntklin.apps.cli import threads
+from ntklin.apps.cli.ending import concluded, deliver
+from ntklin.apps.options import shared
+from ntklin.apps.options.declared import checked, words
+from ntklin.apps.options.mitigation import MitigationSettings, SplitDataOptions
 
-# Half a minute to two minutes on two cores, where the study's widths would take several.
-DEFAULT_WIDTHS = (1000, 500)
+HELP = """Train with less of the initialization in the result.
+
+    Trains real networks from one draw θ₀ at ever smaller initialization scales σ, as long as the \
+validation loss falls by a significant margin, and keeps the best; then, for comparison, networks \
+of about twice the size that start at f = 0. Ctrl-C keeps what is finished."""
+EXAMPLES = (
+    "ntklin mitigate",
+    "ntklin mitigate --sigma 2 --factor 0.8 --margin 0.02",
+    "ntklin mitigate --data ~/my-data.npz --classes 3,8 --n-train 500 --n-val 200 --no-baselines",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The options as typed; the names are those of the flags."""
+    """What is typed."""
 
-    data: str
-    classes: str
-    n_train: int
-    n_val: int
-    n_test: int
-    data_seed: int
-    depth: int
-    width: str | None
-    sigma: float
-    scaling: str
-    bias: str
-    seed: int
-    dtype: str
-    device: str
-    factor: float
-    margin: float
-    min_sigma: float
-    baselines: bool
-    until: float
-    max_steps: int
-    time_limit: float | None
-    out: str
-    threads: int | None
-    quiet: bool
+    data: SplitDataOptions
+    mitigation: MitigationSettings
+    out: Annotated[str, shared.folder("plot, report, results and network go")] = "ntklin-mitigate"
+    threads: shared.Threads = None
+    quiet: shared.Quiet = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +45,7 @@ class Problem:
         ``X``, ``Y``, ``X_val``, ``Y_val``, ``X_test`` and ``Y_test``, by the names of
         ``mitigate_initialization``'s arguments.
     config : dict
-        See ``ntklin.apps.report.mitigation.mitigation_payload``.
+        See ``ntklin.apps.report.mitigation.mitigation_json``.
     """
 
     net: object
@@ -67,39 +60,19 @@ def configure(options):
     -------
     Problem
     """
-    from ntklin.edge.checks import as_count
-
-    depth = as_count(options.depth, name="depth")
-    n_train = as_count(options.n_train, name="--n-train")
-    n_val = as_count(options.n_val, name="--n-val")
-    n_test = as_count(options.n_test, name="--n-test")
-    widths = arguments.hidden_widths(options.width, depth, DEFAULT_WIDTHS)
-    classes = arguments.classes(options.classes)
-
-    from ntklin.apps.study.config import DTYPES
-    from ntklin.data import load_data
     from ntklin.edge.backends import device_namespace
     from ntklin.networks.mlp import MLP
 
-    if options.dtype not in DTYPES:
-        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {options.dtype!r}")
-    xp = device_namespace(options.device)
-    try:
-        data = load_data(
-            *(options.data, n_train + n_val, n_test),
-            classes=classes,
-            rng=options.data_seed,
-            dtype=options.dtype,
-        )
-    except ValueError as e:
-        if not str(e).startswith("n_train"):
-            raise
-        raise ValueError(f"{e}; n_train is --n-train and --n-val together") from None
+    settings = options.mitigation
+    checked(MitigationSettings, settings)
+    xp = device_namespace(settings.device)
+    n_train = options.data.n_train
+    data = options.data.load(settings.dtype)
     net = MLP(
-        (data.X_train.shape[1], *widths, 1),
-        sigma=options.sigma,
-        scaling=options.scaling,
-        bias=options.bias,
+        (data.X_train.shape[1], *settings.hidden_widths, 1),
+        sigma=settings.sigma,
+        scaling=settings.scaling,
+        bias=settings.bias,
     )
     samples = {
         # The training points of ``ntklin minimizer`` come first.
@@ -111,26 +84,16 @@ def configure(options):
         "Y_test": data.Y_test,
     }
     samples = {name: xp.asarray(a) for name, a in samples.items()}
+    shown = {k: v for k, v in vars(settings).items() if k not in ("hidden_widths", "baselines")}
     config = {
         "data": data.name,
         "provenance": data.provenance,
         "n_train": n_train,
-        "n_val": n_val,
-        "n_test": n_test,
+        "n_val": options.data.n_val,
+        "n_test": options.data.n_test,
         "depth": net.depth,
         "widths": list(net.widths),
-        "sigma": net.sigma,
-        "scaling": net.scaling,
-        "bias": net.bias,
-        "seed": options.seed,
-        "dtype": options.dtype,
-        "device": options.device,
-        "factor": options.factor,
-        "margin": options.margin,
-        "min_sigma": options.min_sigma,
-        "until": options.until,
-        "max_steps": options.max_steps,
-        "time_limit": options.time_limit,
+        **shown,
     }
     return Problem(net, samples, config)
 
@@ -140,83 +103,58 @@ def run(options):
     began = time.perf_counter()
     threads.sleep_while_waiting(os.environ)
 
-    from ntklin.apps.cli import signals
     from ntklin.apps.cli.console import Console
     from ntklin.apps.cli.failures import warnings_on
-    from ntklin.apps.report import require_writable
+    from ntklin.apps.cli.mitigation_progress import progress
+    from ntklin.edge.files.writing import require_writable
     from ntklin.recipes.mitigation import MitigationInterrupted, mitigate_initialization
 
     require_writable(options.out)
     problem = configure(options)
+    settings = options.mitigation
     console = Console(quiet=options.quiet)
-    found, interruption = None, None
+    found = None
+
+    def conclude(ending):
+        if found is not None:
+            deliver_mitigation(console, problem, found, options, time.perf_counter() - began)
+
     with (
+        concluded(conclude),
         threads.limited(options.threads),
         warnings_on(console),
-        progress(console, options.until) as observer,
+        progress(console, settings.until) as observer,
     ):
         try:
             found = mitigate_initialization(
                 problem.net,
                 **problem.samples,
-                rng=options.seed,
-                factor=options.factor,
-                margin=options.margin,
-                min_sigma=options.min_sigma,
-                until=options.until,
-                max_steps=options.max_steps,
-                time_limit=options.time_limit,
-                compare_baselines=options.baselines,
+                rng=settings.seed,
+                factor=settings.factor,
+                margin=settings.margin,
+                min_sigma=settings.min_sigma,
+                until=settings.until,
+                max_steps=settings.max_steps,
+                time_limit=settings.time_limit,
+                compare_baselines=settings.baselines,
                 progress=observer.trained,
                 on_trial=observer.finished,
             )
         except MitigationInterrupted as e:
-            found, interruption = e.result, e
-    if found is not None:
-        with signals.held(interruption is not None):
-            conclude(console, problem, found, options, time.perf_counter() - began)
-    if interruption is not None:
-        raise interruption
+            found = e.result
+            raise
 
 
-def progress(console, until):
-    """Bars on a terminal, lines elsewhere, nothing when quiet."""
-    from ntklin.apps.cli.counting import is_live
-    from ntklin.apps.cli.mitigate_progress import LineProgress, LiveProgress
-
-    return LiveProgress(console, until) if is_live(console) else LineProgress(console)
-
-
-def conclude(console, problem, found, options, elapsed):
-    """Write the files and print the table; the table even where the files fail."""
+def deliver_mitigation(console, problem, found, options, elapsed):
+    """Write the files and print the table."""
     from ntklin.apps.cli import environment
-    from ntklin.apps.report.mitigation import print_mitigation, write_mitigation
+    from ntklin.apps.report.mitigation import write_mitigation
+    from ntklin.apps.report.mitigation_table import print_mitigation
 
-    provenance = environment.provenance(command(problem, options), elapsed)
-    try:
-        paths = write_mitigation(found, problem.config, options.out, provenance)
-    finally:
-        console.print()
-        print_mitigation(console, found, problem.config)
-    tell_written(console, options.out, paths)
-
-
-def command(problem, options):
-    """A command line that repeats the run, every default spelled out."""
-    from ntklin.edge.files.names import command_line
-
-    net = problem.net
-    words = [
-        *("ntklin", "mitigate", "--data", options.data, "--classes", options.classes),
-        *("--n-train", options.n_train, "--n-val", options.n_val, "--n-test", options.n_test),
-        *("--data-seed", options.data_seed, "--depth", net.depth),
-        *("--width", ",".join(map(str, net.widths[1:-1]))) * (net.depth > 1),
-        *("--sigma", repr(net.sigma), "--scaling", net.scaling, "--bias", net.bias),
-        *("--seed", options.seed, "--dtype", options.dtype, "--factor", repr(options.factor)),
-        *("--margin", repr(options.margin), "--min-sigma", repr(options.min_sigma)),
-        *("--until", repr(options.until), "--max-steps", options.max_steps),
-        *([] if options.device == "cpu" else ["--device", options.device]),
-        *([] if options.time_limit is None else ["--time-limit", repr(options.time_limit)]),
-        *([] if options.baselines else ["--no-baselines"]),
-    ]
-    return command_line(map(str, words))
+    provenance = environment.provenance(["mitigate", *words(Options, options)], elapsed)
+    deliver(
+        console,
+        options.out,
+        lambda: write_mitigation(found, problem.config, options.out, provenance),
+        lambda: print_mitigation(console, found, problem.config),
+    )

@@ -1,23 +1,33 @@
-"""Progress of a study on the terminal."""
+"""Progress on the terminal: bars where they can be redrawn, lines elsewhere."""
 
 import math
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 
-class LiveProgress:
-    """One bar per record: the loss on a logarithmic scale, from its start to the target.
+def is_live(console):
+    """Whether a bar can be redrawn there, and is wanted."""
+    return console.is_terminal and not console.is_dumb_terminal and not console.quiet
 
-    This and LineProgress have the methods of ``ntklin.apps.study.Observer``.
+
+class Bars:
+    """Bars that are redrawn inside ``with``.
+
+    Parameters
+    ----------
+    console : rich.console.Console
+    width : int
+        Of a bar.
+    *columns : rich.progress.ProgressColumn or str
+        Between a bar and its time.
     """
 
-    def __init__(self, console, config):
-        self.config = config
+    def __init__(self, console, width, *columns):
         self.bars = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=16),
-            TextColumn("{task.fields[state]}"),
+            BarColumn(bar_width=width),
+            *columns,
             TimeElapsedColumn(),
             console=console,
         )
@@ -29,34 +39,65 @@ class LiveProgress:
     def __exit__(self, *exception):
         self.bars.stop()
 
-    def started(self, sigma, seed):
-        self.task = self.bars.add_task(
-            label(self.config, sigma, seed), total=None, state="kernel and closed form"
-        )
 
-    def predicted(self, initial_loss, steps):
-        self.start, self.expected = initial_loss, steps
-        if self.config.train:
-            self.trained(0, initial_loss)
+class LossBars(Bars):
+    """One bar per run: the loss on a logarithmic scale, from its start to the target.
 
-    def trained(self, step, loss):
-        self.bars.update(
-            self.task,
-            total=1.0,
-            completed=share(self.start, loss, self.config.until),
-            state=f"loss {loss:.1e}, step {step:,} of ≈ {self.expected:,}",
-        )
+    Parameters
+    ----------
+    console : rich.console.Console
+    until : float
+        The target.
+    """
 
-    def finished(self, record):
-        self.bars.update(self.task, total=1.0, completed=1.0, state=summary(record))
+    def __init__(self, console, until):
+        super().__init__(console, 16, TextColumn("{task.fields[state]}"))
+        self.until = until
+        self.task = self.start = None
+
+    def begin(self, name, state=""):
+        """A run begins, with a bar that does not know yet how long it is."""
+        self.task = self.bars.add_task(name, total=None, state=state)
+
+    def tell(self, state, **changes):
+        """Show in words what the run does."""
+        self.bars.update(self.task, state=state, **changes)
+
+    def approach(self, loss, state):
+        """The run's loss is this; ``start`` is the loss that it came from."""
+        self.tell(state, total=1.0, completed=share(self.start, loss, self.until))
+
+    def end(self, summary):
+        """The run is over."""
+        self.tell(summary, total=1.0, completed=1.0)
         self.bars.stop_task(self.task)
 
 
-class LineProgress:
-    """One line per finished record, where bars cannot be redrawn."""
+class CountingBar(Bars):
+    """One bar for a known number of results.
 
-    def __init__(self, console, config):
-        self.console, self.config = console, config
+    Parameters
+    ----------
+    console : rich.console.Console
+    total : int
+    description : str
+    """
+
+    def __init__(self, console, total, description=""):
+        super().__init__(console, 24, MofNCompleteColumn())
+        self.task = self.bars.add_task(description, total=total)
+
+
+class Lines:
+    """Lines, where bars cannot be redrawn.
+
+    Parameters
+    ----------
+    console : rich.console.Console
+    """
+
+    def __init__(self, console):
+        self.console = console
 
     def __enter__(self):
         return self
@@ -64,23 +105,23 @@ class LineProgress:
     def __exit__(self, *exception):
         pass
 
-    def started(self, sigma, seed):
-        pass
-
-    def predicted(self, initial_loss, steps):
-        pass
-
-    def trained(self, step, loss):
-        pass
-
-    def finished(self, record):
-        name = label(self.config, record.sigma, record.seed)
-        self.console.print(Text(f"{name}  {summary(record)}"), soft_wrap=True)
+    def say(self, text):
+        """Print a line."""
+        self.console.print(Text(text), soft_wrap=True)
 
 
-def label(config, sigma, seed):
-    """What a record is called; the seed only where there are several."""
-    return f"σ = {sigma:<4g}" + (f" seed {seed}" if len(config.seeds) > 1 else "")
+class CountingLines(Lines):
+    """Lines of a known number of results; ``count`` is how many there are so far.
+
+    Parameters
+    ----------
+    console : rich.console.Console
+    total : int
+    """
+
+    def __init__(self, console, total):
+        super().__init__(console)
+        self.total, self.count = total, 0
 
 
 def share(start, loss, target):
@@ -88,13 +129,3 @@ def share(start, loss, target):
     if not target < start or not math.isfinite(loss) or loss <= 0:
         return 0.0
     return min(max(math.log(start / loss) / math.log(start / target), 0.0), 1.0)
-
-
-def summary(record):
-    """A finished record in a few words."""
-    from ntklin.apps.study import CONVERGED
-
-    if record.steps_taken is None:
-        return f"{record.steps_predicted:,} steps expected, not trained"
-    steps = f"{record.steps_taken:,} steps ({record.steps_predicted:,} expected)"
-    return steps if record.outcome == CONVERGED else f"{record.outcome} after {steps}"

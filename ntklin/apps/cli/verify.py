@@ -4,28 +4,47 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from ntklin.apps.cli import threads
-from ntklin.apps.cli.written import tell_written
+from ntklin.apps.cli.ending import FAILED, FINISHED, concluded, deliver
+from ntklin.apps.options import checks, shared
+from ntklin.apps.options.declared import checked, words
+from ntklin.apps.options.option import Option
 
-FAILED = 1
+HELP = """Check the paper's lemmas and theorems.
+
+    Each statement is measured in rational arithmetic (exact), in ball arithmetic (certified) or \
+over random draws (statistical), beside a control: a wrong formula, on which the same check must \
+fail. NAMES are statements such as theorem3 or lemma4; without one, all. Verdicts are kept in the \
+output folder, so that a run that was interrupted goes on. Exit code 1 if a check fails."""
+EXAMPLES = (
+    "ntklin verify --quick",
+    "ntklin verify theorem3 theorem6 --exact",
+    "ntklin verify --statistical --seed 1",
+)
+NOT_PASSED = 1
 # Threads for quick runs: such small networks lose more by a second one than they gain.
 SMALL = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The options as typed; the names are those of the flags."""
+    """What is typed."""
 
-    names: tuple
-    exact: bool
-    certified: bool
-    statistical: bool
-    quick: bool
-    seed: int
-    out: str
-    threads: int | None
-    quiet: bool
+    names: Annotated[
+        list[str] | None, Option(metavar="[NAMES]", help="Which statements.", is_argument=True)
+    ] = None
+    exact: Annotated[bool, Option(help="Only the exact checks.")] = False
+    certified: Annotated[bool, Option(help="Only the certified checks.")] = False
+    statistical: Annotated[bool, Option(help="Only the statistical checks.")] = False
+    quick: Annotated[bool, Option(help="Smaller problems, less than a minute.")] = False
+    seed: Annotated[
+        int, Option(metavar="SEED", help="Of all random numbers.", check=checks.seed)
+    ] = 0
+    out: Annotated[str, shared.folder("report and verdicts go")] = "ntklin-verify"
+    threads: shared.Threads = None
+    quiet: shared.Quiet = False
 
 
 def run(options):
@@ -39,48 +58,42 @@ def run(options):
     began = time.perf_counter()
     threads.sleep_while_waiting(os.environ)
 
-    from ntklin.apps.cli import signals
     from ntklin.apps.cli.console import Console
     from ntklin.apps.cli.failures import warnings_on
-    from ntklin.apps.cli.verify_progress import progress
-    from ntklin.apps.report import require_writable
-    from ntklin.edge.checks import as_count
+    from ntklin.apps.cli.verification_progress import progress
+    from ntklin.edge.files.writing import require_writable
     from ntklin.validation import theorems
 
-    statements = chosen(options.names, theorems.STATEMENTS)
+    statements = chosen(options.names or (), theorems.STATEMENTS)
     wanted = [s for s in theorems.Strength if getattr(options, s.value)] or list(theorems.Strength)
-    setting = theorems.Setting(
-        quick=options.quick, seed=as_count(options.seed, name="--seed", minimum=0)
-    )
+    setting = theorems.Setting(quick=options.quick, **checked(Options, options, by_flag=True))
     require_writable(options.out)
-    console, judged, interruption = Console(quiet=options.quiet), [], None
+    console, judged = Console(quiet=options.quiet), []
     n_checks = sum(check.strength in wanted for s in statements for check in s.checks)
     if not n_checks:
         names = ", ".join(statement.key for statement in statements)
         raise ValueError(f"{names}: no check of this strength; leave out the other options")
+
+    def conclude(ending):
+        if judged and ending != FAILED:
+            elapsed = time.perf_counter() - began
+            deliver_verification(console, judged, options, elapsed, ending == FINISHED)
+
     with (
+        concluded(conclude),
         threads.limited(options.threads or (SMALL if options.quick else None)),
         warnings_on(console),
         progress(console, n_checks) as observer,
     ):
-        try:
-            for _ in theorems.run(
-                statements,
-                setting,
-                strengths=wanted,
-                folder=Path(options.out) / "verdicts",
-                progress=lambda *event: observe(observer, judged, *event),
-            ):
-                pass
-        except KeyboardInterrupt as e:
-            interruption = e
-    if judged:
-        complete = interruption is None
-        with signals.held(not complete):
-            conclude(console, judged, options, time.perf_counter() - began, complete)
-    if interruption is not None:
-        raise interruption
-    return 0 if all(item.verdict.passed for item in judged) else FAILED
+        for _ in theorems.run(
+            statements,
+            setting,
+            strengths=wanted,
+            folder=Path(options.out) / "verdicts",
+            progress=lambda *event: observe(observer, judged, *event),
+        ):
+            pass
+    return 0 if all(item.verdict.passed for item in judged) else NOT_PASSED
 
 
 def chosen(names, statements):
@@ -95,7 +108,7 @@ def chosen(names, statements):
 
 def observe(observer, judged, statement, check, verdict):
     """Show an event of a run, and keep its verdict."""
-    from ntklin.apps.report.verification.judged import Judged
+    from ntklin.apps.report.verification_verdicts import Judged
 
     if verdict is None:
         observer.started(statement, check)
@@ -104,29 +117,17 @@ def observe(observer, judged, statement, check, verdict):
     observer.finished(judged[-1])
 
 
-def conclude(console, judged, options, elapsed, complete):
-    """Write the files and print the table; the table even where the files fail."""
+def deliver_verification(console, judged, options, elapsed, complete):
+    """Write the files and print the table."""
     from ntklin.apps.cli import environment
-    from ntklin.apps.report.verification import print_verification, write_verification
+    from ntklin.apps.report.verification import write_verification
+    from ntklin.apps.report.verification_table import print_verification
 
-    provenance = environment.provenance(command(options), elapsed)
+    provenance = environment.provenance(["verify", *words(Options, options)], elapsed)
     config = {"size": "quick" if options.quick else "full", "seed": options.seed}
-    try:
-        paths = write_verification(judged, config, options.out, provenance, complete)
-    finally:
-        console.print()
-        print_verification(console, judged)
-    tell_written(console, options.out, paths)
-
-
-def command(options):
-    """A command line that repeats the run."""
-    from ntklin.edge.files.names import command_line
-
-    words = [
-        *("ntklin", "verify", *options.names),
-        *(f"--{s}" for s in ("exact", "certified", "statistical") if getattr(options, s)),
-        *(["--quick"] if options.quick else []),
-        *("--seed", str(options.seed)),
-    ]
-    return command_line(words)
+    deliver(
+        console,
+        options.out,
+        lambda: write_verification(judged, config, options.out, provenance, complete),
+        lambda: print_verification(console, judged),
+    )

@@ -2,8 +2,12 @@
 
 from matplotlib.figure import Figure
 
-from ntklin.apps.plots.optimizers import draw_optimizer_distances, draw_optimizer_losses, row_height
-from ntklin.apps.plots.sweep import draw_initialization_sizes, draw_test_losses
+from ntklin.apps.plots.optimizer_panels import (
+    draw_optimizer_distances,
+    draw_optimizer_losses,
+    row_height,
+)
+from ntklin.apps.plots.sweep_panels import draw_initialization_sizes, draw_test_losses
 from ntklin.edge.files.names import LONGEST_NAME, shown, without_math
 
 WIDTH, SWEEP_HEIGHT = 10, 4.2
@@ -19,7 +23,7 @@ def study_figure(result):
     Parameters
     ----------
     result : StudyResult
-        With at least one record of the sweep.
+        With at least one result of the sweep.
 
     Returns
     -------

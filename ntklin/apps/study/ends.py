@@ -1,9 +1,9 @@
 """Where a method takes the linearized and the real network, with one learning rate for both."""
 
 from ntklin.apps.study.linearized import closed_form_end, stepwise_end
+from ntklin.apps.study.outcomes import DIVERGED, STEP_LIMIT
 from ntklin.apps.study.rates import search_monotone
 from ntklin.apps.study.real import RealEnd, train_real
-from ntklin.apps.study.record import DIVERGED, STEP_LIMIT
 from ntklin.runs.batches import Batches
 from ntklin.runs.optimizers import GradientDescent
 
@@ -22,7 +22,7 @@ def closed_ends(config, start, real, observer):
     start : Start
     real : RealEnd or None
         Where it is known.
-    observer : ComparisonObserver
+    observer : StudyObserver
 
     Returns
     -------
@@ -48,7 +48,7 @@ def tuned_ends(config, start, method, seed, tuned, observer):
         Of the mini-batches.
     tuned : dict
         Keeps what was searched for from this start: optimizers and steps by kind of optimizer.
-    observer : ComparisonObserver
+    observer : StudyObserver
 
     Returns
     -------

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ntklin.apps.study.record import CONVERGED, DIVERGED, STEP_LIMIT
+from ntklin.apps.study.outcomes import CONVERGED, DIVERGED, STEP_LIMIT
 from ntklin.edge.errors import DivergenceError
 from ntklin.runs.batches import Batches
 from ntklin.runs.optimizers import GradientDescent, Optimizer

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ntklin.apps.study.record import CONVERGED, DIVERGED, NOT_TRAINED, STEP_LIMIT
+from ntklin.apps.study.outcomes import CONVERGED, DIVERGED, NOT_TRAINED, STEP_LIMIT
 from ntklin.edge.backends import host
 from ntklin.edge.errors import DivergenceError
 from ntklin.training.train import train_one

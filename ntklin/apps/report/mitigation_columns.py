@@ -1,0 +1,45 @@
+"""Which numbers of a trial are shown, and what baselines are called."""
+
+from ntklin.apps.report.columns import MISSING, Column
+from ntklin.networks.symmetrized import AntisymmetricPair, DoubledNetwork
+
+KINDS = {AntisymmetricPair: "antisymmetrical pair", DoubledNetwork: "doubled network"}
+SHORT = {AntisymmetricPair: "pair", DoubledNetwork: "doubled"}
+
+
+def _duration(seconds):
+    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds:,.0f} s"
+
+
+COLUMNS = (
+    Column("validation_loss", "validation\nloss", "by which the network is chosen", ".2e"),
+    Column("test_loss", "test\nloss", "by which nothing is chosen", ".2e"),
+    Column("training_loss", "training\nloss", "after the last step", ".1e"),
+    Column(
+        "initialization_size",
+        "size of\nf_init",
+        "‖f_init(X_val)‖/√(2 N_val): what the initialization leaves in the linearized network, in "
+        "units of the root of a validation loss",
+        ".1e",
+    ),
+    Column("steps", "steps", "of gradient descent until the training loss is reached", ",d"),
+    Column("seconds", "time", "of training", _duration),
+)
+
+
+def cell(trial, column):
+    """The number as text."""
+    value = getattr(trial, column.name)
+    if value is None:
+        return MISSING
+    return column.style(value) if callable(column.style) else format(value, column.style)
+
+
+def kind(trial):
+    """What a baseline is called."""
+    return KINDS[type(trial.network)]
+
+
+def short_kind(trial):
+    """The same in one word."""
+    return SHORT[type(trial.network)]

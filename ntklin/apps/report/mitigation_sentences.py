@@ -1,0 +1,96 @@
+"""What the search as a whole has to say; sentences without their full stops."""
+
+from dataclasses import replace
+
+from ntklin.apps.report.mitigation_columns import kind
+from ntklin.recipes.mitigation import (
+    DIVERGED,
+    INTERRUPTED,
+    NO_DECREASE,
+    SMALLEST,
+    TIME_LIMIT,
+    TOO_SLOW,
+)
+
+
+def finding(found):
+    """What was gained, in a sentence."""
+    first, best = found.trials[0], found.best
+    if best is first:
+        return f"The first network, σ = {best.sigma:g}, has the smallest validation loss"
+    test = "" if best.test_loss is None else f" and the test loss {_times(first, best, 'test')}"
+    return (
+        f"From σ = {first.sigma:.3g} to σ = {best.sigma:.3g} the validation loss fell "
+        f"{_times(first, best, 'validation')}{test}"
+    )
+
+
+def _times(first, best, kind):
+    before, after = (getattr(trial, f"{kind}_loss") for trial in (first, best))
+    return f"from {before:.2e} to {after:.2e}"
+
+
+def reason(found, config):
+    """Why the search stopped, in a sentence."""
+    last = found.trials[-1]
+    at = f"σ = {last.sigma:.3g}"
+    if found.stopped == NO_DECREASE:
+        before = found.trials[-2].validation_loss
+        change = (before - last.validation_loss) / before
+        moved = f"fell by only {change:.1%}" if change >= 0 else f"rose by {-change:.1%}"
+        why = f"at {at} the validation loss {moved}; the margin is {100 * found.margin:.3g}%"
+    elif found.stopped == TOO_SLOW:
+        limit = (
+            f"{config['time_limit']:g} s"
+            if last.outcome == TIME_LIMIT
+            else f"{config['max_steps']:,} steps"
+        )
+        why = (
+            f"at {at} training is impractically slow: its loss is {last.training_loss:.1e} after "
+            f"{limit}"
+        )
+    else:
+        why = {
+            SMALLEST: f"the next σ would be below {config['min_sigma']:g}",
+            DIVERGED: f"training diverged at {at}; wider layers stay closer to the linearization, "
+            "by which the learning rate is chosen",
+            INTERRUPTED: "interrupted",
+        }[found.stopped]
+    return f"Stopped: {why}"
+
+
+def comparison(found):
+    """How the best compares with the baselines."""
+    sentences = []
+    trials = list(found.baselines)
+    if len(trials) == 2 and trials[1] == replace(trials[0], network=trials[1].network):
+        name = f"The {kind(trials[0])} and the {kind(trials[1])}, one function here, have"
+        return [_compared(found, name, trials[0])]
+    for trial in trials:
+        if trial.validation_loss is None:
+            sentences.append(f"The {kind(trial)} diverged")
+        else:
+            sentences.append(_compared(found, f"The {kind(trial)} has", trial))
+    return sentences
+
+
+def _compared(found, subject, trial):
+    ratio = trial.validation_loss / found.best.validation_loss
+    size = trial.network.n_parameters / found.network.n_parameters
+    end = "" if trial.converged else ", its training being cut short"
+    return (
+        f"{subject} {ratio:.2f} times the validation loss of the best network with {size:.2f} "
+        f"times as many parameters{end}"
+    )
+
+
+def warnings(found):
+    """What a reader must not miss."""
+    sentences = []
+    if found.stopped == INTERRUPTED:
+        sentences.append("Incomplete: the search was interrupted; a smaller σ may be better")
+    if not found.best.converged:
+        sentences.append(
+            "No network reached the target: the one that is kept is not trained to the end"
+        )
+    return sentences

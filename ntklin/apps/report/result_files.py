@@ -1,0 +1,53 @@
+"""The report's files, written whole or not at all."""
+
+import json
+import math
+from pathlib import Path
+
+from ntklin.edge.files.seal import sealed
+from ntklin.edge.files.unfinished import COMPLETE, place
+from ntklin.edge.files.writing import write_together
+
+
+def write_files(folder, names, contents):
+    """Write files under these names, all or none; creates the folder if need be.
+
+    Where one of them says of itself that it is unfinished, and the folder has a finished one, they
+    go to a folder within it.
+
+    Parameters
+    ----------
+    folder : path
+    names : sequence of str
+    contents : sequence of bytes, str, dict or callable
+        Values are written as JSON with a digest; a callable is given the file to write into.
+
+    Returns
+    -------
+    list of pathlib.Path
+    """
+    for name, content in zip(names, contents, strict=True):
+        if isinstance(content, dict):
+            folder = place(folder, name, content.get(COMPLETE, True))
+    folder = Path(folder)
+    files = {folder / name: _as_text(c) for name, c in zip(names, contents, strict=True)}
+    folder.mkdir(parents=True, exist_ok=True)
+    write_together(files)
+    return list(files)
+
+
+def _as_text(content):
+    if isinstance(content, dict):
+        return json.dumps(sealed(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return content
+
+
+def plain(value):
+    """``value`` with None for every number that JSON has no word for."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

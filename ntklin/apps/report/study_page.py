@@ -1,0 +1,148 @@
+"""A study as one HTML file that needs nothing else."""
+
+from html import escape
+
+from ntklin.apps.options.declared import told
+from ntklin.apps.options.study import StudySettings
+from ntklin.apps.report.html import (
+    document,
+    facts,
+    formulas,
+    legend,
+    notes,
+    number_table,
+    origin,
+    picture,
+)
+from ntklin.apps.report.study_columns import DYNAMICS, ENDS, TEST, TRAINING, cell
+from ntklin.apps.report.study_sentences import (
+    optimizer_sentence,
+    outcome_sentences,
+    slope_sentence,
+    titles,
+)
+from ntklin.apps.study import METHODS
+from ntklin.edge.files.names import shown
+
+INTRODUCTION = (
+    "Training from θ_0 on the squared loss ends, for a wide network, near the minimizer of its "
+    "linearization, f_∞ = f_int + f_init. The kernel interpolator f_int comes from the data alone; "
+    "f_init is what the initialization leaves behind, and grows like σ^L with the initialization "
+    "scale σ and the number of layers L. All σ start from the same Gaussian draw."
+)
+OPTIMIZERS = "From the same θ_0, steps θ_{t+1} = θ_t − η D_t ∇L take the linearized network to"
+SPLIT = (
+    "f_t(x) = f_0(x) + φ(x) A_t (f_t(X) − f_0(X)) + φ(x) B_t,   "
+    "A_t = D_{t−1} φ(X)^T (φ(X) D_{t−1} φ(X)^T)^{−1}"
+)
+PARTS = (
+    "The interpolating part is decided by the last D and by the outputs on the training points; "
+    "the path-dependent part φ B_t vanishes on those points. Where D is constant, as for gradient "
+    "descent with or without mini-batches, B_t = 0, and the end is GD's minimizer f_∞ up to what "
+    "training leaves undone. AdaGrad, RMSprop and Adam change D and end elsewhere; Adam carries a "
+    "velocity as well, and its end is split in the same way."
+)
+
+
+def study_page(result, image, provenance):
+    """The study as a self-contained page: findings, plot, tables, configuration, how to repeat it.
+
+    Parameters
+    ----------
+    result : StudyResult
+    image : bytes
+        The plot, a PNG.
+    provenance : dict
+        ``command`` (str), ``created`` (str), ``elapsed_seconds`` (float), ``versions`` (dict) and
+        ``machine`` (dict).
+
+    Returns
+    -------
+    str
+    """
+    config = result.config
+    findings = [text for text in (slope_sentence(result), optimizer_sentence(result)) if text]
+    finding = " ".join(f"{formulas(text)}." for text in findings)
+    title = titles(result)
+    sweep = [(f"{row.sigma:g}", row.statistics) for row in result.rows]
+    numbers = "Every number is also in results.json, with all digits and seed by seed."
+    body = f"""<h1>Which minimizer does the network converge to?</h1>
+<p class="quiet">{escape(_subtitle(config))}</p>
+{notes(outcome_sentences(result))}<p>{formulas(INTRODUCTION)}</p>
+{f"<p><strong>{finding}</strong></p>" if finding else ""}
+{_picture(result, image)}
+<h2>{escape(title["dynamics"])}</h2>
+{_table("σ", sweep, DYNAMICS)}
+<h2>{escape(title["test"])}</h2>
+{_table("σ", sweep, TEST)}
+{_comparison(result, title)}<h2>Configuration</h2>
+{facts(_configuration(config))}
+{origin(provenance, numbers)}"""
+    return document(f"ntklin minimizer: {shown(config.data.name)}", body)
+
+
+def _picture(result, image):
+    description = (
+        "Left: test loss against σ for the trained network, the linearized network and the kernel "
+        "interpolator. Right: size of the initialization term against σ with its fitted power law."
+    )
+    caption = (
+        "Left: test loss against the initialization scale σ, and how a loss ∝ σ<sup>2L</sup> would "
+        "grow. Right: size of the initialization term, and its fitted power of σ."
+    )
+    if result.optimizer_rows:
+        description += " Below: test losses and distances on the test points for each optimizer."
+        caption += (
+            f" Below, by optimizer at σ = {result.config.optimizer_sigma:g}: test losses, and "
+            "distances on the test points; what is 0 up to rounding has no mark."
+        )
+    if len(result.config.seeds) > 1:
+        caption += " Bands and bars: one standard deviation over the seeds."
+    return picture(image, description, caption)
+
+
+def _comparison(result, title):
+    """The section on optimizers, or nothing."""
+    rows = [(METHODS[row.optimizer].label, row.statistics) for row in result.optimizer_rows]
+    if not rows:
+        return ""
+    return f"""<h2>{escape(title["training"])}</h2>
+<p>{formulas(OPTIMIZERS)}</p>
+<p class="formula">{formulas(SPLIT)}</p>
+<p>{formulas(PARTS)}</p>
+{_table("optimizer", rows, TRAINING)}
+<h2>{escape(title["ends"])}</h2>
+{_table("optimizer", rows, ENDS)}
+"""
+
+
+def _subtitle(config):
+    seeds = len(config.seeds)
+    return (
+        f"{shown(config.data.name)}, {len(config.data.X_train)} training points, "
+        f"L = {config.depth}, "
+        f"widths {'–'.join(map(str, config.widths))}, "
+        f"{seeds} initialization{'s' if seeds > 1 else ''}"
+    )
+
+
+def _configuration(config):
+    values = told(StudySettings, config.describe())
+    values["widths"] = ", ".join(map(str, values["widths"]))
+    values["n_parameters"] = f"{values['n_parameters']:,}"
+    return values
+
+
+def _table(head, rows, columns):
+    """Means and standard deviations, and below them what each column means."""
+    cells = [
+        [name, *(_cell(statistics, column) for column in columns)] for name, statistics in rows
+    ]
+    headings = [head, *(column.heading for column in columns)]
+    meanings = [(column.heading, column.meaning) for column in columns]
+    return f"{number_table(headings, cells)}\n{legend(meanings)}"
+
+
+def _cell(statistics, column):
+    mean, spread = cell(statistics[column.name], column.style)
+    return escape(mean) + (f"<small>{escape(spread)}</small>" if spread else "")

@@ -1,0 +1,116 @@
+"""Where other optimizers end, from the same θ_0 at one scale σ: Thms 3 to 6."""
+
+from ntklin.apps.study.ends import closed_ends, tuned_ends
+from ntklin.apps.study.measures import distance, loss
+from ntklin.apps.study.methods import METHODS
+from ntklin.apps.study.observer import StudyObserver
+from ntklin.apps.study.optimizer_result import OptimizerResult
+from ntklin.apps.study.real import RealEnd
+from ntklin.apps.study.start import Start, draw, refused
+from ntklin.edge.errors import DegenerateKernelError
+
+
+def require_comparable(config):
+    """Refuse a scale σ at which nothing can be compared, before long work.
+
+    Raises
+    ------
+    DegenerateKernelError, ValueError
+        As ``optimizer_results``.
+    """
+    if config.optimizers:
+        _start(config, config.seeds[0])
+
+
+def optimizer_results(config, sweep=(), observer=None):
+    """Compare a study's optimizers; yield each result when it is complete, seed by seed.
+
+    Parameters
+    ----------
+    config : StudyConfig
+    sweep : iterable of ScaleResult
+        Of the same study: what gradient descent trained at this σ is not trained again.
+    observer : StudyObserver, optional
+
+    Yields
+    ------
+    OptimizerResult
+
+    Raises
+    ------
+    DegenerateKernelError
+        If a kernel K_D(X, X) is singular to working precision.
+    LearningRateError
+        If the loss of an adaptive method rises at every learning rate that is tried.
+    ValueError
+        If even the linearized network's loss never drops below ``config.until``.
+    TrainingInterrupted
+        On Ctrl-C; the results before it are complete.
+    """
+    observer = StudyObserver() if observer is None else observer
+    swept = {
+        r.seed: RealEnd(r.outcome, r.steps_taken, r.final_loss, r.test_outputs)
+        for r in sweep
+        if r.sigma == config.optimizer_sigma
+    }
+    for seed in config.seeds:
+        start = _start(config, seed)
+        by_gd, tuned = swept.get(seed), {}
+        for name in config.optimizers:
+            observer.started(name, seed)
+            method = METHODS[name]
+            try:
+                if method.closed:
+                    end, by_gd = closed_ends(config, start, by_gd, observer)
+                    real = by_gd
+                else:
+                    end, real = tuned_ends(config, start, method, seed, tuned, observer)
+            except DegenerateKernelError as e:
+                where = f"{method.label} at σ = {config.optimizer_sigma:g}, seed {seed}"
+                raise refused(e, where) from None
+            result = _result(config, start, method, seed, end, real, by_gd)
+            yield result  # first, so that what is announced is safe from Ctrl-C
+            observer.finished(result)
+
+
+def _start(config, seed):
+    sigma = config.optimizer_sigma
+    try:
+        return Start.make(config, sigma, draw(config, seed))
+    except DegenerateKernelError as e:
+        raise refused(e, f"at σ = {sigma:g}, seed {seed}") from None
+
+
+def _result(config, start, method, seed, end, real, by_gd):
+    X_test, Y_test = config.arrays[2:]
+    limit = start.minimizer.predict(X_test)
+    same_step = None
+    if real.outputs is not None:
+        same_step = end.outputs if real.steps == end.steps else end.outputs_at(real.steps)
+
+    def measured(measure, f, g):
+        return None if f is None or g is None else measure(f, g)
+
+    by_gd = None if by_gd is None else by_gd.outputs
+    return OptimizerResult(
+        optimizer=method.name,
+        seed=seed,
+        sigma=config.optimizer_sigma,
+        split=config.split if method.stochastic else None,
+        learning_rate=end.optimizer.learning_rate if start.predicted else None,
+        outcome_linearized=end.outcome,
+        outcome=real.outcome,
+        steps_linearized=end.steps,
+        steps_taken=real.steps,
+        final_loss_linearized=end.loss,
+        final_loss=real.loss,
+        test_loss_minimizer=loss(limit, Y_test),
+        test_loss_linearized=measured(loss, end.outputs, Y_test),
+        test_loss_network=measured(loss, real.outputs, Y_test),
+        test_loss_interpolating=measured(loss, end.interpolating, Y_test),
+        path_dependent_size=measured(distance, end.outputs, end.interpolating),
+        minimizer_distance_linearized=measured(distance, end.outputs, limit),
+        minimizer_distance=measured(distance, real.outputs, limit),
+        gd_distance=measured(distance, real.outputs, by_gd),
+        distance=measured(distance, real.outputs, same_step),
+    )

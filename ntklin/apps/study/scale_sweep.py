@@ -1,0 +1,83 @@
+"""The sweep itself: for every seed and σ the closed forms, then the real network."""
+
+from ntklin.apps.study.measures import distance, loss
+from ntklin.apps.study.observer import StudyObserver
+from ntklin.apps.study.real import RealEnd, train_real
+from ntklin.apps.study.scale_result import ScaleResult
+from ntklin.apps.study.start import Start, draw, refused
+from ntklin.edge.errors import DegenerateKernelError
+from ntklin.runs.optimizers import GradientDescent
+
+
+def scale_results(config, observer=None):
+    """Run a study; yield each result when it is complete, seed by seed.
+
+    Parameters
+    ----------
+    config : StudyConfig
+    observer : StudyObserver, optional
+
+    Yields
+    ------
+    ScaleResult
+
+    Raises
+    ------
+    DegenerateKernelError
+        If K(X, X) is singular to working precision.
+    ValueError
+        If even the linearized network's loss never drops below ``config.until``.
+    TrainingInterrupted
+        On Ctrl-C; the results before it are complete.
+    """
+    observer = StudyObserver() if observer is None else observer
+    for seed in config.seeds:
+        theta = draw(config, seed)
+        for sigma in config.sigmas:
+            observer.started(sigma, seed)
+            try:
+                result = measure(config, sigma, seed, theta, observer)
+            except DegenerateKernelError as e:
+                raise refused(e, f"at σ = {sigma:g}, seed {seed}") from None
+            yield result  # first, so that what is announced is safe from Ctrl-C
+            observer.finished(result)
+
+
+def measure(config, sigma, seed, theta, observer):
+    """One result: θ_0's linearization at scale σ, and the real network trained from θ_0."""
+    X_test, Y_test = config.arrays[2:]
+    start = Start.make(config, sigma, theta)
+    lin, gd, minimizer = start.linearization, start.gradient_descent, start.minimizer
+    initial_loss = gd.loss(0)
+    observer.predicted(initial_loss, start.predicted)
+    real = RealEnd()
+    if config.train:
+        real = train_real(
+            config,
+            start.network,
+            theta,
+            GradientDescent(gd.learning_rate),
+            steps=config.step_limit(start.predicted),
+            progress=observer.trained,
+        )
+    trained = real.outputs is not None
+    linearized = gd.predict(X_test, real.steps if trained else start.predicted)
+    return ScaleResult(
+        sigma=sigma,
+        seed=seed,
+        lambda_min=float(lin.eigenvalues[0]),
+        lambda_max=float(lin.eigenvalues[-1]),
+        learning_rate=gd.learning_rate,
+        initial_loss=initial_loss,
+        steps_predicted=start.predicted,
+        outcome=real.outcome,
+        steps_taken=real.steps,
+        final_loss=real.loss,
+        test_loss_interpolator=loss(minimizer.interpolator(X_test), Y_test),
+        test_loss_minimizer=loss(minimizer.predict(X_test), Y_test),
+        test_loss_linearized=loss(linearized, Y_test),
+        test_loss_network=loss(real.outputs, Y_test) if trained else None,
+        distance=distance(real.outputs, linearized) if trained else None,
+        initialization_size=minimizer.initialization_size(X_test),
+        test_outputs=real.outputs,
+    )
