@@ -164,20 +164,22 @@ def test_another_engine(monkeypatch):
 
 # Where memory is asked for, and what follows the advice: a case above, or a test of that module's.
 ASKED = {
+    "algebra/preconditioners.py": "a D for w, test_preconditioners",
     "data/idx.py": "test_data",
-    "descent/__init__.py": "test_another_engine",
-    "dynamics/gradient_descent.py": "test_linearization",
-    "dynamics/linearized_run.py": "test_adaptive",
-    "dynamics/snapshots.py": "test_adaptive",
-    "dynamics/theorems.py": "test_products",
-    "features.py": "kernel, projection",
-    "files/archives.py": "test_data",
-    "infinite.py": "infinite",
-    "linearization.py": "test_training_in_place_of_the_closed_form",
-    "minimizer.py": "minimizer",
-    "network.py": "jacobian, test_memory_needs",
-    "preconditioners.py": "a D for w, test_preconditioners",
-    "recording.py": "test_training_records",
+    "edge/files/archives.py": "test_data",
+    "networks/features.py": "kernel",
+    "networks/infinite.py": "infinite",
+    "networks/memory.py": "jacobian, test_memory_needs",
+    "networks/mlp.py": "test_memory_needs",
+    "networks/network.py": "projection",
+    "theory/gradient_descent.py": "test_linearization",
+    "theory/linearization.py": "test_training_in_place_of_the_closed_form",
+    "theory/linearized_run.py": "test_adaptive",
+    "theory/minimizer.py": "minimizer",
+    "theory/snapshots.py": "test_adaptive",
+    "theory/theorems.py": "test_products",
+    "training/engines.py": "test_another_engine",
+    "training/recording.py": "test_training_records",
 }
 
 
@@ -189,4 +191,4 @@ def test_whoever_asks_is_listed():
             name = getattr(getattr(node, "func", None), "id", "")
             if name in ("require_memory", "require_bulk"):
                 asking.add(path.relative_to(root).as_posix())
-    assert asking - {"_validate.py"} == ASKED.keys()
+    assert asking - {"edge/checks.py"} == ASKED.keys()

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import ntklin
-from ntklin.networks import mlp as network
-from ntklin.training.train import engines as descent
+from ntklin.networks import memory, mlp
+from ntklin.training import engines as descent
 
 pytestmark = pytest.mark.skipif(
     numba.config.DISABLE_JIT, reason="minutes without compiled kernels, and the sizes are the same"
@@ -55,7 +55,7 @@ def test_features(widths, n):
         phi = net.features(theta, X)
         return phi, phi @ theta
 
-    assert 0.95 <= 8 * network.passes(net, n) / peak(call) <= 1.6
+    assert 0.95 <= 8 * memory.passes(net, n) / peak(call) <= 1.6
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -67,10 +67,10 @@ def test_initialization_takes_no_more_than_theta(dtype):
 def test_outputs_take_a_block_at_a_time(monkeypatch):
     net, theta, X, _ = problem((20, 300, 1), 1000, float)
     whole = net.apply(theta, X)
-    monkeypatch.setattr(network, "BLOCK", 8 * 320 * 64)
+    monkeypatch.setattr(mlp, "BLOCK", 8 * 320 * 64)
     assert peak(lambda: net.apply(theta, X)) < 8 * 1000 * 300 / 4
     np.testing.assert_allclose(net.apply(theta, X), whole, rtol=0, atol=1e-14)
-    monkeypatch.setattr(network, "BLOCK", 1)
+    monkeypatch.setattr(mlp, "BLOCK", 1)
     np.testing.assert_allclose(net.apply(theta, X[:5]), whole[:5], rtol=0, atol=1e-14)
 
 

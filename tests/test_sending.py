@@ -192,7 +192,7 @@ ARGUMENTS = {
 # Methods that are left out.
 OTHERS = {
     "Batches.from_step": "an iterator without end, of what ``at`` gives",
-    "FeatureMap.linearized": "working memory, with a test of its own",
+    "linearized": "working memory, with a test of its own",
     "Optimizer.step": "``update``, in its arguments",
     "TrainingRun.save": "writes a file",
 }
