@@ -164,12 +164,14 @@ def test_another_engine(monkeypatch):
 
 # Where memory is asked for, and what follows the advice: a case above, or a test of that module's.
 ASKED = {
-    "data/idx.py": "test_data",
     "algebra/preconditioners.py": "a D for w, test_preconditioners",
+    "data/idx.py": "test_data",
     "edge/files/archives.py": "test_data",
-    "networks/features.py": "kernel, projection",
+    "networks/features.py": "kernel",
     "networks/infinite.py": "infinite",
-    "networks/mlp.py": "jacobian, test_memory_needs",
+    "networks/memory.py": "jacobian, test_memory_needs",
+    "networks/mlp.py": "test_memory_needs",
+    "networks/network.py": "projection",
     "runs/engine.py": "test_another_engine",
     "runs/recording.py": "test_training_records, test_adaptive",
     "theory/gradient_descent.py": "test_linearization",

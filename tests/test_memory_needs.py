@@ -8,7 +8,7 @@ import pytest
 import tasks
 
 import ntklin
-from ntklin.networks import mlp as network
+from ntklin.networks import memory, mlp
 from ntklin.training import descents as descent
 from ntklin.training.task import TrainingTask
 
@@ -58,7 +58,7 @@ def test_features(widths, n):
         phi = net.features(theta, X)
         return phi, phi @ theta
 
-    assert 0.95 <= 8 * network.passes(net, n) / peak(call) <= 1.6
+    assert 0.95 <= 8 * memory.passes(net, n) / peak(call) <= 1.6
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -70,10 +70,10 @@ def test_initialization_takes_no_more_than_theta(dtype):
 def test_outputs_take_a_block_at_a_time(monkeypatch):
     net, theta, X, _ = problem((20, 300, 1), 1000, float)
     whole = net.apply(theta, X)
-    monkeypatch.setattr(network, "BLOCK", 8 * 320 * 64)
+    monkeypatch.setattr(mlp, "BLOCK", 8 * 320 * 64)
     assert peak(lambda: net.apply(theta, X)) < 8 * 1000 * 300 / 4
     np.testing.assert_allclose(net.apply(theta, X), whole, rtol=0, atol=1e-14)
-    monkeypatch.setattr(network, "BLOCK", 1)
+    monkeypatch.setattr(mlp, "BLOCK", 1)
     np.testing.assert_allclose(net.apply(theta, X[:5]), whole[:5], rtol=0, atol=1e-14)
 
 

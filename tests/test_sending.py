@@ -197,7 +197,7 @@ ARGUMENTS = {
 # Methods that are left out.
 OTHERS = {
     "Batches.from_step": "an iterator without end, of what ``at`` gives",
-    "FeatureMap.linearized": "working memory, with a test of its own",
+    "linearized": "working memory, with a test of its own",
     "Optimizer.step": "``update``, in its arguments",
     "Run.save": "writes a file",
     "Run.write": "writes into one",

@@ -1,97 +1,148 @@
-"""A linear operator that SciPy takes as its own, and that takes CuPy arrays too."""
+"""Linear operators that SciPy takes as its own, and that take CuPy arrays too."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.sparse.linalg import LinearOperator
 
-from ntklin.edge.arrays import as_array
+from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import namespace
+
+Product = Callable[[Array], Array]
 
 
 class Operator(LinearOperator):
     """A real operator whose ``@`` serves arrays of the namespace of its ``inputs``.
 
     SciPy turns every operand into a NumPy array, which CuPy refuses and which a mask would not
-    survive. Subclasses have ``_matvec``, ``_matmat``, ``_rmatvec`` and ``_rmatmat``, as SciPy wants
-    them.
+    survive. Subclasses have ``_matvec`` and ``_rmatvec``, as SciPy wants them, and ``_matmat`` and
+    ``_rmatmat`` where these can do better than column by column.
+
+    Attributes
+    ----------
+    inputs : ndarray
+        An array of the namespace, and on the device, where products are computed.
     """
 
-    def dot(self, x):
+    inputs: Array
+    dtype: np.dtype[Any]
+    shape: tuple[int, int]
+
+    def dot(self, x: Any) -> Any:
         """The product with a vector, a matrix or an operator; ``@`` is the same."""
         if namespace(self.inputs, x) is np:
             return super().dot(_operand(x))
         return _product(self, x, self._matvec, self._matmat)
 
-    def __rmatmul__(self, x):
+    def __rmatmul__(self, x: Any) -> Any:
         return super().__rmatmul__(_operand(x))
 
-    def _transpose(self):
-        return _Transposed(self)
+    def _matmat(self, X: Array) -> Array:
+        return _by_columns(self, X, self._matvec, self.shape[0])
+
+    def _rmatmat(self, X: Array) -> Array:
+        return _by_columns(self, X, self._rmatvec, self.shape[1])
+
+    def _transpose(self) -> Operator:
+        return Transposed(self, (self._rmatvec, self._rmatmat), (self._matvec, self._matmat))
 
     _adjoint = _transpose
 
 
-class Balanced(Operator):
-    """Features φ that can also be had in another precision, and at a scale well within the range.
+class Transposed(Operator):
+    """The transpose of an operator.
 
-    Subclasses have ``exponents``, None where they are at their own scale, a dict ``_balanced`` and
-    ``_made_for(dtype)``, which returns None where they need no change.
+    Parameters
+    ----------
+    operator : Operator
+    products, transposed : pair of callable
+        Its transpose's and its own products with a vector and with a matrix.
     """
 
-    def balanced(self, dtype):
-        """The same features at a scale where neither they nor their kernel leave the range.
-
-        Parameters
-        ----------
-        dtype : dtype
-            The precision of their passes.
-
-        Returns
-        -------
-        features : FeatureMap or PairFeatures
-            These where they need no change.
-        exponent : int
-            e with φ = 2^e φ', exactly.
-        """
-        dtype = np.dtype(dtype)
-        if self.exponents is not None and dtype == self.dtype:
-            return self, 0
-        if dtype not in self._balanced:
-            self._balanced[dtype] = self._made_for(dtype)
-        even = self._balanced[dtype] or self  # not kept: it would keep itself alive
-        return even, 0 if even is self or self.exponents else even.exponents[-1]
-
-
-class _Transposed(Operator):
-    """The transpose of an operator."""
-
-    def __init__(self, operator):
-        self._operator, self.inputs = operator, operator.inputs
+    def __init__(
+        self,
+        operator: Operator,
+        products: tuple[Product, Product],
+        transposed: tuple[Product, Product],
+    ) -> None:
+        self.inputs = operator.inputs
+        self._operator, self._products, self._transposed = operator, products, transposed
         super().__init__(operator.dtype, operator.shape[::-1])
 
-    def _matvec(self, x):
-        return self._operator._rmatvec(x)
+    def _matvec(self, x: Array) -> Array:
+        return self._products[0](x)
 
-    def _matmat(self, X):
-        return self._operator._rmatmat(X)
+    def _matmat(self, X: Array) -> Array:
+        return self._products[1](X)
 
-    def _rmatvec(self, x):
-        return self._operator._matvec(x)
+    def _rmatvec(self, x: Array) -> Array:
+        return self._transposed[0](x)
 
-    def _rmatmat(self, X):
-        return self._operator._matmat(X)
+    def _rmatmat(self, X: Array) -> Array:
+        return self._transposed[1](X)
 
-    def _transpose(self):
+    def _transpose(self) -> Operator:
         return self._operator
 
     _adjoint = _transpose
 
 
-def _operand(x):
+class GramOperator(Operator, ABC):
+    """An operator J ∈ R^{N×P} of which Gram matrices J D J^T can be had, too."""
+
+    @abstractmethod
+    def gram(self, other: Any = None, weights: ArrayLike | None = None) -> Array:
+        """J D J'^T.
+
+        Parameters
+        ----------
+        other : GramOperator, optional
+            J'; this one when not given.
+        weights : array_like, shape (P,), optional
+            The diagonal of D ≥ 0; 1 when not given.
+
+        Returns
+        -------
+        ndarray, shape (N, N')
+        """
+
+    def toarray(self, out: Array | None = None) -> Array:
+        """The dense J, row by row.
+
+        Parameters
+        ----------
+        out : ndarray, shape (N, P), optional
+            Overwritten and returned.
+
+        Returns
+        -------
+        ndarray, shape (N, P)
+        """
+        xp = namespace(self.inputs)
+        out = xp.empty(self.shape, self.dtype) if out is None else out
+        for row, unit in zip(out, xp.eye(self.shape[0], dtype=self.dtype), strict=True):
+            row[...] = self.T @ unit
+        return out
+
+
+def _operand(x: Any) -> Any:
     """What is multiplied: another operator, a number, or an array of real numbers."""
     return x if isinstance(x, LinearOperator) or np.isscalar(x) else as_array(x, "the operand")
 
 
-def _product(operator, x, vector, matrix):
+def _product(operator: Operator, x: Array, vector: Product, matrix: Product) -> Array:
     if x.ndim not in (1, 2) or x.shape[0] != operator.shape[1]:
         raise ValueError(f"dimension mismatch: {operator.shape} times {x.shape}")
     return vector(x) if x.ndim == 1 else matrix(x)
+
+
+def _by_columns(operator: Operator, X: Array, vector: Product, n: int) -> Array:
+    out = namespace(operator.inputs).empty((n, X.shape[1]), operator.dtype)
+    for k, column in enumerate(X.T):
+        out[:, k] = vector(column)
+    return out

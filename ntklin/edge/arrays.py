@@ -8,10 +8,15 @@ imaginary part, is refused by the argument's name instead.
 import decimal
 import numbers
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ntklin.edge.backends import namespace
+
+# What is returned: float32 or float64, of CuPy where that came in, which no type tells.
+Array = NDArray[Any]
 
 # Subclasses of ndarray that say nothing about their entries.
 PLAIN = (np.ndarray, np.memmap, np.matrix, np.recarray)

@@ -1,19 +1,53 @@
 """φ(X) = ∇_θ f_θ(X) as a linear operator: products, Gram matrices and P_F without storing J."""
 
-import numpy as np
+from __future__ import annotations
 
-from ntklin.algebra.operators import Balanced
-from ntklin.algebra.spectrum import degenerate_error, factorize
-from ntklin.edge.arrays import as_array
-from ntklin.edge.backends import beside, contiguous, host, kernels, namespace
-from ntklin.edge.checks import advising, as_weights, require_memory
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from ntklin.edge.arrays import Array, as_array
+from ntklin.edge.backends import contiguous, host, kernels, namespace
+from ntklin.edge.checks import as_weights, require_memory
 from ntklin.edge.errors import FloatRangeError
 from ntklin.edge.ranges import COMFORT, exponent, in_range, is_far, largest_exponent, shift
-from ntklin.edge.sendable import Sendable
-from ntklin.networks.mlp import require_jacobian_memory, require_passes_memory
+from ntklin.networks.balanced import REMEDY, BalancedFeatures
+from ntklin.networks.layers import LayeredNetwork, Layers, layers_and_inputs
+from ntklin.networks.memory import require_passes_memory
+from ntklin.networks.network import as_feature_operator
 
 
-class FeatureMap(Sendable, Balanced):
+class Passes(NamedTuple):
+    """A forward and a backward pass, in the order in which kernels take them.
+
+    Attributes
+    ----------
+    activations : sequence of ndarray, shapes (N, m_{l−1})
+        a^0, …, a^{L−1}.
+    deltas : sequence of ndarray, shapes (N, m_l)
+        δ^1, …, δ^L.
+    weight_scales, bias_scales : tuple of float
+        w_l and v_l.
+    """
+
+    activations: Sequence[Array]
+    deltas: Sequence[Array]
+    weight_scales: tuple[float, ...]
+    bias_scales: tuple[float, ...]
+
+    def astype(self, dtype: DTypeLike) -> Passes:
+        """The same in another dtype; themselves where they have it."""
+        if self.activations[0].dtype == dtype:
+            return self
+        arrays = [
+            [a.astype(dtype, copy=False) for a in kept] for kept in (self.activations, self.deltas)
+        ]
+        return Passes(*arrays, self.weight_scales, self.bias_scales)
+
+
+class FeatureMap(BalancedFeatures):
     """The feature map φ(X) of a network, an (N, P) operator that never stores J.
 
     One forward and one backward pass are kept, O(N Σ m_l) numbers; every product with J or J^T then
@@ -22,8 +56,11 @@ class FeatureMap(Sendable, Balanced):
     Parameters
     ----------
     network : MLP
-    theta : ndarray, shape (P,)
-    X : ndarray, shape (N, d)
+        Or another network of layers.
+    theta : array_like, shape (P,)
+    X : array_like, shape (N, d)
+    exponents : tuple of int, optional
+        The units of the activations, as powers of two; see ``balanced``.
 
     Attributes
     ----------
@@ -31,28 +68,39 @@ class FeatureMap(Sendable, Balanced):
         What it was made from. X is copied; ``parameters`` is θ itself, not to be changed in place.
     outputs : ndarray, shape (N,)
         f_θ(X), a by-product of the forward pass.
+    passes : Passes
+    is_extreme : bool
+        Whether the passes may have left the range, so that products go by the balanced features.
     """
 
-    def __init__(self, network, theta, X, *, exponents=None):
-        theta = as_array(theta, "theta")
-        layers, X = network._arguments(theta, X)
-        require_passes_memory(network, len(X), X.itemsize, X)
-        X = X.copy()
+    network: LayeredNetwork
+
+    def __init__(
+        self,
+        network: LayeredNetwork,
+        theta: ArrayLike,
+        X: ArrayLike,
+        *,
+        exponents: tuple[int, ...] | None = None,
+    ) -> None:
         self.network = network
-        self.parameters = theta
-        self.inputs = X
-        self.exponents = exponents
-        self._w, self._v = network.weight_scales, network.bias_scales
+        self.parameters = as_array(theta, "theta")
+        layers, X = layers_and_inputs(network, self.parameters, X)
+        require_passes_memory(network, len(X), X.itemsize, X)
+        super().__init__(X.dtype, (len(X), network.n_parameters), exponents)
+        self.inputs = X = X.copy()
+        scales = network.weight_scales, network.bias_scales
         if exponents is not None:
             X = shift(X, -exponents[0])
-            self._w, self._v = rescaled(self._w, self._v, exponents)
-        self._activations, self.outputs = self._kernels.forward(layers, self._w, self._v, X)
-        self._deltas = self._kernels.backward(layers, self._w, self._activations)
-        super().__init__(X.dtype, (len(X), network.n_parameters))
-        self._balanced = {}
-        self._far = exponents is None and not self._is_comfortable(self._exponents(()), X.dtype)
-        if exponents is None and (self._far or not bool(np.isfinite(self.outputs).all())):
-            even, e = self.balanced(self.dtype)
+            scales = rescaled(*scales, exponents)
+        activations, self.outputs = self._kernels.forward(layers, *scales, X)
+        deltas = self._kernels.backward(layers, scales[0], activations)
+        self.passes = Passes(activations, deltas, *scales)
+        self.is_extreme = exponents is None and not self._is_comfortable(
+            self._exponents([]), self.dtype
+        )
+        if exponents is None and (self.is_extreme or not bool(np.isfinite(self.outputs).all())):
+            even, e = self.balanced()
             self.outputs = bounded(shift(even.outputs, e), "f(X)")
 
     # Balanced features: f = 2^e f', φ = 2^e φ', from the same passes with w_l and v_l changed by
@@ -60,24 +108,34 @@ class FeatureMap(Sendable, Balanced):
     #     w'_l = 2^(Γ_{l−1} − Γ_l) w_l,  v'_l = 2^(−Γ_l) v_l,  x' = 2^(−Γ_0) x
     # give h'^l = 2^(−Γ_l) h^l, δ'^l = 2^(Γ_l − Γ_L) δ^l and φ' = 2^(−Γ_L) φ in all its parts.
 
-    def _made_for(self, dtype):
+    def _made_for(self, dtype: np.dtype[Any]) -> FeatureMap | None:
         """The balanced features in ``dtype``, None for these themselves."""
         exponents = self.exponents
         if exponents is None:
             exponents = self._exponents(self.network.unpack(self.parameters))
             if self._is_comfortable(exponents, dtype):
-                if dtype == self.dtype and not self._far:
+                if dtype == self.dtype and not self.is_extreme:
                     return None
                 exponents = (0,) * len(exponents)
         passes = (a.astype(dtype, copy=False) for a in (self.parameters, self.inputs))
         return FeatureMap(self.network, *passes, exponents=exponents)
 
-    def certain_outputs(self):
-        """f(X), or an error where it leaves the range."""
-        even, e = self.balanced(self.dtype)
+    def certain_outputs(self) -> Array:
+        """f(X), or an error where it leaves the range.
+
+        Returns
+        -------
+        ndarray, shape (N,)
+
+        Raises
+        ------
+        FloatRangeError
+            If an output overflows, or all of them underflow.
+        """
+        even, e = self.balanced()
         return in_range(even.outputs, self.dtype, "f(X)", REMEDY, scale=e)
 
-    def output_rounding(self):
+    def output_rounding(self) -> Array:
         """What the rounding errors of ``outputs`` are expected to stay below, (N,), float64.
 
         A preactivation is a sum of n = m_{l−1} products, whose partial sums none exceed ‖W_i‖‖a‖,
@@ -87,7 +145,7 @@ class FeatureMap(Sendable, Balanced):
         squares = 0.0
         layers = self.network.unpack(self.parameters)
         for l, (W, b) in enumerate(layers):
-            a, delta, w, v = self._activations[l], self._deltas[l], self._w[l], self._v[l]
+            a, delta, w, v = (of_layers[l] for of_layers in self.passes)
             lengths = np.sqrt((W * W).sum(axis=1))
             sizes = w * host(np.sqrt((a * a).sum(axis=1))).astype(np.float64)
             signals = delta * delta
@@ -99,7 +157,7 @@ class FeatureMap(Sendable, Balanced):
             squares = squares + (W.shape[1] + 3) * total
         return 4 * float(np.finfo(self.dtype).eps) * np.sqrt(squares)
 
-    def at(self, X_new):
+    def at(self, X_new: ArrayLike) -> FeatureMap:
         """The features of other inputs, in the same units as these.
 
         Parameters
@@ -112,7 +170,7 @@ class FeatureMap(Sendable, Balanced):
         """
         return FeatureMap(self.network, self.parameters, X_new, exponents=self.exponents)
 
-    def _exponents(self, layers):
+    def _exponents(self, layers: Layers) -> tuple[int, ...]:
         """Γ_0, …, Γ_L for parameters of size 1, or of the size of those given."""
         here = largest_exponent(self.inputs)
         found, widths = [here], self.network.widths
@@ -126,7 +184,7 @@ class FeatureMap(Sendable, Balanced):
             found.append(here)
         return tuple(found)
 
-    def _is_comfortable(self, exponents, dtype):
+    def _is_comfortable(self, exponents: tuple[int, ...], dtype: DTypeLike) -> bool:
         """Whether activations, signals, scales and their products stay well within the range."""
         reach = COMFORT[np.dtype(dtype)]
         scales = [exponent(s) for s in (*self.network.weight_scales, *self.network.bias_scales)]
@@ -134,54 +192,39 @@ class FeatureMap(Sendable, Balanced):
         return all(abs(e) <= reach for e in (*exponents, *above, *scales))
 
     @property
-    def _kernels(self):
+    def _kernels(self) -> Any:
         return kernels(self.inputs)
 
-    def _sent(self):
+    def _sent(self) -> dict[str, Any]:
         # The backward signals hold θ once more and are as large as the activations; they are made
-        # again where they are asked for, and so is a twin at another scale.
-        return super()._sent() | {"_deltas": None, "_balanced": {}}
+        # again where they arrive.
+        return super()._sent() | {"passes": self.passes._replace(deltas=[])}
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: Any) -> None:
         super().__setstate__(state)
         layers = self.network.unpack(self.parameters)
-        self._deltas = self._kernels.backward(layers, self._w, self._activations)
+        activations, _, w, _ = self.passes
+        self.passes = self.passes._replace(deltas=self._kernels.backward(layers, w, activations))
 
-    def _matvec(self, v):
-        vector = real_vector(v, self.dtype)
-        if self._far:
-            even, e = self.balanced(self.dtype)
-            size = largest_exponent(vector)
-            return bounded(shift(even._matvec(shift(vector, -size)), e + size), "J v")
-        return self._kernels.jacobian_vector(
-            self._activations, self._deltas, self._w, self._v, self.network.unpack(vector)
-        )
+    def _matvec(self, v: Array) -> Array:
+        v = real_vector(v, self.dtype)
+        if self.is_extreme:
+            even, e = self.balanced()
+            size = largest_exponent(v)
+            return bounded(shift(even @ shift(v, -size), e + size), "J v")
+        return self._kernels.jacobian_vector(*self.passes, self.network.unpack(v))
 
-    def _rmatvec(self, r):
+    def _rmatvec(self, r: Array) -> Array:
         r = real_vector(r, self.dtype)
-        if self._far:
-            even, e = self.balanced(self.dtype)
+        if self.is_extreme:
+            even, e = self.balanced()
             size = largest_exponent(r)
-            return bounded(shift(even._rmatvec(shift(r, -size)), e + size), "J^T r")
+            return bounded(shift(even.T @ shift(r, -size), e + size), "J^T r")
         result = namespace(self.inputs).empty(self.shape[1], self.dtype)
-        self._kernels.vector_jacobian(
-            self._activations, self._deltas, self._w, self._v, r, self.network.unpack(result)
-        )
+        self._kernels.vector_jacobian(*self.passes, r, self.network.unpack(result))
         return result
 
-    def _matmat(self, V):
-        out = namespace(self.inputs).empty((self.shape[0], V.shape[1]), self.dtype)
-        for k, v in enumerate(V.T):
-            out[:, k] = self._matvec(v)
-        return out
-
-    def _rmatmat(self, R):
-        out = namespace(self.inputs).empty((self.shape[1], R.shape[1]), self.dtype)
-        for k, r in enumerate(R.T):
-            out[:, k] = self._rmatvec(r)
-        return out
-
-    def toarray(self, out=None):
+    def toarray(self, out: Array | None = None) -> Array:
         """The dense J, shape (N, P).
 
         Parameters
@@ -189,27 +232,27 @@ class FeatureMap(Sendable, Balanced):
         out : ndarray, shape (N, P), optional
             C-contiguous, of this operator's dtype; overwritten and returned.
 
+        Returns
+        -------
+        ndarray, shape (N, P)
+
         Raises
         ------
         MemoryLimitError
             If ``out`` is not given and J does not fit.
+        FloatRangeError
+            If J leaves the range of its dtype.
         """
-        if out is None:
-            require_jacobian_memory(*self.shape, self.dtype.itemsize, self.inputs)
-            out = namespace(self.inputs).empty(self.shape, self.dtype)
-        else:
-            require_out(out, self)
-        if self._far:
-            even, e = self.balanced(self.dtype)
+        out = self._destination(out)
+        if self.is_extreme:
+            even, e = self.balanced()
             even.toarray(out)
             out[...] = in_range(out, self.dtype, "the Jacobian", REMEDY, scale=e)
             return out
-        self._kernels.jacobian(
-            self._activations, self._deltas, self._w, self._v, self.network.has_bias, out
-        )
+        self._kernels.jacobian(*self.passes, self.network.has_bias, out)
         return out
 
-    def gram(self, other=None, weights=None):
+    def gram(self, other: FeatureMap | None = None, weights: ArrayLike | None = None) -> Array:
         """The Gram matrix K(X, X') = φ(X) D φ(X')^T.
 
         K = Σ_l (w_l² ⟨a^{l-1}, a'^{l-1}⟩ + v_l²) ⟨δ^l, δ'^l⟩; with a diagonal D see
@@ -228,26 +271,12 @@ class FeatureMap(Sendable, Balanced):
         """
         if other is self:
             other = None
-        if other is not None and getattr(other, "network", None) != self.network:
+        if other is not None and (
+            not isinstance(other, FeatureMap) or other.network != self.network
+        ):
             raise ValueError("other must be a FeatureMap of the same network")
         dtype = self.dtype if other is None else np.result_type(self.dtype, other.dtype)
-        shape = (len(self.inputs), len(self.inputs if other is None else other.inputs))
-        if weights is None:
-            copies, beside_it, product = self._kernels.gram_copies(shape, dtype.itemsize), 0, ""
-        else:
-            copies = self._kernels.weighted_gram_copies(shape, dtype.itemsize)
-            # Activations and backward signals of a layer in another order, transposed and padded.
-            layers = zip(self.network.widths[:-1], self.network.widths[1:], strict=True)
-            beside_it = 2 * (shape[0] + (other is not None) * shape[1]) * max(map(sum, layers))
-            product = "weights * "
-        inner = f"({product}(phi.T @ r))" if product else "(phi.T @ r)"
-        require_memory(
-            (copies * shape[0] * shape[1] + beside_it) * dtype.itemsize,
-            f"a kernel of shape {shape}",
-            "take fewer rows at a time, net.features(theta, X[i:j]).gram(phi, weights), or apply "
-            f"phi @ {inner} to vectors r, which forms no kernel",
-            beside=self.inputs,
-        )
+        self._require_gram_memory(other, weights is not None, dtype)
         size = 0
         if weights is not None:
             weights = as_weights(weights, self.shape[1])
@@ -255,43 +284,43 @@ class FeatureMap(Sendable, Balanced):
             if abs(size) <= COMFORT[dtype]:
                 size = 0
             weights = shift(weights, -size).astype(dtype, copy=False)
-        far = self._far or getattr(other, "_far", False)
-        if not far:
-            K = self._gram(other, weights, dtype)
+        is_extreme = self.is_extreme or (other is not None and other.is_extreme)
+        if not is_extreme:
+            K = _kernel(self, other, weights, dtype)
             size_of_K = K.diagonal().max() if other is None else max(K.max(), -K.min())
-            far = self.exponents is None and is_far(float(size_of_K), dtype)
-        even, second, scale = self, other, size
-        if far:
+            is_extreme = self.exponents is None and is_far(float(size_of_K), dtype)
+        scale = size
+        if is_extreme:
             even, e = self.balanced(dtype)
-            scale += 2 * e
-            if other is not None:
-                second, other_e = _in_units_of(even, other, dtype)
-                scale += other_e - e
-            K = even._gram(second, weights, dtype)
+            second, other_e = (None, e) if other is None else _in_units_of(even, other, dtype)
+            scale += e + other_e
+            K = _kernel(even, second, weights, dtype)
         elif size == 0:
             return K
         what = "the kernel" if weights is None else "the kernel of these weights"
         return in_range(K, dtype, what, REMEDY, scale=scale)
 
-    def _gram(self, other, weights, dtype):
-        """φ D φ'^T of features in the same units, D in their dtype."""
-        first = self._passes(dtype)
-        second = () if other is None else other._passes(dtype)
-        if weights is None:
-            return self._kernels.gram(*first, self._w, self._v, *second)
-        D = self.network.unpack(weights)
-        return self._kernels.weighted_gram(*first, self._w, self._v, D, *second)
-
-    def _passes(self, dtype):
-        """Activations and backward signals in ``dtype``."""
-        if dtype == self.dtype:
-            return self._activations, self._deltas
-        return tuple(
-            [a.astype(dtype, copy=False) for a in arrays]
-            for arrays in (self._activations, self._deltas)
+    def _require_gram_memory(
+        self, other: FeatureMap | None, is_weighted: bool, dtype: np.dtype[Any]
+    ) -> None:
+        """Refuse a kernel that does not fit, with what its computation takes beside it."""
+        shape = (len(self.inputs), len(self.inputs if other is None else other.inputs))
+        copies_of = self._kernels.weighted_gram_copies if is_weighted else self._kernels.gram_copies
+        copies, beside_it, product = copies_of(shape, dtype.itemsize), 0, "(phi.T @ r)"
+        if is_weighted:
+            # Activations and backward signals of a layer in another order, transposed and padded.
+            layers = zip(self.network.widths[:-1], self.network.widths[1:], strict=True)
+            beside_it = 2 * (shape[0] + (other is not None) * shape[1]) * max(map(sum, layers))
+            product = f"(weights * {product})"
+        require_memory(
+            (copies * shape[0] * shape[1] + beside_it) * dtype.itemsize,
+            f"a kernel of shape {shape}",
+            "take fewer rows at a time, net.features(theta, X[i:j]).gram(phi, weights), or apply "
+            f"phi @ {product} to vectors r, which forms no kernel",
+            beside=self.inputs,
         )
 
-    def linearized(self, rule):
+    def linearized(self, rule: str) -> Any:
         """The linearized network at rest, θ = θ_0, in the layout of its fused steps.
 
         Parameters
@@ -304,74 +333,35 @@ class FeatureMap(Sendable, Balanced):
         LinearizedNetwork
             See ``ntklin.kernels.cpu.linearized``.
         """
-        has_bias = self.network.has_bias
-        passes = self._activations, self._deltas
-        return self._kernels.LinearizedNetwork(*passes, self._w, self._v, has_bias, rule)
-
-    def project(self, v):
-        """P_F v with P_F = φ^T (φ φ^T)^{-1} φ, the projector onto the data's feature space (Thm 1).
-
-        Parameters
-        ----------
-        v : ndarray, shape (P,) or (P, k)
-
-        Returns
-        -------
-        ndarray, of the shape of ``v``
-
-        Raises
-        ------
-        DegenerateKernelError
-            If K(X, X) is singular to working precision; the message names the rows.
-        """
-        return project(self, v)
+        return self._kernels.LinearizedNetwork(*self.passes, self.network.has_bias, rule)
 
 
-def project(phi, v):
-    """P_F v for any feature operator ``phi`` with ``gram``; the factorization is kept there."""
-    # P_F is the same for all multiples of φ.
-    even, _ = phi.balanced(phi.dtype)
-    if even is not phi:
-        return project(even, v)
-    if getattr(phi, "_spectrum", None) is None:
-        n = phi.shape[0]
-        advice = (
-            "without a kernel, P_F v is phi.T @ r for r = scipy.sparse.linalg.lsmr(phi.T, v)[0]"
-        )
-        require_memory(5 * 8 * n * n, f"factorizing the kernel of {n} inputs", advice)
-        with advising(advice):
-            K = phi.gram()
-        spectrum = factorize(K, rank_bound=phi.shape[1])
-        if spectrum.is_degenerate:
-            raise degenerate_error(K, spectrum, "Remove the cause: P_F needs independent rows")
-        phi._spectrum = spectrum
-    v = as_array(v, "v")
-    V, inverse = phi._spectrum.vectors, phi._spectrum.inverse()
-    products = host(phi @ v).astype(np.float64, copy=False)
-    r = V @ ((V.T @ products).T * inverse).T
-    return phi.T @ beside(r.astype(phi.dtype), v)
-
-
-REMEDY = (
-    "outputs scale like σ^L |x|, kernels like their squares, and both grow with θ: change sigma, X "
-    "or theta, or use float64 for all of them"
-)
-
-
-def output_rounding(phi):
+def output_rounding(phi: Any) -> Array:
     """The rounding errors of f_0(X) to expect, (N,); 0 for features that do not tell."""
-    tells = hasattr(phi, "output_rounding")
-    return phi.output_rounding() if tells else np.zeros(phi.shape[0])
+    return as_feature_operator(phi).output_rounding()
 
 
-def bounded(a, what):
+def _kernel(
+    phi: FeatureMap, other: FeatureMap | None, weights: Array | None, dtype: np.dtype[Any]
+) -> Array:
+    """φ D φ'^T of features in the same units, D in their dtype."""
+    passes = phi.passes.astype(dtype)
+    second = () if other is None else other.passes.astype(dtype)[:2]
+    if weights is None:
+        return kernels(phi.inputs).gram(*passes, *second)
+    return kernels(phi.inputs).weighted_gram(*passes, phi.network.unpack(weights), *second)
+
+
+def bounded(a: Array, what: str) -> Array:
     """``a``, or an error where it has overflowed."""
     if not bool(np.isfinite(a).all()):
         raise FloatRangeError(f"{what} overflows {a.dtype}; {REMEDY}")
     return a
 
 
-def rescaled(w, v, exponents):
+def rescaled(
+    w: tuple[float, ...], v: tuple[float, ...], exponents: tuple[int, ...]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """w'_l and v'_l of the balanced passes with these Γ_0, …, Γ_L."""
     steps = zip(w, exponents[:-1], exponents[1:], strict=True)
     return (
@@ -380,12 +370,14 @@ def rescaled(w, v, exponents):
     )
 
 
-def _in_units_of(phi, other, dtype):
+def _in_units_of(
+    phi: FeatureMap, other: FeatureMap, dtype: np.dtype[Any]
+) -> tuple[FeatureMap, int]:
     """Features ψ that a Gram matrix with ``phi`` can take, and e with φ(X') = 2^e ψ.
 
     Without biases h^l is homogeneous in x, so that each X can have a unit of its own.
     """
-    exponents = phi.exponents or (0,) * (phi.network.depth + 1)
+    exponents = phi.exponents or (0,) * len(phi.network.widths)
     if not phi.network.has_bias:
         own = largest_exponent(other.inputs) - exponents[0]
         exponents = tuple(e + own for e in exponents)
@@ -393,20 +385,7 @@ def _in_units_of(phi, other, dtype):
     return FeatureMap(other.network, *passes, exponents=exponents), exponents[-1]
 
 
-def require_out(out, phi):
-    """Refuse an array that the Jacobian of ``phi`` cannot be written to."""
-    xp = namespace(phi.inputs)
-    if not isinstance(out, xp.ndarray) or isinstance(out, np.ma.MaskedArray):
-        raise TypeError(f"out must be an array of {xp.__name__}, got {type(out).__name__}")
-    usable = out.flags.carray if xp is np else out.flags.c_contiguous
-    if out.shape != phi.shape or out.dtype != phi.dtype or not usable:
-        raise ValueError(
-            f"out must be a C-contiguous, aligned and writable {phi.dtype} array of shape "
-            f"{phi.shape}, got {out.dtype} of shape {out.shape}"
-        )
-
-
-def real_vector(v, dtype):
+def real_vector(v: ArrayLike, dtype: DTypeLike) -> Array:
     """``v`` as a contiguous vector of ``dtype``; complex ones are refused, not truncated."""
     v = as_array(v, "the operand")
     return contiguous(v.reshape(-1), dtype)

@@ -1,25 +1,28 @@
 """The network of Eq. (1): a ReLU multilayer perceptron with scalar output and a flat θ."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
-from ntklin.edge.arrays import as_array, rows_of
-from ntklin.edge.backends import kernels, namespace, refuse_mixed
-from ntklin.edge.checks import (
-    as_count,
-    as_inputs,
-    as_positive,
-    as_vector,
-    require_bulk,
-    require_memory,
-)
+from ntklin.edge.arrays import Array, as_array, rows_of
+from ntklin.edge.backends import kernels, namespace
+from ntklin.edge.checks import as_count, as_positive, as_vector, require_bulk
 from ntklin.edge.ranges import is_far
+from ntklin.networks.features import FeatureMap
+from ntklin.networks.layers import Layers, layers_and_inputs
+from ntklin.networks.memory import require_jacobian_memory
+from ntklin.networks.network import Network
 
 SCALINGS = ("fan_out", "fan_in", "eq1")
 BIASES = ("zero", "none", "normal")
 
+
+# The seed of a draw, or what draws.
+Rng = int | np.random.Generator | None
 
 # Bytes of activations that one pass for outputs alone makes.
 BLOCK = 1 << 27
@@ -27,14 +30,14 @@ BLOCK = 1 << 27
 DRAWN = 1 << 20
 
 
-def _choice(value, allowed, name):
+def _choice(value: str, allowed: tuple[str, ...], name: str) -> str:
     if value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
     return value
 
 
 @dataclass(frozen=True)
-class MLP:
+class MLP(Network):
     r"""A ReLU multilayer perceptron with scalar output, Eq. (1).
 
     .. math::
@@ -75,13 +78,13 @@ class MLP:
     (2, 3144001)
     """
 
-    widths: tuple
+    widths: tuple[int, ...]
     sigma: float = field(default=1.0, kw_only=True)
-    scaling: str = field(default="fan_out", kw_only=True)
-    bias: str = field(default="zero", kw_only=True)
+    scaling: Literal["fan_out", "fan_in", "eq1"] = field(default="fan_out", kw_only=True)
+    bias: Literal["zero", "none", "normal"] = field(default="zero", kw_only=True)
     sigma_b: float | None = field(default=None, kw_only=True)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         try:
             widths = tuple(rows_of(self.widths, "widths"))
         except TypeError:
@@ -105,33 +108,33 @@ class MLP:
             object.__setattr__(self, "sigma_b", as_positive(self.sigma_b, name="sigma_b"))
 
     @property
-    def depth(self):
+    def depth(self) -> int:
         """The number of layers L."""
         return len(self.widths) - 1
 
     @property
-    def n_inputs(self):
+    def n_inputs(self) -> int:
         """The input dimension d = m_0."""
         return self.widths[0]
 
     @property
-    def has_bias(self):
+    def has_bias(self) -> bool:
         """Whether the biases are in θ."""
         return self.bias != "none"
 
     @property
-    def n_parameters(self):
+    def n_parameters(self) -> int:
         """P, the length of θ."""
         return sum(m * (k + self.has_bias) for k, m in self._shapes())
 
     @property
-    def weight_scales(self):
+    def weight_scales(self) -> tuple[float, ...]:
         """w_1, …, w_L."""
         fan = self.widths[:-1] if self.scaling == "fan_in" else self.widths[1:]
         return tuple(self.sigma / math.sqrt(m) for m in fan)
 
     @property
-    def bias_scales(self):
+    def bias_scales(self) -> tuple[float, ...]:
         """v_1, …, v_L; zeros for a network without biases."""
         if not self.has_bias:
             return (0.0,) * self.depth
@@ -140,10 +143,10 @@ class MLP:
         sigma_b = self.sigma if self.sigma_b is None else self.sigma_b
         return (sigma_b,) * self.depth
 
-    def _shapes(self):
+    def _shapes(self) -> list[tuple[int, int]]:
         return list(zip(self.widths[:-1], self.widths[1:], strict=True))
 
-    def init(self, rng=0, dtype=float):
+    def init(self, rng: Rng = 0, dtype: DTypeLike = float) -> Array:
         """Draw θ_0: W ~ N(0, 1), b = 0 (``"zero"``) or b ~ N(0, 1) (``"normal"``).
 
         Parameters
@@ -171,7 +174,7 @@ class MLP:
                 _draw(rng, b)
         return theta
 
-    def unpack(self, theta):
+    def unpack(self, theta: ArrayLike) -> Layers:
         """Views of a flat vector, layer by layer.
 
         Parameters
@@ -202,7 +205,7 @@ class MLP:
             layers.append((W, b))
         return layers
 
-    def pack(self, layers):
+    def pack(self, layers: Sequence[Any]) -> Array:
         """A flat θ from weights and biases made elsewhere.
 
         Parameters
@@ -234,17 +237,7 @@ class MLP:
                 flat.append(as_vector(b, m, name=f"b^{l}"))
         return namespace(*flat).concatenate(flat)
 
-    def _arguments(self, theta, X):
-        """θ's layers and X in their common dtype, checked."""
-        X = as_inputs(X, self.n_inputs)
-        if getattr(theta, "shape", None) != (self.n_parameters,):
-            self.unpack(theta)  # names the two shapes
-        theta = as_vector(theta, self.n_parameters, name="theta")
-        refuse_mixed(theta, X)
-        dtype = np.result_type(theta.dtype, X.dtype)
-        return self.unpack(theta.astype(dtype, copy=False)), X.astype(dtype, copy=False)
-
-    def apply(self, theta, X):
+    def apply(self, theta: ArrayLike, X: ArrayLike) -> Array:
         """The outputs f_θ(X), Eq. (1), for so many rows of X at a time as need not much memory.
 
         Parameters
@@ -261,7 +254,7 @@ class MLP:
         FloatRangeError
             If an output overflows, or all of them underflow.
         """
-        layers, X = self._arguments(theta, X)
+        layers, X = layers_and_inputs(self, theta, X)
         forward, scales = kernels(X).forward, (self.weight_scales, self.bias_scales)
         rows = max(1, BLOCK // (sum(self.widths) * X.itemsize))
         outputs = namespace(X).empty(len(X), X.dtype) if len(X) > rows else None
@@ -275,7 +268,7 @@ class MLP:
             return self.features(theta, X).certain_outputs()
         return outputs
 
-    def features(self, theta, X):
+    def features(self, theta: ArrayLike, X: ArrayLike) -> FeatureMap:
         """The feature map φ(X) = ∇_θ f_θ(X) as a linear operator that never stores J.
 
         Returns
@@ -287,11 +280,9 @@ class MLP:
         MemoryLimitError
             If a forward and a backward pass for all rows would not fit.
         """
-        from ntklin.networks.features import FeatureMap
-
         return FeatureMap(self, theta, X)
 
-    def jacobian(self, theta, X, out=None):
+    def jacobian(self, theta: ArrayLike, X: ArrayLike, out: Array | None = None) -> Array:
         """The dense Jacobian J = φ(X), Eq. (2).
 
         Parameters
@@ -317,43 +308,8 @@ class MLP:
         return self.features(theta, X).toarray(out=out)
 
 
-def _draw(rng, flat):
+def _draw(rng: np.random.Generator, flat: Array) -> None:
     """Fill a vector with the normal numbers that the generator gives next."""
     for start in range(0, len(flat), DRAWN):
         part = flat[start : start + DRAWN]
         part[...] = rng.standard_normal(len(part))
-
-
-def passes(net, n_samples):
-    """How many numbers a forward and a backward pass, and a product with φ or φ^T, take.
-
-    X, activations and backward signals, and what the widest layer's product needs beside them.
-
-    Parameters
-    ----------
-    net : MLP
-    n_samples : int
-        N.
-    """
-    hidden = net.widths[1:-1]
-    return n_samples * (net.n_inputs + 2 * sum(hidden) + max(hidden, default=0) + 2)
-
-
-def require_passes_memory(net, n_samples, itemsize, beside, *, networks=1):
-    """Refuse the features of so many inputs, and networks, where they do not fit."""
-    require_bulk(
-        networks * passes(net, n_samples) * itemsize,
-        f"the feature map of {n_samples} inputs, with activations and backward signals,",
-        "take fewer inputs at a time: features(theta, X[i:j])",
-        beside=beside,
-    )
-
-
-def require_jacobian_memory(n_samples, n_parameters, itemsize, beside):
-    """Refuse a dense (N, P) Jacobian that does not fit beside the array ``beside``."""
-    require_memory(
-        n_samples * n_parameters * itemsize,
-        f"a dense Jacobian of shape ({n_samples}, {n_parameters})",
-        "use net.features(theta, X), which applies J, J^T and forms J D J^T without storing it",
-        beside=beside,
-    )

@@ -1,18 +1,25 @@
 """Networks whose output is zero at initialization, the baselines that Sect. 8 compares with."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
-from ntklin.algebra.operators import Balanced
-from ntklin.edge.arrays import as_array
-from ntklin.edge.backends import namespace
+from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.checks import as_inputs, as_vector, as_weights
-from ntklin.edge.sendable import Sendable
-from ntklin.networks.mlp import MLP, require_jacobian_memory, require_passes_memory
+from ntklin.networks.balanced import BalancedFeatures
+from ntklin.networks.features import FeatureMap
+from ntklin.networks.layers import Layers
+from ntklin.networks.memory import require_passes_memory
+from ntklin.networks.mlp import MLP, Rng
+from ntklin.networks.network import Network
 
 
-class AntisymmetricPair:
+class AntisymmetricPair(Network):
     """The antisymmetrical pair of Zhang et al. (2020b): f(x) = (g(x; θ) − g(x; θ')) / √2.
 
     With θ = θ' at the start, f_0 = 0 and the kernel is that of g. The flat parameter vector is
@@ -22,83 +29,87 @@ class AntisymmetricPair:
     ----------
     network : MLP
         The network g.
+
+    Attributes
+    ----------
+    factors : (1/√2, −1/√2)
     """
 
-    _FACTORS = (1 / math.sqrt(2), -1 / math.sqrt(2))
+    factors = (1 / math.sqrt(2), -1 / math.sqrt(2))
 
-    def __init__(self, network):
+    def __init__(self, network: MLP) -> None:
         if not isinstance(network, MLP):
             raise TypeError(f"network must be an ntklin.MLP, got {type(network).__name__}")
         self.network = network
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"AntisymmetricPair({self.network!r})"
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         return isinstance(other, AntisymmetricPair) and self.network == other.network
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash((AntisymmetricPair, self.network))
 
     @property
-    def depth(self):
+    def depth(self) -> int:
         """The number of layers L."""
         return self.network.depth
 
     @property
-    def widths(self):
+    def widths(self) -> tuple[int, ...]:
         """The widths m_0, …, m_L of each half."""
         return self.network.widths
 
     @property
-    def n_inputs(self):
+    def n_inputs(self) -> int:
         """The input dimension d."""
         return self.network.n_inputs
 
     @property
-    def has_bias(self):
+    def has_bias(self) -> bool:
         """Whether the biases are in θ."""
         return self.network.has_bias
 
     @property
-    def sigma(self):
+    def sigma(self) -> float:
         """The initialization scale σ of each half."""
         return self.network.sigma
 
     @property
-    def scaling(self):
+    def scaling(self) -> str:
         """The scaling of each half; see :class:`ntklin.MLP`."""
         return self.network.scaling
 
     @property
-    def bias(self):
+    def bias(self) -> str:
         """The kind of bias of each half."""
         return self.network.bias
 
     @property
-    def weight_scales(self):
+    def weight_scales(self) -> tuple[float, ...]:
         """w_1, …, w_L of each half."""
         return self.network.weight_scales
 
     @property
-    def bias_scales(self):
+    def bias_scales(self) -> tuple[float, ...]:
         """v_1, …, v_L of each half."""
         return self.network.bias_scales
 
     @property
-    def n_parameters(self):
+    def n_parameters(self) -> int:
         """2P, the length of (θ, θ')."""
         return 2 * self.network.n_parameters
 
-    def init(self, rng=0, dtype=float):
+    def init(self, rng: Rng = 0, dtype: DTypeLike = float) -> Array:
         """Draw θ_0 = (θ, θ) with θ from the network's own initialization."""
         return self.symmetrize(self.network.init(rng, dtype))
 
-    def symmetrize(self, theta):
+    def symmetrize(self, theta: ArrayLike) -> Array:
         """(θ, θ) for the network's own θ, shape (P,): f = 0 there."""
         return np.tile(as_vector(theta, self.network.n_parameters, name="theta"), 2)
 
-    def halves(self, theta):
+    def halves(self, theta: ArrayLike) -> tuple[Array, Array]:
         """The views θ and θ' of a flat vector of length 2P."""
         theta = as_array(theta, "theta")
         if theta.shape != (self.n_parameters,):
@@ -108,12 +119,12 @@ class AntisymmetricPair:
             )
         return theta[: self.network.n_parameters], theta[self.network.n_parameters :]
 
-    def unpack(self, theta):
+    def unpack(self, theta: ArrayLike) -> Layers:
         """Views of θ's layers, then of θ'’s: a list of 2L pairs (W^l, b^l or None)."""
         first, second = self.halves(theta)
         return self.network.unpack(first) + self.network.unpack(second)
 
-    def pack(self, layers):
+    def pack(self, layers: Sequence[Any]) -> Array:
         """A flat (θ, θ') from 2L layers; see :meth:`ntklin.MLP.pack`."""
         layers = list(layers)
         if len(layers) != 2 * self.depth:
@@ -121,49 +132,58 @@ class AntisymmetricPair:
         halves = layers[: self.depth], layers[self.depth :]
         return np.concatenate([self.network.pack(half) for half in halves])
 
-    def apply(self, theta, X):
+    def apply(self, theta: ArrayLike, X: ArrayLike) -> Array:
         """The outputs f(X), shape (N,)."""
         theta = as_vector(theta, self.n_parameters, name="theta")
         return sum(
             c * self.network.apply(half, X)
-            for c, half in zip(self._FACTORS, self.halves(theta), strict=True)
+            for c, half in zip(self.factors, self.halves(theta), strict=True)
         )
 
-    def features(self, theta, X):
+    def features(self, theta: ArrayLike, X: ArrayLike) -> PairFeatures:
         """φ(X) = (φ_g(X; θ), −φ_g(X; θ')) / √2 as a linear operator, shape (N, 2P)."""
         return PairFeatures(self, theta, X)
 
-    def jacobian(self, theta, X, out=None):
+    def jacobian(self, theta: ArrayLike, X: ArrayLike, out: Array | None = None) -> Array:
         """The dense Jacobian, shape (N, 2P)."""
         return self.features(theta, X).toarray(out=out)
 
 
-class PairFeatures(Sendable, Balanced):
-    """φ(X) of an antisymmetrical pair; the interface of :class:`ntklin.FeatureMap`."""
+class PairFeatures(BalancedFeatures):
+    """φ(X) of an antisymmetrical pair; the interface of :class:`ntklin.FeatureMap`.
 
-    def __init__(self, pair, theta, X, *, exponents=None):
-        from ntklin.networks.features import FeatureMap
+    Attributes
+    ----------
+    halves : list of FeatureMap
+        φ_g(X; θ) and φ_g(X; θ').
+    """
 
+    network: AntisymmetricPair
+
+    def __init__(
+        self,
+        pair: AntisymmetricPair,
+        theta: ArrayLike,
+        X: ArrayLike,
+        *,
+        exponents: tuple[int, ...] | None = None,
+    ) -> None:
         self.network = pair
         self.parameters = theta = as_array(theta, "theta")
         self.inputs = as_inputs(X, pair.n_inputs)
         itemsize = self.inputs.itemsize
         require_passes_memory(pair.network, len(self.inputs), itemsize, self.inputs, networks=2)
-        self.exponents = exponents
-        self._halves = [
+        self.halves = [
             FeatureMap(pair.network, half, X, exponents=exponents) for half in pair.halves(theta)
         ]
-        self._balanced = {}
-        dtype = self._halves[0].dtype
-        self._factors = [dtype.type(c) for c in pair._FACTORS]
-        self.outputs = sum(
-            c * phi.outputs for c, phi in zip(self._factors, self._halves, strict=True)
-        )
-        super().__init__(dtype, (len(self.inputs), pair.n_parameters))
+        dtype = self.halves[0].dtype
+        super().__init__(dtype, (len(self.inputs), pair.n_parameters), exponents)
+        self._factors = [dtype.type(c) for c in pair.factors]
+        self.outputs = sum(c * phi.outputs for c, phi in self._parts())
 
-    def _made_for(self, dtype):
+    def _made_for(self, dtype: np.dtype[Any]) -> PairFeatures | None:
         """The balanced features in ``dtype``, None for these themselves."""
-        units = [phi.balanced(dtype)[0].exponents for phi in self._halves]
+        units = [phi.balanced(dtype)[0].exponents for phi in self.halves]
         known = [e for e in units if e is not None]
         if not known:
             return None
@@ -171,7 +191,7 @@ class PairFeatures(Sendable, Balanced):
         exponents = tuple(map(max, *known, known[0]))
         return PairFeatures(self.network, *passes, exponents=exponents)
 
-    def output_rounding(self):
+    def output_rounding(self) -> Array:
         """The rounding errors of the outputs to expect; see ``FeatureMap.output_rounding``.
 
         Those of equal halves are the same and cancel.
@@ -181,61 +201,48 @@ class PairFeatures(Sendable, Balanced):
             return np.zeros(self.shape[0])
         return sum(abs(c) * phi.output_rounding() for c, phi in self._parts())
 
-    def at(self, X_new):
+    def at(self, X_new: ArrayLike) -> PairFeatures:
         """The features of other inputs in the same units; see :meth:`ntklin.FeatureMap.at`."""
         return PairFeatures(self.network, self.parameters, X_new, exponents=self.exponents)
 
-    def _sent(self):
-        return super()._sent() | {"_balanced": {}}
+    def _parts(self) -> Iterator[tuple[Any, FeatureMap]]:
+        return zip(self._factors, self.halves, strict=True)
 
-    def _parts(self):
-        return zip(self._factors, self._halves, strict=True)
-
-    def _split(self, v):
+    def _split(self, v: Array) -> list[Array]:
         return np.split(v, 2, axis=0)
 
-    def _matmat(self, V):
-        return sum(c * (phi @ v) for (c, phi), v in zip(self._parts(), self._split(V), strict=True))
+    def _matmat(self, X: Array) -> Array:
+        return sum(c * (phi @ v) for (c, phi), v in zip(self._parts(), self._split(X), strict=True))
 
-    def _matvec(self, v):
+    def _matvec(self, v: Array) -> Array:
         return self._matmat(v.reshape(-1))
 
-    def _rmatmat(self, R):
-        return np.concatenate([phi.T @ (c * R) for c, phi in self._parts()])
+    def _rmatmat(self, X: Array) -> Array:
+        return np.concatenate([phi.T @ (c * X) for c, phi in self._parts()])
 
-    def _rmatvec(self, r):
+    def _rmatvec(self, r: Array) -> Array:
         return self._rmatmat(r.reshape(-1))
 
-    def toarray(self, out=None):
+    def toarray(self, out: Array | None = None) -> Array:
         """The dense J, shape (N, 2P); see :meth:`ntklin.FeatureMap.toarray`."""
-        if out is None:
-            require_jacobian_memory(*self.shape, self.dtype.itemsize, self.inputs)
-            out = namespace(self.inputs).empty(self.shape, self.dtype)
-        else:
-            from ntklin.networks.features import require_out
-
-            require_out(out, self)
+        out = self._destination(out)
         half = self.shape[1] // 2
         for k, (c, phi) in enumerate(self._parts()):
             np.multiply(phi.toarray(), c, out=out[:, k * half : (k + 1) * half])
         return out
 
-    def gram(self, other=None, weights=None):
+    def gram(self, other: PairFeatures | None = None, weights: ArrayLike | None = None) -> Array:
         """K(X, X') = (K_g(θ) + K_g(θ')) / 2; see :meth:`ntklin.FeatureMap.gram`."""
-        if other is not None and getattr(other, "network", None) != self.network:
+        if other is not None and (
+            not isinstance(other, PairFeatures) or other.network != self.network
+        ):
             raise ValueError("other must be the features of the same pair")
-        others = (None, None) if other is None else other._halves
+        others = (None, None) if other is None else other.halves
         D = (None, None)
         if weights is not None:
             D = self._split(as_weights(weights, self.shape[1]))
         parts = zip(self._parts(), others, D, strict=True)
         return sum(c * c * phi.gram(o, weights=d) for (c, phi), o, d in parts)
-
-    def project(self, v):
-        """P_F v; see :meth:`ntklin.FeatureMap.project`."""
-        from ntklin.networks.features import project
-
-        return project(self, v)
 
 
 class DoubledNetwork(MLP):
@@ -252,7 +259,7 @@ class DoubledNetwork(MLP):
         The undoubled network; ``widths`` here are the doubled ones.
     """
 
-    def __init__(self, network):
+    def __init__(self, network: MLP) -> None:
         if not isinstance(network, MLP):
             raise TypeError(f"network must be an ntklin.MLP, got {type(network).__name__}")
         if network.depth < 2:
@@ -267,11 +274,11 @@ class DoubledNetwork(MLP):
         )
         object.__setattr__(self, "network", network)
 
-    def init(self, rng=0, dtype=float):
+    def init(self, rng: Rng = 0, dtype: DTypeLike = float) -> Array:
         """Draw θ_0: the undoubled network's draw twice, output weights W^L and −W^L, b^L = 0."""
         return self.symmetrize(self.network.init(rng, dtype))
 
-    def symmetrize(self, theta):
+    def symmetrize(self, theta: ArrayLike) -> Array:
         """The undoubled network's θ with its last hidden layer twice, W^L and −W^L, b^L = 0."""
         layers = self.network.unpack(theta)
         W, b = layers[-2]

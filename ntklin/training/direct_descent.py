@@ -4,7 +4,8 @@ import numpy as np
 
 from ntklin.edge.backends import beside, kernels, namespace
 from ntklin.edge.errors import FloatRangeError
-from ntklin.networks.mlp import MLP, passes
+from ntklin.networks.memory import passes
+from ntklin.networks.mlp import MLP
 from ntklin.runs.engine import Stepwise, workspace
 from ntklin.runs.optimizers import OptimizerState
 
