@@ -2,16 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ntklin.edge.errors import DivergenceError
 from ntklin.runs.engine import Engine
 from ntklin.runs.stability import divergence_error
-
-if TYPE_CHECKING:
-    from ntklin.runs.loop import Track
 
 
 class Task(ABC):
@@ -64,8 +61,8 @@ class Task(ABC):
         """An engine at θ_0."""
 
     @abstractmethod
-    def outcome(self, engine: Engine, track: "Track") -> Any:
-        """What a run leaves, from its engine, at the step of the latest loss."""
+    def outcome(self, engine: Engine, track: Any) -> Any:
+        """What a run leaves, from its engine and its :class:`ntklin.runs.loop.Track`."""
 
     @abstractmethod
     def stability_bound(self) -> float:
