@@ -350,7 +350,7 @@ def test_ctrl_c_on_the_cpu_keeps_what_is_finished():
     ],
 )
 def test_bad_arguments_are_named_before_any_work(changes, error, message, monkeypatch):
-    monkeypatch.setattr(ensemble, "train_one", None)
+    monkeypatch.setattr(ensemble, "run_task", None)
     case, thetas, Y = several()
     arguments = {"thetas": thetas, "X": case.X, "Y": Y} | changes
     with pytest.raises(error, match=message):
@@ -358,7 +358,7 @@ def test_bad_arguments_are_named_before_any_work(changes, error, message, monkey
 
 
 def test_a_degenerate_kernel_names_its_network(monkeypatch):
-    monkeypatch.setattr(ensemble, "train_one", None)
+    monkeypatch.setattr(ensemble, "run_task", None)
     case, thetas, Y = several(bias="none")
     thetas[2][:] = 0
     with pytest.raises(ntklin.DegenerateKernelError, match=r"check X and thetas\[2\] for zeros"):

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from dataclasses import replace
 from itertools import count
 
 import numpy as np
@@ -18,11 +19,9 @@ from ntklin.runs.losses import Loss
 from ntklin.runs.recording import Record, RecordedSteps, Recorder
 from ntklin.runs.stops import (
     FirstRise,
+    Horizon,
     Stop,
     TimeLimit,
-    as_horizon,
-    as_stop,
-    ends_at_rise,
     every_run_ends,
 )
 from ntklin.runs.task import Task
@@ -120,8 +119,10 @@ class StepNumbers(Record):
 def track_of(engine, batches=None, *, when=None, told=None, **options):
     records = [StepNumbers() if told is None else told]
     recorder = Recorder(RecordedSteps(when), records, what="", advice="")
-    options = {"steps": None, "until": None, "recorder": recorder} | options
-    return Track(PlainTask(engine, batches), **options)
+    horizon = Horizon(options.pop("steps", None), options.pop("until", None))
+    horizon = replace(horizon, stop=options.pop("stop", None))
+    options = {"recorder": recorder} | options
+    return Track(PlainTask(engine, batches), horizon, **options)
 
 
 def go(engine, batches=None, progress=None, **options):
@@ -312,21 +313,21 @@ def test_conditions_compose():
 
 def test_runs_within_a_block_end_by_its_condition():
     with every_run_ends(FirstRise()):
-        assert ends_at_rise(None)
+        assert Horizon(None, 1.0).ends_at_rise
         assert len(go(Plain(rising), steps=100)) == 41
         other = []
         thread = threading.Thread(target=lambda: other.append(go(Plain(rising), steps=100)))
         thread.start()
         thread.join()
         assert len(other[0]) == 101
-    assert not ends_at_rise(None)
+    assert not Horizon(None, 1.0).ends_at_rise
     assert len(go(Plain(rising), steps=100)) == 101
 
 
 @pytest.mark.parametrize("stop", [7, "steps", [FirstRise()], FirstRise])
 def test_what_is_no_condition_is_refused(stop):
     with pytest.raises(TypeError, match=r"stop must be a stop condition, such as TimeLimit"):
-        as_stop(stop)
+        Horizon.of(3, None, stop)
 
 
 @pytest.mark.parametrize("seconds", [0, -1, np.nan, "long"])
@@ -369,8 +370,7 @@ class RowMaker(EngineMaker):
 def test_each_of_several_ends_by_itself():
     rates = [1.0, 3.0, 0.2, -20.0, 1.0]
     tracks = [
-        Track(PlainTask(Plain(lambda t, a=a: 1 / (1 + t) ** a)), steps=60, until=0.02)
-        for a in rates
+        Track(PlainTask(Plain(lambda t, a=a: 1 / (1 + t) ** a)), Horizon(60, 0.02)) for a in rates
     ]
     told = []
     ends = carry_out(tracks, RowMaker(), progress=lambda *a: told.append(a))
@@ -705,7 +705,8 @@ def test_the_main_thread_holds_the_signal_while_it_runs():
     ],
 )
 def test_horizons(arguments, expected):
-    assert as_horizon(*arguments) == expected
+    horizon = Horizon.of(*arguments[:2], **dict(zip(["default"], arguments[2:], strict=False)))
+    assert (horizon.steps, horizon.until) == expected
 
 
 @pytest.mark.parametrize(
@@ -721,4 +722,4 @@ def test_horizons(arguments, expected):
 )
 def test_bad_horizons(steps, until, error, match):
     with pytest.raises(error, match=match):
-        as_horizon(steps, until)
+        Horizon.of(steps, until)

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntklin.edge.errors import MemoryLimitError, TrainingInterrupted
-from ntklin.runs import checkpoint, stops
+from ntklin.runs import checkpoint
 from ntklin.runs.batches import Schedule
 from ntklin.runs.engine import Engine
 from ntklin.runs.interrupts import DeferredInterrupt, Interrupted
 from ntklin.runs.monotone import RiseWarning, Yardstick
 from ntklin.runs.recording import Recorder
-from ntklin.runs.stops import Block, Divergence, LossBelow, Steps, Stop
+from ntklin.runs.stops import Block, Divergence, Horizon, Stop
 from ntklin.runs.task import Task
 
 # Seconds between two calls of ``progress``, and the longest that Ctrl-C has to wait.
@@ -37,12 +37,7 @@ class Track:
     Parameters
     ----------
     task : Task
-    steps : int, optional
-        The number of the last step, counted from θ_0.
-    until : float, optional
-        It ends when its loss is below.
-    stop : Stop, optional
-        What else ends it.
+    horizon : Horizon
     recorder : Recorder, optional
     warning : RiseWarning, optional
         Told of every block of steps.
@@ -61,17 +56,14 @@ class Track:
     def __init__(
         self,
         task: Task,
+        horizon: Horizon,
         *,
-        steps: int | None,
-        until: float | None,
-        stop: Stop | None = None,
         recorder: Recorder | None = None,
         warning: RiseWarning | None = None,
         past: Any = None,
     ):
-        self.task, self.steps, self.until, self.past = task, steps, until, past
-        self.recorder = recorder
-        self._stop, self._warning = stop, warning
+        self.task, self.horizon, self.past = task, horizon, past
+        self.recorder, self._warning = recorder, warning
         self.losses: list[float] = []
         self.ended_by: str | None = None
 
@@ -80,10 +72,7 @@ class Track:
         self.losses = [loss] if self.past is None else self.past.losses.tolist()
         self.yardstick = Yardstick(self.losses[0], self.task.loss_of_zero, self.task.dtype)
         self.ceiling = self.yardstick.ceiling(self.task.optimizer)
-        found: list[Stop] = [Divergence(self.ceiling)]
-        found += [] if self.until is None else [LossBelow(self.until)]
-        found += [] if self.steps is None else [Steps(self.steps)]
-        self.stops = (*found, *stops.parts(self._stop), *stops.surrounding())
+        self.stops: tuple[Stop, ...] = (Divergence(self.ceiling), *self.horizon.conditions())
         if self._warning is not None:
             self._warning.begin(self.losses, self.yardstick)
         _, self.ended_by = self._end(None, self.losses[-1:], self.taken - 1, 0.0)
@@ -129,7 +118,8 @@ class Track:
     @property
     def converged(self) -> bool:
         """Whether the latest loss is below ``until``."""
-        return self.until is not None and self.losses[-1] < self.until
+        until = self.horizon.until
+        return until is not None and self.losses[-1] < until
 
     @property
     def diverged(self) -> bool:
@@ -221,7 +211,7 @@ def carry_out(
     try:
         for track in tracks:
             if track.recorder is not None:
-                track.recorder.begin(track.taken, track.steps, engine)
+                track.recorder.begin(track.taken, track.horizon.steps, engine)
         while places:
             going = [tracks[place] for place in places]
             _until_one_ends(engine, going, pulse, maker.stacks)
@@ -256,7 +246,7 @@ def _until_one_ends(
     taken = tracks[0].taken
     n_samples = tracks[0].task.n_samples
     schedules = [Schedule(track.task.batches, n_samples, start=taken) for track in tracks]
-    until = tracks[0].until or 0.0
+    until = tracks[0].horizon.until or 0.0
     ceiling = np.array([one.ceiling for one in tracks]) if stacked else tracks[0].ceiling
     # What ends amid a block goes back to its start, and takes only as many steps.
     goes_back = engine.is_blind or any(track.ends_amid_blocks for track in tracks)

@@ -1,11 +1,10 @@
 """When a run ends: conditions that compose by ``|``."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -184,29 +183,49 @@ def parts(stop: Stop | None) -> tuple[Stop, ...]:
     return stop.stops if isinstance(stop, AnyOf) else (stop,)
 
 
-def as_stop(stop: Stop | Iterable[Stop] | None) -> Stop | None:
-    """``stop=`` of a caller, checked."""
-    if stop is None or isinstance(stop, Stop):
-        return stop
-    raise TypeError(
-        f"stop must be a stop condition, such as TimeLimit(60) | FirstRise(), got {stop!r}"
-    )
+@dataclass(frozen=True, eq=False)
+class Horizon:
+    """How long a run is to be.
 
+    Attributes
+    ----------
+    steps : int or None
+        The number of the last step, counted from θ_0.
+    until : float or None
+        It ends when its loss is below.
+    stop : Stop or None
+        What else ends it.
+    """
 
-def as_horizon(steps, until, default_until=1e-5):
-    """``steps`` and ``until`` checked; ``until`` gets its default when neither is given."""
-    if steps is not None:
-        steps = as_count(steps, name="steps", minimum=0)
-    if until is not None:
-        until = as_positive(until, name="until")
-    elif steps is None:
-        until = default_until
-    return steps, until
+    steps: int | None
+    until: float | None
+    stop: Stop | None = None
 
+    @classmethod
+    def of(cls, steps: Any, until: Any, stop: Any = None, *, default: float = 1e-5) -> "Horizon":
+        """A caller's arguments, checked; ``until`` has a default where there are no ``steps``."""
+        if steps is not None:
+            steps = as_count(steps, name="steps", minimum=0)
+        if until is not None:
+            until = as_positive(until, name="until")
+        elif steps is None:
+            until = default
+        if stop is not None and not isinstance(stop, Stop):
+            raise TypeError(
+                f"stop must be a stop condition, such as TimeLimit(60) | FirstRise(), got {stop!r}"
+            )
+        return cls(steps, until, stop)
 
-def ends_at_rise(stop: Stop | None) -> bool:
-    """Whether a run that ends by ``stop`` ends when its loss rises."""
-    return any(isinstance(one, FirstRise) for one in (*parts(stop), *surrounding()))
+    def conditions(self) -> tuple[Stop, ...]:
+        """All that ends a run of this length, those of :func:`every_run_ends` among them."""
+        found: list[Stop] = [] if self.until is None else [LossBelow(self.until)]
+        found += [] if self.steps is None else [Steps(self.steps)]
+        return (*found, *parts(self.stop), *_surrounding.get())
+
+    @property
+    def ends_at_rise(self) -> bool:
+        """Whether the first rise of the loss ends it."""
+        return any(isinstance(one, FirstRise) for one in self.conditions())
 
 
 _surrounding: ContextVar[tuple[Stop, ...]] = ContextVar("stops", default=())
@@ -220,8 +239,3 @@ def every_run_ends(stop: Stop):
         yield
     finally:
         _surrounding.reset(token)
-
-
-def surrounding() -> tuple[Stop, ...]:
-    """The conditions of :func:`every_run_ends`."""
-    return _surrounding.get()

@@ -39,6 +39,7 @@ from ntklin.networks.descriptions import describe_network
 from ntklin.networks.features import REMEDY
 from ntklin.runs import stability
 from ntklin.runs.checkpoint import digest
+from ntklin.runs.stops import Horizon
 from ntklin.theory.gradient_descent import LinearizedGradientDescent
 from ntklin.theory.minimizer import solve_minimizer
 from ntklin.theory.theorems import product_formula
@@ -439,13 +440,11 @@ class Linearization(Sendable):
             self,
             Y,
             optimizer,
-            steps=steps,
-            until=until,
+            Horizon.of(steps, until, stop),
             batches=batches,
             record=record,
             loss=loss,
             method=method,
-            stop=stop,
             resume=resume,
             progress=progress,
         )

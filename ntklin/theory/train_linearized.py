@@ -3,7 +3,7 @@
 from ntklin.edge.backends import refuse_mixed
 from ntklin.edge.checks import as_targets
 from ntklin.edge.errors import DivergenceError
-from ntklin.runs import checkpoint, stops
+from ntklin.runs import checkpoint
 from ntklin.runs.batches import Schedule
 from ntklin.runs.loop import Track, carry_out
 from ntklin.runs.losses import Loss
@@ -15,7 +15,7 @@ from ntklin.theory.task import LinearizedTask
 
 
 def train_linearized(
-    lin, Y, optimizer, *, steps, until, batches, record, loss, method, stop, resume, progress
+    lin, Y, optimizer, horizon, *, batches, record, loss, method, resume, progress
 ):
     """See ``Linearization.train``.
 
@@ -27,8 +27,6 @@ def train_linearized(
     refuse_mixed(phi.inputs, Y)
     Y = as_targets(Y, lin.n_samples, dtype=phi.dtype).copy()
     loss.check_targets(Y)
-    steps, until = stops.as_horizon(steps, until)
-    stop = stops.as_stop(stop)
     Schedule(batches, lin.n_samples)  # refuses what are no batches
     past = None
     if resume is not None:
@@ -43,7 +41,7 @@ def train_linearized(
     if past is not None:
         checkpoint.require_same(past.identity, task.identity, "resume")
         recorder.go_on(past)
-    track = Track(task, steps=steps, until=until, stop=stop, recorder=recorder, past=past)
+    track = Track(task, horizon, recorder=recorder, past=past)
     (outcome,) = carry_out([track], progress=progress)
     if isinstance(outcome, DivergenceError):
         raise outcome

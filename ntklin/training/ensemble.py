@@ -9,15 +9,14 @@ from ntklin.edge.arrays import rows_of
 from ntklin.edge.backends import free_device_memory, namespace
 from ntklin.edge.errors import TrainingInterrupted
 from ntklin.networks.mlp import MLP
-from ntklin.runs import stops
 from ntklin.runs.batches import Batches, Schedule
 from ntklin.runs.loop import EngineMaker, Track, carry_out
 from ntklin.runs.losses import Loss
-from ntklin.runs.monotone import RiseWarning
 from ntklin.runs.optimizers import Optimizer
+from ntklin.runs.stops import Horizon
 from ntklin.training.several import Several
 from ntklin.training.task import TrainingTask
-from ntklin.training.train import as_problem, train_one, with_learning_rate
+from ntklin.training.train import as_problem, rise_warning, run_task, with_learning_rate
 
 # Networks that are trained at once, at most; a card is busy with far fewer.
 LARGEST_BATCH = 4096
@@ -93,8 +92,7 @@ def train_ensemble(
     _, X, Y = problems[0]
     kind, count = Loss(loss), len(problems)
     kind.check_targets(Y)
-    steps, until = stops.as_horizon(steps, until)
-    stop = stops.as_stop(stop)
+    horizon = Horizon.of(steps, until, stop)
     batches = _one_each(batches, count, Batches, "batches")
     for one in batches:
         Schedule(one, len(X))  # refuses a size above N
@@ -109,29 +107,15 @@ def train_ensemble(
         while group:
             size = _how_many(net, X, optimizers[group[0]], len(group))
             now, group = group[:size], group[size:]
+            tasks = {
+                s: TrainingTask(net, *problems[s], optimizers[s], kind, batches[s]) for s in now
+            }
             try:
                 if size > 1:
-                    tasks = {
-                        s: TrainingTask(net, *problems[s], optimizers[s], kind, batches[s])
-                        for s in now
-                    }
-                    ends = _train_together(tasks, steps, until, stop, progress)
+                    ends = _train_together(tasks, horizon, progress)
                 else:
-                    (s,) = now
-                    ends = [
-                        train_one(
-                            net,
-                            *problems[s],
-                            optimizers[s],
-                            steps=steps,
-                            until=until,
-                            batches=batches[s],
-                            loss=loss,
-                            stop=stop,
-                            progress=progress,
-                            index=s,
-                        )
-                    ]
+                    s, task = tasks.popitem()
+                    ends = [run_task(task, horizon, progress=progress, index=s)]
             except TrainingInterrupted as e:
                 for s, end in zip(now, e.runs or [e.run], strict=True):
                     results[s] = end
@@ -226,21 +210,21 @@ def _restored(engine, arrays, places):
     return engine
 
 
-def _train_together(tasks, steps, until, stop, progress):
+def _train_together(tasks, horizon, progress):
     """Train networks at once.
 
     Parameters
     ----------
     tasks : dict of int to TrainingTask
         By the network's place; of one network, X, Y, dtype and kind of optimizer.
+    horizon : Horizon
+    progress : callable or None
 
     Returns
     -------
     list of TrainingRun or DivergenceError
     """
-    tracks = []
-    for s, task in tasks.items():
-        warn = task.batches is None and not stops.ends_at_rise(stop)
-        warning = RiseWarning(task.optimizer, stacklevel=6, index=s) if warn else None
-        tracks.append(Track(task, steps=steps, until=until, stop=stop, warning=warning))
+    tracks = [
+        Track(task, horizon, warning=rise_warning(task, horizon, s)) for s, task in tasks.items()
+    ]
     return carry_out(tracks, Together(), progress=progress)

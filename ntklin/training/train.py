@@ -5,12 +5,13 @@ import numpy as np
 from ntklin.edge.backends import refuse_mixed
 from ntklin.edge.checks import as_flag, as_inputs, as_targets, as_vector
 from ntklin.edge.errors import DivergenceError
-from ntklin.runs import checkpoint, stability, stops
+from ntklin.runs import checkpoint, stability
 from ntklin.runs.batches import Schedule
 from ntklin.runs.loop import Track, carry_out
 from ntklin.runs.losses import Loss
 from ntklin.runs.monotone import RiseWarning
 from ntklin.runs.recording import RecordedSteps
+from ntklin.runs.stops import Horizon
 from ntklin.training.recording import TrainingRecorder
 from ntklin.training.task import TrainingTask
 from ntklin.training.training_run import TrainingRun, read_run
@@ -113,60 +114,10 @@ def train(
     ValueError
         If the run to resume is not one of this network, these data and options.
     """
-    outcome = train_one(
-        net,
-        theta,
-        X,
-        Y,
-        optimizer,
-        steps=steps,
-        until=until,
-        batches=batches,
-        loss=loss,
-        method=method,
-        record=record,
-        X_record=X_record,
-        snapshots=snapshots,
-        stop=stop,
-        resume=resume,
-        progress=progress,
-    )
-    if isinstance(outcome, DivergenceError):
-        raise outcome
-    return outcome
-
-
-def train_one(
-    net,
-    theta,
-    X,
-    Y,
-    optimizer=None,
-    *,
-    steps=None,
-    until=None,
-    batches=None,
-    loss="squared",
-    method="auto",
-    record=None,
-    X_record=None,
-    snapshots=True,
-    stop=None,
-    resume=None,
-    progress=None,
-    warn=None,
-    index=None,
-):
-    """See ``train``; returns the DivergenceError of a run that diverges.
-
-    ``warn`` tells whether the first rise of the loss is warned of: on the full batch, unless it
-    ends the run. ``index`` is the network's place among those of ``train_ensemble``, for that.
-    """
     theta, X, Y = as_problem(net, theta, X, Y)
     loss = Loss(loss)
     loss.check_targets(Y)
-    steps, until = stops.as_horizon(steps, until)
-    stop = stops.as_stop(stop)
+    horizon = Horizon.of(steps, until, stop)
     Schedule(batches, len(X))  # refuses what are no batches
     past = None
     if resume is not None:
@@ -180,19 +131,43 @@ def train_one(
     when, X_record = _as_record(record, X_record, net, theta.dtype)
     snapshots = as_flag(snapshots, name="snapshots")
     recorder = TrainingRecorder(when, net, theta, X_record, snapshots, past and past.records)
-    if warn is None:
-        warn = batches is None and not stops.ends_at_rise(stop)
-    track = Track(
-        task,
-        steps=steps,
-        until=until,
-        stop=stop,
-        recorder=recorder,
-        warning=RiseWarning(optimizer, stacklevel=6, index=index) if warn else None,
-        past=past,
-    )
+    outcome = run_task(task, horizon, recorder=recorder, past=past, progress=progress)
+    if isinstance(outcome, DivergenceError):
+        raise outcome
+    return outcome
+
+
+def run_task(task, horizon, *, recorder=None, past=None, progress=None, warn=True, index=None):
+    """Train one network.
+
+    Parameters
+    ----------
+    task : TrainingTask
+    horizon : Horizon
+    recorder : TrainingRecorder, optional
+    past : TrainingRun, optional
+        To go on from.
+    progress : callable, optional
+    warn : bool
+        Whether the first rise of the loss is warned of, on the full batch.
+    index : int, optional
+        The network's place among those of ``train_ensemble``, for the warning.
+
+    Returns
+    -------
+    TrainingRun or DivergenceError
+    """
+    warning = rise_warning(task, horizon, index) if warn else None
+    track = Track(task, horizon, recorder=recorder, warning=warning, past=past)
     (outcome,) = carry_out([track], progress=progress)
     return outcome
+
+
+def rise_warning(task, horizon, index=None):
+    """What warns the caller of ``train`` of the first rise; None where that is no news."""
+    if task.batches is not None or horizon.ends_at_rise:
+        return None
+    return RiseWarning(task.optimizer, stacklevel=6, index=index)
 
 
 def as_problem(net, theta, X, Y, name="theta"):

@@ -7,7 +7,9 @@ import numpy as np
 from ntklin.apps.study.outcomes import CONVERGED, DIVERGED, NOT_TRAINED, STEP_LIMIT
 from ntklin.edge.backends import host
 from ntklin.edge.errors import DivergenceError
-from ntklin.training.train import train_one
+from ntklin.runs.stops import Horizon
+from ntklin.training.task import TrainingTask
+from ntklin.training.train import as_problem, run_task
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +32,7 @@ class RealEnd:
     outputs: np.ndarray | None = None
 
 
-def train_real(config, net, theta, optimizer, *, steps, batches=None, progress=None, warn=None):
+def train_real(config, net, theta, optimizer, *, steps, batches=None, progress=None, warn=True):
     """Train the real network from θ_0 until the study's target.
 
     Parameters
@@ -44,8 +46,8 @@ def train_real(config, net, theta, optimizer, *, steps, batches=None, progress=N
     batches : Batches, optional
     progress : callable, optional
         Called as ``progress(step, loss)`` about ten times a second.
-    warn : bool, optional
-        Whether the first rise of the loss is warned of; without batches, when not given.
+    warn : bool
+        Whether the first rise of the loss is warned of, without batches.
 
     Returns
     -------
@@ -57,18 +59,8 @@ def train_real(config, net, theta, optimizer, *, steps, batches=None, progress=N
         On Ctrl-C.
     """
     X, Y, X_test, _ = config.arrays
-    run = train_one(
-        net,
-        theta,
-        X,
-        Y,
-        optimizer,
-        steps=steps,
-        until=config.until,
-        batches=batches,
-        progress=progress,
-        warn=warn,
-    )
+    task = TrainingTask(net, *as_problem(net, theta, X, Y), optimizer, batches=batches)
+    run = run_task(task, Horizon(steps, config.until), progress=progress, warn=warn)
     if isinstance(run, DivergenceError):  # the linearization is stable: a narrow network leaves it
         return RealEnd(DIVERGED, run.step)
     outcome = CONVERGED if run.converged else STEP_LIMIT
