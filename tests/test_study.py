@@ -18,6 +18,8 @@ from ntklin.apps.study import (
 from ntklin.apps.study import real as real_module
 from ntklin.apps.study.study_result import fit_power_law, statistic
 from ntklin.edge.errors import DegenerateKernelError, DivergenceError
+from ntklin.runs.stops import Horizon
+from ntklin.training.train import run_task
 
 N, N_TEST, D = 4, 3, 5
 
@@ -169,7 +171,7 @@ def test_all_scales_share_one_draw(widths):
 
 
 def test_without_training_only_the_closed_forms_remain(monkeypatch):
-    monkeypatch.setattr(real_module, "train", None)
+    monkeypatch.setattr(real_module, "run_task", None)
     study = config(sigmas=(1.0,), train=False)
     (record,) = scale_results(study)
     assert record.outcome == "not trained"
@@ -194,11 +196,11 @@ def test_the_step_limit_ends_training_and_the_comparison_follows_it():
 def test_patience_ends_at_ten_times_the_prediction(monkeypatch):
     limits = []
 
-    def stuck(net, theta, X, Y, optimizer, *, steps, **settings):
-        limits.append(steps)
-        return ntklin.train(net, theta, X, Y, optimizer, steps=2)
+    def stuck(task, horizon, **settings):
+        limits.append(horizon.steps)
+        return run_task(task, Horizon(2, None))
 
-    monkeypatch.setattr(real_module, "train", stuck)
+    monkeypatch.setattr(real_module, "run_task", stuck)
     (record,) = scale_results(config(sigmas=(1.0,), max_steps=None))
     assert limits == [10 * record.steps_predicted]
     assert record.outcome == "step limit"
@@ -207,9 +209,9 @@ def test_patience_ends_at_ten_times_the_prediction(monkeypatch):
 
 def test_divergence_leaves_the_closed_forms(monkeypatch):
     def diverge(*args, **kwargs):
-        raise DivergenceError("too fast", learning_rate=1.0, bound=0.5, step=17)
+        return DivergenceError("too fast", learning_rate=1.0, bound=0.5, step=17)
 
-    monkeypatch.setattr(real_module, "train", diverge)
+    monkeypatch.setattr(real_module, "run_task", diverge)
     study = config(sigmas=(1.0, 2.0))
     found = list(scale_results(study))
     assert [(r.outcome, r.steps_taken, r.test_loss_network) for r in found] == [
