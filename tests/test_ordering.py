@@ -53,7 +53,7 @@ def test_many_rows_look_for_it_among_the_sparsest(monkeypatch, window):
 @pytest.mark.parametrize("zeros", [0.0, 0.5])
 def test_no_square_of_the_samples_is_stored(zeros):
     n, d = 6000, 8
-    assert n > ordering.MANY
+    assert n > ordering.SEEK_AMONG_ALL
     X = sparse(n, d, zeros)
     ordering.neighbors_first(X[:50])
     tracemalloc.start()

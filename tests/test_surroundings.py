@@ -16,7 +16,8 @@ from numba.core.caching import CacheImpl
 import ntklin
 from ntklin.kernels.cpu import caching, launching
 from ntklin.kernels.cpu.blas import sequential_blas
-from ntklin.kernels.cpu.compiler import JIT_DISABLED, kernel
+from ntklin.kernels.cpu.compiler import kernel
+from ntklin.kernels.cpu.plain import JIT_DISABLED
 
 compiled = pytest.mark.skipif(JIT_DISABLED, reason="about compiled code")
 X = np.random.default_rng(0).standard_normal((30, 5)) / 4

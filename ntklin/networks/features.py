@@ -10,6 +10,7 @@ from ntklin.edge.checks import advising, as_weights, require_memory
 from ntklin.edge.errors import FloatRangeError
 from ntklin.edge.ranges import COMFORT, exponent, in_range, is_far, largest_exponent, shift
 from ntklin.edge.sendable import Sendable
+from ntklin.kernels.structures import Layers, Passes
 from ntklin.networks.mlp import require_jacobian_memory, require_passes_memory
 
 
@@ -42,12 +43,14 @@ class FeatureMap(Sendable, Balanced):
         self.parameters = theta
         self.inputs = X
         self.exponents = exponents
-        self._w, self._v = network.weight_scales, network.bias_scales
+        w, v = network.weight_scales, network.bias_scales
         if exponents is not None:
             X = shift(X, -exponents[0])
-            self._w, self._v = rescaled(self._w, self._v, exponents)
-        self._activations, self.outputs = self._kernels.forward(layers, self._w, self._v, X)
-        self._deltas = self._kernels.backward(layers, self._w, self._activations)
+            w, v = rescaled(w, v, exponents)
+        layers = Layers(layers, w, v)
+        activations, self.outputs = self._kernels.forward(layers, X)
+        deltas = self._kernels.backward(layers, activations)
+        self._passes = Passes(activations, deltas, w, v)
         super().__init__(X.dtype, (len(X), network.n_parameters))
         self._balanced = {}
         self._far = exponents is None and not self._is_comfortable(self._exponents(()), X.dtype)
@@ -86,8 +89,7 @@ class FeatureMap(Sendable, Balanced):
         """
         squares = 0.0
         layers = self.network.unpack(self.parameters)
-        for l, (W, b) in enumerate(layers):
-            a, delta, w, v = self._activations[l], self._deltas[l], self._w[l], self._v[l]
+        for a, delta, w, v, (W, b) in zip(*self._passes, layers, strict=True):
             lengths = np.sqrt((W * W).sum(axis=1))
             sizes = w * host(np.sqrt((a * a).sum(axis=1))).astype(np.float64)
             signals = delta * delta
@@ -140,12 +142,13 @@ class FeatureMap(Sendable, Balanced):
     def _sent(self):
         # The backward signals hold θ once more and are as large as the activations; they are made
         # again where they are asked for, and so is a twin at another scale.
-        return super()._sent() | {"_deltas": None, "_balanced": {}}
+        return super()._sent() | {"_passes": self._passes._replace(deltas=None), "_balanced": {}}
 
     def __setstate__(self, state):
         super().__setstate__(state)
-        layers = self.network.unpack(self.parameters)
-        self._deltas = self._kernels.backward(layers, self._w, self._activations)
+        activations, _, w, v = self._passes
+        layers = Layers(self.network.unpack(self.parameters), w, v)
+        self._passes = Passes(activations, self._kernels.backward(layers, activations), w, v)
 
     def _matvec(self, v):
         vector = real_vector(v, self.dtype)
@@ -153,9 +156,7 @@ class FeatureMap(Sendable, Balanced):
             even, e = self.balanced(self.dtype)
             size = largest_exponent(vector)
             return bounded(shift(even._matvec(shift(vector, -size)), e + size), "J v")
-        return self._kernels.jacobian_vector(
-            self._activations, self._deltas, self._w, self._v, self.network.unpack(vector)
-        )
+        return self._kernels.jacobian_vector(self._passes, self.network.unpack(vector))
 
     def _rmatvec(self, r):
         r = real_vector(r, self.dtype)
@@ -164,9 +165,7 @@ class FeatureMap(Sendable, Balanced):
             size = largest_exponent(r)
             return bounded(shift(even._rmatvec(shift(r, -size)), e + size), "J^T r")
         result = namespace(self.inputs).empty(self.shape[1], self.dtype)
-        self._kernels.vector_jacobian(
-            self._activations, self._deltas, self._w, self._v, r, self.network.unpack(result)
-        )
+        self._kernels.vector_jacobian(self._passes, r, self.network.unpack(result))
         return result
 
     def _matmat(self, V):
@@ -204,9 +203,7 @@ class FeatureMap(Sendable, Balanced):
             even.toarray(out)
             out[...] = in_range(out, self.dtype, "the Jacobian", REMEDY, scale=e)
             return out
-        self._kernels.jacobian(
-            self._activations, self._deltas, self._w, self._v, self.network.has_bias, out
-        )
+        self._kernels.jacobian(self._passes, self.network.has_bias, out)
         return out
 
     def gram(self, other=None, weights=None):
@@ -275,21 +272,20 @@ class FeatureMap(Sendable, Balanced):
 
     def _gram(self, other, weights, dtype):
         """φ D φ'^T of features in the same units, D in their dtype."""
-        first = self._passes(dtype)
-        second = () if other is None else other._passes(dtype)
+        first = self._passes_in(dtype)
+        second = None if other is None else other._passes_in(dtype)
         if weights is None:
-            return self._kernels.gram(*first, self._w, self._v, *second)
-        D = self.network.unpack(weights)
-        return self._kernels.weighted_gram(*first, self._w, self._v, D, *second)
+            return self._kernels.gram(first, second)
+        return self._kernels.weighted_gram(first, self.network.unpack(weights), second)
 
-    def _passes(self, dtype):
-        """Activations and backward signals in ``dtype``."""
+    def _passes_in(self, dtype):
+        """The passes in ``dtype``."""
         if dtype == self.dtype:
-            return self._activations, self._deltas
-        return tuple(
-            [a.astype(dtype, copy=False) for a in arrays]
-            for arrays in (self._activations, self._deltas)
+            return self._passes
+        activations, deltas = (
+            [a.astype(dtype, copy=False) for a in arrays] for arrays in self._passes[:2]
         )
+        return self._passes._replace(activations=activations, deltas=deltas)
 
     def linearized(self, rule):
         """The linearized network at rest, θ = θ_0, in the layout of its fused steps.
@@ -304,9 +300,7 @@ class FeatureMap(Sendable, Balanced):
         LinearizedNetwork
             See ``ntklin.kernels.cpu.linearized``.
         """
-        has_bias = self.network.has_bias
-        passes = self._activations, self._deltas
-        return self._kernels.LinearizedNetwork(*passes, self._w, self._v, has_bias, rule)
+        return self._kernels.LinearizedNetwork(self._passes, self.network.has_bias, rule)
 
     def project(self, v):
         """P_F v with P_F = φ^T (φ φ^T)^{-1} φ, the projector onto the data's feature space (Thm 1).

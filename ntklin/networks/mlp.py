@@ -16,6 +16,7 @@ from ntklin.edge.checks import (
     require_memory,
 )
 from ntklin.edge.ranges import is_far
+from ntklin.kernels.structures import Layers
 
 SCALINGS = ("fan_out", "fan_in", "eq1")
 BIASES = ("zero", "none", "normal")
@@ -262,11 +263,11 @@ class MLP:
             If an output overflows, or all of them underflow.
         """
         layers, X = self._arguments(theta, X)
-        forward, scales = kernels(X).forward, (self.weight_scales, self.bias_scales)
+        layers = Layers(layers, self.weight_scales, self.bias_scales)
         rows = max(1, BLOCK // (sum(self.widths) * X.itemsize))
         outputs = namespace(X).empty(len(X), X.dtype) if len(X) > rows else None
         for start in range(0, len(X), rows):
-            part = forward(layers, *scales, X[start : start + rows])[1]
+            part = kernels(X).forward(layers, X[start : start + rows])[1]
             if outputs is None:
                 outputs = part
             else:

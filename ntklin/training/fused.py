@@ -3,6 +3,7 @@
 import numpy as np
 
 from ntklin.edge.backends import beside, kernels, namespace
+from ntklin.kernels.structures import Layers
 from ntklin.networks.mlp import MLP
 from ntklin.runs.optimizers import OptimizerState
 from ntklin.training.direct import SLOT
@@ -25,13 +26,13 @@ class FusedDescent:
 
     def _start(self, count, slots):
         X, Y, loss = self._problem
-        unpack, scales = self._net.unpack, (self._net.weight_scales, self._net.bias_scales)
+        net, unpack = self._net, self._net.unpack
+        layers = Layers(unpack(self._theta), net.weight_scales, net.bias_scales)
         self._count = count
         self._network = kernels(X).ShallowNetwork(
-            *(X, Y, unpack(self._theta), [unpack(a) for a in slots.values()]),
-            *(*scales, self._optimizer.rule, loss.name),
+            X, Y, layers, [unpack(a) for a in slots.values()], self._optimizer.rule, loss.name
         )
-        self._loss = self._network.signals(np.zeros(len(X), self.dtype))
+        self._loss = self._network.evaluate(np.zeros(len(X), self.dtype))
 
     @staticmethod
     def requires(net, optimizer):
@@ -63,11 +64,11 @@ class FusedDescent:
     def advance(self, weights, until, ceiling):
         """Take a step for each row of sample weights; see ``ntklin.runs.stepping``."""
         losses = []
-        self._network.signals(weights[0])
+        self._network.evaluate(weights[0])
         for following in (*weights[1:], np.zeros_like(weights[0])):
             self._count += 1
             self._network.step(self._optimizer.coefficients(self._count))
-            self._loss = self._network.signals(following)
+            self._loss = self._network.evaluate(following)
             losses.append(self._loss)
             if self._loss < until or not self._loss <= ceiling:
                 break
