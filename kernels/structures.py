@@ -23,6 +23,15 @@ class Layers(NamedTuple):
     v: Sequence
 
 
+class Layer(NamedTuple):
+    """One layer h = w W a + v b in compiled code, its scales in the arrays' dtype."""
+
+    W: Any
+    b: Any
+    w: Any
+    v: Any
+
+
 class Passes(NamedTuple):
     """What a forward and a backward pass leave, which is all that products with J need.
 

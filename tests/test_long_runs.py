@@ -10,7 +10,7 @@ import pytest
 import ntklin
 from ntklin.edge.backends import kernels
 from ntklin.runs import monotone
-from ntklin.training.engines import reduced
+from ntklin.training import reduced
 
 DTYPES = (np.float32, np.float64)
 # Losses near which the residuals are some hundred times the rounding of an output.

@@ -4,8 +4,6 @@ About half of δ^1 ∘ r is zero, or more, and is skipped; the last hidden layer
 is a constant where a neuron is active, goes by tables of subset sums (``neuron_subsets``).
 """
 
-from typing import NamedTuple
-
 import numpy as np
 from numba import prange
 
@@ -20,16 +18,7 @@ from ntklin.kernels.cpu.passes import block_size
 from ntklin.kernels.cpu.sizes import GROUP
 from ntklin.kernels.cpu.skipping import add_tiled, tiled
 from ntklin.kernels.cpu.sums import relu_dot, sum_of
-from ntklin.kernels.structures import DescentState
-
-
-class Hidden(NamedTuple):
-    """A hidden layer h = w W a + v b, shapes (m', m) and (m',)."""
-
-    W: np.ndarray
-    b: np.ndarray
-    w: float
-    v: float
+from ntklin.kernels.structures import DescentState, Layer
 
 
 @dot_kernel
@@ -72,7 +61,7 @@ def _first_layer(state: DescentState, delta, r, tiles, A):
 
 
 @parallel_kernel
-def _hidden_forward(layer: Hidden, below, A, block):
+def _hidden_forward(layer: Layer, below, A, block):
     W, b, w, v = layer
     for task in prange((W.shape[0] + block - 1) // block):
         start = task * block
@@ -97,7 +86,7 @@ def _hidden_backward(W, above, w, A, delta, block):
 
 
 @parallel_kernel
-def _hidden_step(layer: Hidden, delta, r, old_below, below, rate, A, block):
+def _hidden_step(layer: Layer, delta, r, old_below, below, rate, A, block):
     """Update one hidden layer and run it forward, block by block, while W is in cache."""
     W, b, w, v = layer
     one = w / w
@@ -137,7 +126,7 @@ def deep_descent(state, above, G, Y, loss, rate, sample_weights, end):
     H, scalar = state.H, state.H.dtype.type
     rate, n_samples, n_steps = scalar(rate), len(Y), len(sample_weights)
     *hidden, output = (
-        Hidden(W, b, scalar(w), scalar(v)) for (W, b), w, v in zip(*above, strict=True)
+        Layer(W, b, scalar(w), scalar(v)) for (W, b), w, v in zip(*above, strict=True)
     )
     last, W_out = hidden[-1], output.W[0]
     tiles = tiled(-rate * G)
@@ -156,8 +145,8 @@ def deep_descent(state, above, G, Y, loss, rate, sample_weights, end):
         for t in range(n_steps + 1):
             output_parts(A[-1], W_out, output.w, parts)
             sum_parts(f, parts, output.v * output.b[0])
-            weights = sample_weights[t] if t < n_steps else r
-            losses.append(loss_and_derivatives(LOSSES[loss], f, Y, weights, r))
+            row = sample_weights[t] if t < n_steps else r
+            losses.append(loss_and_derivatives(LOSSES[loss], f, Y, row, r))
             if t == n_steps or not goes_on(losses[-1], end):
                 break
             _last_layer(W_out, output.w, r, A[-1], last.b, last.v, rate, scale)

@@ -18,7 +18,7 @@ from ntklin.kernels.cpu.aligned import aligned_empty, aligned_zeros
 from ntklin.kernels.cpu.compiler import parallel_kernel
 from ntklin.kernels.cpu.deep_descent import deep_descent
 from ntklin.kernels.cpu.shallow_descent import shallow_descent
-from ntklin.kernels.cpu.skipping import tile_width
+from ntklin.kernels.cpu.sizes import skipping_width
 from ntklin.kernels.structures import DescentState
 
 
@@ -36,7 +36,7 @@ def descent_state(H, dtype):
     DescentState
         Aligned rows, zero-padded to whole tiles.
     """
-    width = tile_width(dtype)
+    width = skipping_width(dtype)
     shape = len(H), -(-H.shape[1] // width) * width
     padded = aligned_empty(shape, dtype)
     padded[:, H.shape[1] :] = 0
@@ -69,7 +69,7 @@ def fold(state):
 
 
 def descend(state, above, G, Y, loss, rate, sample_weights, end):
-    """Gradient descent, up to a step for each row of weights.
+    """Gradient descent, up to a step for each row of sample weights.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ from ntklin.kernels.cpu.compiler import parallel_kernel
 from ntklin.kernels.cpu.intrinsics import next_task, task_counter
 from ntklin.kernels.cpu.losses import LOSSES, loss_and_derivatives
 from ntklin.kernels.cpu.outputs import CHUNK, sum_outputs
-from ntklin.kernels.cpu.rules import Moving, Step, apply_step, moving_with, step_of
+from ntklin.kernels.cpu.rules import Step, WithSlots, apply_step, step_of, with_slots
 from ntklin.kernels.cpu.sample_subsets import active_subsets
 from ntklin.kernels.cpu.sizes import CHUNK_GROUPS, LINE, SAMPLES, WORD
 from ntklin.kernels.cpu.sums import clear_rows, relu_dot
@@ -84,8 +84,8 @@ def _forward(hidden: Hidden, tiles, panels: Panels, W, n_workers, counter):
 @parallel_kernel
 def _step(
     hidden: Hidden,
-    weights: Moving,
-    output: Moving,
+    matrix: WithSlots,
+    output: WithSlots,
     step: Step,
     s,
     grid: Grid,
@@ -93,10 +93,10 @@ def _step(
     work: Work,
     counter,
 ):
-    """``weights`` are in tiles, ``output`` a vector."""
+    """``matrix`` is in tiles, ``output`` a vector."""
     H, parts, w = hidden
-    (tiles, first, second), W = weights, output.theta
-    flat = Moving(tiles.reshape(-1), first.reshape(-1), second.reshape(-1))
+    (tiles, first, second), W = matrix, output.theta
+    flat = WithSlots(tiles.reshape(-1), first.reshape(-1), second.reshape(-1))
     X, groups, n_groups, _, _ = grid
     table, gradient, subsets, scale, found = work
     n_tiles, m, width = tiles.shape
@@ -195,17 +195,17 @@ class ShallowNetwork(Aligned):
         n = len(self._Y)
         f = self._hidden.parts[:, :n].sum(axis=0)
         f += self._v * self._out[-1]
-        weights = sample_weights[self._inputs.order]
-        return loss_and_derivatives(LOSSES[self._loss], f, self._Y, weights, self._s)
+        row = sample_weights[self._inputs.order]
+        return loss_and_derivatives(LOSSES[self._loss], f, self._Y, row, self._s)
 
     def step(self, coefficients):
         """One step of the rule, with the loss's derivatives of the last ``evaluate``."""
         s, dtype = self._s, self._s.dtype
         step = step_of(self._rule, coefficients, dtype)
-        weights = moving_with(self._slots, self._tiles)
-        output = moving_with(self._out_slots, self._out)
+        matrix = with_slots(self._tiles, self._slots)
+        output = with_slots(self._out, self._out_slots)
         grid, work = self._inputs.grid, self._work_space()
-        _step(self._hidden, weights, output, step, s, grid, self._panels, work, task_counter())
+        _step(self._hidden, matrix, output, step, s, grid, self._panels, work, task_counter())
         if self._has_bias:
             gradient = np.array([self._v * s.sum()], dtype)
             apply_step(step, output, len(self._out) - 1, gradient, 0, 1)

@@ -26,7 +26,7 @@ from ntklin.kernels.cpu.blas import gemm, sequential_blas
 from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
 from ntklin.kernels.cpu.infinite_angles import (
     Angle,
-    First,
+    FirstLayer,
     angle_of,
     first_angles,
     next_angles,
@@ -45,8 +45,8 @@ BLOCK_ROWS, BLOCK_COLUMNS = 128, 1024
 STRETCH = 512
 
 
-class Shift(NamedTuple):
-    """What trained biases add, see ``infinite_scales.Shift``; ``added`` is s G^(L−1)."""
+class TrainedBiases(NamedTuple):
+    """What they add to Θ, see ``infinite_scales.Shift``; ``added`` is s G^(L−1)."""
 
     ratio: float
     terms: np.ndarray
@@ -64,7 +64,16 @@ class Kind(NamedTuple):
 
 @row_kernel
 def _stretch(
-    S, i, own: Inputs, start, other: Inputs, meets, shift: Shift, angle: Angle, kind: Kind, work
+    S,
+    i,
+    own: Inputs,
+    start,
+    other: Inputs,
+    meets,
+    biases: TrainedBiases,
+    angle: Angle,
+    kind: Kind,
+    work,
 ):
     """Row i of S from column ``start`` on becomes Θ, or C where not ``kind.ntk``.
 
@@ -75,7 +84,7 @@ def _stretch(
     wide_vectors()
     X, units, es, r, q, norms = own
     other_X, other_units, other_es, other_r, other_q, other_norms = other
-    ratio, terms, added = shift
+    ratio, terms, added = biases
     _, biased, shifted, ntk = kind
     n = S.shape[0]
     stop = start + n
@@ -91,8 +100,8 @@ def _stretch(
         S[j] *= unit * other_unit[j]
         kernel[j] = S[j] + first * other_first[j]
     if r.shape[0] > 0:
-        row = First(X[i], unit, es[i], first)
-        others = First(other_X[start:stop], other_unit, other_es[start:stop], other_first)
+        row = FirstLayer(X[i], unit, es[i], first)
+        others = FirstLayer(other_X[start:stop], other_unit, other_es[start:stop], other_first)
         first_angles(z, kernel, S, work[3, :n], row, others, biased, meets)
     if shifted:
         tau[:] = one
@@ -124,7 +133,7 @@ def _mirror(S, top, bottom, right):
 
 
 @parallel_kernel
-def _blocks(S, blocks, own: Inputs, other: Inputs, shift: Shift, angle: Angle, kind: Kind):
+def _blocks(S, blocks, own: Inputs, other: Inputs, biases: TrainedBiases, angle: Angle, kind: Kind):
     """``blocks`` is (tasks, blocks of a task, 4): the bounds top, bottom, left, right of each."""
     X, other_X, symmetric = own.X, other.X, kind.symmetric
     even, odd = angle  # threads take no tuples of tuples
@@ -142,7 +151,9 @@ def _blocks(S, blocks, own: Inputs, other: Inputs, shift: Shift, angle: Angle, k
                     stop = min(start + STRETCH, end)
                     meets = i - start if symmetric else -1
                     part = S[i, start:stop]
-                    _stretch(part, i, own, start, other, meets, shift, Angle(even, odd), kind, work)
+                    _stretch(
+                        part, i, own, start, other, meets, biases, Angle(even, odd), kind, work
+                    )
             if symmetric:
                 _mirror(S, top, bottom, right)
 
@@ -205,11 +216,11 @@ def infinite_width(X, other_X, n_layers, weight, gain, bias, shift, ntk):
     ratio, terms, added = shift_of(n_layers, gain, shift)
     factors = products(norm, other_norm, X.dtype, added if kind.shifted else None)
     own, other = own._replace(norms=factors[0]), other._replace(norms=factors[1])
-    shift = Shift(scalar(ratio), terms.astype(X.dtype), factors[2])
+    biases = TrainedBiases(scalar(ratio), terms.astype(X.dtype), factors[2])
     result = np.empty((len(own.X), len(other.X)), X.dtype)
     with sequential_blas:
         blocks = _shares(*result.shape, kind.symmetric, get_num_threads())
-        _blocks(result, blocks, own, other, shift, angle_of(X.dtype), kind)
+        _blocks(result, blocks, own, other, biases, angle_of(X.dtype), kind)
     if factors[3] and not np.isfinite(result).all():
         raise OverflowError("overflows")
     return result

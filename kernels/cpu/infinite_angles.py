@@ -72,7 +72,7 @@ def angle_of(dtype):
     return Angle(even, odd)
 
 
-class First(NamedTuple):
+class FirstLayer(NamedTuple):
     """Of a row, or of several: x/2^k, and what makes it u = unit x, with e = |u|² and q in layer 1.
 
     For several rows all have one more axis.
@@ -108,7 +108,7 @@ def _half_distance(unit, x, q, other_unit, other_x, other_q):
 
 
 @row_kernel
-def first_angles(z, C, S, limit, row: First, others: First, biased, meets):
+def first_angles(z, C, S, limit, row: FirstLayer, others: FirstLayer, biased, meets):
     """z = t for an acute angle, t − 2 for an obtuse one: t counted from the nearer end of [0, 2].
 
     S is u·u', and ``meets`` where the row meets itself, if it does. A zero row gets a right angle.

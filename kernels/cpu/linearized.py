@@ -12,7 +12,7 @@ from ntklin.kernels.cpu.aligned import Aligned, aligned_empty
 from ntklin.kernels.cpu.compiler import parallel_kernel
 from ntklin.kernels.cpu.linearized_blocks import LinearizedBlocks
 from ntklin.kernels.cpu.linearized_tiles import LinearizedTiles
-from ntklin.kernels.cpu.rules import SLOTS, Moving, Step, apply_step, moving_with, step_of
+from ntklin.kernels.cpu.rules import SLOTS, Step, WithSlots, apply_step, step_of, with_slots
 from ntklin.kernels.cpu.sums import add_scaled, clear_rows, dot
 
 # Weights of a task: fixed, so that the sums over tasks do not depend on the number of threads.
@@ -20,16 +20,16 @@ CHUNK = 256
 
 
 @parallel_kernel
-def _output_step(A, s, step: Step, weights: Moving, parts):
+def _output_step(A, s, step: Step, matrix: WithSlots, parts):
     """Gradient A s, the rule, and parts[task] = Σ_k W_k A_k over each task's weights k."""
-    W = weights.theta
+    W = matrix.theta
     for task in prange(parts.shape[0]):
         start = task * CHUNK
         stop = min(start + CHUNK, A.shape[0])
         gradient = np.empty(stop - start, A.dtype)
         for k in range(start, stop):
             gradient[k - start] = dot(s, A, k)
-        apply_step(step, weights, start, gradient, 0, stop - start)
+        apply_step(step, matrix, start, gradient, 0, stop - start)
         clear_rows(parts, task, task + 1)
         for k in range(start, stop):
             add_scaled(parts, task, A, k, W[k])
@@ -55,10 +55,10 @@ class LinearizedOutput(Aligned):
         self._arrays = [np.zeros(len(self._A), a.dtype) for _ in range(1 + SLOTS[rule])]
         self._parts = np.empty((-(-len(self._A) // CHUNK), n), a.dtype)
 
-    def step(self, step, s, changes):
+    def take(self, step, s, changes):
         """One step with the weighted loss derivatives s; adds φ Δ after it to ``changes``, (N,)."""
         theta, *slots = self._arrays
-        _output_step(self._A, s, step, moving_with(slots, theta), self._parts)
+        _output_step(self._A, s, step, with_slots(theta, slots), self._parts)
         changes += self._parts.sum(axis=0)
 
     def write(self, layer, slots):
@@ -113,7 +113,7 @@ class LinearizedNetwork:
         step = step_of(self._rule, coefficients, self._dtype)
         changes = np.zeros(self._n_samples, self._dtype)
         for layer in self._layers:
-            layer.step(step, s, changes)
+            layer.take(step, s, changes)
         return changes
 
     def write(self, displacement, slots):

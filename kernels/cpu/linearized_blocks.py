@@ -11,7 +11,7 @@ from numba import prange
 
 from ntklin.kernels.cpu.blas import gemm, sequential_blas
 from ntklin.kernels.cpu.compiler import parallel_kernel
-from ntklin.kernels.cpu.rules import SLOTS, Moving, Step, apply_step, moving_with
+from ntklin.kernels.cpu.rules import SLOTS, Step, WithSlots, apply_step, with_slots
 
 # Neurons of a task: 64 rows of 1,000 weights and as many of their gradient fill a megabyte. Fixed,
 # so that the sums over tasks do not depend on the number of threads.
@@ -28,11 +28,11 @@ class Features(NamedTuple):
 
 
 @parallel_kernel
-def _block_step(features: Features, s, step: Step, weights: Moving, biases: Moving, parts):
+def _block_step(features: Features, s, step: Step, matrix: WithSlots, biases: WithSlots, parts):
     """The biases may be none."""
     a, delta, w, v = features
-    (W, first, second), b = weights, biases.theta
-    flat = Moving(W.reshape(-1), first.reshape(-1), second.reshape(-1))
+    (W, first, second), b = matrix, biases.theta
+    flat = WithSlots(W.reshape(-1), first.reshape(-1), second.reshape(-1))
     n_samples, n_in = a.shape
     has_bias = b.shape[0] > 0
     for task in prange(parts.shape[0]):
@@ -85,11 +85,11 @@ class LinearizedBlocks:
         ]
         self._parts = np.empty((-(-m // BLOCK), len(a)), dtype)
 
-    def step(self, step, s, changes):
+    def take(self, step, s, changes):
         """One step with the weighted loss derivatives s; adds φ Δ after it to ``changes``, (N,)."""
-        weights, biases = (moving_with(a[1:], a[0]) for a in zip(*self._arrays, strict=True))
+        matrix, biases = (with_slots(a[0], a[1:]) for a in zip(*self._arrays, strict=True))
         with sequential_blas:
-            _block_step(self._features, s, step, weights, biases, self._parts)
+            _block_step(self._features, s, step, matrix, biases, self._parts)
         changes += self._parts.sum(axis=0)
 
     def write(self, layer, slots):

@@ -27,7 +27,7 @@ from ntklin.kernels.cpu.intrinsics import (
 )
 from ntklin.kernels.cpu.neuron_subsets import Active, active_bits
 from ntklin.kernels.cpu.plain import twin
-from ntklin.kernels.cpu.rules import SLOTS, Moving, Step, apply_step, moving_with
+from ntklin.kernels.cpu.rules import SLOTS, Step, WithSlots, apply_step, with_slots
 from ntklin.kernels.cpu.sample_subsets import active_samples
 from ntklin.kernels.cpu.sizes import CHUNK_GROUPS, SAMPLES, SUBSET, WORD
 from ntklin.kernels.cpu.sums import clear_rows
@@ -98,10 +98,10 @@ def _contract(sums, X, t, samples, count, part):
 
 @parallel_kernel
 def _tiled_step(
-    weights: Moving, step: Step, active: Active, s, grid: Grid, parts, work: Work, counter
+    matrix: WithSlots, step: Step, active: Active, s, grid: Grid, parts, work: Work, counter
 ):
-    tiles, first, second = weights
-    flat = Moving(tiles.reshape(-1), first.reshape(-1), second.reshape(-1))
+    tiles, first, second = matrix
+    flat = WithSlots(tiles.reshape(-1), first.reshape(-1), second.reshape(-1))
     scale, index = active.scale, active.index
     X, groups, n_groups, samples, n_samples = grid
     table, gradient, subsets, sums, found = work
@@ -170,11 +170,11 @@ class LinearizedTiles(Aligned):
         self._parts = aligned_empty((n_tiles * -(-padded // SLAB), n), dtype)
         self._work = None
 
-    def step(self, step, s, changes):
+    def take(self, step, s, changes):
         """One step with the weighted loss derivatives s; adds φ Δ after it to ``changes``, (N,)."""
         grid, order = self._inputs.grid, self._inputs.order
-        weights, work = moving_with(self._slots, self._tiles), self._work_space()
-        _tiled_step(weights, step, self._active, s[order], grid, self._parts, work, task_counter())
+        matrix, work = with_slots(self._tiles, self._slots), self._work_space()
+        _tiled_step(matrix, step, self._active, s[order], grid, self._parts, work, task_counter())
         changes[order] += self._parts.sum(axis=0)
 
     def _work_space(self):

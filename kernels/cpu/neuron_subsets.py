@@ -22,7 +22,7 @@ from ntklin.kernels.cpu.sample_subsets import (
     sample_tables,
     tabulate_samples,
 )
-from ntklin.kernels.cpu.sizes import CHUNK_GROUPS, LINE, SUBSET, SUBSET_LINES, WORD
+from ntklin.kernels.cpu.sizes import CHUNK_GROUPS, SUBSET, WORD, subset_width
 from ntklin.kernels.cpu.skipping import pack
 from ntklin.kernels.cpu.sums import clear_rows
 
@@ -63,14 +63,14 @@ def active_bits(a):
 
 @twin(plain.tabulate_neurons)
 @kernel
-def _tabulate(table, tile, scale, start):
+def _tabulate_neurons(table, tile, scale, start):
     """Sums of scale[start + i] tile_i over all subsets of SUBSET neighbouring rows i."""
     tabulate_subsets((table, 0), (tile, 0), (scale, start * scale.itemsize))
 
 
 @twin(plain.add_neurons)
 @kernel
-def _add_rows(sums, bits, k, start, stop, table):
+def _add_neurons(sums, bits, k, start, stop, table):
     """sums[n − start] += Σ_i scale_i tile_i over the bits i of bits[k, n], start ≤ n < stop."""
     row = 0
     for n in range(start, stop):
@@ -95,7 +95,7 @@ class Work(NamedTuple):
 
 def _work_space(dtype, n_rows=ROWS):
     """For all threads."""
-    n_threads, width = get_num_threads(), SUBSET_LINES * LINE // np.dtype(dtype).itemsize
+    n_threads, width = get_num_threads(), subset_width(dtype)
     return Work(
         aligned_empty((n_threads, n_rows, width), dtype),
         aligned_empty((n_threads, WORD, width), dtype),
@@ -147,8 +147,8 @@ def _add_layer(K, G, w2, v2, bits, squares, work: Work, counter):
             clear_rows(my_sums, 0, stop - start)
             for k in range(bits.shape[0] if start < stop else 0):
                 _expand(bits, k, j, my_tile)
-                _tabulate(my_table, my_tile, squares, k * WORD)
-                _add_rows(my_sums, bits, k, start, stop, my_table)
+                _tabulate_neurons(my_table, my_tile, squares, k * WORD)
+                _add_neurons(my_sums, bits, k, start, stop, my_table)
             for n in range(start, stop):
                 for q in range(min(width, n + 1 - j)):
                     K[n, j + q] += (w2 * G[n, j + q] + v2) * my_sums[n - start, q]
@@ -184,8 +184,8 @@ def _signal_below(bits, scale, W, a, delta, work: Work, counter):
             clear_rows(my_sums, 0, stop - start)
             for k in range(bits.shape[0]):
                 pack(W, False, k * WORD, j, my_tile)
-                _tabulate(my_table, my_tile, scale, k * WORD)
-                _add_rows(my_sums, bits, k, start, stop, my_table)
+                _tabulate_neurons(my_table, my_tile, scale, k * WORD)
+                _add_neurons(my_sums, bits, k, start, stop, my_table)
             for n in range(start, stop):
                 for q in range(min(width, W.shape[1] - j)):
                     delta[n, j + q] = my_sums[n - start, q] if a[n, j + q] > 0 else 0
@@ -226,8 +226,8 @@ def _backward_tile(W, j, active: Active, r, below, delta, rate, work: Work, grad
         for start in range(0, W.shape[0], WORD):
             if chunk == 0:
                 pack(W, False, start, j, tile)
-                _tabulate(table, tile, scale, start)
-                _add_rows(sums, bits, start // WORD, 0, bits.shape[1], table)
+                _tabulate_neurons(table, tile, scale, start)
+                _add_neurons(sums, bits, start // WORD, 0, bits.shape[1], table)
             stop = min(start + WORD, W.shape[0])
             add_samples(W, start, stop, j, index, chunk, gradients, -rate, scale, spare)
     for q in range(min(sums.shape[1], W.shape[1] - j)):

@@ -1,8 +1,8 @@
 """Plain Python in the place of what has to be compiled, for runs without the JIT.
 
 Kernels made of instructions, of BLAS calls in threads or of loops that only a compiler makes fast
-have their twins here and nowhere else; each has the name of the compiled function, which says what
-it does. ``twin`` is the one switch between the two.
+have their twins here and nowhere else. Each has the name of the compiled function, which says what
+it does, but for an underscore. ``twin`` is the one switch between the two.
 """
 
 import numpy as np

@@ -39,8 +39,8 @@ class Step(NamedTuple):
     c: np.ndarray
 
 
-class Moving(NamedTuple):
-    """What steps move: parameters, and the rule's slots of the same shape.
+class WithSlots(NamedTuple):
+    """Parameters and the rule's slots, all of one shape: what a step moves.
 
     A rule with fewer than two slots never touches what stands in their place.
     """
@@ -55,9 +55,9 @@ def step_of(rule, coefficients, dtype):
     return Step(RULES[rule], np.array(coefficients, dtype))
 
 
-def moving_with(slots, theta):
-    """``Moving`` for as many slots as there are."""
-    return Moving(theta, *slots, *(theta[:0],) * (2 - len(slots)))
+def with_slots(theta, slots):
+    """``WithSlots`` for as many slots as there are."""
+    return WithSlots(theta, *slots, *(theta[:0],) * (2 - len(slots)))
 
 
 # The least number above 0: a sum of squares that has come to nothing, where there were gradients.
@@ -153,13 +153,13 @@ def _adam(c, theta, means, squares, place, g, source, count):
 
 
 @kernel
-def apply_step(step: Step, moving: Moving, place, g, source, count):
+def apply_step(step: Step, parameters: WithSlots, place, g, source, count):
     """A step in place on ``count`` elements, from ``place`` on in θ and the slots.
 
     The gradient's elements start at ``source``.
     """
     rule, c = step
-    theta, first, second = moving
+    theta, first, second = parameters
     if rule == DESCENT:
         _descend(c, theta, place, g, source, count)
     elif rule == MOMENTUM:
@@ -171,11 +171,11 @@ def apply_step(step: Step, moving: Moving, place, g, source, count):
 
 
 @parallel_kernel
-def _update(step: Step, moving: Moving, g):
-    size = moving.theta.shape[0]
+def _update(step: Step, parameters: WithSlots, g):
+    size = parameters.theta.shape[0]
     for block in prange((size + BLOCK - 1) // BLOCK):
         start = block * BLOCK
-        apply_step(step, moving, start, g, start, min(BLOCK, size - start))
+        apply_step(step, parameters, start, g, start, min(BLOCK, size - start))
 
 
 def update(rule, coefficients, theta, slots, gradient):
@@ -192,8 +192,8 @@ def update(rule, coefficients, theta, slots, gradient):
         Updated; as many as ``SLOTS`` says.
     gradient : ndarray, shape (P,)
     """
-    step, parts = step_of(rule, coefficients, theta.dtype), moving_with(slots, theta)
+    step, parameters = step_of(rule, coefficients, theta.dtype), with_slots(theta, slots)
     if len(theta) <= BLOCK:  # to start and stop the threads takes longer than this
-        apply_step(step, parts, 0, gradient, 0, len(theta))
+        apply_step(step, parameters, 0, gradient, 0, len(theta))
     else:
-        _update(step, parts, gradient)
+        _update(step, parameters, gradient)

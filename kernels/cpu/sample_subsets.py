@@ -14,7 +14,7 @@ from ntklin.kernels.cpu.aligned import aligned_empty
 from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import add_entries, positive_samples, prefetch, wide_vectors
 from ntklin.kernels.cpu.plain import twin
-from ntklin.kernels.cpu.sizes import CHUNK_GROUPS, LINE, SAMPLES, SUBSET_LINES
+from ntklin.kernels.cpu.sizes import CHUNK_GROUPS, LINE, SAMPLES, SUBSET_LINES, subset_width
 
 
 @kernel
@@ -58,14 +58,9 @@ def active_samples(A):
     return index
 
 
-def tile_width(dtype):
-    """The columns of a table."""
-    return SUBSET_LINES * LINE // np.dtype(dtype).itemsize
-
-
 def sample_tables(n_threads, dtype):
     """Room for :func:`tabulate_samples`, one chunk of samples for each thread."""
-    shape = (n_threads, CHUNK_GROUPS, 1 << SAMPLES, tile_width(dtype))
+    shape = (n_threads, CHUNK_GROUPS, 1 << SAMPLES, subset_width(dtype))
     return aligned_empty(shape, dtype)
 
 

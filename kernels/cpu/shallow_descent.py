@@ -24,21 +24,12 @@ from ntklin.kernels.cpu.sample_subsets import (
 from ntklin.kernels.cpu.sizes import CHUNK_GROUPS, SAMPLES
 from ntklin.kernels.cpu.sums import clear_rows, sum_of
 from ntklin.kernels.ends import End
-from ntklin.kernels.structures import DescentState
+from ntklin.kernels.structures import DescentState, Layer
 
 # Samples are taken by so many, which fill whole vectors in either precision.
 LANES = 16
 # The most chunks of neurons that a task takes, which share the tables that it makes.
 SLAB_CHUNKS = 8
-
-
-class Output(NamedTuple):
-    """The output layer f = w W · a + v b, shapes (m,) and (1,)."""
-
-    W: np.ndarray
-    b: np.ndarray
-    w: float
-    v: float
 
 
 class Problem(NamedTuple):
@@ -180,7 +171,7 @@ def _gather_columns(G, samples, gathered):
 @parallel_kernel
 def _steps(
     state: DescentState,
-    output: Output,
+    output: Layer,
     problem: Problem,
     rate,
     sample_weights,
@@ -188,7 +179,7 @@ def _steps(
     losses,
     work: Work,
 ):
-    """The steps taken; ``losses`` is filled up to them."""
+    """The steps taken; ``losses`` is filled up to them, and the output's W is a vector."""
     H, moved, _, S = state
     W, b, w, v = output
     G, Y, loss = problem
@@ -202,8 +193,8 @@ def _steps(
     for t in range(n_steps + 1):
         sum_parts(f, parts, v * b[0])
         # After the last step only the loss is asked for, whatever the weights.
-        weights = sample_weights[t] if t < n_steps else r
-        losses[t] = loss_and_derivatives(loss, f, Y, weights, r)
+        row = sample_weights[t] if t < n_steps else r
+        losses[t] = loss_and_derivatives(loss, f, Y, row, r)
         if t == n_steps or not goes_on(losses[t], end):
             return t
         n_live = _select(samples, r)
@@ -246,7 +237,7 @@ def _steps(
 def shallow_descent(state, above, G, Y, loss, rate, sample_weights, end):
     """``descend`` for one layer above the first."""
     scalar, ((W, b),) = state.H.dtype.type, above.parameters
-    output = Output(W[0], b, scalar(above.w[0]), scalar(above.v[0]))
+    output = Layer(W[0], b, scalar(above.w[0]), scalar(above.v[0]))
     problem, work = Problem(G, Y, LOSSES[loss]), _work_space(state.H, len(G))
     losses = np.empty(len(sample_weights) + 1)
     width = _whole_width(len(G))

@@ -1,6 +1,7 @@
 """The sizes of tiles, groups and tables, which the loops and the instructions share."""
 
 import llvmlite.binding
+import numpy as np
 
 LINE = 64  # bytes of a cache line, and of the widest vector register
 GROUP = 64  # elements whose zeros are told by one machine word
@@ -21,3 +22,13 @@ CHUNK_GROUPS = 32
 # Rows of weights that add_panel takes at a time: as many sums as the registers hold, at least eight
 # vectors of the machine's width, which hide the latency of a multiply-add.
 PANEL_ROWS = 8 if AVX512 else 4
+
+
+def skipping_width(dtype):
+    """The columns of a tile of a product that skips zeros."""
+    return REGISTERS * LINE // np.dtype(dtype).itemsize
+
+
+def subset_width(dtype):
+    """The columns of a tile of subset sums."""
+    return SUBSET_LINES * LINE // np.dtype(dtype).itemsize

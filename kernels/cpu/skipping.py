@@ -12,7 +12,7 @@ from ntklin.kernels.cpu.aligned import aligned_empty
 from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import accumulate_active, next_task, task_counter
 from ntklin.kernels.cpu.plain import twin
-from ntklin.kernels.cpu.sizes import GROUP, LINE, REGISTERS
+from ntklin.kernels.cpu.sizes import GROUP, skipping_width
 
 # Rows of A to ask for in advance: they lie too far apart for the hardware to foresee.
 AHEAD = 4
@@ -80,14 +80,9 @@ def skipping_product(A, B, transpose, j, first, sums, tile):
             _add_row(sums, n, A, k, tile)
 
 
-def tile_width(dtype):
-    """The columns of a tile."""
-    return REGISTERS * LINE // np.dtype(dtype).itemsize
-
-
 def work_space(n_tasks, n_rows, dtype):
     """``sums`` (tasks, N, width), ``tile`` (tasks, GROUP, width) for :func:`skipping_product`."""
-    width = tile_width(dtype)
+    width = skipping_width(dtype)
     return (
         aligned_empty((n_tasks, n_rows, width), dtype),
         aligned_empty((n_tasks, GROUP, width), dtype),
@@ -130,7 +125,7 @@ def tiled(B):
     -------
     ndarray, shape (⌈M/width⌉, ⌈K/GROUP⌉, GROUP, width)
     """
-    width = tile_width(B.dtype)
+    width = skipping_width(B.dtype)
     tiles = aligned_empty((-(-B.shape[1] // width), -(-B.shape[0] // GROUP), GROUP, width), B.dtype)
     for j in range(tiles.shape[0]):
         for k in range(tiles.shape[1]):

@@ -18,8 +18,8 @@ from ntklin.kernels.cpu.compiler import kernel
 from ntklin.kernels.cpu.intrinsics import add_listed_entries, add_panel, wide_vectors
 from ntklin.kernels.cpu.ordering import neighbors_first, staircase
 from ntklin.kernels.cpu.plain import twin
-from ntklin.kernels.cpu.sample_subsets import fill_subsets, tile_width
-from ntklin.kernels.cpu.sizes import LINE, PANEL_ROWS, SAMPLES, WORD
+from ntklin.kernels.cpu.sample_subsets import fill_subsets
+from ntklin.kernels.cpu.sizes import LINE, PANEL_ROWS, SAMPLES, WORD, subset_width
 
 
 class Grid(NamedTuple):
@@ -108,7 +108,7 @@ def tile_inputs(a, w, v, has_bias):
     """
     order = neighbors_first(a)
     columns = staircase(a[order])[0]
-    n, width = len(a), tile_width(a.dtype)
+    n, width = len(a), subset_width(a.dtype)
     n_tiles = max(1, -(-(len(columns) + has_bias) // width))
     flat = np.zeros((n, n_tiles * width), a.dtype)
     flat[:, : len(columns)] = a.dtype.type(w) * a[np.ix_(order, columns)]

@@ -44,7 +44,7 @@ class Side(NamedTuple):
     delta: np.ndarray
 
 
-class Active(NamedTuple):
+class ActiveRows(NamedTuple):
     """The inputs on which a neuron is active, padded to a multiple of four.
 
     Attributes
@@ -62,7 +62,7 @@ class Active(NamedTuple):
 
 
 @dot_kernel(forceinline=True)
-def _add_tile(K, left, right, stop, own: Active, p, other: Active, q, bias):
+def _add_tile(K, left, right, stop, own: ActiveRows, p, other: ActiveRows, q, bias):
     """K[n, n'] += δ_n δ'_n' (Σ_{k<stop} left_nk right_n'k + bias) for four rows n and four n'.
 
     They are the active ones from ``p`` and from ``q`` on.
@@ -130,13 +130,13 @@ def _add_tile(K, left, right, stop, own: Active, p, other: Active, q, bias):
 
 @kernel
 def _room(n, like):
-    """``Active`` for up to n inputs, not set."""
+    """``ActiveRows`` for up to n inputs, not set."""
     rows, factors = np.empty(n + 4, np.uint64), np.empty(n + 4, like.dtype)
-    return Active(rows, factors, np.empty(n // 4 + 1, np.int64))
+    return ActiveRows(rows, factors, np.empty(n // 4 + 1, np.int64))
 
 
 @kernel
-def _find_active(side: Side, i, active: Active):
+def _find_active(side: Side, i, active: ActiveRows):
     """Set ``active`` for neuron i; how many inputs there are."""
     rows, factors, ends = active
     stops, delta = side.stops, side.delta

@@ -50,7 +50,7 @@ def fold(state):
 
 
 def descend(state, above, G, Y, loss, rate, sample_weights, end):
-    """Gradient descent, up to a step for each row of weights.
+    """Gradient descent, up to a step for each row of sample weights.
 
     Several networks take their steps at once where the state and the layers have a leading axis of
     them and ``sample_weights`` is (k, S, N); ``rate`` and the ceiling may then be (S,) arrays of
