@@ -12,10 +12,10 @@ from tolerances import assert_close
 
 import ntklin
 from ntklin.kernels.gpu import loader
+from ntklin.training import ensemble
 from ntklin.training.direct import DirectDescent
 from ntklin.training.engines import Several
 from ntklin.training.reduced import ReducedDescent
-from ntklin.training.train import ensemble
 
 ignore_rises = pytest.mark.filterwarnings("ignore::ntklin.NonMonotoneLossWarning")
 SHALLOW, DEEP, LINEAR = (4, 9, 1), (4, 8, 7, 1), (4, 1)

@@ -57,10 +57,20 @@ class TolerantCache(FunctionCache):
     def load_overload(self, sig, target_context):
         try:
             cres = super().load_overload(sig, target_context)
+        except (AttributeError, ImportError):  # of other sources: it names a class that is not here
+            self._forget()
+            return None
         except Exception as e:  # pickle, zlib and LLVM raise of all kinds where bytes are damaged
             _tell(e)
             return None
         return cres if cres is not None and _types(cres.signature) == _types(sig) else None
+
+    def _forget(self):
+        """Start over with an empty index, since Numba would read the old one before it saves."""
+        try:
+            self.flush()
+        except Exception as e:
+            _tell(e)
 
     def save_overload(self, sig, data):
         try:
