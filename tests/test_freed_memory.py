@@ -11,7 +11,7 @@ from pathlib import Path
 import kernel_numbers
 import pytest
 
-from ntklin.kernels.cpu.compiler import JIT_DISABLED
+from ntklin.kernels.cpu.plain import JIT_DISABLED
 
 pytestmark = pytest.mark.skipif(JIT_DISABLED, reason="only compiled code frees early")
 SURROUNDINGS = {

@@ -10,6 +10,8 @@ from tolerances import EPS, assert_close
 
 import ntklin
 from ntklin.kernels.cpu import ordering, rules, tiles
+from ntklin.kernels.cpu.aligned import aligned_zeros
+from ntklin.kernels.cpu.sizes import SAMPLES
 
 OPTIMIZERS = {
     "descent": ntklin.GradientDescent(0.02),
@@ -202,7 +204,8 @@ def test_tiles_hold_each_live_column_once(n_columns, has_bias, dtype):
     assert set(made.columns) == set(np.flatnonzero(a.any(axis=0)))
     n_tiles, width = made.shape
     assert n_tiles * width >= len(made.columns) + has_bias
-    flat = made.X.transpose(1, 0, 2).reshape(12, -1)
+    grid = made.grid
+    flat = grid.X.transpose(1, 0, 2).reshape(12, -1)
     np.testing.assert_array_equal(
         flat[:, : len(made.columns)], dtype(0.5) * a[made.order][:, made.columns]
     )
@@ -210,10 +213,10 @@ def test_tiles_hold_each_live_column_once(n_columns, has_bias, dtype):
     assert (rest[:, :1] == (0.25 if has_bias else 0)).all()
     assert not rest[:, 1:].any()
     for t in range(n_tiles):
-        live = np.flatnonzero(made.X[t].any(axis=1))
-        assert set(made.samples[t, : made.n_samples[t]]) == set(live)
-        groups = {n // tiles.SAMPLES for n in live}
-        assert set(made.groups[t, : made.n_groups[t]]) == groups
+        live = np.flatnonzero(grid.X[t].any(axis=1))
+        assert set(grid.samples[t, : grid.n_samples[t]]) == set(live)
+        groups = {n // SAMPLES for n in live}
+        assert set(grid.groups[t, : grid.n_groups[t]]) == groups
 
     W = rng.standard_normal((5, n_columns)).astype(dtype)
     b = rng.standard_normal(5).astype(dtype) if has_bias else None
@@ -232,7 +235,7 @@ def test_panels_are_the_inputs(dtype):
     a[rng.random(a.shape) < 0.8] = 0
     made = tiles.tile_inputs(a, 1.0, 1.0, True)
     p = tiles.panels(made)
-    n_tiles, n, width = made.X.shape
+    n_tiles, n, width = made.grid.X.shape
     lanes = p.values.shape[1]
     found = np.zeros((n_tiles, -(-n // lanes) * lanes, width), dtype)
     for t in range(n_tiles):
@@ -240,7 +243,7 @@ def test_panels_are_the_inputs(dtype):
             for k in range(p.starts[t, line], p.starts[t, line + 1]):
                 column = p.offsets[k] // np.dtype(dtype).itemsize
                 found[t, line * lanes : (line + 1) * lanes, column] = p.values[k]
-    np.testing.assert_array_equal(found[:, :n], made.X)
+    np.testing.assert_array_equal(found[:, :n], made.grid.X)
     assert not found[:, n:].any()
     assert (p.values != 0).any(axis=1).all()
 
@@ -252,11 +255,12 @@ def test_products_and_gradients_of_a_tile():
     W = rng.standard_normal((m, n_columns))
     split = made.split(W, None)
     p = tiles.panels(made)
-    H = tiles.zeros((m, 24), np.float64)
+    H = aligned_zeros((m, 24), np.float64)
     for t in range(made.shape[0]):
         for row in range(0, m, 32):
-            tiles.add_product(H, row, split, t, p.values, p.offsets, p.starts)
-    X = made.X.transpose(1, 0, 2).reshape(n, -1)
+            tiles.add_product(H, row, split, t, p)
+    grid = made.grid
+    X = grid.X.transpose(1, 0, 2).reshape(n, -1)
     Wt = split.transpose(1, 0, 2).reshape(m, -1)
     assert_close(H[:, :n], Wt @ X.T, kind="output", n=n_columns, scale=np.abs(Wt) @ np.abs(X.T))
 
@@ -267,14 +271,14 @@ def test_products_and_gradients_of_a_tile():
     s, scale = rng.standard_normal(n), rng.standard_normal(m)
     s[5:10] = 0  # a group that no batch has
     found = np.empty(5, np.int32)
-    count = tiles.live_groups(made.groups[0], made.n_groups[0], s, found)
+    count = tiles.live_groups(grid.groups[0], grid.n_groups[0], s, found)
     assert list(found[:count]) == [0, 2, 3, 4]
-    table = tiles.zeros((4, 32, made.shape[1]), np.float64)
-    tiles.tabulate_groups(table, s, made.X, 0, found, 0, count)
-    g = tiles.zeros((m, made.shape[1]), np.float64)
+    table = aligned_zeros((4, 32, made.shape[1]), np.float64)
+    tiles.tabulate_groups(table, s, grid.X, 0, found, 0, count)
+    g = aligned_zeros((m, made.shape[1]), np.float64)
     tiles.add_gradients(g, 0, m, index, found, 0, count, table, scale)
-    expected = scale[:, None] * ((active * s) @ made.X[0])
-    size = np.abs(scale[:, None]) * ((active * np.abs(s)) @ np.abs(made.X[0]))
+    expected = scale[:, None] * ((active * s) @ grid.X[0])
+    size = np.abs(scale[:, None]) * ((active * np.abs(s)) @ np.abs(grid.X[0]))
     assert_close(g, expected, kind="output", n=n, scale=size)
 
 

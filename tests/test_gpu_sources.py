@@ -155,7 +155,7 @@ def test_losses(dtype, name, shape):
     s, total = np.empty(shape, dtype), np.empty((1, *shape[:-1]))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loader, "launch", host_gpu.launch)
-        losses.loss_and_signal(name, f, Y, weights, s, total)
+        losses.loss_and_derivatives(name, f, Y, weights, s, total)
     found = zip(
         f.reshape(-1, n), weights.reshape(-1, n), s.reshape(-1, n), total.ravel(), strict=True
     )
@@ -171,7 +171,7 @@ def run_losses(n=300, dtype=np.float64, **options):
     s, total = np.zeros(n, dtype), np.zeros(1)
     arguments = (np.int32(losses.LOSSES["squared"]), f, Y, weights, s, total, np.int32(n))
     shape = (1,), (losses.THREADS,)
-    host_gpu.launch("losses.cu", "loss_and_signal", f.dtype, shape, arguments, **options)
+    host_gpu.launch("losses.cu", "loss_and_derivatives", f.dtype, shape, arguments, **options)
     return total, s
 
 
@@ -187,7 +187,7 @@ def test_threads_may_take_turns_in_any_order(dtype):
 
 BARRIER = "        __syncthreads();\n"
 BREAKS = [
-    ("s[i] = weights[i]", "s[i + 1] = weights[i]", "wrote beyond an array"),
+    ("s[i] = sample_weights[i]", "s[i + 1] = sample_weights[i]", "wrote beyond an array"),
     ("loss_value(loss, f[i], y[i])", "loss_value(loss, f[i + 1], y[i])", "NaN"),
     (BARRIER, "        if (threadIdx.x != 3) __syncthreads();\n", "missed a barrier"),
     (BARRIER, "", "order"),

@@ -13,6 +13,7 @@ from tolerances import EPS, assert_close, tolerance
 
 import ntklin
 from ntklin.kernels.cpu import infinite as kernel
+from ntklin.kernels.cpu import infinite_angles
 
 # (scaling, σ_b); eq1 has a limit without biases only.
 CONVENTIONS = [("fan_out", None), ("fan_in", None), ("fan_in", 0.3)]
@@ -106,7 +107,7 @@ def test_the_angle_over_its_whole_range():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_polynomials_of_the_angle(dtype):
-    coefficients = kernel.ANGLE[np.dtype(dtype)]
+    coefficients = infinite_angles.ANGLE[np.dtype(dtype)]
     with mpmath.workdps(50):
         for k in range(1, 201):
             y = mpmath.mpf(k) / 400

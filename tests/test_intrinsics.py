@@ -11,7 +11,8 @@ from numba.core.registry import cpu_target
 from tolerances import assert_close
 
 from ntklin.kernels.cpu import instructions
-from ntklin.kernels.cpu.compiler import (
+from ntklin.kernels.cpu.aligned import aligned_empty
+from ntklin.kernels.cpu.sizes import (
     GROUP,
     LINE,
     REGISTERS,
@@ -19,7 +20,6 @@ from ntklin.kernels.cpu.compiler import (
     SUBSET,
     SUBSET_LINES,
     WORD,
-    aligned_empty,
 )
 
 DTYPES = (np.float32, np.float64)

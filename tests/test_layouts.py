@@ -18,7 +18,7 @@ from tolerances import assert_close
 
 import ntklin
 from ntklin.edge import backends
-from ntklin.kernels.cpu.compiler import JIT_DISABLED
+from ntklin.kernels.cpu.plain import JIT_DISABLED
 from ntklin.kernels.gpu import loader
 
 NETS = {

@@ -110,15 +110,20 @@ def test_a_run_that_is_continued_has_the_same_bits(tmp_path, name, cut):
 def test_folding_loses_nothing(dtype):
     rng = np.random.default_rng(0)
     k = kernels(np.zeros(1))
-    total = k.neuron_major(rng.standard_normal((5, 9)), dtype)
-    change = k.neuron_major(
-        rng.standard_normal((5, 9)) * 10.0 ** rng.integers(-9, 3, (5, 9)), dtype
-    )
-    before = [total.astype(np.longdouble), change.astype(np.longdouble)]
-    k.fold(total, change)
-    assert (total.astype(np.longdouble) + change == before[0] + before[1]).all()
-    assert (np.abs(change) <= np.spacing(np.abs(total)) / 2).all()
-    again = total.copy(), change.copy()
-    k.fold(*again)
-    assert (again[0] == total).all()
-    assert (again[1] == change).all()
+    state = k.descent_state(rng.standard_normal((5, 9)), dtype)
+    for total in (state.H, state.S):
+        total[:, :9] = rng.standard_normal((5, 9))
+    for change in (state.moved, state.S_moved):
+        change[:, :9] = rng.standard_normal((5, 9)) * 10.0 ** rng.integers(-9, 3, (5, 9))
+    H, moved, S, S_moved = (a.astype(np.longdouble) for a in state)
+    k.fold(state)
+    for total, change, before in (
+        (state.H, state.moved, H + moved),
+        (state.S, state.S_moved, S + S_moved),
+    ):
+        assert (total.astype(np.longdouble) + change == before).all()
+        assert (np.abs(change) <= np.spacing(np.abs(total)) / 2).all()
+    again = [a.copy() for a in state]
+    k.fold(type(state)(*again))
+    for a, b in zip(again, state, strict=True):
+        assert (a == b).all()

@@ -56,10 +56,10 @@ def exact_derivatives(name, f, y):
 
 
 def by_kernel(name, f, y, weights=None):
-    """L and the signal of the compiled function."""
-    signal = np.empty_like(f)
+    """L and the derivatives of the compiled function."""
+    s = np.empty_like(f)
     weights = np.ones_like(f) if weights is None else weights
-    return kernels.loss_and_signal(kernels.LOSSES[name], f, y, weights, signal), signal
+    return kernels.loss_and_derivatives(kernels.LOSSES[name], f, y, weights, s), s
 
 
 @each_loss

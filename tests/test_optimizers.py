@@ -361,8 +361,8 @@ def test_a_rule_keeps_to_its_elements(rule, dtype):
     theta, first, second = np.abs(rng.standard_normal((3, 12))).astype(dtype)
     g = rng.standard_normal(9).astype(dtype)
     c = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], dtype)
-    arrays = [a.copy() for a in (theta, first, second)]
-    rules.apply_rule(rules.RULES[rule], c, *arrays, 3, g, 1, 7)
+    arrays = rules.WithSlots(*(a.copy() for a in (theta, first, second)))
+    rules.apply_step(rules.step_of(rule, c, dtype), arrays, 3, g, 1, 7)
     alone = [a[3:10].copy() for a in (theta, first, second)]
     rules.update(rule, c, alone[0], alone[1 : 1 + rules.SLOTS[rule]], g[1:8].copy())
     for old, new, part in zip((theta, first, second), arrays, alone, strict=True):

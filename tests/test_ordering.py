@@ -44,7 +44,7 @@ def test_each_row_is_followed_by_the_nearest_that_is_left(n, d, zeros, seed):
 
 @pytest.mark.parametrize("window", [1, 2, 7])
 def test_many_rows_look_for_it_among_the_sparsest(monkeypatch, window):
-    monkeypatch.setattr(ordering, "MANY", 20)
+    monkeypatch.setattr(ordering, "SEEK_AMONG_ALL", 20)
     monkeypatch.setattr(ordering, "WINDOW", window)
     X = sparse(40, 12, 0.5)
     assert ordering.neighbors_first(X).tolist() == greedy(X, window)
@@ -53,7 +53,7 @@ def test_many_rows_look_for_it_among_the_sparsest(monkeypatch, window):
 @pytest.mark.parametrize("zeros", [0.0, 0.5])
 def test_no_square_of_the_samples_is_stored(zeros):
     n, d = 6000, 8
-    assert n > ordering.MANY
+    assert n > ordering.SEEK_AMONG_ALL
     X = sparse(n, d, zeros)
     ordering.neighbors_first(X[:50])
     tracemalloc.start()
@@ -65,7 +65,7 @@ def test_no_square_of_the_samples_is_stored(zeros):
 
 
 def test_many_samples_train_in_any_order(monkeypatch):
-    monkeypatch.setattr(ordering, "MANY", 10)
+    monkeypatch.setattr(ordering, "SEEK_AMONG_ALL", 10)
     net = ntklin.MLP((5, 8, 1))
     theta, X = net.init(0), 0.3 * sparse(30, 5, 0.4)
     Y = X.sum(axis=1)

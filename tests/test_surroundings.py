@@ -7,6 +7,7 @@ import threading
 import warnings
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -16,7 +17,8 @@ from numba.core.caching import CacheImpl
 import ntklin
 from ntklin.kernels.cpu import caching, launching
 from ntklin.kernels.cpu.blas import sequential_blas
-from ntklin.kernels.cpu.compiler import JIT_DISABLED, kernel
+from ntklin.kernels.cpu.compiler import kernel
+from ntklin.kernels.cpu.plain import JIT_DISABLED
 
 compiled = pytest.mark.skipif(JIT_DISABLED, reason="about compiled code")
 X = np.random.default_rng(0).standard_normal((30, 5)) / 4
@@ -126,6 +128,29 @@ def test_of_other_types_nothing_is_taken(folder):
     again = kernel(double)
     assert again(3) == 6
     assert again.nopython_signatures == [numba.int64(numba.int64)]
+
+
+class Pair(NamedTuple):
+    """What a kernel of an earlier version took."""
+
+    first: float
+    second: float
+
+
+def first(pair):
+    return pair[0]
+
+
+@compiled
+def test_a_cache_of_named_tuples_that_are_gone_is_started_over(folder, monkeypatch):
+    assert kernel(first)(Pair(2.0, 3.0)) == 2
+    monkeypatch.delattr(sys.modules[__name__], "Pair")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ntklin.UncachedWarning)
+        assert kernel(first)((4.0, 5.0)) == 4
+        again = kernel(first)
+        assert again((6.0, 7.0)) == 6
+    assert sum(again.stats.cache_hits.values()) == 1
 
 
 @compiled

@@ -10,6 +10,7 @@ from tolerances import assert_close
 
 import ntklin
 from ntklin.kernels import cpu
+from ntklin.kernels.structures import Layers, Passes
 from ntklin.runs import loop
 
 SCALINGS = ("fan_out", "fan_in", "eq1")
@@ -286,7 +287,8 @@ def test_products_at_block_ends(n, dtype):
         a = [x, np.maximum(x @ rng.standard_normal((k, 66)).astype(dtype), 0)]
         layers = [(np.empty((66, k), dtype), None), (np.full((1, 66), 0.25, dtype), None)]
         d = [np.where(a[1] > 0, dtype(0.5), dtype(0)), np.ones((n, 1), dtype)]
-        K = cpu.gram(a, cpu.backward(layers, (1.0, 2.0), a), (1.0, 2.0), (0.5, 0.25))
+        scales = (1.0, 2.0), (0.5, 0.25)
+        K = cpu.gram(Passes(a, cpu.backward(Layers(layers, *scales), a), *scales))
         wide = [v.astype(float) for v in (*a, *d)]
         expected = 4 * wide[1] @ wide[1].T + 0.0625
         expected += (wide[0] @ wide[0].T + 0.25) * (wide[2] @ wide[2].T)
@@ -294,7 +296,7 @@ def test_products_at_block_ends(n, dtype):
         np.testing.assert_array_equal(K, K.T)
         b = [y, np.maximum(y[:, :1] @ np.ones((1, 66), dtype), 0)]
         e = [np.where(b[1] > 0, dtype(0.5), dtype(0)), np.ones((7, 1), dtype)]
-        cross = cpu.gram(a, d, (1.0, 2.0), (0.5, 0.25), b, e)
+        cross = cpu.gram(Passes(a, d, *scales), Passes(b, e, *scales))
         wide_b = [v.astype(float) for v in (*b, *e)]
         expected = 4 * wide[1] @ wide_b[1].T + 0.0625
         expected += (wide[0] @ wide_b[0].T + 0.25) * (wide[2] @ wide_b[2].T)

@@ -1,7 +1,7 @@
 """Numba kernels with BLAS for the matrix products; the contract is in ``ntklin.kernels``."""
 
 from ntklin.kernels.cpu.assembly import jacobian
-from ntklin.kernels.cpu.descent import deep_descent, fold, neuron_major, shallow_descent
+from ntklin.kernels.cpu.descent import descend, descent_state, fold
 from ntklin.kernels.cpu.fused import ShallowNetwork
 from ntklin.kernels.cpu.infinite import infinite_width
 from ntklin.kernels.cpu.linearized import LinearizedNetwork
@@ -15,7 +15,8 @@ __all__ = [
     "LinearizedNetwork",
     "ShallowNetwork",
     "backward",
-    "deep_descent",
+    "descend",
+    "descent_state",
     "fold",
     "forward",
     "gram",
@@ -23,8 +24,6 @@ __all__ = [
     "infinite_width",
     "jacobian",
     "jacobian_vector",
-    "neuron_major",
-    "shallow_descent",
     "update",
     "vector_jacobian",
     "weighted_gram",

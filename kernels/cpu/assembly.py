@@ -2,36 +2,28 @@
 
 from numba import prange
 
-from ntklin.kernels.cpu.compiler import (
-    JIT_DISABLED,
-    LINE,
-    kernel,
-    parallel_kernel,
-)
+from ntklin.kernels.cpu import plain
+from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
+from ntklin.kernels.cpu.intrinsics import stream_scaled, to_next_line
+from ntklin.kernels.cpu.plain import twin
+from ntklin.kernels.cpu.sizes import LINE
 
-if JIT_DISABLED:
 
-    def _write_row(out, n, start, d, a):
-        """As the compiled function of the same name."""
-        out[n, start : start + a.shape[1]] = d * a[n]
-
-else:
-    from ntklin.kernels.cpu.intrinsics import stream_scaled, to_next_line
-
-    @kernel
-    def _write_row(out, n, start, d, a):
-        """out[n, start:] ← d a_n: whole cache lines past the caches, both ends as usual."""
-        target = (n * out.shape[1] + start) * out.itemsize
-        n_columns = a.shape[1]
-        head = min(n_columns, to_next_line(out, target) // out.itemsize)
-        n_lines = (n_columns - head) * out.itemsize // LINE
-        tail = head + n_lines * (LINE // out.itemsize)
-        for j in range(head):
-            out[n, start + j] = d * a[n, j]
-        source = (n * n_columns + head) * a.itemsize
-        stream_scaled(out, target + head * out.itemsize, a, source, d, n_lines)
-        for j in range(tail, n_columns):
-            out[n, start + j] = d * a[n, j]
+@twin(plain.write_row)
+@kernel
+def _write_row(out, n, start, d, a):
+    """out[n, start:] ← d a_n: whole cache lines past the caches, both ends as usual."""
+    target = (n * out.shape[1] + start) * out.itemsize
+    n_columns = a.shape[1]
+    head = min(n_columns, to_next_line((out, target)) // out.itemsize)
+    n_lines = (n_columns - head) * out.itemsize // LINE
+    tail = head + n_lines * (LINE // out.itemsize)
+    for j in range(head):
+        out[n, start + j] = d * a[n, j]
+    source = (n * n_columns + head) * a.itemsize
+    stream_scaled((out, target + head * out.itemsize), (a, source), d, n_lines)
+    for j in range(tail, n_columns):
+        out[n, start + j] = d * a[n, j]
 
 
 @parallel_kernel
@@ -46,11 +38,12 @@ def _layer(a, delta, w, v, has_bias, out, offset):
                 out[n, offset + n_out * n_in + i] = v * delta[n, i]
 
 
-def jacobian(activations, deltas, w, v, has_bias, out):
+def jacobian(passes, has_bias, out):
     """J = φ(X) into ``out``: ∂f/∂W^l = w_l δ^l ⊗ a^{l-1}, ∂f/∂b^l = v_l δ^l.
 
     Parameters
     ----------
+    passes : Passes
     has_bias : bool
         Whether the biases are in θ.
     out : ndarray, shape (N, P)
@@ -58,6 +51,6 @@ def jacobian(activations, deltas, w, v, has_bias, out):
     """
     scalar = out.dtype.type
     offset = 0
-    for l, (a, d) in enumerate(zip(activations, deltas, strict=True)):
-        _layer(a, d, scalar(w[l]), scalar(v[l]), has_bias, out, offset)
+    for a, d, w, v in zip(*passes, strict=True):
+        _layer(a, d, scalar(w), scalar(v), has_bias, out, offset)
         offset += d.shape[1] * (a.shape[1] + has_bias)

@@ -12,94 +12,78 @@ import numpy as np
 from numba import get_num_threads, prange, types
 from numba.extending import intrinsic
 
-from ntklin.kernels.cpu import instructions
-from ntklin.kernels.cpu.compiler import JIT_DISABLED, kernel, parallel_kernel
-from ntklin.kernels.cpu.intrinsics import next_task, task_counter
-from ntklin.kernels.cpu.places import Start, floating, on_places
+from ntklin.kernels.cpu import instructions, plain
+from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
+from ntklin.kernels.cpu.intrinsics import never_inlined, next_task, task_counter
+from ntklin.kernels.cpu.places import Numbers, Start, floating, on_places
+from ntklin.kernels.cpu.plain import twin
 
 # Rows and columns of a tile of a product: narrow ones waste less on a diagonal, large ones suit
 # BLAS better.
 TILE_ROWS = 512
 TILE_COLUMNS = 128
 # The largest size that BLAS's integers hold.
-MOST = 2**31 - 1
+LARGEST_SIZE = 2**31 - 1
 
-if JIT_DISABLED:
 
-    def gemm(transpose_a, transpose_b, alpha, A, B, beta, C):
-        """As the compiled function of the same name."""
-        product = (A.T if transpose_a else A) @ (B.T if transpose_b else B)
-        C[...] = alpha * product + (beta * C if beta != 0 else 0)
+@intrinsic
+def _gemm(typing_context, transposed, sizes, alpha, A, B, beta, C):
+    """``transposed`` are two of BLAS's letters, ``sizes`` m, n, inner, lda, ldb, ldc."""
+    dtype = floating(A, B, C)
+    numbers = Numbers(types.char, 2), Numbers(types.intp, 6)
+    operands = dtype, Start(A), Start(B), dtype, Start(C)
+    return on_places(instructions.gemm, types.intc, *numbers, *operands)
 
-else:
-    from ntklin.kernels.cpu.intrinsics import never_inlined
 
-    @intrinsic
-    def _gemm(typing_context, op_a, op_b, m, n, inner, alpha, A, lda, B, ldb, beta, C, ldc):
-        dtype = floating(A, B, C)
-        sizes = (types.intp,) * 3
-        return on_places(
-            *(instructions.gemm, types.intc, types.char, types.char, *sizes, dtype),
-            *(Start(A), types.intp, Start(B), types.intp, dtype, Start(C), types.intp),
-        )
+@kernel
+def leading_dimension(a):
+    """How many elements it is from row to row of ``a`` for BLAS; 0 where BLAS cannot take it.
 
-    @kernel
-    def leading_dimension(a):
-        """How many elements it is from row to row of ``a`` for BLAS; 0 where BLAS cannot take it.
+    The only one to decide it. The stride of an axis of length 1 or 0 means nothing: NumPy may give
+    0 or anything. BLAS wants rows whose elements follow each other and that do not overlap, and
+    sizes that fit its integers; of anything else it complains on the standard output, and returns
+    as if it had worked.
+    """
+    rows, columns = a.shape
+    step = a.strides[0] // a.itemsize if rows > 1 else columns
+    if columns > 1 and a.strides[1] != a.itemsize:
+        return 0
+    if rows > 1 and (step < columns or step * a.itemsize != a.strides[0]):
+        return 0
+    return max(1, step) if max(rows, step) <= LARGEST_SIZE else 0
 
-        The only one to decide it. The stride of an axis of length 1 or 0 means nothing: NumPy may
-        give 0 or anything. BLAS wants rows whose elements follow each other and that do not
-        overlap, and sizes that fit its integers; of anything else it complains on the standard
-        output, and returns as if it had worked.
-        """
-        rows, columns = a.shape
-        step = a.strides[0] // a.itemsize if rows > 1 else columns
-        if columns > 1 and a.strides[1] != a.itemsize:
-            return 0
-        if rows > 1 and (step < columns or step * a.itemsize != a.strides[0]):
-            return 0
-        return max(1, step) if max(rows, step) <= MOST else 0
 
-    @kernel
-    def gemm(transpose_a, transpose_b, alpha, A, B, beta, C):
-        """C ← α op(A) op(B) + β C; β = 0 overwrites C, whatever it held.
+@kernel
+def _plain_gemm(transpose_a, transpose_b, alpha, A, B, beta, C):
+    """As ``gemm``, for arrays of any layout."""
+    never_inlined()
+    for i in range(C.shape[0]):
+        for j in range(C.shape[1]):
+            total = C.dtype.type(0)
+            for k in range(A.shape[0] if transpose_a else A.shape[1]):
+                a = A[k, i] if transpose_a else A[i, k]
+                total += a * (B[j, k] if transpose_b else B[k, j])
+            C[i, j] = alpha * total + (beta * C[i, j] if beta != 0 else 0)
 
-        Row-major A, B and C whose last axis is contiguous are BLAS's work. What it cannot take is
-        summed here: exceptions are lost in threads, and nothing that uses ``gemm`` may be wrong.
-        """
-        lda, ldb, ldc = leading_dimension(A), leading_dimension(B), leading_dimension(C)
-        failed = 1
-        if min(lda, ldb, ldc) > 0:
-            # BLAS is column-major, so that C = A B is asked for as C^T = B^T A^T.
-            failed = _gemm(
-                ord("t") if transpose_b else ord("n"),
-                ord("t") if transpose_a else ord("n"),
-                C.shape[1],
-                C.shape[0],
-                A.shape[0] if transpose_a else A.shape[1],
-                alpha,
-                B,
-                ldb,
-                A,
-                lda,
-                beta,
-                C,
-                ldc,
-            )
-        if failed:
-            _plain_gemm(transpose_a, transpose_b, alpha, A, B, beta, C)
 
-    @kernel
-    def _plain_gemm(transpose_a, transpose_b, alpha, A, B, beta, C):
-        """As ``gemm``, for arrays of any layout."""
-        never_inlined()
-        for i in range(C.shape[0]):
-            for j in range(C.shape[1]):
-                total = C.dtype.type(0)
-                for k in range(A.shape[0] if transpose_a else A.shape[1]):
-                    a = A[k, i] if transpose_a else A[i, k]
-                    total += a * (B[j, k] if transpose_b else B[k, j])
-                C[i, j] = alpha * total + (beta * C[i, j] if beta != 0 else 0)
+@twin(plain.gemm)
+@kernel
+def gemm(transpose_a, transpose_b, alpha, A, B, beta, C):
+    """C ← α op(A) op(B) + β C; β = 0 overwrites C, whatever it held.
+
+    Row-major A, B and C whose last axis is contiguous are BLAS's work. What it cannot take is
+    summed here: exceptions are lost in threads, and nothing that uses ``gemm`` may be wrong.
+    """
+    lda, ldb, ldc = leading_dimension(A), leading_dimension(B), leading_dimension(C)
+    failed = 1
+    if min(lda, ldb, ldc) > 0:
+        # BLAS is column-major, so that C = A B is asked for as C^T = B^T A^T.
+        transposed = ord("t") if transpose_b else ord("n"), ord("t") if transpose_a else ord("n")
+        inner = A.shape[0] if transpose_a else A.shape[1]
+        sizes = C.shape[1], C.shape[0], inner, ldb, lda, ldc
+        failed = _gemm(transposed, sizes, alpha, B, A, beta, C)
+    if failed:
+        _plain_gemm(transpose_a, transpose_b, alpha, A, B, beta, C)
 
 
 class _SequentialBlas:

@@ -11,6 +11,7 @@ import warnings
 from pathlib import Path
 
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from numba.core.dispatcher import Dispatcher
 from numba.core.serialize import dumps
 from numba.core.sigutils import normalize_signature
 
@@ -20,9 +21,9 @@ _told = False
 
 
 def _source_digest():
-    """Of all that compiled code of this folder may have been made from."""
-    found = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    """Of all that compiled code of this folder may have been made from; some stands one up."""
+    found, here = hashlib.sha256(), Path(__file__).parent
+    for path in (*sorted(here.parent.glob("*.py")), *sorted(here.glob("*.py"))):
         found.update(path.name.encode() + b"\0" + path.read_bytes())
     return found.hexdigest()
 
@@ -56,10 +57,20 @@ class TolerantCache(FunctionCache):
     def load_overload(self, sig, target_context):
         try:
             cres = super().load_overload(sig, target_context)
+        except (AttributeError, ImportError):  # of other sources: it names a class that is not here
+            self._forget()
+            return None
         except Exception as e:  # pickle, zlib and LLVM raise of all kinds where bytes are damaged
             _tell(e)
             return None
         return cres if cres is not None and _types(cres.signature) == _types(sig) else None
+
+    def _forget(self):
+        """Start over with an empty index, since Numba would read the old one before it saves."""
+        try:
+            self.flush()
+        except Exception as e:
+            _tell(e)
 
     def save_overload(self, sig, data):
         try:
@@ -76,7 +87,7 @@ def with_cache(dispatcher):
     dispatcher : Dispatcher
         Without the JIT a plain function, which is returned as it is.
     """
-    if hasattr(dispatcher, "py_func"):
+    if isinstance(dispatcher, Dispatcher):
         try:
             dispatcher._cache = TolerantCache(dispatcher.py_func)
         except Exception as e:  # Numba's RuntimeError where no folder can be written to

@@ -7,7 +7,7 @@ Addresses are integers here; ``places`` takes them from arrays.
 from llvmlite import ir
 from numba.core import cgutils
 
-from ntklin.kernels.cpu.compiler import (
+from ntklin.kernels.cpu.sizes import (
     GROUP,
     LINE,
     PANEL_ROWS,
@@ -235,10 +235,10 @@ def add_entries(context, builder, signature, args):
 
 
 def add_listed_entries(context, builder, signature, args):
-    target, index, places, table, n_groups, factor = args
+    target, index, listed, table, n_groups, factor = args
 
     def subset_of(k):
-        place = builder.add(places, builder.mul(k, ir.Constant(places.type, 4)))
+        place = builder.add(listed, builder.mul(k, ir.Constant(listed.type, 4)))
         place = builder.load(builder.inttoptr(place, ir.IntType(32).as_pointer()))
         return builder.add(index, builder.zext(place, index.type))
 
@@ -269,7 +269,7 @@ def positive_samples(context, builder, signature, args):
 
 
 def add_panel(context, builder, signature, args):
-    target, target_step, row, row_step, values, offsets, count, _ = args
+    target, row, target_step, row_step, values, offsets, count, _ = args
     element = context.get_value_type(signature.args[7])
     lanes = LINE * 8 // signature.args[7].bitwidth
     vector = ir.VectorType(element, lanes)
@@ -312,13 +312,13 @@ def gemm(context, builder, signature, args):
     Pointers are declared as integers, which have the same ABI. α and β are passed by address: they
     lie on the stack of the calling function.
     """
-    op_a, op_b, m, n, inner, alpha, a, lda, b, ldb, beta, c, ldc = args
+    op_a, op_b, m, n, inner, lda, ldb, ldc, alpha, a, b, beta, c = args
     char = ir.IntType(8)
     alpha, beta = (
         builder.ptrtoint(cgutils.alloca_once_value(builder, scalar), a.type)
         for scalar in (alpha, beta)
     )
-    kind = ir.Constant(char, ord("d" if isinstance(args[5].type, ir.DoubleType) else "s"))
+    kind = ir.Constant(char, ord("d" if isinstance(args[8].type, ir.DoubleType) else "s"))
     passed = [kind, op_a, op_b, m, n, inner, alpha, a, lda, b, ldb, beta, c, ldc]
     returned = ir.FunctionType(ir.IntType(32), [value.type for value in passed])
     function = cgutils.get_or_insert_function(builder.module, returned, "numba_xxgemm")

@@ -1,17 +1,18 @@
 """Steps of the linearized network under any optimizer's rule: the displacement Δ = θ − θ_0.
 
-The features are those at θ_0 throughout: a step takes the signals s_n, the derivatives of the loss
-at the outputs times the samples' weights, moves Δ by the rule along φ(X)^T s, and returns the new
-φ(X) Δ. Each layer does so on its own, and each parameter passes through the cache once.
+The features are those at θ_0 throughout: a step takes the weighted loss derivatives s_n, those of
+the loss at the outputs times the samples' weights, moves Δ by the rule along φ(X)^T s, and returns
+the new φ(X) Δ. Each layer does so on its own, and each parameter passes through the cache once.
 """
 
 import numpy as np
 from numba import prange
 
-from ntklin.kernels.cpu.compiler import Aligned, aligned_empty, parallel_kernel
+from ntklin.kernels.cpu.aligned import Aligned, aligned_empty
+from ntklin.kernels.cpu.compiler import parallel_kernel
 from ntklin.kernels.cpu.linearized_blocks import LinearizedBlocks
 from ntklin.kernels.cpu.linearized_tiles import LinearizedTiles
-from ntklin.kernels.cpu.rules import RULES, SLOTS, apply_rule
+from ntklin.kernels.cpu.rules import SLOTS, Step, WithSlots, apply_step, step_of, with_slots
 from ntklin.kernels.cpu.sums import add_scaled, clear_rows, dot
 
 # Weights of a task: fixed, so that the sums over tasks do not depend on the number of threads.
@@ -19,15 +20,16 @@ CHUNK = 256
 
 
 @parallel_kernel
-def _output_step(A, s, rule, c, W, first, second, parts):
+def _output_step(A, s, step: Step, matrix: WithSlots, parts):
     """Gradient A s, the rule, and parts[task] = Σ_k W_k A_k over each task's weights k."""
+    W = matrix.theta
     for task in prange(parts.shape[0]):
         start = task * CHUNK
         stop = min(start + CHUNK, A.shape[0])
         gradient = np.empty(stop - start, A.dtype)
         for k in range(start, stop):
             gradient[k - start] = dot(s, A, k)
-        apply_rule(rule, c, W, first, second, start, gradient, 0, stop - start)
+        apply_step(step, matrix, start, gradient, 0, stop - start)
         clear_rows(parts, task, task + 1)
         for k in range(start, stop):
             add_scaled(parts, task, A, k, W[k])
@@ -50,15 +52,13 @@ class LinearizedOutput(Aligned):
         self._A[:k] = a.dtype.type(w) * a.T
         if has_bias:
             self._A[k] = v
-        self._rule = RULES[rule]
         self._arrays = [np.zeros(len(self._A), a.dtype) for _ in range(1 + SLOTS[rule])]
         self._parts = np.empty((-(-len(self._A) // CHUNK), n), a.dtype)
 
-    def step(self, coefficients, s, changes):
-        """One step of the rule with the signals s_n; adds φ Δ after it to ``changes``, (N,)."""
-        spare = self._arrays[0][:0]
-        arrays = (*self._arrays, *(spare,) * (3 - len(self._arrays)))
-        _output_step(self._A, s, self._rule, coefficients, *arrays, self._parts)
+    def take(self, step, s, changes):
+        """One step with the weighted loss derivatives s; adds φ Δ after it to ``changes``, (N,)."""
+        theta, *slots = self._arrays
+        _output_step(self._A, s, step, with_slots(theta, slots), self._parts)
         changes += self._parts.sum(axis=0)
 
     def read(self, layer, slots):
@@ -81,16 +81,16 @@ class LinearizedNetwork:
 
     Parameters
     ----------
-    activations : list of ndarray
-    deltas : Signals
-    w, v : sequences of floats
+    passes : Passes
+        At θ_0, with the ``BackwardSignals`` themselves.
     has_bias : bool
     rule : str
     """
 
-    def __init__(self, activations, deltas, w, v, has_bias, rule):
+    def __init__(self, passes, has_bias, rule):
+        activations, deltas, w, v = passes
         last = len(activations) - 1
-        self._dtype = activations[0].dtype
+        self._rule, self._dtype = rule, activations[0].dtype
         self._n_samples = len(activations[0])
         self._layers = []
         for l, a in enumerate(activations):
@@ -117,10 +117,10 @@ class LinearizedNetwork:
         ndarray, shape (N,)
             φ(X) Δ after the step.
         """
-        coefficients = np.array(coefficients, self._dtype)
+        step = step_of(self._rule, coefficients, self._dtype)
         changes = np.zeros(self._n_samples, self._dtype)
         for layer in self._layers:
-            layer.step(coefficients, s, changes)
+            layer.take(step, s, changes)
         return changes
 
     def read(self, displacement, slots):

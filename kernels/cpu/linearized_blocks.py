@@ -4,43 +4,53 @@ Backward signals are any numbers there. A task is a block of neurons: its gradie
 product, the rule, and its change of the outputs by another, while the block is in cache.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import prange
 
 from ntklin.kernels.cpu.blas import gemm, sequential_blas
 from ntklin.kernels.cpu.compiler import parallel_kernel
-from ntklin.kernels.cpu.rules import RULES, SLOTS, apply_rule
+from ntklin.kernels.cpu.rules import SLOTS, Step, WithSlots, apply_step, with_slots
 
 # Neurons of a task: 64 rows of 1,000 weights and as many of their gradient fill a megabyte. Fixed,
 # so that the sums over tasks do not depend on the number of threads.
 BLOCK = 64
 
 
+class Features(NamedTuple):
+    """A layer's features w δ ⊗ a and v δ, for a (N, K) and δ (N, m)."""
+
+    a: np.ndarray
+    delta: np.ndarray
+    w: float
+    v: float
+
+
 @parallel_kernel
-def _block_step(
-    a, delta, s, w, v, has_bias, rule, c, W, b, first, first_b, second, second_b, parts
-):
+def _block_step(features: Features, s, step: Step, matrix: WithSlots, biases: WithSlots, parts):
+    """The biases may be none."""
+    a, delta, w, v = features
+    (W, first, second), b = matrix, biases.theta
+    flat = WithSlots(W.reshape(-1), first.reshape(-1), second.reshape(-1))
     n_samples, n_in = a.shape
-    flat, flat_first, flat_second = W.reshape(-1), first.reshape(-1), second.reshape(-1)
+    has_bias = b.shape[0] > 0
     for task in prange(parts.shape[0]):
         start = task * BLOCK
         count = min(BLOCK, W.shape[0] - start)
-        signals = np.empty((n_samples, count), a.dtype)
+        scaled = np.empty((n_samples, count), a.dtype)
         for n in range(n_samples):
             for i in range(count):
-                signals[n, i] = delta[n, start + i] * s[n]
+                scaled[n, i] = delta[n, start + i] * s[n]
         gradient = np.empty((count, n_in), a.dtype)
-        gemm(True, False, w, signals, a, w * 0, gradient)
-        apply_rule(
-            *(rule, c, flat, flat_first, flat_second, start * n_in),
-            *(gradient.reshape(-1), 0, count * n_in),
-        )
+        gemm(True, False, w, scaled, a, w * 0, gradient)
+        apply_step(step, flat, start * n_in, gradient.reshape(-1), 0, count * n_in)
         if has_bias:
             sums = np.zeros(count, a.dtype)
             for n in range(n_samples):
                 for i in range(count):
-                    sums[i] += v * signals[n, i]
-            apply_rule(rule, c, b, first_b, second_b, start, sums, 0, count)
+                    sums[i] += v * scaled[n, i]
+            apply_step(step, biases, start, sums, 0, count)
         products = np.empty((n_samples, count), a.dtype)
         gemm(False, True, w, a, W[start : start + count], w * 0, products)
         for n in range(n_samples):
@@ -68,25 +78,18 @@ class LinearizedBlocks:
 
     def __init__(self, a, delta, w, v, has_bias, rule):
         dtype, m = a.dtype, delta.shape[1]
-        self._a, self._delta = np.ascontiguousarray(a), delta
-        self._w, self._v = dtype.type(w), dtype.type(v)
-        self._has_bias, self._rule = has_bias, RULES[rule]
+        self._features = Features(np.ascontiguousarray(a), delta, dtype.type(w), dtype.type(v))
         shapes = (m, a.shape[1]), (m * has_bias,)
         self._arrays = [
             tuple(np.zeros(shape, dtype) for shape in shapes) for _ in range(1 + SLOTS[rule])
         ]
         self._parts = np.empty((-(-m // BLOCK), len(a)), dtype)
 
-    def step(self, coefficients, s, changes):
-        """One step of the rule with the signals s_n; adds φ Δ after it to ``changes``, (N,)."""
-        (W, b), *_ = self._arrays
-        spare = (W[:0], b[:0])
-        pairs = (*self._arrays, *(spare,) * (3 - len(self._arrays)))
+    def take(self, step, s, changes):
+        """One step with the weighted loss derivatives s; adds φ Δ after it to ``changes``, (N,)."""
+        matrix, biases = (with_slots(a[0], a[1:]) for a in zip(*self._arrays, strict=True))
         with sequential_blas:
-            _block_step(
-                *(self._a, self._delta, s, self._w, self._v, self._has_bias),
-                *(self._rule, coefficients, *pairs[0], *pairs[1], *pairs[2], self._parts),
-            )
+            _block_step(self._features, s, step, matrix, biases, self._parts)
         changes += self._parts.sum(axis=0)
 
     def read(self, layer, slots):

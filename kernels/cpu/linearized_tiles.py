@@ -5,77 +5,81 @@ Their backward signals are a constant or zero, δ_ni = c_i 1[n activates i], so 
 
     g_i = c_i Σ_n 1[n activates i] s_n ã_n,    (φ Δ)_n = ã_n · Σ_i 1[n activates i] c_i Δ_i.
 
-Both are sums over active sets, which tables of subset sums give (``pulls``, ``subsets``) at a fifth
-of the cost of the dense products. A task is a slab of neurons on a tile of columns: gradient, rule
-and change of the outputs while parameters and slots are in cache.
+Both are sums over active sets, which tables of subset sums give (``sample_subsets`` and
+``neuron_subsets``) at a fifth of the cost of the dense products. A task is a slab of neurons on a
+tile of columns: gradient, rule and change of the outputs while parameters and slots are in cache.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import get_num_threads, prange
 
-from ntklin.kernels.cpu.compiler import (
-    CHUNK_GROUPS,
-    JIT_DISABLED,
-    SAMPLES,
-    SUBSET,
-    WORD,
-    Aligned,
-    aligned_empty,
-    dot_kernel,
-    kernel,
-    parallel_kernel,
+from ntklin.kernels.cpu import plain
+from ntklin.kernels.cpu.aligned import Aligned, aligned_empty, aligned_zeros
+from ntklin.kernels.cpu.compiler import dot_kernel, kernel, parallel_kernel
+from ntklin.kernels.cpu.intrinsics import (
+    add_subsets,
+    next_task,
+    tabulate_subsets,
+    task_counter,
+    wide_vectors,
 )
-from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
-from ntklin.kernels.cpu.pulls import active_samples
-from ntklin.kernels.cpu.rules import RULES, SLOTS, apply_rule
-from ntklin.kernels.cpu.subsets import active_bits
+from ntklin.kernels.cpu.neuron_subsets import Active, active_bits
+from ntklin.kernels.cpu.plain import twin
+from ntklin.kernels.cpu.rules import SLOTS, Step, WithSlots, apply_step, with_slots
+from ntklin.kernels.cpu.sample_subsets import active_samples
+from ntklin.kernels.cpu.sizes import CHUNK_GROUPS, SAMPLES, SUBSET, WORD
 from ntklin.kernels.cpu.sums import clear_rows
-from ntklin.kernels.cpu.tiles import (
-    add_gradients,
-    live_groups,
-    tabulate_groups,
-    tile_inputs,
-    zeros,
-)
+from ntklin.kernels.cpu.tiles import Grid, add_gradients, live_groups, tabulate_groups, tile_inputs
 
 # Neurons of a task: enough of them to share the tables, few enough for a second-level cache.
 SLAB = 256
 
-if JIT_DISABLED:
 
-    def _add_changes(sums, subsets, tiles, t, row, scale, bits, samples, count):
-        """As the compiled function of the same name."""
-        rows = scale[row : row + WORD, None] * tiles[t, row : row + WORD]
-        live = samples[:count]
-        active = bits[row // WORD, live, None] >> np.arange(WORD, dtype=np.uint32) & 1
-        sums[live] += active.astype(sums.dtype) @ rows
+class Work(NamedTuple):
+    """Work space of each thread.
 
-else:
-    from ntklin.kernels.cpu.intrinsics import add_subsets, tabulate_subsets
+    Attributes
+    ----------
+    table : ndarray, shape (threads, CHUNK_GROUPS, 2^SAMPLES, width)
+    gradient : ndarray, shape (threads, SLAB, width)
+    subsets : ndarray, shape (threads, WORD/SUBSET, 2^SUBSET, width)
+    sums : ndarray, shape (threads, N, width)
+    found : ndarray of int32, shape (threads, ⌈N/SAMPLES⌉)
+    """
 
-    @kernel
-    def _add_changes(sums, subsets, tiles, t, row, scale, bits, samples, count):
-        """sums[n] += Σ_i 1[n activates i] scale_i tiles[t, i] over WORD neurons from ``row`` on.
+    table: np.ndarray
+    gradient: np.ndarray
+    subsets: np.ndarray
+    sums: np.ndarray
+    found: np.ndarray
 
-        Parameters
-        ----------
-        sums : ndarray, shape (N, width)
-        subsets : ndarray
-            Work space for ``tabulate_subsets``.
-        tiles : ndarray, shape (tiles, m, width)
-        scale : ndarray, shape (m,)
-        bits : ndarray of uint32, shape (m/WORD, N)
-            From ``active_bits``.
-        samples : ndarray of int32
-            The first ``count`` of them are the samples n.
-        """
-        step = tiles.shape[2] * tiles.itemsize
-        source = (t * tiles.shape[1] + row) * step
-        tabulate_subsets(subsets, 0, tiles, source, scale, row * scale.itemsize)
-        word = row // WORD
-        for k in range(count):
-            n = samples[k]
-            add_subsets(sums, n * step, bits[word, n], subsets, 0)
+
+@twin(plain.add_changes)
+@kernel
+def _add_changes(sums, subsets, tiles, t, row, active: Active, samples, count):
+    """sums[n] += Σ_i 1[n activates i] c_i tiles[t, i] over WORD neurons from ``row`` on.
+
+    Parameters
+    ----------
+    sums : ndarray, shape (N, width)
+    subsets : ndarray
+        Work space for ``tabulate_subsets``.
+    tiles : ndarray, shape (tiles, m, width)
+    active : Active
+        The neurons, and their c.
+    samples : ndarray of int32
+        The first ``count`` of them are the samples n.
+    """
+    scale, bits = active.scale, active.bits
+    step = tiles.shape[2] * tiles.itemsize
+    source = (t * tiles.shape[1] + row) * step
+    tabulate_subsets((subsets, 0), (tiles, source), (scale, row * scale.itemsize))
+    word = row // WORD
+    for k in range(count):
+        n = samples[k]
+        add_subsets((sums, n * step), bits[word, n], (subsets, 0))
 
 
 @dot_kernel
@@ -94,31 +98,15 @@ def _contract(sums, X, t, samples, count, part):
 
 @parallel_kernel
 def _tiled_step(
-    tiles,
-    first,
-    second,
-    rule,
-    c,
-    scale,
-    index,
-    bits,
-    s,
-    X,
-    groups,
-    n_groups,
-    samples,
-    n_samples,
-    parts,
-    table,
-    gradient,
-    subsets,
-    sums,
-    found,
-    counter,
+    matrix: WithSlots, step: Step, active: Active, s, grid: Grid, parts, work: Work, counter
 ):
+    tiles, first, second = matrix
+    flat = WithSlots(tiles.reshape(-1), first.reshape(-1), second.reshape(-1))
+    scale, index = active.scale, active.index
+    X, groups, n_groups, samples, n_samples = grid
+    table, gradient, subsets, sums, found = work
     n_tiles, m, width = tiles.shape
     slabs = (m + SLAB - 1) // SLAB
-    flat, flat_first, flat_second = tiles.reshape(-1), first.reshape(-1), second.reshape(-1)
     for worker in prange(table.shape[0]):
         my_table, my_gradient, my_subsets = table[worker], gradient[worker], subsets[worker]
         my_sums, my_found = sums[worker], found[worker]
@@ -138,15 +126,9 @@ def _tiled_step(
                 add_gradients(my_gradient, row, stop, index, my_found, start, last, my_table, scale)
             clear_rows(my_sums, 0, my_sums.shape[0])
             for block in range(row, stop, WORD):
-                place = (t * m + block) * width
-                apply_rule(
-                    *(rule, c, flat, flat_first, flat_second, place),
-                    *(flat_gradient, (block - row) * width, WORD * width),
-                )
-                _add_changes(
-                    *(my_sums, my_subsets, tiles, t, block, scale, bits),
-                    *(samples[t], n_samples[t]),
-                )
+                place, source = (t * m + block) * width, (block - row) * width
+                apply_step(step, flat, place, flat_gradient, source, WORD * width)
+                _add_changes(my_sums, my_subsets, tiles, t, block, active, samples[t], n_samples[t])
             _contract(my_sums, X, t, samples[t], n_samples[t], parts[task])
             task = next_task(counter)
 
@@ -172,42 +154,39 @@ class LinearizedTiles(Aligned):
         n, m = above.shape
         dtype = a.dtype
         self._inputs = tile_inputs(a, w, v, has_bias)
-        self._rule = RULES[rule]
         above = above[self._inputs.order]
         padded = -(-m // WORD) * WORD
         n_tiles, width = self._inputs.shape
-        self._tiles = zeros((n_tiles, padded, width), dtype)
-        self._slots = [zeros(self._tiles.shape, dtype) for _ in range(SLOTS[rule])]
-        self._scale = np.zeros(padded, dtype)
-        self._scale[:m] = scale
-        self._bits = active_bits(above)
-        self._index = np.zeros((padded, -(-n // SAMPLES)), np.uint8)
-        self._index[:m] = active_samples(np.ascontiguousarray(above.T))
+        shape = n_tiles, padded, width
+        self._tiles = aligned_zeros(shape, dtype)
+        self._slots = [aligned_zeros(shape, dtype) for _ in range(SLOTS[rule])]
+        self._active = Active(
+            np.zeros(padded, dtype),
+            active_bits(above),
+            np.zeros((padded, -(-n // SAMPLES)), np.uint8),
+        )
+        self._active.scale[:m] = scale
+        self._active.index[:m] = active_samples(np.ascontiguousarray(above.T))
         self._parts = aligned_empty((n_tiles * -(-padded // SLAB), n), dtype)
         self._work = None
 
-    def step(self, coefficients, s, changes):
-        """One step of the rule with the signals s_n; adds φ Δ after it to ``changes``, (N,)."""
-        x, order = self._inputs, self._inputs.order
-        first, second = (*self._slots, *(self._tiles[:0],) * (2 - len(self._slots)))
-        _tiled_step(
-            *(self._tiles, first, second, self._rule, coefficients),
-            *(self._scale, self._index, self._bits, s[order]),
-            *(x.X, x.groups, x.n_groups, x.samples, x.n_samples, self._parts),
-            *(*self._work_space(), task_counter()),
-        )
+    def take(self, step, s, changes):
+        """One step with the weighted loss derivatives s; adds φ Δ after it to ``changes``, (N,)."""
+        grid, order = self._inputs.grid, self._inputs.order
+        matrix, work = with_slots(self._tiles, self._slots), self._work_space()
+        _tiled_step(matrix, step, self._active, s[order], grid, self._parts, work, task_counter())
         changes[order] += self._parts.sum(axis=0)
 
     def _work_space(self):
-        """For each thread: table, gradient, subsets, sums and found of ``_tiled_step``."""
         n_threads, dtype, width = get_num_threads(), self._tiles.dtype, self._tiles.shape[2]
-        if self._work is None or len(self._work[0]) != n_threads:
-            self._work = (
+        if self._work is None or len(self._work.table) != n_threads:
+            X, groups = self._inputs.grid[:2]
+            self._work = Work(
                 aligned_empty((n_threads, CHUNK_GROUPS, 1 << SAMPLES, width), dtype),
                 aligned_empty((n_threads, SLAB, width), dtype),
                 aligned_empty((n_threads, WORD // SUBSET, 1 << SUBSET, width), dtype),
-                aligned_empty((n_threads, self._inputs.X.shape[1], width), dtype),
-                np.empty((n_threads, self._inputs.groups.shape[1]), np.int32),
+                aligned_empty((n_threads, X.shape[1], width), dtype),
+                np.empty((n_threads, groups.shape[1]), np.int32),
             )
         return self._work
 

@@ -2,11 +2,13 @@
 
 import numpy as np
 
-from ntklin.kernels.cpu.compiler import JIT_DISABLED, kernel
+from ntklin.kernels.cpu import plain
+from ntklin.kernels.cpu.compiler import kernel
+from ntklin.kernels.cpu.plain import twin
 
 # Up to so many rows the nearest one is sought among all that are left. Beyond, among as many as are
 # next by their number of zeros, which on images finds neighbors as near, in a time that grows as N.
-MANY = 4096
+SEEK_AMONG_ALL = 4096
 WINDOW = 256
 
 
@@ -50,7 +52,7 @@ def neighbors_first(X):
     if used.shape[1] == 0:
         return order
     first, window = int(counts.argmin()), len(X)
-    if len(X) > MANY:
+    if len(X) > SEEK_AMONG_ALL:
         first, window = 0, WINDOW
         order = np.argsort(counts, kind="stable")
     return order[_walk(_words(used, order), first, window)]
@@ -74,29 +76,21 @@ def _ones(word):
     return np.int64((word * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
-if JIT_DISABLED:
-
-    def _nearest(words, left, latest):
-        """As the compiled function of the same name."""
-        differences = np.bitwise_count(words[left] ^ words[latest]).sum(axis=1)
-        return np.lexsort((left, differences))[0]
-
-else:
-
-    @kernel
-    def _nearest(words, left, latest):
-        """Where in ``left`` the row is that differs least from ``latest``; of equals the first."""
-        place = 0
-        least = np.int64(64) * words.shape[1] + 1
-        for p in range(left.shape[0]):
-            row = left[p]
-            total = np.int64(0)
-            for k in range(words.shape[1]):
-                total += _ones(words[row, k] ^ words[latest, k])
-            if total < least or (total == least and row < left[place]):
-                least = total
-                place = p
-        return place
+@twin(plain.nearest)
+@kernel
+def _nearest(words, left, latest):
+    """Where in ``left`` the row is that differs least from ``latest``; of equals the first."""
+    place = 0
+    least = np.int64(64) * words.shape[1] + 1
+    for p in range(left.shape[0]):
+        row = left[p]
+        total = np.int64(0)
+        for k in range(words.shape[1]):
+            total += _ones(words[row, k] ^ words[latest, k])
+        if total < least or (total == least and row < left[place]):
+            least = total
+            place = p
+    return place
 
 
 @kernel

@@ -8,10 +8,10 @@ from numba import get_num_threads, prange
 from ntklin.kernels.cpu.blas import gemm, sequential_blas
 from ntklin.kernels.cpu.compiler import dot_kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
-from ntklin.kernels.cpu.subsets import signal_below
+from ntklin.kernels.cpu.neuron_subsets import signal_below
 
 # From this many inputs on, tables of subset sums pay.
-MANY = 192
+TABLES_PAY = 192
 
 
 def block_size(n):
@@ -71,7 +71,7 @@ def _output_signal(scale, a, delta):
             delta[n, i] = scale[i] if a[n, i] > 0 else 0
 
 
-def forward(layers, w, v, X):
+def forward(layers, X):
     """Activations and outputs, Eq. (1).
 
     h^l = w_l W^l a^{l-1} + v_l b^l, a^l = max(h^l, 0), f = h^L; since a^l > 0 exactly where
@@ -79,9 +79,7 @@ def forward(layers, w, v, X):
 
     Parameters
     ----------
-    layers : sequence of (W^l, b^l or None)
-    w, v : sequences of floats
-        The scales w_l, v_l.
+    layers : Layers
     X : ndarray, shape (N, d)
 
     Returns
@@ -91,33 +89,33 @@ def forward(layers, w, v, X):
     outputs : ndarray, shape (N,)
     """
     scalar = X.dtype.type
+    *hidden, (last, w_last, v_last) = zip(*layers, strict=True)
     activations = [X]
     with sequential_blas:
-        for l, (W, b) in enumerate(layers[:-1]):
+        for (W, b), w, v in hidden:
             a = np.empty((len(X), len(W)), X.dtype)
             if b is None:
                 b = np.zeros(len(W), X.dtype)
-            _hidden_layer(
-                *(activations[-1], W, b, scalar(w[l]), scalar(v[l]), a),
-                *(block_size(len(W)), get_num_threads(), task_counter()),
-            )
+            block, n_workers = block_size(len(W)), get_num_threads()
+            below, w, v = activations[-1], scalar(w), scalar(v)
+            _hidden_layer(below, W, b, w, v, a, block, n_workers, task_counter())
             activations.append(a)
-    W, b = layers[-1]
+    W, b = last
     outputs = np.empty(len(X), X.dtype)
-    shift = scalar(0 if b is None else v[-1] * b[0])
-    _output_layer(activations[-1], W[0], scalar(w[-1]), shift, outputs)
+    shift = scalar(0 if b is None else v_last * b[0])
+    _output_layer(activations[-1], W[0], scalar(w_last), shift, outputs)
     return activations, outputs
 
 
-class Signals(Sequence):
+class BackwardSignals(Sequence):
     """Backward signals δ^l = ∂f/∂h^l, l = 1 … L, each computed when it is first asked for.
 
     δ^L = 1, δ^l = w_{l+1} (W^{l+1})^T δ^{l+1} ∘ 1[h^l > 0]; that of the last hidden layer is
     ``scale`` where a neuron is active, and many uses need no more than this.
     """
 
-    def __init__(self, layers, w, activations):
-        self._layers, self._w, self._activations = layers, w, activations
+    def __init__(self, layers, activations):
+        self._layers, self._w, self._activations = layers.parameters, layers.w, activations
         self._known = {}
 
     def __len__(self):
@@ -141,25 +139,29 @@ class Signals(Sequence):
             return np.ones((len(self._activations[0]), 1), self._activations[0].dtype)
         W, a = self._layers[l + 1][0], self._activations[l + 1]
         w = a.dtype.type(self._w[l + 1])
-        if l == len(self) - 3 and len(a) >= MANY:
+        if l == len(self) - 3 and len(a) >= TABLES_PAY:
             return signal_below(self._activations[l + 2], w * self.scale, W, a)
         delta = np.empty_like(a)
         if l == len(self) - 2:
             _output_signal(self.scale, a, delta)
         else:
-            _hidden_signal(
-                *(self[l + 1], W, w, a, delta),
-                *(block_size(W.shape[1]), get_num_threads(), task_counter()),
-            )
+            block, n_workers = block_size(W.shape[1]), get_num_threads()
+            _hidden_signal(self[l + 1], W, w, a, delta, block, n_workers, task_counter())
         return delta
 
 
-def backward(layers, w, activations):
+def backward(layers, activations):
     """The backward signals of a network.
+
+    Parameters
+    ----------
+    layers : Layers
+    activations : list of ndarray
+        From :func:`forward`.
 
     Returns
     -------
-    Signals
+    BackwardSignals
         The sequence δ^1, …, δ^L, shapes (N, m_l).
     """
-    return Signals(layers, w, activations)
+    return BackwardSignals(layers, activations)

@@ -42,11 +42,12 @@ def _layer_gradient(a, delta, r, w, v, block, R, s):
         gemm(True, False, w, scaled, a, w * 0, R[start:stop])
 
 
-def jacobian_vector(activations, deltas, w, v, vector):
+def jacobian_vector(passes, vector):
     """J v: (J v)_n = Σ_l δ^l_n · (w_l V^l a^{l-1}_n + v_l c^l) for v = (V^1, c^1, …).
 
     Parameters
     ----------
+    passes : Passes
     vector : sequence of (V^l, c^l or None)
         The vector's views in the layout of θ.
 
@@ -54,33 +55,32 @@ def jacobian_vector(activations, deltas, w, v, vector):
     -------
     ndarray, shape (N,)
     """
-    dtype = activations[0].dtype
-    out = np.zeros(len(activations[0]), dtype)
+    dtype = passes.activations[0].dtype
+    out = np.zeros(len(passes.activations[0]), dtype)
     with sequential_blas:
-        for l, (V, c) in enumerate(vector):
+        for a, delta, w, v, (V, c) in zip(*passes, vector, strict=True):
             if c is None:
                 c = np.zeros(len(V), dtype)
             block = block_size(len(V))
             parts = np.empty((-(-len(V) // block), len(out)), dtype)
-            scales = dtype.type(w[l]), dtype.type(v[l])
-            _add_layer(activations[l], deltas[l], V, c, *scales, block, parts)
+            _add_layer(a, delta, V, c, dtype.type(w), dtype.type(v), block, parts)
             out += parts.sum(axis=0)
     return out
 
 
-def vector_jacobian(activations, deltas, w, v, r, result):
+def vector_jacobian(passes, r, result):
     """J^T r into ``result``: per layer w_l (δ^l ∘ r)^T a^{l-1} and v_l Σ_n δ^l_n r_n.
 
     Parameters
     ----------
+    passes : Passes
     r : ndarray, shape (N,)
     result : sequence of (R^l, s^l or None)
         Views in the layout of θ, overwritten.
     """
-    dtype = activations[0].dtype
+    scalar = passes.activations[0].dtype.type
     with sequential_blas:
-        for l, (R, s) in enumerate(result):
+        for a, delta, w, v, (R, s) in zip(*passes, result, strict=True):
             if s is None:
-                s = np.empty(0, dtype)
-            scales = dtype.type(w[l]), dtype.type(v[l])
-            _layer_gradient(activations[l], deltas[l], r, *scales, block_size(len(R)), R, s)
+                s = np.empty(0, R.dtype)
+            _layer_gradient(a, delta, r, scalar(w), scalar(v), block_size(len(R)), R, s)

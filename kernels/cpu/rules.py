@@ -1,10 +1,11 @@
 """The optimizers' rules, element by element; each has one body, whoever calls it.
 
-c holds a step's coefficients as an optimizer lists them for its rule; first and second are the
-rule's slots. Loops are written so that they become vector instructions: zeros have the arrays'
+Loops are written so that they become vector instructions: zeros have the arrays'
 type (a literal 0 would turn float32 into float64 and back), and a coordinate that stays is stored
 like the others (a store under a condition takes several times as long on some processors).
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import prange
@@ -21,6 +22,44 @@ RULES = {
     "adam": ADAM,
 }
 SLOTS = {"descent": 0, "momentum": 1, "adagrad": 1, "rmsprop": 1, "adam": 2}
+
+
+class Step(NamedTuple):
+    """A step of a rule, whatever it moves.
+
+    Attributes
+    ----------
+    rule : int
+        A value of ``RULES``.
+    c : ndarray
+        The step's coefficients, as an optimizer lists them for its rule.
+    """
+
+    rule: int
+    c: np.ndarray
+
+
+class WithSlots(NamedTuple):
+    """Parameters and the rule's slots, all of one shape: what a step moves.
+
+    A rule with fewer than two slots never touches what stands in their place.
+    """
+
+    theta: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+
+
+def step_of(rule, coefficients, dtype):
+    """The ``Step`` of a rule by its name."""
+    return Step(RULES[rule], np.array(coefficients, dtype))
+
+
+def with_slots(theta, slots):
+    """``WithSlots`` for as many slots as there are."""
+    return WithSlots(theta, *slots, *(theta[:0],) * (2 - len(slots)))
+
+
 # The least number above 0: a sum of squares that has come to nothing, where there were gradients.
 LEAST, LEAST_SINGLE = 5e-324, 1e-45
 # Elements that a thread takes at a time: four arrays of them stay in a second-level cache.
@@ -114,11 +153,13 @@ def _adam(c, theta, means, squares, place, g, source, count):
 
 
 @kernel
-def apply_rule(rule, c, theta, first, second, place, g, source, count):
-    """One step of ``rule`` in place on ``count`` elements, from ``place`` on in θ and the slots.
+def apply_step(step: Step, parameters: WithSlots, place, g, source, count):
+    """A step in place on ``count`` elements, from ``place`` on in θ and the slots.
 
     The gradient's elements start at ``source``.
     """
+    rule, c = step
+    theta, first, second = parameters
     if rule == DESCENT:
         _descend(c, theta, place, g, source, count)
     elif rule == MOMENTUM:
@@ -130,11 +171,11 @@ def apply_rule(rule, c, theta, first, second, place, g, source, count):
 
 
 @parallel_kernel
-def _update(rule, c, theta, first, second, g):
-    for block in prange((theta.shape[0] + BLOCK - 1) // BLOCK):
+def _update(step: Step, parameters: WithSlots, g):
+    size = parameters.theta.shape[0]
+    for block in prange((size + BLOCK - 1) // BLOCK):
         start = block * BLOCK
-        count = min(BLOCK, theta.shape[0] - start)
-        apply_rule(rule, c, theta, first, second, start, g, start, count)
+        apply_step(step, parameters, start, g, start, min(BLOCK, size - start))
 
 
 def update(rule, coefficients, theta, slots, gradient):
@@ -151,10 +192,8 @@ def update(rule, coefficients, theta, slots, gradient):
         Updated; as many as ``SLOTS`` says.
     gradient : ndarray, shape (P,)
     """
-    # A rule without slots never touches what stands in their place.
-    first, second = (*slots, *(theta[:0],) * (2 - len(slots)))
-    rule, c, count = RULES[rule], np.array(coefficients, theta.dtype), theta.shape[0]
-    if count <= BLOCK:  # to start and stop the threads takes longer than this
-        apply_rule(rule, c, theta, first, second, 0, gradient, 0, count)
+    step, parameters = step_of(rule, coefficients, theta.dtype), with_slots(theta, slots)
+    if len(theta) <= BLOCK:  # to start and stop the threads takes longer than this
+        apply_step(step, parameters, 0, gradient, 0, len(theta))
     else:
-        _update(rule, c, theta, first, second, gradient)
+        _update(step, parameters, gradient)

@@ -7,16 +7,12 @@ cache while all rows of A pass over it, and each row's sums stay in registers.
 import numpy as np
 from numba import prange
 
-from ntklin.kernels.cpu.compiler import (
-    GROUP,
-    JIT_DISABLED,
-    LINE,
-    REGISTERS,
-    aligned_empty,
-    kernel,
-    parallel_kernel,
-)
-from ntklin.kernels.cpu.intrinsics import next_task, task_counter
+from ntklin.kernels.cpu import plain
+from ntklin.kernels.cpu.aligned import aligned_empty
+from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
+from ntklin.kernels.cpu.intrinsics import accumulate_active, next_task, task_counter
+from ntklin.kernels.cpu.plain import twin
+from ntklin.kernels.cpu.sizes import GROUP, skipping_width
 
 # Rows of A to ask for in advance: they lie too far apart for the hardware to foresee.
 AHEAD = 4
@@ -44,30 +40,21 @@ def pack(B, transpose, k, j, tile):
                 tile[p, q] = B[k + p, j + q]
 
 
-if JIT_DISABLED:
-
-    def _add_row(sums, n, A, k, tile):
-        """As the compiled function of the same name."""
-        width = min(GROUP, A.shape[1] - k)
-        sums[n] += A[n, k : k + width] @ tile[:width]
-
-else:
-    from ntklin.kernels.cpu.intrinsics import accumulate_active
-
-    @kernel
-    def _add_row(sums, n, A, k, tile):
-        """sums[n] += A[n, k : k + GROUP] tile; beyond A's columns element by element."""
-        if k + GROUP <= A.shape[1]:
-            target = n * sums.shape[1] * sums.itemsize
-            row = (n * A.shape[1] + k) * A.itemsize
-            ahead = (min(n + AHEAD, A.shape[0] - 1) * A.shape[1] + k) * A.itemsize
-            accumulate_active(sums, target, A, row, A, ahead, tile, 0)
-            return
-        for p in range(A.shape[1] - k):
-            value = A[n, k + p]
-            if value != 0:
-                for q in range(sums.shape[1]):
-                    sums[n, q] += value * tile[p, q]
+@twin(plain.add_row)
+@kernel
+def _add_row(sums, n, A, k, tile):
+    """sums[n] += A[n, k : k + GROUP] tile; beyond A's columns element by element."""
+    if k + GROUP <= A.shape[1]:
+        target = n * sums.shape[1] * sums.itemsize
+        row = (n * A.shape[1] + k) * A.itemsize
+        ahead = (min(n + AHEAD, A.shape[0] - 1) * A.shape[1] + k) * A.itemsize
+        accumulate_active((sums, target), (A, row), (A, ahead), (tile, 0))
+        return
+    for p in range(A.shape[1] - k):
+        value = A[n, k + p]
+        if value != 0:
+            for q in range(sums.shape[1]):
+                sums[n, q] += value * tile[p, q]
 
 
 @kernel
@@ -93,14 +80,9 @@ def skipping_product(A, B, transpose, j, first, sums, tile):
             _add_row(sums, n, A, k, tile)
 
 
-def tile_width(dtype):
-    """The columns of a tile."""
-    return REGISTERS * LINE // np.dtype(dtype).itemsize
-
-
 def work_space(n_tasks, n_rows, dtype):
     """``sums`` (tasks, N, width), ``tile`` (tasks, GROUP, width) for :func:`skipping_product`."""
-    width = tile_width(dtype)
+    width = skipping_width(dtype)
     return (
         aligned_empty((n_tasks, n_rows, width), dtype),
         aligned_empty((n_tasks, GROUP, width), dtype),
@@ -143,7 +125,7 @@ def tiled(B):
     -------
     ndarray, shape (⌈M/width⌉, ⌈K/GROUP⌉, GROUP, width)
     """
-    width = tile_width(B.dtype)
+    width = skipping_width(B.dtype)
     tiles = aligned_empty((-(-B.shape[1] // width), -(-B.shape[0] // GROUP), GROUP, width), B.dtype)
     for j in range(tiles.shape[0]):
         for k in range(tiles.shape[1]):
@@ -151,37 +133,26 @@ def tiled(B):
     return tiles
 
 
-if JIT_DISABLED:
+@twin(plain.add_tiled)
+@kernel
+def add_tiled(C, start, stop, A, tiles):
+    """C[start:stop] ← C[start:stop] + A B, skipping the zeros of A.
 
-    def add_tiled(C, start, stop, A, tiles):
-        """As the compiled function of the same name."""
-        width = tiles.shape[3]
-        for j in range(tiles.shape[0]):
-            for k in range(tiles.shape[1]):
-                product = A[: stop - start, k * GROUP : (k + 1) * GROUP] @ tiles[j, k]
-                C[start:stop, j * width : (j + 1) * width] += product
-
-else:
-
-    @kernel
-    def add_tiled(C, start, stop, A, tiles):
-        """C[start:stop] ← C[start:stop] + A B, skipping the zeros of A.
-
-        Parameters
-        ----------
-        C : ndarray, shape (m, width · tiles)
-            Aligned rows, a whole number of tiles wide.
-        A : ndarray, shape (at least stop − start, GROUP · tiles)
-            C-contiguous; zero beyond the rows of B.
-        tiles : ndarray
-            B, from :func:`tiled`. Each of its tiles is used by all rows before the next one.
-        """
-        width = tiles.shape[3]
-        for j in range(tiles.shape[0]):
-            for k in range(tiles.shape[1]):
-                tile = (j * tiles.shape[1] + k) * GROUP * width * C.itemsize
-                row = k * GROUP * A.itemsize
-                for i in range(start, stop):
-                    target = (i * C.shape[1] + j * width) * C.itemsize
-                    accumulate_active(C, target, A, row, A, row, tiles, tile)
-                    row += A.shape[1] * A.itemsize
+    Parameters
+    ----------
+    C : ndarray, shape (m, width · tiles)
+        Aligned rows, a whole number of tiles wide.
+    A : ndarray, shape (at least stop − start, GROUP · tiles)
+        C-contiguous; zero beyond the rows of B.
+    tiles : ndarray
+        B, from :func:`tiled`. Each of its tiles is used by all rows before the next one.
+    """
+    width = tiles.shape[3]
+    for j in range(tiles.shape[0]):
+        for k in range(tiles.shape[1]):
+            tile = (j * tiles.shape[1] + k) * GROUP * width * C.itemsize
+            row = k * GROUP * A.itemsize
+            for i in range(start, stop):
+                target = (i * C.shape[1] + j * width) * C.itemsize
+                accumulate_active((C, target), (A, row), (A, row), (tiles, tile))
+                row += A.shape[1] * A.itemsize

@@ -55,3 +55,12 @@ def clear_rows(a, start, stop):
     for i in range(np.uint64(start), np.uint64(stop)):
         for q in range(np.uint64(a.shape[1])):
             a[i, q] = 0
+
+
+@kernel
+def sum_of(x):
+    """Σ_n x_n, from the left."""
+    total = x[0] * 0
+    for n in range(x.shape[0]):
+        total += x[n]
+    return total

@@ -8,39 +8,45 @@ order of their use (see ``ordering``), so that tiles pass over inputs that are z
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from ntklin.kernels.cpu.compiler import (
-    JIT_DISABLED,
-    LINE,
-    SAMPLES,
-    SUBSET_LINES,
-    WORD,
-    Aligned,
-    aligned_empty,
-    kernel,
-)
-from ntklin.kernels.cpu.intrinsics import wide_vectors
+from ntklin.kernels.cpu import plain
+from ntklin.kernels.cpu.aligned import Aligned, aligned_empty, aligned_zeros
+from ntklin.kernels.cpu.compiler import kernel
+from ntklin.kernels.cpu.intrinsics import add_listed_entries, add_panel, wide_vectors
 from ntklin.kernels.cpu.ordering import neighbors_first, staircase
-from ntklin.kernels.cpu.pulls import fill_subsets
+from ntklin.kernels.cpu.plain import twin
+from ntklin.kernels.cpu.sample_subsets import fill_subsets
+from ntklin.kernels.cpu.sizes import LINE, PANEL_ROWS, SAMPLES, WORD, subset_width
 
 
-def tile_width(dtype):
-    """The columns of a tile."""
-    return SUBSET_LINES * LINE // np.dtype(dtype).itemsize
+class Grid(NamedTuple):
+    """The inputs ã of a layer, tile after tile.
 
+    Attributes
+    ----------
+    X : ndarray, shape (tiles, N, width)
+        ã, zero beyond the last column.
+    groups : ndarray of int32, shape (tiles, ⌈N/SAMPLES⌉)
+        The groups of SAMPLES samples of which one is not zero on the tile, from the left.
+    n_groups : ndarray of int, shape (tiles,)
+    samples : ndarray of int32, shape (tiles, N)
+        The samples that are not zero on the tile, from the left.
+    n_samples : ndarray of int, shape (tiles,)
+    """
 
-def zeros(shape, dtype):
-    """An aligned array of zeros."""
-    out = aligned_empty(shape, dtype)
-    out[...] = 0
-    return out
+    X: np.ndarray
+    groups: np.ndarray
+    n_groups: np.ndarray
+    samples: np.ndarray
+    n_samples: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
 class Tiles(Aligned):
-    """The inputs of a layer, cut into tiles.
+    """How the inputs and the parameters of a layer are cut into tiles.
 
     Attributes
     ----------
@@ -50,33 +56,24 @@ class Tiles(Aligned):
         The live columns, in the tiles' order.
     has_bias : bool
         Whether one more column, of v's, follows them.
-    X : ndarray, shape (tiles, N, width)
-        ã, zero beyond the last column.
-    groups : ndarray of int32, shape (tiles, ⌈N/SAMPLES⌉)
-        The groups of SAMPLES samples of which one is not zero on the tile, from the left.
-    samples : ndarray of int32, shape (tiles, N)
-        The samples that are not zero on the tile, from the left.
-    n_groups, n_samples : ndarray of int, shape (tiles,)
+    grid : Grid
+        The inputs.
     """
 
     order: np.ndarray
     columns: np.ndarray
     has_bias: bool
-    X: np.ndarray
-    groups: np.ndarray
-    n_groups: np.ndarray
-    samples: np.ndarray
-    n_samples: np.ndarray
+    grid: Grid
 
     @property
     def shape(self):
         """The number of tiles and their width."""
-        return self.X.shape[0], self.X.shape[2]
+        return self.grid.X.shape[0], self.grid.X.shape[2]
 
     def split(self, W, b):
         """(W, b) as tiles, rows padded to a multiple of WORD, shape (tiles, padded m, width)."""
         n_tiles, width = self.shape
-        tiles = zeros((n_tiles, -(-len(W) // WORD) * WORD, width), self.X.dtype)
+        tiles = aligned_zeros((n_tiles, -(-len(W) // WORD) * WORD, width), W.dtype)
         for t in range(n_tiles):
             columns = self.columns[t * width : (t + 1) * width]
             tiles[t, : len(W), : len(columns)] = W[:, columns]
@@ -111,7 +108,7 @@ def tile_inputs(a, w, v, has_bias):
     """
     order = neighbors_first(a)
     columns = staircase(a[order])[0]
-    n, width = len(a), tile_width(a.dtype)
+    n, width = len(a), subset_width(a.dtype)
     n_tiles = max(1, -(-(len(columns) + has_bias) // width))
     flat = np.zeros((n, n_tiles * width), a.dtype)
     flat[:, : len(columns)] = a.dtype.type(w) * a[np.ix_(order, columns)]
@@ -122,9 +119,9 @@ def tile_inputs(a, w, v, has_bias):
     used = (X != 0).any(axis=2)
     padded = np.zeros((n_tiles, -(-n // SAMPLES) * SAMPLES), bool)
     padded[:, :n] = used
-    groups, n_groups = _listed(padded.reshape(n_tiles, -1, SAMPLES).any(axis=2))
-    samples, n_samples = _listed(used)
-    return Tiles(order, columns, has_bias, X, groups, n_groups, samples, n_samples)
+    grouped = padded.reshape(n_tiles, -1, SAMPLES).any(axis=2)
+    grid = Grid(X, *_listed(grouped), *_listed(used))
+    return Tiles(order, columns, has_bias, grid)
 
 
 def _listed(used):
@@ -133,8 +130,7 @@ def _listed(used):
     return places, used.sum(axis=1)
 
 
-@dataclass(frozen=True, eq=False)
-class Panels(Aligned):
+class Panels(NamedTuple):
     """ã^T for products W ã^T: a cache line of samples for each column that is not zero on it.
 
     Attributes
@@ -162,7 +158,7 @@ def panels(tiles):
     -------
     Panels
     """
-    X = tiles.X
+    X = tiles.grid.X
     n_tiles, n, width = X.shape
     lanes = LINE // X.itemsize
     n_lines = -(-n // lanes)
@@ -213,85 +209,55 @@ def tabulate_groups(table, s, X, t, groups, first, stop):
         fill_subsets(table, k - first)
 
 
-if JIT_DISABLED:
+@twin(plain.add_gradients)
+@kernel
+def add_gradients(g, row, stop, index, groups, first, last, table, scale):
+    """g[i − row] += scale_i Σ_n s_n X[t, n] over the active samples of groups[first:last].
 
-    def add_gradients(g, row, stop, index, groups, first, last, table, scale):
-        """As the compiled function of the same name."""
-        for i in range(row, stop):
-            for k in range(first, last):
-                g[i - row] += scale[i] * table[k - first, index[i, groups[k]]]
+    Parameters
+    ----------
+    g : ndarray, shape (at least stop − row, width)
+    row, stop : int
+        The neurons i.
+    index : ndarray of uint8, shape (m, ⌈N/SAMPLES⌉)
+        The active subset of each group.
+    groups : ndarray of int32
+    table : ndarray
+        From :func:`tabulate_groups`, for ``first`` … ``last`` − 1.
+    scale : ndarray, shape (m,)
+    """
+    target, bits, listed = 0, row * index.shape[1], first * groups.itemsize
+    for i in range(row, stop):
+        add_listed_entries(
+            (g, target), (index, bits), (groups, listed), (table, 0), last - first, scale[i]
+        )
+        target += g.shape[1] * g.itemsize
+        bits += index.shape[1]
 
-    def add_product(H, row, tiles, t, values, offsets, starts):
-        """As the compiled function of the same name."""
-        lanes = values.shape[1]
-        for line in range(starts.shape[1] - 1):
-            for k in range(starts[t, line], starts[t, line + 1]):
-                column = offsets[k] // tiles.itemsize
-                H[row : row + WORD, line * lanes : (line + 1) * lanes] += (
-                    tiles[t, row : row + WORD, column, None] * values[k]
-                )
 
-else:
-    from ntklin.kernels.cpu.compiler import PANEL_ROWS
-    from ntklin.kernels.cpu.intrinsics import add_listed_entries, add_panel
+@twin(plain.add_product)
+@kernel
+def add_product(H, row, tiles, t, panels: Panels):
+    """H[row : row + WORD] += tiles[t, row : row + WORD] X[t]^T.
 
-    @kernel
-    def add_gradients(g, row, stop, index, groups, first, last, table, scale):
-        """g[i − row] += scale_i Σ_n s_n X[t, n] over the active samples of groups[first:last].
-
-        Parameters
-        ----------
-        g : ndarray, shape (at least stop − row, width)
-        row, stop : int
-            The neurons i.
-        index : ndarray of uint8, shape (m, ⌈N/SAMPLES⌉)
-            The active subset of each group.
-        groups : ndarray of int32
-        table : ndarray
-            From :func:`tabulate_groups`, for ``first`` … ``last`` − 1.
-        scale : ndarray, shape (m,)
-        """
-        target, bits, places = 0, row * index.shape[1], first * groups.itemsize
-        for i in range(row, stop):
-            add_listed_entries(
-                g, target, index, bits, groups, places, table, 0, last - first, scale[i]
+    Parameters
+    ----------
+    H : ndarray, shape (m, whole lines of samples)
+        Aligned rows.
+    tiles : ndarray, shape (tiles, m, width)
+    panels : Panels
+    """
+    values, offsets, starts = panels
+    steps = H.shape[1] * H.itemsize, tiles.shape[2] * tiles.itemsize
+    for line in range(starts.shape[1] - 1):
+        start = starts[t, line]
+        count = starts[t, line + 1] - start
+        target = row * steps[0] + line * LINE
+        source = (t * tiles.shape[1] + row) * steps[1]
+        value, offset = start * LINE, start * offsets.itemsize
+        for _ in range(WORD // PANEL_ROWS):
+            add_panel(
+                (H, target), (tiles, source), steps, (values, value), (offsets, offset), count
             )
-            target += g.shape[1] * g.itemsize
-            bits += index.shape[1]
-
-    @kernel
-    def add_product(H, row, tiles, t, values, offsets, starts):
-        """H[row : row + WORD] += tiles[t, row : row + WORD] X[t]^T.
-
-        Parameters
-        ----------
-        H : ndarray, shape (m, whole lines of samples)
-            Aligned rows.
-        tiles : ndarray, shape (tiles, m, width)
-        values, offsets, starts : ndarray
-            Of :class:`Panels`.
-        """
-        H_step = H.shape[1] * H.itemsize
-        tile_step = tiles.shape[2] * tiles.itemsize
-        for line in range(starts.shape[1] - 1):
-            start = starts[t, line]
-            count = starts[t, line + 1] - start
-            target = row * H_step + line * LINE
-            source = (t * tiles.shape[1] + row) * tile_step
-            value, place = start * LINE, start * offsets.itemsize
-            for _ in range(WORD // PANEL_ROWS):
-                add_panel(
-                    H,
-                    target,
-                    H_step,
-                    tiles,
-                    source,
-                    tile_step,
-                    values,
-                    value,
-                    offsets,
-                    place,
-                    count,
-                )
-                target += PANEL_ROWS * H_step
-                source += PANEL_ROWS * tile_step
+            target += PANEL_ROWS * steps[0]
+            source += PANEL_ROWS * steps[1]

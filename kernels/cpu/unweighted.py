@@ -2,12 +2,12 @@
 
 from numba import get_num_threads, prange
 
-from ntklin.kernels.cpu import skipping, subsets
+from ntklin.kernels.cpu import neuron_subsets, skipping
 from ntklin.kernels.cpu.blas import product, sequential_blas, slice_count
 from ntklin.kernels.cpu.compiler import parallel_kernel
 
 # From this many inputs on, products of activations or signals gain from skipping their zeros.
-MANY = 192
+SKIPPING_PAYS = 192
 
 
 @parallel_kernel
@@ -35,7 +35,7 @@ def _mirror_lower(K):
 
 def _product(x, y, sparse):
     """x y^T; the lower triangle of x x^T when ``y`` is None."""
-    if sparse and y is None and len(x) >= MANY:
+    if sparse and y is None and len(x) >= SKIPPING_PAYS:
         return skipping.lower_gram(x, get_num_threads())
     return product(x, y)
 
@@ -54,27 +54,25 @@ def gram_copies(shape, itemsize):
     return 3 if slices == 1 else 3 + slices
 
 
-def gram(activations, deltas, w, v, other_activations=None, other_deltas=None):
+def gram(passes, other=None):
     """K(X, X') = Σ_l (w_l² ⟨a^{l-1}, a'^{l-1}⟩ + v_l²) ⟨δ^l, δ'^l⟩ (THEORY section 2).
 
     Without ``other``, only the products on and below the diagonal are computed.
 
     Parameters
     ----------
-    activations : list of ndarray
-    deltas : Signals
-    w, v : sequences of floats
-        v_l = 0 for layers without bias.
-    other_activations, other_deltas : sequences of ndarray, optional
+    passes : Passes
+    other : Passes, optional
+        Of X' through the same layers.
 
     Returns
     -------
     ndarray, shape (N, N')
     """
-    symmetric = other_activations is None
+    activations, deltas, w, v = passes
+    symmetric = other is None
     last = len(activations) - 1
-    if symmetric:
-        other_activations = other_deltas = [None] * (last + 1)
+    other_activations, other_deltas = ([None] * (last + 1),) * 2 if symmetric else other[:2]
     scalar = activations[0].dtype.type
     with sequential_blas:
         # The last layer comes first: its δ is 1, so that K starts as its activations' Gram matrix.
@@ -83,8 +81,8 @@ def gram(activations, deltas, w, v, other_activations=None, other_deltas=None):
         for l in range(last):
             G = _product(activations[l], other_activations[l], l > 0)
             w2, v2 = scalar(w[l] ** 2), scalar(v[l] ** 2)
-            if symmetric and l == last - 1 and len(K) >= MANY:
-                subsets.add_layer(K, G, w2, v2, activations[last], deltas.scale)
+            if symmetric and l == last - 1 and len(K) >= SKIPPING_PAYS:
+                neuron_subsets.add_layer(K, G, w2, v2, activations[last], deltas.scale)
             else:
                 D = _product(deltas[l], other_deltas[l], True)
                 _add_layer(K, G, D, w2, v2, symmetric)

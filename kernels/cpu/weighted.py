@@ -9,17 +9,14 @@ J is never built: beside the layers' activations, each thread holds an (N, N') a
 rows.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import get_num_threads, prange
 
+from ntklin.kernels.cpu.aligned import aligned_empty, padded
 from ntklin.kernels.cpu.blas import product, slice_count
-from ntklin.kernels.cpu.compiler import (
-    aligned_empty,
-    dot_kernel,
-    kernel,
-    padded,
-    parallel_kernel,
-)
+from ntklin.kernels.cpu.compiler import dot_kernel, kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import wide_vectors
 from ntklin.kernels.cpu.ordering import sparsest_first, staircase
 
@@ -29,10 +26,50 @@ NARROW = 8
 PANEL_BYTES = 3136
 
 
+class Side(NamedTuple):
+    """One side of K_D on a panel of columns of one layer.
+
+    Attributes
+    ----------
+    a : ndarray, shape (N, padded columns)
+        The panel's columns of the activations, rows aligned, padding zero.
+    stops : ndarray, shape (N,)
+        How many of the panel's columns each row needs.
+    delta : ndarray, shape (m, N)
+        w_l δ^l.
+    """
+
+    a: np.ndarray
+    stops: np.ndarray
+    delta: np.ndarray
+
+
+class ActiveRows(NamedTuple):
+    """The inputs on which a neuron is active, padded to a multiple of four.
+
+    Attributes
+    ----------
+    rows : ndarray of uint64
+    factors : ndarray
+        Their δ, zero on the padding.
+    ends : ndarray of int
+        How many columns each four of them need.
+    """
+
+    rows: np.ndarray
+    factors: np.ndarray
+    ends: np.ndarray
+
+
 @dot_kernel(forceinline=True)
-def _add_tile(K, left, right, stop, rows, p, factors, other_rows, q, other_factors, bias):
-    """K[n, n'] += δ_n δ'_n' (Σ_{k<stop} left_nk right_n'k + bias) for four rows n and four n'."""
+def _add_tile(K, left, right, stop, own: ActiveRows, p, other: ActiveRows, q, bias):
+    """K[n, n'] += δ_n δ'_n' (Σ_{k<stop} left_nk right_n'k + bias) for four rows n and four n'.
+
+    They are the active ones from ``p`` and from ``q`` on.
+    """
     wide_vectors()
+    rows, factors, _ = own
+    other_rows, other_factors, _ = other
     n0, n1, n2, n3 = other_rows[q], other_rows[q + 1], other_rows[q + 2], other_rows[q + 3]
     c00 = c01 = c02 = c03 = bias
     c10 = c11 = c12 = c13 = bias
@@ -92,11 +129,17 @@ def _add_tile(K, left, right, stop, rows, p, factors, other_rows, q, other_facto
 
 
 @kernel
-def _active(delta, i, stops, rows, factors, ends):
-    """The inputs with δ_i ≠ 0 and their δ_i, padded with zero factors to a multiple of four.
+def _room(n, like):
+    """``ActiveRows`` for up to n inputs, not set."""
+    rows, factors = np.empty(n + 4, np.uint64), np.empty(n + 4, like.dtype)
+    return ActiveRows(rows, factors, np.empty(n // 4 + 1, np.int64))
 
-    ``ends`` gets how many columns each four of them need.
-    """
+
+@kernel
+def _find_active(side: Side, i, active: ActiveRows):
+    """Set ``active`` for neuron i; how many inputs there are."""
+    rows, factors, ends = active
+    stops, delta = side.stops, side.delta
     count = np.uint64(0)
     for n in range(delta.shape[1]):
         rows[count] = n
@@ -126,9 +169,7 @@ def _scaled_rows(left, a, stop, rows, p):
 
 
 @parallel_kernel
-def _panel(
-    K, a, stops, delta, other_a, other_stops, other_delta, D, columns, bias, symmetric, left
-):
+def _panel(K, own: Side, other: Side, D, columns, bias, symmetric, left):
     """Add a panel of columns of one layer to the accumulators.
 
     Parameters
@@ -136,33 +177,27 @@ def _panel(
     K : ndarray, shape (tasks, N, N')
         One accumulator a task; when symmetric, only tiles on and below the diagonal of the active
         sets are added.
-    a, other_a : ndarray, shapes (N, padded columns) and (N', padded columns)
-        The panel's ``columns`` of the activations, rows aligned, padding zero.
-    stops, other_stops : ndarray, shapes (N,) and (N',)
-        How many of the panel's columns each row needs.
-    delta, other_delta : ndarray, shapes (m, N) and (m, N')
+    own, other : Side
     D : ndarray, shape (m, m')
     columns : ndarray
-        Indices into the second axis of D.
+        Indices of the panel's columns into the second axis of D.
     bias : ndarray, shape (m,)
         Added to each neuron's product.
+    symmetric : bool
     left : ndarray, shape (tasks, 5, padded columns)
         Work space: four scaled rows, and D_i.
     """
-    n_tasks = K.shape[0]
+    n_tasks, a, other_a = K.shape[0], own.a, other.a
+    n_neurons, n, n_other = own.delta.shape[0], own.delta.shape[1], other.delta.shape[1]
     for task in prange(n_tasks):
         wide_vectors()
-        rows = np.empty(delta.shape[1] + 4, np.uint64)
-        factors = np.empty(delta.shape[1] + 4, a.dtype)
-        other_rows = np.empty(other_delta.shape[1] + 4, np.uint64)
-        other_factors = np.empty(other_delta.shape[1] + 4, a.dtype)
-        ends = np.empty(delta.shape[1] // 4 + 1, np.int64)
-        other_ends = np.empty(other_delta.shape[1] // 4 + 1, np.int64)
+        active, other_active = _room(n, a), _room(n_other, a)
+        rows, ends, other_ends = active.rows, active.ends, other_active.ends
         accumulator = K[task]
         work = left[task]
         work[4] = 0
-        for i in range(task, delta.shape[0], n_tasks):
-            count = _active(delta, i, stops, rows, factors, ends)
+        for i in range(task, n_neurons, n_tasks):
+            count = _find_active(own, i, active)
             for k in range(columns.shape[0]):
                 work[4, k] = D[i, columns[k]]
             if symmetric:
@@ -170,23 +205,16 @@ def _panel(
                     stop = ends[p // 4]
                     _scaled_rows(work, a, stop, rows, p)
                     for q in range(0, p + 4, 4):
-                        _add_tile(
-                            *(accumulator, work, a, min(stop, ends[q // 4])),
-                            *(rows, p, factors, rows, q, factors, bias[i]),
-                        )
+                        end = min(stop, ends[q // 4])
+                        _add_tile(accumulator, work, a, end, active, p, active, q, bias[i])
                 continue
-            other_count = _active(
-                other_delta, i, other_stops, other_rows, other_factors, other_ends
-            )
+            other_count = _find_active(other, i, other_active)
             for p in range(0, count, 4):
                 stop = ends[p // 4]
                 _scaled_rows(work, a, stop, rows, p)
                 for q in range(0, other_count, 4):
-                    _add_tile(
-                        *(accumulator, work, other_a),
-                        min(stop, other_ends[q // 4]),
-                        *(rows, p, factors, other_rows, q, other_factors, bias[i]),
-                    )
+                    end = min(stop, other_ends[q // 4])
+                    _add_tile(accumulator, work, other_a, end, active, p, other_active, q, bias[i])
 
 
 @kernel
@@ -218,21 +246,24 @@ def weighted_gram_copies(shape, itemsize):
     return get_num_threads() + 2 + slice_count(*shape, symmetric=False)
 
 
-def weighted_gram(activations, deltas, w, v, weights, other_activations=None, other_deltas=None):
+def weighted_gram(passes, diagonal, other=None):
     """K_D(X, X') for a diagonal D ≥ 0; see the module for the formula.
 
     Parameters
     ----------
-    weights : sequence of (D^{W,l}, D^{b,l} or None)
-        The diagonal's views in the layout of θ.
+    passes : Passes
+    diagonal : sequence of (D^{W,l}, D^{b,l} or None)
+        Its views in the layout of θ.
+    other : Passes, optional
+        Of X' through the same layers.
 
     Returns
     -------
     ndarray, shape (N, N')
     """
-    symmetric = other_activations is None
-    if symmetric:
-        other_activations, other_deltas = activations, deltas
+    activations, deltas, w, v = passes
+    symmetric = other is None
+    other_activations, other_deltas = passes[:2] if symmetric else other[:2]
     order = sparsest_first(activations[0])
     other_order = order if symmetric else sparsest_first(other_activations[0])
     dtype = activations[0].dtype
@@ -240,7 +271,7 @@ def weighted_gram(activations, deltas, w, v, weights, other_activations=None, ot
     n_threads = get_num_threads()
     K = np.zeros((n_threads, *shape), dtype)
     dense = np.zeros(shape, dtype)
-    for l, (D, D_bias) in enumerate(weights):
+    for l, (D, D_bias) in enumerate(diagonal):
         a, delta = activations[l][order], deltas[l][order]
         other_a, other_delta = a, delta
         if not symmetric:
@@ -263,13 +294,12 @@ def weighted_gram(activations, deltas, w, v, weights, other_activations=None, ot
             other_scaled = np.ascontiguousarray(other_delta.T * dtype.type(w[l]))
         columns, stops = staircase(a) if symmetric else staircase(a, other_a)
         for panel, ends in _panels(columns, stops, dtype.itemsize):
-            left_panel = padded(a, columns=panel)
-            right_panel = left_panel if symmetric else padded(other_a, columns=panel)
-            left = aligned_empty((n_threads, 5, left_panel.shape[1]), dtype)
-            _panel(
-                *(K, left_panel, ends[0], scaled, right_panel, ends[-1], other_scaled),
-                *(D, panel, bias, symmetric, left),
-            )
+            own = Side(padded(a, columns=panel), ends[0], scaled)
+            others = own
+            if not symmetric:
+                others = Side(padded(other_a, columns=panel), ends[1], other_scaled)
+            left = aligned_empty((n_threads, 5, own.a.shape[1]), dtype)
+            _panel(K, own, others, D, panel, bias, symmetric, left)
             bias = np.zeros_like(bias)
     total = K.sum(axis=0)
     total += dense

@@ -1,7 +1,7 @@
 """CuPy kernels with cuBLAS for the matrix products; the contract is in ``ntklin.kernels``."""
 
 from ntklin.kernels.gpu.assembly import jacobian
-from ntklin.kernels.gpu.descent import deep_descent, fold, neuron_major, shallow_descent
+from ntklin.kernels.gpu.descent import descend, descent_state, fold
 from ntklin.kernels.gpu.fused import ShallowNetwork
 from ntklin.kernels.gpu.infinite import infinite_width
 from ntklin.kernels.gpu.linearized import LinearizedNetwork
@@ -15,7 +15,8 @@ __all__ = [
     "LinearizedNetwork",
     "ShallowNetwork",
     "backward",
-    "deep_descent",
+    "descend",
+    "descent_state",
     "fold",
     "forward",
     "gram",
@@ -23,8 +24,6 @@ __all__ = [
     "infinite_width",
     "jacobian",
     "jacobian_vector",
-    "neuron_major",
-    "shallow_descent",
     "update",
     "vector_jacobian",
     "weighted_gram",

@@ -7,81 +7,88 @@ totals. Everything is neuron-major, (m, N).
 
 import numpy as np
 
-from ntklin.kernels.gpu.arrays import namespace, transposed
-from ntklin.kernels.gpu.losses import loss_and_signal
-from ntklin.kernels.gpu.replay import take_steps
+from ntklin.kernels.gpu.arrays import namespace, to_host, transposed
+from ntklin.kernels.gpu.losses import loss_and_derivatives
+from ntklin.kernels.gpu.replay import up_to_the_end
+from ntklin.kernels.structures import DescentState
 
 
-def neuron_major(a, dtype):
-    """A copy of ``a`` (m, N), C-contiguous."""
-    return namespace(a).array(a, dtype=dtype, order="C")
-
-
-def fold(total, change):
-    """Take ``change`` over into ``total``, and leave there what rounding withholds from it.
-
-    Knuth's sum of two numbers, whichever is larger: total + change is what it was, exactly.
+def descent_state(H, dtype):
+    """The state of a descent that begins.
 
     Parameters
     ----------
-    total, change : ndarray
+    H : ndarray, shape (m, N)
+        The first layer's preactivations.
+    dtype : dtype
+
+    Returns
+    -------
+    DescentState
+        C-contiguous.
     """
-    new = total + change
-    taken = new - total
-    change[...] = (total - (new - taken)) + (change - taken)
-    total[...] = new
+    xp = namespace(H)
+    own = xp.array(H, dtype=dtype, order="C")
+    return DescentState(own, *(xp.zeros(H.shape, dtype) for _ in range(3)))
 
 
-def shallow_descent(H, moved, S, W, b, G, Y, w, v, rate, loss, weights, until, ceiling):
-    """Gradient descent on a network with one hidden layer, up to a step for each row of weights.
+def fold(state):
+    """Take the sums of steps over into the totals, and leave there what rounding withholds.
+
+    Knuth's sum of two numbers, whichever is larger: each total and its sum of steps add up to what
+    they did, exactly.
 
     Parameters
     ----------
-    H, moved, S : ndarray, shape (m, N)
-        From ``neuron_major``: the preactivations at the latest ``fold``, by how much they have
-        moved since, and Σ_t δ^1 ∘ r since then. The latter two are updated in place.
-    W, b : ndarray, shapes (m,) and (1,)
-        The output layer, updated in place; with v = 0 the bias stays.
+    state : DescentState
+    """
+    for total, change in ((state.H, state.moved), (state.S, state.S_moved)):
+        new = total + change
+        taken = new - total
+        change[...] = (total - (new - taken)) + (change - taken)
+        total[...] = new
+
+
+def descend(state, above, G, Y, loss, rate, sample_weights, end):
+    """Gradient descent, up to a step for each row of sample weights.
+
+    Several networks take their steps at once where the state and the layers have a leading axis of
+    them and ``sample_weights`` is (k, S, N); ``rate`` and the ceiling may then be (S,) arrays of
+    NumPy. The losses have a column each, and the steps end with the first network that ends.
+
+    Parameters
+    ----------
+    state : DescentState
+        ``moved`` and ``S_moved`` are updated in place.
+    above : Layers
+        Layers 2 … L, updated in place; with v = 0 a bias stays.
     G : ndarray, shape (N, N)
     Y : ndarray, shape (N,)
-    w, v : float
-        w_2 and v_2.
+    loss : str
     rate : float
         η.
-    loss : str
-    weights : ndarray of NumPy, shape (k, N)
+    sample_weights : ndarray of NumPy, shape (k, N)
         The weights of the samples in each step's gradient.
-    until, ceiling : float
-        Stop where the loss is below ``until``, above ``ceiling`` or NaN.
+    end : End
 
     Returns
     -------
     ndarray of NumPy, shape (steps taken + 1,)
         The losses on all samples, before each step and after the last.
     """
-    layers, w, v = [(W[None, :], b)], (None, w), (None, v)
-    return deep_descent(H, moved, S, layers, G, Y, w, v, rate, loss, weights, until, ceiling)
-
-
-def deep_descent(H, moved, S, layers, G, Y, w, v, rate, loss, weights, until, ceiling):
-    """Gradient descent on a network with several hidden layers.
-
-    As :func:`shallow_descent`, with ``layers`` the pairs (W^l, b^l) of l = 2 … L, updated in place,
-    and ``w``, ``v`` the scales of all L layers, of which the first are not used.
-
-    Several networks take their steps at once where ``H``, ``moved``, ``S`` and ``layers`` have a
-    leading axis of them and ``weights`` is (k, S, N); ``rate`` and ``ceiling`` may then be (S,)
-    arrays of NumPy. The losses have a column each, and the steps end with the first network that
-    ends.
-    """
-    xp, scalar = namespace(H), H.dtype.type
-    w, v = [scalar(x) for x in w[1:]], [scalar(x) for x in v[1:]]
+    H, moved, _, S = state
+    xp, scalar, layers = namespace(H), H.dtype.type, above.parameters
+    w, v = [scalar(x) for x in above.w], [scalar(x) for x in above.v]
     if H.ndim == 2:
         rate = scalar(rate)
     else:  # for each network's matrices; products with one that all share would cost more launches
         rate = xp.asarray(np.full(len(H), rate, H.dtype)[:, None, None])
-    pull, r, A = -rate * G, xp.empty((*H.shape[:-2], len(Y)), Y.dtype), []
+    minus_rate_G, r, A = -rate * G, xp.empty((*H.shape[:-2], len(Y)), Y.dtype), []
     paces = [(rate * w_l, rate * v_l) for w_l, v_l in zip(w, v, strict=True)]
+    losses = xp.empty((len(sample_weights) + 1, *sample_weights.shape[1:-1]))
+    # After the last step only the loss is asked for.
+    nothing = np.zeros((1, *sample_weights.shape[1:]), sample_weights.dtype)
+    rows = xp.asarray(np.concatenate([sample_weights, nothing]))
 
     def observe(row, total):
         """f and the activations below it, and from them r."""
@@ -96,24 +103,31 @@ def deep_descent(H, moved, S, layers, G, Y, w, v, rate, loss, weights, until, ce
         f = (W @ A[-1])[..., 0, :]
         f *= w[-1]
         f += xp.multiply(b, v[-1])
-        loss_and_signal(loss, f, Y, row, r, total)
+        loss_and_derivatives(loss, f, Y, row, r, total)
 
     def step():
-        pulled = r[..., None, :]  # δ ∘ r, from the output down; r is a factor of each column
+        scaled = r[..., None, :]  # δ ∘ r, from the output down; r is a factor of each column
         for l in reversed(range(len(layers))):
             (W, b), (pace, bias_pace) = layers[l], paces[l]
-            below = transposed(W) @ pulled
+            below = transposed(W) @ scaled
             below *= w[l]
             below *= A[l] > 0
-            change, bias_change = pulled @ transposed(A[l]), pulled.sum(axis=-1, keepdims=True)
+            change, bias_change = scaled @ transposed(A[l]), scaled.sum(axis=-1, keepdims=True)
             change *= pace
             W -= change
             bias_change *= bias_pace
             bias = b[..., None]
             bias -= bias_change
-            pulled = below
-        S[...] += pulled
-        moved[...] += pulled @ pull
+            scaled = below
+        S[...] += scaled
+        moved[...] += scaled @ minus_rate_G
 
-    state = [moved, S, *(part for layer in layers for part in layer)]
-    return take_steps(state, observe, step, weights, until, ceiling)
+    def take(count):
+        for t in range(count):
+            observe(rows[t], losses[t : t + 1])
+            step()
+        observe(rows[-1], losses[count : count + 1])
+        return to_host(losses[: count + 1])
+
+    changing = [moved, S, *(part for layer in layers for part in layer)]
+    return up_to_the_end(changing, take, len(sample_weights), end)

@@ -9,10 +9,11 @@ import numpy as np
 
 from ntklin.kernels.gpu.arrays import namespace, to_host
 from ntklin.kernels.gpu.layout import flat_copy, views, write_layers
-from ntklin.kernels.gpu.losses import loss_and_signal
+from ntklin.kernels.gpu.losses import loss_and_derivatives
 from ntklin.kernels.gpu.passes import backward, forward
 from ntklin.kernels.gpu.products import vector_jacobian
 from ntklin.kernels.gpu.rules import update
+from ntklin.kernels.structures import Passes
 
 
 class ShallowNetwork:
@@ -22,19 +23,20 @@ class ShallowNetwork:
     ----------
     X : ndarray, shape (N, d)
     Y : ndarray, shape (N,)
-    layers : [(W^1, b^1 or None), (W^2, b^2 or None)]
-    slots : sequence of such lists
+    layers : Layers
+        Two of them.
+    slots : sequence of [(W^1, b^1 or None), (W^2, b^2 or None)]
         The optimizer's slots in the layout of θ.
-    w, v : sequences of two floats
     rule, loss : str
     """
 
-    def __init__(self, X, Y, layers, slots, w, v, rule, loss):
-        self._X, self._Y, self._w, self._v = X, Y, w, v
+    def __init__(self, X, Y, layers, slots, rule, loss):
+        self._X, self._Y = X, Y
         self._rule, self._loss = rule, loss
-        self._shapes = [W.shape for W, _ in layers]
-        self._has_bias = layers[0][1] is not None
-        self._theta = flat_copy(layers)
+        self._shapes = [W.shape for W, _ in layers.parameters]
+        self._has_bias = layers.parameters[0][1] is not None
+        self._theta = flat_copy(layers.parameters)
+        self._layers = layers._replace(parameters=self._views(self._theta))
         self._slots = [flat_copy(slot) for slot in slots]
         self._gradient = namespace(X).empty_like(self._theta)
         self._s = namespace(X).empty_like(Y)
@@ -45,30 +47,35 @@ class ShallowNetwork:
         return views(flat, self._shapes, self._has_bias)
 
     def _forward(self):
-        passes = self._views(self._theta), self._w, self._v, self._X
-        self._activations, self._outputs = forward(*passes)
+        self._activations, self._outputs = forward(self._layers, self._X)
 
-    def signals(self, weights):
-        """The loss, and s_n = weights_n ℓ'(f_n, y_n) into the place that ``step`` takes it from.
+    def evaluate(self, sample_weights):
+        """The loss; s_n = sample_weights_n ℓ'(f_n, y_n) goes where ``step`` takes it from.
 
         Parameters
         ----------
-        weights : ndarray of NumPy, shape (N,)
+        sample_weights : ndarray of NumPy, shape (N,)
         """
-        weights = namespace(self._X).asarray(np.ascontiguousarray(weights))
-        loss_and_signal(self._loss, self._outputs, self._Y, weights, self._s, self._total)
+        weights = namespace(self._X).asarray(np.ascontiguousarray(sample_weights))
+        loss_and_derivatives(self._loss, self._outputs, self._Y, weights, self._s, self._total)
         return float(to_host(self._total)[0])
 
     def step(self, coefficients):
-        """One step of the rule, with the signals of the last call of ``signals``."""
-        deltas = backward(self._views(self._theta), self._w, self._activations)
-        gradient = self._views(self._gradient)
-        vector_jacobian(self._activations, deltas, self._w, self._v, self._s, gradient)
+        """One step of the rule, with the loss's derivatives of the last ``evaluate``."""
+        _, w, v = self._layers
+        passes = Passes(self._activations, backward(self._layers, self._activations), w, v)
+        vector_jacobian(passes, self._s, self._views(self._gradient))
         update(self._rule, coefficients, self._theta, self._slots, self._gradient)
         self._forward()
 
     def write(self, layers, slots):
-        """Write parameters and slots back, in the layout of θ."""
+        """Write parameters and slots back, in the layout of θ.
+
+        Parameters
+        ----------
+        layers : [(W^1, b^1 or None), (W^2, b^2 or None)]
+        slots : sequence of such lists
+        """
         own = (self._theta, *self._slots)
         for flat, target in zip(own, (layers, *slots), strict=True):
             write_layers(self._views(flat), target)

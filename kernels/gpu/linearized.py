@@ -11,15 +11,15 @@ class LinearizedNetwork:
 
     Parameters
     ----------
-    activations : list of ndarray
-    deltas : Signals
-    w, v : sequences of floats
+    passes : Passes
+        At θ_0.
     has_bias : bool
     rule : str
     """
 
-    def __init__(self, activations, deltas, w, v, has_bias, rule):
-        self._passes = activations, deltas, w, v
+    def __init__(self, passes, has_bias, rule):
+        activations, deltas = passes[:2]
+        self._passes = passes
         self._rule, self._has_bias = rule, has_bias
         self._shapes = [(d.shape[1], a.shape[1]) for a, d in zip(activations, deltas, strict=True)]
         size = sum(m * (k + has_bias) for m, k in self._shapes)
@@ -45,9 +45,9 @@ class LinearizedNetwork:
         ndarray, shape (N,)
             φ(X) Δ after the step.
         """
-        vector_jacobian(*self._passes, s, self._views(self._gradient))
+        vector_jacobian(self._passes, s, self._views(self._gradient))
         update(self._rule, coefficients, self._displacement, self._slots, self._gradient)
-        return jacobian_vector(*self._passes, self._views(self._displacement))
+        return jacobian_vector(self._passes, self._views(self._displacement))
 
     def read(self, displacement, slots):
         """Take Δ and the slots in the layout of θ, as ``write`` wrote them."""

@@ -9,7 +9,7 @@ __device__ inline double loss_value(int loss, double f, double y) {
 }
 
 // ℓ'(f, y), for the logistic loss by the probability of the less likely class.
-__device__ inline REAL loss_slope(int loss, REAL f, REAL y) {
+__device__ inline REAL loss_derivative(int loss, REAL f, REAL y) {
     if (loss == SQUARED) return f - y;
     REAL small = exp(-fabs(f));
     REAL unlikely = small / (1 + small);

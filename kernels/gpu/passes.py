@@ -21,16 +21,14 @@ def _pointwise(function, arrays, scalars):
     loader.launch("pointwise.cu", function, changed.dtype, shape, arguments)
 
 
-def forward(layers, w, v, X):
+def forward(layers, X):
     """Activations and outputs, Eq. (1).
 
     h^l = w_l W^l a^{l-1} + v_l b^l, a^l = max(h^l, 0), f = h^L.
 
     Parameters
     ----------
-    layers : sequence of (W^l, b^l or None)
-    w, v : sequences of floats
-        The scales w_l, v_l.
+    layers : Layers
     X : ndarray, shape (N, d)
 
     Returns
@@ -40,28 +38,29 @@ def forward(layers, w, v, X):
     outputs : ndarray, shape (N,)
     """
     xp, scalar = namespace(X), X.dtype.type
+    *hidden, (last, w_last, v_last) = zip(*layers, strict=True)
     activations = [X]
-    for l, (W, b) in enumerate(layers[:-1]):
+    for (W, b), w, v in hidden:
         a = xp.empty((*X.shape[:-1], W.shape[-2]), X.dtype)
         xp.matmul(activations[-1], transposed(W), out=a)
         b = xp.zeros(W.shape[:-1], X.dtype) if b is None else xp.ascontiguousarray(b)
-        _pointwise("activate", (a, b), (scalar(w[l]), scalar(v[l])))
+        _pointwise("activate", (a, b), (scalar(w), scalar(v)))
         activations.append(a)
-    W, b = layers[-1]
-    outputs = scalar(w[-1]) * (activations[-1] @ transposed(W))[..., 0]
+    W, b = last
+    outputs = scalar(w_last) * (activations[-1] @ transposed(W))[..., 0]
     if b is not None:
-        outputs += scalar(v[-1]) * b
+        outputs += scalar(v_last) * b
     return activations, outputs
 
 
-class Signals(Sequence):
+class BackwardSignals(Sequence):
     """Backward signals δ^l = ∂f/∂h^l, l = 1 … L, each computed when it is first asked for.
 
     δ^L = 1, δ^l = w_{l+1} (W^{l+1})^T δ^{l+1} ∘ 1[h^l > 0].
     """
 
-    def __init__(self, layers, w, activations):
-        self._layers, self._w, self._activations = layers, w, activations
+    def __init__(self, layers, activations):
+        self._layers, self._w, self._activations = layers.parameters, layers.w, activations
         self._known = {}
 
     def __len__(self):
@@ -89,12 +88,18 @@ class Signals(Sequence):
         return delta
 
 
-def backward(layers, w, activations):
+def backward(layers, activations):
     """The backward signals of a network.
+
+    Parameters
+    ----------
+    layers : Layers
+    activations : list of ndarray
+        From :func:`forward`.
 
     Returns
     -------
-    Signals
+    BackwardSignals
         The sequence δ^1, …, δ^L, shapes (N, m_l).
     """
-    return Signals(layers, w, activations)
+    return BackwardSignals(layers, activations)

@@ -3,11 +3,12 @@
 from ntklin.kernels.gpu.arrays import namespace, transposed
 
 
-def jacobian_vector(activations, deltas, w, v, vector):
+def jacobian_vector(passes, vector):
     """J v: (J v)_n = Σ_l δ^l_n · (w_l V^l a^{l-1}_n + v_l c^l) for v = (V^1, c^1, …).
 
     Parameters
     ----------
+    passes : Passes
     vector : sequence of (V^l, c^l or None)
         The vector's views in the layout of θ.
 
@@ -15,32 +16,33 @@ def jacobian_vector(activations, deltas, w, v, vector):
     -------
     ndarray, shape (N,)
     """
-    X = activations[0]
+    X = passes.activations[0]
     scalar, out = X.dtype.type, namespace(X).zeros(len(X), X.dtype)
-    for l, (V, c) in enumerate(vector):
-        u = activations[l] @ V.T
-        u *= scalar(w[l])
+    for a, delta, w, v, (V, c) in zip(*passes, vector, strict=True):
+        u = a @ V.T
+        u *= scalar(w)
         if c is not None:
-            u += scalar(v[l]) * c
-        u *= deltas[l]
+            u += scalar(v) * c
+        u *= delta
         out += u.sum(axis=1)
     return out
 
 
-def vector_jacobian(activations, deltas, w, v, r, result):
+def vector_jacobian(passes, r, result):
     """J^T r into ``result``: per layer w_l (δ^l ∘ r)^T a^{l-1} and v_l Σ_n δ^l_n r_n.
 
     Parameters
     ----------
+    passes : Passes
     r : ndarray, shape (N,)
         Or, like all the others, with a leading axis for several networks.
     result : sequence of (R^l, s^l or None)
         Views in the layout of θ, overwritten.
     """
     xp, scalar = namespace(r), r.dtype.type
-    for l, (R, s) in enumerate(result):
-        scaled = deltas[l] * r[..., None]
+    for a, delta, w, v, (R, s) in zip(*passes, result, strict=True):
+        scaled = delta * r[..., None]
         if s is not None:
-            xp.multiply(scaled.sum(axis=-2), scalar(v[l]), out=s)
-        scaled *= scalar(w[l])  # smaller than R
-        xp.matmul(transposed(scaled), activations[l], out=R)
+            xp.multiply(scaled.sum(axis=-2), scalar(v), out=s)
+        scaled *= scalar(w)  # smaller than R
+        xp.matmul(transposed(scaled), a, out=R)

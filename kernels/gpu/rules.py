@@ -28,13 +28,6 @@ def update(rule, coefficients, theta, slots, gradient):
     c = (*coefficients, *(0.0,) * (MOST_COEFFICIENTS - len(coefficients)))
     # A rule without slots never touches what stands in their place.
     first, second = (*slots, *(theta,) * (2 - len(slots)))
-    loader.launch(
-        "update.cu",
-        "update",
-        theta.dtype,
-        elements(len(theta)),
-        (
-            *(np.int32(RULES[rule]), *map(theta.dtype.type, c)),
-            *(theta, first, second, gradient, np.int64(len(theta))),
-        ),
-    )
+    arrays = theta, first, second, gradient
+    arguments = (np.int32(RULES[rule]), *map(theta.dtype.type, c), *arrays, np.int64(len(theta)))
+    loader.launch("update.cu", "update", theta.dtype, elements(len(theta)), arguments)

@@ -15,23 +15,21 @@ def gram_copies(shape, itemsize):
     return 3
 
 
-def gram(activations, deltas, w, v, other_activations=None, other_deltas=None):
+def gram(passes, other=None):
     """K(X, X') = Σ_l (w_l² ⟨a^{l-1}, a'^{l-1}⟩ + v_l²) ⟨δ^l, δ'^l⟩ (THEORY section 2).
 
     Parameters
     ----------
-    activations, deltas : sequences of ndarray
-    w, v : sequences of floats
-        v_l = 0 for layers without bias.
-    other_activations, other_deltas : sequences of ndarray, optional
+    passes : Passes
+    other : Passes, optional
+        Of X' through the same layers.
 
     Returns
     -------
     ndarray, shape (N, N')
     """
-    mirrored = other_activations is None
-    if mirrored:
-        other_activations, other_deltas = activations, deltas
+    activations, deltas, w, v = passes
+    other_activations, other_deltas = passes[:2] if other is None else other[:2]
     scalar = activations[0].dtype.type
     K = None
     for l in reversed(range(len(activations))):
@@ -43,4 +41,4 @@ def gram(activations, deltas, w, v, other_activations=None, other_deltas=None):
             continue
         part *= deltas[l] @ other_deltas[l].T
         K += part
-    return symmetric(K) if mirrored else K
+    return symmetric(K) if other is None else K

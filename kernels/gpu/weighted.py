@@ -32,47 +32,49 @@ def weighted_gram_copies(shape, itemsize):
     return 2 + ceil_div(BLOCK_BYTES, shape[0] * shape[1] * itemsize)
 
 
-def weighted_gram(activations, deltas, w, v, weights, other_activations=None, other_deltas=None):
+def weighted_gram(passes, diagonal, other=None):
     """K_D(X, X') for a diagonal D ≥ 0; see the module for the formula.
 
     Parameters
     ----------
-    weights : sequence of (D^{W,l}, D^{b,l} or None)
-        The diagonal's views in the layout of θ.
+    passes : Passes
+    diagonal : sequence of (D^{W,l}, D^{b,l} or None)
+        Its views in the layout of θ.
+    other : Passes, optional
+        Of X' through the same layers.
 
     Returns
     -------
     ndarray, shape (N, N')
     """
-    mirrored = other_activations is None
-    if mirrored:
-        other_activations, other_deltas = activations, deltas
+    activations, deltas, w, v = passes
+    other_activations, other_deltas = passes[:2] if other is None else other[:2]
     X, other_X = activations[0], other_activations[0]
     K = namespace(X).zeros((len(X), len(other_X)), X.dtype)
-    for l, (D, bias) in enumerate(weights):
-        a, other_a, W = _columns(activations[l], other_activations[l], D, bias, w[l], v[l])
-        if W.shape[1]:
-            _add_layer(K, a, deltas[l], other_a, other_deltas[l], W, mirrored)
-    return symmetric(K) if mirrored else K
+    for l, (D, bias) in enumerate(diagonal):
+        a, other_a, D = _columns(activations[l], other_activations[l], D, bias, w[l], v[l])
+        if D.shape[1]:
+            _add_layer(K, a, deltas[l], other_a, other_deltas[l], D, other is None)
+    return symmetric(K) if other is None else K
 
 
 def _columns(a, other_a, D, bias, w, v):
-    """The inputs' columns that count, and their weights: a (N, k), a'^T (k, N'), W (m, k).
+    """The inputs' columns that count, and D with the scales: a (N, k), a'^T (k, N'), D (m, k).
 
     A bias is one more column, of ones.
     """
     xp, scalar = namespace(a), a.dtype.type
     live = xp.flatnonzero((a != 0).any(axis=0) & (other_a != 0).any(axis=0))
-    a, other_a, W = a[:, live], other_a[:, live], scalar(w * w) * D[:, live]
+    a, other_a, D = a[:, live], other_a[:, live], scalar(w * w) * D[:, live]
     if bias is not None:
         a, other_a = (xp.concatenate([x, xp.ones((len(x), 1), x.dtype)], 1) for x in (a, other_a))
-        W = xp.concatenate([W, scalar(v * v) * bias[:, None]], 1)
-    return tuple(xp.ascontiguousarray(x) for x in (a, other_a.T, W))
+        D = xp.concatenate([D, scalar(v * v) * bias[:, None]], 1)
+    return tuple(xp.ascontiguousarray(x) for x in (a, other_a.T, D))
 
 
-def _add_layer(K, a, delta, other_a, other_delta, W, mirrored):
+def _add_layer(K, a, delta, other_a, other_delta, D, mirrored):
     """Add K_D of one layer's columns; where ``mirrored``, only up to the diagonal."""
-    xp, (m, k) = namespace(K), W.shape
+    xp, (m, k) = namespace(K), D.shape
     own = _active(delta)
     delta, active, counts = own
     other_delta, other_active, other_counts = own if mirrored else _active(other_delta)
@@ -83,18 +85,14 @@ def _add_layer(K, a, delta, other_a, other_delta, W, mirrored):
         rows = xp.empty((size, most, k), K.dtype)
         columns = xp.empty((size, k, other_most), K.dtype)
         n, other_n = K.shape
-        _launch(
-            *("pack_rows", neurons(n, size, k), a, delta, W, chosen, place, rows),
-            *(size, n, m, k, most),
-        )
-        _launch(
-            *("pack_columns", neurons(k, size, other_n), other_a, other_delta, chosen),
-            *(other_place, columns, size, other_n, m, k, other_most),
-        )
-        _launch(
-            *("add_products", matrix(n, other_n), xp.matmul(rows, columns), place, other_place, K),
-            *(size, n, other_n, most, other_most, mirrored),
-        )
+        arrays = a, delta, D, chosen, place, rows
+        _launch("pack_rows", neurons(n, size, k), arrays, (size, n, m, k, most))
+        arrays = other_a, other_delta, chosen, other_place, columns
+        sizes = size, other_n, m, k, other_most
+        _launch("pack_columns", neurons(k, size, other_n), arrays, sizes)
+        arrays = xp.matmul(rows, columns), place, other_place, K
+        sizes = size, n, other_n, most, other_most, mirrored
+        _launch("add_products", matrix(n, other_n), arrays, sizes)
 
 
 def _active(delta):
@@ -121,7 +119,7 @@ def _places(active):
     return xp.where(active, xp.cumsum(active, axis=1, dtype=np.int32) - 1, -1).astype(np.int32)
 
 
-def _launch(function, shape, *arguments):
-    """Launch a kernel of weighted_gram.cu; the arrays before the sizes."""
-    arguments = [np.int32(x) if isinstance(x, int) else x for x in arguments]
-    loader.launch("weighted_gram.cu", function, arguments[0].dtype, shape, arguments)
+def _launch(function, shape, arrays, sizes):
+    """Launch a kernel of weighted_gram.cu."""
+    arguments = (*arrays, *map(np.int32, sizes))
+    loader.launch("weighted_gram.cu", function, arrays[0].dtype, shape, arguments)

@@ -2,20 +2,20 @@
 // only. For a group of neurons g, place[g, n] is the place of input n among the active ones of
 // neuron g, or −1 where it is not active.
 
-// rows[g, place, j] ← δ[n, i] W[i, j] a[n, j] with i = neurons[g], for a (n, k), δ (n, m), W (m, k)
+// rows[g, place, j] ← δ[n, i] D[i, j] a[n, j] with i = neurons[g], for a (n, k), δ (n, m), D (m, k)
 // and rows (g, most, k).
-extern "C" __global__ void pack_rows(const REAL *a, const REAL *delta, const REAL *W,
+extern "C" __global__ void pack_rows(const REAL *a, const REAL *delta, const REAL *D,
                                      const int *neurons, const int *place, REAL *rows, int groups,
                                      int n, int m, int k, int most) {
     for (int row = blockIdx.y; row < n; row += gridDim.y)
         for (int g = blockIdx.x; g < groups; g += gridDim.x) {
             int at = place[(long long)g * n + row];
             if (at < 0) continue;
-            const REAL *weights = W + (long long)neurons[g] * k, *source = a + (long long)row * k;
+            const REAL *diagonal = D + (long long)neurons[g] * k, *source = a + (long long)row * k;
             REAL d = delta[(long long)row * m + neurons[g]];
             REAL *target = rows + ((long long)g * most + at) * k;
             for (int j = threadIdx.x; j < k; j += blockDim.x)
-                target[j] = d * (weights[j] * source[j]);
+                target[j] = d * (diagonal[j] * source[j]);
         }
 }
 

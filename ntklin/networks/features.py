@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -13,38 +12,11 @@ from ntklin.edge.backends import contiguous, host, kernels, namespace
 from ntklin.edge.checks import as_weights, require_memory
 from ntklin.edge.errors import FloatRangeError
 from ntklin.edge.ranges import COMFORT, exponent, in_range, is_far, largest_exponent, shift
+from ntklin.kernels.structures import Layers, Passes
 from ntklin.networks.balanced import REMEDY, BalancedFeatures
-from ntklin.networks.layers import LayeredNetwork, Layers, layers_and_inputs
+from ntklin.networks.layers import LayeredNetwork, LayerList, layers_and_inputs
 from ntklin.networks.memory import require_passes_memory
 from ntklin.networks.network import as_feature_operator
-
-
-class Passes(NamedTuple):
-    """A forward and a backward pass, in the order in which kernels take them.
-
-    Attributes
-    ----------
-    activations : sequence of ndarray, shapes (N, m_{l−1})
-        a^0, …, a^{L−1}.
-    deltas : sequence of ndarray, shapes (N, m_l)
-        δ^1, …, δ^L.
-    weight_scales, bias_scales : tuple of float
-        w_l and v_l.
-    """
-
-    activations: Sequence[Array]
-    deltas: Sequence[Array]
-    weight_scales: tuple[float, ...]
-    bias_scales: tuple[float, ...]
-
-    def astype(self, dtype: DTypeLike) -> Passes:
-        """The same in another dtype; themselves where they have it."""
-        if self.activations[0].dtype == dtype:
-            return self
-        arrays = [
-            [a.astype(dtype, copy=False) for a in kept] for kept in (self.activations, self.deltas)
-        ]
-        return Passes(*arrays, self.weight_scales, self.bias_scales)
 
 
 class FeatureMap(BalancedFeatures):
@@ -93,8 +65,9 @@ class FeatureMap(BalancedFeatures):
         if exponents is not None:
             X = shift(X, -exponents[0])
             scales = rescaled(*scales, exponents)
-        activations, self.outputs = self._kernels.forward(layers, *scales, X)
-        deltas = self._kernels.backward(layers, scales[0], activations)
+        layers = Layers(layers, *scales)
+        activations, self.outputs = self._kernels.forward(layers, X)
+        deltas = self._kernels.backward(layers, activations)
         self.passes = Passes(activations, deltas, *scales)
         self.is_extreme = exponents is None and not self._is_comfortable(
             self._exponents([]), self.dtype
@@ -144,8 +117,7 @@ class FeatureMap(BalancedFeatures):
         """
         squares = 0.0
         layers = self.network.unpack(self.parameters)
-        for l, (W, b) in enumerate(layers):
-            a, delta, w, v = (of_layers[l] for of_layers in self.passes)
+        for a, delta, w, v, (W, b) in zip(*self.passes, layers, strict=True):
             lengths = np.sqrt((W * W).sum(axis=1))
             sizes = w * host(np.sqrt((a * a).sum(axis=1))).astype(np.float64)
             signals = delta * delta
@@ -170,7 +142,7 @@ class FeatureMap(BalancedFeatures):
         """
         return FeatureMap(self.network, self.parameters, X_new, exponents=self.exponents)
 
-    def _exponents(self, layers: Layers) -> tuple[int, ...]:
+    def _exponents(self, layers: LayerList) -> tuple[int, ...]:
         """Γ_0, …, Γ_L for parameters of size 1, or of the size of those given."""
         here = largest_exponent(self.inputs)
         found, widths = [here], self.network.widths
@@ -202,9 +174,9 @@ class FeatureMap(BalancedFeatures):
 
     def __setstate__(self, state: Any) -> None:
         super().__setstate__(state)
-        layers = self.network.unpack(self.parameters)
-        activations, _, w, _ = self.passes
-        self.passes = self.passes._replace(deltas=self._kernels.backward(layers, w, activations))
+        activations, _, w, v = self.passes
+        layers = Layers(self.network.unpack(self.parameters), w, v)
+        self.passes = self.passes._replace(deltas=self._kernels.backward(layers, activations))
 
     def _matvec(self, v: Array) -> Array:
         v = real_vector(v, self.dtype)
@@ -212,7 +184,7 @@ class FeatureMap(BalancedFeatures):
             even, e = self.balanced()
             size = largest_exponent(v)
             return bounded(shift(even @ shift(v, -size), e + size), "J v")
-        return self._kernels.jacobian_vector(*self.passes, self.network.unpack(v))
+        return self._kernels.jacobian_vector(self.passes, self.network.unpack(v))
 
     def _rmatvec(self, r: Array) -> Array:
         r = real_vector(r, self.dtype)
@@ -221,7 +193,7 @@ class FeatureMap(BalancedFeatures):
             size = largest_exponent(r)
             return bounded(shift(even.T @ shift(r, -size), e + size), "J^T r")
         result = namespace(self.inputs).empty(self.shape[1], self.dtype)
-        self._kernels.vector_jacobian(*self.passes, r, self.network.unpack(result))
+        self._kernels.vector_jacobian(self.passes, r, self.network.unpack(result))
         return result
 
     def toarray(self, out: Array | None = None) -> Array:
@@ -249,7 +221,7 @@ class FeatureMap(BalancedFeatures):
             even.toarray(out)
             out[...] = in_range(out, self.dtype, "the Jacobian", REMEDY, scale=e)
             return out
-        self._kernels.jacobian(*self.passes, self.network.has_bias, out)
+        self._kernels.jacobian(self.passes, self.network.has_bias, out)
         return out
 
     def gram(self, other: FeatureMap | None = None, weights: ArrayLike | None = None) -> Array:
@@ -333,7 +305,7 @@ class FeatureMap(BalancedFeatures):
         LinearizedNetwork
             See ``ntklin.kernels.cpu.linearized``.
         """
-        return self._kernels.LinearizedNetwork(*self.passes, self.network.has_bias, rule)
+        return self._kernels.LinearizedNetwork(self.passes, self.network.has_bias, rule)
 
 
 def output_rounding(phi: Any) -> Array:
@@ -345,11 +317,19 @@ def _kernel(
     phi: FeatureMap, other: FeatureMap | None, weights: Array | None, dtype: np.dtype[Any]
 ) -> Array:
     """φ D φ'^T of features in the same units, D in their dtype."""
-    passes = phi.passes.astype(dtype)
-    second = () if other is None else other.passes.astype(dtype)[:2]
+    first = _in_dtype(phi.passes, dtype)
+    second = None if other is None else _in_dtype(other.passes, dtype)
     if weights is None:
-        return kernels(phi.inputs).gram(*passes, *second)
-    return kernels(phi.inputs).weighted_gram(*passes, phi.network.unpack(weights), *second)
+        return kernels(phi.inputs).gram(first, second)
+    return kernels(phi.inputs).weighted_gram(first, phi.network.unpack(weights), second)
+
+
+def _in_dtype(passes: Passes, dtype: np.dtype[Any]) -> Passes:
+    """The same passes in another dtype; themselves where they have it."""
+    if passes.activations[0].dtype == dtype:
+        return passes
+    activations, deltas = ([a.astype(dtype, copy=False) for a in arrays] for arrays in passes[:2])
+    return passes._replace(activations=activations, deltas=deltas)
 
 
 def bounded(a: Array, what: str) -> Array:

@@ -13,7 +13,7 @@ from ntklin.edge.checks import as_inputs, as_vector
 from ntklin.networks.network import Network
 
 # W^l and b^l, l = 1, …, L; None in the place of b^l where a network has no biases.
-Layers = list[tuple[Array, Array | None]]
+LayerList = list[tuple[Array, Array | None]]
 
 
 class LayeredNetwork(Network, Protocol):
@@ -42,7 +42,7 @@ class LayeredNetwork(Network, Protocol):
         """v_1, …, v_L; zeros for a network without biases."""
         ...
 
-    def unpack(self, theta: ArrayLike) -> Layers:
+    def unpack(self, theta: ArrayLike) -> LayerList:
         """Views of a flat vector, layer by layer.
 
         Parameters
@@ -58,7 +58,7 @@ class LayeredNetwork(Network, Protocol):
 
 def layers_and_inputs(
     network: LayeredNetwork, theta: ArrayLike, X: ArrayLike
-) -> tuple[Layers, Array]:
+) -> tuple[LayerList, Array]:
     """θ's layers and X in their common dtype, checked.
 
     Parameters

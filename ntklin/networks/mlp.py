@@ -12,8 +12,9 @@ from ntklin.edge.arrays import Array, as_array, rows_of
 from ntklin.edge.backends import kernels, namespace
 from ntklin.edge.checks import as_count, as_positive, as_vector, require_bulk
 from ntklin.edge.ranges import is_far
+from ntklin.kernels.structures import Layers
 from ntklin.networks.features import FeatureMap
-from ntklin.networks.layers import Layers, layers_and_inputs
+from ntklin.networks.layers import layers_and_inputs
 from ntklin.networks.memory import require_jacobian_memory
 from ntklin.networks.network import Network
 
@@ -174,7 +175,7 @@ class MLP(Network):
                 _draw(rng, b)
         return theta
 
-    def unpack(self, theta: ArrayLike) -> Layers:
+    def unpack(self, theta: ArrayLike) -> LayerList:
         """Views of a flat vector, layer by layer.
 
         Parameters
@@ -255,11 +256,11 @@ class MLP(Network):
             If an output overflows, or all of them underflow.
         """
         layers, X = layers_and_inputs(self, theta, X)
-        forward, scales = kernels(X).forward, (self.weight_scales, self.bias_scales)
+        layers = Layers(layers, self.weight_scales, self.bias_scales)
         rows = max(1, BLOCK // (sum(self.widths) * X.itemsize))
         outputs = namespace(X).empty(len(X), X.dtype) if len(X) > rows else None
         for start in range(0, len(X), rows):
-            part = forward(layers, *scales, X[start : start + rows])[1]
+            part = kernels(X).forward(layers, X[start : start + rows])[1]
             if outputs is None:
                 outputs = part
             else:

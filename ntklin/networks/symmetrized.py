@@ -13,7 +13,7 @@ from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.checks import as_inputs, as_vector, as_weights
 from ntklin.networks.balanced import BalancedFeatures
 from ntklin.networks.features import FeatureMap
-from ntklin.networks.layers import Layers
+from ntklin.networks.layers import LayerList
 from ntklin.networks.memory import require_passes_memory
 from ntklin.networks.mlp import MLP, Rng
 from ntklin.networks.network import Network
@@ -119,7 +119,7 @@ class AntisymmetricPair(Network):
             )
         return theta[: self.network.n_parameters], theta[self.network.n_parameters :]
 
-    def unpack(self, theta: ArrayLike) -> Layers:
+    def unpack(self, theta: ArrayLike) -> LayerList:
         """Views of θ's layers, then of θ'’s: a list of 2L pairs (W^l, b^l or None)."""
         first, second = self.halves(theta)
         return self.network.unpack(first) + self.network.unpack(second)

@@ -9,6 +9,7 @@ from numba import get_num_threads
 
 from ntklin.edge.backends import beside, host, namespace
 from ntklin.edge.checks import NEGLIGIBLE, fits, require_memory
+from ntklin.kernels.ends import End, goes_on
 
 # Tables of subset sums, gradients and the like, for each thread, in numbers of the arrays' dtype.
 EACH_THREAD = 1 << 17
@@ -111,13 +112,13 @@ class Stepwise(Engine):
     def advance(self, weights, until, ceiling):
         if self.is_blind:
             return self._take_all(weights)
-        losses = []
+        losses, end = [], End(until, ceiling)
         with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is told by its loss
             for w in weights:
                 slopes = self._loss.derivative(self._outputs, self._targets)
                 self._step(beside(w, slopes) * slopes, w)
                 losses.append(self.loss())
-                if losses[-1] < until or not losses[-1] <= ceiling:
+                if not goes_on(losses[-1], end):
                     break
         return np.array(losses)
 
@@ -133,11 +134,6 @@ class Stepwise(Engine):
     @abstractmethod
     def _step(self, slopes, weights):
         """One step along φ(X)^T slopes, with the sample weights that are in them already."""
-
-
-def over(losses, until, ceiling):
-    """Where losses end a run: below ``until``, above ``ceiling`` or NaN."""
-    return np.less(losses, until) | ~np.less_equal(losses, ceiling)
 
 
 def choose(engines: Mapping[str, type[Engine]], method: str, task: Any) -> type[Engine]:

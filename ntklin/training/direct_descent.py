@@ -4,6 +4,7 @@ import numpy as np
 
 from ntklin.edge.backends import beside, kernels, namespace
 from ntklin.edge.errors import FloatRangeError
+from ntklin.kernels.structures import Layers, Passes
 from ntklin.networks.memory import passes
 from ntklin.networks.mlp import MLP
 from ntklin.runs.engine import Stepwise, workspace
@@ -90,8 +91,7 @@ class _Layers:
 
     def __init__(self, net, theta, X):
         self._kernels, self._X = kernels(X), X
-        self._w, self._v = net.weight_scales, net.bias_scales
-        self._layers = net.unpack(theta)
+        self._layers = Layers(net.unpack(theta), net.weight_scales, net.bias_scales)
         if theta.ndim > 1:  # copies: products with one X for all would cost more launches
             self._X = namespace(X).tile(X, (len(theta), 1, 1))
         self._gradient = namespace(theta).empty_like(theta)
@@ -99,8 +99,7 @@ class _Layers:
 
     def outputs(self):
         """f_θ(X); the activations are kept for ``gradient``."""
-        k = self._kernels
-        self._activations, outputs = k.forward(self._layers, self._w, self._v, self._X)
+        self._activations, outputs = self._kernels.forward(self._layers, self._X)
         return outputs
 
     def gradient(self, signal, rows):
@@ -111,8 +110,9 @@ class _Layers:
             if rows.ndim > 1:
                 rows = namespace(rows).arange(len(rows))[:, None], rows
             activations, signal = [a[rows] for a in activations], signal[rows]
-        deltas = self._kernels.backward(self._layers, self._w, activations)
-        self._kernels.vector_jacobian(activations, deltas, self._w, self._v, signal, self._parts)
+        _, w, v = self._layers
+        passes = Passes(activations, self._kernels.backward(self._layers, activations), w, v)
+        self._kernels.vector_jacobian(passes, signal, self._parts)
         return self._gradient
 
 

@@ -3,6 +3,8 @@
 import numpy as np
 
 from ntklin.edge.backends import beside, kernels
+from ntklin.kernels.ends import End, goes_on
+from ntklin.kernels.structures import Layers
 from ntklin.networks.mlp import MLP
 from ntklin.runs.engine import Engine, whole_tiles, workspace
 from ntklin.runs.optimizers import OptimizerState
@@ -24,13 +26,13 @@ class FusedDescent(Engine):
 
     def _start(self, count, slots):
         X, Y, loss = self._problem
-        unpack, scales = self._net.unpack, (self._net.weight_scales, self._net.bias_scales)
+        net, unpack = self._net, self._net.unpack
+        layers = Layers(unpack(self._theta), net.weight_scales, net.bias_scales)
         self._count = count
         self._network = kernels(X).ShallowNetwork(
-            *(X, Y, unpack(self._theta), [unpack(a) for a in slots.values()]),
-            *(*scales, self._optimizer.rule, loss.name),
+            X, Y, layers, [unpack(a) for a in slots.values()], self._optimizer.rule, loss.name
         )
-        self._loss = self._network.signals(np.zeros(len(X), self.dtype))
+        self._loss = self._network.evaluate(np.zeros(len(X), self.dtype))
 
     @staticmethod
     def requires(task):
@@ -60,14 +62,14 @@ class FusedDescent(Engine):
         return self._loss
 
     def advance(self, weights, until, ceiling):
-        losses = []
-        self._network.signals(weights[0])
+        losses, end = [], End(until, ceiling)
+        self._network.evaluate(weights[0])
         for following in (*weights[1:], np.zeros_like(weights[0])):
             self._count += 1
             self._network.step(self._optimizer.coefficients(self._count))
-            self._loss = self._network.signals(following)
+            self._loss = self._network.evaluate(following)
             losses.append(self._loss)
-            if self._loss < until or not self._loss <= ceiling:
+            if not goes_on(self._loss, end):
                 break
         return np.array(losses)
 

@@ -3,8 +3,10 @@
 import numpy as np
 
 from ntklin.edge.backends import beside, kernels, namespace
+from ntklin.kernels.ends import End, goes_on
+from ntklin.kernels.structures import Layers
 from ntklin.networks.mlp import MLP
-from ntklin.runs.engine import Engine, over, whole_tiles, workspace
+from ntklin.runs.engine import Engine, whole_tiles, workspace
 from ntklin.runs.optimizers import GradientDescent, OptimizerState
 
 # After so many steps, counted from θ_0, the sums of the steps are taken over into the totals: few
@@ -34,20 +36,16 @@ class ReducedDescent(Engine):
         self._rate, self._loss_name = task.optimizer.learning_rate, task.loss.name
         self._count = 0
         self._theta = task.theta.copy()  # of which W^1, b^1 stay at their start
-        self._w, self._v = net.weight_scales, net.bias_scales
+        w, v = net.weight_scales, net.bias_scales
         self._kernels, xp = kernels(X), namespace(X)
-        first, *self._layers = [
+        first, *above = [
             (W, xp.zeros(W.shape[:-1], X.dtype) if b is None else b)
             for W, b in net.unpack(self._theta)
         ]
-        w, v = self._w[0], self._v[0]
+        self._above = Layers(above, w[1:], v[1:])
+        w, v = w[0], v[0]
         H = w * (first[0] @ X.T) + v * first[1][..., None]
-        self._H = self._kernels.neuron_major(H, X.dtype)
-        zeros = xp.zeros(H.shape)
-        self._moved, self._S, self._S_moved = (
-            self._kernels.neuron_major(zeros, X.dtype)  # aligned
-            for _ in range(3)
-        )
+        self._state = self._kernels.descent_state(H, X.dtype)
         self._G = X @ X.T
         self._G *= w * w
         self._G += v * v
@@ -76,37 +74,29 @@ class ReducedDescent(Engine):
         size = 3 * n * n + padded * (6 * first + 4 * above) + 4 * net.n_parameters
         return X.itemsize * (size + X.size + workspace(n))
 
-    def _descend(self, weights, until, ceiling):
-        if len(self._layers) == 1 and self._theta.ndim == 1:
-            W, b = self._layers[0]
-            run = self._kernels.shallow_descent
-            arguments = (W[0], b, self._G, self._Y, self._w[1], self._v[1])
-        else:
-            run = self._kernels.deep_descent
-            arguments = (self._layers, self._G, self._Y, self._w, self._v)
-        end = (self._rate, self._loss_name, weights, until, ceiling)
-        return run(self._H, self._moved, self._S_moved, *arguments, *end)
+    def _descend(self, weights, end):
+        layers, problem = (self._state, self._above), (self._G, self._Y, self._loss_name)
+        return self._kernels.descend(*layers, *problem, self._rate, weights, end)
 
     def _evaluate(self):
         no_steps = np.empty((0, *self._theta.shape[:-1], len(self._X)), self.dtype)
-        loss = self._descend(no_steps, 0.0, np.inf)[-1]
+        loss = self._descend(no_steps, End(0.0, np.inf))[-1]
         self._loss = loss if self._theta.ndim > 1 else float(loss)
 
     def loss(self):
         return self._loss
 
     def advance(self, weights, until, ceiling):
-        losses, taken = [], 0
+        losses, taken, end = [], 0, End(until, ceiling)
         while taken < len(weights):
             due = FOLD - self._count % FOLD  # at the same steps wherever a block is cut
-            new = self._descend(weights[taken : taken + due], until, ceiling)[1:]
+            new = self._descend(weights[taken : taken + due], end)[1:]
             losses.append(new)
             taken += len(new)
             self._count += len(new)
             if self._count % FOLD == 0:
-                self._kernels.fold(self._H, self._moved)
-                self._kernels.fold(self._S, self._S_moved)
-            if over(new[-1], until, ceiling).any():
+                self._kernels.fold(self._state)
+            if not np.all(goes_on(new[-1], end)):
                 break
         losses = np.concatenate(losses)
         self._loss = losses[-1] if self._theta.ndim > 1 else float(losses[-1])
@@ -116,10 +106,10 @@ class ReducedDescent(Engine):
         """θ_t, a copy: W^1_t = W^1_0 − η w_1 S X and b^1_t = b^1_0 − η v_1 S 1."""
         theta = self._theta.copy()
         W, b = self._net.unpack(theta)[0]
-        S = (self._S + self._S_moved)[:, : len(self._X)]
-        W -= self._rate * self._w[0] * (S @ self._X)
+        S = (self._state.S + self._state.S_moved)[:, : len(self._X)]
+        W -= self._rate * self._net.weight_scales[0] * (S @ self._X)
         if b is not None:
-            b -= self._rate * self._v[0] * S.sum(axis=1)
+            b -= self._rate * self._net.bias_scales[0] * S.sum(axis=1)
         return theta
 
     def optimizer_state(self):
@@ -138,7 +128,7 @@ class ReducedDescent(Engine):
         self._evaluate()
 
     def _sums(self):
-        return {"H": self._H, "H.moved": self._moved, "S": self._S, "S.moved": self._S_moved}
+        return dict(zip(("H", "H.moved", "S", "S.moved"), self._state, strict=True))
 
     def _layers_start(self):
         """Where θ goes on after W^1 and b^1."""

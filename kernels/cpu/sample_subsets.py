@@ -9,17 +9,12 @@ multiply-adds.
 import numpy as np
 from numba import prange
 
-from ntklin.kernels.cpu.compiler import (
-    CHUNK_GROUPS,
-    JIT_DISABLED,
-    LINE,
-    SAMPLES,
-    SUBSET_LINES,
-    aligned_empty,
-    kernel,
-    parallel_kernel,
-)
-from ntklin.kernels.cpu.intrinsics import positive_samples, wide_vectors
+from ntklin.kernels.cpu import plain
+from ntklin.kernels.cpu.aligned import aligned_empty
+from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
+from ntklin.kernels.cpu.intrinsics import add_entries, positive_samples, prefetch, wide_vectors
+from ntklin.kernels.cpu.plain import twin
+from ntklin.kernels.cpu.sizes import CHUNK_GROUPS, LINE, SAMPLES, SUBSET_LINES, subset_width
 
 
 @kernel
@@ -63,14 +58,9 @@ def active_samples(A):
     return index
 
 
-def tile_width(dtype):
-    """The columns of a table."""
-    return SUBSET_LINES * LINE // np.dtype(dtype).itemsize
-
-
-def tables(n_threads, dtype):
-    """Room for :func:`tabulate_pulls`, one chunk of samples for each thread."""
-    shape = (n_threads, CHUNK_GROUPS, 1 << SAMPLES, tile_width(dtype))
+def sample_tables(n_threads, dtype):
+    """Room for :func:`tabulate_samples`, one chunk of samples for each thread."""
+    shape = (n_threads, CHUNK_GROUPS, 1 << SAMPLES, subset_width(dtype))
     return aligned_empty(shape, dtype)
 
 
@@ -96,7 +86,7 @@ def fill_subsets(table, k):
 
 
 @kernel
-def tabulate_pulls(table, r, below, chunk, j):
+def tabulate_samples(table, r, below, chunk, j):
     """table[g, s] ← Σ_n r_n below[j:, n] over the bits of s, for a chunk's samples n.
 
     Parameters
@@ -123,54 +113,43 @@ def tabulate_pulls(table, r, below, chunk, j):
         fill_subsets(table, k)
 
 
-if JIT_DISABLED:
+@twin(plain.add_samples)
+@kernel
+def add_samples(W, start, stop, j, index, chunk, table, rate, scale, spare):
+    """W[i, j:] += rate scale_i Σ_n r_n below[j:, n] over a chunk's active samples, by rows i.
 
-    def add_pulls(W, start, stop, j, index, chunk, table, rate, scale, spare):
-        """As the compiled function of the same name."""
-        for i in range(start, stop):
-            for g, s in enumerate(index[i, chunk * CHUNK_GROUPS :][:CHUNK_GROUPS]):
-                entry = table[g, s, : W.shape[1] - j]
-                W[i, j : j + table.shape[2]] += rate * scale[i] * entry
-
-else:
-    from ntklin.kernels.cpu.intrinsics import add_entries, prefetch
-
-    @kernel
-    def add_pulls(W, start, stop, j, index, chunk, table, rate, scale, spare):
-        """W[i, j:] += rate scale_i Σ_n r_n below[j:, n] over a chunk's active samples, by rows i.
-
-        Parameters
-        ----------
-        W : ndarray, shape (m', m)
-        start, stop, j : int
-            Rows, and the first column of the tile.
-        index : ndarray
-            From :func:`active_samples`.
-        chunk : int
-        table : ndarray
-            From :func:`tabulate_pulls`.
-        rate : float
-        scale : ndarray, shape (m',)
-        spare : ndarray, shape (width,)
-            Work space for a tile that W's last column cuts.
-        """
-        groups = min(CHUNK_GROUPS, index.shape[1] - chunk * CHUNK_GROUPS)
-        place = start * index.shape[1] + chunk * CHUNK_GROUPS
-        target = (start * W.shape[1] + j) * W.itemsize
-        columns = min(table.shape[2], W.shape[1] - j)
-        for i in range(start, stop):
-            if columns == table.shape[2]:
-                add_entries(W, target, index, place, table, 0, groups, rate * scale[i])
-                if i + stop - start < W.shape[0]:
-                    # The rows that come next lie too far apart for the hardware to foresee.
-                    ahead = target + (stop - start) * W.shape[1] * W.itemsize
-                    for line in range(SUBSET_LINES):
-                        prefetch(W, ahead + line * LINE)
-            else:
-                for q in range(columns):
-                    spare[q] = W[i, j + q]
-                add_entries(spare, 0, index, place, table, 0, groups, rate * scale[i])
-                for q in range(columns):
-                    W[i, j + q] = spare[q]
-            place += index.shape[1]
-            target += W.shape[1] * W.itemsize
+    Parameters
+    ----------
+    W : ndarray, shape (m', m)
+    start, stop, j : int
+        Rows, and the first column of the tile.
+    index : ndarray
+        From :func:`active_samples`.
+    chunk : int
+    table : ndarray
+        From :func:`tabulate_samples`.
+    rate : float
+    scale : ndarray, shape (m',)
+    spare : ndarray, shape (width,)
+        Work space for a tile that W's last column cuts.
+    """
+    groups = min(CHUNK_GROUPS, index.shape[1] - chunk * CHUNK_GROUPS)
+    bits = start * index.shape[1] + chunk * CHUNK_GROUPS
+    target = (start * W.shape[1] + j) * W.itemsize
+    columns = min(table.shape[2], W.shape[1] - j)
+    for i in range(start, stop):
+        if columns == table.shape[2]:
+            add_entries((W, target), (index, bits), (table, 0), groups, rate * scale[i])
+            if i + stop - start < W.shape[0]:
+                # The rows that come next lie too far apart for the hardware to foresee.
+                ahead = target + (stop - start) * W.shape[1] * W.itemsize
+                for line in range(SUBSET_LINES):
+                    prefetch((W, ahead + line * LINE))
+        else:
+            for q in range(columns):
+                spare[q] = W[i, j + q]
+            add_entries((spare, 0), (index, bits), (table, 0), groups, rate * scale[i])
+            for q in range(columns):
+                W[i, j + q] = spare[q]
+        bits += index.shape[1]
+        target += W.shape[1] * W.itemsize

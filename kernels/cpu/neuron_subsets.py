@@ -6,22 +6,23 @@ subsets of four rows are tabulated once for a tile (the method of four Russians)
 adds one table entry for four neurons, where the dense product has four multiply-adds.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import get_num_threads, prange
 
-from ntklin.kernels.cpu.compiler import (
-    CHUNK_GROUPS,
-    JIT_DISABLED,
-    LINE,
-    SUBSET,
-    SUBSET_LINES,
-    WORD,
-    aligned_empty,
-    kernel,
-    parallel_kernel,
+from ntklin.kernels.cpu import plain
+from ntklin.kernels.cpu.aligned import aligned_empty
+from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
+from ntklin.kernels.cpu.intrinsics import add_subsets, next_task, tabulate_subsets, task_counter
+from ntklin.kernels.cpu.plain import twin
+from ntklin.kernels.cpu.sample_subsets import (
+    active_samples,
+    add_samples,
+    sample_tables,
+    tabulate_samples,
 )
-from ntklin.kernels.cpu.intrinsics import next_task, task_counter
-from ntklin.kernels.cpu.pulls import active_samples, add_pulls, tables, tabulate_pulls
+from ntklin.kernels.cpu.sizes import CHUNK_GROUPS, SUBSET, WORD, subset_width
 from ntklin.kernels.cpu.skipping import pack
 from ntklin.kernels.cpu.sums import clear_rows
 
@@ -59,34 +60,22 @@ def active_bits(a):
 # Every slice of an array counts its references atomically, and threads that share the array wait
 # for each other there: inner loops take whole arrays with the place where to start.
 
-if JIT_DISABLED:
 
-    def _tabulate(table, tile, scale, start):
-        """As the compiled function of the same name; only the rows themselves are kept."""
-        rows = scale[start : start + WORD, None] * tile
-        table[:, :SUBSET] = rows.reshape(-1, SUBSET, tile.shape[1])
+@twin(plain.tabulate_neurons)
+@kernel
+def _tabulate_neurons(table, tile, scale, start):
+    """Sums of scale[start + i] tile_i over all subsets of SUBSET neighbouring rows i."""
+    tabulate_subsets((table, 0), (tile, 0), (scale, start * scale.itemsize))
 
-    def _add_rows(sums, bits, k, start, stop, table):
-        """As the compiled function of the same name."""
-        active = bits[k, start:stop, None] >> np.arange(WORD, dtype=np.uint32) & 1
-        rows = table[:, :SUBSET].reshape(WORD, -1)
-        sums[: stop - start] += active.astype(sums.dtype) @ rows
 
-else:
-    from ntklin.kernels.cpu.intrinsics import add_subsets, tabulate_subsets
-
-    @kernel
-    def _tabulate(table, tile, scale, start):
-        """Sums of scale[start + i] tile_i over all subsets of SUBSET neighbouring rows i."""
-        tabulate_subsets(table, 0, tile, 0, scale, start * scale.itemsize)
-
-    @kernel
-    def _add_rows(sums, bits, k, start, stop, table):
-        """sums[n − start] += Σ_i scale_i tile_i over the bits i of bits[k, n], start ≤ n < stop."""
-        row = 0
-        for n in range(start, stop):
-            add_subsets(sums, row, bits[k, n], table, 0)
-            row += sums.shape[1] * sums.itemsize
+@twin(plain.add_neurons)
+@kernel
+def _add_neurons(sums, bits, k, start, stop, table):
+    """sums[n − start] += Σ_i scale_i tile_i over the bits i of bits[k, n], start ≤ n < stop."""
+    row = 0
+    for n in range(start, stop):
+        add_subsets((sums, row), bits[k, n], (table, 0))
+        row += sums.shape[1] * sums.itemsize
 
 
 def _whole_words(scale):
@@ -96,14 +85,40 @@ def _whole_words(scale):
     return padded
 
 
+class Work(NamedTuple):
+    """What each thread sums in: rows of sums, a tile of the other factor, and its subset sums."""
+
+    sums: np.ndarray
+    tile: np.ndarray
+    table: np.ndarray
+
+
 def _work_space(dtype, n_rows=ROWS):
-    """A sum, a tile and a table for each thread."""
-    n_threads, width = get_num_threads(), SUBSET_LINES * LINE // np.dtype(dtype).itemsize
-    return (
+    """For all threads."""
+    n_threads, width = get_num_threads(), subset_width(dtype)
+    return Work(
         aligned_empty((n_threads, n_rows, width), dtype),
         aligned_empty((n_threads, WORD, width), dtype),
         aligned_empty((n_threads, WORD // SUBSET, 1 << SUBSET, width), dtype),
     )
+
+
+class Active(NamedTuple):
+    """Neurons whose backward signal is a constant where they are active and 0 elsewhere.
+
+    Attributes
+    ----------
+    scale : ndarray, shape (m, rounded up to whole words)
+        The constants c.
+    bits : ndarray of uint32, shape (⌈m/WORD⌉, N)
+        From :func:`active_bits`: which neurons each sample activates.
+    index : ndarray of uint8, shape (m, ⌈N/SAMPLES⌉)
+        From ``active_samples``: which samples activate each neuron.
+    """
+
+    scale: np.ndarray
+    bits: np.ndarray
+    index: np.ndarray
 
 
 @kernel
@@ -118,7 +133,8 @@ def _expand(bits, k, j, tile):
 
 
 @parallel_kernel
-def _add_layer(K, G, w2, v2, bits, squares, sums, tile, table, counter):
+def _add_layer(K, G, w2, v2, bits, squares, work: Work, counter):
+    sums, tile, table = work
     width = sums.shape[2]
     n_blocks = (K.shape[0] + width - 1) // width
     for worker in prange(sums.shape[0]):
@@ -131,8 +147,8 @@ def _add_layer(K, G, w2, v2, bits, squares, sums, tile, table, counter):
             clear_rows(my_sums, 0, stop - start)
             for k in range(bits.shape[0] if start < stop else 0):
                 _expand(bits, k, j, my_tile)
-                _tabulate(my_table, my_tile, squares, k * WORD)
-                _add_rows(my_sums, bits, k, start, stop, my_table)
+                _tabulate_neurons(my_table, my_tile, squares, k * WORD)
+                _add_neurons(my_sums, bits, k, start, stop, my_table)
             for n in range(start, stop):
                 for q in range(min(width, n + 1 - j)):
                     K[n, j + q] += (w2 * G[n, j + q] + v2) * my_sums[n - start, q]
@@ -149,14 +165,13 @@ def add_layer(K, G, w2, v2, a, scale):
     scale : ndarray, shape (m,)
         c.
     """
-    _add_layer(
-        *(K, G, w2, v2, active_bits(a), _whole_words(scale * scale)),
-        *(*_work_space(K.dtype), task_counter()),
-    )
+    squares, work = _whole_words(scale * scale), _work_space(K.dtype)
+    _add_layer(K, G, w2, v2, active_bits(a), squares, work, task_counter())
 
 
 @parallel_kernel
-def _signal_below(bits, scale, W, a, delta, sums, tile, table, counter):
+def _signal_below(bits, scale, W, a, delta, work: Work, counter):
+    sums, tile, table = work
     width = sums.shape[2]
     n_blocks = (W.shape[1] + width - 1) // width
     for worker in prange(sums.shape[0]):
@@ -169,8 +184,8 @@ def _signal_below(bits, scale, W, a, delta, sums, tile, table, counter):
             clear_rows(my_sums, 0, stop - start)
             for k in range(bits.shape[0]):
                 pack(W, False, k * WORD, j, my_tile)
-                _tabulate(my_table, my_tile, scale, k * WORD)
-                _add_rows(my_sums, bits, k, start, stop, my_table)
+                _tabulate_neurons(my_table, my_tile, scale, k * WORD)
+                _add_neurons(my_sums, bits, k, start, stop, my_table)
             for n in range(start, stop):
                 for q in range(min(width, W.shape[1] - j)):
                     delta[n, j + q] = my_sums[n - start, q] if a[n, j + q] > 0 else 0
@@ -194,47 +209,45 @@ def signal_below(above, scale, W, a):
     ndarray, shape (N, m)
     """
     delta = np.empty_like(a)
-    _signal_below(
-        *(active_bits(above), _whole_words(scale), W, a, delta),
-        *(*_work_space(a.dtype), task_counter()),
-    )
+    bits, work = active_bits(above), _work_space(a.dtype)
+    _signal_below(bits, _whole_words(scale), W, a, delta, work, task_counter())
     return delta
 
 
 @kernel
-def _backward_tile(
-    W, j, scale, bits, index, r, below, delta, rate, sums, tile, table, pulls, spare
-):
-    """The columns j … of :func:`backward_step`."""
+def _backward_tile(W, j, active: Active, r, below, delta, rate, work: Work, gradients):
+    """The columns j … of :func:`backward_step`; ``work`` and the table are the thread's own."""
+    scale, bits, index = active
+    sums, tile, table = work
+    spare = tile[0]
     clear_rows(sums, 0, below.shape[1])
     for chunk in range((index.shape[1] + CHUNK_GROUPS - 1) // CHUNK_GROUPS):
-        tabulate_pulls(pulls, r, below, chunk, j)
+        tabulate_samples(gradients, r, below, chunk, j)
         for start in range(0, W.shape[0], WORD):
             if chunk == 0:
                 pack(W, False, start, j, tile)
-                _tabulate(table, tile, scale, start)
-                _add_rows(sums, bits, start // WORD, 0, bits.shape[1], table)
+                _tabulate_neurons(table, tile, scale, start)
+                _add_neurons(sums, bits, start // WORD, 0, bits.shape[1], table)
             stop = min(start + WORD, W.shape[0])
-            add_pulls(W, start, stop, j, index, chunk, pulls, -rate, scale, spare)
+            add_samples(W, start, stop, j, index, chunk, gradients, -rate, scale, spare)
     for q in range(min(sums.shape[1], W.shape[1] - j)):
         for n in range(below.shape[1]):
             delta[j + q, n] = sums[n, q] if below[j + q, n] > 0 else 0
 
 
 @parallel_kernel
-def _backward_step(W, scale, bits, index, r, below, delta, rate, sums, tile, table, pulls, counter):
+def _backward_step(W, active: Active, r, below, delta, rate, work: Work, gradients, counter):
+    sums, tile, table = work
     n_workers, _, width = sums.shape
     share = (W.shape[1] + n_workers * width - 1) // (n_workers * width)
     for worker in prange(n_workers):
+        mine = Work(sums[worker], tile[worker], table[worker])
         task = next_task(counter)
         while task < n_workers * share:
             # Far from the tiles that other threads write now: neighbours share cache lines.
             j = (task % n_workers * share + task // n_workers) * width
             if j < W.shape[1]:
-                _backward_tile(
-                    *(W, j, scale, bits, index, r, below, delta, rate, sums[worker]),
-                    *(tile[worker], table[worker], pulls[worker], tile[worker, 0]),
-                )
+                _backward_tile(W, j, active, r, below, delta, rate, mine, gradients[worker])
             task = next_task(counter)
 
 
@@ -256,8 +269,7 @@ def backward_step(W, scale, above, r, below, delta, w, rate):
         Overwritten with δ.
     w, rate : float
     """
-    sums, tile, table = _work_space(W.dtype, below.shape[1])
-    _backward_step(
-        *(W, _whole_words(w * scale), active_bits(above.T), active_samples(above), r, below, delta),
-        *(rate, sums, tile, table, tables(len(sums), W.dtype), task_counter()),
-    )
+    active = Active(_whole_words(w * scale), active_bits(above.T), active_samples(above))
+    work = _work_space(W.dtype, below.shape[1])
+    gradients = sample_tables(len(work.sums), W.dtype)
+    _backward_step(W, active, r, below, delta, rate, work, gradients, task_counter())

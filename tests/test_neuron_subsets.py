@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tolerances import assert_close
 
-from ntklin.kernels.cpu import subsets
-from ntklin.kernels.cpu.compiler import WORD
+from ntklin.kernels.cpu import neuron_subsets as subsets
+from ntklin.kernels.cpu.sizes import WORD
 
 DTYPES = (np.float32, np.float64)
 
@@ -94,10 +94,10 @@ def test_a_step_of_the_last_hidden_layer(seed, size, dtype):
     signal = 0.7 * scale.astype(float) * (above > 0)
     expected = (signal @ W.astype(float)) * (below > 0)
     size_of_terms = (abs(signal) @ abs(W)).max()
-    pull = 0.3 * signal.T @ (r[:, None].astype(float) * below)
+    change = 0.3 * signal.T @ (r[:, None].astype(float) * below)
     size_of_step = (abs(W) + 0.3 * abs(signal).T @ abs(r[:, None] * below)).max()
     stepped, delta = W.copy(), np.empty((width, n), dtype)
     neuron_major = [np.ascontiguousarray(a.T) for a in (above, below)]
     subsets.backward_step(stepped, scale, neuron_major[0], r, neuron_major[1], delta, w, rate)
     assert_close(delta.T, expected, kind="gram", n=m + 4, scale=size_of_terms or 1)
-    assert_close(stepped, W - pull, kind="gram", n=n + 4, scale=size_of_step)
+    assert_close(stepped, W - change, kind="gram", n=n + 4, scale=size_of_step)

@@ -1,0 +1,164 @@
+"""Steps of ``descent`` on a network with several hidden layers.
+
+About half of δ^1 ∘ r is zero, or more, and is skipped; the last hidden layer, whose backward signal
+is a constant where a neuron is active, goes by tables of subset sums (``neuron_subsets``).
+"""
+
+import numpy as np
+from numba import prange
+
+from ntklin.kernels.cpu.aligned import aligned_empty
+from ntklin.kernels.cpu.blas import gemm, sequential_blas
+from ntklin.kernels.cpu.compiler import dot_kernel, parallel_kernel
+from ntklin.kernels.cpu.intrinsics import wide_vectors
+from ntklin.kernels.cpu.losses import LOSSES, goes_on, loss_and_derivatives
+from ntklin.kernels.cpu.neuron_subsets import backward_step
+from ntklin.kernels.cpu.outputs import CHUNK, output_parts, sum_parts
+from ntklin.kernels.cpu.passes import block_size
+from ntklin.kernels.cpu.sizes import GROUP
+from ntklin.kernels.cpu.skipping import add_tiled, tiled
+from ntklin.kernels.cpu.sums import relu_dot, sum_of
+from ntklin.kernels.structures import DescentState, Layer
+
+
+@dot_kernel
+def _active_sum(r, H, i):
+    """Σ_n r_n over the samples with H_in > 0."""
+    wide_vectors()
+    i, total = np.uint64(i), r[0] * 0
+    for n in range(np.uint64(r.shape[0])):
+        total += r[n] if H[i, n] > 0 else 0
+    return total
+
+
+@parallel_kernel
+def _relu_rows(H, moved, A):
+    for i in prange(A.shape[0]):
+        for n in range(A.shape[1]):
+            A[i, n] = max(H[i, n] + moved[i, n], 0)
+
+
+@parallel_kernel
+def _first_layer(state: DescentState, delta, r, tiles, A):
+    """Move the first layer's preactivations by one step; A = max(H + moved, 0).
+
+    ``tiles`` are those of −η G, from ``skipping.tiled``.
+    """
+    H, moved, _, S = state
+    n_samples = r.shape[0]
+    for task in prange((H.shape[0] + CHUNK - 1) // CHUNK):
+        start = task * CHUNK
+        stop = min(start + CHUNK, H.shape[0])
+        d = np.zeros((CHUNK, tiles.shape[1] * GROUP), H.dtype)
+        for i in range(start, stop):
+            for n in range(n_samples):
+                d[i - start, n] = delta[i, n] * r[n]
+                S[i, n] += d[i - start, n]
+        add_tiled(moved, start, stop, d, tiles)
+        for i in range(start, stop):
+            for n in range(A.shape[1]):
+                A[i, n] = max(H[i, n] + moved[i, n], 0)
+
+
+@parallel_kernel
+def _hidden_forward(layer: Layer, below, A, block):
+    W, b, w, v = layer
+    for task in prange((W.shape[0] + block - 1) // block):
+        start = task * block
+        stop = min(start + block, W.shape[0])
+        gemm(False, False, w, W[start:stop], below, w * 0, A[start:stop])
+        for i in range(start, stop):
+            shift = v * b[i]
+            for n in range(A.shape[1]):
+                A[i, n] = max(A[i, n] + shift, 0)
+
+
+@parallel_kernel
+def _hidden_backward(W, above, w, A, delta, block):
+    """δ^l = w_{l+1} (W^{l+1})^T δ^{l+1} ∘ 1[a^l > 0], neuron-major, by blocks of columns of W."""
+    for task in prange((W.shape[1] + block - 1) // block):
+        start = task * block
+        stop = min(start + block, W.shape[1])
+        gemm(True, False, w, W[:, start:stop], above, w * 0, delta[start:stop])
+        for i in range(start, stop):
+            for n in range(A.shape[1]):
+                delta[i, n] = delta[i, n] if A[i, n] > 0 else 0
+
+
+@parallel_kernel
+def _hidden_step(layer: Layer, delta, r, old_below, below, rate, A, block):
+    """Update one hidden layer and run it forward, block by block, while W is in cache."""
+    W, b, w, v = layer
+    one = w / w
+    for task in prange((W.shape[0] + block - 1) // block):
+        start = task * block
+        stop = min(start + block, W.shape[0])
+        scaled = np.zeros((stop - start, A.shape[1]), A.dtype)
+        for i in range(start, stop):
+            total = w * 0
+            for n in range(r.shape[0]):
+                scaled[i - start, n] = delta[i, n] * r[n]
+                total += scaled[i - start, n]
+            b[i] -= rate * v * total
+        gemm(False, True, -rate * w, scaled, old_below, one, W[start:stop])
+        gemm(False, False, w, W[start:stop], below, w * 0, A[start:stop])
+        for i in range(start, stop):
+            shift = v * b[i]
+            for n in range(A.shape[1]):
+                A[i, n] = max(A[i, n] + shift, 0)
+
+
+@parallel_kernel
+def _last_layer(W, w, r, A, b, v, rate, scale):
+    """Update the output weights, and the biases b of the last hidden layer.
+
+    ``scale`` becomes w W, the last hidden layer's backward signal where a neuron is active.
+    """
+    for task in prange((A.shape[0] + CHUNK - 1) // CHUNK):
+        for i in range(task * CHUNK, min((task + 1) * CHUNK, A.shape[0])):
+            scale[i] = w * W[i]
+            b[i] -= rate * v * scale[i] * _active_sum(r, A, i)
+            W[i] -= rate * w * relu_dot(r, A, i)
+
+
+def deep_descent(state, above, G, Y, loss, rate, sample_weights, end):
+    """``descend`` for several layers above the first."""
+    H, scalar = state.H, state.H.dtype.type
+    rate, n_samples, n_steps = scalar(rate), len(Y), len(sample_weights)
+    *hidden, output = (
+        Layer(W, b, scalar(w), scalar(v)) for (W, b), w, v in zip(*above, strict=True)
+    )
+    last, W_out = hidden[-1], output.W[0]
+    tiles = tiled(-rate * G)
+    A = [np.empty((m, n_samples), H.dtype) for m in (len(H), *(len(layer.W) for layer in hidden))]
+    fresh = [np.empty_like(a) for a in A]
+    delta = [np.empty_like(a) for a in A[:-1]]
+    scale = np.empty_like(W_out)
+    f = np.empty(n_samples, H.dtype)
+    r = np.zeros(n_samples, H.dtype)
+    parts = aligned_empty((-(-len(W_out) // CHUNK), n_samples), H.dtype)
+    losses = []
+    with sequential_blas:
+        _relu_rows(H, state.moved, A[0])
+        for l, layer in enumerate(hidden):
+            _hidden_forward(layer, A[l], A[l + 1], block_size(len(layer.W)))
+        for t in range(n_steps + 1):
+            output_parts(A[-1], W_out, output.w, parts)
+            sum_parts(f, parts, output.v * output.b[0])
+            row = sample_weights[t] if t < n_steps else r
+            losses.append(loss_and_derivatives(LOSSES[loss], f, Y, row, r))
+            if t == n_steps or not goes_on(losses[-1], end):
+                break
+            _last_layer(W_out, output.w, r, A[-1], last.b, last.v, rate, scale)
+            output.b[0] -= rate * output.v * sum_of(r)
+            backward_step(last.W, scale, A[-1], r, A[-2], delta[-1], last.w, rate)
+            for l in range(len(hidden) - 2, -1, -1):
+                W, w = hidden[l].W, hidden[l].w
+                _hidden_backward(W, delta[l + 1], w, A[l], delta[l], block_size(W.shape[1]))
+            _first_layer(state, delta[0], r, tiles, fresh[0])
+            for l, layer in enumerate(hidden[:-1]):
+                block = block_size(len(layer.W))
+                _hidden_step(layer, delta[l + 1], r, A[l], fresh[l], rate, fresh[l + 1], block)
+            _hidden_forward(last, fresh[-2], fresh[-1], block_size(len(last.W)))
+            A, fresh = fresh, A
+    return np.array(losses)

@@ -1,0 +1,115 @@
+"""Plain Python in the place of what has to be compiled, for runs without the JIT.
+
+Kernels made of instructions, of BLAS calls in threads or of loops that only a compiler makes fast
+have their twins here and nowhere else. Each has the name of the compiled function, which says what
+it does, but for an underscore. ``twin`` is the one switch between the two.
+"""
+
+import numpy as np
+from numba import config
+
+from ntklin.kernels.cpu.sizes import CHUNK_GROUPS, GROUP, SAMPLES, SUBSET, WORD
+
+JIT_DISABLED = bool(config.DISABLE_JIT)
+
+
+def twin(plain):
+    """A decorator that puts ``plain`` in the place of what it decorates where there is no JIT."""
+    return lambda compiled: plain if JIT_DISABLED else compiled
+
+
+def wide_vectors():
+    """Nothing: the interpreter has no vectors."""
+
+
+def next_task(counter):
+    counter[0] += 1
+    return counter[0] - 1
+
+
+def positive_samples(A, i, n):
+    return sum(int(A[i, n + p] > 0) << p for p in range(SAMPLES))
+
+
+def gemm(transpose_a, transpose_b, alpha, A, B, beta, C):
+    product = (A.T if transpose_a else A) @ (B.T if transpose_b else B)
+    C[...] = alpha * product + (beta * C if beta != 0 else 0)
+
+
+def write_row(out, n, start, d, a):
+    out[n, start : start + a.shape[1]] = d * a[n]
+
+
+def nearest(words, left, latest):
+    differences = np.bitwise_count(words[left] ^ words[latest]).sum(axis=1)
+    return np.lexsort((left, differences))[0]
+
+
+# Skipping
+
+
+def add_row(sums, n, A, k, tile):
+    width = min(GROUP, A.shape[1] - k)
+    sums[n] += A[n, k : k + width] @ tile[:width]
+
+
+def add_tiled(C, start, stop, A, tiles):
+    width = tiles.shape[3]
+    for j in range(tiles.shape[0]):
+        for k in range(tiles.shape[1]):
+            product = A[: stop - start, k * GROUP : (k + 1) * GROUP] @ tiles[j, k]
+            C[start:stop, j * width : (j + 1) * width] += product
+
+
+# Subset sums over neurons
+
+
+def _bits(words):
+    """The bits of words of 32, along one more axis."""
+    return words[..., None] >> np.arange(WORD, dtype=np.uint32) & 1
+
+
+def tabulate_neurons(table, tile, scale, start):
+    """Only the rows themselves are kept."""
+    rows = scale[start : start + WORD, None] * tile
+    table[:, :SUBSET] = rows.reshape(-1, SUBSET, tile.shape[1])
+
+
+def add_neurons(sums, bits, k, start, stop, table):
+    rows = table[:, :SUBSET].reshape(WORD, -1)
+    sums[: stop - start] += _bits(bits[k, start:stop]).astype(sums.dtype) @ rows
+
+
+def add_changes(sums, subsets, tiles, t, row, active, samples, count):
+    rows = active.scale[row : row + WORD, None] * tiles[t, row : row + WORD]
+    live = samples[:count]
+    sums[live] += _bits(active.bits[row // WORD, live]).astype(sums.dtype) @ rows
+
+
+# Subset sums over samples
+
+
+def add_samples(W, start, stop, j, index, chunk, table, rate, scale, spare):
+    for i in range(start, stop):
+        for g, s in enumerate(index[i, chunk * CHUNK_GROUPS :][:CHUNK_GROUPS]):
+            entry = table[g, s, : W.shape[1] - j]
+            W[i, j : j + table.shape[2]] += rate * scale[i] * entry
+
+
+def add_gradients(g, row, stop, index, groups, first, last, table, scale):
+    for i in range(row, stop):
+        for k in range(first, last):
+            g[i - row] += scale[i] * table[k - first, index[i, groups[k]]]
+
+
+# Tiles
+
+
+def add_product(H, row, tiles, t, panels):
+    lanes = panels.values.shape[1]
+    for line in range(panels.starts.shape[1] - 1):
+        for k in range(panels.starts[t, line], panels.starts[t, line + 1]):
+            column = panels.offsets[k] // tiles.itemsize
+            H[row : row + WORD, line * lanes : (line + 1) * lanes] += (
+                tiles[t, row : row + WORD, column, None] * panels.values[k]
+            )

@@ -1,0 +1,68 @@
+"""What kernels take together: arrays and numbers that belong together travel together.
+
+The layers' scales are those of h^l = w_l W^l a^{l-1} + v_l b^l, with v_l = 0 where a layer has no
+bias.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+
+class Layers(NamedTuple):
+    """Consecutive layers of a network.
+
+    Attributes
+    ----------
+    parameters : sequence of (W^l, b^l or None)
+    w, v : sequences of float
+        The scales w_l, v_l.
+    """
+
+    parameters: Sequence
+    w: Sequence
+    v: Sequence
+
+
+class Layer(NamedTuple):
+    """One layer h = w W a + v b in compiled code, its scales in the arrays' dtype."""
+
+    W: Any
+    b: Any
+    w: Any
+    v: Any
+
+
+class Passes(NamedTuple):
+    """What a forward and a backward pass leave, which is all that products with J need.
+
+    Attributes
+    ----------
+    activations : sequence of ndarray
+        a^0 = X, …, a^{L-1}, shapes (N, m_l).
+    deltas : sequence of ndarray
+        The backward signals δ^1, …, δ^L, shapes (N, m_l).
+    w, v : sequences of float
+        The layers' scales.
+    """
+
+    activations: Sequence
+    deltas: Sequence
+    w: Sequence
+    v: Sequence
+
+
+class DescentState(NamedTuple):
+    """The first layer of a network in gradient descent, in its Gram reduction.
+
+    Attributes
+    ----------
+    H, moved : ndarray, shape (m, N)
+        The preactivations at the latest ``fold``, and by how much they have moved since.
+    S, S_moved : ndarray, shape (m, N)
+        Σ_t δ^1 ∘ r up to the latest ``fold``, and since then.
+    """
+
+    H: Any
+    moved: Any
+    S: Any
+    S_moved: Any
