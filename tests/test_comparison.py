@@ -184,9 +184,8 @@ def test_the_rate_is_the_largest_whose_loss_only_falls(name, monkeypatch):
     assert (np.diff(losses_of(study, name, search.rising)) > 0).any()
 
 
-def test_a_late_rise_is_found(monkeypatch):
-    """RMSprop's loss rises near its end: a trial looks again with four times the steps."""
-    monkeypatch.setattr(rates, "FIRST_LOOK", 2)
+def test_a_late_rise_is_found():
+    """RMSprop's loss rises near its end."""
     study = config(optimizers=("rmsprop",), until=1e-5, train=False)
     (record,) = optimizer_results(study)
     assert record.steps_linearized > 8

@@ -14,7 +14,7 @@ from ntklin.edge.checks import as_count, as_positive, as_vector, require_bulk
 from ntklin.edge.ranges import is_far
 from ntklin.kernels.structures import Layers
 from ntklin.networks.features import FeatureMap
-from ntklin.networks.layers import layers_and_inputs
+from ntklin.networks.layers import LayerList, layers_and_inputs
 from ntklin.networks.memory import require_jacobian_memory
 from ntklin.networks.network import Network
 
