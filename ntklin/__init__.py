@@ -57,7 +57,7 @@ _HOME = {
     "train_ensemble": "training.ensemble",
 }
 
-__all__ = ["__version__", *sorted(_HOME)]
+__all__ = ["__version__", *sorted(_HOME)]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name):

@@ -14,7 +14,7 @@ from numba import config, njit
 from ntklin.kernels.cpu.caching import with_cache
 from ntklin.kernels.cpu.launching import launcher
 
-JIT_DISABLED = bool(config.DISABLE_JIT)
+JIT_DISABLED = bool(config.DISABLE_JIT)  # pyright: ignore
 
 
 def _compiled(function=None, **options):

@@ -41,10 +41,10 @@ class Passes(NamedTuple):
         """The same in another dtype; themselves where they have it."""
         if self.activations[0].dtype == dtype:
             return self
-        arrays = [
-            [a.astype(dtype, copy=False) for a in kept] for kept in (self.activations, self.deltas)
-        ]
-        return Passes(*arrays, self.weight_scales, self.bias_scales)
+        return self._replace(
+            activations=[a.astype(dtype, copy=False) for a in self.activations],
+            deltas=[a.astype(dtype, copy=False) for a in self.deltas],
+        )
 
 
 class FeatureMap(BalancedFeatures):
@@ -142,10 +142,11 @@ class FeatureMap(BalancedFeatures):
         so that n independent roundings move it by λ √n (eps/2) ‖W_i‖‖a‖ at most but for a
         probability 2 exp(−λ²/2); λ = 8 here. To f they add up through δ, as independent errors do.
         """
-        squares = 0.0
+        squares = np.zeros(self.shape[0])
         layers = self.network.unpack(self.parameters)
         for l, (W, b) in enumerate(layers):
-            a, delta, w, v = (of_layers[l] for of_layers in self.passes)
+            a, delta = self.passes.activations[l], self.passes.deltas[l]
+            w, v = self.passes.weight_scales[l], self.passes.bias_scales[l]
             lengths = np.sqrt((W * W).sum(axis=1))
             sizes = w * host(np.sqrt((a * a).sum(axis=1))).astype(np.float64)
             signals = delta * delta

@@ -170,7 +170,7 @@ class MLP(Network):
         theta = np.zeros(P, dtype)
         for W, b in self.unpack(theta):
             _draw(rng, W.reshape(-1))
-            if self.bias == "normal":
+            if self.bias == "normal" and b is not None:
                 _draw(rng, b)
         return theta
 
@@ -257,13 +257,13 @@ class MLP(Network):
         layers, X = layers_and_inputs(self, theta, X)
         forward, scales = kernels(X).forward, (self.weight_scales, self.bias_scales)
         rows = max(1, BLOCK // (sum(self.widths) * X.itemsize))
-        outputs = namespace(X).empty(len(X), X.dtype) if len(X) > rows else None
-        for start in range(0, len(X), rows):
-            part = forward(layers, *scales, X[start : start + rows])[1]
-            if outputs is None:
-                outputs = part
-            else:
-                outputs[start : start + rows] = part
+        if len(X) <= rows:
+            outputs = forward(layers, *scales, X)[1]
+        else:
+            outputs = namespace(X).empty(len(X), X.dtype)
+            for start in range(0, len(X), rows):
+                part = slice(start, start + rows)
+                outputs[part] = forward(layers, *scales, X[part])[1]
         if is_far(float(abs(outputs).max()), outputs.dtype):
             return self.features(theta, X).certain_outputs()
         return outputs

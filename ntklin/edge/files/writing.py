@@ -12,6 +12,7 @@ import secrets
 import stat
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from ntklin.edge.files.names import shown
 from ntklin.edge.files.reading import kind
@@ -19,7 +20,7 @@ from ntklin.edge.files.reading import kind
 try:
     import fcntl
 except ImportError:  # Windows: leftovers stay
-    fcntl = None
+    fcntl: Any = None
 
 # Short, since the name of the target may be as long as names can be.
 LEFTOVER = re.compile(r"\.ntklin-[0-9a-f]{16}\.part")
