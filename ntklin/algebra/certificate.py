@@ -176,7 +176,7 @@ def certify(
     0.9999999999990905
     >>> c.interpolator.distance([0.3333]).upper  # of 1/3
     array([3.33333333e-05])
-    """
+    """  # noqa: DOC501
     precision = as_count(precision, name="precision", minimum=32)
     radii = _as_radii(radii)
     if (f0 is None) != (f0_new is None) or (f0 is not None and K_new is None):
@@ -227,6 +227,10 @@ def _applied(K: arb_mat, K_new: arb_mat, pull: arb_mat, r: arb_mat) -> arb_mat:
 
     ``pull`` is K_new K^{-1}. Radii of K and r enter by the residual, so that they are amplified by
     the size of ``pull`` only; in K_new (K^{-1} r) it would be by 1/λ_min.
+
+    Returns
+    -------
+    arb_mat
     """
     near = K.solve(r).mid()
     return K_new * near + pull * (r - K * near)
@@ -254,7 +258,11 @@ def _smallest_eigenvalue(K: arb_mat, precision: int) -> float:
     """A float c > 0 with λ_min ≥ c for every symmetric matrix in the balls.
 
     By Weyl's inequality that is a bound for the centers, less a norm of the radii.
-    """
+
+    Returns
+    -------
+    float
+    """  # noqa: DOC501
     n = K.nrows()
     center = K.mid()
     width = _width(K)
@@ -290,6 +298,10 @@ def _is_positive_definite(A: arb_mat) -> bool:
 
     A is if and only if its upper left block is and the Schur complement of that; a block's solve is
     the one of Arb, which does not let radii grow from pivot to pivot.
+
+    Returns
+    -------
+    bool
     """
     n = A.nrows()
     if n == 1:

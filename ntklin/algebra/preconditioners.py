@@ -103,6 +103,15 @@ def as_constant(weights: Weights, n_parameters: int, *, name: str = "weights") -
     """What stands for a constant D, with arrays for what can be one, whatever their numbers.
 
     Arrays are not copied: a D is the same D, by identity, if it is given again.
+
+    Returns
+    -------
+    None, float, ndarray or LowRank
+
+    Raises
+    ------
+    ValueError
+        For a LowRank of another number of parameters.
     """
     if weights is None:
         return None
@@ -135,6 +144,11 @@ def as_preconditioner(weights: Weights, n_parameters: int, *, name: str = "weigh
     Returns
     -------
     None, float, ndarray of shape (P,) or (P, P), or LowRank
+
+    Raises
+    ------
+    ValueError
+        For what is no D ≥ 0 of this size, or 0.
     """
     P, D = n_parameters, as_constant(weights, n_parameters, name=name)
     if D is None or isinstance(D, LowRank):
@@ -281,6 +295,11 @@ def adagrad_weights(phi: GramOperator) -> Array:
     Returns
     -------
     ndarray, shape (P,)
+
+    Raises
+    ------
+    ValueError
+        For more than one input, or one without features.
     """
     if phi.shape[0] != 1:
         raise ValueError(
@@ -322,7 +341,14 @@ def interpolating_preconditioner(
     -------
     LowRank
         With N columns.
-    """
+
+    Raises
+    ------
+    InterpolationError
+        If w does not interpolate, or Y = 0.
+    DegenerateKernelError
+        If K(X, X) is singular to working precision.
+    """  # noqa: DOC501
     n, P = phi.shape
     refuse_mixed(phi.inputs, targets, w)
     Y = host(as_targets(targets, n, dtype=np.float64))
@@ -359,6 +385,10 @@ def _require_interpolation(
 
     A stable solver leaves φφ^+Y − Y of the size √N eps λ_max ‖K^{-1}Y‖, and the product φ(X)w has
     an error of √P eps ‖φ(X)‖‖w‖; eight times that is allowed. All in multiples of ``unit``.
+
+    Raises
+    ------
+    InterpolationError
     """
     n, P = phi.shape
     error = host(phi @ w).astype(np.float64) - Y

@@ -116,6 +116,10 @@ def _by_cholesky(
 
     Iterative refinement is left out: with a residual in working precision it gains no digit here,
     and one in higher precision resolves what the rounding of K itself has already lost.
+
+    Returns
+    -------
+    tuple or None
     """
     A = K.astype(np.float64)
     A.flat[:: len(A) + 1] += ridge
@@ -138,6 +142,10 @@ def _by_eigenvectors(
 
     One step of refinement follows: eigenvectors solve with a backward error of about eps ‖K‖, which
     it takes down three- to fivefold, to that of Cholesky.
+
+    Returns
+    -------
+    tuple
     """
     K = K.astype(np.float64, copy=False)
     kept = spectrum.kept(rcond, ridge)

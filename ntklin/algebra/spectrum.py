@@ -62,6 +62,10 @@ class Spectrum(Sendable):
         """Which eigenvalues an inverse keeps, (N,): those above the rank cut.
 
         With a ridge nothing needs cutting, unless ``rcond`` asks for it.
+
+        Returns
+        -------
+        ndarray, shape (N,), bool
         """
         if ridge and rcond is None:
             above = np.ones(len(self.values), dtype=bool)
@@ -113,6 +117,10 @@ class Spectrum(Sendable):
 
     def scaled(self, exponent: int) -> Self:
         """The factorization of 2^exponent · K.
+
+        Returns
+        -------
+        Spectrum
 
         Raises
         ------
@@ -186,6 +194,10 @@ def require_kernel_in_range(K: Array) -> None:
 
 def ridge_in_units(ridge: float, exponent: int) -> float:
     """2^(−exponent) · ridge, the ridge for a kernel that was divided by 2^exponent.
+
+    Returns
+    -------
+    float
 
     Raises
     ------
@@ -271,7 +283,7 @@ def refuse_degenerate(K: Array, spectrum: Spectrum, *, rcond: float | None, ridg
     ------
     DegenerateKernelError
         If neither a rank cut nor a ridge says what to do with the null directions.
-    """
+    """  # noqa: DOC501
     if rcond is None and not ridge and spectrum.is_degenerate:
         raise degenerate_error(K, spectrum)
 

@@ -27,6 +27,10 @@ def parse_idx(data: bytes, where: str) -> Array:
 
     The file is ``0, 0, type, ndim``, then ``ndim`` sizes as 4-byte integers, then the entries.
 
+    Returns
+    -------
+    ndarray
+
     Raises
     ------
     DataUnavailableError
@@ -112,6 +116,10 @@ def read_folder(folder: Path, name: str, provenance: str) -> Source:
         Holds ``train-images-idx3-ubyte`` and ``train-labels-idx1-ubyte``, also as ``.gz``, and
         the like for ``t10k``. With one of the two parts missing, the other one serves for both.
     name, provenance : str
+
+    Returns
+    -------
+    Source
 
     Raises
     ------

@@ -19,6 +19,10 @@ def read_npz(path: Path, name: str, provenance: str) -> Source:
     path : pathlib.Path
     name, provenance : str
 
+    Returns
+    -------
+    Source
+
     Raises
     ------
     DataUnavailableError

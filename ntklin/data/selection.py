@@ -55,6 +55,7 @@ def permuted_rows(
 
 
 def require(n: int, what: str, pool: Array, where: str, classes: Sequence[Label]) -> None:
+    """Refuse to draw more samples than there are."""
     if n > len(pool):
         raise ValueError(
             f"{what} = {n}, but {where} has {len(pool)} samples of the classes "
@@ -67,6 +68,10 @@ def unit_rows(samples: Array, rows: Array, where: str, dtype: DTypeLike) -> Arra
 
     The usual greys/255 cancels here. Each row is divided by its largest entry first, so that the
     squares in ‖x‖ neither overflow nor underflow.
+
+    Returns
+    -------
+    ndarray, shape (len(rows), d)
 
     Raises
     ------

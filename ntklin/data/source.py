@@ -34,12 +34,17 @@ class Source:
 
     @property
     def image_shape(self) -> tuple[int, ...] | None:
+        """The shape of one sample that is an image; None for plain features."""
         shape = self.train.samples.shape[1:]
         return shape if len(shape) > 1 else None
 
 
 def checked_part(samples: Array, labels: Array, where: str) -> Part:
     """A `Part` whose arrays fit each other.
+
+    Returns
+    -------
+    Part
 
     Raises
     ------

@@ -45,6 +45,10 @@ def as_array(a: Any, name: str, *, exact: bool = False) -> Array:
     exact : bool
         Refuse objects that float64 would round, such as the fraction 1/3.
 
+    Returns
+    -------
+    ndarray
+
     Raises
     ------
     TypeError

@@ -52,6 +52,10 @@ def refuse_mixed(*arrays: Any) -> None:
 def kernels(*arrays: Any) -> ModuleType:
     """The compiled kernels for ``arrays``: ``ntklin.kernels.cpu`` or ``ntklin.kernels.gpu``.
 
+    Returns
+    -------
+    module
+
     Raises
     ------
     TypeError
@@ -71,6 +75,10 @@ def host(a: Any) -> NDArray[Any]:
 
     The N×N algebra and all that decides how a computation goes on is the host's: LAPACK in float64,
     a matter of milliseconds, next to which the network's own work is what a GPU is for.
+
+    Returns
+    -------
+    ndarray
     """
     return a if namespace(a) is np else a.get()
 
@@ -87,6 +95,10 @@ def contiguous(a: NDArray[Any], dtype: DTypeLike | None = None) -> NDArray[Any]:
     a : ndarray
     dtype : dtype, optional
         That of ``a`` when not given.
+
+    Returns
+    -------
+    ndarray
     """
     xp = namespace(a)
     dtype = np.dtype(a.dtype if dtype is None else dtype).newbyteorder("=")
@@ -119,6 +131,11 @@ def free_device_memory(a: Any) -> int | None:
 
 def device_namespace(device: Literal["cpu", "gpu"]) -> ModuleType:
     """The namespace of arrays on a device: NumPy for ``"cpu"``, CuPy for ``"gpu"``.
+
+    Returns
+    -------
+    module
+        ``numpy`` or ``cupy``.
 
     Raises
     ------

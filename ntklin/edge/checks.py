@@ -46,6 +46,15 @@ def as_inputs(X: Any, dimension: int | None = None, *, name: str = "X") -> Array
         The d that the network expects.
     name : str
         The argument's name in messages.
+
+    Returns
+    -------
+    ndarray, shape (N, d)
+
+    Raises
+    ------
+    ValueError
+        For another shape, NaN or infinity.
     """
     X = _as_floating(X, name)
     if X.ndim != 2:
@@ -215,6 +224,10 @@ def require_memory(n_bytes: float, what: str, instead: str, *, beside: Any = Non
         What needs it, and what to do instead.
     beside : ndarray, optional
         An array on the device that the memory is of; the host's when not given.
+
+    Raises
+    ------
+    MemoryLimitError
     """
     free, where = free_memory(beside)
     if free is not None and n_bytes > free:
@@ -240,6 +253,11 @@ def advising(instead: str) -> Iterator[None]:
     Parameters
     ----------
     instead : str
+
+    Raises
+    ------
+    MemoryLimitError
+        That of the call, which then says ``instead``.
     """
     try:
         yield

@@ -107,6 +107,10 @@ def _folders(membership: str, root: str) -> tuple[tuple[str, bool], ...]:
     membership : str
         The text of /proc/self/cgroup, "number:controllers:path" in each line.
     root : str
+
+    Returns
+    -------
+    tuple of (str, bool)
     """
     paths = {}
     for line in membership.splitlines():
@@ -129,6 +133,10 @@ def _mounts(root: str) -> Iterator[tuple[bool, str, PurePosixPath]]:
 
     A line of /proc/self/mountinfo has its root and mount point fourth and fifth, and after a dash
     the type and, last, the options, which name the controllers of v1.
+
+    Yields
+    ------
+    tuple of (bool, str, PurePosixPath)
     """
     for line in _read(f"{root}/proc/self/mountinfo").splitlines():
         mount, _, kind = line.partition(" - ")
@@ -149,6 +157,10 @@ def _below(path: str, top: str) -> PurePosixPath:
     """A group's path relative to the one that is mounted; that one itself where it is not below.
 
     In a container without a namespace of its own the host's path is told, and only a part mounted.
+
+    Returns
+    -------
+    PurePosixPath
     """
     try:
         inside = PurePosixPath(path).relative_to(top)

@@ -45,6 +45,10 @@ def shift(a: Any, e: int) -> Any:
     """2^e · a for an array or a number and any integer e, without a step out of range on the way.
 
     ``ldexp`` takes C's int, and 2^e by itself may not be representable.
+
+    Returns
+    -------
+    ndarray or float
     """
     if e == 0:
         return a

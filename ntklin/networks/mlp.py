@@ -159,6 +159,13 @@ class MLP(Network):
         Returns
         -------
         ndarray, shape (P,)
+
+        Raises
+        ------
+        TypeError
+            For another dtype.
+        MemoryLimitError
+            If θ does not fit.
         """
         dtype = np.dtype(dtype)
         if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
@@ -187,6 +194,11 @@ class MLP(Network):
         list of (W^l, b^l or None)
             Views of shapes (m_l, m_{l-1}) and (m_l,), after an axis S if ``theta`` has one: writing
             to them writes to ``theta``.
+
+        Raises
+        ------
+        ValueError
+            For another length.
         """
         theta = as_array(theta, "theta")
         if theta.shape[-1:] != (self.n_parameters,):
@@ -218,6 +230,11 @@ class MLP(Network):
         -------
         ndarray, shape (P,)
             A copy; float32 if every array is float32, else float64.
+
+        Raises
+        ------
+        ValueError
+            For other shapes, and for biases that the network has not, or the other way around.
         """
         layers = list(layers)
         if len(layers) != self.depth:

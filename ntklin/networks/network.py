@@ -127,6 +127,10 @@ class FeatureOperator(GramOperator):
         """What the rounding errors of ``outputs`` are expected to stay below, (N,), float64.
 
         0 where nobody knows better.
+
+        Returns
+        -------
+        ndarray, shape (N,)
         """
         return np.zeros(self.shape[0])
 

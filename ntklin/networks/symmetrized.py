@@ -197,6 +197,10 @@ class PairFeatures(BalancedFeatures):
         """The rounding errors of the outputs to expect; see ``FeatureMap.output_rounding``.
 
         Those of equal halves are the same and cancel.
+
+        Returns
+        -------
+        ndarray, shape (N,)
         """
         first, second = self.network.halves(self.parameters)
         if bool((first == second).all()):
