@@ -52,14 +52,10 @@ class Inherited(FeatureOperator):
     """The features of an MLP with what is abstract and nothing else."""
 
     def __init__(self, theta, X):
-        self.mlp_features = NET.features(theta, X)
-        self.network, self.parameters, self.inputs = (
-            InheritedNetwork(),
-            theta,
-            self.mlp_features.inputs,
-        )
-        self.outputs = self.mlp_features.outputs
-        super().__init__(self.mlp_features.dtype, self.mlp_features.shape)
+        phi = NET.features(theta, X)
+        self.mlp_features, self.network = phi, InheritedNetwork()
+        self.parameters, self.inputs, self.outputs = theta, phi.inputs, phi.outputs
+        super().__init__(phi.dtype, phi.shape)
 
     def _matvec(self, x):
         return self.mlp_features @ x
