@@ -121,7 +121,7 @@ def shift_of(n_layers, gain, shift):
     power, terms = _pair(1.0), []
     for _ in range(n_layers - 1):
         power = _times(power, G)
-        terms.append(math.ldexp(1 / power[0], -power[1]))
+        terms.append(math.ldexp(1 / power[0], -int(power[1])))
     scale = _times(_times(_pair(shift), _pair(shift)), power)
     return Shift(1.0 if gain > 1 else float(gain) ** 2, np.array(terms), scale)
 

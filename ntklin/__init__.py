@@ -60,10 +60,10 @@ _HOME = {
     "train_ensemble": "training.ensemble",
 }
 
-__all__ = ["__version__", *sorted(_HOME)]
+__all__ = ["__version__", *sorted(_HOME)]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module 'ntklin' has no attribute {name!r}")
     value = getattr(import_module(f"ntklin.{_HOME[name]}"), name)
@@ -71,5 +71,5 @@ def __getattr__(name):
     return value
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return __all__

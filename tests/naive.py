@@ -353,10 +353,10 @@ def doubled_parameters(net, theta):
 def infinite_kernels(net, x, y, m=math):
     """Θ(x, y) and the NNGP covariance E f(x) f(y), scalar by scalar.
 
-    For `fan_out` (and `eq1` without biases) with the S^l of THEORY, inner products of activations;
-    for `fan_in` with the covariances Σ^l of preactivations, as Jacot et al. and Lee et al. write
-    them. `m` has sqrt, acos, sin, cos and pi: `math`, or mpmath's `mp` for more digits, which
-    arccos needs near 1, where it loses half of them.
+    For `fan_out` (and `eq1` without biases) with the S^l of docs/theory.md, inner products of
+    activations; for `fan_in` with the covariances Σ^l of preactivations, as Jacot et al. and Lee
+    et al. write them. `m` has sqrt, acos, sin, cos and pi: `math`, or mpmath's `mp` for more
+    digits, which arccos needs near 1, where it loses half of them.
     """
     number = getattr(m, "mpf", float)
     x, y = [number(float(c)) for c in x], [number(float(c)) for c in y]

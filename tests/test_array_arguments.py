@@ -345,8 +345,11 @@ def public_parameters():
 
 
 def parameters_of_methods(kind):
-    for name, method in vars(kind).items():
-        if inspect.isfunction(method) and not name.startswith("_"):
+    for name, method in inspect.getmembers(kind, inspect.isfunction):
+        owner = next(base for base in kind.__mro__ if name in vars(base))
+        told_there = owner is not kind and owner in (*RETURNED, *MADE_BY_USERS)
+        is_ours = method.__module__.startswith("ntklin") and not name.startswith("_")
+        if is_ours and not told_there:
             yield from parameters(f"{kind.__name__}.{name}", method)
 
 

@@ -98,7 +98,7 @@ def test_initialization_term_is_what_theta_0_has_outside_the_feature_space(bias,
 
 
 def test_the_homogeneous_form_fails_with_nonzero_biases():
-    """THEORY 9.2: with normal biases (1/L) φ(x)(1 − P_F)θ_0 is not the initialization term."""
+    """docs/theory.md, correction 2: for normal biases f_init is not (1/L) φ(x)(1 − P_F)θ_0."""
     net, theta, X, X_new, Y, J, J_new, *_ = network_problem(bias="normal")
     m = ntklin.linearize(net, theta, X).minimizer(Y)
     homogeneous = J_new @ (theta - naive.projector(J) @ theta) / net.depth
@@ -121,7 +121,7 @@ def test_without_biases_the_interpolator_forgets_sigma_and_the_rest_scales(depth
 
 
 def test_trained_biases_break_the_scaling():
-    """THEORY 9.4: with b in θ, f_int depends on σ even when b starts at 0."""
+    """docs/theory.md, correction 4: with b in θ, f_int depends on σ even when b starts at 0."""
     found = []
     for sigma in (0.1, 1.0):
         net, theta, X, X_new, Y, *_ = network_problem(bias="zero", sigma=sigma)

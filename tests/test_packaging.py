@@ -17,6 +17,7 @@ WHEEL_SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE")
 FOLDERS = ("ntklin", "kernels", "validation")
 SHIPPED = (
     "ntklin/py.typed",
+    "ntklin/__init__.pyi",
     "ntklin/data/mnist01.npz",
     "ntklin/data/fashion01.npz",
     "ntklin/data/LICENSES.md",

@@ -1,4 +1,4 @@
-"""Gradient steps with the first layer in its Gram reduction (THEORY section 2).
+"""Gradient steps with the first layer in its Gram reduction (docs/theory.md, training).
 
 All gradient-descent updates of (W^1, b^1) lie in the span of the training inputs, so the first
 layer's preactivations evolve on their own, h^1 ← h^1 − η (δ^1 ∘ r) G with G = w_1² X X^T + v_1²,

@@ -178,7 +178,7 @@ def _shares(n_rows, n_columns, symmetric, n_threads):
 
 
 def infinite_width(X, other_X, n_layers, weight, gain, bias, shift, ntk):
-    """The infinite-width NTK Θ or the NNGP covariance C of the outputs (THEORY section 3).
+    """The infinite-width NTK Θ or the NNGP covariance C of the outputs; docs/theory.md.
 
     C^1 = weight² x·x' + bias², C^{l+1} = gain² E[a^l a'^l] + bias²,
     Θ^1 = C^1 + shift², Θ^{l+1} = gain² E[1[h^l > 0] 1[h'^l > 0]] Θ^l + C^{l+1} + shift²

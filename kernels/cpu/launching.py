@@ -28,13 +28,14 @@ class _Launches:
         """Start Numba's threads, by which the layer is chosen."""
         numba.get_num_threads()
         if self.rule == _UNKNOWN:
-            self.rule = _IN_TURN if numba.threading_layer() == "workqueue" else _FREE
+            layer = numba.threading_layer()  # pyright: ignore
+            self.rule = _IN_TURN if layer == "workqueue" else _FREE
 
     def forked(self):
         """This process is a new one: the threads of its parent are not here."""
         self.turn = threading.RLock()  # a thread that is not here may have held the other
         try:
-            layer = numba.threading_layer()
+            layer = numba.threading_layer()  # pyright: ignore
         except ValueError:  # nobody has started any; this process may
             return
         if layer == "omp" and sys.platform.startswith("linux"):

@@ -1,4 +1,4 @@
-"""Gradient steps with the first layer in its Gram reduction (THEORY section 2).
+"""Gradient steps with the first layer in its Gram reduction (docs/theory.md, training).
 
 As on the CPU: h^1 ← h^1 − η (δ^1 ∘ r) G with G = w_1² X X^T + v_1², and S = Σ_t δ^1 ∘ r gives the
 parameters back at the end; steps go to sums of their own, which ``fold`` takes over into the

@@ -16,7 +16,7 @@ def gram_copies(shape, itemsize):
 
 
 def gram(passes, other=None):
-    """K(X, X') = Σ_l (w_l² ⟨a^{l-1}, a'^{l-1}⟩ + v_l²) ⟨δ^l, δ'^l⟩ (THEORY section 2).
+    """K(X, X') = Σ_l (w_l² ⟨a^{l-1}, a'^{l-1}⟩ + v_l²) ⟨δ^l, δ'^l⟩.
 
     Parameters
     ----------

@@ -1,14 +1,18 @@
 """What a kernel and its targets determine, enclosed rigorously in ball arithmetic: Thm 1."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
-from flint import arb, arb_mat, ctx
+from numpy.typing import ArrayLike
 
-from ntklin.algebra.balls import ball_from, described
-from ntklin.edge.arrays import as_array
+from ntklin.algebra.balls import arb, arb_mat, ball_from, ctx, described
+from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import host
 from ntklin.edge.checks import as_count
 from ntklin.edge.errors import DegenerateKernelError
@@ -26,31 +30,31 @@ class Enclosure:
     balls : tuple of flint.arb, length n
     """
 
-    balls: tuple
+    balls: tuple[arb, ...]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.balls)
 
-    def __reduce__(self):
+    def __reduce__(self) -> Any:
         return _enclosure_of, (tuple(map(described, self.balls)),)
 
     @cached_property
-    def midpoint(self):
+    def midpoint(self) -> Array:
         """The centers, rounded to float64, (n,)."""
         return np.array([float(x) for x in self.balls])
 
     @cached_property
-    def lower(self):
+    def lower(self) -> Array:
         """Numbers that are certainly not larger, (n,), float64."""
         return np.array([_below(x) for x in self.balls])
 
     @cached_property
-    def upper(self):
+    def upper(self) -> Array:
         """Numbers that are certainly not smaller, (n,), float64."""
         return np.array([-_below(-x) for x in self.balls])
 
     @property
-    def digits(self):
+    def digits(self) -> float:
         """How many decimal digits are certain, relative to the largest entry; inf if all are."""
         radius = max(x.rad() for x in self.balls)
         size = max(abs(x.mid()) for x in self.balls)
@@ -60,7 +64,7 @@ class Enclosure:
             return 0
         return max(0, math.floor(-float((radius / size).log() / arb(10).log())))
 
-    def distance(self, approximation):
+    def distance(self, approximation: ArrayLike) -> Enclosure:
         """|approximation − x| of each entry: the true error of a result in floating point.
 
         Parameters
@@ -111,7 +115,16 @@ class Certificate:
     precision: int
 
 
-def certify(K, Y, K_new=None, f0=None, f0_new=None, *, radii=None, precision=128):
+def certify(
+    K: ArrayLike | arb_mat,
+    Y: ArrayLike | arb_mat,
+    K_new: ArrayLike | arb_mat | None = None,
+    f0: ArrayLike | arb_mat | None = None,
+    f0_new: ArrayLike | arb_mat | None = None,
+    *,
+    radii: Mapping[str, ArrayLike] | None = None,
+    precision: int = 128,
+) -> Certificate:
     r"""Enclose the minimizer of a kernel regression, with proof: no rounding error is left out.
 
     .. math::
@@ -163,7 +176,7 @@ def certify(K, Y, K_new=None, f0=None, f0_new=None, *, radii=None, precision=128
     0.9999999999990905
     >>> c.interpolator.distance([0.3333]).upper  # of 1/3
     array([3.33333333e-05])
-    """
+    """  # noqa: DOC501
     precision = as_count(precision, name="precision", minimum=32)
     radii = _as_radii(radii)
     if (f0 is None) != (f0_new is None) or (f0 is not None and K_new is None):
@@ -192,10 +205,11 @@ def certify(K, Y, K_new=None, f0=None, f0_new=None, *, radii=None, precision=128
     return Certificate(smallest_eigenvalue=smallest, precision=precision, **found)
 
 
-def _solved(K, Y, K_new, f0, f0_new):
+def _solved(K: arb_mat, Y: arb_mat, K_new: arb_mat | None, f0: Any, f0_new: Any) -> dict[str, Any]:
     """The enclosures of a Certificate."""
     alpha = K.solve(Y)
-    found = dict.fromkeys(("interpolator", "initialization", "minimizer", "initialization_size"))
+    names = ("interpolator", "initialization", "minimizer", "initialization_size")
+    found: dict[str, Any] = dict.fromkeys(names)
     if K_new is not None:
         pull = K.solve(K_new.transpose()).transpose()
         f_init = f0_new - _applied(K, K_new, pull, f0)
@@ -208,17 +222,21 @@ def _solved(K, Y, K_new, f0, f0_new):
     return {"coefficients": _enclosure(alpha), **found}
 
 
-def _applied(K, K_new, pull, r):
+def _applied(K: arb_mat, K_new: arb_mat, pull: arb_mat, r: arb_mat) -> arb_mat:
     """K_new K^{-1} r as K_new α̃ + (K_new K^{-1})(r − K α̃), for any α̃, here the center of K^{-1} r.
 
     ``pull`` is K_new K^{-1}. Radii of K and r enter by the residual, so that they are amplified by
     the size of ``pull`` only; in K_new (K^{-1} r) it would be by 1/λ_min.
+
+    Returns
+    -------
+    arb_mat
     """
     near = K.solve(r).mid()
     return K_new * near + pull * (r - K * near)
 
 
-def _root_mean_square(f):
+def _root_mean_square(f: arb_mat) -> arb:
     """‖f‖/√n from its ends, as balls around 0 have squares whose root Arb refuses."""
     ends = [abs(x) for x in f.entries()]
     least, most = (
@@ -228,22 +246,23 @@ def _root_mean_square(f):
     return least.union(most)
 
 
-def _enclosure(matrix):
+def _enclosure(matrix: arb_mat) -> Enclosure:
     return Enclosure(tuple(matrix.entries()))
 
 
-def _enclosure_of(descriptions):
+def _enclosure_of(descriptions: tuple[Any, ...]) -> Enclosure:
     return Enclosure(tuple(map(ball_from, descriptions)))
 
 
-# λ_min
-
-
-def _smallest_eigenvalue(K, precision):
+def _smallest_eigenvalue(K: arb_mat, precision: int) -> float:
     """A float c > 0 with λ_min ≥ c for every symmetric matrix in the balls.
 
     By Weyl's inequality that is a bound for the centers, less a norm of the radii.
-    """
+
+    Returns
+    -------
+    float
+    """  # noqa: DOC501
     n = K.nrows()
     center = K.mid()
     width = _width(K)
@@ -259,7 +278,7 @@ def _smallest_eigenvalue(K, precision):
     raise _degenerate(K, precision)
 
 
-def _degenerate(K, precision):
+def _degenerate(K: arb_mat, precision: int) -> DegenerateKernelError:
     """The error for a K that is singular, or too uncertain."""
     return DegenerateKernelError(
         f"K could not be proved to be positive definite with {precision} bits: in float64 its "
@@ -269,16 +288,20 @@ def _degenerate(K, precision):
     )
 
 
-def _width(K):
+def _width(K: arb_mat) -> arb:
     """A bound of the spectral norm of what K's radii allow: their largest row sum."""
     return max(sum((x.rad() for x in row), arb(0)).upper() for row in K.tolist())
 
 
-def _is_positive_definite(A):
+def _is_positive_definite(A: arb_mat) -> bool:
     """Whether all symmetric matrices in A are, for certain, by Schur complements of halves.
 
     A is if and only if its upper left block is and the Schur complement of that; a block's solve is
     the one of Arb, which does not let radii grow from pivot to pivot.
+
+    Returns
+    -------
+    bool
     """
     n = A.nrows()
     if n == 1:
@@ -295,24 +318,21 @@ def _is_positive_definite(A):
         return False
 
 
-def _diagonal(values):
+def _diagonal(values: list[arb]) -> arb_mat:
     matrix = arb_mat(len(values), len(values))
     for i, value in enumerate(values):
         matrix[i, i] = value
     return matrix
 
 
-# Arguments
-
-
-def _as_radii(radii):
+def _as_radii(radii: Any) -> dict[str, Any]:
     try:
         return dict(radii or {})
     except (TypeError, ValueError):
         raise TypeError(f"radii must be a dict such as {{'K': 1e-12}}, got {radii!r}") from None
 
 
-def _rows(values, name):
+def _rows(values: Any, name: str) -> int:
     """How many rows a matrix has."""
     if isinstance(values, arb_mat):
         shape = values.nrows(), values.ncols()
@@ -323,25 +343,27 @@ def _rows(values, name):
     return shape[0]
 
 
-def _matrix(values, radius, shape, name):
+def _matrix(values: Any, radius: Any, shape: tuple[int, ...], name: str) -> arb_mat:
     """An arb_mat of this shape, or a column for (n,), finite and without any rounding."""
+    n_rows, n_columns = shape if len(shape) == 2 else (*shape, 1)
+    entries: Sequence[Any]
     if isinstance(values, arb_mat):
         found, entries = (values.nrows(), values.ncols()), values.entries()
     else:
         array = _array(values, name)
         found, entries = array.shape, array.ravel().tolist()
-    if found not in (shape, (*shape, 1)[:2]):
+    if found not in (shape, (n_rows, n_columns)):
         raise ValueError(f"{name} must have shape {shape}, got shape {found}")
     if radius is not None:
         widths = _widths(radius, shape, f"radii[{name!r}]")
         entries = [_ball(x, r) for x, r in zip(entries, widths, strict=True)]
-    matrix = arb_mat(*(*shape, 1)[:2], entries)
+    matrix = arb_mat(n_rows, n_columns, entries)
     if not all(x.is_finite() for x in matrix.entries()):
         raise ValueError(f"{name} contains NaN or infinite values")
     return matrix
 
 
-def _widths(radius, shape, name):
+def _widths(radius: Any, shape: tuple[int, ...], name: str) -> list[float]:
     """The radii of all entries, row by row."""
     widths = _array(radius, name)
     if widths.shape not in ((), shape):
@@ -351,13 +373,13 @@ def _widths(radius, shape, name):
     return np.broadcast_to(widths, shape).ravel().tolist()
 
 
-def _ball(x, r):
+def _ball(x: Any, r: float) -> arb:
     """[x − r, x + r], or more."""
     x = arb(x)
     return arb(x.mid(), x.rad() + r)
 
 
-def _array(values, name):
+def _array(values: Any, name: str) -> Array:
     """An array of numbers that convert to balls without rounding."""
     array = host(as_array(values, name, exact=True))
     if array.dtype.itemsize > 8:
@@ -367,7 +389,7 @@ def _array(values, name):
     return array.astype(int) if array.dtype.kind == "b" else array
 
 
-def _symmetric(K):
+def _symmetric(K: arb_mat) -> arb_mat:
     """The part of K's balls that symmetric matrices fill, or a little more."""
     other = K.transpose()
     if not K.overlaps(other):
@@ -379,20 +401,17 @@ def _symmetric(K):
     return (K + other) * arb(0.5)
 
 
-# Floats
-
-
-def _floats(matrix):
+def _floats(matrix: arb_mat) -> Array:
     return np.array([[float(x) for x in row] for row in matrix.tolist()])
 
 
-def _below(x):
+def _below(x: arb) -> float:
     """A float64 that is certainly not above any number in a ball, and close to them."""
     bound = x.lower()
     nearest = float(bound)
     return nearest if arb(nearest) <= bound else float(np.nextafter(nearest, -np.inf))
 
 
-def _bits(balls):
+def _bits(balls: tuple[arb, ...]) -> int:
     """Enough bits to subtract a float from these without widening them."""
     return max((x.mid().bits() for x in balls), default=0) + 64

@@ -2,12 +2,15 @@
 
 import numpy as np
 
+from ntklin.algebra.operators import Product
+from ntklin.edge.arrays import Array
+
 # Vectors that are kept to be orthogonal to, and how often they make way for the best one of them.
 MOST_VECTORS = 128
 MOST_ROUNDS = 8
 
 
-def largest_eigenvalue(product, n, tolerance):
+def largest_eigenvalue(product: Product, n: int, tolerance: float) -> float:
     """λ_max of a symmetric positive semidefinite A ∈ R^{n×n}, from above.
 
     Lanczos' recursion A V = V T + β v e^T with full reorthogonalization, from a fixed start: the
@@ -37,6 +40,7 @@ def largest_eigenvalue(product, n, tolerance):
         return size
     # In units in which no square leaves the range of floating point.
     unit = 2.0 ** np.clip(np.frexp(size)[1], -1000, 1000)
+    value = residual = 0.0
     for _ in range(MOST_ROUNDS):
         value, residual, start = _round(lambda v: product(v) / unit, start, tolerance)
         if not residual > tolerance * value:
@@ -44,7 +48,7 @@ def largest_eigenvalue(product, n, tolerance):
     return unit * (value + residual)
 
 
-def _round(product, start, tolerance):
+def _round(product: Product, start: Array, tolerance: float) -> tuple[float, float, Array]:
     """θ, r and the Ritz vector, from one start, after as many products as it takes or as fit."""
     most = min(MOST_VECTORS, len(start))
     basis = np.empty((most, len(start)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -39,8 +39,20 @@ class Operator(LinearOperator):
             return super().dot(_operand(x))
         return _product(self, x, self._matvec, self._matmat)
 
+    @overload
+    def __matmul__(self, x: LinearOperator) -> LinearOperator: ...
+    @overload
+    def __matmul__(self, x: ArrayLike) -> Array: ...
+    def __matmul__(self, x: Any) -> Any:
+        return super().__matmul__(x)
+
     def __rmatmul__(self, x: Any) -> Any:
         return super().__rmatmul__(_operand(x))
+
+    @property
+    def T(self) -> Operator:
+        """The transpose."""
+        return self._transpose()
 
     def _matmat(self, X: Array) -> Array:
         return _by_columns(self, X, self._matvec, self.shape[0])
@@ -51,7 +63,8 @@ class Operator(LinearOperator):
     def _transpose(self) -> Operator:
         return Transposed(self, (self._rmatvec, self._rmatmat), (self._matvec, self._matmat))
 
-    _adjoint = _transpose
+    def _adjoint(self) -> Any:
+        return self._transpose()
 
 
 class Transposed(Operator):
@@ -89,8 +102,6 @@ class Transposed(Operator):
     def _transpose(self) -> Operator:
         return self._operator
 
-    _adjoint = _transpose
-
 
 class GramOperator(Operator, ABC):
     """An operator J ∈ R^{N×P} of which Gram matrices J D J^T can be had, too."""
@@ -124,10 +135,10 @@ class GramOperator(Operator, ABC):
         ndarray, shape (N, P)
         """
         xp = namespace(self.inputs)
-        out = xp.empty(self.shape, self.dtype) if out is None else out
-        for row, unit in zip(out, xp.eye(self.shape[0], dtype=self.dtype), strict=True):
+        J = xp.empty(self.shape, self.dtype) if out is None else out
+        for row, unit in zip(J, xp.eye(self.shape[0], dtype=self.dtype), strict=True):
             row[...] = self.T @ unit
-        return out
+        return J
 
 
 def _operand(x: Any) -> Any:

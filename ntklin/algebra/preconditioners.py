@@ -2,12 +2,15 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf
+from numpy.typing import ArrayLike, DTypeLike
+from scipy.linalg.lapack import dpotrf  # pyright: ignore
 
-from ntklin.algebra.spectrum import degenerate_error
-from ntklin.edge.arrays import as_array
+from ntklin.algebra.operators import GramOperator
+from ntklin.algebra.spectrum import Spectrum, degenerate_error
+from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import beside, freeze, host, namespace, refuse_mixed
 from ntklin.edge.checks import (
     as_number,
@@ -44,26 +47,32 @@ class LowRank(Sendable):
     array([0., 1.])
     """
 
-    W: np.ndarray
+    W: Array
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         W = self.W
         if not _is_settled(W):
             W = as_array(W, "W")
             if W.ndim != 2 or 0 in W.shape:
                 raise ValueError(f"W must have shape (P, k) with k ≥ 1, got shape {W.shape}")
             dtype = W.dtype if W.dtype in (np.float32, np.float64) else np.float64
-            _require_room(*W.shape, np.dtype(dtype).itemsize, W)
+            P, k = W.shape
+            _require_room(P, k, np.dtype(dtype).itemsize, W)
             W = freeze(namespace(W).array(W, dtype, order="F"))
         if not bool(np.isfinite(W).all()):
             raise ValueError("W contains NaN or infinite values")
         object.__setattr__(self, "W", W)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"LowRank(W of shape {self.W.shape}, {self.W.dtype})"
 
 
-def _is_settled(W):
+# A constant D as it is passed, and as it is after the checks.
+Weights = ArrayLike | LowRank | None
+Constant = float | Array | LowRank | None
+
+
+def _is_settled(W: Any) -> bool:
     """Whether nobody can change ``W`` and its columns are contiguous: then no copy is needed."""
     return (
         type(W) is np.ndarray
@@ -76,12 +85,12 @@ def _is_settled(W):
 
 
 def _require_room(
-    n_parameters,
-    n_columns,
-    itemsize,
-    beside,
-    advice="use fewer columns, or a diagonal D, shape (P,)",
-):
+    n_parameters: int,
+    n_columns: int,
+    itemsize: int,
+    beside: Any,
+    advice: str = "use fewer columns, or a diagonal D, shape (P,)",
+) -> None:
     require_memory(
         n_parameters * n_columns * itemsize,
         f"a matrix W of shape ({n_parameters}, {n_columns})",
@@ -90,10 +99,19 @@ def _require_room(
     )
 
 
-def as_constant(weights, n_parameters, *, name="weights"):
+def as_constant(weights: Weights, n_parameters: int, *, name: str = "weights") -> Constant:
     """What stands for a constant D, with arrays for what can be one, whatever their numbers.
 
     Arrays are not copied: a D is the same D, by identity, if it is given again.
+
+    Returns
+    -------
+    None, float, ndarray or LowRank
+
+    Raises
+    ------
+    ValueError
+        For a LowRank of another number of parameters.
     """
     if weights is None:
         return None
@@ -110,7 +128,7 @@ def as_constant(weights, n_parameters, *, name="weights"):
     return weights
 
 
-def as_preconditioner(weights, n_parameters, *, name="weights"):
+def as_preconditioner(weights: Weights, n_parameters: int, *, name: str = "weights") -> Constant:
     """A constant D as float, diagonal (P,), full matrix (P, P), or LowRank; None stays None.
 
     Arrays are copied. A matrix must be symmetric and positive semidefinite up to rounding.
@@ -126,21 +144,26 @@ def as_preconditioner(weights, n_parameters, *, name="weights"):
     Returns
     -------
     None, float, ndarray of shape (P,) or (P, P), or LowRank
+
+    Raises
+    ------
+    ValueError
+        For what is no D ≥ 0 of this size, or 0.
     """
-    P, weights = n_parameters, as_constant(weights, n_parameters, name=name)
-    if weights is None or isinstance(weights, LowRank):
-        return weights
-    if isinstance(weights, float):
-        return as_positive(weights, name=name)
-    if weights.ndim == 2 and weights.shape != (P, 1):
-        return _as_matrix(weights, P, name)
-    D = as_weights(weights, P, name=name).copy()
+    P, D = n_parameters, as_constant(weights, n_parameters, name=name)
+    if D is None or isinstance(D, LowRank):
+        return D
+    if isinstance(D, float | int):
+        return as_positive(D, name=name)
+    if D.ndim == 2 and D.shape != (P, 1):
+        return _as_matrix(D, P, name)
+    D = as_weights(D, P, name=name).copy()
     if not D.any():
         raise ValueError(f"{name} are 0 everywhere: no parameter would be trained")
     return D
 
 
-def _as_matrix(D, P, name):
+def _as_matrix(D: Array, P: int, name: str) -> Array:
     if D.shape != (P, P):
         raise ValueError(
             f"{name} must be a number, the diagonal of D, shape ({P},), a matrix of shape "
@@ -175,7 +198,7 @@ def _as_matrix(D, P, name):
     return beside(D, given)
 
 
-def as_comfortable(weights, dtype):
+def as_comfortable(weights: Constant, dtype: DTypeLike) -> tuple[Constant, int]:
     """D' and an even d with D = 2^d D', d = 0 unless kernels of D may leave the range of ``dtype``.
 
     Parameters
@@ -190,27 +213,32 @@ def as_comfortable(weights, dtype):
     """
     if weights is None:
         return None, 0
-    low_rank = isinstance(weights, LowRank)
-    D = weights.W if low_rank else weights
-    e = exponent(D) if np.ndim(D) == 0 else largest_exponent(D)
+    D = weights.W if isinstance(weights, LowRank) else weights
+    e = exponent(D) if isinstance(D, float | int) else largest_exponent(D)
     if abs(e) <= COMFORT[np.dtype(dtype)] // 2:
         return weights, 0
-    if low_rank:
-        return LowRank(freeze(shift(D, -e))), 2 * e
+    if isinstance(weights, LowRank):
+        return LowRank(freeze(shift(weights.W, -e))), 2 * e
     e -= e % 2
     return shift(D, -e), e
 
 
-def rank_bound(weights, n_parameters):
+def rank_bound(weights: Constant, n_parameters: int) -> int:
     """An upper bound on the rank of K_D: how many directions of θ the preconditioner D trains."""
     if isinstance(weights, LowRank):
         return min(weights.W.shape)
-    if np.ndim(weights) == 1:
-        return int(np.count_nonzero(weights))
-    return n_parameters
+    if weights is None or isinstance(weights, float | int) or weights.ndim != 1:
+        return n_parameters
+    return int(np.count_nonzero(weights))
 
 
-def weighted_kernel(phi, weights=None, other=None, *, factors=(None, None)):
+def weighted_kernel(
+    phi: GramOperator,
+    weights: Constant = None,
+    other: GramOperator | None = None,
+    *,
+    factors: tuple[Array | None, Array | None] = (None, None),
+) -> Array:
     """K_D(X, X') = φ(X) D φ(X')^T for any constant D.
 
     Parameters
@@ -234,26 +262,30 @@ def weighted_kernel(phi, weights=None, other=None, *, factors=(None, None)):
         if other is None:
             return first @ first.T
         return first @ (other @ weights.W if second is None else second).T
-    if np.ndim(weights) == 2:
-        J = phi.toarray()
-        other_J = J if other is None else other.toarray()
-        return (J @ weights.astype(J.dtype, copy=False)) @ other_J.T
-    if weights is None or np.ndim(weights) == 1:
+    if weights is None:
+        return phi.gram(other)
+    if isinstance(weights, float | int):
+        K = phi.gram(other)
+        return K.dtype.type(weights) * K
+    if weights.ndim == 1:
         return phi.gram(other, weights=weights)
-    K = phi.gram(other)
-    return K.dtype.type(weights) * K
+    J = phi.toarray()
+    other_J = J if other is None else other.toarray()
+    return (J @ weights.astype(J.dtype, copy=False)) @ other_J.T
 
 
-def precondition(weights, v):
+def precondition(weights: Constant, v: Array) -> Array:
     """D v for any constant D; ``v`` of shape (P,)."""
     if weights is None:
         return v
     if isinstance(weights, LowRank):
         return weights.W @ (weights.W.T @ v)
-    return weights @ v if np.ndim(weights) == 2 else weights * v
+    if isinstance(weights, float | int) or weights.ndim == 1:
+        return weights * v
+    return weights @ v
 
 
-def adagrad_weights(phi):
+def adagrad_weights(phi: GramOperator) -> Array:
     """Example 1's D = diag |φ(x_1)|^{-1} for one training input; 0 where φ_j(x_1) = 0.
 
     Parameters
@@ -263,6 +295,11 @@ def adagrad_weights(phi):
     Returns
     -------
     ndarray, shape (P,)
+
+    Raises
+    ------
+    ValueError
+        For more than one input, or one without features.
     """
     if phi.shape[0] != 1:
         raise ValueError(
@@ -282,7 +319,9 @@ def adagrad_weights(phi):
     return xp.where(reached, unit / xp.where(reached, size, number(1)), number(0))
 
 
-def interpolating_preconditioner(phi, K, spectrum, w, targets):
+def interpolating_preconditioner(
+    phi: GramOperator, K: Array, spectrum: Spectrum, w: ArrayLike, targets: ArrayLike
+) -> LowRank:
     """D = W W^T with D φ(X)^T K_D^{-1} Y = w for a given interpolating w (Example 1).
 
     W = φ^+ + (w − φ^+ Y) Y^T/|Y|², so that φW = 1, K_D = 1 and A Y = W Y = w.
@@ -302,7 +341,14 @@ def interpolating_preconditioner(phi, K, spectrum, w, targets):
     -------
     LowRank
         With N columns.
-    """
+
+    Raises
+    ------
+    InterpolationError
+        If w does not interpolate, or Y = 0.
+    DegenerateKernelError
+        If K(X, X) is singular to working precision.
+    """  # noqa: DOC501
     n, P = phi.shape
     refuse_mixed(phi.inputs, targets, w)
     Y = host(as_targets(targets, n, dtype=np.float64))
@@ -332,11 +378,17 @@ def interpolating_preconditioner(phi, K, spectrum, w, targets):
     return LowRank(freeze(W))
 
 
-def _require_interpolation(phi, w, Y, alpha, largest, unit):
+def _require_interpolation(
+    phi: GramOperator, w: Array, Y: Array, alpha: Array, largest: float, unit: float
+) -> None:
     """Refuse a w with φ(X)w ≠ Y beyond what rounding explains.
 
     A stable solver leaves φφ^+Y − Y of the size √N eps λ_max ‖K^{-1}Y‖, and the product φ(X)w has
     an error of √P eps ‖φ(X)‖‖w‖; eight times that is allowed. All in multiples of ``unit``.
+
+    Raises
+    ------
+    InterpolationError
     """
     n, P = phi.shape
     error = host(phi @ w).astype(np.float64) - Y

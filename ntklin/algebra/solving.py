@@ -1,12 +1,14 @@
 """Solving with a kernel K = φ D φ^T, and how much the digits of the solution are worth."""
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg.lapack import dpocon, dpotrf, dpotrs
+from scipy.linalg.lapack import dpocon, dpotrf, dpotrs  # pyright: ignore
 
-from ntklin.algebra.spectrum import factorize, refuse_degenerate
+from ntklin.algebra.spectrum import Spectrum, factorize, refuse_degenerate
+from ntklin.edge.arrays import Array
 from ntklin.edge.backends import host
 from ntklin.edge.ranges import norm
 
@@ -33,20 +35,27 @@ class KernelSolution:
         spectrum, by up to eps ‖K‖/λ_min, against those that are cut. Near 1 no digit is certain.
     """
 
-    coefficients: np.ndarray
+    coefficients: Array
     rank: int
     condition: float
-    error_bounds: tuple
+    error_bounds: tuple[float, ...]
 
     @property
-    def error_bound(self):
+    def error_bound(self) -> float:
         """The largest one of ``error_bounds``."""
         return max(self.error_bounds)
 
 
 def solve_kernel(
-    K, right, *, right_errors=None, rank_bound=None, rcond=None, ridge=0.0, spectrum=None
-):
+    K: Array,
+    right: Array,
+    *,
+    right_errors: Sequence[float] | None = None,
+    rank_bound: int | None = None,
+    rcond: float | None = None,
+    ridge: float = 0.0,
+    spectrum: Callable[[], Spectrum] | None = None,
+) -> KernelSolution:
     """Solve (K + ridge·1) α = R.
 
     Cholesky where it proves the matrix to be well conditioned; otherwise, and with an explicit rank
@@ -84,9 +93,9 @@ def solve_kernel(
     if rcond is None and (rank_bound is None or rank_bound >= n):
         solution = _by_cholesky(K, ridge, columns, max_condition=0.1 / (n * eps))
     if solution is None:
-        spectrum = factorize(K, rank_bound) if spectrum is None else spectrum()
-        refuse_degenerate(K, spectrum, rcond=rcond, ridge=ridge)
-        solution = _by_eigenvectors(K, ridge, columns, spectrum, rcond)
+        found = factorize(K, rank_bound) if spectrum is None else spectrum()
+        refuse_degenerate(K, found, rcond=rcond, ridge=ridge)
+        solution = _by_eigenvectors(K, ridge, columns, found, rcond)
     coefficients, rank, condition, inverse_norm, left = solution
     errors = np.zeros(columns.shape[1]) if right_errors is None else np.asarray(right_errors)
     sizes = np.array([norm(alpha) for alpha in coefficients.T])
@@ -100,11 +109,17 @@ def solve_kernel(
     )
 
 
-def _by_cholesky(K, ridge, right, *, max_condition):
+def _by_cholesky(
+    K: Array, ridge: float, right: Array, *, max_condition: float
+) -> tuple[Array, int, float, float, Array] | None:
     """(K + ridge·1)^{-1} right, rank, κ, ‖K^{-1}‖, 0 for what is left; None where in doubt.
 
     Iterative refinement is left out: with a residual in working precision it gains no digit here,
     and one in higher precision resolves what the rounding of K itself has already lost.
+
+    Returns
+    -------
+    tuple or None
     """
     A = K.astype(np.float64)
     A.flat[:: len(A) + 1] += ridge
@@ -120,11 +135,17 @@ def _by_cholesky(K, ridge, right, *, max_condition):
     return solution, len(A), condition, condition / size, np.zeros(right.shape[1])
 
 
-def _by_eigenvectors(K, ridge, right, spectrum, rcond):
+def _by_eigenvectors(
+    K: Array, ridge: float, right: Array, spectrum: Spectrum, rcond: float | None
+) -> tuple[Array, int, float, float, Array]:
     """The same on the kept spectrum, and the norms of what that leaves of ``right``.
 
     One step of refinement follows: eigenvectors solve with a backward error of about eps ‖K‖, which
     it takes down three- to fivefold, to that of Cholesky.
+
+    Returns
+    -------
+    tuple
     """
     K = K.astype(np.float64, copy=False)
     kept = spectrum.kept(rcond, ridge)

@@ -6,9 +6,12 @@ the precision the kernel was computed in.
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
+from ntklin.edge.arrays import Array
 from ntklin.edge.backends import freeze, host
 from ntklin.edge.checks import as_nonnegative
 from ntklin.edge.errors import DegenerateKernelError, FloatRangeError
@@ -35,30 +38,34 @@ class Spectrum(Sendable):
         max(0, N − P): so many eigenvalues vanish whatever rounding says, since rank K ≤ P.
     """
 
-    values: np.ndarray
-    vectors: np.ndarray
+    values: Array
+    vectors: Array
     resolution: float
     rounding: float
     n_excess: int
 
     @property
-    def smallest(self):
+    def smallest(self) -> float:
         """λ_min."""
         return float(self.values[0])
 
     @property
-    def largest(self):
+    def largest(self) -> float:
         """λ_max, at least 0."""
         return max(float(self.values[-1]), 0.0)
 
-    def threshold(self, rcond=None):
+    def threshold(self, rcond: float | None = None) -> float:
         """The rank cut rcond · λ_max, by default N · eps · λ_max."""
         return (self.resolution if rcond is None else rcond) * self.largest
 
-    def kept(self, rcond=None, ridge=0.0):
+    def kept(self, rcond: float | None = None, ridge: float = 0.0) -> NDArray[np.bool_]:
         """Which eigenvalues an inverse keeps, (N,): those above the rank cut.
 
         With a ridge nothing needs cutting, unless ``rcond`` asks for it.
+
+        Returns
+        -------
+        ndarray, shape (N,), bool
         """
         if ridge and rcond is None:
             above = np.ones(len(self.values), dtype=bool)
@@ -67,19 +74,19 @@ class Spectrum(Sendable):
         above[: self.n_excess] = False
         return above
 
-    def inverse(self, rcond=None, ridge=0.0):
+    def inverse(self, rcond: float | None = None, ridge: float = 0.0) -> Array:
         """1/(λ + ridge) on the kept spectrum and 0 below the cut, (N,)."""
         return 1 / np.where(self.kept(rcond, ridge), self.nonnegative + ridge, np.inf)
 
     @property
-    def nonnegative(self):
+    def nonnegative(self) -> Array:
         """λ with 0 for what rounding made negative, (N,)."""
         values = np.maximum(self.values, 0.0)
         values[: self.n_excess] = 0.0
         return values
 
     @property
-    def noise(self):
+    def noise(self) -> float:
         """The rounding of λ to expect, min(N, 4√N) · eps · λ_max.
 
         N · eps · λ_max bounds it for any order of summation. Rounding errors behave
@@ -90,14 +97,14 @@ class Spectrum(Sendable):
         return min(1.0, 4 / math.sqrt(n)) * self.rounding * self.largest
 
     @property
-    def significant(self):
+    def significant(self) -> Array:
         """λ with 0 for what cannot be told from rounding, (N,)."""
         values = np.where(self.values > self.noise, self.values, 0.0)
         values[: self.n_excess] = 0.0
         return values
 
     @property
-    def tilts(self):
+    def tilts(self) -> Array:
         """How far rounding can tilt a null v_i towards each significant v_j, (N,).
 
         First-order perturbation theory: |v_j^T ΔK v_i|/λ_j, with 4 eps λ_max for the former. The
@@ -108,8 +115,12 @@ class Spectrum(Sendable):
         values, unit = self.significant, 4 * self.rounding / len(self.values) * self.largest
         return np.divide(unit, values, where=values > 0, out=np.zeros_like(values))
 
-    def scaled(self, exponent):
+    def scaled(self, exponent: int) -> Self:
         """The factorization of 2^exponent · K.
+
+        Returns
+        -------
+        Spectrum
 
         Raises
         ------
@@ -123,12 +134,12 @@ class Spectrum(Sendable):
         return replace(self, values=freeze(values))
 
     @property
-    def is_degenerate(self):
+    def is_degenerate(self) -> bool:
         """Whether λ_min cannot be told from 0 although P ≥ N."""
         return self.n_excess == 0 and not bool(self.kept()[0])
 
 
-def factorize(K, rank_bound=None, dtype=None):
+def factorize(K: Array, rank_bound: int | None = None, dtype: DTypeLike | None = None) -> Spectrum:
     """K = V diag(λ) V^T by the symmetric eigensolver of LAPACK, in float64.
 
     Parameters
@@ -156,7 +167,7 @@ def factorize(K, rank_bound=None, dtype=None):
     )
 
 
-def require_kernel_in_range(K):
+def require_kernel_in_range(K: Array) -> None:
     """Refuse a kernel whose entries have left the range of floating point.
 
     Parameters
@@ -181,8 +192,12 @@ def require_kernel_in_range(K):
         )
 
 
-def ridge_in_units(ridge, exponent):
+def ridge_in_units(ridge: float, exponent: int) -> float:
     """2^(−exponent) · ridge, the ridge for a kernel that was divided by 2^exponent.
+
+    Returns
+    -------
+    float
 
     Raises
     ------
@@ -198,7 +213,7 @@ def ridge_in_units(ridge, exponent):
     return scaled if scaled or not ridge else math.ulp(0.0)
 
 
-def modes(K_new, spectrum):
+def modes(K_new: Array, spectrum: Spectrum) -> tuple[Array, Array]:
     """K(X_new, X) V, split into what is known and what may be rounding.
 
     Where λ_i cannot be told from 0, K(x, X)v_i is either 0 up to rounding or, since only
@@ -230,7 +245,7 @@ def modes(K_new, spectrum):
     return projected, np.where(above, 0.0, raw)
 
 
-def fade(growth, spectrum):
+def fade(growth: Array, spectrum: Spectrum) -> Array:
     """g/(1 + (g/g_max)²), the growth of what may be rounding: like g at first, and 0 in the limit.
 
     What may be rounding, g amplifies; but so does a run of g λ_max steps, each of which adds a
@@ -253,7 +268,7 @@ def fade(growth, spectrum):
         return growth / (1 + size * size)
 
 
-def refuse_degenerate(K, spectrum, *, rcond, ridge):
+def refuse_degenerate(K: Array, spectrum: Spectrum, *, rcond: float | None, ridge: float) -> None:
     """Refuse to invert a kernel that is singular to working precision, unless told how.
 
     Parameters
@@ -268,12 +283,14 @@ def refuse_degenerate(K, spectrum, *, rcond, ridge):
     ------
     DegenerateKernelError
         If neither a rank cut nor a ridge says what to do with the null directions.
-    """
+    """  # noqa: DOC501
     if rcond is None and not ridge and spectrum.is_degenerate:
         raise degenerate_error(K, spectrum)
 
 
-def degenerate_error(K, spectrum, remedy=None, *, unweighted=None):
+def degenerate_error(
+    K: Array, spectrum: Spectrum, remedy: str | None = None, *, unweighted: Spectrum | None = None
+) -> DegenerateKernelError:
     """The error for a kernel that is singular to working precision: rows, λ_min, what to do.
 
     Parameters
@@ -313,7 +330,7 @@ def degenerate_error(K, spectrum, remedy=None, *, unweighted=None):
     )
 
 
-def _dependent_rows(K, spectrum, under=""):
+def _dependent_rows(K: Array, spectrum: Spectrum, under: str = "") -> str:
     """Name the rows (0-based) that make K singular; ``under`` goes with the word features."""
     zero = np.flatnonzero(K.diagonal() <= spectrum.threshold())
     if len(zero):
@@ -330,7 +347,7 @@ def _dependent_rows(K, spectrum, under=""):
     )
 
 
-def parallel_rows(K, threshold):
+def parallel_rows(K: Array, threshold: float) -> list[tuple[int, int]]:
     """Pairs i < j whose 2×2 block of K alone has an eigenvalue ≤ ``threshold``.
 
     λ_min of the block bounds λ_min(K) from above (Cauchy interlacing), so each pair is a reason of
@@ -359,18 +376,18 @@ def parallel_rows(K, threshold):
     return pairs
 
 
-def _listing(items, limit=6):
+def _listing(items: Any, limit: int = 6) -> str:
     """The first few of ``items``, and how many more there are."""
-    named = ", ".join(str(int(v)) if np.isscalar(v) else str(v) for v in items[:limit])
+    named = ", ".join(str(v if isinstance(v, tuple) else int(v)) for v in items[:limit])
     return named if len(items) <= limit else f"{named} and {len(items) - limit} more"
 
 
-def as_ridge(ridge):
+def as_ridge(ridge: Any) -> float:
     """A finite ridge λ ≥ 0, in units of the kernel."""
     return as_nonnegative(ridge, name="ridge")
 
 
-def as_rank_cut(rcond):
+def as_rank_cut(rcond: Any) -> float | None:
     """A rank cut 0 ≤ rcond < 1 relative to λ_max, or None for the default."""
     if rcond is None:
         return None

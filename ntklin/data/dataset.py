@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-import numpy as np
+from ntklin.edge.arrays import Array
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -24,14 +24,14 @@ class Dataset:
     """
 
     name: str
-    X_train: np.ndarray
-    Y_train: np.ndarray
-    X_test: np.ndarray
-    Y_test: np.ndarray
+    X_train: Array
+    Y_train: Array
+    X_test: Array
+    Y_test: Array
     provenance: str
     image_shape: tuple[int, ...] | None = None
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (
             f"Dataset({self.name!r}, {len(self.X_train)} training and {len(self.X_test)} test "
             f"samples of dimension {self.X_train.shape[1]})"

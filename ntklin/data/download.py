@@ -6,10 +6,12 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
+from types import ModuleType
 
 from ntklin.data.idx import read_folder
 from ntklin.data.npz import read_npz
-from ntklin.edge.errors import DataUnavailableError
+from ntklin.data.source import Source
+from ntklin.edge.errors import DataUnavailableError, MissingPackageError
 from ntklin.edge.files.names import at_home, printable, shown
 from ntklin.edge.files.reading import open_regular
 from ntklin.edge.files.writing import whole
@@ -88,14 +90,21 @@ REMOTES = {
 }
 
 
-def cache_folder():
+def _pooch() -> ModuleType:
+    """pooch, which only full data sets need, and which imports requests."""
+    try:
+        import pooch
+    except ModuleNotFoundError as e:
+        raise MissingPackageError("loading data from the web", "pooch", "pooch") from e
+    return pooch
+
+
+def cache_folder() -> Path:
     """The folder that downloads go to, in the user's cache."""
-    import pooch  # deferred: only full data sets need it, and it imports requests
-
-    return Path(pooch.os_cache("ntklin"))
+    return Path(_pooch().os_cache("ntklin"))
 
 
-def find_local(name):
+def find_local(name: str) -> Path | None:
     """The folder or archive of ``name`` below ``$NTKLIN_DATA_DIR``, or None."""
     if not (root := os.environ.get(DATA_DIR_VARIABLE)):
         return None
@@ -104,7 +113,7 @@ def find_local(name):
     return next((path for path in candidates if path.exists()), None)
 
 
-def fetch(name, remote, folder):
+def fetch(name: str, remote: Remote, folder: Path) -> None:
     """Make sure that every file of ``remote`` lies in ``folder`` with its SHA-256.
 
     A file that is there already is checked, not downloaded. A mirror that fails is asked last
@@ -134,7 +143,7 @@ def fetch(name, remote, folder):
             raise DataUnavailableError(unavailable(name, remote, folder, failures))
 
 
-def is_there(path, digest):
+def is_there(path: Path, digest: str) -> bool:
     """Whether the file at ``path`` has this SHA-256; a word where it is there and has not."""
     try:
         with open_regular(path) as f:
@@ -150,20 +159,18 @@ def is_there(path, digest):
     return found == digest
 
 
-def download(url, path, digest):
+def download(url: str, path: Path, digest: str) -> None:
     """Load a file into the cache; ValueError if it has not this SHA-256."""
-    import pooch
-
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole(path) as f:
-        pooch.HTTPDownloader(timeout=TIMEOUT)(url, f, None)
+        _pooch().HTTPDownloader(timeout=TIMEOUT)(url, f, None)
         f.seek(0)
         found = hashlib.file_digest(f, "sha256").hexdigest()
         if found != digest:
             raise ValueError(f"SHA256 is {found}, not the published {digest}")
 
 
-def unavailable(name, remote, folder, failures):
+def unavailable(name: str, remote: Remote, folder: Path, failures: list[str]) -> str:
     """The message for a data set that no mirror gave."""
     root = os.environ.get(DATA_DIR_VARIABLE)
     state = f"now {shown(root)}, without {name}" if root else "now unset"
@@ -178,7 +185,7 @@ def unavailable(name, remote, folder, failures):
     )
 
 
-def read_remote(name):
+def read_remote(name: str) -> Source:
     """The `Source` called ``name``: from ``$NTKLIN_DATA_DIR``, the cache or a mirror."""
     remote = REMOTES[name]
     local = find_local(name)

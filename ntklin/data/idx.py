@@ -5,10 +5,12 @@ import io
 import math
 import os
 import struct
+from pathlib import Path
 
 import numpy as np
 
-from ntklin.data.source import checked_part, checked_source
+from ntklin.data.source import Part, Source, checked_part, checked_source
+from ntklin.edge.arrays import Array
 from ntklin.edge.checks import require_memory
 from ntklin.edge.errors import DataUnavailableError, MemoryLimitError
 from ntklin.edge.files.archives import LARGEST_RATIO
@@ -20,10 +22,14 @@ DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E:
 PARTS = ("train", "t10k")
 
 
-def parse_idx(data, where):
+def parse_idx(data: bytes, where: str) -> Array:
     """The array in the bytes of an IDX file, gzipped or not.
 
     The file is ``0, 0, type, ndim``, then ``ndim`` sizes as 4-byte integers, then the entries.
+
+    Returns
+    -------
+    ndarray
 
     Raises
     ------
@@ -42,12 +48,12 @@ def parse_idx(data, where):
         raise DataUnavailableError(f"{where} is not a whole IDX file: {e}") from e
 
 
-def _unzipped(data):
+def _unzipped(data: bytes) -> io.BytesIO | gzip.GzipFile:
     f = io.BytesIO(data)
     return gzip.GzipFile(fileobj=f) if data.startswith(GZIP_MAGIC) else f
 
 
-def _parse(f, n_stored, where):
+def _parse(f: io.BytesIO | gzip.GzipFile, n_stored: int, where: str) -> Array:
     head = f.read(4)
     zeros, code, ndim = struct.unpack(">HBB", head)
     if zeros or code not in DTYPES:
@@ -68,28 +74,28 @@ def _parse(f, n_stored, where):
     return entries.astype(dtype.newbyteorder("="))
 
 
-def find_idx(folder, part, kind):
+def find_idx(folder: Path, part: str, kind: str) -> Path | None:
     """What ``folder`` has as the file of ``kind`` "images-idx3" or "labels-idx1", or None."""
     stems = (f"{part}-{kind}-ubyte", f"{part}-{kind.replace('-', '.')}-ubyte")
     candidates = [folder / f"{stem}{suffix}" for stem in stems for suffix in ("", ".gz")]
     return next((path for path in candidates if os.path.lexists(path)), None)
 
 
-def read_part(folder, part):
+def read_part(folder: Path, part: str) -> Part | None:
     """One `Part`, or None where ``folder`` has neither of its two files."""
-    paths = [find_idx(folder, part, kind) for kind in ("images-idx3", "labels-idx1")]
-    if paths == [None, None]:
+    images, labels = (find_idx(folder, part, kind) for kind in ("images-idx3", "labels-idx1"))
+    if images is None and labels is None:
         return None
-    if None in paths:
-        present, absent = ("images", "labels") if paths[1] is None else ("labels", "images")
+    if images is None or labels is None:
+        present, absent = ("images", "labels") if labels is None else ("labels", "images")
         raise DataUnavailableError(
             f"{shown(folder)} has the {part} {present}, but not the {absent}"
         )
-    arrays = [parse_idx(read_bytes(path), shown(path)) for path in paths]
-    return checked_part(*arrays, f"{part} images in {shown(folder)}")
+    samples, classes = (parse_idx(read_bytes(path), shown(path)) for path in (images, labels))
+    return checked_part(samples, classes, f"{part} images in {shown(folder)}")
 
 
-def read_bytes(path):
+def read_bytes(path: Path) -> bytes:
     """All of a file; DataUnavailableError names it."""
     try:
         with open_regular(path) as f:
@@ -101,7 +107,7 @@ def read_bytes(path):
         raise DataUnavailableError(f"{shown(path)} cannot be read: {e.strerror}") from e
 
 
-def read_folder(folder, name, provenance):
+def read_folder(folder: Path, name: str, provenance: str) -> Source:
     """The `Source` in a folder of IDX files under their usual names.
 
     Parameters
@@ -110,6 +116,10 @@ def read_folder(folder, name, provenance):
         Holds ``train-images-idx3-ubyte`` and ``train-labels-idx1-ubyte``, also as ``.gz``, and
         the like for ``t10k``. With one of the two parts missing, the other one serves for both.
     name, provenance : str
+
+    Returns
+    -------
+    Source
 
     Raises
     ------

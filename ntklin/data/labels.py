@@ -1,31 +1,36 @@
 """Which samples are of a class: by value, however the label and the class are written."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
-from ntklin.edge.arrays import to_numpy
+from ntklin.edge.arrays import Array, to_numpy
 
+Label = bool | int | float | str | bytes
 TEXT, NUMBERS = "UST", "biuf"
 WORDS = {"True": True, "False": False}
 
 
-def as_classes(classes):
+def as_classes(classes: Any) -> tuple[Label, Label]:
     """Two different labels as a tuple of Python's numbers and strings; their order counts."""
     if isinstance(classes, set | frozenset):
         raise TypeError(f"classes must be a pair in order, such as a tuple, got the set {classes}")
     if hasattr(classes, "__array__"):
         classes = to_numpy(classes, "classes")
     try:
-        pair = tuple(classes)
+        given = tuple(classes)
     except TypeError:
         raise TypeError(f"classes must be a pair of labels, got {classes!r}") from None
-    if len(pair) != 2:
+    if len(given) != 2:
         raise ValueError(f"classes must be two different labels, got {classes!r}")
-    pair = tuple(map(_as_label, pair))
+    pair = _as_label(given[0]), _as_label(given[1])
     _require_different(pair, pair)
     return pair
 
 
-def _as_label(label):
+def _as_label(label: Any) -> Label:
     """A label as NumPy, pandas or PyTorch hands it out, as Python's own."""
     if not isinstance(label, bool | int | float | str | bytes) or isinstance(label, np.generic):
         label = label.item() if getattr(label, "shape", None) == () else label
@@ -34,12 +39,12 @@ def _as_label(label):
     return label
 
 
-def _require_different(pair, given):
+def _require_different(pair: Sequence[Label], given: Any) -> None:
     if pair[0] == pair[1]:
         raise ValueError(f"classes must be two different labels, got {given!r}")
 
 
-def in_kind_of(labels, label):
+def in_kind_of(labels: Array, label: Label) -> Label:
     """``label`` as it would stand among ``labels``: "3" among strings, 3 among numbers.
 
     Parameters
@@ -70,14 +75,15 @@ def in_kind_of(labels, label):
     return label
 
 
-def both_in_kind_of(labels, classes):
+def both_in_kind_of(labels: Array, classes: Sequence[Label]) -> tuple[Label, Label]:
     """Two classes as they would stand among ``labels``; there, too, they have to differ."""
-    pair = tuple(in_kind_of(labels, label) for label in classes)
+    first, second = classes
+    pair = in_kind_of(labels, first), in_kind_of(labels, second)
     _require_different(pair, classes)
     return pair
 
 
-def of_class(labels, label):
+def of_class(labels: Array, label: Label) -> NDArray[np.bool_]:
     """Which ``labels`` equal ``label``, shape (n,), bool."""
     label = in_kind_of(labels, label)
     if labels.dtype.kind in NUMBERS and isinstance(label, str | bytes):
@@ -88,7 +94,7 @@ def of_class(labels, label):
         return np.zeros(labels.shape, bool)
 
 
-def listing(labels, limit=20):
+def listing(labels: Array, limit: int = 20) -> str:
     """The different labels in words; strings in quotes, so that '0' and 0 are told apart."""
     present = np.unique(labels)
     more = ", …" if len(present) > limit else ""

@@ -2,18 +2,22 @@
 
 import os
 import reprlib
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from ntklin.data.dataset import Dataset
 from ntklin.data.download import REMOTES, read_remote
 from ntklin.data.embedded import PROVENANCE, read_embedded
 from ntklin.data.idx import read_folder
-from ntklin.data.labels import as_classes
+from ntklin.data.labels import Label, as_classes
 from ntklin.data.npz import read_npz
 from ntklin.data.selection import choose, two_valued, unit_rows
+from ntklin.data.source import Source
 from ntklin.edge.checks import as_count
 from ntklin.edge.errors import DataUnavailableError
 from ntklin.edge.files.names import at_home, shown
@@ -23,15 +27,15 @@ TARGETS = {"01": (0, 1), "pm1": (-1, 1)}
 
 
 def load_data(
-    name_or_path="mnist01",
-    n_train=100,
-    n_test=100,
-    classes=(0, 1),
-    rng=0,
+    name_or_path: str | os.PathLike[str] = "mnist01",
+    n_train: int = 100,
+    n_test: int = 100,
+    classes: Sequence[Label] | ArrayLike = (0, 1),
+    rng: int | np.random.Generator | None = 0,
     *,
-    targets="01",
-    dtype=float,
-):
+    targets: Literal["01", "pm1"] = "01",
+    dtype: DTypeLike = float,
+) -> Dataset:
     """Two classes of a data set as rows x / ‖x‖ and two-valued targets.
 
     Parameters
@@ -99,16 +103,16 @@ def load_data(
     )
 
 
-def find_source(name_or_path):
+def find_source(name_or_path: str | os.PathLike[str]) -> Source:
     """The `Source` behind a name or a path; names go first."""
     if not isinstance(name_or_path, str | os.PathLike):
         raise TypeError(
             f"name_or_path must be a name or a path, got {reprlib.repr(name_or_path)}; "
             "arrays in memory need no loader: pass them to ntklin.linearize or ntklin.train"
         )
-    if name_or_path in PROVENANCE:
+    if isinstance(name_or_path, str) and name_or_path in PROVENANCE:
         return read_embedded(name_or_path)
-    if name_or_path in REMOTES:
+    if isinstance(name_or_path, str) and name_or_path in REMOTES:
         return read_remote(name_or_path)
     path = Path(at_home(name_or_path))
     if exists(path):
@@ -123,7 +127,7 @@ def find_source(name_or_path):
     raise DataUnavailableError(f"{shown(path)}: no such file or folder")
 
 
-def exists(path):
+def exists(path: Path) -> bool:
     """Whether there is something to read; DataUnavailableError where one cannot even look."""
     try:
         return path.exists()
@@ -131,7 +135,7 @@ def exists(path):
         raise DataUnavailableError(f"{shown(path)} cannot be read: {e.strerror}") from e
 
 
-def read_path(path):
+def read_path(path: Path) -> Source:
     """The `Source` in a folder of IDX files or in an ``.npz`` archive."""
     read = read_folder if path.is_dir() else read_npz
     name = shown(path)

@@ -1,6 +1,8 @@
 """NumPy archives: ``images`` and ``labels``, or Keras's ``x_train``, ``y_train``, and so on."""
 
-from ntklin.data.source import checked_part, checked_source
+from pathlib import Path
+
+from ntklin.data.source import Source, checked_part, checked_source
 from ntklin.edge.errors import DataUnavailableError
 from ntklin.edge.files.archives import read_arrays
 from ntklin.edge.files.reading import DamagedFileError
@@ -9,13 +11,17 @@ ONE_PART = ("images", "labels")
 TWO_PARTS = ("x_train", "y_train", "x_test", "y_test")
 
 
-def read_npz(path, name, provenance):
+def read_npz(path: Path, name: str, provenance: str) -> Source:
     """The `Source` in an ``.npz`` archive.
 
     Parameters
     ----------
     path : pathlib.Path
     name, provenance : str
+
+    Returns
+    -------
+    Source
 
     Raises
     ------

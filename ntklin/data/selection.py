@@ -1,13 +1,19 @@
 """From stored samples to training and test rows of unit length."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from ntklin.data.labels import both_in_kind_of, listing, of_class
+from ntklin.data.labels import Label, both_in_kind_of, listing, of_class
+from ntklin.data.source import Part, Source
+from ntklin.edge.arrays import Array
 
 
-def choose(source, n_train, n_test, classes, rng):
+def choose(
+    source: Source, n_train: int, n_test: int, classes: Sequence[Label], rng: np.random.Generator
+) -> tuple[Array, Array]:
     """Disjoint random rows of two classes: indices into the training part and the test part.
 
     Without a test part of its own, the test rows come from the end of the permutation of the
@@ -35,7 +41,9 @@ def choose(source, n_train, n_test, classes, rng):
     return pool[:n_train], test_pool[:n_test]
 
 
-def permuted_rows(part, classes, rng, where):
+def permuted_rows(
+    part: Part, classes: Sequence[Label], rng: np.random.Generator, where: str
+) -> Array:
     """All rows of ``part`` with a label in ``classes``, in random order."""
     labels = part.labels
     pair = both_in_kind_of(labels, classes)
@@ -46,7 +54,8 @@ def permuted_rows(part, classes, rng, where):
     return rng.permutation(np.flatnonzero(chosen[0] | chosen[1]))
 
 
-def require(n, what, pool, where, classes):
+def require(n: int, what: str, pool: Array, where: str, classes: Sequence[Label]) -> None:
+    """Refuse to draw more samples than there are."""
     if n > len(pool):
         raise ValueError(
             f"{what} = {n}, but {where} has {len(pool)} samples of the classes "
@@ -54,11 +63,15 @@ def require(n, what, pool, where, classes):
         )
 
 
-def unit_rows(samples, rows, where, dtype):
+def unit_rows(samples: Array, rows: Array, where: str, dtype: DTypeLike) -> Array:
     """x / ‖x‖ for the chosen samples, flattened, shape (len(rows), d).
 
     The usual greys/255 cancels here. Each row is divided by its largest entry first, so that the
     squares in ‖x‖ neither overflow nor underflow.
+
+    Returns
+    -------
+    ndarray, shape (len(rows), d)
 
     Raises
     ------
@@ -75,6 +88,8 @@ def unit_rows(samples, rows, where, dtype):
     return X.astype(dtype, copy=False)
 
 
-def two_valued(labels, positive, values, dtype):
+def two_valued(
+    labels: Array, positive: Label, values: tuple[float, float], dtype: DTypeLike
+) -> Array:
     """``values[1]`` where the label is ``positive``, else ``values[0]``."""
     return np.where(of_class(labels, positive), values[1], values[0]).astype(dtype)

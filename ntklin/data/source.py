@@ -1,10 +1,10 @@
 """Labeled samples as they are stored, before any are chosen or scaled."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from ntklin.data.labels import NUMBERS, TEXT
+from ntklin.edge.arrays import Array
 from ntklin.edge.checks import as_inputs
 from ntklin.edge.errors import DataUnavailableError
 
@@ -19,8 +19,8 @@ class Part:
     labels : ndarray, shape (n,)
     """
 
-    samples: np.ndarray
-    labels: np.ndarray
+    samples: Array
+    labels: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,13 +33,18 @@ class Source:
     test: Part | None = None
 
     @property
-    def image_shape(self):
+    def image_shape(self) -> tuple[int, ...] | None:
+        """The shape of one sample that is an image; None for plain features."""
         shape = self.train.samples.shape[1:]
         return shape if len(shape) > 1 else None
 
 
-def checked_part(samples, labels, where):
+def checked_part(samples: Array, labels: Array, where: str) -> Part:
     """A `Part` whose arrays fit each other.
+
+    Returns
+    -------
+    Part
 
     Raises
     ------
@@ -72,7 +77,7 @@ def checked_part(samples, labels, where):
     return Part(samples, labels)
 
 
-def checked_source(name, provenance, parts):
+def checked_source(name: str, provenance: str, parts: Sequence[Part]) -> Source:
     """A `Source` from one `Part` or from a training and a test `Part` of the same sample shape."""
     shapes = [part.samples.shape[1:] for part in parts]
     if len(set(shapes)) > 1:

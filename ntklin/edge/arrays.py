@@ -7,11 +7,11 @@ imaginary part, is refused by the argument's name instead.
 
 import decimal
 import numbers
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from ntklin.edge.backends import namespace
 
@@ -32,7 +32,7 @@ REMEDIES = {
 }
 
 
-def as_array(a, name, *, exact=False):
+def as_array(a: Any, name: str, *, exact: bool = False) -> Array:
     """``a`` as a NumPy or CuPy array of real numbers; not copied where it is one.
 
     Parameters
@@ -44,6 +44,10 @@ def as_array(a, name, *, exact=False):
         The argument's name in messages.
     exact : bool
         Refuse objects that float64 would round, such as the fraction 1/3.
+
+    Returns
+    -------
+    ndarray
 
     Raises
     ------
@@ -64,17 +68,18 @@ def as_array(a, name, *, exact=False):
     )
 
 
-def to_numpy(a, name, *, dtype=None):
+def to_numpy(a: Any, name: str, *, dtype: DTypeLike | None = None) -> Array:
     """``a`` as a NumPy array of any dtype, nothing of it lost; see ``as_array``."""
     if type(a) is np.ndarray:
         return a
+    given: Any = a
     if isinstance(a, list | tuple):
         _refuse_tagged_inside(a, name)
     elif hasattr(a, "nnz") and hasattr(a, "toarray"):  # sparse; NumPy would take it for an object
         raise TypeError(f"{name} must be a dense array, got a {_kind(a)}; pass {name}.toarray()")
     exchanged = hasattr(a, "__dlpack__") and not hasattr(a, "__array__")
     try:
-        result = np.from_dlpack(a) if exchanged else np.asanyarray(a, dtype)
+        result = np.from_dlpack(given) if exchanged else np.asanyarray(given, dtype)
     except MemoryError:
         raise
     except Exception as e:  # whatever another library's __array__ raises
@@ -83,7 +88,7 @@ def to_numpy(a, name, *, dtype=None):
     return np.asarray(result)
 
 
-def rows_of(a, name):
+def rows_of(a: Any, name: str) -> Any:
     """The entries of a sequence, or the rows of what is an array; others stay as they are."""
     if isinstance(a, Mapping):
         raise TypeError(f"{name} must be a sequence, got a {_kind(a)}; pass list({name}.values())")
@@ -92,7 +97,7 @@ def rows_of(a, name):
     return as_array(a, name) if is_array else a
 
 
-def place(index):
+def place(index: Sequence[int]) -> str:
     """Where an entry is, in words."""
     if len(index) == 1:
         return f"entry {int(index[0])}"
@@ -101,7 +106,7 @@ def place(index):
     return f"index {tuple(map(int, index))}"
 
 
-def _refuse_tagged(a, name):
+def _refuse_tagged(a: Any, name: str) -> None:
     if isinstance(a, np.ma.MaskedArray):
         raise TypeError(
             f"{name} is a masked array, and what lies under a mask is no data; drop these samples, "
@@ -114,7 +119,7 @@ def _refuse_tagged(a, name):
         )
 
 
-def _refuse_tagged_inside(items, name, depth=3):
+def _refuse_tagged_inside(items: Any, name: str, depth: int = 3) -> None:
     """The same for arrays in lists, of which NumPy takes the numbers only."""
     kinds = set(map(type, items))
     for kind in kinds:
@@ -127,7 +132,7 @@ def _refuse_tagged_inside(items, name, depth=3):
                 _refuse_tagged_inside(item, f"{name}[{i}]", depth - 1)
 
 
-def _unreadable(a, name, error):
+def _unreadable(a: Any, name: str, error: Exception) -> str:
     if isinstance(a, list | tuple):
         return f"{name} must be a rectangular array of real numbers: {error}"
     tensor = " (a PyTorch tensor may need .detach(), .cpu(), .to_dense() or .float())"
@@ -137,17 +142,17 @@ def _unreadable(a, name, error):
     )
 
 
-def _kind(a):
+def _kind(a: Any) -> str:
     kind = type(a)
     module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
     return f"{module}{kind.__qualname__}"
 
 
-def _is_number(value):
+def _is_number(value: Any) -> bool:
     return isinstance(value, numbers.Real | decimal.Decimal | np.bool_)
 
 
-def _from_objects(a, name, exact):
+def _from_objects(a: Array, name: str, exact: bool) -> Array:
     """An array of Python's numbers as one of NumPy's."""
     kinds = set(map(type, a.flat))
     if kinds and all(issubclass(kind, bool | np.bool_) for kind in kinds):
@@ -163,7 +168,7 @@ def _from_objects(a, name, exact):
     return result
 
 
-def _as_float(value, exact, name, index):
+def _as_float(value: Any, exact: bool, name: str, index: tuple[int, ...]) -> float:
     where = f" at {place(index)}" if index else ""
     if not _is_number(value):
         what, hint = f"a {_kind(value)}", ""

@@ -1,13 +1,16 @@
 """NumPy or CuPy, decided by the arrays' own type."""
 
 import sys
+from types import ModuleType
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from ntklin.edge.errors import DeviceError
 
 
-def namespace(*arrays):
+def namespace(*arrays: Any) -> ModuleType:
     """The array namespace that all ``arrays`` belong to.
 
     CuPy is never imported here: an array can only be a CuPy array when its owner imported CuPy.
@@ -41,13 +44,17 @@ def namespace(*arrays):
     return cupy
 
 
-def refuse_mixed(*arrays):
+def refuse_mixed(*arrays: Any) -> None:
     """Raise a TypeError if NumPy and CuPy arrays are mixed."""
     namespace(*arrays)
 
 
-def kernels(*arrays):
+def kernels(*arrays: Any) -> ModuleType:
     """The compiled kernels for ``arrays``: ``ntklin.kernels.cpu`` or ``ntklin.kernels.gpu``.
+
+    Returns
+    -------
+    module
 
     Raises
     ------
@@ -63,16 +70,20 @@ def kernels(*arrays):
     return cpu
 
 
-def host(a):
+def host(a: Any) -> NDArray[Any]:
     """``a`` as a NumPy array; a CuPy array is copied, and waited for.
 
     The N×N algebra and all that decides how a computation goes on is the host's: LAPACK in float64,
     a matter of milliseconds, next to which the network's own work is what a GPU is for.
+
+    Returns
+    -------
+    ndarray
     """
     return a if namespace(a) is np else a.get()
 
 
-def contiguous(a, dtype=None):
+def contiguous(a: NDArray[Any], dtype: DTypeLike | None = None) -> NDArray[Any]:
     """``a`` as kernels take it, not copied where it is so already.
 
     C-contiguous, aligned, in the machine's byte order, and writable, although they do not write to
@@ -84,6 +95,10 @@ def contiguous(a, dtype=None):
     a : ndarray
     dtype : dtype, optional
         That of ``a`` when not given.
+
+    Returns
+    -------
+    ndarray
     """
     xp = namespace(a)
     dtype = np.dtype(a.dtype if dtype is None else dtype).newbyteorder("=")
@@ -92,20 +107,20 @@ def contiguous(a, dtype=None):
     return xp.ascontiguousarray(a, dtype)
 
 
-def beside(a, other):
+def beside(a: NDArray[Any], other: Any) -> NDArray[Any]:
     """A NumPy array ``a`` in the namespace of ``other``, on its device."""
     xp = namespace(other)
     return a if xp is np else xp.asarray(a)
 
 
-def freeze(a):
+def freeze(a: NDArray[Any]) -> NDArray[Any]:
     """Make an array read-only where arrays can be: NumPy's."""
     if isinstance(a, np.ndarray):
         a.flags.writeable = False
     return a
 
 
-def free_device_memory(a):
+def free_device_memory(a: Any) -> int | None:
     """Bytes that can be had on the device of ``a``; None for a NumPy array."""
     xp = namespace(a)
     if xp is np:
@@ -114,8 +129,13 @@ def free_device_memory(a):
     return free + xp.get_default_memory_pool().free_bytes()
 
 
-def device_namespace(device):
+def device_namespace(device: Literal["cpu", "gpu"]) -> ModuleType:
     """The namespace of arrays on a device: NumPy for ``"cpu"``, CuPy for ``"gpu"``.
+
+    Returns
+    -------
+    module
+        ``numpy`` or ``cupy``.
 
     Raises
     ------
@@ -129,7 +149,7 @@ def device_namespace(device):
     if device != "gpu":
         raise ValueError(f"device must be 'cpu' or 'gpu', got {device!r}")
     try:
-        import cupy
+        import cupy  # pyright: ignore[reportMissingImports]
     except ImportError as e:
         if e.name != "cupy":
             raise DeviceError(f"CuPy is installed, but cannot be imported: {e}") from e

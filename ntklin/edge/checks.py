@@ -2,11 +2,14 @@
 
 import math
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from ntklin.edge.arrays import as_array, place
+from ntklin.edge.arrays import Array, as_array, place
 from ntklin.edge.backends import contiguous, free_device_memory, namespace
 from ntklin.edge.errors import MemoryLimitError, UnitBallWarning
 from ntklin.edge.memory import available_memory
@@ -15,14 +18,14 @@ from ntklin.edge.memory import available_memory
 NEGLIGIBLE = 1 << 20
 
 
-def _as_floating(a, name):
+def _as_floating(a: Any, name: str) -> Array:
     """``a`` as a float32 or float64 array: float32 stays, every other real type becomes float64."""
     a = as_array(a, name)
     dtype = a.dtype.newbyteorder("=")
     return a.astype(dtype if dtype in (np.float32, np.float64) else np.float64, copy=False)
 
 
-def _require_finite(a, name):
+def _require_finite(a: Array, name: str) -> None:
     xp = namespace(a)
     with np.errstate(over="ignore", invalid="ignore"):
         total = a.sum()
@@ -32,7 +35,7 @@ def _require_finite(a, name):
         raise ValueError(f"{name} contains NaN or infinite values, the first at {place(first)}")
 
 
-def as_inputs(X, dimension=None, *, name="X"):
+def as_inputs(X: Any, dimension: int | None = None, *, name: str = "X") -> Array:
     """Inputs as a finite (N, d) array of float32 or float64 that kernels take.
 
     Parameters
@@ -43,6 +46,15 @@ def as_inputs(X, dimension=None, *, name="X"):
         The d that the network expects.
     name : str
         The argument's name in messages.
+
+    Returns
+    -------
+    ndarray, shape (N, d)
+
+    Raises
+    ------
+    ValueError
+        For another shape, NaN or infinity.
     """
     X = _as_floating(X, name)
     if X.ndim != 2:
@@ -61,7 +73,7 @@ def as_inputs(X, dimension=None, *, name="X"):
     return contiguous(X)
 
 
-def as_vector(v, n, *, name, dtype=None):
+def as_vector(v: Any, n: int, *, name: str, dtype: DTypeLike | None = None) -> Array:
     """A finite, contiguous vector of length ``n``; (n, 1) is accepted too."""
     v = _as_floating(v, name)
     if v.shape == (n, 1):
@@ -72,7 +84,7 @@ def as_vector(v, n, *, name, dtype=None):
     return contiguous(v, dtype)
 
 
-def as_targets(Y, n, *, name="Y", dtype=None):
+def as_targets(Y: Any, n: int, *, name: str = "Y", dtype: DTypeLike | None = None) -> Array:
     """Targets as a finite vector with one entry per training input."""
     Y = _as_floating(Y, name)
     if Y.ndim >= 1 and Y.shape[0] != n:
@@ -80,7 +92,9 @@ def as_targets(Y, n, *, name="Y", dtype=None):
     return as_vector(Y, n, name=name, dtype=dtype)
 
 
-def as_weights(D, n_parameters, *, name="weights", dtype=None):
+def as_weights(
+    D: Any, n_parameters: int, *, name: str = "weights", dtype: DTypeLike | None = None
+) -> Array:
     """The diagonal of D as a finite, non-negative vector of length P."""
     D = as_vector(D, n_parameters, name=name)
     if dtype is not None and D.dtype != dtype:
@@ -97,12 +111,12 @@ def as_weights(D, n_parameters, *, name="weights", dtype=None):
     return D
 
 
-def as_learning_rate(value, *, name="learning_rate"):
+def as_learning_rate(value: Any, *, name: str = "learning_rate") -> float:
     """A finite learning rate η > 0."""
     return as_positive(value, name=name)
 
 
-def as_number(value, name):
+def as_number(value: Any, name: str) -> float:
     """``value`` as a float; truth values and text are none, though Python would convert them."""
     try:
         if is_flag(value) or isinstance(value, str | bytes | bytearray | np.ma.MaskedArray):
@@ -112,14 +126,14 @@ def as_number(value, name):
         raise TypeError(f"{name} must be a number, got {value!r}") from None
 
 
-def is_flag(value):
+def is_flag(value: Any) -> bool:
     """Whether ``value`` is one truth value: Python's, NumPy's, or an array of one, of shape ()."""
     if isinstance(value, bool | np.bool_):
         return True
     return isinstance(value, np.ndarray) and value.shape == () and value.dtype == bool
 
 
-def as_positive(value, *, name):
+def as_positive(value: Any, *, name: str) -> float:
     """A finite real number > 0."""
     number = as_number(value, name)
     if not (math.isfinite(number) and number > 0):
@@ -127,7 +141,7 @@ def as_positive(value, *, name):
     return number
 
 
-def as_nonnegative(value, *, name):
+def as_nonnegative(value: Any, *, name: str) -> float:
     """A finite real number ≥ 0."""
     number = as_number(value, name)
     if not (math.isfinite(number) and number >= 0):
@@ -135,7 +149,7 @@ def as_nonnegative(value, *, name):
     return number
 
 
-def as_fraction(value, *, name):
+def as_fraction(value: Any, *, name: str) -> float:
     """A real number in [0, 1)."""
     number = as_nonnegative(value, name=name)
     if number >= 1:
@@ -143,7 +157,7 @@ def as_fraction(value, *, name):
     return number
 
 
-def as_count(value, *, name, minimum=1):
+def as_count(value: Any, *, name: str, minimum: int = 1) -> int:
     """An integer ≥ ``minimum``; bool and fractional values are refused."""
     try:
         refused = is_flag(value) or isinstance(value, np.ma.MaskedArray)
@@ -157,14 +171,14 @@ def as_count(value, *, name, minimum=1):
     return int(value)
 
 
-def as_flag(value, *, name):
+def as_flag(value: Any, *, name: str) -> bool:
     """A Python bool, from a bool or NumPy's; whatever else could be meant by a value is refused."""
     if not is_flag(value):
         raise TypeError(f"{name} must be True or False, got {value!r}")
     return bool(value)
 
 
-def warn_outside_unit_ball(X, name="X"):
+def warn_outside_unit_ball(X: Array, name: str = "X") -> None:
     """Warn when a row of ``X`` is longer than 1: the theorems assume inputs in the unit ball."""
     norms = namespace(X).sqrt((X * X).sum(axis=1))
     outside = int((norms > 1 + 1e-6).sum())
@@ -178,7 +192,7 @@ def warn_outside_unit_ball(X, name="X"):
         )
 
 
-def format_bytes(n):
+def format_bytes(n: float) -> str:
     """``n`` bytes in words: 2.5 GB."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if n < 1000:
@@ -187,19 +201,19 @@ def format_bytes(n):
     return f"{n:,.1f} TB"
 
 
-def fits(n_bytes, beside=None):
+def fits(n_bytes: float, beside: Any = None) -> bool:
     """Whether so much memory is free; on the device of ``beside`` where that is on one."""
     free = free_memory(beside)[0]
     return free is None or n_bytes <= free
 
 
-def free_memory(beside=None):
+def free_memory(beside: Any = None) -> tuple[int | None, str]:
     """Bytes that are free, or None where nobody knows, and where: " on the GPU" or ""."""
     free = free_device_memory(beside)
     return (available_memory(), "") if free is None else (free, " on the GPU")
 
 
-def require_memory(n_bytes, what, instead, *, beside=None):
+def require_memory(n_bytes: float, what: str, instead: str, *, beside: Any = None) -> None:
     """Refuse work that needs more than is free, before it starts.
 
     Parameters
@@ -210,6 +224,10 @@ def require_memory(n_bytes, what, instead, *, beside=None):
         What needs it, and what to do instead.
     beside : ndarray, optional
         An array on the device that the memory is of; the host's when not given.
+
+    Raises
+    ------
+    MemoryLimitError
     """
     free, where = free_memory(beside)
     if free is not None and n_bytes > free:
@@ -219,7 +237,7 @@ def require_memory(n_bytes, what, instead, *, beside=None):
         )
 
 
-def require_bulk(n_bytes, what, instead, *, beside=None):
+def require_bulk(n_bytes: float, what: str, instead: str, *, beside: Any = None) -> None:
     """As ``require_memory``, for calls that are often small: these go without asking.
 
     The system takes longer to tell what is free than to give that little.
@@ -229,12 +247,17 @@ def require_bulk(n_bytes, what, instead, *, beside=None):
 
 
 @contextmanager
-def advising(instead):
+def advising(instead: str) -> Iterator[None]:
     """Refusals from below with what to do instead of the call that was made, which these know not.
 
     Parameters
     ----------
     instead : str
+
+    Raises
+    ------
+    MemoryLimitError
+        That of the call, which then says ``instead``.
     """
     try:
         yield

@@ -1,18 +1,20 @@
 """Named errors and warnings that users meet."""
 
+from typing import Any
+
 import numpy as np
 
 from ntklin.kernels import UncachedWarning as UncachedWarning  # of the floor below
 
 
-class Portable:
+class Portable(BaseException):
     """Exceptions whose constructors take more than a message, and that pickle all the same."""
 
-    def __reduce__(self):
+    def __reduce__(self) -> Any:
         return _restored, (type(self), self.args, self.__dict__)
 
 
-def _restored(kind, arguments, attributes):
+def _restored(kind: Any, arguments: tuple[Any, ...], attributes: dict[str, Any]) -> Any:
     error = kind.__new__(kind, *arguments)
     error.__dict__.update(attributes)
     return error
@@ -49,7 +51,14 @@ class DivergenceError(Portable, NtklinError, ArithmeticError):
         The step at which divergence was found; None when it was foreseen from the spectrum.
     """
 
-    def __init__(self, message, *, learning_rate, bound=None, step=None):
+    def __init__(
+        self,
+        message: str,
+        *,
+        learning_rate: float,
+        bound: float | None = None,
+        step: int | None = None,
+    ) -> None:
         super().__init__(message)
         self.learning_rate = learning_rate
         self.bound = bound
@@ -68,7 +77,7 @@ class TrainingInterrupted(Portable, KeyboardInterrupt):
         returned, with None for each network that had not begun.
     """
 
-    def __init__(self, run, runs=None):
+    def __init__(self, run: Any, runs: list[Any] | None = None) -> None:
         super().__init__(f"interrupted after {run.steps} steps at loss {run.losses[-1]:.3g}")
         self.run, self.runs = run, runs
 
@@ -81,11 +90,31 @@ class MemoryLimitError(MemoryError, NtklinError):
     Where training stops because the next snapshot does not fit, ``run`` holds what was finished.
     """
 
-    run = None
+    run: Any = None
 
 
 class DeviceError(NtklinError, RuntimeError):
     """CuPy or a GPU is missing."""
+
+
+class MissingPackageError(Portable, ImportError, NtklinError):
+    """A call needs a package that is not installed, and that all others do without.
+
+    Parameters
+    ----------
+    call : str
+        The call that needs it.
+    package : str
+        What to install.
+    name : str
+        The module that is missing.
+    """
+
+    def __init__(self, call: str, package: str, name: str) -> None:
+        super().__init__(
+            f"{call} needs the package {package}, which is not installed: pip install {package}",
+            name=name,
+        )
 
 
 class CheckpointError(NtklinError, ValueError):
@@ -102,7 +131,7 @@ class LearningRateError(Portable, NtklinError, ArithmeticError):
         What was tried, in this order.
     """
 
-    def __init__(self, message, *, trials):
+    def __init__(self, message: str, *, trials: tuple[Any, ...]) -> None:
         super().__init__(message)
         self.trials = trials
 
@@ -129,7 +158,9 @@ class NonMonotoneLossWarning(Portable, UserWarning):
         The network's place among those of ``train_ensemble``, counted from 0.
     """
 
-    def __init__(self, message, *, step, before, after, index=None):
+    def __init__(
+        self, message: str, *, step: int, before: float, after: float, index: int | None = None
+    ) -> None:
         super().__init__(message)
         self.index = index
         self.step = step

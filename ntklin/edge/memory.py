@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import PurePosixPath
 
@@ -15,10 +16,10 @@ except ImportError:  # Windows
 UNLIMITED = 1 << 62
 # Seconds for which a reading holds: it takes a tenth of a millisecond, as small kernels do.
 FRESH = 0.02
-_latest = -FRESH, None
+_latest: tuple[float, int | None] = -FRESH, None
 
 
-def available_memory(root="/"):
+def available_memory(root: str | os.PathLike[str] = "/") -> int | None:
     """Bytes that this process can take without swapping, or None where the system does not tell.
 
     The least of what the machine has free, what the control groups of a container leave (v1 and
@@ -42,13 +43,13 @@ def available_memory(root="/"):
     return _latest[1]
 
 
-def _reading(root):
+def _reading(root: str) -> int | None:
     found = [_machine(root), *_groups(root), *_own_limits(root)]
     known = [n for n in found if n is not None]
     return max(0, min(known)) if known else None
 
 
-def _read(path):
+def _read(path: str) -> str:
     """The text of a small file; empty where it cannot be read."""
     try:
         with open(path, "rb", buffering=0) as f:
@@ -57,7 +58,7 @@ def _read(path):
         return ""
 
 
-def _number(text):
+def _number(text: str) -> int | None:
     """An integer, or None for "max", for anything else, and for what stands for no limit."""
     text = text.strip()
     if not text.isdecimal():
@@ -66,7 +67,7 @@ def _number(text):
     return number if number < UNLIMITED else None
 
 
-def _machine(root):
+def _machine(root: str) -> int | None:
     """What the machine can give without swapping, and without overcommitting where it must not."""
     text = _read(f"{root}/proc/meminfo")
     available = _entry(text, "MemAvailable:")
@@ -82,7 +83,7 @@ def _machine(root):
     return 1024 * available
 
 
-def _entry(text, name):
+def _entry(text: str, name: str) -> int | None:
     """The number after a name at the start of a line; None where there is none."""
     _, found, rest = f"\n{text}".partition(f"\n{name}")
     return _number(rest.split(maxsplit=1)[0]) if found and rest.strip() else None
@@ -91,14 +92,14 @@ def _entry(text, name):
 # Control groups
 
 
-def _groups(root):
+def _groups(root: str) -> list[int | None]:
     """What each control group of this process, and each above it, leaves."""
     membership = _read(f"{root}/proc/self/cgroup")
     return [_left(folder, unified) for folder, unified in _folders(membership, root)]
 
 
 @lru_cache(maxsize=8)
-def _folders(membership, root):
+def _folders(membership: str, root: str) -> tuple[tuple[str, bool], ...]:
     """The folders of the groups that limit memory, the innermost first, and whether they are v2.
 
     Parameters
@@ -106,6 +107,10 @@ def _folders(membership, root):
     membership : str
         The text of /proc/self/cgroup, "number:controllers:path" in each line.
     root : str
+
+    Returns
+    -------
+    tuple of (str, bool)
     """
     paths = {}
     for line in membership.splitlines():
@@ -123,11 +128,15 @@ def _folders(membership, root):
     return tuple(found)
 
 
-def _mounts(root):
+def _mounts(root: str) -> Iterator[tuple[bool, str, PurePosixPath]]:
     """Where hierarchies with a memory controller are mounted: (v2, the group at the top, folder).
 
     A line of /proc/self/mountinfo has its root and mount point fourth and fifth, and after a dash
     the type and, last, the options, which name the controllers of v1.
+
+    Yields
+    ------
+    tuple of (bool, str, PurePosixPath)
     """
     for line in _read(f"{root}/proc/self/mountinfo").splitlines():
         mount, _, kind = line.partition(" - ")
@@ -139,15 +148,19 @@ def _mounts(root):
             yield unified, _unescaped(mount[3]), PurePosixPath(_unescaped(mount[4]))
 
 
-def _unescaped(text):
+def _unescaped(text: str) -> str:
     r"""Blanks and the like are \040 in mountinfo."""
     return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), text)
 
 
-def _below(path, top):
+def _below(path: str, top: str) -> PurePosixPath:
     """A group's path relative to the one that is mounted; that one itself where it is not below.
 
     In a container without a namespace of its own the host's path is told, and only a part mounted.
+
+    Returns
+    -------
+    PurePosixPath
     """
     try:
         inside = PurePosixPath(path).relative_to(top)
@@ -156,7 +169,7 @@ def _below(path, top):
     return PurePosixPath() if ".." in inside.parts else inside
 
 
-def _left(folder, unified):
+def _left(folder: str, unified: bool) -> int | None:
     """What a group's limit leaves beside its use, page cache that can go at once not counted."""
     if unified:
         limits, usage, cache = ("memory.max", "memory.high"), "memory.current", "inactive_file "
@@ -174,7 +187,7 @@ def _left(folder, unified):
 # Limits of the process
 
 
-def _own_limits(root):
+def _own_limits(root: str) -> list[int]:
     """What RLIMIT_AS and RLIMIT_DATA leave; they are enforced where /proc tells the use."""
     fields = _read(f"{root}/proc/self/statm").split()
     if resource is None or len(fields) < 6:

@@ -5,9 +5,12 @@ What is homogeneous is computed at a scale where nothing over- or underflows, an
 """
 
 import math
+from typing import Any, overload
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
+from ntklin.edge.arrays import Array
 from ntklin.edge.backends import namespace
 from ntklin.edge.errors import FloatRangeError
 
@@ -15,27 +18,37 @@ from ntklin.edge.errors import FloatRangeError
 COMFORT = {np.dtype(np.float32): 16, np.dtype(np.float64): 128}
 
 
-def exponent(x):
+def exponent(x: float) -> int:
     """The integer e with 2^(e−1) ≤ |x| < 2^e, for a number; 0 for 0 and what is not finite."""
     x = float(x)
     return math.frexp(x)[1] if x and math.isfinite(x) else 0
 
 
-def largest_exponent(a):
+def largest_exponent(a: Array) -> int:
     """``exponent`` of the largest |entry| of an array."""
     return exponent(max(float(a.max()), -float(a.min()))) if a.size else 0
 
 
-def is_far(size, dtype):
+def is_far(size: float, dtype: DTypeLike) -> bool:
     """Whether a size is so far from 1 that what led to it may have left the range, as 0 is."""
     reach = 4 * COMFORT[np.dtype(dtype)]
     return not math.ldexp(1.0, -reach) <= size <= math.ldexp(1.0, reach - 1)
 
 
-def shift(a, e):
+@overload
+def shift(a: float, e: int) -> float: ...
+@overload
+def shift(a: Array, e: int) -> Array: ...
+@overload
+def shift(a: float | Array, e: int) -> float | Array: ...
+def shift(a: Any, e: int) -> Any:
     """2^e · a for an array or a number and any integer e, without a step out of range on the way.
 
     ``ldexp`` takes C's int, and 2^e by itself may not be representable.
+
+    Returns
+    -------
+    ndarray or float
     """
     if e == 0:
         return a
@@ -49,14 +62,42 @@ def shift(a, e):
         return namespace(a).ldexp(a, np.int32(e))
 
 
-def norm(v):
+def norm(v: ArrayLike) -> float:
     """‖v‖_2 of a vector on the host, in float64; its squares stay in range."""
     v = np.asarray(v, dtype=np.float64)
     e = largest_exponent(v)
     return shift(float(np.linalg.norm(shift(v, -e))), e)
 
 
-def in_range(a, dtype, what, remedy, *, scale=0, terms=None):
+@overload
+def in_range(
+    a: float,
+    dtype: DTypeLike,
+    what: str,
+    remedy: str,
+    *,
+    scale: int = 0,
+    terms: Array | None = None,
+) -> float: ...
+@overload
+def in_range(
+    a: Array,
+    dtype: DTypeLike,
+    what: str,
+    remedy: str,
+    *,
+    scale: int = 0,
+    terms: Array | None = None,
+) -> Array: ...
+def in_range(
+    a: Any,
+    dtype: DTypeLike,
+    what: str,
+    remedy: str,
+    *,
+    scale: int = 0,
+    terms: Array | None = None,
+) -> Any:
     """2^scale · a in ``dtype``, or an error where that is not what it says.
 
     Refused are entries that overflow, and an array all of whose entries underflow; that of entries

@@ -1,5 +1,7 @@
 """Results that can be copied, pickled and sent to another process, and come back as they were."""
 
+from typing import Any
+
 import numpy as np
 
 from ntklin.edge.backends import freeze
@@ -11,20 +13,20 @@ class Sendable:
     Pickling and copying forget NumPy's flag, and a promise with it.
     """
 
-    def _sent(self):
+    def _sent(self) -> dict[str, Any]:
         """The attributes of a copy, a new dict; subclasses leave out what is made again."""
         return dict(self.__dict__)
 
-    def __getstate__(self):
+    def __getstate__(self) -> Any:
         attributes = self._sent()
         return attributes, tuple(name for name, value in attributes.items() if _is_frozen(value))
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: Any) -> None:
         attributes, frozen = state
         for name in frozen:
             freeze(attributes[name])
         self.__dict__.update(attributes)
 
 
-def _is_frozen(value):
+def _is_frozen(value: Any) -> bool:
     return isinstance(value, np.ndarray) and not value.flags.writeable

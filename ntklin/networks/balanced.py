@@ -44,7 +44,7 @@ class BalancedFeatures(Sendable, FeatureOperator):
     def _made_for(self, dtype: np.dtype[Any]) -> Self | None:
         """The balanced features in ``dtype``, None for these themselves."""
 
-    def balanced(self, dtype: DTypeLike = None) -> tuple[Self, int]:
+    def balanced(self, dtype: DTypeLike | None = None) -> tuple[Self, int]:
         """The same features at a scale where neither they nor their kernel leave the range.
 
         Parameters
@@ -67,7 +67,7 @@ class BalancedFeatures(Sendable, FeatureOperator):
         even = self._balanced[dtype]
         if even is None:  # not kept: it would keep itself alive
             return self, 0
-        return even, 0 if self.exponents else even.exponents[-1]
+        return even, 0 if self.exponents or not even.exponents else even.exponents[-1]
 
     def _destination(self, out: Array | None) -> Array:
         """Where ``toarray`` writes: a new array, or one that is given and fits."""

@@ -1,9 +1,19 @@
 """The empirical neural tangent kernel."""
 
-from ntklin.algebra.preconditioners import as_preconditioner, weighted_kernel
+from numpy.typing import ArrayLike
+
+from ntklin.algebra.preconditioners import Weights, as_preconditioner, weighted_kernel
+from ntklin.edge.arrays import Array, as_array
+from ntklin.networks.network import Network, as_feature_operator
 
 
-def ntk(net, theta, X1, X2=None, weights=None):
+def ntk(
+    net: Network,
+    theta: ArrayLike,
+    X1: ArrayLike,
+    X2: ArrayLike | None = None,
+    weights: Weights = None,
+) -> Array:
     """The empirical NTK K(X1, X2) = φ(X1) D φ(X2)^T at θ, without forming a Jacobian.
 
     Parameters
@@ -20,6 +30,7 @@ def ntk(net, theta, X1, X2=None, weights=None):
     -------
     ndarray, shape (N1, N2)
     """
-    phi = net.features(theta, X1)
-    other = None if X2 is None else net.features(theta, X2)
+    theta = as_array(theta, "theta")
+    phi = as_feature_operator(net.features(theta, as_array(X1, "X1")))
+    other = None if X2 is None else as_feature_operator(net.features(theta, as_array(X2, "X2")))
     return weighted_kernel(phi, as_preconditioner(weights, phi.shape[1]), other)

@@ -114,8 +114,12 @@ class FeatureMap(BalancedFeatures):
         A preactivation is a sum of n = m_{l−1} products, whose partial sums none exceed ‖W_i‖‖a‖,
         so that n independent roundings move it by λ √n (eps/2) ‖W_i‖‖a‖ at most but for a
         probability 2 exp(−λ²/2); λ = 8 here. To f they add up through δ, as independent errors do.
+
+        Returns
+        -------
+        ndarray, shape (N,)
         """
-        squares = 0.0
+        squares = np.zeros(self.shape[0])
         layers = self.network.unpack(self.parameters)
         for a, delta, w, v, (W, b) in zip(*self.passes, layers, strict=True):
             lengths = np.sqrt((W * W).sum(axis=1))
@@ -240,6 +244,15 @@ class FeatureMap(BalancedFeatures):
         Returns
         -------
         ndarray, shape (N, N')
+
+        Raises
+        ------
+        ValueError
+            If ``other`` is of another network.
+        FloatRangeError
+            If entries overflow, or all of them underflow.
+        MemoryLimitError
+            If the kernel does not fit.
         """
         if other is self:
             other = None
@@ -356,6 +369,11 @@ def _in_units_of(
     """Features ψ that a Gram matrix with ``phi`` can take, and e with φ(X') = 2^e ψ.
 
     Without biases h^l is homogeneous in x, so that each X can have a unit of its own.
+
+    Returns
+    -------
+    features : FeatureMap
+    exponent : int
     """
     exponents = phi.exponents or (0,) * len(phi.network.widths)
     if not phi.network.has_bias:

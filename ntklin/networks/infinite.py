@@ -3,14 +3,16 @@
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from ntklin.edge.arrays import Array
 from ntklin.edge.backends import kernels
 from ntklin.edge.checks import as_inputs, require_memory
 from ntklin.edge.errors import FloatRangeError
 from ntklin.networks.mlp import MLP
 
 
-def infinite_ntk(net, X1, X2=None):
+def infinite_ntk(net: MLP, X1: ArrayLike, X2: ArrayLike | None = None) -> Array:
     r"""The NTK Θ(X1, X2) that the empirical kernel K converges to as all hidden widths grow.
 
     .. math::
@@ -51,7 +53,7 @@ def infinite_ntk(net, X1, X2=None):
     return _limit(net, X1, X2, ntk=True)
 
 
-def infinite_nngp(net, X1, X2=None):
+def infinite_nngp(net: MLP, X1: ArrayLike, X2: ArrayLike | None = None) -> Array:
     """The covariance E f_0(X1) f_0(X2)^T of the infinitely wide network at initialization.
 
     This is C^L in the notation of :func:`infinite_ntk`; f_0 is a Gaussian process with this
@@ -78,7 +80,7 @@ def infinite_nngp(net, X1, X2=None):
     return _limit(net, X1, X2, ntk=False)
 
 
-def _limit(net, X1, X2, *, ntk):
+def _limit(net: MLP, X1: ArrayLike, X2: ArrayLike | None, *, ntk: bool) -> Array:
     if type(net) is not MLP:
         raise TypeError(
             f"net must be an ntklin.MLP, got {type(net).__name__}; the limit is known for "

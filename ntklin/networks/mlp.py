@@ -160,6 +160,13 @@ class MLP(Network):
         Returns
         -------
         ndarray, shape (P,)
+
+        Raises
+        ------
+        TypeError
+            For another dtype.
+        MemoryLimitError
+            If θ does not fit.
         """
         dtype = np.dtype(dtype)
         if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
@@ -171,7 +178,7 @@ class MLP(Network):
         theta = np.zeros(P, dtype)
         for W, b in self.unpack(theta):
             _draw(rng, W.reshape(-1))
-            if self.bias == "normal":
+            if self.bias == "normal" and b is not None:
                 _draw(rng, b)
         return theta
 
@@ -188,6 +195,11 @@ class MLP(Network):
         list of (W^l, b^l or None)
             Views of shapes (m_l, m_{l-1}) and (m_l,), after an axis S if ``theta`` has one: writing
             to them writes to ``theta``.
+
+        Raises
+        ------
+        ValueError
+            For another length.
         """
         theta = as_array(theta, "theta")
         if theta.shape[-1:] != (self.n_parameters,):
@@ -219,6 +231,11 @@ class MLP(Network):
         -------
         ndarray, shape (P,)
             A copy; float32 if every array is float32, else float64.
+
+        Raises
+        ------
+        ValueError
+            For other shapes, and for biases that the network has not, or the other way around.
         """
         layers = list(layers)
         if len(layers) != self.depth:
@@ -258,13 +275,14 @@ class MLP(Network):
         layers, X = layers_and_inputs(self, theta, X)
         layers = Layers(layers, self.weight_scales, self.bias_scales)
         rows = max(1, BLOCK // (sum(self.widths) * X.itemsize))
-        outputs = namespace(X).empty(len(X), X.dtype) if len(X) > rows else None
-        for start in range(0, len(X), rows):
-            part = kernels(X).forward(layers, X[start : start + rows])[1]
-            if outputs is None:
-                outputs = part
-            else:
-                outputs[start : start + rows] = part
+        forward = kernels(X).forward
+        if len(X) <= rows:
+            outputs = forward(layers, X)[1]
+        else:
+            outputs = namespace(X).empty(len(X), X.dtype)
+            for start in range(0, len(X), rows):
+                part = slice(start, start + rows)
+                outputs[part] = forward(layers, X[part])[1]
         if is_far(float(abs(outputs).max()), outputs.dtype):
             return self.features(theta, X).certain_outputs()
         return outputs

@@ -102,7 +102,7 @@ class FeatureOperator(GramOperator):
         """
         return as_feature_operator(self.network.features(self.parameters, X_new))
 
-    def balanced(self, dtype: DTypeLike = None) -> tuple[FeatureOperator, int]:
+    def balanced(self, dtype: DTypeLike | None = None) -> tuple[FeatureOperator, int]:
         """The same features at a scale where neither they nor their kernel leave the range.
 
         Parameters
@@ -127,6 +127,10 @@ class FeatureOperator(GramOperator):
         """What the rounding errors of ``outputs`` are expected to stay below, (N,), float64.
 
         0 where nobody knows better.
+
+        Returns
+        -------
+        ndarray, shape (N,)
         """
         return np.zeros(self.shape[0])
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -135,7 +137,7 @@ class AntisymmetricPair(Network):
     def apply(self, theta: ArrayLike, X: ArrayLike) -> Array:
         """The outputs f(X), shape (N,)."""
         theta = as_vector(theta, self.n_parameters, name="theta")
-        return sum(
+        return _total(
             c * self.network.apply(half, X)
             for c, half in zip(self.factors, self.halves(theta), strict=True)
         )
@@ -179,7 +181,7 @@ class PairFeatures(BalancedFeatures):
         dtype = self.halves[0].dtype
         super().__init__(dtype, (len(self.inputs), pair.n_parameters), exponents)
         self._factors = [dtype.type(c) for c in pair.factors]
-        self.outputs = sum(c * phi.outputs for c, phi in self._parts())
+        self.outputs = _total(c * phi.outputs for c, phi in self._parts())
 
     def _made_for(self, dtype: np.dtype[Any]) -> PairFeatures | None:
         """The balanced features in ``dtype``, None for these themselves."""
@@ -195,11 +197,15 @@ class PairFeatures(BalancedFeatures):
         """The rounding errors of the outputs to expect; see ``FeatureMap.output_rounding``.
 
         Those of equal halves are the same and cancel.
+
+        Returns
+        -------
+        ndarray, shape (N,)
         """
         first, second = self.network.halves(self.parameters)
         if bool((first == second).all()):
             return np.zeros(self.shape[0])
-        return sum(abs(c) * phi.output_rounding() for c, phi in self._parts())
+        return _total(abs(c) * phi.output_rounding() for c, phi in self._parts())
 
     def at(self, X_new: ArrayLike) -> PairFeatures:
         """The features of other inputs in the same units; see :meth:`ntklin.FeatureMap.at`."""
@@ -212,7 +218,9 @@ class PairFeatures(BalancedFeatures):
         return np.split(v, 2, axis=0)
 
     def _matmat(self, X: Array) -> Array:
-        return sum(c * (phi @ v) for (c, phi), v in zip(self._parts(), self._split(X), strict=True))
+        return _total(
+            c * (phi @ v) for (c, phi), v in zip(self._parts(), self._split(X), strict=True)
+        )
 
     def _matvec(self, v: Array) -> Array:
         return self._matmat(v.reshape(-1))
@@ -237,12 +245,15 @@ class PairFeatures(BalancedFeatures):
             not isinstance(other, PairFeatures) or other.network != self.network
         ):
             raise ValueError("other must be the features of the same pair")
-        others = (None, None) if other is None else other.halves
-        D = (None, None)
-        if weights is not None:
-            D = self._split(as_weights(weights, self.shape[1]))
+        others = [None, None] if other is None else other.halves
+        D = [None, None] if weights is None else self._split(as_weights(weights, self.shape[1]))
         parts = zip(self._parts(), others, D, strict=True)
-        return sum(c * c * phi.gram(o, weights=d) for (c, phi), o, d in parts)
+        return _total(c * c * phi.gram(o, weights=d) for (c, phi), o, d in parts)
+
+
+def _total(terms: Iterable[Array]) -> Array:
+    """The sum of arrays."""
+    return reduce(add, terms)
 
 
 class DoubledNetwork(MLP):
@@ -258,6 +269,8 @@ class DoubledNetwork(MLP):
     network : MLP
         The undoubled network; ``widths`` here are the doubled ones.
     """
+
+    network: MLP
 
     def __init__(self, network: MLP) -> None:
         if not isinstance(network, MLP):

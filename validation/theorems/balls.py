@@ -33,7 +33,7 @@ class Enclosed:
 
 
 def enclose(net, theta, X, X_new, precision=PRECISION):
-    """Forward and backward passes in ball arithmetic, and the kernel of THEORY's section 2.
+    """Forward and backward passes in ball arithmetic, and the kernel K of docs/theory.md.
 
     θ and the inputs are exact binary numbers. The only roundings are those of Arb, each of which
     is in the radii; signs of preactivations must therefore be certain.

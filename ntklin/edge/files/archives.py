@@ -1,9 +1,12 @@
 """NumPy's ``.npz`` archives, which may be damaged in any way."""
 
 import zipfile
+from collections.abc import Collection
+from os import PathLike
 
 import numpy as np
 
+from ntklin.edge.arrays import Array
 from ntklin.edge.checks import require_memory
 from ntklin.edge.errors import MemoryLimitError
 from ntklin.edge.files.names import shown
@@ -14,7 +17,9 @@ SUFFIX = ".npy"
 LARGEST_RATIO = 1032
 
 
-def read_arrays(path, names=None):
+def read_arrays(
+    path: str | PathLike[str], names: Collection[str] | None = None
+) -> dict[str, Array]:
     """The arrays in an ``.npz`` archive; nothing is unpickled.
 
     Parameters
@@ -56,8 +61,12 @@ def read_arrays(path, names=None):
             raise DamagedFileError(f"cannot be read: {str(e) or type(e).__name__}") from e
 
 
-def read_array(path):
+def read_array(path: str | PathLike[str]) -> Array:
     """The array in a ``.npy`` file.
+
+    Returns
+    -------
+    ndarray
 
     Raises
     ------
@@ -73,7 +82,7 @@ def read_array(path):
             raise DamagedFileError(f"cannot be read: {str(e) or type(e).__name__}") from e
 
 
-def _members(archive, names):
+def _members(archive: zipfile.ZipFile, names: Collection[str] | None) -> dict[str, zipfile.ZipInfo]:
     found = {}
     for member in archive.infolist():
         name = member.filename.removesuffix(SUFFIX)
@@ -92,7 +101,7 @@ def _members(archive, names):
     return found
 
 
-def _array(archive, member):
+def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
     with archive.open(member) as f:
         try:
             a = np.lib.format.read_array(f, allow_pickle=False)

@@ -2,13 +2,14 @@
 
 import os
 import stat
+from io import BufferedReader
 
 
 class DamagedFileError(ValueError):
     """A file is not what it should be; the message goes on after its name: "is a directory, …"."""
 
 
-def open_regular(path):
+def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
     """A file opened for reading, which a directory, pipe, socket or device is not.
 
     Parameters
@@ -38,13 +39,13 @@ def open_regular(path):
         raise
 
 
-def refuse_others(mode):
+def refuse_others(mode: int) -> None:
     """Raise DamagedFileError for the mode of anything but a file."""
     if not stat.S_ISREG(mode):
         raise DamagedFileError(f"is {kind(mode)}, not a file; move it away")
 
 
-def kind(mode):
+def kind(mode: int) -> str:
     """What a mode that is no file's is of."""
     kinds = {
         "a directory": stat.S_ISDIR,

@@ -8,9 +8,11 @@ changes nothing that is read.
 import hashlib
 import json
 import os
+from typing import Any
 
 import numpy as np
 
+from ntklin.edge.arrays import Array
 from ntklin.edge.files.names import shown
 from ntklin.edge.files.reading import DamagedFileError, open_regular, refuse_others
 
@@ -19,7 +21,7 @@ DIGEST = "digest"
 LARGEST = 1 << 28
 
 
-def digest(values, arrays=None):
+def digest(values: Any, arrays: dict[str, Array] | None = None) -> str:
     """The SHA-256 of values that JSON can hold, and of arrays.
 
     Parameters
@@ -40,7 +42,7 @@ def digest(values, arrays=None):
     return hashed.hexdigest()
 
 
-def sealed(values, arrays=None):
+def sealed(values: dict[str, Any], arrays: dict[str, Array] | None = None) -> dict[str, Any]:
     """``values``, as JSON has them, with the digest of them and of the arrays.
 
     Parameters
@@ -56,8 +58,12 @@ def sealed(values, arrays=None):
     return values | {DIGEST: digest(values, arrays)}
 
 
-def unsealed(values, arrays=None):
+def unsealed(values: Any, arrays: dict[str, Array] | None = None) -> dict[str, Any]:
     """What :func:`sealed` was given, without the digest.
+
+    Returns
+    -------
+    dict
 
     Raises
     ------
@@ -72,8 +78,12 @@ def unsealed(values, arrays=None):
     return rest
 
 
-def read_sealed(path):
+def read_sealed(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The values in a JSON file that :func:`sealed` gave a digest.
+
+    Returns
+    -------
+    dict
 
     Raises
     ------
@@ -94,7 +104,7 @@ def read_sealed(path):
         raise DamagedFileError(f"holds no JSON that could be read: {type(e).__name__}") from e
 
 
-def read_kept(path):
+def read_kept(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     """What :func:`read_sealed` reads, for results that are computed anew where they are not whole.
 
     Returns

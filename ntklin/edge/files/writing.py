@@ -10,8 +10,10 @@ import os
 import re
 import secrets
 import stat
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from ntklin.edge.files.names import shown
 from ntklin.edge.files.reading import kind
@@ -19,14 +21,14 @@ from ntklin.edge.files.reading import kind
 try:
     import fcntl
 except ImportError:  # Windows: leftovers stay
-    fcntl = None
+    fcntl: Any = None
 
 # Short, since the name of the target may be as long as names can be.
 LEFTOVER = re.compile(r"\.ntklin-[0-9a-f]{16}\.part")
 
 
 @contextmanager
-def whole(path, *, follow=True):
+def whole(path: str | os.PathLike[str], *, follow: bool = True) -> Iterator[Any]:
     """A file to write, which takes the place of ``path`` when the block ends without an error.
 
     Leftovers of killed writers in its folder are removed first.
@@ -46,7 +48,7 @@ def whole(path, *, follow=True):
     ------
     OSError
         Naming the file. What was there is unchanged, and nothing is left beside it.
-    """
+    """  # noqa: DOC501
     temporary = None
     try:
         target, mode = _target(Path(path), follow)
@@ -71,7 +73,7 @@ def whole(path, *, follow=True):
     _sync_folder(target.parent)
 
 
-def write_whole(path, content, *, follow=True):
+def write_whole(path: str | os.PathLike[str], content: str | bytes, *, follow: bool = True) -> None:
     """Write bytes or text as :func:`whole` does; the folder is created if need be."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +81,7 @@ def write_whole(path, content, *, follow=True):
         f.write(encoded(content))
 
 
-def write_together(contents):
+def write_together(contents: Mapping[Any, str | bytes | Callable[[Any], Any]]) -> None:
     """Write several files, of which none is moved to its place before all are written.
 
     Parameters
@@ -97,12 +99,12 @@ def write_together(contents):
             sync(f)
 
 
-def encoded(content):
+def encoded(content: str | bytes) -> bytes:
     """Bytes as they are; text in UTF-8, with an escape for what that cannot encode."""
     return content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace")
 
 
-def require_writable(folder):
+def require_writable(folder: str | os.PathLike[str]) -> None:
     """Refuse a folder that files cannot be written into, before long work; creates nothing.
 
     Parameters
@@ -112,6 +114,8 @@ def require_writable(folder):
 
     Raises
     ------
+    ValueError
+        For an empty name.
     OSError
         Naming the folder.
     """
@@ -130,7 +134,7 @@ def require_writable(folder):
         raise type(e)(text) from e
 
 
-def remove_leftovers(folder):
+def remove_leftovers(folder: Path) -> None:
     """Remove what killed writers left in a folder; what is being written is locked, and stays."""
     if fcntl is None:
         return
@@ -140,7 +144,7 @@ def remove_leftovers(folder):
                 _remove_unlocked(os.path.join(folder, name))
 
 
-def _remove_unlocked(path):
+def _remove_unlocked(path: str) -> None:
     fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -152,10 +156,15 @@ def _remove_unlocked(path):
         os.close(fd)
 
 
-def _locked(folder):
+def _locked(folder: Path) -> tuple[Path, Any]:
     """A new file in a folder, locked: its path and the open file.
 
     No name is tried twice: who took the last one for a leftover may still be about to remove it.
+
+    Returns
+    -------
+    path : Path
+    f : io.BufferedRandom
     """
     while True:
         path = folder / f".ntklin-{secrets.token_hex(8)}.part"
@@ -174,7 +183,7 @@ def _locked(folder):
         f.close()
 
 
-def _target(path, follow):
+def _target(path: Path, follow: bool) -> tuple[Path, int | None]:
     """What is to be replaced, and its permissions; None for those where there is nothing."""
     target = Path(os.path.realpath(path)) if follow else path
     try:
@@ -190,13 +199,13 @@ def _target(path, follow):
     return target, stat.S_IMODE(mode)
 
 
-def sync(f):
+def sync(f: Any) -> None:
     """Wait until what was written is on the disk."""
     f.flush()
     os.fsync(f.fileno())
 
 
-def _sync_folder(folder):
+def _sync_folder(folder: Path) -> None:
     """The same for the new name."""
     with suppress(OSError):
         fd = os.open(folder, os.O_RDONLY)
@@ -206,7 +215,7 @@ def _sync_folder(folder):
             os.close(fd)
 
 
-def _named(e, path):
+def _named(e: OSError, path: str | os.PathLike[str]) -> OSError:
     # From the number OSError chooses the class: PermissionError, FileNotFoundError, ….
     reason = e.strerror or str(e)
     return OSError(e.errno, f"cannot write {shown(path)}: {reason}; what was there is unchanged")

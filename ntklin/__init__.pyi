@@ -1,0 +1,99 @@
+"""The public names, for editors and type checkers; ``__init__.py`` loads each on first use."""
+
+from ntklin.algebra.certificate import certify as certify
+from ntklin.algebra.preconditioners import LowRank as LowRank
+from ntklin.data import Dataset as Dataset
+from ntklin.data import load_data as load_data
+from ntklin.edge.backends import device_namespace as device_namespace
+from ntklin.edge.errors import CheckpointError as CheckpointError
+from ntklin.edge.errors import DataUnavailableError as DataUnavailableError
+from ntklin.edge.errors import DegenerateKernelError as DegenerateKernelError
+from ntklin.edge.errors import DeviceError as DeviceError
+from ntklin.edge.errors import DivergenceError as DivergenceError
+from ntklin.edge.errors import FloatRangeError as FloatRangeError
+from ntklin.edge.errors import InterpolationError as InterpolationError
+from ntklin.edge.errors import LearningRateError as LearningRateError
+from ntklin.edge.errors import MemoryLimitError as MemoryLimitError
+from ntklin.edge.errors import NonMonotoneLossWarning as NonMonotoneLossWarning
+from ntklin.edge.errors import NtklinError as NtklinError
+from ntklin.edge.errors import TrainingInterrupted as TrainingInterrupted
+from ntklin.edge.errors import UncachedWarning as UncachedWarning
+from ntklin.edge.errors import UnitBallWarning as UnitBallWarning
+from ntklin.networks.empirical import ntk as ntk
+from ntklin.networks.features import FeatureMap as FeatureMap
+from ntklin.networks.infinite import infinite_nngp as infinite_nngp
+from ntklin.networks.infinite import infinite_ntk as infinite_ntk
+from ntklin.networks.mlp import MLP as MLP
+from ntklin.networks.symmetrized import AntisymmetricPair as AntisymmetricPair
+from ntklin.networks.symmetrized import DoubledNetwork as DoubledNetwork
+from ntklin.recipes.learning_rate import LearningRateSearch as LearningRateSearch
+from ntklin.recipes.learning_rate import largest_learning_rate as largest_learning_rate
+from ntklin.recipes.learning_rate import search_learning_rate as search_learning_rate
+from ntklin.recipes.mitigation import Mitigation as Mitigation
+from ntklin.recipes.mitigation import MitigationInterrupted as MitigationInterrupted
+from ntklin.recipes.mitigation import mitigate_initialization as mitigate_initialization
+from ntklin.runs.batches import Batches as Batches
+from ntklin.runs.optimizers import AdaGrad as AdaGrad
+from ntklin.runs.optimizers import Adam as Adam
+from ntklin.runs.optimizers import GradientDescent as GradientDescent
+from ntklin.runs.optimizers import Momentum as Momentum
+from ntklin.runs.optimizers import Preconditioned as Preconditioned
+from ntklin.runs.optimizers import RMSprop as RMSprop
+from ntklin.theory.linearization import linearize as linearize
+from ntklin.theory.linearized_run import LinearizedRun as LinearizedRun
+from ntklin.training.ensemble import train_ensemble as train_ensemble
+from ntklin.training.recording import TrainingRecords as TrainingRecords
+from ntklin.training.run import TrainingRun as TrainingRun
+from ntklin.training.run import load_run as load_run
+from ntklin.training.train import train as train
+
+__version__: str
+__all__ = [
+    "MLP",
+    "AdaGrad",
+    "Adam",
+    "AntisymmetricPair",
+    "Batches",
+    "CheckpointError",
+    "DataUnavailableError",
+    "Dataset",
+    "DegenerateKernelError",
+    "DeviceError",
+    "DivergenceError",
+    "DoubledNetwork",
+    "FeatureMap",
+    "FloatRangeError",
+    "GradientDescent",
+    "InterpolationError",
+    "LearningRateError",
+    "LearningRateSearch",
+    "LinearizedRun",
+    "LowRank",
+    "MemoryLimitError",
+    "Mitigation",
+    "MitigationInterrupted",
+    "Momentum",
+    "NonMonotoneLossWarning",
+    "NtklinError",
+    "Preconditioned",
+    "RMSprop",
+    "TrainingInterrupted",
+    "TrainingRecords",
+    "TrainingRun",
+    "UncachedWarning",
+    "UnitBallWarning",
+    "__version__",
+    "certify",
+    "device_namespace",
+    "infinite_nngp",
+    "infinite_ntk",
+    "largest_learning_rate",
+    "linearize",
+    "load_data",
+    "load_run",
+    "mitigate_initialization",
+    "ntk",
+    "search_learning_rate",
+    "train",
+    "train_ensemble",
+]

@@ -1,0 +1,154 @@
+"""Networks and features that others made, with the least that the library asks of them."""
+
+import numpy as np
+import pytest
+from scipy.sparse.linalg import LinearOperator
+
+import ntklin
+from ntklin.networks.network import FeatureOperator, Network, as_feature_operator
+
+X = np.array([[0.6, 0.1, -0.3], [0.2, 0.5, 0.5], [-0.4, 0.2, 0.1]])
+X_NEW = np.array([[0.1, 0.2, 0.3], [0.3, -0.4, 0.2]])
+NET = ntklin.MLP((3, 7, 1), bias="normal")
+THETA = NET.init(0)
+V = np.linspace(-1, 1, NET.n_parameters)
+D = np.linspace(0, 2, NET.n_parameters)
+
+
+class Model:
+    """f(x) = Σ_k θ_k² x_k: not linear in θ, and of no library."""
+
+    n_inputs = n_parameters = 3
+
+    def apply(self, theta, X):
+        return np.asarray(X) @ theta**2
+
+    def features(self, theta, X):
+        return Features(self, theta, X)
+
+
+class Features:
+    """Its features, as bare as documented: no SciPy operator, nothing inherited."""
+
+    def __init__(self, network, theta, X):
+        self.network, self.parameters, self.inputs = network, theta, X
+        self.outputs = network.apply(theta, X)
+        self.J = 2 * theta * X
+        self.shape, self.dtype = self.J.shape, self.J.dtype
+
+    def __matmul__(self, v):
+        return self.J @ v
+
+    @property
+    def T(self):
+        return self.J.T
+
+    def gram(self, other=None, weights=None):
+        other_J = self.J if other is None else other.J
+        return (self.J if weights is None else self.J * weights) @ other_J.T
+
+
+class Inherited(FeatureOperator):
+    """The features of an MLP with what is abstract and nothing else."""
+
+    def __init__(self, theta, X):
+        phi = NET.features(theta, X)
+        self.mlp_features, self.network = phi, InheritedNetwork()
+        self.parameters, self.inputs, self.outputs = theta, phi.inputs, phi.outputs
+        super().__init__(phi.dtype, phi.shape)
+
+    def _matvec(self, x):
+        return self.mlp_features @ x
+
+    def _rmatvec(self, x):
+        return self.mlp_features.T @ x
+
+    def gram(self, other=None, weights=None):
+        return self.mlp_features.gram(None if other is None else other.mlp_features, weights)
+
+
+class InheritedNetwork(Network):
+    n_inputs, n_parameters = NET.n_inputs, NET.n_parameters
+
+    def apply(self, theta, X, /):
+        return NET.apply(theta, X)
+
+    def features(self, theta, X, /):
+        return Inherited(theta, X)
+
+
+def test_who_is_a_network():
+    assert isinstance(NET, Network)
+    assert isinstance(ntklin.AntisymmetricPair(NET), Network)
+    assert isinstance(Model(), Network)
+    assert not isinstance(NET.features(THETA, X), Network)
+
+
+def test_what_is_abstract_is_asked_for():
+    class Half(Network):
+        n_inputs = 3
+
+    with pytest.raises(TypeError, match="abstract methods apply, features, n_parameters"):
+        Half()
+
+    class NoKernel(FeatureOperator):
+        def _matvec(self, x):
+            return x
+
+    with pytest.raises(TypeError, match="abstract method gram"):
+        NoKernel()
+
+
+def test_the_defaults_are_those_of_the_library():
+    phi, known = Inherited(THETA, X), NET.features(THETA, X)
+    assert isinstance(phi, LinearOperator)
+    np.testing.assert_allclose(phi.toarray(), known.toarray(), rtol=1e-14)
+    np.testing.assert_array_equal(phi @ np.stack([V, D], 1), known @ np.stack([V, D], 1))
+    np.testing.assert_array_equal(phi.T @ np.eye(3), known.T @ np.eye(3))
+    np.testing.assert_array_equal(phi.project(V), known.project(V))
+    np.testing.assert_array_equal(phi.at(X_NEW).outputs, NET.apply(THETA, X_NEW))
+    np.testing.assert_array_equal(phi.at(X_NEW).gram(phi, D), known.at(X_NEW).gram(known, D))
+    np.testing.assert_array_equal(phi.output_rounding(), np.zeros(3))
+    assert phi.linearized("descent") is None
+    assert phi.balanced() == (phi, 0)
+    single, exponent = phi.balanced(np.float32)
+    assert (single.dtype, exponent) == (np.float32, 0)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_bare_features_are_adopted(dtype):
+    net, theta, rows = Model(), np.array([1, 2, -1], dtype), X.astype(dtype)
+    J = net.features(theta, rows).J
+    phi = as_feature_operator(net.features(theta, rows))
+    assert as_feature_operator(phi) is phi
+    assert phi.dtype == dtype
+    np.testing.assert_array_equal(phi.toarray(), J)
+    np.testing.assert_array_equal(phi @ theta, J @ theta)
+    np.testing.assert_array_equal(phi.T @ rows[:, 0], J.T @ rows[:, 0])
+    new = phi.at(X_NEW.astype(dtype))
+    np.testing.assert_array_equal(new.gram(phi, theta**2), (new.toarray() * theta**2) @ J.T)
+    double, exponent = phi.balanced(np.float64)
+    assert (double.dtype, exponent) == (np.float64, 0)
+    np.testing.assert_allclose(phi.project(theta), theta, rtol=1e-5)
+
+
+def test_their_kernel():
+    theta, weights = np.array([1.0, 2.0, -1.0]), np.diag([1.0, 2.0, 3.0])
+    J = 2 * theta * X
+    np.testing.assert_allclose(ntklin.ntk(Model(), theta, X), J @ J.T, rtol=1e-14)
+    K = ntklin.ntk(Model(), theta, X_NEW, X, weights=weights)
+    np.testing.assert_allclose(K, 2 * theta * X_NEW @ weights @ J.T, rtol=1e-14)
+
+
+@pytest.mark.parametrize("net", [Model(), InheritedNetwork()], ids=["bare", "inherited"])
+def test_they_are_trained_and_linearized(net):
+    theta = np.array([0.5, 0.4, -0.3]) if isinstance(net, Model) else THETA
+    Y = np.array([0.1, 0.2, 0.0])
+    run = ntklin.train(net, theta, X, Y, ntklin.GradientDescent(1e-3), steps=3)
+    lin = ntklin.linearize(net, theta, X)
+    gd = lin.gradient_descent(Y, learning_rate=1e-3)
+    np.testing.assert_allclose(net.apply(run.parameters, X_NEW), gd.predict(X_NEW, 3), atol=1e-5)
+    minimizer = lin.minimizer(Y)
+    np.testing.assert_allclose(minimizer.predict(X), Y, atol=1e-10)
+    steps = lin.train(Y, ntklin.GradientDescent(1e-3), steps=3)
+    np.testing.assert_allclose(steps.predict(X_NEW), gd.predict(X_NEW, 3), atol=1e-12)

@@ -1,0 +1,181 @@
+"""The types that users see, by their own type checker, and signatures against docstrings."""
+
+import inspect
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typed_tree import link_tree
+
+import ntklin
+
+SCRIPT = Path(__file__).with_name("users_script.py")
+STUB = Path(ntklin.__file__).with_suffix(".pyi")
+
+
+@pytest.fixture(scope="module")
+def check(tmp_path_factory):
+    """What pyright has to say of a script, as strictly as it can."""
+    folder = tmp_path_factory.mktemp("user")
+    link_tree(folder)
+    settings = {"include": ["script.py"], "typeCheckingMode": "strict", "pythonVersion": "3.11"}
+    (folder / "pyrightconfig.json").write_text(json.dumps(settings))
+
+    def complaints(text):
+        (folder / "script.py").write_text(text, encoding="utf-8")
+        command = [sys.executable, "-m", "basedpyright", "--outputjson", "--project", folder]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=300)
+        try:
+            report = json.loads(done.stdout)
+        except ValueError:
+            pytest.skip(f"pyright does not start here: {(done.stderr or done.stdout)[-200:]}")
+        assert report["summary"]["filesAnalyzed"] == 1
+        return [found["message"] for found in report["generalDiagnostics"]]
+
+    return complaints
+
+
+UNTYPED = pytest.mark.xfail(reason="theory and training are not annotated yet", strict=True)
+
+
+@UNTYPED
+def test_a_users_script_has_types_all_through(check):
+    assert check(SCRIPT.read_text(encoding="utf-8")) == []
+
+
+MISTAKES = {
+    'ntklin.MLP((3, 1), sigma="large")': r"not assignable|cannot be assigned",
+    'ntklin.MLP((3, 1), scaling="fan")': r"not assignable|cannot be assigned",
+    "ntklin.MLP((3, 1)).init(seed=0)": 'No parameter named "seed"',
+    "ntklin.MLP((3, 1)).widht": 'Cannot access attribute "widht"',
+    "ntklin.certify([[1.0]])": 'missing for parameter "Y"',
+    "len(ntklin.MLP((3, 1)).depth)": "incompatible|not assignable|cannot be assigned",
+    "ntklin.no_such_name": "no_such_name",
+}
+
+
+def test_mistakes_are_found(check):
+    text = "import ntklin\n" + "".join(f"print({mistake})\n" for mistake in MISTAKES)
+    found = check(text)
+    for message in MISTAKES.values():
+        assert any(re.search(message, complaint) for complaint in found), found
+
+
+NETWORK = """
+import numpy as np
+from numpy.typing import NDArray
+import ntklin
+from ntklin.networks.network import Network
+
+class Wrapped:
+    def __init__(self) -> None:
+        self.net = ntklin.MLP((3, 4, 1))
+        self.n_inputs, self.n_parameters = self.net.n_inputs, self.net.n_parameters
+
+    def {apply}(self, theta: NDArray[np.floating], X: NDArray[np.floating]) -> NDArray[np.floating]:
+        return self.net.apply(theta, X)
+
+    def features(self, theta: NDArray[np.floating], X: NDArray[np.floating]) -> ntklin.FeatureMap:
+        return self.net.features(theta, X)
+
+net: Network = Wrapped()
+print(ntklin.ntk(net, ntklin.MLP((3, 4, 1)).init(), np.eye(3)))
+"""
+
+
+def test_networks_of_others_need_not_inherit(check):
+    assert check(NETWORK.format(apply="apply")) == []
+    assert any('"apply" is not present' in found for found in check(NETWORK.format(apply="call")))
+
+
+def test_the_stub_lists_every_public_name():
+    names = re.findall(r"^from ntklin\.(\S+) import (\w+) as \2$", STUB.read_text(), re.MULTILINE)
+    assert sorted(name for _, name in names) == sorted(set(ntklin.__all__) - {"__version__"})
+    for home, name in names:
+        __import__(f"ntklin.{home}")
+        assert getattr(sys.modules[f"ntklin.{home}"], name) is getattr(ntklin, name)
+    scope = {}
+    text = STUB.read_text()
+    exec(text[text.index("__all__") :], scope)
+    assert sorted(scope["__all__"]) == sorted(ntklin.__all__)
+
+
+def documented_parameters(docstring):
+    """The section "Parameters" of a docstring: what it says of each name, in order; or None."""
+    sections = re.split(r"^(\w[\w ]*)\n-{3,}$", inspect.cleandoc(docstring or ""), flags=re.M)
+    named = dict(zip(sections[1::2], sections[2::2], strict=True))
+    if "Parameters" not in named:
+        return None
+    found = {}
+    for line in named["Parameters"].splitlines():
+        if line and not line[0].isspace():
+            names, _, kind = line.partition(" : ")
+            found |= {name.strip().lstrip("*"): kind for name in names.split(",")}
+    return found
+
+
+def public_callables():
+    """Every public function, class and method: (name, what is called, docstring)."""
+    for name in ntklin.__all__:
+        public = getattr(ntklin, name)
+        if inspect.isfunction(public):
+            yield name, public, public.__doc__
+        elif inspect.isclass(public):
+            yield name, public.__init__, public.__doc__
+            for method_name, method in inspect.getmembers(public, inspect.isfunction):
+                if method.__module__.startswith("ntklin") and not method_name.startswith("_"):
+                    yield f"{name}.{method_name}", method, method.__doc__
+
+
+def disagreements(function, docstring):
+    """Where a docstring and the signature that it belongs to say different things."""
+    told = documented_parameters(docstring)
+    if told is None:
+        return
+    parameters = dict(inspect.signature(function).parameters)
+    parameters.pop("self", None)
+    if told.keys() != parameters.keys():
+        yield f"the signature has {list(parameters)}, the docstring {list(told)}"
+        return
+    for name, parameter in parameters.items():
+        required = parameter.default is inspect.Parameter.empty
+        says_optional = "optional" in told[name]
+        can_be_none = parameter.default is None
+        if required and says_optional:
+            yield f"{name} is optional in the docstring alone"
+        if can_be_none and not says_optional and "None" not in told[name]:
+            yield f"{name} may be left out, which the docstring does not say"
+        annotation = str(parameter.annotation)
+        if parameter.annotation is not inspect.Parameter.empty and can_be_none:
+            takes_none = re.search(r"None|Any|Weights|Rng", annotation)
+            if not takes_none:
+                yield f"{name} defaults to None, which its annotation {annotation} refuses"
+
+
+CALLABLES = {name: (function, text) for name, function, text in public_callables()}
+
+
+# To be emptied: they do not say what may be left out.
+UNSAID = {"largest_learning_rate", "mitigate_initialization"}
+
+
+@pytest.mark.parametrize("name", CALLABLES)
+def test_signatures_and_docstrings_agree(name):
+    found = list(disagreements(*CALLABLES[name]))
+    assert bool(found) == (name in UNSAID), found
+
+
+def test_disagreements_are_found():
+    def function(x, y, z=None):
+        """Parameters as the cases below have them."""
+
+    def says(*lines):
+        return list(disagreements(function, "\n".join(["F.", "", "Parameters", "-" * 10, *lines])))
+
+    assert says("x, y : int", "    Two.", "z : int, optional") == []
+    assert "the docstring ['x', 'z']" in says("x : int", "z : int, optional")[0]
+    assert says("x, y : int", "z : int") == ["z may be left out, which the docstring does not say"]
+    assert len(says("x, y : int, optional", "z : int or None")) == 2
