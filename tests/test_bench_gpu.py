@@ -70,14 +70,16 @@ def peer(name, problem):
 @pytest.mark.parametrize("name", ["torch", "jax"])
 def test_peers_compute_the_same(name, dtype):
     problem = cases.draw(cases.QUICK.cases[1], 8, "gaussian", dtype)
-    reference = plain.Reference(problem)
-    found = gpu_peers.tasks(problem, reference, works.GPU_WORKS, [peer(name, problem)])
-    assert [task.work for task in found] == [
+    setup = works.Setup(problem, cases.QUICK)
+    ways = gpu_peers.ways_of(peer(name, problem), problem, setup.reference)
+    rows = works.rows(works.GPU_WORKS, setup, 100, {name: ways})
+    found = [row for row in rows if row.facts["implementation"] == name]
+    assert [row.facts["work"] for row in found] == [
         *("jacobian", "gram", "gd_step", "adagrad_step", "adam_step"),
     ]
-    for task in found:
-        check = task.gate()
-        assert check.passed, (task.work, check)
+    for row in found:
+        row.pass_gate()
+        assert not row.failed, row.facts
 
 
 def test_a_jacobian_beyond_all_memory_is_left_out(monkeypatch):
@@ -85,11 +87,12 @@ def test_a_jacobian_beyond_all_memory_is_left_out(monkeypatch):
         name, finish, jacobian, train = "nobody", print, print, print
 
     problem = cases.draw(cases.QUICK.cases[0], 8, "gaussian", "float64")
-    chosen = ("jacobian", "gram", "gd_step")
+    steps = {(name, "") for name in ("gd_step", "adagrad_step", "adam_step")}
     reference = plain.Reference(problem)
-    assert len(gpu_peers.tasks(problem, reference, chosen, [Nobody])) == 3
+    taken = {("jacobian", "fresh"), ("gram", "")}
+    assert gpu_peers.ways_of(Nobody, problem, reference).keys() == steps | taken
     monkeypatch.setattr(gpu_peers, "MOST_BYTES", 8)
-    assert [t.work for t in gpu_peers.tasks(problem, reference, chosen, [Nobody])] == ["gd_step"]
+    assert gpu_peers.ways_of(Nobody, problem, reference).keys() == steps
 
 
 def test_a_problem_moves_as_a_whole(device):

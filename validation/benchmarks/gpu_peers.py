@@ -2,7 +2,7 @@
 
 Both as their users would: ``torch.func`` and ``jax.vmap(jax.grad)`` for Jacobians and their
 contraction for the Gram matrix, eager ``torch.optim`` and a jitted step for training. Their arrays
-are copies of the problem's; each task waits for its own library.
+are copies of the problem's; each waits for its own library.
 """
 
 import os
@@ -10,8 +10,9 @@ from functools import partial
 
 import numpy as np
 
-from ntklin.validation.benchmarks import gates, works
 from ntklin.validation.benchmarks.cases import SIGMA
+from ntklin.validation.benchmarks.gates import GATE_STEPS
+from ntklin.validation.benchmarks.measure import Way
 
 # The most bytes of a Jacobian that a Gram matrix is contracted from.
 MOST_BYTES = 1 << 33
@@ -193,73 +194,48 @@ class Jax:
         return self.apply(tuple(flat), self.jax.numpy.concatenate([self.X, self.X_test]))
 
 
-PEERS = (Torch, Jax)
-
-
-def tasks(problem, reference, chosen, peers=None):
-    """What the peers do of the chosen works.
+def ways(problem, reference, libraries=(Torch, Jax)):
+    """How those that are installed for CUDA do some of the works.
 
     Parameters
     ----------
     problem : Problem
         With NumPy arrays.
     reference : Reference
-    chosen : sequence of str
-    peers : sequence of Torch or Jax, optional
-        Those that are available when not given.
+    libraries : sequence of type, optional
 
     Returns
     -------
-    list of Task
+    dict
+        {library: {(work, variant): Way}}
     """
-    if peers is None:
-        peers = [kind(problem) for kind in PEERS if kind.available()]
-    return [task for peer in peers for work in chosen for task in _tasks(peer, reference, work)]
+    there = [kind(problem) for kind in libraries if kind.available()]
+    return {library.name: ways_of(library, problem, reference) for library in there}
 
 
-def _tasks(peer, reference, work):
-    problem = reference.problem
-    shared = {"work": work, "implementation": peer.name, "finish": peer.finish}
-    size = problem.n * len(problem.theta) * problem.dtype.itemsize
-    if work in ("jacobian", "gram") and size > MOST_BYTES:
-        return
-    if work == "jacobian":
-        yield works.Task(
-            **shared,
-            variant="fresh",
-            run=peer.jacobian,
-            probe=lambda: peer.host(peer.jacobian()),
-            check=partial(gates.check_jacobian, reference),
-        )
-    elif work == "gram":
+def ways_of(library, problem, reference):
+    """One library's: a J beyond MOST_BYTES is left out, and all that takes it."""
+    found = {}
+    if problem.n * len(problem.theta) * problem.dtype.itemsize <= MOST_BYTES:
 
         def gram():
-            J = peer.jacobian()
+            J = library.jacobian()
             return J @ J.T
 
-        yield works.Task(
-            **shared,
-            variant="",
-            run=gram,
-            probe=lambda: peer.host(gram()),
-            check=lambda K: gates.check_kernel(reference, K, reference.gram),
-        )
-    elif work in RULES:
-        name = RULES[work]
-        rate = reference.learning_rate if name == "descent" else problem.adaptive_rate
+        for key, run in ((("jacobian", "fresh"), library.jacobian), (("gram", ""), gram)):
+            probe = partial(_on_host, library, run)
+            found[key] = Way(run=run, probe=probe, finish=library.finish)
+    for work, rule in RULES.items():
+        rate = reference.learning_rate if rule == "descent" else problem.adaptive_rate
+        train = partial(library.train, rule, rate)
+        probe = partial(_on_host, library, lambda train=train: library.outputs(train(GATE_STEPS)))
+        run = partial(train, STEPS)
+        found[work, ""] = Way(run=run, count=STEPS, probe=probe, finish=library.finish)
+    return found
 
-        def check(outputs):
-            truth = reference.trained_outputs(gates.GATE_STEPS, name)
-            return gates.check_training(reference, outputs, truth)
 
-        yield works.Task(
-            **shared,
-            variant="",
-            run=partial(peer.train, name, rate, STEPS),
-            count=STEPS,
-            probe=lambda: peer.host(peer.outputs(peer.train(name, rate, gates.GATE_STEPS))),
-            check=check,
-        )
+def _on_host(library, run):
+    return library.host(run())
 
 
 RULES = {"gd_step": "descent", "adagrad_step": "adagrad", "adam_step": "adam"}
