@@ -1,15 +1,12 @@
 """The run: limits, then problem by problem gates and rounds, then the peers, then the tables."""
 
-import contextlib
 import json
 import tempfile
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-import numba
 import numpy as np
-import threadpoolctl
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -25,6 +22,7 @@ from ntklin.validation.benchmarks.measure import pass_gates, take_rounds
 from ntklin.validation.benchmarks.options import as_options
 from ntklin.validation.benchmarks.peers import PeerFolders, run_peer
 from ntklin.validation.benchmarks.scores import score
+from ntklin.validation.threads import limited
 
 RESULT = "bench.json"
 SCHEMA = 2  # 1 had no digest
@@ -111,7 +109,7 @@ def main(
             console = Console(width=200)
     require_writable(options.out)
     benchmark = Benchmark(options, console)
-    with fixed_threads(options.threads):
+    with limited(options.threads):
         try:
             benchmark.run()
         except KeyboardInterrupt:
@@ -122,18 +120,6 @@ def main(
     if benchmark.interrupted:
         return INTERRUPTED
     return 1 if any(row.failed for row in benchmark.rows) else 0
-
-
-@contextlib.contextmanager
-def fixed_threads(n):
-    """Let Numba and every BLAS use ``n`` threads."""
-    before = numba.get_num_threads()
-    numba.set_num_threads(n)
-    try:
-        with threadpoolctl.threadpool_limits(n, user_api="blas"):
-            yield
-    finally:
-        numba.set_num_threads(before)
 
 
 class Benchmark:

@@ -209,21 +209,41 @@ class Shared:
         return self._latest[1]
 
 
+@dataclass(frozen=True)
+class Grid:
+    """Where a power law is measured.
+
+    Attributes
+    ----------
+    x : tuple
+    n_draws : int
+        At each x.
+    quick : tuple
+        (x, n_draws) of a quick run.
+    label : str
+        What x is.
+    paired : bool
+        See :func:`exponent`.
+    """
+
+    x: tuple
+    n_draws: int
+    quick: tuple
+    label: str = "width m"
+    paired: bool = False
+
+    def draws(self, problem, sample, rng, quick):
+        """The places, and what is sampled at each in as many draws."""
+        places, count = self.quick if quick else (self.x, self.n_draws)
+        if self.paired:
+            return places, np.array([sample(problem, places, r) for r in rng.spawn(count)]).T
+        return places, np.array(
+            [[sample(problem, place, r) for r in rng.spawn(count)] for place in places]
+        )
+
+
 def power_law(
-    name,
-    hypothesis,
-    draw,
-    sample,
-    formula,
-    wrong,
-    control,
-    *,
-    x,
-    n_draws,
-    quick,
-    x_label="width m",
-    y_label="rms distance",
-    paired=False,
+    name, hypothesis, draw, sample, formula, wrong, control, grid, y_label="rms distance"
 ):
     """A check of an exponent.
 
@@ -234,16 +254,10 @@ def power_law(
         ``draw(rng, setting)``, the problem, one for all.
     sample : callable
         ``sample(problem, x, rng)``, a positive number or several, of which the formulas choose
-        one; with ``paired`` the numbers at all x, for ``x`` as a tuple.
+        one; on a paired grid the numbers at all x, for ``x`` as a tuple.
     formula, wrong : Near, Below or Above
-    x : tuple
-    n_draws : int
-        At each x.
-    quick : tuple
-        (x, n_draws) of a quick run.
-    x_label, y_label : str
-    paired : bool
-        See :func:`exponent`.
+    grid : Grid
+    y_label : str
 
     Returns
     -------
@@ -251,25 +265,19 @@ def power_law(
     """
 
     def measured(rng, setting):
-        places, count = quick if setting.quick else (x, n_draws)
-        problem = draw(rng, setting)
-        if paired:
-            return places, np.array([sample(problem, places, r) for r in rng.spawn(count)]).T
-        return places, np.array(
-            [[sample(problem, place, r) for r in rng.spawn(count)] for place in places]
-        )
+        return grid.draws(draw(rng, setting), sample, rng, setting.quick)
 
     shared = Shared(measured)
 
     def measure(formula, rng, setting):
         places, y = shared(rng, setting)
         y = y if y.ndim == 2 else y[..., formula.column]
-        found = exponent(places, y, paired, formula.level)
+        found = exponent(places, y, grid.paired, formula.level)
         means = [mean(row) for row in y]
         margin = formula.margin(found)
         return Measurement(
             measured=f"exponent {found} ({y_label} {means[0].center:.3g} … {means[-1].center:.3g} "
-            f"for {x_label} {places[0]:g} … {places[-1]:g})",
+            f"for {grid.label} {places[0]:g} … {places[-1]:g})",
             predicted=str(formula),
             margin=f"{margin:+.2g}",
             holds=bool(margin >= 0),
@@ -277,7 +285,7 @@ def power_law(
                 x=tuple(map(float, places)),
                 y=tuple(m.center for m in means),
                 y_error=tuple(m.half for m in means),
-                x_label=x_label,
+                x_label=grid.label,
                 y_label=y_label,
                 fit=found.center,
                 predicted=formula.printed,
