@@ -23,10 +23,8 @@ from ntklin.validation.figures import FIGURES, Store, executors
 from ntklin.validation.figures.execution import execute
 from ntklin.validation.figures.scheduler import results_of
 
-TINY = {
-    **{"n_train": 6, "n_test": 4, "n_seeds": 2, "until": 0.1, "max_steps": 12},
-    **{"sigmas": {2: 0.5}, "layers": {2: (4, 8)}},
-}
+TINY = {"n_train": 6, "n_test": 4, "n_seeds": 2, "until": 0.1, "max_steps": 12}
+TINY |= {"sigmas": {2: 0.5}, "layers": {2: (4, 8)}}
 
 
 @pytest.fixture
@@ -101,9 +99,8 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path, monkeypatch):
         return execute(tasks, device)
 
     monkeypatch.setattr("ntklin.validation.figures.planning.execute", interrupted)
-    shown = figure(
-        *(9, "--scale", "quick", "--processes", 1, "--out", tmp_path, "--quiet"), status=130
-    )
+    options = ("--scale", "quick", "--processes", 1, "--out", tmp_path, "--quiet")
+    shown = figure(9, *options, status=130)
     assert shown == ""
     assert len(list((tmp_path / "runs").glob("*.json"))) == 2
 

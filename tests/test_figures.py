@@ -21,7 +21,7 @@ import ntklin
 from ntklin.edge.files.seal import sealed
 from ntklin.validation import figures
 from ntklin.validation.figures import FIGURES, Store
-from ntklin.validation.figures.configuration import Run, Search, digest
+from ntklin.validation.figures.configuration import Run, digest
 from ntklin.validation.figures.drawing import draw
 from ntklin.validation.figures.estimate import LOGISTIC_STEPS, step_seconds, steps
 from ntklin.validation.figures.execution import execute
@@ -76,12 +76,9 @@ def timeless(result):
 
 def test_a_key_depends_on_every_field():
     run = make()
-    others = {
-        **{"digest": "0", "n_pool": 9, "n_train": 7, "n_test": 4},
-        **{"depth": 3, "width": 8, "sigma": 1.0, "loss": "logistic", "optimizer": "adam"},
-        **{"seed": 1, "until": 0.1, "max_steps": 5, "learning_rate": 0.1, "split": 0.5},
-        "shuffle": False,
-    }
+    others = {"digest": "0", "n_pool": 9, "n_train": 7, "n_test": 4, "depth": 3, "width": 8}
+    others |= {"sigma": 1.0, "loss": "logistic", "optimizer": "adam", "seed": 1, "until": 0.1}
+    others |= {"max_steps": 5, "learning_rate": 0.1, "split": 0.5, "shuffle": False}
     assert {"dataset", *others} == {field.name for field in fields(Run)}
     assert replace(run, dataset="elsewhere/mnist01.npz").key == run.key  # the digest tells
     keys = {replace(run, **{name: value}).key for name, value in others.items()}
@@ -804,8 +801,3 @@ def test_other_data_of_the_same_name_have_other_files(tmp_path):
     first, second = map(stem, plans)
     assert first.startswith("figure02-data-")
     assert first != second
-
-
-def test_a_search_is_an_own_kind_of_task():
-    assert isinstance(make(optimizer="adam").search, Search)
-    assert not make().adaptive

@@ -145,8 +145,13 @@ def test_other_settings_draw_anew():
 
 def test_an_expectation_is_told_from_another():
     check = statistics.expectation(
-        *("mean", "it is 1", lambda rng, setting: 1.0, lambda mu, rng: rng.normal(mu)),
-        *(lambda mu: mu, lambda mu: 1.5 * mu, "half as much again"),
+        "mean",
+        "it is 1",
+        lambda rng, setting: 1.0,
+        lambda mu, rng: rng.normal(mu),
+        lambda mu: mu,
+        lambda mu: 1.5 * mu,
+        "half as much again",
         n_draws=2_000,
         quick=1_000,
     )
@@ -156,8 +161,13 @@ def test_an_expectation_is_told_from_another():
 
 def test_an_inequality_has_to_hold_everywhere():
     check = statistics.everywhere(
-        *("bound", "u ≥ 0", lambda rng, setting: 0.0, lambda low, rng: rng.uniform(low, 1)),
-        *(lambda u: u, lambda u: u - 0.5, "u ≥ 1/2"),
+        "bound",
+        "u ≥ 0",
+        lambda rng, setting: 0.0,
+        lambda low, rng: rng.uniform(low, 1),
+        lambda u: u,
+        lambda u: u - 0.5,
+        "u ≥ 1/2",
         n_draws=50,
         quick=30,
     )

@@ -96,7 +96,7 @@ def interleave(comparison, rows, peers, rounds, seconds, call, referee, tick):
     seconds : float
         ntklin's shortest turn.
     call : callable
-        ``call(peer)``, what it printed.
+        From a peer to what it printed.
     referee : Referee
     tick : callable
         Called with a text before each step.

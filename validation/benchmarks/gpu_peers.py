@@ -195,19 +195,9 @@ class Jax:
 
 
 def ways(problem, reference, libraries=(Torch, Jax)):
-    """How those that are installed for CUDA do some of the works.
+    """``{library: {(work, variant): Way}}`` of those that are installed for CUDA.
 
-    Parameters
-    ----------
-    problem : Problem
-        With NumPy arrays.
-    reference : Reference
-    libraries : sequence of type, optional
-
-    Returns
-    -------
-    dict
-        {library: {(work, variant): Way}}
+    The problem has NumPy arrays.
     """
     there = [kind(problem) for kind in libraries if kind.available()]
     return {library.name: ways_of(library, problem, reference) for library in there}

@@ -94,16 +94,7 @@ class Row:
             self.failed = f"{type(e).__name__}: {e}"
 
     def record(self, limits):
-        """As written to the JSON.
-
-        Parameters
-        ----------
-        limits : Limits or None
-
-        Returns
-        -------
-        dict
-        """
+        """As written to the JSON, with the fractions of the limits, where they are known."""
         found = dict.fromkeys(("error", "tolerance", "left_out"))
         if self.agreement is not None:
             found = asdict(self.agreement)
@@ -154,15 +145,7 @@ def label(facts):
 def pass_gates(rows, *, on_host=True):
     """Gate all rows; return those of works whose implementations all passed.
 
-    Parameters
-    ----------
-    rows : list of Row
-    on_host : bool
-        Whether the memory that the work takes is the host's, which can be measured.
-
-    Returns
-    -------
-    list of Row
+    The memory that a work takes can be measured where it is the host's.
     """
     for row in rows:
         row.pass_gate()
@@ -176,14 +159,7 @@ def pass_gates(rows, *, on_host=True):
 def take_rounds(rows, rounds, seconds, tick):
     """Let the rows take turns, each round in the opposite order of the one before.
 
-    Parameters
-    ----------
-    rows : list of Row
-    rounds : int
-    seconds : float
-        The shortest turn.
-    tick : callable
-        Called with the row after each turn.
+    A turn lasts for so many ``seconds`` at least; ``tick(row)`` comes after it.
     """
     for r in range(rounds):
         for row in rows if r % 2 == 0 else reversed(rows):

@@ -73,16 +73,25 @@ def percent(value):
     return "" if value is None else f"{100 * value:.0f} %"
 
 
+def empty_table(title, names, numbers, **options):
+    """A table with columns of names and columns of numbers."""
+    table = Table(title=title, **options)
+    for name in names.split(", "):
+        table.add_column(name, no_wrap=True)
+    for name in numbers.split(", "):
+        table.add_column(name, justify="right")
+    return table
+
+
 def rows_table(records):
     """One line per row, with the ratio of hand-made NumPy to ntklin."""
-    table = Table(title="Works", caption=_CAPTION)
-    for name in ("work", "case", "dtype", "inputs", "N", "by"):
-        table.add_column(name, no_wrap=True)
-    for name in (
-        *("error", "median ms", "min ms", "spread", "× by hand", "GFLOP/s", "of product"),
-        *("dense GFLOP/s", "GB/s", "of memory", "peak MB", "foreign"),
-    ):
-        table.add_column(name, justify="right")
+    table = empty_table(
+        "Works",
+        "work, case, dtype, inputs, N, by",
+        "error, median ms, min ms, spread, × by hand, GFLOP/s, of product, dense GFLOP/s, GB/s, "
+        "of memory, peak MB, foreign",
+        caption=_CAPTION,
+    )
     for r in records:
         head = [label(r), *(str(r[name]) for name in ("case", "dtype", "inputs", "n"))]
         head += [r["implementation"], number(r["error"], 2)]
@@ -145,11 +154,11 @@ def ratio_to_handmade(record, records):
 
 def peers_table(comparisons):
     """Every peer row, with ntklin's turns on both sides of it."""
-    table = Table(title="Peers, each in a process of its own between two turns of ntklin")
-    for name in ("work", "case", "dtype", "N", "peer"):
-        table.add_column(name, no_wrap=True)
-    for name in ("round", "median ms", "min ms", "max ms", "error", "foreign", "ratios"):
-        table.add_column(name, justify="right")
+    table = empty_table(
+        "Peers, each in a process of its own between two turns of ntklin",
+        "work, case, dtype, N, peer",
+        "round, median ms, min ms, max ms, error, foreign, ratios",
+    )
     for comparison in comparisons:
         work, case, dtype, n = comparison.group
         for run in comparison.runs:
@@ -175,11 +184,12 @@ def peers_table(comparisons):
 
 def targets_table(scores):
     """Work, ntklin, the best peer or limit, the ratio, the target, and whether it is met."""
-    table = Table(title="Targets")
-    for name in ("work", "case", "dtype", "inputs", "N"):
-        table.add_column(name, no_wrap=True)
-    for name in ("ntklin ms", "other ms", "best other", "ratio", "target", "met", "foreign"):
-        table.add_column(name, justify="left" if name == "best other" else "right")
+    table = empty_table(
+        "Targets",
+        "work, case, dtype, inputs, N",
+        "ntklin ms, other ms, best other, ratio, target, met, foreign",
+    )
+    table.columns[7].justify = "left"
     for s in scores:
         r, met = s.record(), {True: "yes", False: "no", None: ""}[s.met]
         table.add_row(

@@ -68,19 +68,7 @@ class Score:
 
 
 def score(target, records, comparisons):
-    """What became of a target.
-
-    Parameters
-    ----------
-    target : Target
-    records : list of dict
-        Of the rows.
-    comparisons : list of Comparison
-
-    Returns
-    -------
-    Score
-    """
+    """What became of a target, by the rows' records and the comparisons."""
     if target.against == "peers":
         return _against_peers(target, comparisons)
     own = _timed(target, records, target.variant)

@@ -56,19 +56,10 @@ CALLS, LONG = 6, 5.0
 
 
 def take_turn(way, seconds, timing):
-    """Time one turn of an implementation and add it to ``timing``.
+    """Time one turn of an implementation, add it to ``timing`` and return its median.
 
-    Parameters
-    ----------
-    way : Way
-    seconds : float
-        The shortest turn. It has at least CALLS calls, or two where those would take LONG seconds.
-    timing : Timing
-
-    Returns
-    -------
-    float
-        The turn's median.
+    It lasts for so many ``seconds`` at least, and has at least CALLS calls, or two where those
+    would take LONG seconds.
     """
     samples, total = [], 0.0
     with timing.noise:
