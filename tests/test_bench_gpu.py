@@ -2,6 +2,7 @@
 
 import io
 import json
+from types import SimpleNamespace
 
 import numba
 import numpy as np
@@ -101,3 +102,15 @@ def test_a_problem_moves_as_a_whole(device):
     for name in ("theta", "X", "X_test", "Y", "weights"):
         assert np.array_equal(device.get(getattr(moved, name)), getattr(problem, name))
     assert gates.rounding(moved.dtype, 1) == gates.rounding(np.float32, 1)
+
+
+def test_a_gpu_is_waited_for(device, monkeypatch):
+    def wait():
+        """Stands in for the stream's own."""
+
+    stream = SimpleNamespace(synchronize=wait)
+    monkeypatch.setattr(device.xp.cuda, "get_current_stream", lambda: stream)
+    problem = cases.draw(cases.QUICK.cases[0], 8, "gaussian", "float64")
+    rows = works.rows(("gram",), works.Setup(problem, cases.QUICK, device.xp), 100)
+    assert [row.facts["implementation"] for row in rows] == ["ntklin", "cupy"]
+    assert all(row.way.finish is wait for row in rows)

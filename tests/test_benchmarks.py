@@ -532,6 +532,8 @@ def test_a_quick_run_measures_everything(bench):
     assert document["quick"]
     assert not document["interrupted"]
     assert document["targets"] == []
+    assert document["machine"]["numba_threads"] == 1
+    assert {blas["threads"] for blas in document["machine"]["blas"]} == {1}
     rows = document["rows"]
     found = {(r["work"], r["variant"], r["case"], r["frozen_n"]) for r in rows}
     expected = {("jacobian", "into out", 100), ("jacobian", "fresh", 100), ("gram", "", 100)}
@@ -607,14 +609,6 @@ def test_an_interruption_keeps_what_was_measured(bench, monkeypatch):
     assert document["interrupted"]
     assert [r["n_turns"] for r in document["rows"] if "n_turns" in r] == [1, 2]
     assert "Interrupted; what was measured is kept." in printed
-
-
-def test_threads_are_restored(bench):
-    import numba
-
-    before = numba.get_num_threads()
-    bench(works="infinite", cases="A", dtypes="float64", inputs="gaussian")
-    assert numba.get_num_threads() == before
 
 
 def test_an_unwritable_folder_is_known_before_any_work(tmp_path, console, monkeypatch):
@@ -717,16 +711,17 @@ def test_a_peer_that_fails_says_why(folders, peer, reason):
     assert reason in result["failed"]
 
 
-def test_a_peer_that_does_not_end_is_stopped(folders, monkeypatch):
-    monkeypatch.setattr(peers, "TIMEOUT", 0.3)
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("TIMEOUT", 0.3, "stopped after 0 s"),
+        ("available_bytes", lambda: peers.SPARE_BYTES // 2, "stopped with 0.5 GB of memory left"),
+    ],
+)
+def test_a_peer_that_takes_too_much_is_stopped(folders, monkeypatch, name, value, reason):
+    monkeypatch.setattr(peers, name, value)
     result = peers.run_peer(peers.Peer("JAX", "sleeps"), GROUP, folders, 1)
-    assert result == {"failed": "stopped after 0 s"}
-
-
-def test_a_peer_that_takes_all_memory_is_stopped(folders, monkeypatch):
-    monkeypatch.setattr(peers, "available_bytes", lambda: peers.SPARE_BYTES // 2)
-    result = peers.run_peer(peers.Peer("JAX", "sleeps"), GROUP, folders, 1)
-    assert result == {"failed": "stopped with 0.5 GB of memory left"}
+    assert result == {"failed": reason}
 
 
 def test_own_affinity_is_restored(folders, monkeypatch):
@@ -863,6 +858,8 @@ def test_the_targets_are_pinned():
         first = str(t.peers[0]) if t.peers else ""
         table[t.work, t.variant, t.case, t.dtype, t.inputs, t.against, first] = t.least
     assert len(table) == len(works.TARGETS)
+    order = [(list(works.WORKS).index(t.work), t.case, -int(t.dtype[-2:])) for t in works.TARGETS]
+    assert order == sorted(order)
     weighted = ("weighted_gram", "")
     assert table[*weighted, "A", "float64", "gaussian", "peers", "JAX chunked4"] == 6
     assert table[*weighted, "A", "float64", "mnist", "peers", "JAX chunked4"] == 12
