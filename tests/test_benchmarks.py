@@ -18,6 +18,7 @@ from rich.console import Console
 from tolerances import assert_close
 
 from ntklin.validation.benchmarks import (
+    benchmark,
     cases,
     compare,
     costs,
@@ -33,7 +34,6 @@ from ntklin.validation.benchmarks import (
     peers,
     plain,
     report,
-    run,
     scores,
     streams,
     targets,
@@ -613,13 +613,13 @@ def test_an_interruption_keeps_what_was_measured(bench, monkeypatch):
 
 def test_an_unwritable_folder_is_known_before_any_work(tmp_path, console, monkeypatch):
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(run.Benchmark, "run", lambda self: pytest.fail("it worked already"))
+    monkeypatch.setattr(benchmark.Benchmark, "run", lambda self: pytest.fail("it worked already"))
     with pytest.raises(OSError, match="file"):
         main(quick=True, out=tmp_path / "file", console=console)
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, console, monkeypatch):
-    bench = run.Benchmark(as_options(out=tmp_path), console)
+    bench = benchmark.Benchmark(as_options(out=tmp_path), console)
     bench.save()
     before = (tmp_path / "bench.json").read_text()
     monkeypatch.setattr(bench, "machine", object())
@@ -745,7 +745,7 @@ def compared(folders, console, tmp_path, monkeypatch):
     )
 
     def call(*wanted):
-        bench = run.Benchmark(chosen, console)
+        bench = benchmark.Benchmark(chosen, console)
         monkeypatch.setattr(works, "TARGETS", wanted)
         ((group, grouped),) = bench.peer_groups().items()
         assert list(wanted) == grouped
