@@ -2,6 +2,7 @@
 
 import io
 import json
+from types import SimpleNamespace
 
 import numba
 import numpy as np
@@ -70,14 +71,16 @@ def peer(name, problem):
 @pytest.mark.parametrize("name", ["torch", "jax"])
 def test_peers_compute_the_same(name, dtype):
     problem = cases.draw(cases.QUICK.cases[1], 8, "gaussian", dtype)
-    reference = plain.Reference(problem)
-    found = gpu_peers.tasks(problem, reference, works.GPU_WORKS, [peer(name, problem)])
-    assert [task.work for task in found] == [
+    setup = works.Setup(problem, cases.QUICK)
+    ways = gpu_peers.ways_of(peer(name, problem), problem, setup.reference)
+    rows = works.rows(works.GPU_WORKS, setup, 100, {name: ways})
+    found = [row for row in rows if row.facts["implementation"] == name]
+    assert [row.facts["work"] for row in found] == [
         *("jacobian", "gram", "gd_step", "adagrad_step", "adam_step"),
     ]
-    for task in found:
-        check = task.gate()
-        assert check.passed, (task.work, check)
+    for row in found:
+        row.pass_gate()
+        assert not row.failed, row.facts
 
 
 def test_a_jacobian_beyond_all_memory_is_left_out(monkeypatch):
@@ -85,11 +88,12 @@ def test_a_jacobian_beyond_all_memory_is_left_out(monkeypatch):
         name, finish, jacobian, train = "nobody", print, print, print
 
     problem = cases.draw(cases.QUICK.cases[0], 8, "gaussian", "float64")
-    chosen = ("jacobian", "gram", "gd_step")
+    steps = {(name, "") for name in ("gd_step", "adagrad_step", "adam_step")}
     reference = plain.Reference(problem)
-    assert len(gpu_peers.tasks(problem, reference, chosen, [Nobody])) == 3
+    taken = {("jacobian", "fresh"), ("gram", "")}
+    assert gpu_peers.ways_of(Nobody, problem, reference).keys() == steps | taken
     monkeypatch.setattr(gpu_peers, "MOST_BYTES", 8)
-    assert [t.work for t in gpu_peers.tasks(problem, reference, chosen, [Nobody])] == ["gd_step"]
+    assert gpu_peers.ways_of(Nobody, problem, reference).keys() == steps
 
 
 def test_a_problem_moves_as_a_whole(device):
@@ -98,3 +102,15 @@ def test_a_problem_moves_as_a_whole(device):
     for name in ("theta", "X", "X_test", "Y", "weights"):
         assert np.array_equal(device.get(getattr(moved, name)), getattr(problem, name))
     assert gates.rounding(moved.dtype, 1) == gates.rounding(np.float32, 1)
+
+
+def test_a_gpu_is_waited_for(device, monkeypatch):
+    def wait():
+        """Stands in for the stream's own."""
+
+    stream = SimpleNamespace(synchronize=wait)
+    monkeypatch.setattr(device.xp.cuda, "get_current_stream", lambda: stream)
+    problem = cases.draw(cases.QUICK.cases[0], 8, "gaussian", "float64")
+    rows = works.rows(("gram",), works.Setup(problem, cases.QUICK, device.xp), 100)
+    assert [row.facts["implementation"] for row in rows] == ["ntklin", "cupy"]
+    assert all(row.way.finish is wait for row in rows)

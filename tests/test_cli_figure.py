@@ -20,12 +20,10 @@ from ntklin.apps.cli.figure import duration, shares
 from ntklin.validation import figures
 from ntklin.validation.figures import FIGURES, Store, executors
 from ntklin.validation.figures.execution import execute
-from ntklin.validation.figures.sweep import sweep
+from ntklin.validation.figures.scheduler import results_of
 
-TINY = {
-    **{"n_train": 6, "n_test": 4, "n_seeds": 2, "until": 0.1, "max_steps": 12},
-    **{"sigmas": {2: 0.5}, "layers": {2: (4, 8)}},
-}
+TINY = {"n_train": 6, "n_test": 4, "n_seeds": 2, "until": 0.1, "max_steps": 12}
+TINY |= {"sigmas": {2: 0.5}, "layers": {2: (4, 8)}}
 
 
 @pytest.fixture
@@ -93,16 +91,15 @@ def test_durations(seconds, text):
 def test_ctrl_c_keeps_what_is_finished(tmp_path, monkeypatch):
     calls = []
 
-    def interrupted(task, device):
-        calls.append(task)
+    def interrupted(tasks, device):
+        calls.append(tasks)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return execute(task, device)
+        return execute(tasks, device)
 
-    monkeypatch.setattr("ntklin.validation.figures.make.execute", interrupted)
-    shown = figure(
-        *(9, "--scale", "quick", "--processes", 1, "--out", tmp_path, "--quiet"), status=130
-    )
+    monkeypatch.setattr("ntklin.validation.figures.planning.execute", interrupted)
+    options = ("--scale", "quick", "--processes", 1, "--out", tmp_path, "--quiet")
+    shown = figure(9, *options, status=130)
     assert shown == ""
     assert len(list((tmp_path / "runs").glob("*.json"))) == 2
 
@@ -222,21 +219,21 @@ def test_ctrl_c_on_the_terminal_ends_all_quietly(tmp_path):
 
 
 def test_a_worker_that_dies_is_one_red_line(tmp_path, monkeypatch):
-    def dying(task, device):
+    def dying(tasks, device):
         raise BrokenProcessPool("killed")
 
-    monkeypatch.setattr("ntklin.validation.figures.make.execute", dying)
+    monkeypatch.setattr("ntklin.validation.figures.planning.execute", dying)
     shown = figure(2, "--scale", "quick", "--processes", 1, "--out", tmp_path, status=2)
     assert "error: a worker process died at" in shown
     assert "use fewer processes. What is finished is kept" in shown
 
 
-def slow_execute(task):
+def slow_execute(tasks):
     """A run that lasts, so that its worker can be killed in the middle, and says where it is."""
     folder = Path(os.environ["NTKLIN_TEST_FOLDER"])
-    (folder / f"{task.key}-{os.getpid()}").touch()
+    (folder / f"{tasks[0].key}-{os.getpid()}").touch()
     time.sleep(1.0)
-    return execute(task)
+    return execute(tasks)
 
 
 def kill_third(marks):
@@ -266,7 +263,7 @@ def test_a_dask_cluster_loses_nothing_when_a_worker_is_killed(tmp_path, monkeypa
         assert slots == 2
         killer = threading.Thread(target=kill_third, args=(marks,))
         killer.start()
-        found = dict(sweep(planned.runs, store, executor, slots, slow_execute))
+        found = dict(results_of(planned.runs, store, executor, slots, slow_execute))
         killer.join()
     assert set(found) == set(planned.runs)
     assert {run: store.read(run) for run in planned.runs} == found

@@ -111,10 +111,8 @@ def test_scaling_laws_are_drawn(tmp_path):
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
     assert labels == ["fitted power: -0.50", "the paper's: -0.50", "measured"]
     drawn = replace(verdict, measurement=replace(verdict.measurement, curve=curve))
-    provenance = {
-        **{"command": "ntklin verify", "created": "now", "elapsed_seconds": 1.0},
-        **{"versions": {}, "machine": {}},
-    }
+    provenance = {"command": "ntklin verify", "created": "now", "elapsed_seconds": 1.0}
+    provenance |= {"versions": {}, "machine": {}}
     page = verification_page([Judged(statement, statement.checks[0], drawn)], {}, provenance)
     assert page.count("<img") == 1
     assert "distance against width m" in page

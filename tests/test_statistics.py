@@ -8,7 +8,14 @@ import pytest
 from scipy import stats
 
 from ntklin.validation.theorems import Setting, Statement, run, statistics
-from ntklin.validation.theorems.statistics import Above, Below, Interval, Near
+from ntklin.validation.theorems.statistics import (
+    Above,
+    Below,
+    Grid,
+    Interval,
+    Near,
+    power_law,
+)
 
 QUICK = Setting(quick=True)
 
@@ -70,7 +77,10 @@ def test_what_is_claimed_of_an_exponent():
     assert str(Above(0.9)) == "exponent > 0.9"
 
 
-def power(value=-0.5, **options):
+GRID = Grid((1, 10, 100), 8, ((1, 10, 100), 6))
+
+
+def power(value=-0.5, grid=GRID):
     """A check of draws that fall like x^−0.5, and how often it drew."""
     calls = []
 
@@ -78,11 +88,8 @@ def power(value=-0.5, **options):
         calls.append(x)
         return problem * np.power(x, -0.5) * np.exp(rng.normal(0, 0.05, np.shape(x)))
 
-    options = {"x": (1, 10, 100), "n_draws": 8, "quick": ((1, 10, 100), 6)} | options
-    check = statistics.power_law(
-        *("law", "it falls", lambda rng, setting: 2.0, sample, Near(value), Near(-1.0), "m^-1"),
-        **options,
-    )
+    claims = Near(value), Near(-1.0), "m^-1"
+    check = power_law("law", "it falls", lambda rng, setting: 2.0, sample, *claims, grid)
     return check, calls
 
 
@@ -94,7 +101,8 @@ def verdict(check, setting=QUICK, **options):
 
 @pytest.mark.parametrize("paired", [False, True])
 def test_a_power_law_is_told_from_another(paired):
-    check, calls = power(paired=paired)
+    grid = replace(GRID, paired=paired)
+    check, calls = power(grid=grid)
     found = verdict(check)
     assert found.passed
     assert len(calls) == (6 if paired else 18)  # the control has the same draws
@@ -102,19 +110,17 @@ def test_a_power_law_is_told_from_another(paired):
     assert curve.x == (1.0, 10.0, 100.0)
     assert curve.fit == pytest.approx(-0.5, abs=0.05)
     assert (curve.predicted, found.control.curve.predicted) == (-0.5, -1.0)
-    assert not verdict(power(value=-0.8, paired=paired)[0]).passed
+    assert not verdict(power(-0.8, grid)[0]).passed
 
 
 def test_a_formula_chooses_its_quantity():
     """The other one does not fall."""
-    check = statistics.power_law(
-        *("law", "it falls", lambda rng, setting: None),
-        lambda problem, x, rng: np.exp(rng.normal(0, 0.05, 2)) * [x**-0.5, 1],
-        *(Below(-0.3), Below(-0.3, column=1), "the second"),
-        x=(1, 10, 100),
-        n_draws=8,
-        quick=((1, 10, 100), 6),
-    )
+
+    def sample(problem, x, rng):
+        return np.exp(rng.normal(0, 0.05, 2)) * [x**-0.5, 1]
+
+    claims = Below(-0.3), Below(-0.3, column=1), "the second"
+    check = power_law("law", "it falls", lambda rng, setting: None, sample, *claims, GRID)
     found = verdict(check)
     assert found.passed
     assert found.control.curve.fit == pytest.approx(0, abs=0.05)
@@ -139,8 +145,13 @@ def test_other_settings_draw_anew():
 
 def test_an_expectation_is_told_from_another():
     check = statistics.expectation(
-        *("mean", "it is 1", lambda rng, setting: 1.0, lambda mu, rng: rng.normal(mu)),
-        *(lambda mu: mu, lambda mu: 1.5 * mu, "half as much again"),
+        "mean",
+        "it is 1",
+        lambda rng, setting: 1.0,
+        lambda mu, rng: rng.normal(mu),
+        lambda mu: mu,
+        lambda mu: 1.5 * mu,
+        "half as much again",
         n_draws=2_000,
         quick=1_000,
     )
@@ -150,8 +161,13 @@ def test_an_expectation_is_told_from_another():
 
 def test_an_inequality_has_to_hold_everywhere():
     check = statistics.everywhere(
-        *("bound", "u ≥ 0", lambda rng, setting: 0.0, lambda low, rng: rng.uniform(low, 1)),
-        *(lambda u: u, lambda u: u - 0.5, "u ≥ 1/2"),
+        "bound",
+        "u ≥ 0",
+        lambda rng, setting: 0.0,
+        lambda low, rng: rng.uniform(low, 1),
+        lambda u: u,
+        lambda u: u - 0.5,
+        "u ≥ 1/2",
         n_draws=50,
         quick=30,
     )

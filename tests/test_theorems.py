@@ -105,7 +105,7 @@ def test_a_verdict_that_is_damaged_or_anothers_is_measured_anew(tmp_path):
         ("{", path, QUICK, "holds no JSON"),
         (content.replace("true", "false", 1), path, QUICK, "another digest"),
         (json.dumps(sealed(values | {"version": 0})), path, QUICK, "its version is not"),
-        (json.dumps(sealed(values | {"control": None})), path, QUICK, "holds no verdict"),
+        (json.dumps(sealed(values | {"control": None})), path, QUICK, "holds no result"),
         (content, elsewhere, other, "its setting is not that of this one"),
     ):
         at.write_text(text)

@@ -4,6 +4,8 @@ The tolerance is c · eps · √n · scale, n being the length of the longest ch
 largest true entry; c = 16 leaves room for the few rounded quantities in each entry. Where a
 preactivation is within rounding of 0, its ReLU may switch either way and move an entry by far more
 than eps, which is no error: such inputs are left out and counted. In float64 there are none.
+
+A gate is a function of the reference and of what came, and returns their agreement.
 """
 
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ DOUBLINGS = 12
 
 
 @dataclass(frozen=True)
-class Check:
+class Agreement:
     """How far a result is from the truth.
 
     Attributes
@@ -34,9 +36,11 @@ class Check:
     left_out: int = 0
 
     @property
-    def passed(self):
-        """Whether the error is within the tolerance; NaN is not."""
-        return bool(self.error <= self.tolerance)
+    def failure(self):
+        """Why it is none; empty where the error is within the tolerance, which NaN is not."""
+        if self.error <= self.tolerance:
+            return ""
+        return f"relative error {self.error:.2g} exceeds {self.tolerance:.2g}"
 
 
 def rounding(dtype, n):
@@ -44,38 +48,53 @@ def rounding(dtype, n):
     return C * float(np.finfo(dtype).eps) * float(np.sqrt(n))
 
 
-def relative_error(actual, expected, scale=None):
-    """The largest difference, relative to the largest true entry; infinite for a wrong shape."""
+def of_chain(reference):
+    """The same for the number of terms that all layers together sum up in one entry."""
+    return rounding(reference.problem.dtype, sum(reference.problem.case.widths))
+
+
+def relative_error(actual, expected, scale=None, kept=...):
+    """The largest difference, relative to the largest true entry; infinite for a wrong shape.
+
+    Parameters
+    ----------
+    actual, expected : array_like and ndarray
+    scale : float, optional
+        In place of the largest true entry.
+    kept : index, optional
+        Of the entries that are compared.
+    """
     actual = np.asarray(actual, dtype=float)
-    if actual.shape != expected.shape or expected.size == 0:
+    if actual.shape != expected.shape or expected[kept].size == 0:
         return float("inf")
+    actual, expected = actual[kept], expected[kept]
     scale = np.abs(expected).max() if scale is None else scale
     return float(np.abs(actual - expected).max() / scale)
 
 
-def chain(reference):
-    """The number of terms that all layers together sum up in one entry."""
-    return sum(reference.problem.case.widths)
+def switched(reference):
+    """How many training inputs are left out."""
+    return int((~reference.clear).sum())
 
 
-def check_kernel(reference, actual, expected):
-    """K(X, X) or K_D(X, X) against the truth."""
-    clear = reference.clear
-    tolerance = rounding(reference.problem.dtype, chain(reference))
-    left_out = int((~clear).sum())
-    if np.shape(actual) != expected.shape:
-        return Check(float("inf"), tolerance, left_out)
-    both = np.ix_(clear, clear)
-    return Check(relative_error(actual[both], expected[both]), tolerance, left_out)
+def gram(reference, actual, name="gram"):
+    """K(X, X), or what the reference calls otherwise: K_D(X, X), against the truth."""
+    kept = np.ix_(reference.clear, reference.clear)
+    error = relative_error(actual, getattr(reference, name), kept=kept)
+    return Agreement(error, of_chain(reference), switched(reference))
 
 
-def check_jacobian(reference, actual):
+def weighted_gram(reference, actual):
+    """K_D(X, X) against the truth."""
+    return gram(reference, actual, "weighted_gram")
+
+
+def jacobian(reference, actual):
     """J, every entry of it, one row of the truth at a time."""
     problem, clear = reference.problem, reference.clear
-    tolerance = rounding(problem.dtype, chain(reference))
-    left_out = int((~clear).sum())
+    tolerance, left_out = of_chain(reference), switched(reference)
     if actual.shape != (problem.n, len(problem.theta)) or not clear.any():
-        return Check(float("inf"), tolerance, left_out)
+        return Agreement(float("inf"), tolerance, left_out)
     largest = worst = 0.0
     for n in np.flatnonzero(clear):
         row = reference.passes.jacobian_row(n)
@@ -83,67 +102,55 @@ def check_jacobian(reference, actual):
         row -= actual[n]
         # np.maximum and not max, which would lose a NaN.
         worst = float(np.maximum(worst, np.abs(row, out=row).max()))
-    return Check(worst / largest, tolerance, left_out)
+    return Agreement(worst / largest, tolerance, left_out)
 
 
-def check_jacobian_probe(reference, actual):
+def jacobian_probe(reference, actual):
     """J v for the problem's probe v, from a peer that cannot pass J itself."""
-    clear = reference.clear
+    error = relative_error(actual, reference.jacobian_probe, kept=reference.clear)
     tolerance = rounding(reference.problem.dtype, len(reference.problem.theta))
-    left_out = int((~clear).sum())
-    if np.shape(actual) != clear.shape:
-        return Check(float("inf"), tolerance, left_out)
-    return Check(
-        relative_error(actual[clear], reference.jacobian_probe[clear]), tolerance, left_out
-    )
+    return Agreement(error, tolerance, switched(reference))
 
 
-def check_training(reference, actual, outputs=None):
+def training(reference, actual, rule="descent", network="real"):
     """What ``GATE_STEPS`` steps change of the outputs on training and test inputs.
 
     The outputs are continuous in θ, so a ReLU that switches late costs one part in N m of a step.
 
     Parameters
     ----------
-    outputs : ndarray, shape (2, N + N'), optional
-        The true ones before and after; those of gradient descent when not given.
+    rule : {"descent", "adagrad", "adam"}
+    network : {"real", "linearized"}
     """
     problem = reference.problem
-    before, after = reference.trained_outputs(GATE_STEPS) if outputs is None else outputs
+    outputs = reference.trained_outputs if network == "real" else reference.linearized_outputs
+    before, after = outputs(GATE_STEPS, rule)
     change = np.abs(after - before).max()
-    switched = int((~reference.clear).sum())
-    per_step = rounding(problem.dtype, chain(reference)) * np.abs(after).max() / change
-    per_step += switched / (problem.n * min(problem.case.widths[1:-1]) / 2)
-    return Check(relative_error(actual, after, change), float(GATE_STEPS * per_step))
+    per_step = of_chain(reference) * np.abs(after).max() / change
+    per_step += switched(reference) / (problem.n * min(problem.case.widths[1:-1]) / 2)
+    return Agreement(relative_error(actual, after, change), float(GATE_STEPS * per_step))
 
 
-def check_split(reference, actual):
-    """K_D^{-1} r against the plain solution, given D and r.
-
-    Parameters
-    ----------
-    actual : tuple
-        D, r and the coefficients.
-    """
+def split(reference, actual):
+    """K_D^{-1} r against the plain solution; ``actual`` is D, r and the coefficients."""
     D, r, coefficients = actual
     K = reference.gram_with(D)
-    tolerance = rounding(reference.problem.dtype, chain(reference)) * np.linalg.cond(K)
-    return Check(relative_error(coefficients, np.linalg.solve(K, r)), float(tolerance))
+    tolerance = of_chain(reference) * np.linalg.cond(K)
+    return Agreement(relative_error(coefficients, np.linalg.solve(K, r)), float(tolerance))
 
 
-def check_eigenvalues(reference, actual):
+def eigenvalues(reference, actual):
     """λ of K(X, X) against those of the true kernel, absolutely: they are known to eps λ_max."""
-    expected = np.linalg.eigvalsh(reference.gram)
-    left_out = int((~reference.clear).sum())
-    tolerance = rounding(reference.problem.dtype, chain(reference))
+    left_out = switched(reference)
     # A perturbation of K moves an eigenvalue by at most its norm (Weyl), and an input whose ReLU
     # switches moves its row and column by some neuron's share.
     share = 4 / min(reference.problem.case.widths[1:-1])
-    tolerance += share * float(np.sqrt(left_out / reference.problem.n))
-    return Check(relative_error(actual, expected), tolerance, left_out)
+    tolerance = of_chain(reference) + share * float(np.sqrt(left_out / reference.problem.n))
+    error = relative_error(actual, np.linalg.eigvalsh(reference.gram))
+    return Agreement(error, tolerance, left_out)
 
 
-def check_closed_form(reference, actual):
+def closed_form(reference, actual):
     """f_t(X_test) − f_0(X_test) at t = 1, 2, 4, …, given the kernels that were used.
 
     Parameters
@@ -152,25 +159,21 @@ def check_closed_form(reference, actual):
         K(X, X), K(X_test, X) and the changes, (DOUBLINGS + 1, N').
     """
     K, K_new, changes = (np.asarray(a, dtype=float) for a in actual)
-    kernels = check_kernel(reference, K, reference.gram)
-    problem, rows = reference.problem, reference.test_clear
-    cross = relative_error(
-        K_new[np.ix_(rows, reference.clear)], reference.test_gram[np.ix_(rows, reference.clear)]
-    )
-    residual = reference.Y - reference.passes.outputs
+    kept = np.ix_(reference.test_clear, reference.clear)
     rate = 0.5 / np.linalg.eigvalsh(K)[-1]
-    expected = linearized_outputs(K, K_new, residual, rate, DOUBLINGS)
-    error = relative_error(changes, expected)
+    residual = reference.Y - reference.passes.outputs
+    errors = (
+        gram(reference, K).error,
+        relative_error(K_new, reference.test_gram, kept=kept),
+        relative_error(changes, linearized_outputs(K, K_new, residual, rate, DOUBLINGS)),
+    )
     # λ is known to eps λ_max, of which t steps make t eps.
-    tolerance = rounding(problem.dtype, chain(reference))
-    tolerance += rounding(np.float64, problem.n) * 2**DOUBLINGS
-    worst = float(np.max([kernels.error, cross, error]))
-    return Check(worst, tolerance, kernels.left_out)
+    tolerance = of_chain(reference) + rounding(np.float64, reference.problem.n) * 2**DOUBLINGS
+    return Agreement(float(np.max(errors)), tolerance, switched(reference))
 
 
-def check_infinite(reference, actual):
+def infinite(reference, actual):
     """Θ(X, X): arccos has an absolute error of eps/sin θ, which the smallest angle decides."""
-    problem = reference.problem
-    tolerance = rounding(problem.dtype, problem.X.shape[1])
+    tolerance = rounding(reference.problem.dtype, reference.problem.X.shape[1])
     tolerance /= min(1.0, float(np.sin(reference.infinite_angle)))
-    return Check(relative_error(actual, reference.infinite_ntk), tolerance)
+    return Agreement(relative_error(actual, reference.infinite_ntk), tolerance)

@@ -28,12 +28,7 @@ def best_time(call, repetitions=REPETITIONS):
 
 
 def rates(n):
-    """GFLOP/s of C = A B at order n by dtype, the better of NumPy's and SciPy's BLAS.
-
-    Returns
-    -------
-    dict
-    """
+    """{dtype: GFLOP/s} of C = A B at order n, the better of NumPy's and SciPy's BLAS."""
     found = {}
     rng = np.random.default_rng(0)
     for dtype, product in (("float64", "dgemm"), ("float32", "sgemm")):
@@ -59,16 +54,9 @@ def core_types():
 
 
 def limits(n, threads):
-    """GFLOP/s by setting and dtype; the other settings take effect in processes of their own.
+    """``{"this process": {"float64": GFLOP/s, "float32": …}, "OPENBLAS_CORETYPE=…": …}``.
 
-    Parameters
-    ----------
-    n, threads : int
-
-    Returns
-    -------
-    dict
-        ``{"this process": {"float64": …, "float32": …}, "OPENBLAS_CORETYPE=…": …}``
+    Settings other than this process's take effect in processes of their own.
     """
     found = {"this process": rates(n)}
     for core_type in core_types():

@@ -2,7 +2,7 @@
 
 Both as their users would: ``torch.func`` and ``jax.vmap(jax.grad)`` for Jacobians and their
 contraction for the Gram matrix, eager ``torch.optim`` and a jitted step for training. Their arrays
-are copies of the problem's; each task waits for its own library.
+are copies of the problem's; each waits for its own library.
 """
 
 import os
@@ -10,20 +10,46 @@ from functools import partial
 
 import numpy as np
 
-from ntklin.validation.benchmarks import gates, works
 from ntklin.validation.benchmarks.cases import SIGMA
+from ntklin.validation.benchmarks.gates import GATE_STEPS
+from ntklin.validation.benchmarks.measure import Way
 
 # The most bytes of a Jacobian that a Gram matrix is contracted from.
 MOST_BYTES = 1 << 33
 STEPS = 100
 
 
-def scales(layers):
-    """w_l; v_l = σ."""
-    return [SIGMA / len(W) ** 0.5 for W, _ in layers]
+class Library:
+    """The network in a library's arrays.
+
+    Parameters
+    ----------
+    problem : Problem
+        With NumPy arrays.
+    put, relu, join : callable
+        The library's: an array on the device, max(h, 0), arrays one below the other.
+    """
+
+    def __init__(self, problem, put, relu, join):
+        self.w = [SIGMA / len(W) ** 0.5 for W, _ in problem.layers]  # v_l = σ
+        self.X, self.Y, self.X_test = map(put, (problem.X, problem.Y, problem.X_test))
+        self.flat = tuple(put(part) for layer in problem.layers for part in layer)
+        self.relu, self.join = relu, join
+
+    def apply(self, flat, X):
+        """f(X), for X of shape (…, d)."""
+        a = X
+        for l, w in enumerate(self.w):
+            h = w * (a @ flat[2 * l].T) + SIGMA * flat[2 * l + 1]
+            a = self.relu(h)
+        return h[..., 0]
+
+    def outputs(self, flat):
+        """f on training and test inputs."""
+        return self.apply(flat, self.join([self.X, self.X_test]))
 
 
-class Torch:
+class Torch(Library):
     """PyTorch's own way.
 
     Parameters
@@ -40,13 +66,7 @@ class Torch:
         self.torch, self.device = torch, device
         # True float32, as everywhere here.
         torch.backends.cuda.matmul.allow_tf32 = False
-        self.problem, self.w = problem, scales(problem.layers)
-        self.X, self.Y, self.X_test = (
-            torch.as_tensor(a, device=device) for a in (problem.X, problem.Y, problem.X_test)
-        )
-        self.flat = [
-            torch.as_tensor(part, device=device) for layer in problem.layers for part in layer
-        ]
+        super().__init__(problem, partial(torch.as_tensor, device=device), torch.relu, torch.cat)
 
     @staticmethod
     def available():
@@ -66,43 +86,26 @@ class Torch:
         """A tensor as NumPy array."""
         return a.detach().cpu().numpy()
 
-    def apply(self, flat, X):
-        """f(X), for X of shape (…, d)."""
-        a = X
-        for l, w in enumerate(self.w):
-            h = w * (a @ flat[2 * l].T) + SIGMA * flat[2 * l + 1]
-            a = self.torch.relu(h)
-        return h[..., 0]
-
     def jacobian(self):
         """J by vmap(grad)."""
         func = self.torch.func
-        parts = func.vmap(func.grad(self.apply), (None, 0))(tuple(self.flat), self.X)
+        parts = func.vmap(func.grad(self.apply), (None, 0))(self.flat, self.X)
         return self.torch.cat([part.reshape(len(self.X), -1) for part in parts], dim=1)
-
-    def optimizer(self, name, rate, flat):
-        """An optimizer of ``torch.optim``."""
-        optim = self.torch.optim
-        if name == "descent":
-            return optim.SGD(flat, lr=rate)
-        return (optim.Adagrad if name == "adagrad" else optim.Adam)(flat, lr=rate)
 
     def train(self, name, rate, steps):
         """The parameters after some eager steps on ½ mean (f − Y)²."""
         flat = [part.clone().requires_grad_() for part in self.flat]
-        optimizer = self.optimizer(name, rate, flat)
+        optim = self.torch.optim
+        kind = {"descent": optim.SGD, "adagrad": optim.Adagrad, "adam": optim.Adam}[name]
+        optimizer = kind(flat, lr=rate)
         for _ in range(steps):
             optimizer.zero_grad()
             (((self.apply(flat, self.X) - self.Y) ** 2).mean() / 2).backward()
             optimizer.step()
         return flat
 
-    def outputs(self, flat):
-        """f on training and test inputs."""
-        return self.apply(flat, self.torch.cat([self.X, self.X_test]))
 
-
-class Jax:
+class Jax(Library):
     """JAX's own way; the arguments are those of :class:`Torch`."""
 
     name = "jax"
@@ -114,12 +117,9 @@ class Jax:
 
         jax.config.update("jax_enable_x64", True)
         jax.config.update("jax_default_matmul_precision", "highest")
-        self.jax, place = jax, jax.devices(device)[0]
-        self.w = scales(problem.layers)
-        self.X, self.Y, self.X_test = (
-            jax.device_put(a, place) for a in (problem.X, problem.Y, problem.X_test)
-        )
-        self.flat = tuple(jax.device_put(part, place) for layer in problem.layers for part in layer)
+        put = partial(jax.device_put, device=jax.devices(device)[0])
+        super().__init__(problem, put, lambda h: jax.numpy.maximum(h, 0), jax.numpy.concatenate)
+        self.jax = jax
         gradient = jax.vmap(jax.grad(self.apply), (None, 0))
 
         def jacobian(flat, X):
@@ -146,14 +146,6 @@ class Jax:
     def host(self, a):
         """An array as NumPy's."""
         return np.asarray(a)
-
-    def apply(self, flat, X):
-        """f(X), for X of shape (…, d)."""
-        a = X
-        for l, w in enumerate(self.w):
-            h = w * (a @ flat[2 * l].T) + SIGMA * flat[2 * l + 1]
-            a = self.jax.numpy.maximum(h, 0)
-        return h[..., 0]
 
     def jacobian(self):
         """J by a jitted vmap(grad)."""
@@ -186,80 +178,41 @@ class Jax:
         slots = [(self.jax.numpy.zeros_like(p), self.jax.numpy.zeros_like(p)) for p in flat]
         for count in range(1, steps + 1):
             flat, slots = self._step(flat, slots, float(count), name, rate)
-        return [part.block_until_ready() for part in flat]
-
-    def outputs(self, flat):
-        """f on training and test inputs."""
-        return self.apply(tuple(flat), self.jax.numpy.concatenate([self.X, self.X_test]))
+        return tuple(part.block_until_ready() for part in flat)
 
 
-PEERS = (Torch, Jax)
+def ways(problem, reference, libraries=(Torch, Jax)):
+    """``{library: {(work, variant): Way}}`` of those that are installed for CUDA.
 
-
-def tasks(problem, reference, chosen, peers=None):
-    """What the peers do of the chosen works.
-
-    Parameters
-    ----------
-    problem : Problem
-        With NumPy arrays.
-    reference : Reference
-    chosen : sequence of str
-    peers : sequence of Torch or Jax, optional
-        Those that are available when not given.
-
-    Returns
-    -------
-    list of Task
+    The problem has NumPy arrays.
     """
-    if peers is None:
-        peers = [kind(problem) for kind in PEERS if kind.available()]
-    return [task for peer in peers for work in chosen for task in _tasks(peer, reference, work)]
+    there = [kind(problem) for kind in libraries if kind.available()]
+    return {library.name: ways_of(library, problem, reference) for library in there}
 
 
-def _tasks(peer, reference, work):
-    problem = reference.problem
-    shared = {"work": work, "implementation": peer.name, "finish": peer.finish}
-    size = problem.n * len(problem.theta) * problem.dtype.itemsize
-    if work in ("jacobian", "gram") and size > MOST_BYTES:
-        return
-    if work == "jacobian":
-        yield works.Task(
-            **shared,
-            variant="fresh",
-            run=peer.jacobian,
-            probe=lambda: peer.host(peer.jacobian()),
-            check=partial(gates.check_jacobian, reference),
-        )
-    elif work == "gram":
+def ways_of(library, problem, reference):
+    """One library's: a J beyond MOST_BYTES is left out, and all that takes it."""
+    found = {}
+    if problem.n * len(problem.theta) * problem.dtype.itemsize <= MOST_BYTES:
 
         def gram():
-            J = peer.jacobian()
+            J = library.jacobian()
             return J @ J.T
 
-        yield works.Task(
-            **shared,
-            variant="",
-            run=gram,
-            probe=lambda: peer.host(gram()),
-            check=lambda K: gates.check_kernel(reference, K, reference.gram),
-        )
-    elif work in RULES:
-        name = RULES[work]
-        rate = reference.learning_rate if name == "descent" else problem.adaptive_rate
+        for key, run in ((("jacobian", "fresh"), library.jacobian), (("gram", ""), gram)):
+            probe = partial(_on_host, library, run)
+            found[key] = Way(run=run, probe=probe, finish=library.finish)
+    for work, rule in RULES.items():
+        rate = reference.learning_rate if rule == "descent" else problem.adaptive_rate
+        train = partial(library.train, rule, rate)
+        probe = partial(_on_host, library, lambda train=train: library.outputs(train(GATE_STEPS)))
+        run = partial(train, STEPS)
+        found[work, ""] = Way(run=run, count=STEPS, probe=probe, finish=library.finish)
+    return found
 
-        def check(outputs):
-            truth = reference.trained_outputs(gates.GATE_STEPS, name)
-            return gates.check_training(reference, outputs, truth)
 
-        yield works.Task(
-            **shared,
-            variant="",
-            run=partial(peer.train, name, rate, STEPS),
-            count=STEPS,
-            probe=lambda: peer.host(peer.outputs(peer.train(name, rate, gates.GATE_STEPS))),
-            check=check,
-        )
+def _on_host(library, run):
+    return library.host(run())
 
 
 RULES = {"gd_step": "descent", "adagrad_step": "adagrad", "adam_step": "adam"}

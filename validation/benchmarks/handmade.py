@@ -111,33 +111,43 @@ def pull(w, A, B, r):
         yield (scale * d).T @ a, a.dtype.type(SIGMA) * d.sum(axis=0)
 
 
-def adapt(layers, X, Y, rule, steps):
-    """Steps of AdaGrad or Adam on the same loss, in place."""
-    states = [[rule(part) for part in layer] for layer in layers]
+def train(layers, X, Y, rule, learning_rate, steps):
+    """Steps of gradient descent, AdaGrad or Adam on the same loss, in place."""
+    if rule == "descent":
+        return descend(layers, X, Y, learning_rate, steps)
+    moves = moves_of(rule, learning_rate, layers)
     for _ in range(steps):
         w, A, B, outputs = both_passes(layers, X)
         r = (outputs - Y) / X.dtype.type(len(X))
-        for layer, moves, gradients in zip(layers, states, pull(w, A, B, r), strict=True):
-            for part, move, g in zip(layer, moves, gradients, strict=True):
-                move(part, g)
+        move_all(layers, moves, pull(w, A, B, r))
     return layers
 
 
-def adapt_linearized(layers, X, Y, rule, steps):
-    """The same on the linearized network; returns θ_t − θ_0 layer by layer."""
+def train_linearized(layers, X, Y, rule, learning_rate, steps):
+    """Steps of AdaGrad or Adam on the linearized network; returns θ_t − θ_0 layer by layer."""
     w, A, B, outputs = both_passes(layers, X)
     moved = [(np.zeros_like(W), np.zeros_like(b)) for W, b in layers]
-    states = [[rule(part) for part in layer] for layer in moved]
+    moves = moves_of(rule, learning_rate, moved)
     r = outputs - Y
     for _ in range(steps):
-        signals = [d.copy() for d in B]
         r /= X.dtype.type(len(X))
-        for layer, moves, gradients in zip(moved, states, pull(w, A, signals, r), strict=True):
-            for part, move, g in zip(layer, moves, gradients, strict=True):
-                move(part, g)
+        move_all(moved, moves, pull(w, A, [d.copy() for d in B], r))
         r = outputs - Y
         r += push(w, A, B, moved)
     return moved
+
+
+def moves_of(rule, learning_rate, layers):
+    """A rule's step for each array of the layers."""
+    move = {"adagrad": adagrad, "adam": adam}[rule]
+    return [[move(learning_rate, part) for part in layer] for layer in layers]
+
+
+def move_all(layers, moves, gradients):
+    """Move each array of the layers in place."""
+    for layer, own, gradient in zip(layers, moves, gradients, strict=True):
+        for part, move, g in zip(layer, own, gradient, strict=True):
+            move(part, g)
 
 
 def push(w, A, B, layers):

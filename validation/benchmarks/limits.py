@@ -34,18 +34,7 @@ class Limits:
 
 
 def measure_gpu(scale, xp):
-    """Measure a GPU's limits: cuBLAS on large matrices, a fill and a copy of large arrays.
-
-    Parameters
-    ----------
-    scale : Scale
-    xp : module
-        CuPy.
-
-    Returns
-    -------
-    Limits
-    """
+    """The limits of a GPU by CuPy: cuBLAS on large matrices, a fill and a copy of large arrays."""
     wait = xp.cuda.get_current_stream().synchronize
 
     def seconds(call, *arguments, **options):
@@ -66,17 +55,7 @@ def measure_gpu(scale, xp):
 
 
 def measure(scale, threads):
-    """Measure the limits.
-
-    Parameters
-    ----------
-    scale : Scale
-    threads : int
-
-    Returns
-    -------
-    Limits
-    """
+    """The limits of so many threads."""
     products = gemm.limits(scale.n_gemm, threads)
     source, out = streams.aligned(scale.stream_bytes), streams.aligned(scale.stream_bytes)
 

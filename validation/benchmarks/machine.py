@@ -72,17 +72,7 @@ def blas_libraries():
 
 
 def describe(threads):
-    """CPU, threads, BLAS, huge pages, versions and settings, as written to the JSON.
-
-    Parameters
-    ----------
-    threads : int
-        How many the run uses.
-
-    Returns
-    -------
-    dict
-    """
+    """CPU, the threads that the run uses, BLAS, huge pages, versions and settings, for the JSON."""
     import llvmlite
     import numba
     import scipy
@@ -110,17 +100,7 @@ def describe(threads):
 
 
 def describe_gpu(xp):
-    """The current GPU, as written to the JSON.
-
-    Parameters
-    ----------
-    xp : module
-        CuPy.
-
-    Returns
-    -------
-    dict
-    """
+    """The current GPU by CuPy, for the JSON."""
     runtime, device = xp.cuda.runtime, xp.cuda.Device()
     properties = runtime.getDeviceProperties(device.id)
     return {

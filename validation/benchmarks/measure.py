@@ -1,26 +1,64 @@
-"""Gates, then rounds: the rows of one problem."""
+"""Gates, then rounds: what is known of each implementation of each work on one problem."""
 
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from math import isfinite
 
+from ntklin.validation.arrays import on_host
 from ntklin.validation.benchmarks import memory
+from ntklin.validation.benchmarks.costs import UNCOUNTED, Cost
 from ntklin.validation.benchmarks.timing import Timing, take_turn
 
 
-class Row:
-    """What is known of one task on one problem.
-
-    Parameters
-    ----------
-    task : Task
-    problem : Problem
-    frozen_n : int
-        The N that the problem's stands for; another one in a quick run.
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """How one implementation does a work.
 
     Attributes
     ----------
+    run : callable
+        What is timed.
+    cost : Cost
+        Of one unit.
+    prepare : callable
+        Makes the arguments of ``run``; not timed.
+    probe : callable or None
+        Made from the same arguments, it returns what the gate looks at; ``run`` when not given.
+    overhead : callable or None
+        The part of ``run`` that is timed on its own and subtracted.
+    count : int
+        Units of work in one run.
+    finish : callable
+        Returns when all that was asked for is done; timed.
+    """
+
+    run: Callable
+    cost: Cost = UNCOUNTED
+    prepare: Callable = tuple
+    probe: Callable | None = None
+    overhead: Callable | None = None
+    count: int = 1
+    finish: Callable = lambda: None
+
+    def result(self):
+        """What the gate looks at, on the host."""
+        return on_host((self.probe or self.run)(*self.prepare()))
+
+
+class Row:
+    """One implementation of a variant of a work on one problem, and what was measured of it.
+
+    Parameters
+    ----------
+    way : Way
+    gate : callable
+        From ``way.result()`` to an ``Agreement``.
     facts : dict
-        Work, variant, case, dtype, inputs, N and implementation.
-    check : Check or None
+        Work, variant, case, dtype, inputs, N, the frozen N that it stands for, implementation.
+
+    Attributes
+    ----------
+    agreement : Agreement or None
         None before the gate, or where it raised.
     failed : str
         Why the gate did not pass; empty when it did.
@@ -30,68 +68,41 @@ class Row:
     timing : Timing
     """
 
-    def __init__(self, task, problem, frozen_n):
-        self.task = task
-        self.facts = {
-            "work": task.work,
-            "variant": task.variant,
-            "case": problem.case.name,
-            "dtype": problem.dtype.name,
-            "inputs": problem.inputs,
-            "n": problem.n,
-            "frozen_n": frozen_n,
-            "implementation": task.implementation,
-        }
-        self.label, self.cost, self.count = task.label, task.cost, task.count
-        self.check, self.failed, self.skipped = None, "", ""
+    def __init__(self, way, gate, facts):
+        self.way, self.gate, self.facts = way, gate, facts
+        self.cost, self.count = way.cost, way.count
+        self.agreement, self.failed, self.skipped = None, "", ""
         self.memory, self.timing = {}, Timing()
 
-    def release(self):
-        """Drop the task, and with it the arrays that it holds."""
-        self.task = None
-
     @property
-    def timed(self):
-        """Whether there is at least one turn."""
-        return bool(self.timing.turns)
+    def label(self):
+        """The work with its variant."""
+        return label(self.facts)
 
-    def gate(self):
-        """Run the task once and compare; an exception fails it, except for want of memory."""
+    def release(self):
+        """Drop the way and the gate, and with them the arrays that they hold."""
+        self.way = self.gate = None
+
+    def pass_gate(self):
+        """Run once and compare; an exception fails it, except for want of memory."""
         try:
-            self.check = self.task.gate()
+            self.agreement = self.gate(self.way.result())
+            self.failed = self.agreement.failure
         except MemoryError as e:
             self.skipped = str(e)
-            return
         except Exception as e:
             self.failed = f"{type(e).__name__}: {e}"
-            return
-        if not self.check.passed:
-            self.failed = (
-                f"relative error {self.check.error:.2g} exceeds {self.check.tolerance:.2g}"
-            )
 
     def record(self, limits):
-        """As written to the JSON.
-
-        Parameters
-        ----------
-        limits : Limits or None
-
-        Returns
-        -------
-        dict
-        """
-        found = {
-            **self.facts,
+        """As written to the JSON, with the fractions of the limits, where they are known."""
+        found = dict.fromkeys(("error", "tolerance", "left_out"))
+        if self.agreement is not None:
+            found = asdict(self.agreement)
             # JSON has neither NaN nor infinity; ``failed`` then says which.
-            "error": self.check.error if self.check and isfinite(self.check.error) else None,
-            "tolerance": self.check.tolerance if self.check else None,
-            "left_out": self.check.left_out if self.check else None,
-            "failed": self.failed or None,
-            "skipped": self.skipped or None,
-            **self.memory,
-        }
-        if self.timed:
+            found["error"] = found["error"] if isfinite(found["error"]) else None
+        found = self.facts | found
+        found |= {"failed": self.failed or None, "skipped": self.skipped or None, **self.memory}
+        if self.timing.turns:
             found |= self.timing.summary() | self.rates(limits)
             if found["setup_ms"] is not None:
                 found["amortized_ms"] = found["median_ms"] + found["setup_ms"] / self.count
@@ -100,50 +111,47 @@ class Row:
 
     def rates(self, limits):
         """GFLOP/s and GB/s at the median, and their fractions of the limits."""
-        cost, seconds = self.cost, self.timing.median
+        cost, giga_seconds = self.cost, 1e9 * self.timing.median
+
+        def rate(amount):
+            return amount / giga_seconds if amount else None
+
         found = {
             "flops": cost.flops,
             "dense_flops": cost.dense_flops,
             "unskipped_flops": cost.unskipped_flops,
             "bytes": cost.n_bytes,
+            "gflops": rate(cost.flops),
+            "dense_gflops": rate(cost.dense_flops),
+            "gbytes": rate(cost.n_bytes),
         }
-        for name, amount in (
-            ("gflops", cost.flops),
-            ("dense_gflops", cost.dense_flops),
-            ("gbytes", cost.n_bytes),
-        ):
-            found[name] = amount / seconds / 1e9 if amount else None
         if limits is not None:
+            most = limits.flops(self.facts["dtype"])
             if cost.flops:
-                found["of_gemm"] = found["gflops"] / limits.flops(self.facts["dtype"])
+                found["of_gemm"] = found["gflops"] / most
             if cost.unskipped_flops:
-                rate = cost.unskipped_flops / seconds / 1e9
-                found["of_gemm_unskipped"] = rate / limits.flops(self.facts["dtype"])
+                found["of_gemm_unskipped"] = rate(cost.unskipped_flops) / most
             if cost.n_bytes:
                 found["bandwidth"] = cost.bound
                 found["of_bandwidth"] = found["gbytes"] / limits.bandwidth(cost.bound)
         return found
 
 
+def label(facts):
+    """A work with its variant."""
+    return f"{facts['work']} ({facts['variant']})" if facts["variant"] else facts["work"]
+
+
 def pass_gates(rows, *, on_host=True):
     """Gate all rows; return those of works whose implementations all passed.
 
-    Parameters
-    ----------
-    rows : list of Row
-    on_host : bool
-        Whether the memory that the work takes is the host's, which can be measured.
-
-    Returns
-    -------
-    list of Row
+    The memory that a work takes can be measured where it is the host's.
     """
     for row in rows:
-        row.gate()
+        row.pass_gate()
         if on_host and not row.failed and not row.skipped:
             # The gate's call compiled what it needed; this one shows what the work itself takes.
-            task = row.task
-            row.memory = memory.measure(lambda task=task: task.run(*task.prepare()))
+            row.memory = memory.measure(lambda way=row.way: way.run(*way.prepare()))
     stopped = {row.label for row in rows if row.failed}
     return [row for row in rows if row.label not in stopped and not row.skipped]
 
@@ -151,16 +159,9 @@ def pass_gates(rows, *, on_host=True):
 def take_rounds(rows, rounds, seconds, tick):
     """Let the rows take turns, each round in the opposite order of the one before.
 
-    Parameters
-    ----------
-    rows : list of Row
-    rounds : int
-    seconds : float
-        The shortest turn.
-    tick : callable
-        Called with the row after each turn.
+    A turn lasts for so many ``seconds`` at least; ``tick(row)`` comes after it.
     """
     for r in range(rounds):
         for row in rows if r % 2 == 0 else reversed(rows):
-            take_turn(row.task, seconds, row.timing)
+            take_turn(row.way, seconds, row.timing)
             tick(row)

@@ -37,18 +37,10 @@ def _kilobytes(path, key):
 
 
 def measure(call):
-    """Make a call and see what memory it takes.
+    """Make a call and see what memory it takes: a dict, None where the system does not tell.
 
-    Parameters
-    ----------
-    call : callable
-
-    Returns
-    -------
-    dict
-        ``peak_bytes``: the highest resident memory during the call above that before it.
-        ``huge_page_share``: of a new result above 64 MB, the share on huge pages. None where the
-        system does not tell.
+    ``peak_bytes``: the highest resident memory during the call above that before it.
+    ``huge_page_share``: of a new result above 64 MB, the share on huge pages.
     """
     found = {"peak_bytes": None, "huge_page_share": None}
     try:

@@ -49,7 +49,7 @@ class Options:
             for dtype in self.dtypes
             for inputs in self.inputs
             for n in self.sizes
-            if (works := [work for work in self.works if n in WORKS[work]])
+            if (works := [work for work in self.works if n in WORKS[work].sizes])
         ]
 
     def wants(self, target):

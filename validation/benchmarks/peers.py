@@ -13,6 +13,7 @@ import json
 import os
 import subprocess
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,7 +127,7 @@ def run_peer(peer, group, folders, threads):
         "PYTHONDONTWRITEBYTECODE": "1",
         **variables,
     }
-    with _cores(threads):
+    with _born_on(threads):
         process = subprocess.Popen(
             [str(part) for part in command],
             cwd=folders.results,
@@ -145,24 +146,21 @@ def run_peer(peer, group, folders, threads):
         process.communicate()
 
 
-class _cores:
-    """A context in which a child is born onto the first ``threads`` of the cores in use.
+@contextmanager
+def _born_on(threads):
+    """Children are born onto the first ``threads`` of the cores in use.
 
     Some libraries take one thread per core that they may run on, whatever the environment says.
     """
-
-    def __init__(self, threads):
-        self.threads = threads
-
-    def __enter__(self):
-        self.before = None
-        if hasattr(os, "sched_getaffinity"):
-            self.before = os.sched_getaffinity(0)
-            os.sched_setaffinity(0, sorted(self.before)[: self.threads])
-
-    def __exit__(self, *exception):
-        if self.before is not None:
-            os.sched_setaffinity(0, self.before)
+    if not hasattr(os, "sched_getaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(before)[:threads])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _finish(process):

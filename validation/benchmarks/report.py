@@ -2,6 +2,8 @@
 
 from rich.table import Table
 
+from ntklin.validation.benchmarks.measure import label
+
 # Above this, others slowed the row noticeably.
 NOISY_CORES = 0.25
 
@@ -71,28 +73,35 @@ def percent(value):
     return "" if value is None else f"{100 * value:.0f} %"
 
 
+def empty_table(title, names, numbers, **options):
+    """A table with columns of names and columns of numbers."""
+    table = Table(title=title, **options)
+    for name in names.split(", "):
+        table.add_column(name, no_wrap=True)
+    for name in numbers.split(", "):
+        table.add_column(name, justify="right")
+    return table
+
+
 def rows_table(records):
     """One line per row, with the ratio of hand-made NumPy to ntklin."""
-    table = Table(title="Works", caption=_CAPTION)
-    columns = ("work", "case", "dtype", "inputs", "N", "by")
-    for name in columns:
-        table.add_column(name, no_wrap=True)
-    for name in (
-        *("error", "median ms", "min ms", "spread", "× by hand", "GFLOP/s", "of product"),
-        *("dense GFLOP/s", "GB/s", "of memory", "peak MB", "foreign"),
-    ):
-        table.add_column(name, justify="right")
+    table = empty_table(
+        "Works",
+        "work, case, dtype, inputs, N, by",
+        "error, median ms, min ms, spread, × by hand, GFLOP/s, of product, dense GFLOP/s, GB/s, "
+        "of memory, peak MB, foreign",
+        caption=_CAPTION,
+    )
     for r in records:
-        name = f"{r['work']} ({r['variant']})" if r["variant"] else r["work"]
-        head = (name, r["case"], r["dtype"], r["inputs"], str(r["n"]), r["implementation"])
+        head = [label(r), *(str(r[name]) for name in ("case", "dtype", "inputs", "n"))]
+        head += [r["implementation"], number(r["error"], 2)]
         if "median_ms" not in r:
             state = "failed" if r["failed"] else "skipped" if r["skipped"] else "not timed"
-            style = "red" if r["failed"] else "yellow"
-            table.add_row(*head, number(r["error"], 2), state, style=style)
+            table.add_row(*head, state, style="red" if r["failed"] else "yellow")
             continue
+        peak = r.get("peak_bytes")
         table.add_row(
             *head,
-            number(r["error"], 2),
             number(r["median_ms"]),
             number(r["min_ms"]),
             percent(r["spread"]),
@@ -102,7 +111,7 @@ def rows_table(records):
             number(r["dense_gflops"]),
             number(r["gbytes"]),
             percent(r.get("of_bandwidth")),
-            "" if r.get("peak_bytes") is None else number(r["peak_bytes"] / 1e6),
+            number(None if peak is None else peak / 1e6),
             number(r["foreign_cores"], 2),
             style="yellow" if (r["foreign_cores"] or 0) > NOISY_CORES else None,
         )
@@ -145,11 +154,11 @@ def ratio_to_handmade(record, records):
 
 def peers_table(comparisons):
     """Every peer row, with ntklin's turns on both sides of it."""
-    table = Table(title="Peers, each in a process of its own between two turns of ntklin")
-    for name in ("work", "case", "dtype", "N", "peer"):
-        table.add_column(name, no_wrap=True)
-    for name in ("round", "median ms", "min ms", "max ms", "error", "foreign", "ratios"):
-        table.add_column(name, justify="right")
+    table = empty_table(
+        "Peers, each in a process of its own between two turns of ntklin",
+        "work, case, dtype, N, peer",
+        "round, median ms, min ms, max ms, error, foreign, ratios",
+    )
     for comparison in comparisons:
         work, case, dtype, n = comparison.group
         for run in comparison.runs:
@@ -173,26 +182,26 @@ def peers_table(comparisons):
     return table
 
 
-def targets_table(verdicts):
+def targets_table(scores):
     """Work, ntklin, the best peer or limit, the ratio, the target, and whether it is met."""
-    table = Table(title="Targets")
-    for name in ("work", "case", "dtype", "inputs", "N"):
-        table.add_column(name, no_wrap=True)
-    for name in ("ntklin ms", "other ms", "best other", "ratio", "target", "met", "foreign"):
-        table.add_column(name, justify="left" if name == "best other" else "right")
-    for v in verdicts:
-        t = v.target
-        met = {True: "yes", False: "no", None: ""}[v.met]
+    table = empty_table(
+        "Targets",
+        "work, case, dtype, inputs, N",
+        "ntklin ms, other ms, best other, ratio, target, met, foreign",
+    )
+    table.columns[7].justify = "left"
+    for s in scores:
+        r, met = s.record(), {True: "yes", False: "no", None: ""}[s.met]
         table.add_row(
-            f"{t.work} ({t.variant})" if t.variant else t.work,
-            *(t.case, t.dtype, t.inputs, str(t.n)),
-            number(v.own_ms),
-            number(v.other_ms),
-            v.other or v.note,
-            number(v.ratio),
-            "context" if t.least is None else f"≥ {t.least:g}",
+            label(r),
+            *(str(r[name]) for name in ("case", "dtype", "inputs", "n")),
+            number(s.own_ms),
+            number(s.other_ms),
+            s.other or s.note,
+            number(s.ratio),
+            "context" if s.target.least is None else f"≥ {s.target.least:g}",
             met,
-            number(v.foreign_cores, 2),
+            number(s.foreign_cores, 2),
             style={"yes": "green", "no": "red"}.get(met),
         )
     return table

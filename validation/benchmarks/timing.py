@@ -55,25 +55,16 @@ class Timing:
 CALLS, LONG = 6, 5.0
 
 
-def take_turn(task, seconds, timing):
-    """Time one turn of a task and add it to ``timing``.
+def take_turn(way, seconds, timing):
+    """Time one turn of an implementation, add it to ``timing`` and return its median.
 
-    Parameters
-    ----------
-    task : Task
-    seconds : float
-        The shortest turn. It has at least CALLS calls, or two where those would take LONG seconds.
-    timing : Timing
-
-    Returns
-    -------
-    float
-        The turn's median.
+    It lasts for so many ``seconds`` at least, and has at least CALLS calls, or two where those
+    would take LONG seconds.
     """
     samples, total = [], 0.0
     with timing.noise:
         while len(samples) < (CALLS if total < LONG else 2) or total < seconds:
-            sample, overhead, spent = _one_call(task)
+            sample, overhead, spent = _one_call(way)
             samples.append(sample)
             total += spent
             if overhead is not None:
@@ -84,20 +75,20 @@ def take_turn(task, seconds, timing):
     return statistics.median(samples)
 
 
-def _one_call(task):
+def _one_call(way):
     """Seconds per unit, seconds of set-up, and seconds in all; the result is freed untimed."""
     began = time.perf_counter()
-    arguments = task.prepare()
-    task.finish()
+    arguments = way.prepare()
+    way.finish()
     overhead = None
-    if task.overhead is not None:
+    if way.overhead is not None:
         start = time.perf_counter()
-        task.overhead(*arguments)
-        task.finish()
+        way.overhead(*arguments)
+        way.finish()
         overhead = time.perf_counter() - start
     start = time.perf_counter()
-    result = task.run(*arguments)
-    task.finish()
+    result = way.run(*arguments)
+    way.finish()
     end = time.perf_counter()
     del result
-    return (end - start - (overhead or 0.0)) / task.count, overhead, end - began
+    return (end - start - (overhead or 0.0)) / way.count, overhead, end - began

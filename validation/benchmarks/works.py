@@ -1,4 +1,8 @@
-"""The works that are timed, each by ntklin and by hand-made NumPy."""
+"""The works that are timed: what each is, its gate, its implementations and its targets.
+
+A work is a function from the setup to its variants; ``work`` lists it. Each variant has a gate and
+a ``Way`` for every implementation: ntklin and NumPy (or CuPy) by hand. All else is shared.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -8,91 +12,60 @@ import numpy as np
 import scipy.linalg
 
 import ntklin
-from ntklin.validation.arrays import on_host
 from ntklin.validation.benchmarks import costs, gates, handmade
+from ntklin.validation.benchmarks.cases import DTYPES, INPUTS
+from ntklin.validation.benchmarks.gates import GATE_STEPS
+from ntklin.validation.benchmarks.measure import Row, Way
 from ntklin.validation.benchmarks.memory import require
+from ntklin.validation.benchmarks.peers import Peer
 from ntklin.validation.benchmarks.plain import Reference
+from ntklin.validation.benchmarks.targets import Goal
 
-# Where each work is done: the N of the frozen cases.
-WORKS = {
-    "jacobian": (100,),
-    "gram": (100, 1000),
-    "weighted_gram": (100,),
-    "gd_step": (100,),
-    "ensemble_step": (100,),
-    "adagrad_step": (100,),
-    "adam_step": (100,),
-    "linearized_step": (100,),
-    "split": (100,),
-    "closed_form": (1000,),
-    "infinite": (1000,),
-}
 # Steps of the hand-made descent in one timed run; it has no set-up to make small.
 HANDMADE_STEPS = 20
 # A timed run of an adaptive method takes so many times fewer steps than one of gradient descent.
 ADAPTIVE_SHARE = 4
-# Algebra of N × N matrices is the host's, and it takes networks one after the other.
-GPU_WORKS = tuple(work for work in WORKS if work not in ("split", "closed_form"))
-CPU_WORKS = tuple(work for work in WORKS if work != "ensemble_step")
 # Networks that are trained at once, as many as the paper has initializations.
 MEMBERS = 10
 # A block of J by hand on a GPU, large enough to keep it busy.
 GPU_BLOCK_BYTES = 1 << 28
-ADAPTIVE = {
-    "adagrad": (ntklin.AdaGrad, 1, handmade.adagrad),
-    "adam": (ntklin.Adam, 2, handmade.adam),
+# The optimizers with the number of their slots.
+OPTIMIZERS = {
+    "descent": (ntklin.GradientDescent, 0),
+    "adagrad": (ntklin.AdaGrad, 1),
+    "adam": (ntklin.Adam, 2),
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """One thing to time.
+@dataclass(frozen=True)
+class Work:
+    """Something to time.
 
     Attributes
     ----------
-    work, variant, implementation : str
-    prepare : callable
-        Makes the arguments of ``run``; not timed.
-    run : callable
-        What is timed.
-    check : callable
-        From what ``probe`` returns to a ``Check``.
-    probe : callable
-        Made from the same arguments as ``run``; it returns what is checked.
-    overhead : callable or None
-        The part of ``run`` that is timed on its own and subtracted.
-    count : int
-        Units of work in one run.
-    finish : callable
-        Returns when all that was asked for is done; timed.
-    cost : Cost
-        Of one unit.
+    variants : callable
+        ``variants(setup)``, a list of ``Variant``.
+    sizes : tuple of int
+        Where it is done: the N of the frozen cases.
+    devices : tuple of {"cpu", "gpu"}
+    targets : tuple of Target
     """
 
-    work: str
-    variant: str
-    implementation: str
-    run: Callable
-    check: Callable
-    cost: costs.Cost = costs.UNCOUNTED
-    prepare: Callable = tuple
-    probe: Callable | None = None
-    overhead: Callable | None = None
-    count: int = 1
-    finish: Callable = lambda: None
-
-    @property
-    def label(self):
-        """The work with its variant."""
-        return f"{self.work} ({self.variant})" if self.variant else self.work
-
-    def gate(self):
-        """Run it once and compare with the truth."""
-        return self.check(on_host((self.probe or self.run)(*self.prepare())))
+    variants: Callable
+    sizes: tuple
+    devices: tuple
+    targets: tuple
 
 
-class Workshop:
-    """The tasks of one problem, with what they share.
+class Variant:
+    """A form of a work: what all its implementations have to agree on, and how each does it."""
+
+    def __init__(self, gate, name="", **ways):
+        self.gate, self.name, self.ways = gate, name, ways
+
+
+class Setup:
+    """One problem, with what its works share.
 
     Parameters
     ----------
@@ -103,45 +76,11 @@ class Workshop:
     """
 
     def __init__(self, problem, scale, xp=np):
-        self.xp = xp
+        self.reference, self.scale, self.xp = Reference(problem), scale, xp
         self.problem = problem if xp is np else problem.on(xp)
-        self.scale = scale
-        self.net = problem.net
-        self.reference = Reference(problem)
-
-    def tasks(self, works, implementations=("ntklin", "numpy")):
-        """All variants of the given works by the given implementations.
-
-        Parameters
-        ----------
-        works : sequence of str
-        implementations : sequence of {"ntklin", "numpy"}
-
-        Returns
-        -------
-        list of Task
-        """
-        found = [task for work in works for task in getattr(self, work)()]
-        found = [task for task in found if task.implementation in implementations]
-        if self.xp is np:
-            return found
-        wait = self.xp.cuda.get_current_stream().synchronize
-        names = {"numpy": "cupy"}
-        return [
-            replace(t, implementation=names.get(t.implementation, t.implementation), finish=wait)
-            for t in found
-        ]
-
-    def _pair(self, work, variant, check, ntklin, numpy):
-        """The same work by both; ``ntklin`` and ``numpy`` hold what differs."""
-        shared = {"work": work, "variant": variant, "check": partial(check, self.reference)}
-        return [
-            Task(implementation="ntklin", **shared, **ntklin),
-            Task(implementation="numpy", **shared, **numpy),
-        ]
 
     @cached_property
-    def _jacobian(self):
+    def touched(self):
         """The array that all Jacobians "into out" are written to, its pages touched."""
         shape = (self.problem.n, len(self.problem.theta))
         if self.xp is np:
@@ -150,343 +89,444 @@ class Workshop:
         out.fill(0)
         return out
 
-    def jacobian(self):
-        """The dense J, into a given array and into one of its own."""
-        p, net = self.problem, self.net
-        check, cost = gates.check_jacobian, {"cost": costs.jacobian(p)}
-        given = cost | {"prepare": lambda: (self._jacobian,)}
-        return [
-            *self._pair(
-                "jacobian",
-                "into out",
-                check,
-                given | {"run": lambda out: net.jacobian(p.theta, p.X, out=out)},
-                given | {"run": lambda out: handmade.jacobian(p.layers, p.X, out)},
-            ),
-            *self._pair(
-                "jacobian",
-                "fresh",
-                check,
-                cost | {"run": lambda: net.jacobian(p.theta, p.X)},
-                cost | {"run": lambda: handmade.jacobian(p.layers, p.X)},
-            ),
-        ]
-
-    def gram(self):
-        """K(X, X), both passes included."""
-        p, net = self.problem, self.net
-        return self._pair(
-            "gram",
-            "",
-            lambda reference, K: gates.check_kernel(reference, K, reference.gram),
-            {
-                "run": lambda: net.features(p.theta, p.X).gram(),
-                "cost": costs.gram(p, self.reference.passes, skips_zeros=True),
-            },
-            {
-                "run": lambda: handmade.gram(p.layers, p.X),
-                "cost": costs.gram(p, self.reference.passes, skips_zeros=False),
-            },
-        )
-
-    def weighted_gram(self):
-        """K_D(X, X), both passes included."""
-        p, net = self.problem, self.net
-        block = handmade.BLOCK_BYTES if self.xp is np else GPU_BLOCK_BYTES
-        return self._pair(
-            "weighted_gram",
-            "",
-            lambda reference, K: gates.check_kernel(reference, K, reference.weighted_gram),
-            {
-                "run": lambda: net.features(p.theta, p.X).gram(weights=p.weights),
-                "cost": costs.weighted_gram(p, self.reference.passes, skips_zeros=True),
-            },
-            {
-                "run": lambda: handmade.weighted_gram(p.layers, p.X, p.weights, block),
-                "cost": costs.weighted_gram(p, self.reference.passes, skips_zeros=False),
-            },
-        )
-
-    def gd_step(self):
-        """One step of gradient descent on the real network.
-
-        ntklin: (T(k) − T(0))/k, where T(k) is the time of ``ntklin.train`` with k steps; T(0), its
-        set-up and the return to θ, is timed right before and kept. By hand: k steps of a loop.
-        """
-        p, net, rate = self.problem, self.net, self.reference.learning_rate
-        optimizer = ntklin.GradientDescent(rate)
-        everywhere = self._everywhere()
-
-        def train(steps):
-            return ntklin.train(net, p.theta, p.X, p.Y, optimizer, steps=steps)
-
-        def copies():
-            return ([(W.copy(), b.copy()) for W, b in p.layers],)
-
-        def descend(layers, steps=HANDMADE_STEPS):
-            return handmade.descend(layers, p.X, p.Y, rate, steps)
-
-        def outputs(layers):
-            return handmade.both_passes(descend(layers, gates.GATE_STEPS), everywhere)[-1]
-
-        return self._pair(
-            "gd_step",
-            "",
-            gates.check_training,
-            {
-                "run": partial(train, p.case.steps),
-                "overhead": partial(train, 0),
-                "count": p.case.steps,
-                "probe": lambda: train(gates.GATE_STEPS).predict(everywhere),
-                "cost": costs.gradient_step(p, self.reference.passes, reduced=True),
-            },
-            {
-                "prepare": copies,
-                "run": descend,
-                "count": HANDMADE_STEPS,
-                "probe": outputs,
-                "cost": costs.gradient_step(p, self.reference.passes, reduced=False),
-            },
-        )
-
-    def ensemble_step(self):
-        """One step of one of ten networks that are trained at once, timed as ``gd_step`` is.
-
-        Beside the latter it shows what a batch gains.
-        """
-        p, net = self.problem, self.net
-        optimizer = ntklin.GradientDescent(self.reference.learning_rate)
-
-        def train(steps):
-            return ntklin.train_ensemble(net, [p.theta] * MEMBERS, p.X, p.Y, optimizer, steps=steps)
-
-        return [
-            Task(
-                work="ensemble_step",
-                variant="",
-                implementation="ntklin",
-                check=partial(gates.check_training, self.reference),
-                run=partial(train, p.case.steps),
-                overhead=partial(train, 0),
-                count=p.case.steps * MEMBERS,
-                probe=lambda: train(gates.GATE_STEPS)[-1].predict(self._everywhere()),
-                cost=costs.gradient_step(p, self.reference.passes, reduced=True),
-            )
-        ]
-
-    def _everywhere(self):
+    @cached_property
+    def everywhere(self):
+        """Training and test inputs."""
         return self.xp.concatenate([self.problem.X, self.problem.X_test])
 
-    def _adaptive(self, rule):
-        """The optimizer, the number of its slots, and its hand-made step."""
-        optimizer, n_slots, by_hand = ADAPTIVE[rule]
-        rate = self.problem.adaptive_rate
-        return optimizer(rate), n_slots, partial(by_hand, rate)
+    def predict(self, run):
+        """The outputs of ntklin's run on all inputs."""
+        return run.predict(self.everywhere)
 
-    def _adaptive_step(self, work, rule):
-        """One step of an adaptive method on the real network, timed as ``gd_step`` is."""
-        p, net = self.problem, self.net
-        optimizer, n_slots, by_hand = self._adaptive(rule)
-        count = max(1, p.case.steps // ADAPTIVE_SHARE)
+    def outputs(self, layers):
+        """Those of a network by hand."""
+        return handmade.both_passes(layers, self.everywhere)[-1]
 
-        def train(steps):
-            return ntklin.train(net, p.theta, p.X, p.Y, optimizer, steps=steps)
+    def copies(self):
+        """The arguments of a training run by hand, which spoils them."""
+        return ([(W.copy(), b.copy()) for W, b in self.problem.layers],)
 
-        def copies():
-            return ([(W.copy(), b.copy()) for W, b in p.layers],)
+    def rate(self, rule):
+        """The learning rate."""
+        return self.reference.learning_rate if rule == "descent" else self.problem.adaptive_rate
 
-        def adapt(layers, steps=HANDMADE_STEPS):
-            return handmade.adapt(layers, p.X, p.Y, by_hand, steps)
+    def optimizer(self, rule):
+        """ntklin's."""
+        return OPTIMIZERS[rule][0](self.rate(rule))
 
-        def outputs(layers):
-            return handmade.both_passes(adapt(layers, gates.GATE_STEPS), self._everywhere())[-1]
+    def count(self, rule):
+        """How many steps are timed at once."""
+        steps = self.problem.case.steps
+        return steps if rule == "descent" else max(1, steps // ADAPTIVE_SHARE)
 
-        def check(reference, actual):
-            truth = reference.trained_outputs(gates.GATE_STEPS, rule)
-            return gates.check_training(reference, actual, truth)
+    def linearization(self):
+        """ntklin's, nothing of it computed yet."""
+        return ntklin.linearize(self.problem.net, self.problem.theta, self.problem.X)
 
-        cost = {"cost": costs.adaptive_step(p, n_slots)}
-        return self._pair(
-            work,
-            "",
-            check,
-            cost
-            | {
-                "run": partial(train, count),
-                "overhead": partial(train, 0),
-                "count": count,
-                "probe": lambda: train(gates.GATE_STEPS).predict(self._everywhere()),
-            },
-            cost | {"prepare": copies, "run": adapt, "count": HANDMADE_STEPS, "probe": outputs},
-        )
 
-    def adagrad_step(self):
-        """One step of AdaGrad on the real network."""
-        return self._adaptive_step("adagrad_step", "adagrad")
+WORKS = {}
 
-    def adam_step(self):
-        """One step of Adam on the real network."""
-        return self._adaptive_step("adam_step", "adam")
 
-    def _linearization(self):
-        p = self.problem
-        return ntklin.linearize(self.net, p.theta, p.X)
+def work(*goals, n=(100,), devices=("cpu", "gpu")):
+    """Decorate the function that gives a work's variants; its targets are those of the first N.
 
-    def linearized_step(self):
-        """One step of AdaGrad on the linearized network, its features given."""
-        p = self.problem
-        optimizer, n_slots, by_hand = self._adaptive("adagrad")
-        count = max(1, p.case.steps // ADAPTIVE_SHARE)
+    Parameters
+    ----------
+    *goals : Goal
+    n, devices : tuple
+        See ``Work``.
+    """
 
-        def train(lin, steps=count):
-            return lin.train(p.Y, optimizer, steps=steps)
+    def listed(variants):
+        name = variants.__name__
+        targets = [target for goal in goals for target in goal.targets(name, max(n))]
+        targets.sort(key=lambda t: (t.case, DTYPES.index(t.dtype)))
+        WORKS[name] = Work(variants, n, devices, tuple(targets))
+        return variants
 
-        def outputs():
-            moved = handmade.adapt_linearized(p.layers, p.X, p.Y, by_hand, gates.GATE_STEPS)
-            *features, f_0 = handmade.both_passes(p.layers, self._everywhere())
-            return f_0 + handmade.push(*features, moved)
+    return listed
 
-        def check(reference, actual):
-            truth = reference.linearized_outputs(gates.GATE_STEPS, "adagrad")
-            return gates.check_training(reference, actual, truth)
 
-        cost = {"cost": costs.adaptive_step(p, n_slots)}
-        return self._pair(
-            "linearized_step",
-            "",
-            check,
-            cost
-            | {
-                "prepare": lambda: (self._linearization(),),
-                "run": train,
-                "overhead": lambda lin: train(lin, 0),
-                "count": count,
-                "probe": lambda lin: train(lin, gates.GATE_STEPS).predict(self._everywhere()),
-            },
-            cost
-            | {
-                "run": lambda: handmade.adapt_linearized(
-                    p.layers, p.X, p.Y, by_hand, HANDMADE_STEPS
-                ),
-                "count": HANDMADE_STEPS,
-                "probe": outputs,
-            },
-        )
+def rows(names, setup, frozen_n, others=None):
+    """All variants of some works by all implementations.
 
-    def split(self):
-        """The split of an end state of AdaGrad (Thm 3), and the two parts that it cannot go below.
+    Parameters
+    ----------
+    names : sequence of str
+    setup : Setup
+    frozen_n : int
+        The N that the problem's stands for; another one in a quick run.
+    others : dict, optional
+        Other libraries' ways: {library: {(work, variant): Way}}.
 
-        "A_t" is what ``interpolating`` needs first: K_D^{-1} (f_t(X) − f_0(X)), D the last one.
-        """
-        p, optimizer = self.problem, self._adaptive("adagrad")[0]
+    Returns
+    -------
+    list of Row
+    """
+    problem, on_gpu = setup.problem, setup.xp is not np
+    shared = {"case": problem.case.name, "dtype": problem.dtype.name, "inputs": problem.inputs}
+    shared |= {"n": problem.n, "frozen_n": frozen_n}
+    found = []
+    for name in names:
+        for variant in WORKS[name].variants(setup):
+            ways = dict(variant.ways)
+            if on_gpu:
+                wait = setup.xp.cuda.get_current_stream().synchronize
+                ways = {
+                    "cupy" if by == "numpy" else by: replace(way, finish=wait)
+                    for by, way in ways.items()
+                }
+            for library, theirs in (others or {}).items():
+                if (name, variant.name) in theirs:
+                    ways[library] = theirs[name, variant.name]
+            facts = {"work": name, "variant": variant.name, **shared}
+            gate = partial(variant.gate, setup.reference)
+            found += [Row(way, gate, facts | {"implementation": by}) for by, way in ways.items()]
+    return found
 
-        def trained():
-            return (self._linearization().train(p.Y, optimizer, steps=gates.GATE_STEPS),)
 
-        def change(run):
-            return run.outputs.astype(float) - run.linearization.initial_outputs
+def steps(train, count, predict, overhead=True, **options):
+    """The way of a training run, of which one step counts.
 
-        def parts(run):
-            K = run.linearization.features.gram(weights=run.weights).astype(float)
-            factor = scipy.linalg.cho_factor(K, lower=True, overwrite_a=True)
-            return scipy.linalg.cho_solve(factor, change(run))
+    ntklin: (T(k) − T(0))/k, where T(k) is the time of a run of k steps; T(0), its set-up and the
+    return to θ, is timed right before and kept. By hand: k steps of a loop.
 
-        def by_hand(run):
-            return handmade.split(p.layers, p.X, run.weights, change(run))
+    Parameters
+    ----------
+    train : callable
+        ``train(*arguments, steps=k)``.
+    count : int
+    predict : callable
+        From what ``train`` returns to the outputs on all inputs.
+    overhead : bool
+        Whether to subtract T(0).
+    **options
+        Of Way.
+    """
+    return Way(
+        run=partial(train, steps=count),
+        overhead=partial(train, steps=0) if overhead else None,
+        count=count,
+        probe=lambda *given: predict(train(*given, steps=GATE_STEPS)),
+        **options,
+    )
 
-        def probed(solve):
-            return lambda run: (run.weights, change(run), solve(run))
 
-        def coefficients(run):
-            return run.split.coefficients
+@work(
+    Goal(least=0.9, against="fill", variant="into out"),
+    Goal(least=1, peers=(Peer("torch", "structured"),), variant="into out"),
+    Goal(least=15, peers=(Peer("torch", "vmap_grad"),), variant="into out"),
+    Goal(least=1, peers=(Peer("torch", "structured_alloc"),), variant="fresh"),
+    Goal(least=None, peers=(Peer("torch, huge pages", "structured_alloc"),), variant="fresh"),
+    Goal(least=None, peers=(Peer("torch", "vmap_grad"),), variant="fresh"),
+    Goal(least=None, peers=(Peer("torch, huge pages", "vmap_grad"),), variant="fresh"),
+)
+def jacobian(setup):
+    """The dense J, into a given array and into one of its own."""
+    p = setup.problem
+    given = {"cost": costs.jacobian(p), "prepare": lambda: (setup.touched,)}
+    return [
+        Variant(
+            gates.jacobian,
+            "into out",
+            ntklin=Way(run=lambda out: p.net.jacobian(p.theta, p.X, out=out), **given),
+            numpy=Way(run=lambda out: handmade.jacobian(p.layers, p.X, out), **given),
+        ),
+        Variant(
+            gates.jacobian,
+            "fresh",
+            ntklin=Way(run=lambda: p.net.jacobian(p.theta, p.X), cost=costs.jacobian(p)),
+            numpy=Way(run=lambda: handmade.jacobian(p.layers, p.X), cost=costs.jacobian(p)),
+        ),
+    ]
 
-        shared = {"work": "split", "prepare": trained}
-        return [
-            Task(
-                **shared,
-                variant=variant,
-                implementation=implementation,
-                run=solve,
-                probe=probed(solve),
-                check=partial(gates.check_split, self.reference),
-            )
-            for variant, implementation, solve in (
-                ("A_t", "ntklin", coefficients),
-                ("A_t", "numpy", by_hand),
-                ("Gram and Cholesky", "ntklin", parts),
-            )
-        ]
 
-    def closed_form(self):
-        """The factorization of K(X, X), and f_t(X_test) at many t after it.
+STRUCTURED = tuple(
+    Peer(library, "structured") for library in ("JAX", "NumPy", "NumPy AVX-512", "torch")
+)
 
-        Both kernels are given, as in the peers' own benchmark; the queries include the product of
-        K(X_test, X) with V, which only the first of them has to do.
-        """
-        p, net, n_times = self.problem, self.net, self.scale.n_times
-        doubled = 2 ** np.arange(gates.DOUBLINGS + 1)
-        later = np.geomspace(1e3, 1e9, max(0, n_times - len(doubled))).round().astype(np.int64)
-        times = np.concatenate([doubled, later])
 
-        def linearized():
-            lin = ntklin.linearize(net, p.theta, p.X)
-            _ = lin.kernel
-            return (lin,)
-
-        def descent():
-            (lin,) = linearized()
-            lin.at(p.X_test)
-            return (lin.gradient_descent(p.Y),)
-
-        def changes(gd):
-            lin, at = gd.linearization, gd.predict(p.X_test, t=[0, *doubled])
-            return lin.kernel, lin.at(p.X_test).kernel, at[1:].astype(float) - at[0]
-
-        def kernel():
-            return (handmade.gram(p.layers, p.X),)
-
-        def factors():
-            (K,) = kernel()
-            K_new = handmade.gram(p.layers, p.X_test, p.X)
-            residual = p.Y - handmade.both_passes(p.layers, p.X)[-1]
-            return K, K_new, residual, *handmade.factorize(K)
-
-        def answers(K, K_new, residual, values, vectors, t=times):
-            moved = handmade.closed_form(values, vectors, K_new, residual, 0.5 / values[-1], t)
-            return K, K_new, moved
-
-        return [
-            *self._pair(
-                "closed_form",
-                "factorize",
-                gates.check_eigenvalues,
-                {"prepare": linearized, "run": lambda lin: lin.eigenvalues},
-                {
-                    "prepare": kernel,
-                    "run": handmade.factorize,
-                    "probe": lambda K: handmade.factorize(K)[0],
-                },
+@work(
+    Goal(least=1.5, peers=STRUCTURED, cases=("A", "B")),
+    Goal(least=4, peers=(Peer("neural-tangents", "nt3"),), cases=("A", "B")),
+    Goal(least=0.85, against="gemm", cases=("A", "B")),
+    Goal(least=None, against="gemm unskipped", cases=("A", "B")),
+    n=(100, 1000),
+)
+def gram(setup):
+    """K(X, X), both passes included."""
+    p, cost = setup.problem, partial(costs.gram, setup.problem, setup.reference.passes)
+    return [
+        Variant(
+            gates.gram,
+            ntklin=Way(
+                run=lambda: p.net.features(p.theta, p.X).gram(), cost=cost(skips_zeros=True)
             ),
-            *self._pair(
-                "closed_form",
-                "queries",
-                gates.check_closed_form,
-                {
-                    "prepare": descent,
-                    "run": lambda gd: gd.predict(p.X_test, t=times),
-                    "probe": changes,
-                },
-                {"prepare": factors, "run": answers, "probe": partial(answers, t=doubled)},
-            ),
-        ]
-
-    def infinite(self):
-        """The infinite-width NTK Θ(X, X) of the ``fan_in`` network with normal biases."""
-        p, net = self.problem, self.problem.infinite_net
-        return self._pair(
-            "infinite",
-            "",
-            gates.check_infinite,
-            {"run": lambda: ntklin.infinite_ntk(net, p.X), "cost": costs.infinite(p)},
-            {"run": lambda: handmade.infinite_ntk(p.X, net.depth), "cost": costs.infinite(p)},
+            numpy=Way(run=lambda: handmade.gram(p.layers, p.X), cost=cost(skips_zeros=False)),
         )
+    ]
+
+
+CHUNKED = (
+    *(Peer("JAX", f"chunked{size}") for size in (4, 8, 40)),
+    Peer("NumPy", "chunked"),
+    Peer("NumPy AVX-512", "chunked"),
+    Peer("torch", "chunked8"),
+    Peer("torch", "chunked2r"),
+)
+
+
+@work(
+    Goal(least=6, peers=CHUNKED),
+    # The peers' work is dense, so that their time on Gaussian inputs is that on any inputs.
+    Goal(least=12, peers=CHUNKED, inputs=("mnist",)),
+    Goal(least=4, peers=CHUNKED, cases=("B",)),
+)
+def weighted_gram(setup):
+    """K_D(X, X), both passes included."""
+    p, cost = setup.problem, partial(costs.weighted_gram, setup.problem, setup.reference.passes)
+    block = handmade.BLOCK_BYTES if setup.xp is np else GPU_BLOCK_BYTES
+    return [
+        Variant(
+            gates.weighted_gram,
+            ntklin=Way(
+                run=lambda: p.net.features(p.theta, p.X).gram(weights=p.weights),
+                cost=cost(skips_zeros=True),
+            ),
+            numpy=Way(
+                run=lambda: handmade.weighted_gram(p.layers, p.X, p.weights, block),
+                cost=cost(skips_zeros=False),
+            ),
+        )
+    ]
+
+
+def real_step(setup, rule, own_cost, hand_cost):
+    """One step of a rule on the real network."""
+    p, optimizer = setup.problem, setup.optimizer(rule)
+
+    def train(steps):
+        return ntklin.train(p.net, p.theta, p.X, p.Y, optimizer, steps=steps)
+
+    def by_hand(layers, steps):
+        return handmade.train(layers, p.X, p.Y, rule, setup.rate(rule), steps)
+
+    return [
+        Variant(
+            partial(gates.training, rule=rule),
+            ntklin=steps(train, setup.count(rule), setup.predict, cost=own_cost),
+            numpy=steps(
+                by_hand, HANDMADE_STEPS, setup.outputs, False, prepare=setup.copies, cost=hand_cost
+            ),
+        )
+    ]
+
+
+SGD = (Peer("JAX", "jit_sgd"), Peer("torch", "eager_sgd"), Peer("torch", "compile_sgd"))
+
+
+@work(
+    Goal(least=6, peers=SGD),
+    Goal(least=3, peers=SGD, dtypes=("float32",)),
+    Goal(least=1.3, peers=SGD, cases=("B",)),
+)
+def gd_step(setup):
+    """One step of gradient descent on the real network."""
+    cost = partial(costs.gradient_step, setup.problem, setup.reference.passes)
+    return real_step(setup, "descent", cost(reduced=True), cost(reduced=False))
+
+
+@work(devices=("gpu",))
+def ensemble_step(setup):
+    """One step of one of ten networks that are trained at once: beside ``gd_step`` it shows what a
+    batch gains.
+    """
+    p, optimizer = setup.problem, setup.optimizer("descent")
+
+    def train(steps):
+        return ntklin.train_ensemble(p.net, [p.theta] * MEMBERS, p.X, p.Y, optimizer, steps=steps)
+
+    cost = costs.gradient_step(p, setup.reference.passes, reduced=True)
+    way = steps(train, setup.count("descent"), lambda runs: setup.predict(runs[-1]), cost=cost)
+    return [Variant(gates.training, ntklin=replace(way, count=way.count * MEMBERS))]
+
+
+def adaptive_goals(name):
+    """Of a step of an adaptive method on the real network."""
+    peers = Peer("JAX", f"jit_{name}"), Peer("torch", f"eager_{name}")
+    peers += (Peer("torch", f"compile_{name}"),)
+    return (
+        Goal(least=1.5, peers=peers, dtypes=DTYPES),
+        Goal(least=4, peers=peers, dtypes=DTYPES, inputs=("mnist",)),
+    )
+
+
+def adaptive_cost(setup, rule):
+    """Of a step of an adaptive method, whoever takes it."""
+    return costs.adaptive_step(setup.problem, OPTIMIZERS[rule][1])
+
+
+@work(*adaptive_goals("adagrad"))
+def adagrad_step(setup):
+    """One step of AdaGrad on the real network."""
+    return real_step(setup, "adagrad", *[adaptive_cost(setup, "adagrad")] * 2)
+
+
+@work(*adaptive_goals("adam"))
+def adam_step(setup):
+    """One step of Adam on the real network."""
+    return real_step(setup, "adam", *[adaptive_cost(setup, "adam")] * 2)
+
+
+LINEARIZED = (Peer("torch", "structured"), Peer("JAX", "linearize"))
+
+
+@work(
+    Goal(least=3, peers=LINEARIZED, dtypes=DTYPES),
+    Goal(least=8, peers=LINEARIZED, dtypes=DTYPES, inputs=("mnist",)),
+    Goal(least=30, peers=(Peer("JAX", "dense"), Peer("torch", "dense")), dtypes=DTYPES),
+)
+def linearized_step(setup):
+    """One step of AdaGrad on the linearized network, its features given."""
+    p, rule = setup.problem, "adagrad"
+    optimizer, cost = setup.optimizer(rule), adaptive_cost(setup, rule)
+
+    def train(lin, steps):
+        return lin.train(p.Y, optimizer, steps=steps)
+
+    def by_hand(steps):
+        return handmade.train_linearized(p.layers, p.X, p.Y, rule, setup.rate(rule), steps)
+
+    def prepare():
+        return (setup.linearization(),)
+
+    def outputs(moved):
+        *features, f_0 = handmade.both_passes(p.layers, setup.everywhere)
+        return f_0 + handmade.push(*features, moved)
+
+    return [
+        Variant(
+            partial(gates.training, rule=rule, network="linearized"),
+            ntklin=steps(train, setup.count(rule), setup.predict, prepare=prepare, cost=cost),
+            numpy=steps(by_hand, HANDMADE_STEPS, outputs, False, cost=cost),
+        )
+    ]
+
+
+@work(Goal(least=1 / 1.2, against="parts", variant="A_t", inputs=INPUTS), devices=("cpu",))
+def split(setup):
+    """The split of an end state of AdaGrad (Thm 3), and the two parts that it cannot go below.
+
+    "A_t" is what ``interpolating`` needs first: K_D^{-1} (f_t(X) − f_0(X)), D the last one.
+    """
+    p, optimizer = setup.problem, setup.optimizer("adagrad")
+
+    def trained():
+        return (setup.linearization().train(p.Y, optimizer, steps=GATE_STEPS),)
+
+    def change(run):
+        return run.outputs.astype(float) - run.linearization.initial_outputs
+
+    def parts(run):
+        K = run.linearization.features.gram(weights=run.weights).astype(float)
+        factor = scipy.linalg.cho_factor(K, lower=True, overwrite_a=True)
+        return scipy.linalg.cho_solve(factor, change(run))
+
+    def by_hand(run):
+        return handmade.split(p.layers, p.X, run.weights, change(run))
+
+    def way(solve):
+        probe = lambda run: (run.weights, change(run), solve(run))  # noqa: E731
+        return Way(prepare=trained, run=solve, probe=probe)
+
+    own, by_hand, parts = map(way, (lambda run: run.split.coefficients, by_hand, parts))
+    return [
+        Variant(gates.split, "A_t", ntklin=own, numpy=by_hand),
+        Variant(gates.split, "Gram and Cholesky", ntklin=parts),
+    ]
+
+
+@work(
+    Goal(least=1, against="factorize", variant="queries", cases=("A", "B"), inputs=INPUTS),
+    n=(1000,),
+    devices=("cpu",),
+)
+def closed_form(setup):
+    """The factorization of K(X, X), and f_t(X_test) at many t after it.
+
+    Both kernels are given, as in the peers' own benchmark; the queries include the product of
+    K(X_test, X) with V, which only the first of them has to do.
+    """
+    p = setup.problem
+    doubled = 2 ** np.arange(gates.DOUBLINGS + 1)
+    n_later = max(0, setup.scale.n_times - len(doubled))
+    later = np.geomspace(1e3, 1e9, n_later).round().astype(np.int64)
+    times = np.concatenate([doubled, later])
+
+    def linearized():
+        lin = setup.linearization()
+        _ = lin.kernel
+        return (lin,)
+
+    def descent():
+        (lin,) = linearized()
+        lin.at(p.X_test)
+        return (lin.gradient_descent(p.Y),)
+
+    def changes(gd):
+        lin, at = gd.linearization, gd.predict(p.X_test, t=[0, *doubled])
+        return lin.kernel, lin.at(p.X_test).kernel, at[1:].astype(float) - at[0]
+
+    def kernel():
+        return (handmade.gram(p.layers, p.X),)
+
+    def factors():
+        (K,) = kernel()
+        K_new = handmade.gram(p.layers, p.X_test, p.X)
+        residual = p.Y - handmade.both_passes(p.layers, p.X)[-1]
+        return K, K_new, residual, *handmade.factorize(K)
+
+    def answers(K, K_new, residual, values, vectors, t=times):
+        moved = handmade.closed_form(values, vectors, K_new, residual, 0.5 / values[-1], t)
+        return K, K_new, moved
+
+    return [
+        Variant(
+            gates.eigenvalues,
+            "factorize",
+            ntklin=Way(prepare=linearized, run=lambda lin: lin.eigenvalues),
+            numpy=Way(
+                prepare=kernel,
+                run=handmade.factorize,
+                probe=lambda K: handmade.factorize(K)[0],
+            ),
+        ),
+        Variant(
+            gates.closed_form,
+            "queries",
+            ntklin=Way(
+                prepare=descent, run=lambda gd: gd.predict(p.X_test, t=times), probe=changes
+            ),
+            numpy=Way(prepare=factors, run=answers, probe=partial(answers, t=doubled)),
+        ),
+    ]
+
+
+@work(Goal(least=3, peers=(Peer("neural-tangents", "nt"),), cases=("A", "B")), n=(1000,))
+def infinite(setup):
+    """The infinite-width NTK Θ(X, X) of the ``fan_in`` network with normal biases."""
+    p, net, cost = setup.problem, setup.problem.infinite_net, costs.infinite(setup.problem)
+    return [
+        Variant(
+            gates.infinite,
+            ntklin=Way(run=lambda: ntklin.infinite_ntk(net, p.X), cost=cost),
+            numpy=Way(run=lambda: handmade.infinite_ntk(p.X, net.depth), cost=cost),
+        )
+    ]
+
+
+CPU_WORKS, GPU_WORKS = (
+    tuple(name for name, work in WORKS.items() if device in work.devices)
+    for device in ("cpu", "gpu")
+)
+TARGETS = tuple(target for work in WORKS.values() for target in work.targets)

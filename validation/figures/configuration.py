@@ -22,7 +22,7 @@ OPTIMIZERS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Problem:
+class Task:
     """A network with trained biases that start at 0, its data, and an optimizer.
 
     Attributes
@@ -95,12 +95,12 @@ class Problem:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Search(Problem):
+class Search(Task):
     """A search for the largest learning rate whose training loss only falls, on all samples."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run(Problem):
+class Run(Task):
     """Training of the network and of its linearization, by the same steps.
 
     Attributes

@@ -79,11 +79,8 @@ def draw_panel(axes, panel, handles):
     for guide in panel.guides:
         color, _ = LOOKS[guide.look]
         axes.plot(guide.x, guide.y, color=color, linewidth=1, linestyle=(0, (3, 1, 1, 1)), zorder=1)
-        axes.text(
-            *(0.04, 0.96, guide.label),
-            **{"transform": axes.transAxes, "ha": "left", "va": "top"},
-            **{"fontsize": 8.5, "color": color},
-        )
+        place = {"transform": axes.transAxes, "ha": "left", "va": "top"}
+        axes.text(0.04, 0.96, guide.label, fontsize=8.5, color=color, **place)
     axes.set_xscale(panel.x_scale)
     axes.set_yscale(panel.y_scale)
     for series in panel.series:
@@ -118,15 +115,9 @@ def draw_series(axes, series, panel):
     if panel.y_scale == "log":
         low = np.maximum(low, CUT * mean)
     if series.kind == "network":
-        axes.errorbar(
-            *(x, mean, (mean - low, high - mean)),
-            **marks,
-            color=color,
-            linestyle=DASHES[series.kind],
-            capsize=2,
-            elinewidth=0.9,
-            zorder=4,
-        )
+        look = marks | {"color": color, "linestyle": DASHES[series.kind], "zorder": 4}
+        bars = mean - low, high - mean
+        axes.errorbar(x, mean, bars, capsize=2, elinewidth=0.9, **look)
     else:
         axes.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0, zorder=2)
         axes.plot(x, mean, color=color, linestyle=DASHES[series.kind], zorder=3)

@@ -6,11 +6,12 @@ scale. A step is timed with the network's full size.
 """
 
 import time
+from dataclasses import asdict
 from functools import cache
 
 import ntklin
-from ntklin.validation.figures.configuration import OPTIMIZERS
-from ntklin.validation.figures.make import rated
+from ntklin.validation.figures.configuration import OPTIMIZERS, Run
+from ntklin.validation.figures.planning import rated
 
 NARROW = 500
 # Of the steps of gradient descent, at the largest learning rate with a monotone loss.
@@ -46,68 +47,64 @@ def estimate(plans, store, slots=1, device="cpu"):
         searched = {task: store.read(task) for task in plan.searches}
         rates = {task: rate.learning_rate for task, rate in searched.items() if rate}
         for task in searched.keys() - rates.keys():
-            searches[task.key] = SEARCH * steps(task) * step_seconds(*shape(task), device)
+            searches[task.key] = SEARCH * seconds(task, device)
         for run in plan.runs:
             known = not run.adaptive or run.search in rates
             if known and store.read(rated(run, rates)) is not None:
                 continue
             closed = run.method == "gd" and run.loss == "squared"
-            one = steps(run) * step_seconds(*shape(run), device)
-            runs[run.key] = one if closed else BOTH * one
+            runs[run.key] = seconds(run, device) * (1 if closed else BOTH)
     longest = max(searches.values(), default=0.0) + max(runs.values(), default=0.0)
     return max((sum(searches.values()) + sum(runs.values())) / slots, longest)
+
+
+def seconds(task, device):
+    """About how long the real network trains."""
+    return steps(task) * step_seconds(twin(task, sigma=1.0, until=0.0), device)
 
 
 def steps(task):
     """About how many steps training takes."""
     if task.loss == "logistic":
         return min(LOGISTIC_STEPS / task.until, task.max_steps)
-    by_gd = gd_steps(task.dataset, task.n_pool, task.n_train, task.n_test, task.depth, task.sigma,
-                     task.until)  # fmt: skip
+    by_gd = gd_steps(twin(task, optimizer="gd", width=NARROW, split=1.0))
     return min(SHARES[task.optimizer] * by_gd, task.max_steps)
 
 
+def twin(task, **changes):
+    """A run of the first initialization, changed, that is the same for tasks that take as long."""
+    same = {"seed": 0, "max_steps": 0, "learning_rate": None, "shuffle": True}
+    return Run(**asdict(task) | same | changes)
+
+
 @cache
-def gd_steps(dataset, n_pool, n_train, n_test, depth, sigma, until):
-    """Steps of gradient descent, by the closed form of a narrow network; ∞ without an end."""
-    data = ntklin.load_data(dataset, n_pool, n_test)
-    X, Y = data.X_train[:n_train], data.Y_train[:n_train]
-    net = ntklin.MLP((X.shape[1], *(NARROW,) * (depth - 1), 1), sigma=sigma)
-    lin = ntklin.linearize(net, net.init(rng=0), X)
+def gd_steps(run):
+    """Steps of gradient descent, by the closed form; ∞ without an end."""
+    X, Y, *_ = run.arrays
+    net, theta = run.network
+    lin = ntklin.linearize(net, theta, X)
     try:
-        return lin.gradient_descent(Y).steps_to(until)
+        return lin.gradient_descent(Y).steps_to(run.until)
     except (ValueError, ntklin.DegenerateKernelError):
         return float("inf")
 
 
-def shape(task):
-    """What the time of a step depends on."""
-    split = getattr(task, "split", 1.0)
-    return (task.dataset, task.n_pool, task.n_train, task.n_test, task.depth, task.width,
-            task.optimizer, split, task.loss)  # fmt: skip
-
-
 @cache
-def step_seconds(
-    dataset, n_pool, n_train, n_test, depth, width, optimizer, split, loss, device="cpu"
-):
+def step_seconds(run, device="cpu"):
     """Seconds of one step: of as many as last long enough, less what a run of one step takes."""
-    data = ntklin.load_data(dataset, n_pool, n_test)
-    net = ntklin.MLP((data.X_train.shape[1], *(width,) * (depth - 1), 1))
-    theta, X, Y = map(
-        ntklin.device_namespace(device).asarray,
-        (net.init(rng=0), data.X_train[:n_train], data.Y_train[:n_train]),
-    )
-    batches = None if split == 1 else ntklin.Batches(split)
-    rule = OPTIMIZERS[optimizer](1e-6)
+    X, Y, *_ = run.arrays
+    net, theta = run.network
+    theta, X, Y = map(ntklin.device_namespace(device).asarray, (theta, X, Y))
+    rule = OPTIMIZERS[run.optimizer](1e-6)
+    options = {"batches": run.batches, "loss": run.loss}
 
-    def seconds(count):
+    def took(count):
         began = time.perf_counter()
-        ntklin.train(net, theta, X, Y, rule, steps=count, batches=batches, loss=loss)
+        ntklin.train(net, theta, X, Y, rule, steps=count, **options)
         return time.perf_counter() - began
 
-    seconds(1)  # compiles and touches memory for the first time
-    count, start = 4, seconds(1)
-    while (took := seconds(1 + count) - start) < LONG_ENOUGH:
+    took(1)  # compiles and touches memory for the first time
+    count, start = 4, took(1)
+    while (more := took(1 + count) - start) < LONG_ENOUGH:
         count *= 2
-    return took / count
+    return more / count

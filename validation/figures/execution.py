@@ -1,4 +1,4 @@
-"""A run as a pure function of its configuration."""
+"""What a task leaves, as a pure function of its configuration."""
 
 import math
 import time
@@ -10,7 +10,7 @@ import numpy as np
 import ntklin
 from ntklin.validation.arrays import on_host
 from ntklin.validation.figures.configuration import OPTIMIZERS, Search
-from ntklin.validation.figures.records import CONVERGED, DIVERGED, STEP_LIMIT, End, Rate, Record
+from ntklin.validation.figures.outcomes import CONVERGED, DIVERGED, STEP_LIMIT, End, Rate, Result
 
 # A second digit would cost more runs than it would save steps.
 PRECISION = 0.2
@@ -19,37 +19,27 @@ PRECISION = 0.2
 TOO_LARGE = {"adagrad": 2.0, "rmsprop": 0.1, "adam": 0.1}
 
 
-def execute(task, device="cpu"):
-    """The record of a Run, or the Rate of a Search.
+def execute(tasks, device="cpu"):
+    """The results of tasks that are alike: a GPU trains their networks in one batch.
 
     Parameters
     ----------
-    task : Run or Search
+    tasks : sequence of Run, or of one Search
+        Runs that differ in nothing but their seeds and learning rates.
     device : {"cpu", "gpu"}
         Where networks are trained; results are the same up to rounding.
-    """
-    if isinstance(task, Search):
-        return search(task, ntklin.device_namespace(device))
-    return execute_together((task,), device)[0]
-
-
-def execute_together(runs, device="cpu"):
-    """The records of runs that are alike: a GPU trains their networks in one batch.
-
-    Parameters
-    ----------
-    runs : sequence of Run
-        That differ in nothing but their seeds and learning rates.
-    device : {"cpu", "gpu"}
 
     Returns
     -------
-    list of Record
+    list of Result or of Rate
     """
-    return train(runs, ntklin.device_namespace(device))
+    xp = ntklin.device_namespace(device)
+    if isinstance(tasks[0], Search):
+        return [search(task, xp) for task in tasks]
+    return train(tasks, xp)
 
 
-def search(task, xp=np):
+def search(task, xp):
     """The largest learning rate with which the real network's loss only falls, as in App. D.
 
     Parameters
@@ -65,7 +55,10 @@ def search(task, xp=np):
     began = time.perf_counter()
     net, theta, X, Y, _ = placed(task, xp)
     found = ntklin.largest_learning_rate(
-        *(net, theta, X, Y),
+        net,
+        theta,
+        X,
+        Y,
         OPTIMIZERS[task.optimizer](TOO_LARGE[task.optimizer] / task.width**0.5),
         steps=task.max_steps,
         until=task.until,
@@ -81,7 +74,7 @@ def search(task, xp=np):
     )
 
 
-def train(runs, xp=np):
+def train(runs, xp):
     """Train real networks, and the linearization of each from the same θ_0.
 
     Parameters
@@ -93,7 +86,7 @@ def train(runs, xp=np):
 
     Returns
     -------
-    list of Record
+    list of Result
     """
     began = time.perf_counter()
     net, theta, X, Y, X_test = placed(runs[0], xp)
@@ -103,13 +96,13 @@ def train(runs, xp=np):
     networks = train_networks(runs, net, thetas, X, Y, X_test, rules)
     share = (time.perf_counter() - began) / len(runs)
     return [
-        record(run, lin, Y, X_test, rule, *network, share)
+        result(run, lin, Y, X_test, rule, *network, share)
         for run, lin, rule, network in zip(runs, lins, rules, networks, strict=True)
     ]
 
 
-def record(run, lin, Y, X_test, rule, network, rose, seconds):
-    """The record of a run whose real network is trained, which took so many seconds."""
+def result(run, lin, Y, X_test, rule, network, rose, seconds):
+    """The result of a run whose real network is trained, which took so many seconds."""
     began = time.perf_counter()
     linearized, interpolating, path = train_linearized(run, lin, Y, X_test, rule)
     f_int = f_limit = None
@@ -118,11 +111,11 @@ def record(run, lin, Y, X_test, rule, network, rose, seconds):
             minimizer = lin.minimizer(Y)
             f_int = test_loss(run, minimizer.interpolator(X_test))
             f_limit = test_loss(run, minimizer.predict(X_test))
-    return Record(
+    return Result(
         learning_rate=rule.learning_rate,
         network=network,
         linearized=linearized,
-        monotone=None if run.batches is not None else not rose and network.outcome != DIVERGED,
+        monotone=None if run.batches is not None else not rose,
         interpolator_loss=f_int,
         minimizer_loss=f_limit,
         interpolating_loss=interpolating,
@@ -139,25 +132,17 @@ def placed(task, xp):
 
 
 def train_networks(runs, net, thetas, X, Y, X_test, rules):
-    """Each real network's end, and whether it was warned that its loss rose."""
+    """Each real network's end, and whether its loss rose on the way."""
     options = horizon(runs[0]) | {"batches": [run.batches for run in runs]}
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", ntklin.NonMonotoneLossWarning)
+    with warnings.catch_warnings():
+        # Who asks for a figure reads of rises in its caption.
+        warnings.simplefilter("ignore", ntklin.NonMonotoneLossWarning)
         results = ntklin.train_ensemble(net, thetas, X, Y, rules, **options)
-    rose = set()
-    for w in caught:
-        if issubclass(w.category, ntklin.NonMonotoneLossWarning):
-            rose.add(w.message.index)
-        else:
-            warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)
     return [
-        (
-            End(outcome=DIVERGED, steps=result.step or 0)
-            if isinstance(result, ntklin.DivergenceError)
-            else ended(run, result, result.predict(X_test)),
-            place in rose,
-        )
-        for place, (run, result) in enumerate(zip(runs, results, strict=True))
+        (End(outcome=DIVERGED, steps=result.step or 0), True)
+        if isinstance(result, ntklin.DivergenceError)
+        else (ended(run, result, result.predict(X_test)), result.first_rise() is not None)
+        for run, result in zip(runs, results, strict=True)
     ]
 
 

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from functools import partial
 
 import ntklin
-from ntklin.validation.figures.sweep import WorkerDiedError
+from ntklin.validation.figures.scheduler import WorkerDiedError
+from ntklin.validation.threads import limited
 
 
 @contextmanager
@@ -182,19 +183,3 @@ def on_threads(threads, task):
     """``task()`` on so many threads."""
     with limited(threads):
         return task()
-
-
-@contextmanager
-def limited(threads):
-    """Let Numba and BLAS use so many threads inside, as far as there are so many."""
-    import numba
-    import scipy.linalg.cython_blas  # noqa: F401  (loads the BLAS that has to be limited)
-    from threadpoolctl import threadpool_limits
-
-    before = numba.get_num_threads()
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
-    try:
-        with threadpool_limits(threads, user_api="blas"):
-            yield
-    finally:
-        numba.set_num_threads(before)

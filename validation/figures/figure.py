@@ -1,9 +1,9 @@
-"""What a figure is: a grid of runs, and the panels that are drawn from their records."""
+"""What a figure is: a grid of runs, and the panels that are drawn from their results."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ntklin.validation.figures.records import CONVERGED
+from ntklin.validation.figures.outcomes import CONVERGED
 from ntklin.validation.figures.style import LABELS
 
 # Of SGD's mini-batches, where nothing else is said.
@@ -73,6 +73,19 @@ def for_both(numbers, title, *, scales, fashion=None, **parts):
     )
 
 
+# What figures share at the three scales.
+SHARED = (
+    {"n_train": 20, "n_test": 50, "n_seeds": 2, "until": 1e-3, "max_steps": 20_000},
+    {"n_train": 100, "n_test": 100, "n_seeds": 5, "until": 1e-5, "max_steps": 200_000},
+    {"n_train": 100, "n_test": 100, "n_seeds": 10, "until": 1e-5, "max_steps": 500_000},
+)
+
+
+def scales(**own):
+    """The settings of a figure's scales: what figures share, and the figure's own at each."""
+    return {name: shared | own[name] for name, shared in zip(SCALES, SHARED, strict=True)}
+
+
 def taking(method):
     """What a run of a method is made with: its optimizer and |B|/N."""
     return {"optimizer": "gd", "split": SPLIT} if method == "sgd" else {"optimizer": method}
@@ -86,7 +99,7 @@ def method_curves(results, x, y, **options):
     results : Results
     x : str
     y : callable
-        ``y(run, record)``.
+        ``y(run, result)``.
     **options
         Of Series.
 
@@ -103,17 +116,17 @@ def method_curves(results, x, y, **options):
 
 def of_networks(value):
     """A curve's y: ``value(end)`` of the trained networks that converged."""
-    return lambda run, record: _of(record.network, value)
+    return lambda run, result: _of(result.network, value)
 
 
 def of_linearizations(value):
     """A curve's y: ``value(end)`` of the linearized networks that converged."""
-    return lambda run, record: _of(record.linearized, value)
+    return lambda run, result: _of(result.linearized, value)
 
 
-def of_interpolating(run, record):
+def of_interpolating(run, result):
     """A curve's y: the interpolating part's test loss, where the linearized network converged."""
-    return _of(record.linearized, lambda end: record.interpolating_loss)
+    return _of(result.linearized, lambda end: result.interpolating_loss)
 
 
 def _of(end, value):

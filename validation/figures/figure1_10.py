@@ -9,6 +9,7 @@ from ntklin.validation.figures.figure import (
     method_curves,
     of_linearizations,
     of_networks,
+    scales,
     steps,
     taking,
     test_loss,
@@ -17,20 +18,18 @@ from ntklin.validation.figures.panel import Panel
 
 METHODS = ("gd", "sgd", "adagrad")
 
-SCALES = {
-    "quick": {
-        **{"n_train": 40, "n_test": 50, "n_seeds": 2, "until": 1e-3, "max_steps": 20_000},
-        **{"width": 128, "sizes": (10, 20, 40), "sigmas": (0.5, 2.0)},
+SCALES = scales(
+    quick={"n_train": 40, "width": 128, "sizes": (10, 20, 40), "sigmas": (0.5, 2.0)},
+    standard={"n_train": 200, "width": 500, "sizes": (25, 50, 100, 200), "sigmas": (0.5, 1.0, 2.0)},
+    paper={
+        "n_train": 800,
+        "n_seeds": 5,
+        "max_steps": 2_000_000,
+        "width": 4000,
+        "sizes": (25, 50, 100, 200, 400, 800),
+        "sigmas": (0.3, 1.0, 2.0),
     },
-    "standard": {
-        **{"n_train": 200, "n_test": 100, "n_seeds": 5, "until": 1e-5, "max_steps": 200_000},
-        **{"width": 500, "sizes": (25, 50, 100, 200), "sigmas": (0.5, 1.0, 2.0)},
-    },
-    "paper": {
-        **{"n_train": 800, "n_test": 100, "n_seeds": 5, "until": 1e-5, "max_steps": 2_000_000},
-        **{"width": 4000, "sizes": (25, 50, 100, 200, 400, 800), "sigmas": (0.3, 1.0, 2.0)},
-    },
-}
+)
 # The logistic loss falls like 1/t: to 1e-5 it takes a hundred times as many steps as to 1e-3.
 LOGISTIC = {
     **SCALES,
@@ -45,16 +44,12 @@ def grid(scale, make):
         for sigma in scale["sigmas"]:
             for seed in range(scale["n_seeds"]):
                 for method in METHODS:
-                    yield make(
-                        n_train=n_train,
-                        **{"depth": 2, "width": scale["width"], "sigma": sigma, "seed": seed},
-                        **taking(method),
-                    )
+                    shape = {"depth": 2, "width": scale["width"], "sigma": sigma}
+                    yield make(n_train=n_train, seed=seed, **shape, **taking(method))
 
 
 def panels(results, scale):
     """A column for each σ: test losses above, steps below."""
-
     by_sigma = [(sigma, results.where(sigma=sigma)) for sigma in results.values("sigma")]
     return tuple(
         [

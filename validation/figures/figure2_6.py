@@ -10,6 +10,7 @@ from ntklin.validation.figures.figure import (
     for_both,
     of_linearizations,
     of_networks,
+    scales,
     steps,
     test_loss,
 )
@@ -20,26 +21,21 @@ N_FITTED = 3
 # By what factor the line of the theory stands off the points.
 ABOVE = 1.6
 
-SCALES = {
-    "quick": {
-        **{"n_train": 20, "n_test": 50, "n_seeds": 2, "until": 1e-3, "max_steps": 20_000},
-        "layers": {2: (256, (0.5, 1.0, 2.0)), 3: (64, (0.5, 1.0, 2.0))},
-    },
-    "standard": {
-        **{"n_train": 100, "n_test": 100, "n_seeds": 5, "until": 1e-5, "max_steps": 200_000},
+SCALES = scales(
+    quick={"layers": {2: (256, (0.5, 1.0, 2.0)), 3: (64, (0.5, 1.0, 2.0))}},
+    standard={
         "layers": {
             2: (4000, (0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0)),
             3: (300, (0.5, 0.7, 1.0, 1.5, 2.0, 3.0)),
-        },
+        }
     },
-    "paper": {
-        **{"n_train": 100, "n_test": 100, "n_seeds": 10, "until": 1e-5, "max_steps": 500_000},
+    paper={
         "layers": {
             2: (4000, (0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0)),
             3: (2000, (0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)),
-        },
+        }
     },
-}
+)
 
 
 def grid(scale, make):
@@ -57,21 +53,17 @@ def panels(results, scale):
         part = results.where(depth=depth)
         (width,) = part.values("width")
 
-        def pair(value, part=part):
+        def curve(name, y, look, kind, part=part):
+            return part.series(name, "sigma", y, look, kind=kind)
+
+        def pair(value, curve=curve):
             return (
-                part.series("network", "sigma", of_networks(value), "gd"),
-                part.series(
-                    *("network", "sigma", of_linearizations(value), "prediction"),
-                    kind="linearized",
-                ),
+                curve("network", of_networks(value), "gd", "network"),
+                curve("network", of_linearizations(value), "prediction", "linearized"),
             )
 
         networks, linearized = pair(test_loss)
-        interpolator = part.series(
-            *("kernel interpolator", "sigma", lambda run, record: record.interpolator_loss),
-            "interpolator",
-            kind="closed",
-        )
+        interpolator = curve("kernel interpolator", interpolator_loss, "interpolator", "closed")
         title, x_label = f"$L = {depth}$, $m = {width}$", r"initialization scale $\sigma$"
         losses.append(
             Panel(
@@ -84,6 +76,11 @@ def panels(results, scale):
         )
         counts.append(Panel(title=title, x_label=x_label, y_label="steps", series=pair(steps)))
     return losses, counts
+
+
+def interpolator_loss(run, result):
+    """The interpolator's curve."""
+    return result.interpolator_loss
 
 
 def power_guides(series, depth):

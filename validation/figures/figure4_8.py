@@ -10,29 +10,21 @@ from ntklin.validation.figures.figure import (
     for_both,
     of_linearizations,
     of_networks,
+    scales,
     steps,
     test_loss,
 )
+from ntklin.validation.figures.outcomes import CONVERGED
 from ntklin.validation.figures.panel import Panel
-from ntklin.validation.figures.records import CONVERGED
 from ntklin.validation.figures.style import LABELS
 
 LOOKS = ("narrow", "wide", "middle")
 
-SCALES = {
-    "quick": {
-        **{"n_train": 20, "n_test": 50, "n_seeds": 2, "until": 1e-3, "max_steps": 20_000},
-        **{"sigma": 0.5, "widths": (64, 256), "splits": (0.2, 0.5, 1.0)},
-    },
-    "standard": {
-        **{"n_train": 100, "n_test": 100, "n_seeds": 5, "until": 1e-5, "max_steps": 200_000},
-        **{"sigma": 0.5, "widths": (500, 2000), "splits": (0.1, 0.2, 0.5, 1.0)},
-    },
-    "paper": {
-        **{"n_train": 100, "n_test": 100, "n_seeds": 10, "until": 1e-5, "max_steps": 500_000},
-        **{"sigma": 0.5, "widths": (500, 1000, 4000), "splits": (0.05, 0.1, 0.2, 0.5, 1.0)},
-    },
-}
+SCALES = scales(
+    quick={"sigma": 0.5, "widths": (64, 256), "splits": (0.2, 0.5, 1.0)},
+    standard={"sigma": 0.5, "widths": (500, 2000), "splits": (0.1, 0.2, 0.5, 1.0)},
+    paper={"sigma": 0.5, "widths": (500, 1000, 4000), "splits": (0.05, 0.1, 0.2, 0.5, 1.0)},
+)
 
 
 def grid(scale, make):
@@ -42,17 +34,15 @@ def grid(scale, make):
             for optimizer in ("gd", "adagrad"):
                 for split in scale["splits"]:
                     for shuffle in (True, False) if split < 1 else (True,):
-                        yield make(
-                            **{"depth": 2, "width": width, "sigma": scale["sigma"]},
-                            **{"optimizer": optimizer, "seed": seed},
-                            **{"split": split, "shuffle": shuffle},
-                        )
+                        how = {"optimizer": optimizer, "split": split, "shuffle": shuffle}
+                        network = {"depth": 2, "width": width, "sigma": scale["sigma"]}
+                        yield make(seed=seed, **network, **how)
 
 
-def path_dependent(run, record):
+def path_dependent(run, result):
     """Its rms on the test points; that of gradient descent on all samples is 0 by the theory."""
-    computed = record.linearized.outcome == CONVERGED and run.method != "gd"
-    return record.path_dependent if computed else None
+    computed = result.linearized.outcome == CONVERGED and run.method != "gd"
+    return result.path_dependent if computed else None
 
 
 def panels(results, scale):
@@ -68,6 +58,12 @@ def panels(results, scale):
     def panel(title, y_label, series):
         return Panel(title=title, x_label="split $|B|/N$", y_label=y_label, series=tuple(series))
 
+    def both(part, value):
+        return [
+            *curves(part, of_networks(value)),
+            *curves(part, of_linearizations(value), kind="linearized"),
+        ]
+
     losses, paths, counts = [], [], []
     for optimizer, name in (("gd", "SGD"), ("adagrad", LABELS["adagrad"])):
         part = results.where(optimizer=optimizer)
@@ -75,31 +71,13 @@ def panels(results, scale):
         in_one_order = part.chosen(lambda run: not run.shuffle or run.split == 1)
         losses.append(
             [
-                panel(
-                    *(f"{name}, {title}", "test loss"),
-                    [
-                        *curves(order, of_networks(test_loss)),
-                        *curves(order, of_linearizations(test_loss), kind="linearized"),
-                    ],
-                )
+                panel(f"{name}, {title}", "test loss", both(order, test_loss))
                 for title, order in (("shuffled", shuffled), ("in one order", in_one_order))
             ]
         )
-        paths.append(
-            panel(
-                *(f"{name}, shuffled", "path-dependent part, rms"),
-                curves(shuffled, path_dependent, kind="linearized"),
-            )
-        )
-        counts.append(
-            panel(
-                *(f"{name}, shuffled", "steps"),
-                [
-                    *curves(shuffled, of_networks(steps)),
-                    *curves(shuffled, of_linearizations(steps), kind="linearized"),
-                ],
-            )
-        )
+        path = curves(shuffled, path_dependent, kind="linearized")
+        paths.append(panel(f"{name}, shuffled", "path-dependent part, rms", path))
+        counts.append(panel(f"{name}, shuffled", "steps", both(shuffled, steps)))
     return (*losses, paths, counts)
 
 

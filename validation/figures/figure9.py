@@ -6,20 +6,20 @@
 import math
 
 from ntklin.validation.figures.figure import Figure
+from ntklin.validation.figures.outcomes import CONVERGED
 from ntklin.validation.figures.panel import Panel
-from ntklin.validation.figures.records import CONVERGED
 from ntklin.validation.figures.widths import SCALES, by_depth, curves, grid
 
 
 def deviation(results, end_of):
-    """``y(run, record)``: the distance from GD's end of the same θ_0."""
+    """``y(run, result)``: the distance from GD's end of the same θ_0."""
     by_gd = {
-        (run.depth, run.width, run.seed): end_of(record)
-        for run, record in results.where(method="gd").items
+        (run.depth, run.width, run.seed): end_of(result)
+        for run, result in results.where(method="gd").items
     }
 
-    def y(run, record):
-        mine, other = end_of(record), by_gd[run.depth, run.width, run.seed]
+    def y(run, result):
+        mine, other = end_of(result), by_gd[run.depth, run.width, run.seed]
         if not mine.outcome == other.outcome == CONVERGED:
             return None
         return math.dist(mine.outputs, other.outputs)
@@ -37,10 +37,10 @@ def panels(results, scale):
                 x_label="width $m$",
                 y_label=r"$\|f_{\mathrm{opt}}(X_T) - f_{\mathrm{GD}}(X_T)\|_2$",
                 series=(
-                    *curves(part, deviation(results, lambda record: record.network)),
+                    *curves(part, deviation(results, lambda result: result.network)),
                     *curves(
                         part,
-                        deviation(results, lambda record: record.linearized),
+                        deviation(results, lambda result: result.linearized),
                         kind="linearized",
                     ),
                 ),

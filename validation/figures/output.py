@@ -14,7 +14,7 @@ from ntklin.edge.files.seal import sealed
 from ntklin.edge.files.writing import write_together
 from ntklin.validation.figures.configuration import VERSION
 from ntklin.validation.figures.drawing import draw, image
-from ntklin.validation.figures.records import CONVERGED, to_json
+from ntklin.validation.figures.outcomes import CONVERGED
 from ntklin.validation.figures.style import LABELS
 
 SCHEMA = "ntklin-figure/1"
@@ -105,12 +105,12 @@ def failures(results):
     """Sentences on runs that did not converge, and on losses that rose."""
     sentences = []
     for what in ("network", "linearized"):
-        ends = [getattr(record, what) for _, record in results.items]
+        ends = [getattr(result, what) for _, result in results.items]
         missed = sum(end.outcome != CONVERGED for end in ends)
         if missed:
             which = "networks" if what == "network" else "linearized networks"
             sentences.append(f"{missed} of {len(ends)} {which} did not get there and are left out")
-    watched = [record.monotone for _, record in results.items if record.monotone is not None]
+    watched = [result.monotone for _, result in results.items if result.monotone is not None]
     if rose := watched.count(False):
         sentences.append(f"In {rose} of {len(watched)} runs on all samples the loss rose in a step")
     return sentences
@@ -143,7 +143,7 @@ def points(rows):
 
 
 def payload(planned, results, text, provenance):
-    """All runs with their records, as values for JSON."""
+    """All runs with what they left, as values for JSON."""
     return {
         "schema": SCHEMA,
         "version": VERSION,
@@ -162,4 +162,4 @@ def payload(planned, results, text, provenance):
 
 def pairs(items):
     """Configurations with what came of them, as values for JSON."""
-    return [{"configuration": asdict(task), "record": to_json(found)} for task, found in items]
+    return [{"configuration": asdict(task), "record": asdict(found)} for task, found in items]

@@ -1,6 +1,5 @@
 """What a picture is made of: curves with their draws, before any of it has a color."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,62 +101,3 @@ class Panel:
     guides: tuple = ()
     x_scale: str = "log"
     y_scale: str = "log"
-
-
-@dataclass(frozen=True)
-class Results:
-    """Runs with their records, to choose from.
-
-    Attributes
-    ----------
-    items : tuple of (Run, Record)
-    searches : tuple of (Search, Rate)
-        Where the learning rates come from.
-    """
-
-    items: tuple
-    searches: tuple = ()
-
-    def chosen(self, choice):
-        """Those for which ``choice(run)`` holds."""
-        return Results(tuple(item for item in self.items if choice(item[0])))
-
-    def where(self, **values):
-        """Those whose configuration has these values."""
-        return self.chosen(
-            lambda run: all(getattr(run, name) == value for name, value in values.items())
-        )
-
-    def values(self, name):
-        """The different values of an attribute of the configurations, in order."""
-        return sorted({getattr(run, name) for run, _ in self.items})
-
-    def series(self, name, x, y: Callable, look, **options):
-        """A curve: ``y(run, record)`` against the attribute x; where it is None there is no draw.
-
-        Parameters
-        ----------
-        name : str
-        x : str
-        y : callable
-        look : str
-        **options
-            Of Series.
-
-        Returns
-        -------
-        Series
-        """
-        draws = {}
-        for run, record in self.items:
-            value = y(run, record)
-            if value is not None:
-                draws.setdefault(getattr(run, x), []).append(value)
-        places = sorted(draws)
-        return Series(
-            name=name,
-            x=tuple(places),
-            draws=tuple(tuple(draws[place]) for place in places),
-            look=look,
-            **options,
-        )

@@ -1,18 +1,16 @@
 """Results on disk, one file each: what is there, and whole, is never computed again."""
 
 import json
-import warnings
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ntklin.edge.files.names import shown
 from ntklin.edge.files.reading import DamagedFileError
-from ntklin.edge.files.seal import read_kept, sealed
-from ntklin.edge.files.writing import write_whole
+from ntklin.validation import kept
 from ntklin.validation.figures.configuration import VERSION
-from ntklin.validation.figures.records import from_json, to_json
+from ntklin.validation.figures.outcomes import from_json
 
 SCHEMA = "ntklin-figure-run/1"
 
@@ -37,32 +35,16 @@ class Store:
         return self.folder / f"{task.key}.json"
 
     def read(self, task):
-        """The result of a task; None where there is none.
+        """The result of a task; None where there is none: see ``kept.read``."""
+        build = partial(_result, task=task)
+        return kept.read(
+            self.path(task), _head(task), build, "run", "it does not count as computed"
+        )
 
-        Raises
-        ------
-        OSError
-            If there is a file that cannot be read: what it holds may have taken hours.
-
-        Warns
-        -----
-        UserWarning
-            Where the file is damaged, another task's, or of an earlier version: it is None, too.
-        """
-        path = self.path(task)
-        try:
-            values = read_kept(path)
-            return None if values is None else _record(values, task)
-        except DamagedFileError as e:
-            warnings.warn(
-                f"{shown(path)} {e}; it does not count as computed", UserWarning, stacklevel=2
-            )
-            return None
-
-    def write(self, task, record):
+    def write(self, task, result):
         """Keep a result, with its configuration and a digest of both."""
-        values = sealed(_head(task) | {"record": to_json(record)})
-        write_whole(self.path(task), json.dumps(values, indent=1), follow=False)
+        values = {"configuration": asdict(task), "record": asdict(result)}
+        kept.write(self.path(task), _head(task), values)
 
     def claim(self, task):
         """The lock of a task, to release in the end; None where another process holds it."""
@@ -77,25 +59,13 @@ class Store:
 
 
 def _head(task):
-    """What a result is of, and by which code."""
-    return {
-        "schema": SCHEMA,
-        "kind": type(task).__name__,
-        "version": VERSION,
-        "configuration": asdict(task),
-    }
+    """By which code a result came about, and of which kind it is."""
+    return {"schema": SCHEMA, "kind": type(task).__name__, "version": VERSION}
 
 
-def _record(values, task):
-    head = json.loads(json.dumps(_head(task)))
-    for name, expected in head.items():
-        found = values.get(name)
-        if name == "configuration" and isinstance(found, dict):
-            # Where the data lie says nothing of the result; their digest does.
-            found = found | {"dataset": task.dataset}
-        if found != expected:
-            raise DamagedFileError(f"is of another run: its {name} is not that of this one")
-    try:
-        return from_json(values["record"])
-    except (KeyError, TypeError) as e:
-        raise DamagedFileError(f"holds no record: {e}") from e
+def _result(values, task):
+    # Where the data lie says nothing of the result; their digest does.
+    found = values["configuration"] | {"dataset": task.dataset}
+    if found != json.loads(json.dumps(asdict(task))):
+        raise DamagedFileError("is of another run: its configuration is not that of this one")
+    return from_json(values["record"])

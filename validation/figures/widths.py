@@ -1,28 +1,22 @@
 """The grid of Figures 3, 5, 7 and 9: optimizers against the width, for L = 2 and 3."""
 
-from ntklin.validation.figures.figure import method_curves, taking
+from ntklin.validation.figures.figure import method_curves, scales, taking
 
 # For L layers. The smaller, the less f_init hides what optimizers do, and the more steps it takes:
 # for L = 3 gradient descent took 40,000 at σ = 1/2.
 SIGMAS = {2: 0.5, 3: 1.0}
 
-SCALES = {
-    "quick": {
-        **{"n_train": 20, "n_test": 50, "n_seeds": 2, "until": 1e-3, "max_steps": 20_000},
-        **{"sigmas": SIGMAS, "layers": {2: (64, 256), 3: (32, 64)}},
+SCALES = scales(
+    quick={"sigmas": SIGMAS, "layers": {2: (64, 256), 3: (32, 64)}},
+    standard={
+        "sigmas": SIGMAS,
+        "layers": {2: (250, 500, 1000, 2000, 4000), 3: (100, 200, 400)},
     },
-    "standard": {
-        **{"n_train": 100, "n_test": 100, "n_seeds": 5, "until": 1e-5, "max_steps": 200_000},
-        **{"sigmas": SIGMAS, "layers": {2: (250, 500, 1000, 2000, 4000), 3: (100, 200, 400)}},
+    paper={
+        "sigmas": SIGMAS,
+        "layers": {2: (500, 1000, 2000, 4000, 8000), 3: (250, 500, 1000, 2000)},
     },
-    "paper": {
-        **{"n_train": 100, "n_test": 100, "n_seeds": 10, "until": 1e-5, "max_steps": 500_000},
-        **{
-            "sigmas": SIGMAS,
-            "layers": {2: (500, 1000, 2000, 4000, 8000), 3: (250, 500, 1000, 2000)},
-        },
-    },
-}
+)
 
 
 def grid(methods):

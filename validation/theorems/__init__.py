@@ -35,7 +35,7 @@ from ntklin.validation.theorems.check import (
     Statement,
     Strength,
 )
-from ntklin.validation.theorems.run import Verdict, run
+from ntklin.validation.theorems.verdicts import Verdict, run
 
 STATEMENTS = tuple(
     module.STATEMENT

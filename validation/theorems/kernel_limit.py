@@ -14,7 +14,7 @@ import numpy as np
 import ntklin
 from ntklin.validation.theorems.check import Statement
 from ntklin.validation.theorems.experiments import draw_data, network, on_the_sphere
-from ntklin.validation.theorems.statistics import Near, everywhere, power_law
+from ntklin.validation.theorems.statistics import Grid, Near, everywhere, power_law
 
 
 def distance(data, m, rng, depth=2):
@@ -68,9 +68,7 @@ STATEMENT = Statement(
             Near(-0.5),
             Near(-1.0),
             "m^{−1}",
-            x=(64, 256, 1024, 4096, 16384),
-            n_draws=100,
-            quick=((64, 512, 4096), 12),
+            Grid((64, 256, 1024, 4096, 16384), 100, ((64, 512, 4096), 12)),
             y_label="‖K − Θ‖/‖Θ‖",
         ),
         power_law(
@@ -81,9 +79,7 @@ STATEMENT = Statement(
             Near(-0.5, 0.05),
             Near(-1.0, 0.05),
             "m^{−1}",
-            x=(64, 128, 256, 512, 1024),
-            n_draws=40,
-            quick=((32, 96, 320), 12),
+            Grid((64, 128, 256, 512, 1024), 40, ((32, 96, 320), 12)),
             y_label="‖K − Θ‖/‖Θ‖",
         ),
         power_law(
@@ -94,9 +90,7 @@ STATEMENT = Statement(
             Near(1.0, 0.1, paper=0.0),
             Near(0.0, 0.1),
             "that ‖K‖ has a limit, as Sect. 2 says",
-            x=(256, 1024, 4096, 16384),
-            n_draws=20,
-            quick=((256, 1024, 4096), 4),
+            Grid((256, 1024, 4096, 16384), 20, ((256, 1024, 4096), 4)),
             y_label="‖K‖",
         ),
         everywhere(

@@ -12,7 +12,7 @@ above −1/2 allows for ReLU, whose derivative jumps, and for widths that are sm
 import ntklin
 from ntklin.validation.theorems.check import Statement
 from ntklin.validation.theorems.experiments import draw_data, moments, network, rms
-from ntklin.validation.theorems.statistics import Below, power_law
+from ntklin.validation.theorems.statistics import Below, Grid, power_law
 
 LAST = 10_000
 
@@ -21,13 +21,8 @@ def largest_distance(data, m, rng, depth=2):
     """sup_t of the rms distance."""
     net = network(m, depth)
     theta = net.init(rng)
-    run = ntklin.train(
-        *(net, theta, data.X, data.Y),
-        until=1e-8,
-        record=moments(LAST),
-        X_record=data.X_test,
-        snapshots=False,
-    )
+    seen = {"record": moments(LAST), "X_record": data.X_test, "snapshots": False}
+    run = ntklin.train(net, theta, data.X, data.Y, until=1e-8, **seen)
     lin = ntklin.linearize(net, theta, data.X)
     gd = lin.gradient_descent(data.Y, run.optimizer.learning_rate)
     linearized = gd.predict(data.X_test, t=run.records.steps)
@@ -54,9 +49,7 @@ STATEMENT = Statement(
             Below(-0.3, paper=-0.5),
             Below(-1.0, paper=-0.5),
             "1/m",
-            x=(64, 256, 1024, 4096),
-            n_draws=30,
-            quick=((32, 256, 2048), 12),
+            Grid((64, 256, 1024, 4096), 30, ((32, 256, 2048), 12)),
             y_label="sup_t rms distance",
         ),
         power_law(
@@ -67,9 +60,7 @@ STATEMENT = Statement(
             Below(-0.2, paper=-0.5),
             Below(-1.0, paper=-0.5),
             "1/m",
-            x=(32, 64, 128, 256, 512),
-            n_draws=16,
-            quick=((24, 160), 14),
+            Grid((32, 64, 128, 256, 512), 16, ((24, 160), 14)),
             y_label="sup_t rms distance",
         ),
     ),

@@ -15,7 +15,7 @@ import numpy as np
 
 from ntklin.validation.theorems.check import Statement
 from ntklin.validation.theorems.experiments import draw_data, network
-from ntklin.validation.theorems.statistics import Near, power_law
+from ntklin.validation.theorems.statistics import Grid, Near, power_law
 
 
 def size(data, m, rng):
@@ -47,9 +47,7 @@ STATEMENT = Statement(
             Near(0.0, 0.05),
             Near(0.5, 0.05),
             "√m",
-            x=(64, 256, 1024, 4096, 16384),
-            n_draws=30,
-            quick=((128, 4096), 12),
+            Grid((64, 256, 1024, 4096, 16384), 30, ((128, 4096), 12)),
             y_label="‖J‖_F",
         ),
         power_law(
@@ -60,9 +58,7 @@ STATEMENT = Statement(
             Near(-0.25, 0.08, paper=-0.5),
             Near(-0.5, 0.08),
             "(29) as it is printed",
-            x=(64, 256, 1024, 4096, 16384),
-            n_draws=30,
-            quick=((128, 4096), 30),
+            Grid((64, 256, 1024, 4096, 16384), 30, ((128, 4096), 30)),
             y_label="‖J(θ) − J(θ_0)‖_F",
         ),
     ),

@@ -11,7 +11,7 @@ predicts no rate.
 import ntklin
 from ntklin.validation.theorems.check import Statement
 from ntklin.validation.theorems.experiments import draw_data, network, rms
-from ntklin.validation.theorems.statistics import Below, power_law
+from ntklin.validation.theorems.statistics import Below, Grid, power_law
 
 WIDTH, STARTS = 64, (1, 4, 16, 64)
 
@@ -40,11 +40,7 @@ STATEMENT = Statement(
             Below(-0.1),
             Below(-2.0),
             "faster than T^{−2}",
-            x=STARTS,
-            n_draws=100,
-            quick=(STARTS, 12),
-            x_label="T",
-            paired=True,
+            Grid(STARTS, 100, (STARTS, 12), "T", paired=True),
         ),
     ),
 )

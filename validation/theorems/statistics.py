@@ -187,89 +187,70 @@ class Above(Bound):
         return found.low - self.bound
 
 
-# Checks
+# Checks: of each, ``name``, ``hypothesis`` and ``control`` are those of ``Check``;
+# ``draw(rng, setting)`` gives the problem, one for all draws, and ``n_draws`` is for a full run,
+# ``quick`` for a quick one.
 
 
-class Shared:
-    """What a function made of random numbers, kept for the control, which has the same ones.
+@dataclass(frozen=True)
+class Grid:
+    """Where a power law is measured.
 
-    Parameters
+    Attributes
     ----------
-    function : callable
-        ``function(rng, setting)``.
-    """
-
-    def __init__(self, function):
-        self._function, self._latest = function, (None, None)
-
-    def __call__(self, rng, setting):
-        key = repr(rng.bit_generator.state), setting
-        if self._latest[0] != key:
-            self._latest = key, self._function(rng, setting)
-        return self._latest[1]
-
-
-def power_law(
-    name,
-    hypothesis,
-    draw,
-    sample,
-    formula,
-    wrong,
-    control,
-    *,
-    x,
-    n_draws,
-    quick,
-    x_label="width m",
-    y_label="rms distance",
-    paired=False,
-):
-    """A check of an exponent.
-
-    Parameters
-    ----------
-    name, hypothesis, control : str
-    draw : callable
-        ``draw(rng, setting)``, the problem, one for all.
-    sample : callable
-        ``sample(problem, x, rng)``, a positive number or several, of which the formulas choose
-        one; with ``paired`` the numbers at all x, for ``x`` as a tuple.
-    formula, wrong : Near, Below or Above
     x : tuple
     n_draws : int
         At each x.
     quick : tuple
         (x, n_draws) of a quick run.
-    x_label, y_label : str
+    label : str
+        What x is.
     paired : bool
         See :func:`exponent`.
-
-    Returns
-    -------
-    Check
     """
 
-    def measured(rng, setting):
-        places, count = quick if setting.quick else (x, n_draws)
-        problem = draw(rng, setting)
-        if paired:
+    x: tuple
+    n_draws: int
+    quick: tuple
+    label: str = "width m"
+    paired: bool = False
+
+    def draws(self, problem, sample, rng, quick):
+        """The places, and what is sampled at each in as many draws."""
+        places, count = self.quick if quick else (self.x, self.n_draws)
+        if self.paired:
             return places, np.array([sample(problem, places, r) for r in rng.spawn(count)]).T
         return places, np.array(
             [[sample(problem, place, r) for r in rng.spawn(count)] for place in places]
         )
 
-    shared = Shared(measured)
 
-    def measure(formula, rng, setting):
-        places, y = shared(rng, setting)
+def power_law(
+    name, hypothesis, draw, sample, formula, wrong, control, grid, y_label="rms distance"
+):
+    """A check of an exponent.
+
+    Parameters
+    ----------
+    sample : callable
+        ``sample(problem, x, rng)``, a positive number or several, of which the formulas choose
+        one; on a paired grid the numbers at all x, for ``x`` as a tuple.
+    formula, wrong : Near, Below or Above
+    grid : Grid
+    """
+
+    def measured(rng, setting):
+        return grid.draws(draw(rng, setting), sample, rng, setting.quick)
+
+    def judged(formula, drawn):
+        places, y = drawn
         y = y if y.ndim == 2 else y[..., formula.column]
-        found = exponent(places, y, paired, formula.level)
+        found = exponent(places, y, grid.paired, formula.level)
         means = [mean(row) for row in y]
         margin = formula.margin(found)
         return Measurement(
             measured=f"exponent {found} ({y_label} {means[0].center:.3g} … {means[-1].center:.3g} "
-            f"for {x_label} {places[0]:g} … {places[-1]:g})",
+            f"for {grid.label} {places[0]:g} … {places[-1]:g})",
             predicted=str(formula),
             margin=f"{margin:+.2g}",
             holds=bool(margin >= 0),
@@ -277,14 +258,14 @@ def power_law(
                 x=tuple(map(float, places)),
                 y=tuple(m.center for m in means),
                 y_error=tuple(m.half for m in means),
-                x_label=x_label,
+                x_label=grid.label,
                 y_label=y_label,
                 fit=found.center,
                 predicted=formula.printed,
             ),
         )
 
-    return _check(name, hypothesis, measure, formula, wrong, control)
+    return _check(name, hypothesis, measured, judged, formula, wrong, control)
 
 
 def expectation(
@@ -294,20 +275,10 @@ def expectation(
 
     Parameters
     ----------
-    name, hypothesis, control : str
-    draw : callable
-        ``draw(rng, setting)``, the problem.
     sample : callable
-        ``sample(problem, rng)``, a number.
+        ``sample(problem, rng)``, a number, which ``quantity`` names.
     formula, wrong : callable
         ``formula(problem)``, its expected value.
-    n_draws, quick : int
-        In a full and in a quick run.
-    quantity : str
-
-    Returns
-    -------
-    Check
     """
 
     def measured(rng, setting):
@@ -315,10 +286,8 @@ def expectation(
         count = quick if setting.quick else n_draws
         return problem, mean([sample(problem, rng) for _ in range(count)])
 
-    shared = Shared(measured)
-
-    def measure(formula, rng, setting):
-        problem, found = shared(rng, setting)
+    def judged(formula, drawn):
+        problem, found = drawn
         expected = float(formula(problem))
         off = abs(found.center - expected)
         return Measurement(
@@ -328,7 +297,7 @@ def expectation(
             holds=bool(off <= found.half),
         )
 
-    return _check(name, hypothesis, measure, formula, wrong, control)
+    return _check(name, hypothesis, measured, judged, formula, wrong, control)
 
 
 def everywhere(
@@ -338,31 +307,19 @@ def everywhere(
 
     Parameters
     ----------
-    name, hypothesis, control : str
-    draw : callable
-        ``draw(rng, setting)``, the problem.
     sample : callable
         ``sample(problem, rng)``, what the inequality is about.
     formula, wrong : callable
-        ``formula(sampled)``, by how much it holds; negative where it does not.
-    n_draws, quick : int
-        In a full and in a quick run.
-    quantity : str
-        What the formula gives.
-
-    Returns
-    -------
-    Check
+        ``formula(sampled)``, by how much it holds, which ``quantity`` names; negative where it
+        does not.
     """
 
     def measured(rng, setting):
         problem = draw(rng, setting)
         return [sample(problem, r) for r in rng.spawn(quick if setting.quick else n_draws)]
 
-    shared = Shared(measured)
-
-    def measure(formula, rng, setting):
-        slacks = np.array([formula(sampled) for sampled in shared(rng, setting)])
+    def judged(formula, drawn):
+        slacks = np.array([formula(sampled) for sampled in drawn])
         n_held = int((slacks >= 0).sum())
         return Measurement(
             measured=f"holds in {n_held} of {len(slacks)} draws",
@@ -371,10 +328,19 @@ def everywhere(
             holds=n_held == len(slacks),
         )
 
-    return _check(name, hypothesis, measure, formula, wrong, control)
+    return _check(name, hypothesis, measured, judged, formula, wrong, control)
 
 
-def _check(name, hypothesis, measure, formula, wrong, control):
+def _check(name, hypothesis, measured, judged, formula, wrong, control):
+    """What is measured is kept for the control, which has the same random numbers."""
+    latest = [None, None]
+
+    def measure(formula, rng, setting):
+        key = repr(rng.bit_generator.state), setting
+        if latest[0] != key:
+            latest[:] = key, measured(rng, setting)
+        return judged(formula, latest[1])
+
     return Check(
         name=name,
         strength=Strength.STATISTICAL,

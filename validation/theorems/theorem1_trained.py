@@ -6,9 +6,11 @@ has to be below −0.3 with its whole interval; below −0.2 for L = 3, whose ne
 scatter more.
 """
 
+from dataclasses import replace
+
 import ntklin
 from ntklin.validation.theorems.experiments import draw_data, draw_images, network, rms
-from ntklin.validation.theorems.statistics import Below, power_law
+from ntklin.validation.theorems.statistics import Below, Grid, power_law
 
 
 def distance(data, m, rng, **options):
@@ -31,23 +33,14 @@ def distance_three_layers(data, m, rng):
     return distance(data, m, rng, depth=3)
 
 
-def check(
-    name,
-    hypothesis,
-    draw,
-    sample,
-    n_draws,
-    bound=-0.3,
-    x=(64, 256, 1024, 4096),
-    quick=((32, 256, 2048), 12),
-):
+GRID = Grid((64, 256, 1024, 4096), 40, ((32, 256, 2048), 12))
+
+
+def check(name, hypothesis, draw=draw_data, sample=distance, bound=-0.3, grid=GRID):
     """That the distance falls."""
+    claims = Below(bound, paper=-0.5), Below(bound, column=1)
     return power_law(
-        *(name, hypothesis, draw, sample),
-        *(Below(bound, paper=-0.5), Below(bound, column=1), "f_int alone: f_init is missing"),
-        x=x,
-        n_draws=n_draws,
-        quick=quick,
+        name, hypothesis, draw, sample, *claims, "f_int alone: f_init is missing", grid
     )
 
 
@@ -55,32 +48,23 @@ CHECKS = (
     check(
         "trained",
         "trained networks with trained biases, L = 2, approach Eq. (4) like O(1/√m)",
-        draw_data,
-        distance,
-        n_draws=40,
     ),
     check(
         "trained-no-biases",
         "trained networks without biases, L = 2, approach Eq. (4) like O(1/√m)",
-        draw_data,
-        distance_without_biases,
-        n_draws=40,
+        sample=distance_without_biases,
     ),
     check(
         "trained-three-layers",
         "trained networks with trained biases, L = 3, approach Eq. (4) like O(1/√m)",
-        draw_data,
-        distance_three_layers,
-        n_draws=20,
+        sample=distance_three_layers,
         bound=-0.2,
-        x=(64, 128, 256, 512, 1024),
-        quick=((24, 48, 96, 192), 10),
+        grid=Grid((64, 128, 256, 512, 1024), 20, ((24, 48, 96, 192), 10)),
     ),
     check(
         "trained-images",
         "on images of MNIST, networks with trained biases, L = 2, approach Eq. (4) like O(1/√m)",
         draw_images,
-        distance,
-        n_draws=12,
+        grid=replace(GRID, n_draws=12),
     ),
 )

@@ -15,7 +15,7 @@ import math
 
 import ntklin
 from ntklin.validation.theorems.experiments import draw_data, network, rms
-from ntklin.validation.theorems.statistics import Above, Near, everywhere, power_law
+from ntklin.validation.theorems.statistics import Above, Grid, Near, everywhere, power_law
 
 SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
 SMALL_SCALES = (0.02, 0.05, 0.1, 0.2)
@@ -56,17 +56,18 @@ def sizes(data, scales, rng, **options):
     return found
 
 
-def exponent_check(name, hypothesis, options, formula, wrong, control, scales=SCALES):
+def exponent_check(name, hypothesis, options, formula, wrong, control="σ^{L−1}", scales=SCALES):
     """Of ‖f_init‖ against σ."""
     return power_law(
-        *(name, hypothesis, draw_data, lambda data, x, rng: sizes(data, x, rng, **options)),
-        *(formula, wrong, control),
-        x=scales,
-        n_draws=30,
-        quick=(scales, 6),
-        x_label="σ",
+        name,
+        hypothesis,
+        draw_data,
+        lambda data, x, rng: sizes(data, x, rng, **options),
+        formula,
+        wrong,
+        control,
+        Grid(scales, 30, (scales, 6), "σ", paired=True),
         y_label="‖f_init‖/√(2N_T)",
-        paired=True,
     )
 
 
@@ -86,25 +87,30 @@ CHECKS = (
         "scale",
         "without biases, L = 2: ‖f_init‖ grows like σ^L",
         {"bias": "none"},
-        *(Near(2.0, 1e-6), Near(1.0, 1e-6), "σ^{L−1}"),
+        Near(2.0, 1e-6),
+        Near(1.0, 1e-6),
     ),
     exponent_check(
         "scale-three-layers",
         "without biases, L = 3: ‖f_init‖ grows like σ^L",
         {"bias": "none", "depth": 3},
-        *(Near(3.0, 1e-6), Near(2.0, 1e-6), "σ^{L−1}"),
+        Near(3.0, 1e-6),
+        Near(2.0, 1e-6),
     ),
     exponent_check(
         "scale-zero-biases",
         "with trained biases that start at 0, L = 2: ‖f_init‖ grows like σ^L, nearly",
         {"bias": "zero"},
-        *(Near(2.0, 0.25), Near(1.0, 0.25), "σ^{L−1}"),
+        Near(2.0, 0.25),
+        Near(1.0, 0.25),
     ),
     exponent_check(
         "scale-normal-biases",
         "with normal biases, L = 2: ‖f_init‖ is O(σ) for σ → 0, and smaller",
         {"bias": "normal"},
-        *(Above(1.0, paper=1.0), Above(2.5, paper=1.0), "an exponent above L"),
+        Above(1.0, paper=1.0),
+        Above(2.5, paper=1.0),
+        "an exponent above L",
         scales=SMALL_SCALES,
     ),
 )

@@ -8,7 +8,7 @@ gradients do, so that training is the same at all widths.
 
 import ntklin
 from ntklin.validation.theorems.experiments import adagrad, draw_data, network, rms, rmsprop
-from ntklin.validation.theorems.statistics import Below, power_law
+from ntklin.validation.theorems.statistics import Below, Grid, power_law
 
 
 def distance(optimizer):
@@ -36,9 +36,7 @@ CHECKS = tuple(
         Below(-0.3, paper=-0.5),
         Below(-0.3, column=1),
         "the minimizer of gradient descent",
-        x=(64, 256, 1024, 4096),
-        n_draws=30,
-        quick=((32, 1024), 12),
+        Grid((64, 256, 1024, 4096), 30, ((32, 1024), 12)),
     )
     for name, title, optimizer in (
         ("trained-adagrad", "AdaGrad", adagrad),

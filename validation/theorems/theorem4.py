@@ -12,7 +12,7 @@ sizes, have to be at least twice those of gradient descent, in sum and in every 
 import ntklin
 from ntklin.validation.theorems.check import Statement
 from ntklin.validation.theorems.experiments import adagrad, draw_data, network, rms
-from ntklin.validation.theorems.statistics import Below, everywhere, power_law
+from ntklin.validation.theorems.statistics import Below, Grid, everywhere, power_law
 
 SPLITS = (0.2, 0.4)
 
@@ -71,9 +71,7 @@ STATEMENT = Statement(
             Below(-0.2, paper=-0.5),
             Below(-1.5, paper=-0.5),
             "m^{−3/2}",
-            x=(64, 256, 1024, 4096),
-            n_draws=30,
-            quick=((32, 2048), 24),
+            Grid((64, 256, 1024, 4096), 30, ((32, 2048), 24)),
         ),
         everywhere(
             "changing",

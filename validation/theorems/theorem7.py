@@ -26,7 +26,7 @@ from ntklin.validation.theorems.experiments import (
     rms,
     rmsprop,
 )
-from ntklin.validation.theorems.statistics import Above, Below, power_law
+from ntklin.validation.theorems.statistics import Above, Below, Grid, power_law
 
 
 def concentrating(lin, m, rng):
@@ -43,13 +43,8 @@ def largest_distance(data, m, rng):
     theta = net.init(rng)
     lin = ntklin.linearize(net, theta, data.X)
     optimizer = concentrating(lin, m, rng)
-    run = ntklin.train(
-        *(net, theta, data.X, data.Y, optimizer),
-        until=1e-6,
-        record=moments(10_000, count=12),
-        X_record=data.X_test,
-        snapshots=False,
-    )
+    seen = {"record": moments(10_000, count=12), "X_record": data.X_test, "snapshots": False}
+    run = ntklin.train(net, theta, data.X, data.Y, optimizer, until=1e-6, **seen)
     linearized = lin.train(data.Y, optimizer, steps=run.steps, record=run.records.steps.tolist())
     pairs = zip(run.records.steps.tolist(), run.records.outputs, strict=True)
     distances = [rms(outputs - linearized.predict(data.X_test, t)) for t, outputs in pairs]
@@ -83,9 +78,7 @@ STATEMENT = Statement(
             Below(-0.3, paper=-0.5),
             Below(-1.0, paper=-0.5),
             "1/m",
-            x=(64, 256, 1024, 4096),
-            n_draws=16,
-            quick=((64, 1024), 14),
+            Grid((64, 256, 1024, 4096), 16, ((64, 1024), 14)),
             y_label="sup_t rms distance",
         ),
         *(
@@ -97,9 +90,7 @@ STATEMENT = Statement(
                 Above(-0.3, paper=-0.5),
                 Above(0.5, paper=-0.5),
                 "that it grows like √m",
-                x=(64, 256, 1024, 4096),
-                n_draws=16,
-                quick=((32, 1024), 16),
+                Grid((64, 256, 1024, 4096), 16, ((32, 1024), 16)),
                 y_label="sup_t ‖D_t − D‖/D_max",
             )
             for name, title, optimizer in (

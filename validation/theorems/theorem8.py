@@ -18,7 +18,7 @@ import numpy as np
 import ntklin
 from ntklin.validation.theorems.check import Statement
 from ntklin.validation.theorems.experiments import draw_data, moments, network
-from ntklin.validation.theorems.statistics import Below, everywhere, power_law
+from ntklin.validation.theorems.statistics import Below, Grid, everywhere, power_law
 
 
 def residuals(data, rng, m=1024):
@@ -115,9 +115,7 @@ STATEMENT = Statement(
             Below(-0.3, paper=-0.5),
             Below(-1.0, paper=-0.5),
             "1/m",
-            x=(64, 256, 1024, 4096),
-            n_draws=30,
-            quick=((32, 1024), 10),
+            Grid((64, 256, 1024, 4096), 30, ((32, 1024), 10)),
             y_label="sup_t ‖K_t − K_0‖_F",
         ),
     ),

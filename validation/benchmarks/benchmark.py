@@ -1,14 +1,12 @@
 """The run: limits, then problem by problem gates and rounds, then the peers, then the tables."""
 
-import contextlib
 import json
 import tempfile
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
-import numba
 import numpy as np
-import threadpoolctl
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -16,16 +14,15 @@ from ntklin.edge.files.names import shown
 from ntklin.edge.files.seal import sealed
 from ntklin.edge.files.unfinished import COMPLETE, amount, forget, place
 from ntklin.edge.files.writing import require_writable, write_whole
-from ntklin.validation.benchmarks import gpu_peers, machine, report
+from ntklin.validation.benchmarks import gpu_peers, machine, report, works
 from ntklin.validation.benchmarks import limits as limits_module
 from ntklin.validation.benchmarks.cases import FULL, draw
-from ntklin.validation.benchmarks.compare import Comparison, interleave
-from ntklin.validation.benchmarks.measure import Row, pass_gates, take_rounds
+from ntklin.validation.benchmarks.compare import Comparison, Referee, interleave
+from ntklin.validation.benchmarks.measure import pass_gates, take_rounds
 from ntklin.validation.benchmarks.options import as_options
-from ntklin.validation.benchmarks.peers import PeerFolders
-from ntklin.validation.benchmarks.targets import TARGETS
-from ntklin.validation.benchmarks.verdicts import judge
-from ntklin.validation.benchmarks.works import Workshop
+from ntklin.validation.benchmarks.peers import PeerFolders, run_peer
+from ntklin.validation.benchmarks.scores import score
+from ntklin.validation.threads import limited
 
 RESULT = "bench.json"
 SCHEMA = 2  # 1 had no digest
@@ -111,34 +108,22 @@ def main(
         if not console.is_terminal:
             console = Console(width=200)
     require_writable(options.out)
-    run = Run(options, console)
-    with fixed_threads(options.threads):
+    benchmark = Benchmark(options, console)
+    with limited(options.threads):
         try:
-            run.everything()
+            benchmark.run()
         except KeyboardInterrupt:
-            run.interrupted = True
+            benchmark.interrupted = True
             console.print("\n[yellow]Interrupted; what was measured is kept.[/yellow]")
-    run.save(complete=not run.interrupted)
-    run.print_tables()
-    if run.interrupted:
+    benchmark.save(complete=not benchmark.interrupted)
+    benchmark.print_tables()
+    if benchmark.interrupted:
         return INTERRUPTED
-    return 1 if any(row.failed for row in run.rows) else 0
+    return 1 if any(row.failed for row in benchmark.rows) else 0
 
 
-@contextlib.contextmanager
-def fixed_threads(n):
-    """Let Numba and every BLAS use ``n`` threads."""
-    before = numba.get_num_threads()
-    numba.set_num_threads(n)
-    try:
-        with threadpoolctl.threadpool_limits(n, user_api="blas"):
-            yield
-    finally:
-        numba.set_num_threads(before)
-
-
-class Run:
-    """The state of a run: what was asked for and what has been measured.
+class Benchmark:
+    """What was asked for and what has been measured.
 
     Parameters
     ----------
@@ -147,68 +132,55 @@ class Run:
     """
 
     def __init__(self, options, console):
-        self.options = options
-        self.console = console
-        self.machine = None
-        self.limits = None
-        self.rows = []
-        self.comparisons = []
+        self.options, self.console = options, console
+        self.on_cpu = options.xp is np
+        self.machine = self.limits = None
+        self.rows, self.comparisons = [], []
         self.interrupted = False
         self.written = options.out / RESULT
 
-    def everything(self):
+    def run(self):
         """Measure all that was asked for; saved after each problem."""
         options = self.options
-        on_cpu = options.xp is np
         self.machine = machine.describe(options.threads)
-        if not on_cpu:
+        if not self.on_cpu:
             self.machine["gpu"] = machine.describe_gpu(options.xp)
         self.console.print(report.machine_text(self.machine), highlight=False)
         self.console.print("Measuring the limits …")
-        if on_cpu:
+        if self.on_cpu:
             self.limits = limits_module.measure(options.scale, options.threads)
         else:
             self.limits = limits_module.measure_gpu(options.scale, options.xp)
         self.console.print(report.limits_table(self.limits))
         # Refreshed by hand between turns: a thread that draws would disturb what is timed.
         columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
-        with Progress(*columns, console=self.console, auto_refresh=False) as progress:
-            groups = options.groups
-            compared = self.peer_groups()
-            bar = progress.add_task("", total=len(groups) + len(compared))
-
-            def tick(text):
-                progress.update(bar, description=text, refresh=True)
-
-            for group in groups:
-                self.problem(*group, tick)
+        with (
+            Progress(*columns, console=self.console, auto_refresh=False) as progress,
+            tempfile.TemporaryDirectory(prefix="ntklin-peers-") as results,
+        ):
+            parts = [partial(self.problem, *group) for group in options.groups]
+            folders = PeerFolders(options.peers, options.peer_scripts, Path(results))
+            parts += [partial(self.compare, *item, folders) for item in self.peer_groups().items()]
+            bar = progress.add_task("", total=len(parts))
+            for part in parts:
+                part(lambda text: progress.update(bar, description=text, refresh=True))
                 progress.advance(bar)
                 self.save()
-            with tempfile.TemporaryDirectory(prefix="ntklin-peers-") as results:
-                for group, targets in compared.items():
-                    self.compare(group, targets, Path(results), tick)
-                    progress.advance(bar)
-                    self.save()
 
-    def problem(self, case, dtype, inputs, n, works, tick):
+    def problem(self, case, dtype, inputs, n, names, tick):
         """Gate and time one problem."""
         where = f"{case.name} {dtype} {inputs} N = {n}"
         tick(f"{where}: drawing")
         scale = self.options.scale
         problem = draw(case, scale.n[n], inputs, dtype)
-        workshop = Workshop(problem, scale, self.options.xp)
-        tasks = workshop.tasks(works)
-        if self.options.xp is not np:
-            tasks += gpu_peers.tasks(problem, workshop.reference, works)
-        rows = [Row(task, problem, n) for task in tasks]
+        setup = works.Setup(problem, scale, self.options.xp)
+        others = None if self.on_cpu else gpu_peers.ways(problem, setup.reference)
+        rows = works.rows(names, setup, n, others)
         self.rows += rows
         tick(f"{where}: gates")
-        take_rounds(
-            pass_gates(rows, on_host=self.options.xp is np),
-            self.options.rounds,
-            scale.seconds,
-            lambda row: tick(f"{where}: {row.label}"),
-        )
+        ready = pass_gates(rows, on_host=self.on_cpu)
+        rounds = self.options.rounds
+        take_rounds(ready, rounds, scale.seconds, lambda row: tick(f"{where}: {row.label}"))
         for row in rows:
             row.release()
 
@@ -216,45 +188,43 @@ class Run:
         """The targets that need peers and are within the selection, by group."""
         groups = {}
         if self.options.peers is not None:
-            for target in TARGETS:
+            for target in works.TARGETS:
                 if target.peers and self.options.wants(target):
                     groups.setdefault(target.group, []).append(target)
         return groups
 
-    def compare(self, group, targets, results, tick):
+    def compare(self, group, targets, folders, tick):
         """Run the peers of one group between turns of ntklin."""
         work, case_name, dtype, n = group
-        options = self.options
+        options, scale = self.options, self.options.scale
         case = next(case for case in options.cases if case.name == case_name)
         tick(f"{work}, peers: gates")
         variants = {(target.variant, target.inputs) for target in targets}
         # The peers work on Gaussian inputs whatever ntklin does.
-        workshops = {
-            inputs: Workshop(draw(case, options.scale.n[n], inputs, dtype), options.scale)
+        setups = {
+            inputs: works.Setup(draw(case, scale.n[n], inputs, dtype), scale)
             for inputs in dict.fromkeys(["gaussian", *(target.inputs for target in targets)])
         }
         rows = [
-            Row(task, workshop.problem, n)
-            for inputs, workshop in workshops.items()
-            for task in workshop.tasks([work], ["ntklin"])
-            if (task.variant, inputs) in variants
+            row
+            for setup in setups.values()
+            for row in works.rows([work], setup, n)
+            if row.facts["implementation"] == "ntklin"
+            and (row.facts["variant"], row.facts["inputs"]) in variants
         ]
         ready = pass_gates(rows)
         self.rows += [row for row in rows if row.failed]
         if not ready:
             return
-        comparison = Comparison(group)
-        self.comparisons.append(comparison)
-        peers = list(dict.fromkeys(peer for target in targets for peer in target.peers))
+        self.comparisons.append(Comparison(group))
         interleave(
-            comparison,
+            self.comparisons[-1],
             ready,
-            peers,
+            list(dict.fromkeys(peer for target in targets for peer in target.peers)),
             options.peer_rounds,
-            options.scale.seconds,
-            PeerFolders(options.peers, options.peer_scripts, results),
-            options.threads,
-            workshops["gaussian"].reference,
+            scale.seconds,
+            lambda peer: run_peer(peer, group, folders, options.threads),
+            Referee(group, setups["gaussian"].reference),
             tick,
         )
 
@@ -262,13 +232,13 @@ class Run:
         """The rows as written to the JSON."""
         return [row.record(self.limits) for row in self.rows]
 
-    def verdicts(self):
+    def scores(self):
         """The target table, within the selection; a quick run has nothing to hold it to."""
-        if self.options.scale is not FULL or self.options.xp is not np:
+        if self.options.scale is not FULL or not self.on_cpu:
             return []
         records = self.records()
-        wanted = [target for target in TARGETS if self.options.wants(target)]
-        return [judge(target, records, self.comparisons) for target in wanted]
+        wanted = [target for target in works.TARGETS if self.options.wants(target)]
+        return [score(target, records, self.comparisons) for target in wanted]
 
     def save(self, complete=False):
         """Write ``bench.json``, whole or not at all; ``complete`` tells whether the run is over."""
@@ -277,27 +247,22 @@ class Run:
         last = complete or (self.interrupted and self.rows)
         if not last and amount(self.written, "rows") > len(self.rows):
             return  # an earlier run, itself unfinished, had come further
+        plain = ("works", "dtypes", "sizes", "inputs", "rounds", "peer_rounds", "threads")
         document = {
             "schema": SCHEMA,
             COMPLETE: complete,
             "interrupted": self.interrupted,
             "quick": options.scale is not FULL,
             "options": {
-                "works": options.works,
+                **{name: getattr(options, name) for name in plain},
                 "cases": [asdict(case) for case in options.cases],
-                "dtypes": options.dtypes,
-                "sizes": options.sizes,
-                "inputs": options.inputs,
-                "rounds": options.rounds,
-                "peer_rounds": options.peer_rounds,
-                "threads": options.threads,
-                "device": "cpu" if options.xp is np else "gpu",
+                "device": "cpu" if self.on_cpu else "gpu",
             },
             "machine": self.machine,
             "limits": None if self.limits is None else asdict(self.limits),
             "rows": self.records(),
             "comparisons": [comparison.record() for comparison in self.comparisons],
-            "targets": [verdict.record() for verdict in self.verdicts()],
+            "targets": [score.record() for score in self.scores()],
         }
         write_whole(self.written, json.dumps(sealed(document), indent=1))
         if complete:
@@ -305,7 +270,7 @@ class Run:
 
     def print_tables(self):
         """Works, peers and targets."""
-        records = self.records()
+        records, scores = self.records(), self.scores()
         if records:
             self.console.print(report.rows_table(records))
         if self.comparisons:
@@ -313,8 +278,7 @@ class Run:
         failures = report.failures(records, self.comparisons)
         if failures:
             self.console.print(failures, style="red", highlight=False, markup=False)
-        verdicts = self.verdicts()
-        if self.limits is not None and verdicts:
-            self.console.print(report.targets_table(verdicts))
+        if self.limits is not None and scores:
+            self.console.print(report.targets_table(scores))
         text = f"Written to {shown(self.written)}"
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""A grid of tasks through an executor: whatever is finished is kept."""
+"""Tasks through an executor: whatever is finished is kept."""
 
 import time
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, wait
@@ -16,8 +16,8 @@ class WorkerDiedError(ntklin.NtklinError, RuntimeError):
     """A worker process ended in the middle of a run, again and again."""
 
 
-def sweep(tasks, store, executor, slots, function=execute, together=None):
-    """Yield every task with its record, in the order in which they become known.
+def results_of(tasks, store, executor, slots, function=execute, together=False):
+    """Yield every task with its result, in the order in which they become known.
 
     After an error no more tasks are started; those that run are waited for and kept. When a process
     pool breaks, all that ran in it are lost together: they run again, one at a time, so that it
@@ -25,21 +25,20 @@ def sweep(tasks, store, executor, slots, function=execute, together=None):
 
     Parameters
     ----------
-    tasks : iterable of Problem
+    tasks : iterable of Task
         Repetitions are dropped. Those that come first start first.
     store : Store
     executor : concurrent.futures.Executor
     slots : int
-        How many tasks to submit at once.
+        How many calls to submit at once.
     function : callable
-        ``function(task)``, its record; runs in the executor.
-    together : callable, optional
-        ``together(tasks)``, the list of their records, for several tasks that are ``alike``: all
-        that are missing are then computed at once, as one task.
+        ``function(tasks)``, the list of their results; runs in the executor.
+    together : bool
+        Whether all that are missing and ``alike`` are computed by one call; else each by its own.
 
     Yields
     ------
-    (Problem, Record or Rate)
+    (Task, Result or Rate)
 
     Raises
     ------
@@ -55,11 +54,11 @@ def sweep(tasks, store, executor, slots, function=execute, together=None):
                 if task not in queue:  # it went along with another one
                     continue
                 del queue[task]
-                if (record := store.read(task)) is not None:
-                    yield task, record
+                if (result := store.read(task)) is not None:
+                    yield task, result
                 elif len(running) < (1 if suspects or queue is suspects else slots):
                     others = ()
-                    if together is not None and queue is waiting:
+                    if together and queue is waiting:
                         others = tuple(other for other in waiting if other.alike == task.alike)
                     locks = _claimed((task, *others), store)
                     if task not in locks:  # another process computes it
@@ -67,7 +66,7 @@ def sweep(tasks, store, executor, slots, function=execute, together=None):
                     for other in locks.keys() - {task}:
                         del waiting[other]
                     if locks:
-                        running[_submit(locks, executor, function, together)] = locks
+                        running[_submitted(locks, executor, function)] = locks
                 else:
                     queue[task] = None
             if not running:
@@ -78,7 +77,7 @@ def sweep(tasks, store, executor, slots, function=execute, together=None):
             for future in done:
                 locks = running.pop(future)
                 try:
-                    records = _kept(future, locks, store)
+                    results = _kept(future, locks, store)
                 except BrokenExecutor as e:
                     suspects.update(dict.fromkeys(locks))
                     for task in locks:
@@ -88,7 +87,7 @@ def sweep(tasks, store, executor, slots, function=execute, together=None):
                 except Exception as e:
                     error = error or e
                 else:
-                    yield from records.items()
+                    yield from results
                 finally:
                     _release(locks)
         if error is not None:
@@ -112,26 +111,23 @@ def _claimed(tasks, store):
     return locks
 
 
-def _submit(locks, executor, function, together):
-    """The future of the one record, or of the list of several."""
-    first = next(iter(locks))
-    work = (function, first) if len(locks) == 1 else (together, tuple(locks))
+def _submitted(locks, executor, function):
+    """The future of the claimed tasks' results."""
     try:
-        return executor.submit(*work)
-    except BrokenExecutor as e:
+        return executor.submit(function, tuple(locks))
+    except BaseException as e:
         _release(locks)
-        raise _died(first, e) from e
-    except BaseException:
-        _release(locks)
+        if isinstance(e, BrokenExecutor):
+            raise _died(next(iter(locks)), e) from e
         raise
 
 
 def _kept(future, locks, store):
-    """{task: record} of what is finished, written to the store."""
-    records = future.result() if len(locks) > 1 else [future.result()]
-    for task, record in zip(locks, records, strict=True):
-        store.write(task, record)
-    return dict(zip(locks, records, strict=True))
+    """[(task, result)] of what is finished, written to the store."""
+    results = list(zip(locks, future.result(), strict=True))
+    for task, result in results:
+        store.write(task, result)
+    return results
 
 
 def _release(locks):

@@ -1,4 +1,4 @@
-"""From a figure's name to its runs, their records, and its files."""
+"""From a figure to its runs, and to their results."""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -6,9 +6,9 @@ from pathlib import Path
 
 from ntklin.edge.files.names import at_home, shown
 from ntklin.validation.figures.configuration import Run, digest, load
-from ntklin.validation.figures.execution import execute, execute_together
-from ntklin.validation.figures.panel import Results
-from ntklin.validation.figures.sweep import sweep
+from ntklin.validation.figures.execution import execute
+from ntklin.validation.figures.outcomes import Results
+from ntklin.validation.figures.scheduler import results_of
 
 
 class IncompleteError(ValueError):
@@ -42,6 +42,11 @@ class Plan:
     def searches(self):
         """The searches for learning rates, each once."""
         return tuple(dict.fromkeys(run.search for run in self.runs if run.adaptive))
+
+    @property
+    def independent(self):
+        """The searches and the runs that need none."""
+        return (*self.searches, *(run for run in self.runs if not run.adaptive))
 
     @property
     def n_tasks(self):
@@ -86,7 +91,7 @@ def plan(figure, scale_name, dataset=None):
 
 
 def compute(planned, store, executor, slots, device="cpu"):
-    """Compute what is missing of a figure's results; yield each task with its record.
+    """Compute what is missing of a figure's results; yield each task with its result.
 
     Searches and the runs that need none come first, then the runs with the rates that were found.
 
@@ -102,18 +107,17 @@ def compute(planned, store, executor, slots, device="cpu"):
 
     Yields
     ------
-    (Problem, Record or Rate)
+    (Task, Result or Rate)
     """
-    function = partial(execute, device=device)
-    together = partial(execute_together, device=device) if device == "gpu" else None
-    options = {"function": function, "together": together}
-    go = partial(sweep, store=store, executor=executor, slots=slots, **options)
+    function, together = partial(execute, device=device), device == "gpu"
+    options = {"store": store, "executor": executor, "slots": slots}
+    run_all = partial(results_of, **options, function=function, together=together)
     rates = {}
-    for task, record in go((*planned.searches, *(run for run in planned.runs if not run.adaptive))):
+    for task, result in run_all(planned.independent):
         if not isinstance(task, Run):
-            rates[task] = record.learning_rate
-        yield task, record
-    yield from go(rated(run, rates) for run in planned.runs if run.adaptive)
+            rates[task] = result.learning_rate
+        yield task, result
+    yield from run_all(rated(run, rates) for run in planned.runs if run.adaptive)
 
 
 def rated(run, rates):
@@ -122,7 +126,7 @@ def rated(run, rates):
 
 
 def results(planned, store):
-    """All records of a figure from the store, with the learning rates in the configurations.
+    """All results of a figure from the store, with the learning rates in the configurations.
 
     Raises
     ------
@@ -133,7 +137,7 @@ def results(planned, store):
     rates = {search: rate.learning_rate for search, rate in searches if rate is not None}
     runs = [rated(run, rates) for run in planned.runs if not run.adaptive or run.search in rates]
     found = [(run, store.read(run)) for run in runs]
-    items = tuple((run, record) for run, record in found if record is not None)
+    items = tuple((run, result) for run, result in found if result is not None)
     if len(items) < len(planned.runs):
         raise IncompleteError(
             f"figure {planned.figure.number}: {len(planned.runs) - len(items)} of "

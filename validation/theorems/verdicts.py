@@ -1,19 +1,14 @@
 """Runs of checks: each with its control, one result file each, so that a run can be resumed."""
 
-import json
 import time
-import warnings
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
-from ntklin.edge.files.names import shown
-from ntklin.edge.files.reading import DamagedFileError
-from ntklin.edge.files.seal import read_kept, sealed
-from ntklin.edge.files.writing import write_whole
-from ntklin.validation.theorems.check import Check, Curve, Measurement, Setting, Statement
+from ntklin.validation import kept
+from ntklin.validation.theorems.check import Curve, Measurement, Setting
 
 # Of the checks' code: raised where a change makes stored verdicts obsolete.
 VERSION = 1
@@ -108,60 +103,39 @@ def run(statements, setting=None, *, strengths=None, folder=None, progress=None)
                 continue
             if progress is not None:
                 progress(statement, check, None)
-            verdict = None if folder is None else _stored(folder, statement, check, setting)
+            verdict = None
+            if folder is not None:
+                place = _path(folder, statement, check, setting), _head(statement, check, setting)
+                verdict = kept.read(*place, _verdict, "check", "it is measured anew")
             if verdict is None:
                 verdict = judge(statement, check, setting)
                 if folder is not None:
-                    _store(folder, verdict, setting)
+                    kept.write(*place, asdict(verdict))
             if progress is not None:
                 progress(statement, check, verdict)
             yield verdict
 
 
-def _path(folder, statement_key, check_name, setting):
+def _path(folder, statement, check, setting):
     kind = "quick" if setting.quick else "full"
-    return Path(folder) / f"{statement_key}-{check_name}-{kind}-seed{setting.seed}.json"
+    return Path(folder) / f"{statement.key}-{check.name}-{kind}-seed{setting.seed}.json"
 
 
-def _stored(folder, statement: Statement, check: Check, setting: Setting):
-    """The verdict of an earlier run; None without one, or if it is of other code or damaged."""
-    path = _path(folder, statement.key, check.name, setting)
-    try:
-        record = read_kept(path)
-        return None if record is None else _verdict(record, statement, check, setting)
-    except DamagedFileError as e:
-        warnings.warn(f"{shown(path)} {e}; it is measured anew", UserWarning, stacklevel=3)
-        return None
-
-
-def _head(setting):
-    """By which code and with which setting a verdict came about."""
-    return {"schema": SCHEMA, "version": VERSION, "setting": asdict(setting)}
-
-
-def _verdict(record, statement, check, setting):
+def _head(statement, check, setting):
+    """By which code and with which setting a verdict came about, and of which check."""
+    code = {"schema": SCHEMA, "version": VERSION, "setting": asdict(setting)}
     of = {"statement": statement.key, "check": check.name, "strength": str(check.strength)}
-    for name, expected in (_head(setting) | of).items():
-        if record.get(name) != expected:
-            raise DamagedFileError(f"is of another check: its {name} is not that of this one")
-    values = {name: value for name, value in record.items() if name not in _head(setting)}
-    try:
-        parts = {part: _measurement(values[part]) for part in ("measurement", "control")}
-        return Verdict(**values | parts)
-    except (KeyError, TypeError, AttributeError) as e:
-        raise DamagedFileError(f"holds no verdict: {e}") from e
+    return code | of
 
 
-def _measurement(record):
-    """A measurement from its JSON, which knows no tuples."""
-    curve = record["curve"]
+def _verdict(values):
+    """A verdict from its JSON, which knows no tuples."""
+    parts = {name: _measurement(values[name]) for name in ("measurement", "control")}
+    return Verdict(**{field.name: values[field.name] for field in fields(Verdict)} | parts)
+
+
+def _measurement(values):
+    curve = values["curve"]
     if curve is not None:
         curve = Curve(**{k: tuple(v) if isinstance(v, list) else v for k, v in curve.items()})
-    return Measurement(**record | {"curve": curve})
-
-
-def _store(folder, verdict, setting):
-    """Write it whole or not at all, with a digest."""
-    path = _path(folder, verdict.statement, verdict.check, setting)
-    values = sealed(_head(setting) | asdict(verdict))
-    write_whole(path, json.dumps(values, indent=1), follow=False)
+    return Measurement(**values | {"curve": curve})

@@ -1,6 +1,9 @@
-"""What a run leaves: a small record, which is all that a figure is drawn from."""
+"""What tasks leave: small results, which are all that a figure is drawn from."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ntklin.validation.figures.panel import Series
 
 CONVERGED, STEP_LIMIT, DIVERGED = "converged", "step limit", "diverged"
 
@@ -47,7 +50,7 @@ class End:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
+class Result:
     """What a run leaves.
 
     Attributes
@@ -80,16 +83,69 @@ class Record:
     seconds: float
 
 
-def to_json(record):
-    """As values for JSON."""
-    return asdict(record)
-
-
 def from_json(values):
-    """The record of these values."""
+    """The result of these values."""
     if "network" not in values:
         return Rate(**values)
-    ends = {name: End(**values[name]) for name in ("network", "linearized")}
-    for name, end in ends.items():
-        ends[name] = End(**asdict(end) | {"outputs": tuple(end.outputs)})
-    return Record(**values | ends)
+    ends = {name: values[name] for name in ("network", "linearized")}
+    ends = {name: End(**end | {"outputs": tuple(end["outputs"])}) for name, end in ends.items()}
+    return Result(**values | ends)
+
+
+@dataclass(frozen=True)
+class Results:
+    """Runs with what they left, to choose from.
+
+    Attributes
+    ----------
+    items : tuple of (Run, Result)
+    searches : tuple of (Search, Rate)
+        Where the learning rates come from.
+    """
+
+    items: tuple
+    searches: tuple = ()
+
+    def chosen(self, choice):
+        """Those for which ``choice(run)`` holds."""
+        return Results(tuple(item for item in self.items if choice(item[0])))
+
+    def where(self, **values):
+        """Those whose configuration has these values."""
+        return self.chosen(
+            lambda run: all(getattr(run, name) == value for name, value in values.items())
+        )
+
+    def values(self, name):
+        """The different values of an attribute of the configurations, in order."""
+        return sorted({getattr(run, name) for run, _ in self.items})
+
+    def series(self, name, x, y: Callable, look, **options):
+        """A curve: ``y(run, result)`` against the attribute x; where it is None there is no draw.
+
+        Parameters
+        ----------
+        name : str
+        x : str
+        y : callable
+        look : str
+        **options
+            Of Series.
+
+        Returns
+        -------
+        Series
+        """
+        draws = {}
+        for run, result in self.items:
+            value = y(run, result)
+            if value is not None:
+                draws.setdefault(getattr(run, x), []).append(value)
+        places = sorted(draws)
+        return Series(
+            name=name,
+            x=tuple(places),
+            draws=tuple(tuple(draws[place]) for place in places),
+            look=look,
+            **options,
+        )
