@@ -129,7 +129,7 @@ def _first_angles(S, C, own, other, biased):
     if biased:
         minuend = e[:, None] * (other_e + other_q * other_q) + (q * q)[:, None] * other_e
         minuend = minuend / (1 + q[:, None] * other_q)
-        acute = z >= 0
+        acute = C >= 0  # not by z: opposite rows whose C rounds to −1 have t = 2, or more
         z = xp.where(acute, minuend - S, z)
         limit = xp.where(acute, near * minuend, limit)
     i, j = xp.nonzero(abs(z) < limit)
