@@ -59,6 +59,7 @@ class Course:
 
     def start(self, losses):
         """Begin with the losses up to now, of which the first is L(θ_0)."""
+        self.loss.require_in_range(losses[0], lambda: self.net.apply(self.theta, self.X), self.Y)
         self.losses = losses
         self.yardstick = Yardstick(losses[0], self.identity["loss_of_zero"], self.theta.dtype)
         self.ceiling = self.yardstick.ceiling(self.optimizer)

@@ -9,7 +9,12 @@ import numpy as np
 from ntklin._arrays import as_array
 from ntklin._validate import as_positive
 from ntklin.backends import host
-from ntklin.errors import DivergenceError, LearningRateError, NonMonotoneLossWarning
+from ntklin.errors import (
+    DivergenceError,
+    FloatRangeError,
+    LearningRateError,
+    NonMonotoneLossWarning,
+)
 from ntklin.monotone import Measured, Yardstick
 from ntklin.optimizers import Optimizer
 
@@ -106,6 +111,8 @@ def search_learning_rate(trainer, optimizer, *, precision=0.05, reach=1e6, progr
         If the loss rises at every rate down to the reach; with the ``trials``.
     ValueError
         If the trainer takes no step.
+    FloatRangeError
+        If the loss at the start is not finite.
 
     Notes
     -----
@@ -190,6 +197,11 @@ def _trial(trainer, optimizer):
             "trainer(optimizer) must return the losses L(θ_0), L(θ_1), … of at least one step, or "
             f"a run with them; got shape {losses.shape}. If the loss starts below until, no "
             "learning rate is too large"
+        )
+    if not np.isfinite(losses[0]):
+        raise FloatRangeError(
+            f"the loss that trainer(optimizer) starts at is {losses[0]}, so that no learning rate "
+            "can be judged; scale the targets"
         )
     if isinstance(result, Measured):
         rise = result.first_rise()

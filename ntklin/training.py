@@ -5,7 +5,15 @@ from collections.abc import Iterator
 import numpy as np
 
 from ntklin import checkpoint, stability, stepping
-from ntklin._validate import as_count, as_flag, as_inputs, as_positive, as_targets, as_vector
+from ntklin._validate import (
+    as_count,
+    as_flag,
+    as_inputs,
+    as_positive,
+    as_targets,
+    as_vector,
+    narrowed,
+)
 from ntklin.backends import refuse_mixed
 from ntklin.batches import Schedule
 from ntklin.course import Course
@@ -270,7 +278,7 @@ def as_problem(net, theta, X, Y, name="theta"):
     theta = as_vector(theta, net.n_parameters, name=name)
     refuse_mixed(theta, X, Y)
     dtype = np.result_type(theta.dtype, X.dtype)
-    return theta.astype(dtype, copy=False), X.astype(dtype), Y.astype(dtype)
+    return theta.astype(dtype, copy=False), X.astype(dtype), narrowed(Y, dtype, "Y").astype(dtype)
 
 
 def _as_record(record, X_record, net, dtype):
@@ -279,7 +287,8 @@ def _as_record(record, X_record, net, dtype):
     if X_record is not None:
         if record is None:
             raise ValueError("X_record is recorded at the steps that record= chooses; it is None")
-        X_record = as_inputs(X_record, net.n_inputs, name="X_record").astype(dtype)
+        X_record = as_inputs(X_record, net.n_inputs, name="X_record")
+        X_record = narrowed(X_record, dtype, "X_record", rows=True).astype(dtype)
     return record, X_record
 
 

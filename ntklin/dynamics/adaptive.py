@@ -35,6 +35,7 @@ def train_linearized(
     engine = engine_for(lin, Y, optimizer, loss, method)
     recorder = Recorder(engine, optimizer, phi.shape[1], record, steps)
     losses = [engine.loss()]
+    loss.require_in_range(losses[0], lambda: phi.outputs, Y)
     yardstick = Yardstick(losses[0], loss.value(np.zeros_like(Y), Y), phi.dtype)
     ceiling = yardstick.ceiling(optimizer)
 
