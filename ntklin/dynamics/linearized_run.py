@@ -8,13 +8,15 @@ from functools import cached_property
 import numpy as np
 
 from ntklin._arrays import as_array
-from ntklin._validate import as_count, as_inputs, as_vector, require_memory
+from ntklin._validate import as_count, as_new_inputs, as_vector, require_memory
 from ntklin.backends import beside, freeze, host, refuse_mixed
 from ntklin.dynamics.concentration import concentration, kernel_drift
 from ntklin.dynamics.snapshots import Snapshot
 from ntklin.errors import DegenerateKernelError
+from ntklin.features import REMEDY
 from ntklin.monotone import Measured, Yardstick
 from ntklin.preconditioners import as_preconditioner, precondition, rank_bound
+from ntklin.ranges import in_range
 from ntklin.sendable import Sendable
 from ntklin.solving import solve_kernel
 from ntklin.spectral import degenerate_error, factorize, require_kernel_in_range
@@ -116,11 +118,13 @@ class LinearizedRun(Sendable, Measured):
         ndarray, shape (N_new,)
         """
         phi = self.linearization.features
-        X_new = as_inputs(X_new, phi.inputs.shape[1], name="X_new").astype(phi.dtype, copy=False)
+        X_new = as_new_inputs(X_new, phi)
         refuse_mixed(phi.inputs, X_new)
         new = phi.network.features(phi.parameters, X_new)
         displacement = self.displacement if t is None else self.at(t).displacement
-        return (new.outputs + new @ displacement).astype(phi.dtype, copy=False)
+        with np.errstate(over="ignore", under="ignore"):
+            outputs = new.outputs + new @ displacement
+        return in_range(outputs, phi.dtype, "f_t(X_new)", REMEDY)
 
     def at(self, t):
         """The same run as it was at step t: a LinearizedRun of its own, with its split.
@@ -234,7 +238,7 @@ class LinearizedRun(Sendable, Measured):
         solution = self.split
         at = self.linearization.at(X_new, self._direction)
         outputs = at.outputs + at.kernel @ beside(solution.coefficients, at.kernel)
-        return outputs.astype(self.outputs.dtype, copy=False)
+        return in_range(outputs, self.outputs.dtype, "the interpolating part", REMEDY)
 
     def path_dependent(self, X_new):
         """The path-dependent part φ(X_new) B_t = f_t − interpolating part; 0 on X itself.
