@@ -227,7 +227,8 @@ def as_flag(value, *, name):
 
 def warn_outside_unit_ball(X, name="X"):
     """Warn when a row of ``X`` is longer than 1: the theorems assume inputs in the unit ball."""
-    norms = namespace(X).sqrt((X * X).sum(axis=1))
+    with np.errstate(over="ignore", under="ignore"):
+        norms = namespace(X).sqrt((X * X).sum(axis=1))
     outside = int((norms > 1 + 1e-6).sum())
     if outside:
         warnings.warn(

@@ -93,6 +93,7 @@ class Loss:
             return outputs - Y
         # By the probability of the less likely class: e^{−|f|} cannot overflow, and where y fits f
         # the derivative keeps its digits, while 1/(1 + e^{−f}) − 1 would lose them all.
-        small = np.exp(-np.abs(outputs))
-        unlikely = small / (1 + small)
-        return np.where(outputs >= 0, (1 - Y) - unlikely, unlikely - Y)
+        with np.errstate(under="ignore"):
+            small = np.exp(-np.abs(outputs))
+            unlikely = small / (1 + small)
+            return np.where(outputs >= 0, (1 - Y) - unlikely, unlikely - Y)

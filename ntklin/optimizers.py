@@ -396,7 +396,7 @@ class Preconditioned(Optimizer):
                 f"fn({t}, gradient) must return a number or an array of shape ({n},) or ({n}, {n}),"
                 f" got shape {D.shape}"
             )
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", under="ignore"):
             D = xp.array(D, gradient.dtype)
         if not np.isfinite(D).all():
             raise ValueError(

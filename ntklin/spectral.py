@@ -248,7 +248,7 @@ def fade(growth, spectrum):
     -------
     ndarray, of the shape of ``growth``
     """
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore"):
         size = growth * (spectrum.largest * (spectrum.rounding / len(spectrum.values)) ** 0.25)
         return growth / (1 + size * size)
 

@@ -52,7 +52,8 @@ class Stepwise:
         if on_gpu and hasattr(self, "_changing") and self._optimizer.rule is not None:
             return self._advance_blindly(weights, until, ceiling)
         losses = []
-        with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is told by its loss
+        # A diverging run is told by its loss, and what fades is rounding.
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             for w in weights:
                 slopes = self._loss.derivative(self._outputs, self._targets)
                 self._step(beside(w, slopes) * slopes, w)

@@ -351,7 +351,9 @@ def _rows(X, n_layers, weight, gain, bias):
     _lengths(scaled, lengths)
     found = rows(exponents, lengths, n_layers, weight, gain, bias)
     arrays = (found.unit, found.share, found.r, found.q)
-    return scaled, tuple(np.ascontiguousarray(a, X.dtype) for a in arrays), found.norm
+    with np.errstate(under="ignore"):  # a bias beside a long input, for one
+        arrays = tuple(np.ascontiguousarray(a, X.dtype) for a in arrays)
+    return scaled, arrays, found.norm
 
 
 def _shares(n_rows, n_columns, symmetric, n_threads):

@@ -84,9 +84,10 @@ def _rows(X, n_layers, weight, gain, bias):
     U = xp.ldexp(X, xp.asarray(-exponents)[:, None])
     lengths = np.sqrt((U * U).sum(axis=1).get().astype(np.float64))
     found = rows(exponents, lengths, n_layers, weight, gain, bias)
-    unit, *arrays = (
-        xp.asarray(a.astype(X.dtype)) for a in (found.unit, found.share, found.r, found.q)
-    )
+    with np.errstate(under="ignore"):  # a bias beside a long input, for one
+        unit, *arrays = (
+            xp.asarray(a.astype(X.dtype)) for a in (found.unit, found.share, found.r, found.q)
+        )
     return U * unit[:, None], *arrays, found.norm
 
 
