@@ -11,6 +11,7 @@ import numpy as np
 from ntklin._arrays import as_array, rows_of
 from ntklin._validate import as_flag, as_fraction, as_learning_rate, as_nonnegative, as_vector
 from ntklin.backends import contiguous, freeze, kernels, namespace
+from ntklin.errors import FloatRangeError
 
 
 @dataclass(frozen=True, eq=False)
@@ -378,7 +379,13 @@ class Preconditioned(Optimizer):
 
     def step(self, state, theta, gradient):
         D = self._matrix(state.count, gradient)
-        rate = theta.dtype.type(self.learning_rate)
+        with np.errstate(over="ignore", under="ignore"):
+            rate = theta.dtype.type(self.learning_rate)
+        if rate == 0 or not np.isfinite(rate):
+            raise FloatRangeError(
+                f"learning_rate = {self.learning_rate:.3g} is beyond the range of {theta.dtype}; "
+                "move a factor from it to what fn returns, or use float64 for theta and X"
+            )
         theta -= rate * (D @ gradient if D.ndim == 2 else D * gradient)
         return OptimizerState(state.count + 1, {"D": D})
 

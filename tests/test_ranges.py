@@ -456,3 +456,10 @@ def test_what_fades_is_no_error_whatever_numpy_is_told(name):
         expected = HUSHED[name]()
         with np.errstate(all="raise"):
             np.testing.assert_array_equal(HUSHED[name](), expected)
+
+
+@pytest.mark.parametrize("options", [{"learning_rate": 5e-324}, {"ridge": 1.7e308}])
+def test_rates_and_ridges_without_a_number_are_told_apart_from_kernels(options):
+    lin = linear_model(1e-3 * np.eye(2))
+    with pytest.raises(ntklin.FloatRangeError, match="take learning_rate and ridge nearer"):
+        lin.gradient_descent([1.0, 0.0], **options).loss(3)

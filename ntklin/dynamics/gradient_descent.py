@@ -303,7 +303,8 @@ class LinearizedGradientDescent(Sendable):
     def _scaled_rate(self):
         """η' = 4^e η."""
         rate = shift(float(self.learning_rate), 2 * self._units.exponent)
-        return in_range(rate, np.float64, "learning_rate times the kernel", REMEDY)
+        remedy = "take learning_rate and ridge nearer to N/λ_max and λ_max"
+        return in_range(rate, np.float64, "learning_rate times the kernel", remedy)
 
     @property
     def _rate(self):
