@@ -56,7 +56,8 @@ def _hypot(first, second):
         return first
     k = np.maximum(first[1], second[1])
     parts = (np.ldexp(m, np.maximum(e - k, -1000).astype(np.int32)) for m, e in (first, second))
-    return _pair(np.sqrt(sum(p * p for p in parts)), k)
+    with np.errstate(under="ignore"):
+        return _pair(np.sqrt(sum(p * p for p in parts)), k)
 
 
 def _ratio(first, second):
@@ -64,7 +65,8 @@ def _ratio(first, second):
     none = second[0] == 0
     quotient = np.where(none, 0, first[0] / np.where(none, 1, second[0]))
     exponent = np.minimum(np.maximum(first[1] - second[1], -2000), 2000)
-    return np.ldexp(quotient, exponent.astype(np.int32))
+    with np.errstate(over="ignore", under="ignore"):
+        return np.ldexp(quotient, exponent.astype(np.int32))
 
 
 def rows(exponents, lengths, n_layers, weight, gain, bias):
@@ -84,7 +86,8 @@ def rows(exponents, lengths, n_layers, weight, gain, bias):
     n = _hypot(size, offset)
     unit = _ratio(_times(_pair(weight), _pair(np.ones(len(lengths)), exponents)), n)
     q, r = [_ratio(offset, n)], []
-    share = _ratio(size, n) ** 2
+    with np.errstate(under="ignore"):
+        share = _ratio(size, n) ** 2
     for _ in range(n_layers - 1):
         grown = _times(step, n)
         n = _hypot(grown, offset)
@@ -164,10 +167,11 @@ def products(own, other, dtype, added=None):
     c = 0
     if own is not other:
         c = int(live.max() + live.min() - other_live.max() - other_live.min()) // 4
-    factors = [
-        np.ldexp(f, np.clip(e, -2000, 2000).astype(np.int32)).astype(dtype)
-        for f, e in ((m, k - c), (other_m, other_k + c))
-    ]
+    with np.errstate(over="ignore", under="ignore"):
+        factors = [
+            np.ldexp(f, np.clip(e, -2000, 2000).astype(np.int32)).astype(dtype)
+            for f, e in ((m, k - c), (other_m, other_k + c))
+        ]
     largest = int(live.max() + other_live.max())
     smallest = int(live.min() + other_live.min())
     with np.errstate(over="ignore"):

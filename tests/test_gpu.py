@@ -15,7 +15,7 @@ import stand_in_cupy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from networks import cases, inputs, make_case
-from test_infinite import CONVENTIONS, degenerate_inputs, exact
+from test_infinite import CONVENTIONS, degenerate_inputs, exact, long_opposite_rows
 from test_infinite import network as infinite_network
 from tolerances import EPS, assert_close
 
@@ -205,6 +205,18 @@ def test_infinite_width(device, depth, sigma, convention, bias, seed, dtype):
                 scale=1.0,
                 dtype=dtype,
             )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_infinite_width_of_long_opposite_rows(device, dtype):
+    net, reference = infinite_network(1, 3, 1.3, "fan_out", "normal")
+    X = long_opposite_rows(1, dtype)
+    limits = (ntklin.infinite_ntk, ntklin.infinite_nngp)
+    for f, expected in zip(limits, exact(reference, X), strict=True):
+        root = np.sqrt(np.diag(expected))
+        relative = (device.get(f(net, device.put(X))), expected)
+        relative = [a / np.outer(root, root) for a in relative]
+        assert_close(*relative, kind="infinite", n=3, scale=1.0, dtype=dtype)
 
 
 def test_infinite_width_in_blocks(device, monkeypatch):

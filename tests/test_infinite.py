@@ -155,6 +155,29 @@ def test_opposite_inputs():
         assert_close(ntklin.infinite_nngp(net, x, -x), [[nngp]], kind="infinite", scale=1.0)
 
 
+def long_opposite_rows(n_inputs, dtype):
+    """x and −x at lengths from 1e-3 to 1e12, which biases tell apart by less and less."""
+    x = np.random.default_rng(n_inputs).standard_normal(n_inputs)
+    lengths = (1e-3, 1.0, 4096.0, 8192.0, 1e8, 1e12)
+    return np.array([sign * length * x for length in lengths for sign in (1, -1)], dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.parametrize("scaling", ["fan_out", "fan_in"])
+def test_opposite_rows_of_any_length(scaling, bias, dtype):
+    """Their C rounds to −1 however biases turn them; the angle is still obtuse."""
+    for n_inputs, depth in ((1, 2), (3, 2), (1, 3), (2, 4), (1, 6)):
+        net, reference = network(n_inputs, depth, 1.3, scaling, bias)
+        X = long_opposite_rows(n_inputs, dtype)
+        for f, expected in zip(BOTH, exact(reference, X), strict=True):
+            root = np.sqrt(np.diag(expected))
+            scale = np.outer(root, root)
+            for actual in (f(net, X), f(net, X, X.copy())):
+                relative = (actual / scale, expected / scale)
+                assert_close(*relative, kind="infinite", n=depth, scale=1.0, dtype=dtype)
+
+
 def test_zero_row_has_inactive_neurons():
     X = np.array([[0.0, 0.0], [0.6, 0.8]])
     net, _ = network(2, 3, 2.0)

@@ -664,3 +664,10 @@ def test_what_is_no_state(state):
 def test_a_single_step_needs_a_learning_rate():
     with pytest.raises(ValueError, match=r"learning_rate is not set: .* 0\.5 N/λ_max"):
         ntklin.GradientDescent().update(OptimizerState(), np.ones(2), np.ones(2))
+
+
+@pytest.mark.parametrize("rate", [1e57, 1e-57])
+def test_a_rate_beyond_single_precision_is_refused(rate):
+    rule, theta = ntklin.Preconditioned(rate, lambda t, g: 1.0), np.ones(2, np.float32)
+    with pytest.raises(ntklin.FloatRangeError, match=r"learning_rate = 1e.57 is beyond.*float32"):
+        rule.update(rule.init(theta), theta, theta)

@@ -252,3 +252,214 @@ def test_helpers():
         in_range(np.array([1e-60]), np.float32, "a", "b")
     with pytest.raises(ntklin.FloatRangeError, match="a overflows float64; b"):
         in_range(1.0, np.float64, "a", "b", scale=3000)
+
+
+PAIR = ntklin.AntisymmetricPair(ntklin.MLP((3, 20, 1)))
+# All that takes steps on Y.
+TRAINERS = {
+    "train": lambda net, theta, X, Y: ntklin.train(net, theta, X, Y, steps=2),
+    "train, adam": lambda net, theta, X, Y: ntklin.train(
+        net, theta, X, Y, ntklin.Adam(1e-3), steps=2
+    ),
+    "train_ensemble": lambda net, theta, X, Y: ntklin.train_ensemble(net, [theta], X, Y, steps=2),
+    "largest_learning_rate": lambda net, theta, X, Y: ntklin.largest_learning_rate(
+        net, theta, X, Y, steps=2, until=1e-307
+    ),
+    "lin.train": lambda net, theta, X, Y: ntklin.linearize(net, theta, X).train(Y),
+    "lin.train, adam": lambda net, theta, X, Y: ntklin.linearize(net, theta, X).train(
+        Y, ntklin.Adam(1e-3), steps=2
+    ),
+    "search_learning_rate": lambda net, theta, X, Y: ntklin.search_learning_rate(
+        lambda optimizer: ntklin.linearize(net, theta, X).train(Y, optimizer, steps=2),
+        ntklin.AdaGrad(1e-3),
+    ),
+    "mitigate_initialization": lambda net, theta, X, Y: ntklin.mitigate_initialization(
+        ntklin.MLP((3, 20, 1)), X, Y, X, np.ones(3), max_steps=2
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TRAINERS)
+def test_targets_whose_squares_leave_the_range_are_refused_at_the_start(name):
+    """Without a warning from below, and before a step is taken."""
+    X = np.eye(3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for size, what in ((1e200, "over"), (1e-300, "under")):
+            if size < 1 and name == "mitigate_initialization":
+                continue  # f_0 is no 0 there
+            Y = size * np.array([1.0, 0.0, 0.5])
+            with pytest.raises(ntklin.FloatRangeError, match=f"the loss {what}flows float64; sc"):
+                TRAINERS[name](PAIR, PAIR.init(0), X, Y)
+        for size, what in ((1e39, "overflows float32 at entry 0"), (1e-50, "underflows float32")):
+            Y = size * np.array([1.0, 0.0, 0.5])
+            with pytest.raises(ntklin.FloatRangeError, match=f"Y {what}; scale Y, or use float64"):
+                TRAINERS[name](PAIR, PAIR.init(0, np.float32), np.float32(X), Y)
+
+
+def test_targets_at_the_edge_of_the_range_are_trained_on():
+    X, theta = np.eye(3), PAIR.init(0)
+    for size in (1e150, 1e-150, 0.0):
+        Y = size * np.array([1.0, 0.0, 0.5])
+        run = ntklin.linearize(PAIR, theta, X).train(Y, steps=2)
+        expected = np.float64(size) ** 2 * 1.25 / 6
+        assert run.losses[0] == pytest.approx(expected, rel=1e-14)
+        assert run.losses[2] < run.losses[0] or size == 0
+        run = ntklin.train(PAIR, theta, X, Y, ntklin.GradientDescent(1e-160), steps=1)
+        assert run.losses[0] == pytest.approx(expected, rel=1e-14)
+
+
+def test_losses_of_targets_up_to_the_end_of_single_precision():
+    """Their squares are beyond it, in whatever loop they are summed."""
+    net, X = ntklin.MLP((3, 20, 1)), np.eye(3, dtype=np.float32)
+    for method in ("reduced", "fused", "direct"):
+        run = ntklin.train(
+            *(net, net.init(0, np.float32), X, np.float32([1e25, 0, 0])),
+            *(ntklin.GradientDescent(1e-30), 2),
+            method=method,
+        )
+        np.testing.assert_allclose(run.losses, 1e50 / 6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("which", ["val", "test"])
+def test_losses_of_other_samples_are_refused_before_training(which):
+    net, X, good, trials = ntklin.MLP((3, 20, 1)), np.eye(3), np.ones(3), []
+    data = {"Y_val": good, "X_test": X, "Y_test": good} | {f"Y_{which}": [1e200, 0.0, 0.0]}
+    message = f"the loss on Y_{which} overflows float64; scale Y_{which}"
+    with pytest.raises(ntklin.FloatRangeError, match=message):
+        ntklin.mitigate_initialization(net, X, good, X, **data, on_trial=trials.append)
+    assert not trials
+
+
+def test_a_search_refuses_losses_that_start_at_no_number():
+    with pytest.raises(ntklin.FloatRangeError, match=r"starts at is inf, .*scale the targets"):
+        ntklin.search_learning_rate(lambda _: np.array([np.inf, np.inf]), ntklin.Adam(1e-3))
+
+
+def narrow_problem(size):
+    """A linearization in float32 and the same in float64, with new inputs beyond float32."""
+    rng = np.random.default_rng(2)
+    X = (0.3 * rng.standard_normal((5, 3))).astype(np.float32)
+    # Zero biases that have moved: outputs at the size of X_new are not those at 0.
+    net = ntklin.MLP((3, 9, 1))
+    theta = net.init(0, np.float32)
+    single, double = (ntklin.linearize(net, theta.astype(d), X.astype(d)) for d in DTYPES)
+    return single, double, rng.random(5), size * rng.standard_normal((4, 3))
+
+
+PREDICTIONS = {
+    "minimizer": lambda lin, Y, X: lin.minimizer(Y).predict(X),
+    "adaptive minimizer": lambda lin, Y, X: lin.minimizer(
+        Y, weights=np.linspace(1, 2, lin.features.shape[1])
+    ).predict(X),
+    "interpolator": lambda lin, Y, X: lin.minimizer(Y).interpolator(X),
+    "gradient descent": lambda lin, Y, X: lin.gradient_descent(Y, 0.5).predict(X, 20),
+    "train": lambda lin, Y, X: lin.train(Y, ntklin.GradientDescent(0.5), steps=20).predict(X),
+    "train, adam": lambda lin, Y, X: lin.train(Y, ntklin.Adam(0.01), steps=9).predict(X),
+    "interpolating": lambda lin, Y, X: lin.train(
+        Y, ntklin.GradientDescent(0.5), steps=20
+    ).interpolating(X),
+    "theorem 3": lambda lin, Y, X: lin.theorem3(Y, [1.0, 1.0], 0.5).predict(X),
+}
+
+
+@pytest.mark.parametrize("size", [1e-47, 2e38, 1e40])
+@pytest.mark.parametrize("name", PREDICTIONS)
+def test_new_inputs_beyond_single_precision(name, size):
+    """They keep their digits, and with them the neurons that they reach."""
+    single, double, Y, X_new = narrow_problem(size)
+    with np.errstate(over="ignore", under="ignore"):
+        cast = np.float32(X_new)
+    assert not cast.any() or np.isinf(cast).any()
+    expected = PREDICTIONS[name](double, Y, X_new)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        # The theorem's formula is in double precision whatever the features are in.
+        if np.abs(expected).max() > np.finfo(np.float32).max and name != "theorem 3":
+            with pytest.raises(ntklin.FloatRangeError, match="overflows float32"):
+                PREDICTIONS[name](single, Y, X_new)
+            return
+        actual = PREDICTIONS[name](single, Y, X_new)
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(actual / scale, expected / scale, atol=1e-3)
+    assert np.ptp(expected) > 0.1 * scale
+
+
+@pytest.mark.parametrize(
+    ("size", "what"), [(1e39, "over.* row 0, column"), (1e-47, "under.* row 0")]
+)
+def test_inputs_to_record_beyond_single_precision_are_refused(size, what):
+    single, _, Y, X_new = narrow_problem(size)
+    phi = single.features
+    with pytest.raises(ntklin.FloatRangeError, match=f"X_record {what}.*scale X_record, or use fl"):
+        ntklin.train(
+            *(phi.network, phi.parameters, phi.inputs, Y),
+            steps=1,
+            record=1,
+            X_record=X_new,
+        )
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).maxexp < 2000, reason="longdouble is double here")
+@pytest.mark.parametrize(("size", "what"), [("1e4000", "overflows"), ("1e-4000", "underflows")])
+def test_long_doubles_beyond_double_precision_are_refused(size, what):
+    net = ntklin.MLP((3, 9, 1))
+    theta, X, Y = net.init(0), np.eye(3), np.ones(3)
+    far = np.longdouble(size)
+    lin = ntklin.linearize(net, theta, X)
+    for name, compute in {
+        "X": lambda: net.apply(theta, X * far),
+        "theta": lambda: ntklin.linearize(net, theta * far, X),
+        "X_new": lambda: lin.minimizer(Y).predict(X * far),
+        "Y": lambda: lin.gradient_descent(Y * far),
+        "weights": lambda: lin.features.gram(weights=np.ones(theta.shape) * far),
+    }.items():
+        with pytest.raises(ntklin.FloatRangeError, match=f"{name} {what} float64.*; scale {name}$"):
+            compute()
+    with pytest.raises(ValueError, match="X contains NaN or infinite"):
+        net.apply(theta, (X + 1) * np.longdouble("inf"))
+
+
+def far_apart(size=1.0):
+    """Whose second eigenvalue is far below the first, with targets of both sizes."""
+    return linear_model(np.diag([1.0, 1e-3]).astype(float)), np.array([1.0, 0.5])
+
+
+HUSHED = {
+    "loss": lambda: far_apart()[0].gradient_descent(far_apart()[1]).loss([1, 10**6, 10**20]),
+    "predict": lambda: far_apart()[0].gradient_descent([1.0, 0.5]).predict(np.eye(2), 10**6),
+    "parameters": lambda: far_apart()[0].gradient_descent([1.0, 0.5]).parameters(10**6),
+    "steps_to": lambda: far_apart()[0].gradient_descent([1.0, 0.5]).steps_to(1e-12),
+    "ridge": lambda: far_apart()[0].gradient_descent([1.0, 0.5], ridge=1e-9).loss(10**9),
+    "rows far apart": lambda: (
+        linear_model(np.diag([1.0, 1e-200])).gradient_descent([1.0, 0.5]).loss(10**6)
+    ),
+    "logistic": lambda: (
+        ntklin.linearize(
+            ntklin.AntisymmetricPair(ntklin.MLP((2, 5, 1))),
+            ntklin.AntisymmetricPair(ntklin.MLP((2, 5, 1))).init(0),
+            np.eye(2),
+        )
+        .train([1.0, 0.0], ntklin.GradientDescent(1e4), steps=3, loss="logistic", method="direct")
+        .losses
+    ),
+    "infinite_ntk": lambda: ntklin.infinite_ntk(
+        ntklin.MLP((1, 5, 1), bias="normal"), np.float32([[1.0], [1e30]]), np.float32([[1e-30]])
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HUSHED)
+def test_what_fades_is_no_error_whatever_numpy_is_told(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ntklin.UnitBallWarning)
+        expected = HUSHED[name]()
+        with np.errstate(all="raise"):
+            np.testing.assert_array_equal(HUSHED[name](), expected)
+
+
+@pytest.mark.parametrize("options", [{"learning_rate": 5e-324}, {"ridge": 1.7e308}])
+def test_rates_and_ridges_without_a_number_are_told_apart_from_kernels(options):
+    lin = linear_model(1e-3 * np.eye(2))
+    with pytest.raises(ntklin.FloatRangeError, match="take learning_rate and ridge nearer"):
+        lin.gradient_descent([1.0, 0.0], **options).loss(3)

@@ -129,7 +129,8 @@ def first_angles(z, C, S, limit, row: FirstLayer, others: FirstLayer, biased, me
         for j in range(z.shape[0]):
             other = other_q[j]
             minuend = (e * other_e[j] + other * other * e + q * q * other_e[j]) / (one + q * other)
-            if z[j] >= 0:
+            # By C, not by z: opposite rows whose C rounds to −1 have t = 2, or more.
+            if C[j] >= 0:
                 z[j] = minuend - S[j]
                 limit[j] = near * minuend
     for j in range(z.shape[0]):

@@ -87,5 +87,6 @@ def inputs_of(X, n_layers, weight, gain, bias):
     _lengths(scaled, lengths)
     found = rows(exponents, lengths, n_layers, weight, gain, bias)
     arrays = (found.unit, found.share, found.r, found.q)
-    own = (np.ascontiguousarray(a, X.dtype) for a in arrays)
+    with np.errstate(under="ignore"):  # a bias beside a long input, for one
+        own = [np.ascontiguousarray(a, X.dtype) for a in arrays]
     return Inputs(scaled, *own, norms=None), found.norm

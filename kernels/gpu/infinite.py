@@ -84,9 +84,10 @@ def _rows(X, n_layers, weight, gain, bias):
     U = xp.ldexp(X, xp.asarray(-exponents)[:, None])
     lengths = np.sqrt((U * U).sum(axis=1).get().astype(np.float64))
     found = rows(exponents, lengths, n_layers, weight, gain, bias)
-    unit, *arrays = (
-        xp.asarray(a.astype(X.dtype)) for a in (found.unit, found.share, found.r, found.q)
-    )
+    with np.errstate(under="ignore"):  # a bias beside a long input, for one
+        unit, *arrays = (
+            xp.asarray(a.astype(X.dtype)) for a in (found.unit, found.share, found.r, found.q)
+        )
     return U * unit[:, None], *arrays, found.norm
 
 
@@ -129,7 +130,7 @@ def _first_angles(S, C, own, other, biased):
     if biased:
         minuend = e[:, None] * (other_e + other_q * other_q) + (q * q)[:, None] * other_e
         minuend = minuend / (1 + q[:, None] * other_q)
-        acute = z >= 0
+        acute = C >= 0  # not by z: opposite rows whose C rounds to −1 have t = 2, or more
         z = xp.where(acute, minuend - S, z)
         limit = xp.where(acute, near * minuend, limit)
     i, j = xp.nonzero(abs(z) < limit)

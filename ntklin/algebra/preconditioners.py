@@ -314,7 +314,7 @@ def adagrad_weights(phi: GramOperator) -> Array:
     # D may be multiplied by any number: by one that keeps 1/|φ_j| finite.
     number = phi.dtype.type
     smallest = number(float(size[reached].min()))
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore"):
         unit = number(1 if np.isfinite(1 / smallest) else smallest)
     return xp.where(reached, unit / xp.where(reached, size, number(1)), number(0))
 

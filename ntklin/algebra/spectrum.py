@@ -263,7 +263,7 @@ def fade(growth: Array, spectrum: Spectrum) -> Array:
     -------
     ndarray, of the shape of ``growth``
     """
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore"):
         size = growth * (spectrum.largest * (spectrum.rounding / len(spectrum.values)) ** 0.25)
         return growth / (1 + size * size)
 

@@ -11,18 +11,72 @@ from numpy.typing import DTypeLike
 
 from ntklin.edge.arrays import Array, as_array, place
 from ntklin.edge.backends import contiguous, free_device_memory, namespace
-from ntklin.edge.errors import MemoryLimitError, UnitBallWarning
+from ntklin.edge.errors import FloatRangeError, MemoryLimitError, UnitBallWarning
 from ntklin.edge.memory import available_memory
 
 # Bytes that are taken without asking whether they are there.
 NEGLIGIBLE = 1 << 20
 
 
-def _as_floating(a: Any, name: str) -> Array:
+def _as_floating(a: Any, name: str, *, rows: bool = False) -> Array:
     """``a`` as a float32 or float64 array: float32 stays, every other real type becomes float64."""
     a = as_array(a, name)
     dtype = a.dtype.newbyteorder("=")
-    return a.astype(dtype if dtype in (np.float32, np.float64) else np.float64, copy=False)
+    return narrowed(a, dtype if dtype in (np.float32, np.float64) else np.float64, name, rows=rows)
+
+
+def narrowed(a: Array, dtype: DTypeLike, name: str, *, rows: bool = False) -> Array:
+    """``a`` in ``dtype``, not copied where it is so already.
+
+    Parameters
+    ----------
+    a : ndarray
+    dtype : dtype
+        float32 or float64.
+    name : str
+        The argument's name in messages.
+    rows : bool
+        Whether each row must keep digits, and not only ``a`` as a whole.
+
+    Returns
+    -------
+    ndarray, of the shape of ``a``
+
+    Raises
+    ------
+    FloatRangeError
+        If finite entries overflow, or all that are not 0 underflow.
+    """
+    result, fault = _narrow(a, dtype, rows)
+    if fault:
+        remedy = f"scale {name}"
+        if dtype != np.float64:
+            remedy += ", or use float64 for theta and X"
+        raise FloatRangeError(f"{name} {fault}; {remedy}")
+    return result
+
+
+def _narrow(a: Array, dtype: DTypeLike, rows: bool) -> tuple[Array, str | None]:
+    """``a`` in ``dtype``, and what is wrong with that; None for nothing."""
+    if np.can_cast(a.dtype, dtype) or not a.size:
+        return a.astype(dtype, copy=False), None
+    xp, dtype = namespace(a), np.dtype(dtype)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        result = a.astype(dtype)
+    lost = xp.isfinite(a) & ~xp.isfinite(result)
+    if bool(lost.any()):
+        return result, f"overflows {dtype} at {_first(lost)}"
+    rows = rows and a.ndim > 1
+    axis = tuple(range(1 if rows else 0, a.ndim))
+    lost = (abs(result).max(axis=axis) < np.finfo(dtype).tiny) & (a != 0).any(axis=axis)
+    if bool(lost.any()):
+        return result, f"underflows {dtype}{f' in row {int(lost.argmax())}' if rows else ''}"
+    return result, None
+
+
+def _first(where: Array) -> str:
+    """The place of the first truth value, in words."""
+    return place([i[0] for i in namespace(where).nonzero(where)])
 
 
 def _require_finite(a: Array, name: str) -> None:
@@ -31,8 +85,8 @@ def _require_finite(a: Array, name: str) -> None:
         total = a.sum()
     # A finite sum has finite terms, and needs one pass without a second array.
     if not xp.isfinite(total) and not bool(xp.isfinite(a).all()):
-        first = [i[0] for i in xp.nonzero(~xp.isfinite(a))]
-        raise ValueError(f"{name} contains NaN or infinite values, the first at {place(first)}")
+        first = _first(~xp.isfinite(a))
+        raise ValueError(f"{name} contains NaN or infinite values, the first at {first}")
 
 
 def as_inputs(X: Any, dimension: int | None = None, *, name: str = "X") -> Array:
@@ -56,7 +110,7 @@ def as_inputs(X: Any, dimension: int | None = None, *, name: str = "X") -> Array
     ValueError
         For another shape, NaN or infinity.
     """
-    X = _as_floating(X, name)
+    X = _as_floating(X, name, rows=True)
     if X.ndim != 2:
         hint = f"; for one sample pass {name}[None, :]" if X.ndim == 1 else ""
         if X.ndim > 2:
@@ -73,6 +127,21 @@ def as_inputs(X: Any, dimension: int | None = None, *, name: str = "X") -> Array
     return contiguous(X)
 
 
+def as_new_inputs(X_new: Any, phi: Any) -> Array:
+    """Inputs for the network of these features: in their dtype, where that has digits of each row.
+
+    Elsewhere float64 stays: features of both dtypes go together, and what follows is computed in
+    the wider one.
+
+    Returns
+    -------
+    ndarray, shape (N_new, d)
+    """
+    X_new = as_inputs(X_new, phi.inputs.shape[1], name="X_new")
+    result, fault = _narrow(X_new, phi.dtype, rows=True)
+    return X_new if fault else result
+
+
 def as_vector(v: Any, n: int, *, name: str, dtype: DTypeLike | None = None) -> Array:
     """A finite, contiguous vector of length ``n``; (n, 1) is accepted too."""
     v = _as_floating(v, name)
@@ -81,7 +150,7 @@ def as_vector(v: Any, n: int, *, name: str, dtype: DTypeLike | None = None) -> A
     if v.shape != (n,):
         raise ValueError(f"{name} must have shape ({n},), got shape {v.shape}")
     _require_finite(v, name)
-    return contiguous(v, dtype)
+    return contiguous(v if dtype is None else narrowed(v, dtype, name))
 
 
 def as_targets(Y: Any, n: int, *, name: str = "Y", dtype: DTypeLike | None = None) -> Array:
@@ -180,7 +249,8 @@ def as_flag(value: Any, *, name: str) -> bool:
 
 def warn_outside_unit_ball(X: Array, name: str = "X") -> None:
     """Warn when a row of ``X`` is longer than 1: the theorems assume inputs in the unit ball."""
-    norms = namespace(X).sqrt((X * X).sum(axis=1))
+    with np.errstate(over="ignore", under="ignore"):
+        norms = namespace(X).sqrt((X * X).sum(axis=1))
     outside = int((norms > 1 + 1e-6).sum())
     if outside:
         warnings.warn(

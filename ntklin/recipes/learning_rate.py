@@ -9,7 +9,7 @@ import numpy as np
 from ntklin.edge.arrays import as_array
 from ntklin.edge.backends import host
 from ntklin.edge.checks import as_count, as_positive
-from ntklin.edge.errors import DivergenceError, LearningRateError
+from ntklin.edge.errors import DivergenceError, FloatRangeError, LearningRateError
 from ntklin.runs.monotone import Yardstick
 from ntklin.runs.optimizers import Optimizer
 from ntklin.runs.outcome import Run
@@ -109,6 +109,8 @@ def search_learning_rate(trainer, optimizer, *, precision=0.05, reach=1e6, progr
         If the loss rises at every rate down to the reach; with the ``trials``.
     ValueError
         If the trainer takes no step.
+    FloatRangeError
+        If the loss at the start is not finite.
 
     Examples
     --------
@@ -186,6 +188,11 @@ def _trial(trainer, optimizer):
             "trainer(optimizer) must return the losses L(θ_0), L(θ_1), … of at least one step, or "
             f"a run with them; got shape {losses.shape}. If the loss starts below until, no "
             "learning rate is too large"
+        )
+    if not np.isfinite(losses[0]):
+        raise FloatRangeError(
+            f"the loss that trainer(optimizer) starts at is {losses[0]}, so that no learning rate "
+            "can be judged; scale the targets"
         )
     if isinstance(result, Run):
         rise = result.first_rise()

@@ -113,7 +113,8 @@ class Stepwise(Engine):
         if self.is_blind:
             return self._take_all(weights)
         losses, end = [], End(until, ceiling)
-        with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is told by its loss
+        # A diverging run is told by its loss, and what fades is rounding.
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             for w in weights:
                 slopes = self._loss.derivative(self._outputs, self._targets)
                 self._step(beside(w, slopes) * slopes, w)

@@ -69,6 +69,8 @@ class Track:
 
     def start(self, loss: float) -> None:
         """Begin at the engine's loss, or where the past run ended."""
+        task = self.task
+        task.loss.require_in_range(loss, task.initial_outputs, task.targets)
         self.losses = [loss] if self.past is None else self.past.losses.tolist()
         self.yardstick = Yardstick(self.losses[0], self.task.loss_of_zero, self.task.dtype)
         self.ceiling = self.yardstick.ceiling(self.task.optimizer)

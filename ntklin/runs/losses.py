@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ntklin.edge.backends import host
+from ntklin.edge.backends import host, namespace
+from ntklin.edge.errors import FloatRangeError
 
 LOSSES = ("squared", "logistic")
 
@@ -47,8 +48,36 @@ class Loss:
 
     def value(self, outputs, Y):
         """L(f), summed in float64; a NumPy array (S,) for outputs (S, N) of several networks."""
-        mean = self.mean(outputs, Y)
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # told by the value
+            mean = self.mean(outputs, Y)
         return host(mean) if mean.ndim else float(mean)
+
+    def require_in_range(self, value, outputs, Y, what="the loss", remedy="scale Y"):
+        """Refuse a squared loss of finite outputs that float64 has no digits of.
+
+        Parameters
+        ----------
+        value : float
+            L(f).
+        outputs : callable
+            Returns f, (N,); called only where the value is in doubt.
+        Y : ndarray, shape (N,)
+        what, remedy : str
+            The subject of the message, and what to do.
+
+        Raises
+        ------
+        FloatRangeError
+        """
+        if self.name != "squared" or np.finfo(np.float64).tiny <= value < np.inf:
+            return
+        f = outputs()
+        if not bool(namespace(f).isfinite(f).all()):
+            return
+        if not value < np.inf:
+            raise FloatRangeError(f"{what} overflows float64; {remedy}")
+        if bool((f != Y).any()):
+            raise FloatRangeError(f"{what} underflows float64; {remedy}")
 
     def mean(self, outputs, Y):
         """L(f) as an array of no dimension, or (S,), which on a GPU nobody has to wait for."""
@@ -64,6 +93,7 @@ class Loss:
             return outputs - Y
         # By the probability of the less likely class: e^{−|f|} cannot overflow, and where y fits f
         # the derivative keeps its digits, while 1/(1 + e^{−f}) − 1 would lose them all.
-        small = np.exp(-np.abs(outputs))
-        unlikely = small / (1 + small)
-        return np.where(outputs >= 0, (1 - Y) - unlikely, unlikely - Y)
+        with np.errstate(under="ignore"):
+            small = np.exp(-np.abs(outputs))
+            unlikely = small / (1 + small)
+            return np.where(outputs >= 0, (1 - Y) - unlikely, unlikely - Y)

@@ -11,6 +11,7 @@ import numpy as np
 from ntklin.edge.arrays import as_array, rows_of
 from ntklin.edge.backends import beside, contiguous, freeze, kernels, namespace
 from ntklin.edge.checks import as_flag, as_fraction, as_learning_rate, as_nonnegative, as_vector
+from ntklin.edge.errors import FloatRangeError
 
 # Before the names of slots among a run's arrays.
 SLOT = "slot."
@@ -396,7 +397,13 @@ class Preconditioned(Optimizer):
 
     def step(self, state, theta, gradient):
         D = self._matrix(state.count, gradient)
-        rate = theta.dtype.type(self.learning_rate)
+        with np.errstate(over="ignore", under="ignore"):
+            rate = theta.dtype.type(self.learning_rate)
+        if rate == 0 or not np.isfinite(rate):
+            raise FloatRangeError(
+                f"learning_rate = {self.learning_rate:.3g} is beyond the range of {theta.dtype}; "
+                "move a factor from it to what fn returns, or use float64 for theta and X"
+            )
         theta -= rate * (D @ gradient if D.ndim == 2 else D * gradient)
         return OptimizerState(state.count + 1, {"D": D})
 
@@ -414,7 +421,7 @@ class Preconditioned(Optimizer):
                 f"fn({t}, gradient) must return a number or an array of shape ({n},) or ({n}, {n}),"
                 f" got shape {D.shape}"
             )
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", under="ignore"):
             D = xp.array(D, gradient.dtype)
         if not np.isfinite(D).all():
             raise ValueError(

@@ -65,6 +65,10 @@ class Task(ABC):
         """What a run leaves, from its engine and its :class:`ntklin.runs.loop.Track`."""
 
     @abstractmethod
+    def initial_outputs(self) -> Any:
+        """f_0(X), (N,)."""
+
+    @abstractmethod
     def stability_bound(self) -> float:
         """2N/λ_max(K(X, X)) at θ_0."""
 

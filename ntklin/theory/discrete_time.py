@@ -111,7 +111,7 @@ def decay(values, rate, steps):
         Beyond the range of float64, where rate · λ > 2, infinite.
     """
     logs, flips = _logarithms(values, rate, steps)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore"):
         powers = np.exp(logs)
     np.negative(powers, where=flips, out=powers)
     return powers
@@ -138,7 +138,7 @@ def gradient_filter(values, rate, steps):
     """
     x = rate * values
     logs, flips = _logarithms(values, rate, steps)
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         gained = np.expm1(logs, out=logs)
         np.negative(gained, out=gained, where=~flips)
         np.add(gained, 2.0, out=gained, where=flips)  # an odd power of a negative base: 1 + |·|^t
@@ -147,7 +147,8 @@ def gradient_filter(values, rate, steps):
     # Below eps the power series of the bracket is t·x(1 + O(t·x)), and x may be 0 or subnormal.
     small = progress < np.finfo(np.float64).eps
     np.copyto(gained, steps.count[:, None], where=small)
-    gained *= rate
+    with np.errstate(over="ignore", under="ignore"):
+        gained *= rate
     return gained
 
 
@@ -178,7 +179,7 @@ def _log_base(x):
 def _logarithms(values, rate, steps):
     """t · log|1 − rate·λ| and where the power of 1 − rate·λ is negative, both (T, N)."""
     x = rate * values
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         logs = np.multiply.outer(steps.count, _log_base(x))
     logs[steps.count == 0] = 0.0  # 0 · log 0 at x = 1
     return logs, np.logical_and.outer(steps.odd, x > 1)

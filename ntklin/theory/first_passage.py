@@ -43,5 +43,6 @@ def _first_of_parity(residuals, weights, target, start, stop):
 
 def _least(r, s, weights):
     """A lower bound on Σ w r² between two t; the smaller end where no residual changes sign."""
-    squares = np.where(r * s > 0, np.minimum(np.abs(r), np.abs(s)), 0.0) ** 2
-    return float(squares @ weights)
+    with np.errstate(under="ignore"):
+        squares = np.where(r * s > 0, np.minimum(np.abs(r), np.abs(s)), 0.0) ** 2
+        return float(squares @ weights)

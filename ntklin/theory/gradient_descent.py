@@ -112,7 +112,7 @@ class LinearizedGradientDescent(Sendable):
         )
         outputs = np.empty((len(steps), len(start)), dtype)
         for block in self._blocks(steps):
-            with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+            with np.errstate(over="ignore", under="ignore", invalid="ignore"):
                 growth = self._growth(steps[block])
                 exact = start + (growth * self._initial_residual) @ certain.T
                 if insignificant.any():
@@ -156,7 +156,7 @@ class LinearizedGradientDescent(Sendable):
         start = given.parameters.astype(given.dtype, copy=False)
         parameters = namespace(start).tile(start, (len(steps), 1))
         for block in self._blocks(steps):
-            with np.errstate(over="ignore", invalid="ignore"):
+            with np.errstate(over="ignore", under="ignore", invalid="ignore"):
                 coefficients = self._growth(steps[block]) * self._initial_residual
                 coefficients[:, self._null] = 0.0
                 for theta, c in zip(parameters[block], coefficients @ V.T, strict=True):
@@ -194,7 +194,7 @@ class LinearizedGradientDescent(Sendable):
         steps = as_steps(t)
         losses = np.empty(len(steps))
         for block in self._blocks(steps):
-            with np.errstate(over="ignore", invalid="ignore"):
+            with np.errstate(over="ignore", under="ignore", invalid="ignore"):
                 losses[block] = self._residuals(steps[block]) ** 2 @ self._initial_losses
         losses = shift(losses, self._loss_exponent)
         self._refuse_overflow(losses, steps)
@@ -303,7 +303,8 @@ class LinearizedGradientDescent(Sendable):
     def _scaled_rate(self):
         """η' = 4^e η."""
         rate = shift(float(self.learning_rate), 2 * self._units.exponent)
-        return in_range(rate, np.float64, "learning_rate times the kernel", REMEDY)
+        remedy = "take learning_rate and ridge nearer to N/λ_max and λ_max"
+        return in_range(rate, np.float64, "learning_rate times the kernel", remedy)
 
     @property
     def _rate(self):
@@ -357,7 +358,8 @@ class LinearizedGradientDescent(Sendable):
         """(λ + λ_i (1 − η(λ_i + λ)/N)^t)/(λ_i + λ), what is left of a residual, (T, N)."""
         total = self._values + self._ridge
         share = np.divide(self._values, total, where=total > 0, out=np.zeros_like(total))
-        return self._floors + share * decay(total, self._rate, steps)
+        with np.errstate(under="ignore"):
+            return self._floors + share * decay(total, self._rate, steps)
 
     def _growth(self, steps):
         """g_i(t), (T, N)."""

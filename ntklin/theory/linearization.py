@@ -27,6 +27,7 @@ from ntklin.edge.checks import (
     advising,
     as_inputs,
     as_learning_rate,
+    as_new_inputs,
     as_targets,
     as_vector,
     require_memory,
@@ -542,7 +543,7 @@ class Linearization(Sendable):
         Evaluation
         """
         phi = self.features
-        X_new = as_inputs(X_new, phi.inputs.shape[1], name="X_new").astype(phi.dtype, copy=False)
+        X_new = as_new_inputs(X_new, phi)
         refuse_mixed(phi.inputs, X_new)
         weights = as_constant(weights, phi.shape[1])
         slot = "plain" if weights is None else "weighted"

@@ -13,9 +13,11 @@ from ntklin.algebra.solving import solve_kernel
 from ntklin.algebra.spectrum import degenerate_error, factorize, require_kernel_in_range
 from ntklin.edge.arrays import as_array
 from ntklin.edge.backends import beside, freeze, host, refuse_mixed
-from ntklin.edge.checks import as_count, as_inputs, as_vector, require_memory
+from ntklin.edge.checks import as_count, as_new_inputs, as_vector, require_memory
 from ntklin.edge.errors import CheckpointError, DegenerateKernelError
 from ntklin.edge.files.names import shown
+from ntklin.edge.ranges import in_range
+from ntklin.networks.features import REMEDY
 from ntklin.runs import checkpoint
 from ntklin.runs.outcome import Run
 from ntklin.theory.concentration import concentration, kernel_drift
@@ -116,11 +118,13 @@ class LinearizedRun(Run):
         ndarray, shape (N_new,)
         """
         phi = self.linearization.features
-        X_new = as_inputs(X_new, phi.inputs.shape[1], name="X_new").astype(phi.dtype, copy=False)
+        X_new = as_new_inputs(X_new, phi)
         refuse_mixed(phi.inputs, X_new)
         new = phi.network.features(phi.parameters, X_new)
         displacement = self.displacement if t is None else self.at(t).displacement
-        return (new.outputs + new @ displacement).astype(phi.dtype, copy=False)
+        with np.errstate(over="ignore", under="ignore"):
+            outputs = new.outputs + new @ displacement
+        return in_range(outputs, phi.dtype, "f_t(X_new)", REMEDY)
 
     def at(self, t):
         """The same run as it was at step t: a LinearizedRun of its own, with its split.
@@ -236,7 +240,7 @@ class LinearizedRun(Run):
         solution = self.split
         at = self.linearization.at(X_new, self._direction)
         outputs = at.outputs + at.kernel @ beside(solution.coefficients, at.kernel)
-        return outputs.astype(self.outputs.dtype, copy=False)
+        return in_range(outputs, self.outputs.dtype, "the interpolating part", REMEDY)
 
     def path_dependent(self, X_new):
         """The path-dependent part φ(X_new) B_t = f_t − interpolating part; 0 on X itself.

@@ -96,5 +96,8 @@ class LinearizedTask(Task):
             arrays=engine.arrays(),
         )
 
+    def initial_outputs(self) -> Any:
+        return self.linearization.features.outputs
+
     def stability_bound(self) -> float:
         return self.linearization.max_learning_rate

@@ -10,8 +10,8 @@ from ntklin.edge.arrays import as_array, rows_of
 from ntklin.edge.backends import host, refuse_mixed
 from ntklin.edge.checks import (
     as_count,
-    as_inputs,
     as_learning_rate,
+    as_new_inputs,
     as_targets,
     as_vector,
     require_memory,
@@ -90,7 +90,7 @@ class ProductForm(Sendable):
 
     def _features(self, X_new):
         phi = self.linearization.features
-        X_new = as_inputs(X_new, phi.inputs.shape[1], name="X_new").astype(phi.dtype, copy=False)
+        X_new = as_new_inputs(X_new, phi)
         return phi.network.features(phi.parameters, X_new)
 
 

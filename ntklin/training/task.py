@@ -99,6 +99,9 @@ class TrainingTask(Task):
             arrays=engine.arrays(),
         )
 
+    def initial_outputs(self) -> Any:
+        return self.net.apply(self.theta, self.X)
+
     def stability_bound(self) -> float:
         return stability_bound(self.net.features(self.theta, self.X))
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ntklin.edge.backends import refuse_mixed
-from ntklin.edge.checks import as_flag, as_inputs, as_targets, as_vector
+from ntklin.edge.checks import as_flag, as_inputs, as_targets, as_vector, narrowed
 from ntklin.edge.errors import DivergenceError
 from ntklin.runs import checkpoint, stability
 from ntklin.runs.batches import Schedule
@@ -177,7 +177,7 @@ def as_problem(net, theta, X, Y, name="theta"):
     theta = as_vector(theta, net.n_parameters, name=name)
     refuse_mixed(theta, X, Y)
     dtype = np.result_type(theta.dtype, X.dtype)
-    return theta.astype(dtype, copy=False), X.astype(dtype), Y.astype(dtype)
+    return theta.astype(dtype, copy=False), X.astype(dtype), narrowed(Y, dtype, "Y").astype(dtype)
 
 
 def _as_record(record, X_record, net, dtype):
@@ -186,7 +186,8 @@ def _as_record(record, X_record, net, dtype):
     if X_record is not None:
         if record is None:
             raise ValueError("X_record is recorded at the steps that record= chooses; it is None")
-        X_record = as_inputs(X_record, net.n_inputs, name="X_record").astype(dtype)
+        X_record = as_inputs(X_record, net.n_inputs, name="X_record")
+        X_record = narrowed(X_record, dtype, "X_record", rows=True).astype(dtype)
     return record, X_record
 
 

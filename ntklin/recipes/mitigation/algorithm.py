@@ -114,6 +114,8 @@ def mitigate_initialization(
     ------
     DivergenceError
         If training diverges at the first σ, as ``train`` has it.
+    FloatRangeError
+        If the squares of Y, Y_val or Y_test leave the range of float64.
     MitigationInterrupted
         On Ctrl-C; a KeyboardInterrupt whose ``result`` holds what was finished.
 
@@ -157,6 +159,7 @@ def mitigate_initialization(
     if theta is None:
         theta = beside(net.init(rng, contest.training[0].dtype), contest.training[0])
     theta = as_vector(theta, net.n_parameters, name="theta")
+    contest.require_losses(net, theta)
     search = _Search(net, theta, contest, factor, margin, min_sigma, on_trial)
     try:
         search.descend()

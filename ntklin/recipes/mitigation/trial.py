@@ -134,15 +134,25 @@ class Contest:
             steps=run.steps,
             seconds=seconds,
             training_loss=float(run.losses[-1]),
-            validation_loss=self._loss(run, self.validation),
-            test_loss=None if self.test is None else self._loss(run, self.test),
+            validation_loss=self._loss(run.predict, self.validation, "val"),
+            test_loss=None if self.test is None else self._loss(run.predict, self.test, "test"),
             initialization_size=size,
         )
         return trial, run, None
 
-    def _loss(self, run, samples):
+    def require_losses(self, network, theta):
+        """Refuse samples whose losses leave the range at the start, before anything is trained."""
+        for samples, which in ((self.validation, "val"), (self.test, "test")):
+            if samples is not None:
+                self._loss(lambda X: network.apply(theta, X), samples, which)
+
+    def _loss(self, predict, samples, which):
         X, Y = samples
-        return Loss(self.options.get("loss", "squared")).value(run.predict(X), Y)
+        kind, outputs = Loss(self.options.get("loss", "squared")), predict(X)
+        value = kind.value(outputs, Y)
+        name = f"Y_{which}"
+        kind.require_in_range(value, lambda: outputs, Y, f"the loss on {name}", f"scale {name}")
+        return value
 
     def _initialization_size(self, network, theta):
         X, Y = self.training
