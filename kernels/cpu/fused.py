@@ -164,12 +164,12 @@ class ShallowNetwork(Aligned):
         self._Y = Y[self._inputs.order]
         self._v = dtype.type(v[1])
         self._m = len(W)
-        self._tiles = self._inputs.split(W, b)
-        self._slots = [self._inputs.split(*first) for first, _ in slots]
-        padded = self._tiles.shape[1]
+        split = self._inputs.split
+        self._matrix = with_slots(split(W, b), [split(*first) for first, _ in slots])
+        padded = self._matrix.theta.shape[1]
         # The output layer's weights, and its bias behind them where no neuron touches it.
-        self._out = self._output_vector(output, padded)
-        self._out_slots = [self._output_vector(layer, padded) for _, layer in slots]
+        vector, *own = (self._output_vector(o, padded) for o in (output, *(o for _, o in slots)))
+        self._output = with_slots(vector, own)
         lanes = LINE // dtype.itemsize
         columns = -(-len(X) // lanes) * lanes
         self._hidden = Hidden(
@@ -179,8 +179,8 @@ class ShallowNetwork(Aligned):
         )
         self._s = np.empty(len(X), dtype)
         self._work = None
-        n_workers = get_num_threads()
-        _forward(self._hidden, self._tiles, self._panels, self._out, n_workers, task_counter())
+        tiles, W, n_workers = self._matrix.theta, self._output.theta, get_num_threads()
+        _forward(self._hidden, tiles, self._panels, W, n_workers, task_counter())
 
     def _output_vector(self, layer, padded):
         W, b = layer
@@ -194,26 +194,24 @@ class ShallowNetwork(Aligned):
         """The loss; s_n = sample_weights_n ℓ'(f_n, y_n) goes where ``step`` takes it from."""
         n = len(self._Y)
         f = self._hidden.parts[:, :n].sum(axis=0)
-        f += self._v * self._out[-1]
+        f += self._v * self._output.theta[-1]
         row = sample_weights[self._inputs.order]
         return loss_and_derivatives(LOSSES[self._loss], f, self._Y, row, self._s)
 
     def step(self, coefficients):
         """One step of the rule, with the loss's derivatives of the last ``evaluate``."""
         s, dtype = self._s, self._s.dtype
-        step = step_of(self._rule, coefficients, dtype)
-        matrix = with_slots(self._tiles, self._slots)
-        output = with_slots(self._out, self._out_slots)
+        step, matrix, output = step_of(self._rule, coefficients, dtype), self._matrix, self._output
         grid, work = self._inputs.grid, self._work_space()
         _step(self._hidden, matrix, output, step, s, grid, self._panels, work, task_counter())
         if self._has_bias:
             gradient = np.array([self._v * s.sum()], dtype)
-            apply_step(step, output, len(self._out) - 1, gradient, 0, 1)
+            apply_step(step, output, len(output.theta) - 1, gradient, 0, 1)
 
     def _work_space(self):
-        n_threads, dtype = get_num_threads(), self._tiles.dtype
+        n_threads, dtype = get_num_threads(), self._s.dtype
         if self._work is None or len(self._work.table) != n_threads:
-            width, n_groups = self._tiles.shape[2], self._inputs.grid.groups.shape[1]
+            width, n_groups = self._inputs.shape[1], self._inputs.grid.groups.shape[1]
             self._work = Work(
                 aligned_empty((n_threads, CHUNK_GROUPS, 1 << SAMPLES, width), dtype),
                 aligned_empty((n_threads, SLAB, width), dtype),
@@ -233,11 +231,10 @@ class ShallowNetwork(Aligned):
         layers : [(W^1, b^1 or None), (W^2, b^2 or None)]
         slots : sequence of such lists
         """
-        tiles = (self._tiles, *self._slots)
-        out = (self._out, *self._out_slots)
-        for target, tile, vector in zip((layers, *slots), tiles, out, strict=True):
+        targets = (layers, *slots)
+        for target, tiles, vector in zip(targets, self._matrix, self._output, strict=False):
             (W, b), (W_out, b_out) = target
-            self._inputs.join(tile, W, b)
+            self._inputs.join(tiles, W, b)
             W_out[0] = vector[: self._m]
             if b_out is not None:
                 b_out[0] = vector[-1]

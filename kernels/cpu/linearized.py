@@ -20,16 +20,16 @@ CHUNK = 256
 
 
 @parallel_kernel
-def _output_step(A, s, step: Step, matrix: WithSlots, parts):
+def _output_step(A, s, step: Step, vector: WithSlots, parts):
     """Gradient A s, the rule, and parts[task] = Σ_k W_k A_k over each task's weights k."""
-    W = matrix.theta
+    W = vector.theta
     for task in prange(parts.shape[0]):
         start = task * CHUNK
         stop = min(start + CHUNK, A.shape[0])
         gradient = np.empty(stop - start, A.dtype)
         for k in range(start, stop):
             gradient[k - start] = dot(s, A, k)
-        apply_step(step, matrix, start, gradient, 0, stop - start)
+        apply_step(step, vector, start, gradient, 0, stop - start)
         clear_rows(parts, task, task + 1)
         for k in range(start, stop):
             add_scaled(parts, task, A, k, W[k])
@@ -52,13 +52,13 @@ class LinearizedOutput(Aligned):
         self._A[:k] = a.dtype.type(w) * a.T
         if has_bias:
             self._A[k] = v
-        self._arrays = [np.zeros(len(self._A), a.dtype) for _ in range(1 + SLOTS[rule])]
+        theta, *slots = (np.zeros(len(self._A), a.dtype) for _ in range(1 + SLOTS[rule]))
+        self._vector = with_slots(theta, slots)
         self._parts = np.empty((-(-len(self._A) // CHUNK), n), a.dtype)
 
     def take(self, step, s, changes):
         """One step with the weighted loss derivatives s; adds φ Δ after it to ``changes``, (N,)."""
-        theta, *slots = self._arrays
-        _output_step(self._A, s, step, with_slots(theta, slots), self._parts)
+        _output_step(self._A, s, step, self._vector, self._parts)
         changes += self._parts.sum(axis=0)
 
     def read(self, layer, slots):
@@ -70,7 +70,7 @@ class LinearizedOutput(Aligned):
 
     def write(self, layer, slots):
         """Write Δ and the slots to pairs (W, b)."""
-        for (W, b), source in zip((layer, *slots), self._arrays, strict=True):
+        for (W, b), source in zip((layer, *slots), self._vector, strict=False):
             W[0] = source[: W.shape[1]]
             if b is not None:
                 b[0] = source[-1]

@@ -80,16 +80,14 @@ class LinearizedBlocks:
         dtype, m = a.dtype, delta.shape[1]
         self._features = Features(np.ascontiguousarray(a), delta, dtype.type(w), dtype.type(v))
         shapes = (m, a.shape[1]), (m * has_bias,)
-        self._arrays = [
-            tuple(np.zeros(shape, dtype) for shape in shapes) for _ in range(1 + SLOTS[rule])
-        ]
+        zeros = ([np.zeros(shape, dtype) for _ in range(1 + SLOTS[rule])] for shape in shapes)
+        self._matrix, self._biases = (with_slots(theta, slots) for theta, *slots in zeros)
         self._parts = np.empty((-(-m // BLOCK), len(a)), dtype)
 
     def take(self, step, s, changes):
         """One step with the weighted loss derivatives s; adds φ Δ after it to ``changes``, (N,)."""
-        matrix, biases = (with_slots(a[0], a[1:]) for a in zip(*self._arrays, strict=True))
         with sequential_blas:
-            _block_step(self._features, s, step, matrix, biases, self._parts)
+            _block_step(self._features, s, step, self._matrix, self._biases, self._parts)
         changes += self._parts.sum(axis=0)
 
     def read(self, layer, slots):
@@ -101,7 +99,8 @@ class LinearizedBlocks:
 
     def write(self, layer, slots):
         """Write Δ and the slots to pairs (W, b)."""
-        for (W, b), (source, source_b) in zip((layer, *slots), self._arrays, strict=True):
+        targets = (layer, *slots)
+        for (W, b), source, biases in zip(targets, self._matrix, self._biases, strict=False):
             W[...] = source
             if b is not None:
-                b[...] = source_b
+                b[...] = biases

@@ -158,8 +158,8 @@ class LinearizedTiles(Aligned):
         padded = -(-m // WORD) * WORD
         n_tiles, width = self._inputs.shape
         shape = n_tiles, padded, width
-        self._tiles = aligned_zeros(shape, dtype)
-        self._slots = [aligned_zeros(shape, dtype) for _ in range(SLOTS[rule])]
+        theta, *slots = (aligned_zeros(shape, dtype) for _ in range(1 + SLOTS[rule]))
+        self._matrix = with_slots(theta, slots)
         self._active = Active(
             np.zeros(padded, dtype),
             active_bits(above),
@@ -173,12 +173,12 @@ class LinearizedTiles(Aligned):
     def take(self, step, s, changes):
         """One step with the weighted loss derivatives s; adds φ Δ after it to ``changes``, (N,)."""
         grid, order = self._inputs.grid, self._inputs.order
-        matrix, work = with_slots(self._tiles, self._slots), self._work_space()
+        matrix, work = self._matrix, self._work_space()
         _tiled_step(matrix, step, self._active, s[order], grid, self._parts, work, task_counter())
         changes[order] += self._parts.sum(axis=0)
 
     def _work_space(self):
-        n_threads, dtype, width = get_num_threads(), self._tiles.dtype, self._tiles.shape[2]
+        n_threads, dtype, width = get_num_threads(), self._parts.dtype, self._inputs.shape[1]
         if self._work is None or len(self._work.table) != n_threads:
             X, groups = self._inputs.grid[:2]
             self._work = Work(
@@ -197,5 +197,5 @@ class LinearizedTiles(Aligned):
 
     def write(self, layer, slots):
         """Write Δ and the slots to pairs (W, b); columns without inputs keep what they hold."""
-        for target, tiles in zip((layer, *slots), (self._tiles, *self._slots), strict=True):
+        for target, tiles in zip((layer, *slots), self._matrix, strict=False):
             self._inputs.join(tiles, *target)
