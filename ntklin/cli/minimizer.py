@@ -84,10 +84,11 @@ def run(options):
     from ntklin.cli import signals
     from ntklin.cli.console import Console
     from ntklin.cli.failures import warnings_on
-    from ntklin.report import require_writable
+    from ntklin.files import unfinished
+    from ntklin.report import NAMES, require_writable
     from ntklin.study import optimizer_records, records, require_comparable
 
-    require_writable(options.out)
+    require_writable(options.out, NAMES, [unfinished.FOLDER])
     config = configure(options)
     console = Console(quiet=options.quiet)
     swept, compared, interrupted = [], [], False

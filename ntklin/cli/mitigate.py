@@ -143,10 +143,12 @@ def run(options):
     from ntklin.cli import signals
     from ntklin.cli.console import Console
     from ntklin.cli.failures import warnings_on
+    from ntklin.files import unfinished
     from ntklin.mitigation import MitigationInterrupted, mitigate_initialization
     from ntklin.report import require_writable
+    from ntklin.report.mitigation import NAMES
 
-    require_writable(options.out)
+    require_writable(options.out, NAMES, [unfinished.FOLDER])
     problem = configure(options)
     console = Console(quiet=options.quiet)
     found, interruption = None, None
