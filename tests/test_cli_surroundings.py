@@ -356,7 +356,40 @@ def test_after_an_interruption_the_next_one_strikes(default_signals, monkeypatch
 
 
 @POSIX
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_what_comes_every_second_never_strikes(default_signals, monkeypatch):
+    """The system tells of a used up limit of processor time again and again."""
+    now, written = 100.0, []
+    monkeypatch.setattr(signals.time, "monotonic", lambda: now)
+
+    def tell():
+        nonlocal now
+        now += 2 * signals.AT_ONCE
+        signal.raise_signal(signal.SIGXCPU)
+
+    def write(interrupted):
+        with signals.held(interrupted):
+            tell()
+            tell()
+            written.append(interrupted)
+
+    with signals.as_ctrl_c() as handler:
+        with pytest.raises(KeyboardInterrupt):
+            write(False)
+        assert handler.status(130) == 128 + signal.SIGXCPU
+        tell()
+        write(True)
+        now += 2 * signals.AT_ONCE
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)  # while another signal does
+    with signals.as_ctrl_c(), stepping.DeferredInterrupt() as interrupt:
+        tell()
+        tell()
+        assert interrupt.pending
+    assert written == [False, True]
+
+
+@POSIX
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU])
 def test_a_real_process_that_is_told_to_end_keeps_what_is_finished(number, tmp_path):
     """At the second σ the kernel is so ill-conditioned that training takes ages."""
     flags = ("--n-train", "4", "--n-test", "3", "--width", "20", "--optimizer", "none")

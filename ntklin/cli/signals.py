@@ -8,13 +8,16 @@ from contextlib import contextmanager
 
 from ntklin.cli.swallowed import sent_again
 
-# The scheduler's limit of time, and the terminal that is closed; Windows has Ctrl-Break for both.
-NAMES = ("SIGTERM", "SIGHUP", "SIGBREAK")
+# The scheduler's limit of time, the terminal that is closed, and the limit of processor time;
+# Windows has Ctrl-Break for all.
+NAMES = ("SIGTERM", "SIGHUP", "SIGXCPU", "SIGBREAK")
 ENDING = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
 # Seconds in which signals count as one: timeout signals a process and then its group, a session
 # that ends sends SIGTERM and SIGHUP.
 AT_ONCE = 1.0
 INTERRUPTED = 130
+# Sent again in every second of processor time up to the hard limit: that is no second signal.
+REPEATED = tuple(getattr(signal, name) for name in ("SIGXCPU",) if hasattr(signal, name))
 
 
 class AsCtrlC:
@@ -35,7 +38,8 @@ class AsCtrlC:
     def __call__(self, number, frame):
         now, again = time.monotonic(), self._again
         self._again = False
-        if not again and self._latest is not None and now - self._latest < AT_ONCE:
+        at_once = self._latest is not None and now - self._latest < AT_ONCE
+        if not again and (at_once or (number in REPEATED and self.first is not None)):
             return
         self._latest = now
         if self.first is None:
@@ -63,7 +67,7 @@ class AsCtrlC:
 
 @contextmanager
 def as_ctrl_c():
-    """Take SIGTERM and SIGHUP as Ctrl-C inside; only in the main thread, which gets all signals.
+    """Take SIGTERM, SIGHUP and SIGXCPU as Ctrl-C inside; only in the main thread, which gets all signals.
 
     A signal that is ignored stays so, as nohup wants SIGHUP to be, and so does a handler of
     somebody else's. An interruption that Python swallows is sent again.
@@ -104,7 +108,7 @@ def held(interrupted=False):
         if began is None:
             began = now
             waiting.append(number)
-        elif now - began >= AT_ONCE:
+        elif now - began >= AT_ONCE and number not in REPEATED:
             before[number](number, frame)
 
     if threading.current_thread() is threading.main_thread():
