@@ -207,7 +207,9 @@ def test_a_killed_figure_leaves_no_process_and_resumes(tmp_path):
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal to a group")
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
-def test_ctrl_c_on_the_terminal_ends_all_quietly(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_terminal_ends_all_quietly(number, tmp_path):
+    """By Ctrl-C, or when it is closed: each tells every process."""
     command = [sys.executable, "-m", "ntklin.cli", "figure", "2", "--scale", "quick", "--processes",
                "2", "--out", str(tmp_path)]  # fmt: skip
     runs = tmp_path / "runs"
@@ -215,11 +217,31 @@ def test_ctrl_c_on_the_terminal_ends_all_quietly(tmp_path):
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
         until(lambda: len(list(runs.glob("*.json"))) >= 2)
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, number)
         out, err = process.communicate(timeout=300)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert "Interrupted. What is finished is in" in out
     assert err == ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="asks for what is blocked")
+def test_a_closed_terminal_leaves_the_tracker_alive():
+    """In a fresh process, whose tracker is not that of the tests."""
+    program = """
+import os, signal, time
+from multiprocessing import resource_tracker
+from ntklin.validation.figures.executors import keep_track
+
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+keep_track()
+assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+tracker = resource_tracker._resource_tracker
+os.kill(tracker._pid, signal.SIGHUP)
+time.sleep(0.5)
+assert os.waitpid(tracker._pid, os.WNOHANG) == (0, 0)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
 
 
 def test_a_worker_that_dies_is_one_red_line(tmp_path, monkeypatch):
