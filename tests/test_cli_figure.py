@@ -116,10 +116,13 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path, monkeypatch):
         (["2", "--scale", "huge"], "--scale must be one of quick, standard, paper, got 'huge'"),
         (["2", "--device", "tpu"], "device must be 'cpu' or 'gpu', got 'tpu'"),
         (["2", "--processes", "0"], "--processes must be at least 1, got 0"),
+        (["2", "--processes", "9" * 23], "--processes must be at most 65536, got 999"),
+        (["2", "--threads", "9" * 23], "--threads must be at most 65536, got 999"),
         (["2", "--threads", "0"], "--threads must be at least 1, got 0"),
         (["2", "--threads", "2", "--dask", "tcp://x:1"], "--threads is for this machine's"),
         (["2", "--replot", "--dask", "tcp://x:1"], "--replot computes nothing"),
         (["2", "--dataset", "mnist10"], "no data set or path is called 'mnist10'"),
+        (["2", "--dataset", ""], "the data set's name is empty"),
         (["2", "--out", ""], "the output folder's name is empty"),
     ],
 )
@@ -319,6 +322,14 @@ def test_dask_has_to_be_there(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "distributed", None)
     shown = figure(2, "--dask", "tcp://127.0.0.1:1", "--out", tmp_path, status=2)
     assert "pip install 'ntklin[dask]'" in shown
+
+
+@pytest.mark.parametrize("address", ["bogus", "foo://x:1", ""])
+def test_what_is_no_address_is_told_with_the_option(address, tmp_path):
+    pytest.importorskip("distributed", reason="needs Dask")
+    shown = figure(2, "--dask", address, "--out", tmp_path, status=2)
+    assert f"error: --dask {address}: " in shown
+    assert "write the scheduler's address, such as tcp://" in shown
 
 
 def test_here_is_an_executor():

@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 
 import ntklin.cli
 from ntklin import stepping
-from ntklin.cli import failures, inherited, signals, spelling, streams
+from ntklin.cli import failures, inherited, signals, spelling, streams, threads
 from ntklin.cli.app import app
 from ntklin.cli.console import FILE_COLUMNS, Console
 from ntklin.cli.counting import is_live
@@ -425,6 +425,7 @@ def test_a_real_process_in_hostile_surroundings(tmp_path):
         "COLUMNS": "20",
         "PYTHONWARNINGS": "error",
         "TERMINAL_WIDTH": "wide",
+        "SOURCE_DATE_EPOCH": "yesterday",
         "TERM": "dumb",
     }
     done = subprocess.run(
@@ -489,6 +490,11 @@ with streams.enduring():
         ({"COLUMNS": "7"}, 80, True, {"COLUMNS": "7", "TERMINAL_WIDTH": "64"}),
         ({}, 40, True, {"TERMINAL_WIDTH": "64"}),
         ({"TERMINAL_WIDTH": "wide"}, 90, True, {"TERMINAL_WIDTH": "90"}),
+        ({"SOURCE_DATE_EPOCH": "1700000000"}, 80, True, {}),
+        *[
+            ({"SOURCE_DATE_EPOCH": text}, 80, True, {"SOURCE_DATE_EPOCH": None})
+            for text in ("", "abc", "1.5", "9" * 20)
+        ],
         ({"TERMINAL_WIDTH": "70"}, 90, True, {"TERMINAL_WIDTH": "70"}),
     ],
 )
@@ -639,3 +645,12 @@ def test_a_folder_that_was_deleted_is_refused(monkeypatch):
     monkeypatch.setattr(failures.os, "getcwd", getcwd)
     with pytest.raises(FileNotFoundError, match="the current folder has been deleted"):
         failures.require_folder()
+
+
+@pytest.mark.parametrize("text", ["", "abc", "0", "-3", "1.5", "9" * 20])
+def test_a_number_of_threads_that_numba_cannot_take_is_refused(text, monkeypatch):
+    monkeypatch.setenv("NUMBA_NUM_THREADS", text)
+    done = CliRunner().invoke(app, ["info"], prog_name="ntklin")
+    assert done.exit_code == 2
+    assert f"NUMBA_NUM_THREADS must be an integer from 1 to 65536, got {text!r}" in done.output
+    threads.require_number({"NUMBA_NUM_THREADS": " 2 "})

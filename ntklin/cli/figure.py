@@ -89,6 +89,8 @@ def require_known(options, scales):
     for flag, value in (("--processes", options.processes), ("--threads", options.threads)):
         if value is not None and value < 1:
             raise ValueError(f"{flag} must be at least 1, got {value}")
+        if value is not None and value > threads.MOST:
+            raise ValueError(f"{flag} must be at most {threads.MOST}, got {value}")
         if value is not None and options.dask is not None:
             raise ValueError(f"{flag} is for this machine's processes; --dask uses the cluster's")
     if options.replot and options.dask is not None:

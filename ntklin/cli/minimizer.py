@@ -50,13 +50,12 @@ def configure(options):
     seeds = arguments.seeds(options.seed, options.seeds)
     classes = arguments.classes(options.classes)
     optimizers = arguments.optional_list(options.optimizer)
+    data_seed = arguments.seed_of(options.data_seed, "--data-seed")
 
     from ntklin.data import load_data
     from ntklin.study import StudyConfig
 
-    data = load_data(
-        options.data, options.n_train, options.n_test, classes=classes, rng=options.data_seed
-    )
+    data = load_data(options.data, options.n_train, options.n_test, classes=classes, rng=data_seed)
     return StudyConfig(
         data=data,
         hidden_widths=widths,

@@ -67,10 +67,10 @@ class AsCtrlC:
 
 @contextmanager
 def as_ctrl_c():
-    """Take SIGTERM, SIGHUP and SIGXCPU as Ctrl-C inside; only in the main thread, which gets all signals.
+    """Take SIGTERM, SIGHUP and SIGXCPU as Ctrl-C inside; only in the main thread.
 
-    A signal that is ignored stays so, as nohup wants SIGHUP to be, and so does a handler of
-    somebody else's. An interruption that Python swallows is sent again.
+    That one gets all signals. One that is ignored stays so, as nohup wants SIGHUP to be, and so
+    does a handler of somebody else's. An interruption that Python swallows is sent again.
 
     Yields
     ------

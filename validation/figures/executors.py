@@ -51,7 +51,8 @@ def dask(address):
     Raises
     ------
     ValueError
-        If Dask is not installed, or the cluster's workers cannot be used.
+        If Dask is not installed, there is no scheduler at the address, or the cluster's workers
+        cannot be used.
     WorkerDiedError
         If a run has lost several workers.
     """
@@ -60,7 +61,13 @@ def dask(address):
         from distributed.scheduler import KilledWorker
     except ImportError:
         raise ValueError("--dask needs Dask: pip install 'ntklin[dask]'") from None
-    with Client(address, timeout="20s") as client:
+    try:
+        client = Client(address, timeout="20s")
+    except (ValueError, TypeError, OSError) as e:
+        raise ValueError(
+            f"--dask {address}: {e}; write the scheduler's address, such as tcp://10.0.0.1:8786"
+        ) from e
+    with client:
         threads = client.nthreads()
         if not threads:
             raise ValueError(f"the Dask cluster at {address} has no workers")
