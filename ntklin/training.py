@@ -5,7 +5,15 @@ from collections.abc import Iterator
 import numpy as np
 
 from ntklin import checkpoint, stability, stepping
-from ntklin._validate import as_count, as_flag, as_inputs, as_positive, as_targets, as_vector
+from ntklin._validate import (
+    as_count,
+    as_flag,
+    as_inputs,
+    as_path,
+    as_positive,
+    as_targets,
+    as_vector,
+)
 from ntklin.backends import refuse_mixed
 from ntklin.batches import Schedule
 from ntklin.course import Course
@@ -219,7 +227,7 @@ def train_one(
     steps, until = stepping.as_horizon(steps, until)
     past = None
     if resume is not None:
-        past = resume if isinstance(resume, TrainingRun) else read_run(resume, net)
+        past = _as_past(resume, net)
         optimizer = _as_before(optimizer, past)
         method = past.method if method == "auto" else method
     optimizer = with_learning_rate(optimizer, net, theta, X)
@@ -281,6 +289,14 @@ def _as_record(record, X_record, net, dtype):
             raise ValueError("X_record is recorded at the steps that record= chooses; it is None")
         X_record = as_inputs(X_record, net.n_inputs, name="X_record").astype(dtype)
     return record, X_record
+
+
+def _as_past(resume, net):
+    """The run to resume, from itself or its file."""
+    if isinstance(resume, TrainingRun):
+        return resume
+    what = "a TrainingRun or the path of a saved one"
+    return read_run(as_path(resume, name="resume", what=what), net)
 
 
 def _as_before(optimizer, past):
