@@ -8,6 +8,7 @@ import threading
 import time
 from types import SimpleNamespace
 
+import numba
 import pytest
 
 from ntklin import stepping
@@ -205,6 +206,42 @@ def test_without_a_thread_it_is_told(monkeypatch):
 def test_the_library_leaves_the_hook_alone():
     program = "import sys, ntklin, ntklin.cli; assert sys.unraisablehook is sys.__unraisablehook__"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+
+
+AMID = """
+import signal, sys
+from llvmlite.binding.executionengine import ExecutionEngine
+
+numbers, set_cache = [int(sys.argv.pop())], ExecutionEngine.set_object_cache
+
+def set_object_cache(self, notify, get):
+    def told(module, buffer):  # called by C
+        if numbers:
+            signal.raise_signal(numbers.pop())
+        notify(module, buffer)
+
+    set_cache(self, told, get)
+
+ExecutionEngine.set_object_cache = set_object_cache
+from ntklin.cli import main
+main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="compiles nothing")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_ends_that_is_told_amid_a_callback_of_the_compiler(number, tmp_path):
+    flags = ("--width", "60", "--n-train", "20", "--n-test", "10", "--sigma", "0.5,1")
+    done = subprocess.run(
+        [sys.executable, "-c", AMID, "minimizer", *flags, "--out", "out", str(int(number))],
+        cwd=tmp_path,
+        env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "NUMBA_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert (done.returncode, done.stderr) == (128 + number, "")
 
 
 @pytest.mark.slow
