@@ -8,6 +8,7 @@ import numpy as np
 from ntklin._arrays import as_array, rows_of
 from ntklin._validate import (
     as_count,
+    as_generator,
     as_inputs,
     as_positive,
     as_vector,
@@ -160,7 +161,7 @@ class MLP:
         dtype = np.dtype(dtype)
         if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
             raise TypeError(f"dtype must be float32 or float64, got {dtype}")
-        rng = np.random.default_rng(rng)
+        rng = as_generator(rng)
         P = self.n_parameters
         half = "" if dtype == np.float32 else ", or pass dtype='float32'"
         require_bulk(P * dtype.itemsize, f"θ with {P} parameters", f"take smaller widths{half}")

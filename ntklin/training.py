@@ -9,6 +9,7 @@ from ntklin._validate import (
     as_count,
     as_flag,
     as_inputs,
+    as_path,
     as_positive,
     as_targets,
     as_vector,
@@ -227,7 +228,7 @@ def train_one(
     steps, until = stepping.as_horizon(steps, until)
     past = None
     if resume is not None:
-        past = resume if isinstance(resume, TrainingRun) else read_run(resume, net)
+        past = _as_past(resume, net)
         optimizer = _as_before(optimizer, past)
         method = past.method if method == "auto" else method
     optimizer = with_learning_rate(optimizer, net, theta, X)
@@ -290,6 +291,14 @@ def _as_record(record, X_record, net, dtype):
         X_record = as_inputs(X_record, net.n_inputs, name="X_record")
         X_record = narrowed(X_record, dtype, "X_record", rows=True).astype(dtype)
     return record, X_record
+
+
+def _as_past(resume, net):
+    """The run to resume, from itself or its file."""
+    if isinstance(resume, TrainingRun):
+        return resume
+    what = "a TrainingRun or the path of a saved one"
+    return read_run(as_path(resume, name="resume", what=what), net)
 
 
 def _as_before(optimizer, past):

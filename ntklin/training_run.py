@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ntklin import checkpoint
+from ntklin._validate import as_path
 from ntklin.errors import CheckpointError
 from ntklin.files.names import shown
 from ntklin.files.writing import whole
@@ -110,7 +111,7 @@ class TrainingRun(Sendable, Measured):
         OSError
             If it cannot be written; an existing file is then unchanged.
         """
-        with whole(path) as f:
+        with whole(as_path(path, name="path")) as f:
             write_run(self, f)
 
 
@@ -165,7 +166,7 @@ def load_run(path, *, network=None, optimizer=None):
     ValueError
         If the network or the optimizer is needed, or is not the saved one.
     """
-    run = read_run(path, network, optimizer)
+    run = read_run(as_path(path, name="path"), network, optimizer)
     for name in ("network", "optimizer"):
         if getattr(run, name) is None:
             kind = run.identity[name]["class"]

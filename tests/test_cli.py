@@ -218,6 +218,13 @@ ERRORS = [
     (("--scaling", "he"), "scaling must be one of 'fan_out', 'fan_in', 'eq1', got 'he'"),
     (("--bias", "yes"), "bias must be one of 'zero', 'none', 'normal', got 'yes'"),
     (("--dtype", "float16"), "dtype must be one of float64, float32, got 'float16'"),
+    (("--data", ""), "the data set's name is empty; for the current folder write ."),
+    (("--seeds", "9" * 23), "--seeds must be at most 100000, got 999"),
+    (("--seeds", "999999999999"), "for one certain seed write --seed 999999999999"),
+    (("--seeds", "1,-2"), "--seeds must be at least 0, got -2"),
+    (("--seed", "-1"), "--seed must be at least 0, got -1"),
+    (("--data-seed", "-1"), "--data-seed must be at least 0, got -1"),
+    (("--depth", "9" * 23), "--depth must be at most 10000, got 999"),
     (("--seeds", "0"), "--seeds must be at least 1, got 0"),
     (("--seeds", "1,1"), "seeds contains 1 more than once"),
     (("--seeds", "1,b"), "--seeds: 'b' is not an integer"),
@@ -831,10 +838,11 @@ def test_bench_refuses_what_it_does_not_know(tmp_path):
     assert "error: --sizes: 'big' is not an integer" in done.output
 
 
-def test_the_package_runs_as_a_module(monkeypatch):
+@pytest.mark.parametrize("module", ["ntklin", "ntklin.cli"])
+def test_the_package_runs_as_a_module(module, monkeypatch):
     called = []
     monkeypatch.setattr("ntklin.cli.main", lambda: called.append(True))
-    runpy.run_module("ntklin.cli", run_name="__main__")
+    runpy.run_module(module, run_name="__main__")
     assert called == [True]
 
 

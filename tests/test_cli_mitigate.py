@@ -142,6 +142,9 @@ ERRORS = [
     (("--max-steps", "0"), "max_steps must be at least 1"),
     (("--time-limit", "0"), "time_limit must be positive"),
     (("--threads", "0"), "--threads must be between 1 and"),
+    (("--seed", "-1"), "--seed must be at least 0, got -1"),
+    (("--data-seed", "-1"), "--data-seed must be at least 0, got -1"),
+    (("--depth", "9" * 23), "--depth must be at most 10000, got 999"),
     (("--out", ""), "the output folder's name is empty"),
 ]
 

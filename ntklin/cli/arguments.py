@@ -3,6 +3,10 @@
 import re
 
 NONE = "none"
+# Years of work even for small networks.
+MOST_SEEDS = 100_000
+# Far deeper than any network of this kind can be trained.
+MOST_LAYERS = 10_000
 LABEL = re.compile(r'\s*(?:"((?:[^"]|"")*)"\s*|([^,]*))(?:,|$)')
 
 
@@ -53,6 +57,9 @@ def hidden_widths(text, depth, default=None):
     """
     from ntklin.study import default_hidden_widths
 
+    if depth > MOST_LAYERS:
+        raise ValueError(f"--depth must be at most {MOST_LAYERS}, got {depth}")
+
     usual = default_hidden_widths(depth)
     if text is None:
         return usual if default is None else (default[depth > 2],) * (depth - 1)
@@ -69,16 +76,29 @@ def hidden_widths(text, depth, default=None):
 
 def seeds(seed, text):
     """Seeds from ``--seed`` and ``--seeds``: a count from ``seed`` on, or a list."""
+    seed = seed_of(seed, "--seed")
     if text is None:
         return (seed,)
     values = numbers(text, "--seeds", int)
     if "," in text:
         if seed != 0:
             raise ValueError("--seed goes with a number of --seeds, not with a list of them")
-        return values
+        return tuple(seed_of(value, "--seeds") for value in values)
     if values[0] < 1:
         raise ValueError(f"--seeds must be at least 1, got {values[0]}")
+    if values[0] > MOST_SEEDS:
+        raise ValueError(
+            f"--seeds must be at most {MOST_SEEDS}, got {values[0]}; it is how many there are: for "
+            f"one certain seed write --seed {values[0]}"
+        )
     return tuple(range(seed, seed + values[0]))
+
+
+def seed_of(value, option):
+    """An integer that can be a seed."""
+    if value < 0:
+        raise ValueError(f"{option} must be at least 0, got {value}")
+    return value
 
 
 def classes(text):

@@ -9,6 +9,7 @@ from ntklin.cli import threads
 from ntklin.cli.written import tell_written
 
 ALL = "all"
+RUNS = "runs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +44,12 @@ def run(options):
     require_known(options, figures.SCALES)
     require_writable(options.out)
     require_device(options)
-    store = figures.Store(Path(options.out) / "runs")
+    store = figures.Store(Path(options.out) / RUNS)
     plans = [
         figures.plan(figures.FIGURES[number], options.scale, options.dataset) for number in chosen
     ]
+    names = [name for plan in plans for name in figures.names(plan)]
+    require_writable(options.out, names, [RUNS, f"{RUNS}/{figures.LOCKS}"])
     console = Console(quiet=options.quiet)
     with warnings_on(console):
         if options.replot:
@@ -86,6 +89,8 @@ def require_known(options, scales):
     for flag, value in (("--processes", options.processes), ("--threads", options.threads)):
         if value is not None and value < 1:
             raise ValueError(f"{flag} must be at least 1, got {value}")
+        if value is not None and value > threads.MOST:
+            raise ValueError(f"{flag} must be at most {threads.MOST}, got {value}")
         if value is not None and options.dask is not None:
             raise ValueError(f"{flag} is for this machine's processes; --dask uses the cluster's")
     if options.replot and options.dask is not None:

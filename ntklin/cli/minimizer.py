@@ -50,13 +50,12 @@ def configure(options):
     seeds = arguments.seeds(options.seed, options.seeds)
     classes = arguments.classes(options.classes)
     optimizers = arguments.optional_list(options.optimizer)
+    data_seed = arguments.seed_of(options.data_seed, "--data-seed")
 
     from ntklin.data import load_data
     from ntklin.study import StudyConfig
 
-    data = load_data(
-        options.data, options.n_train, options.n_test, classes=classes, rng=options.data_seed
-    )
+    data = load_data(options.data, options.n_train, options.n_test, classes=classes, rng=data_seed)
     return StudyConfig(
         data=data,
         hidden_widths=widths,
@@ -84,10 +83,11 @@ def run(options):
     from ntklin.cli import signals
     from ntklin.cli.console import Console
     from ntklin.cli.failures import warnings_on
-    from ntklin.report import require_writable
+    from ntklin.files import unfinished
+    from ntklin.report import NAMES, require_writable
     from ntklin.study import optimizer_records, records, require_comparable
 
-    require_writable(options.out)
+    require_writable(options.out, NAMES, [unfinished.FOLDER])
     config = configure(options)
     console = Console(quiet=options.quiet)
     swept, compared, interrupted = [], [], False

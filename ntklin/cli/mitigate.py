@@ -75,6 +75,8 @@ def configure(options):
     n_test = as_count(options.n_test, name="--n-test")
     widths = arguments.hidden_widths(options.width, depth, DEFAULT_WIDTHS)
     classes = arguments.classes(options.classes)
+    data_seed = arguments.seed_of(options.data_seed, "--data-seed")
+    arguments.seed_of(options.seed, "--seed")
 
     from ntklin.backends import device_namespace
     from ntklin.data import load_data
@@ -88,7 +90,7 @@ def configure(options):
         data = load_data(
             *(options.data, n_train + n_val, n_test),
             classes=classes,
-            rng=options.data_seed,
+            rng=data_seed,
             dtype=options.dtype,
         )
     except ValueError as e:
@@ -143,10 +145,12 @@ def run(options):
     from ntklin.cli import signals
     from ntklin.cli.console import Console
     from ntklin.cli.failures import warnings_on
+    from ntklin.files import unfinished
     from ntklin.mitigation import MitigationInterrupted, mitigate_initialization
     from ntklin.report import require_writable
+    from ntklin.report.mitigation import NAMES
 
-    require_writable(options.out)
+    require_writable(options.out, NAMES, [unfinished.FOLDER])
     problem = configure(options)
     console = Console(quiet=options.quiet)
     found, interruption = None, None

@@ -9,6 +9,7 @@ from ntklin.cli import threads
 from ntklin.cli.written import tell_written
 
 FAILED = 1
+VERDICTS = "verdicts"
 # Threads for quick runs: such small networks lose more by a second one than they gain.
 SMALL = 1
 
@@ -44,7 +45,9 @@ def run(options):
     from ntklin.cli.console import Console
     from ntklin.cli.failures import warnings_on
     from ntklin.cli.verify_progress import progress
+    from ntklin.files import unfinished
     from ntklin.report import require_writable
+    from ntklin.report.verification import NAMES
     from ntklin.validation import theorems
 
     statements = chosen(options.names, theorems.STATEMENTS)
@@ -52,7 +55,7 @@ def run(options):
     setting = theorems.Setting(
         quick=options.quick, seed=as_count(options.seed, name="--seed", minimum=0)
     )
-    require_writable(options.out)
+    require_writable(options.out, NAMES, [VERDICTS, unfinished.FOLDER])
     console, judged, interruption = Console(quiet=options.quiet), [], None
     n_checks = sum(check.strength in wanted for s in statements for check in s.checks)
     if not n_checks:
@@ -68,7 +71,7 @@ def run(options):
                 statements,
                 setting,
                 strengths=wanted,
-                folder=Path(options.out) / "verdicts",
+                folder=Path(options.out) / VERDICTS,
                 progress=lambda *event: observe(observer, judged, *event),
             ):
                 pass

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ntklin._validate import as_count
+from ntklin._validate import as_count, as_generator
 from ntklin.data.dataset import Dataset
 from ntklin.data.download import REMOTES, read_remote
 from ntklin.data.embedded import PROVENANCE, read_embedded
@@ -82,7 +82,7 @@ def load_data(
     dtype = np.dtype(dtype)
     if dtype not in (np.float32, np.float64):
         raise ValueError(f"dtype must be float32 or float64, got {dtype}")
-    rng = np.random.default_rng(rng)
+    rng = as_generator(rng)
 
     source = find_source(name_or_path)
     rows_train, rows_test = choose(source, n_train, n_test, classes, rng)
@@ -106,6 +106,8 @@ def find_source(name_or_path):
             f"name_or_path must be a name or a path, got {reprlib.repr(name_or_path)}; "
             "arrays in memory need no loader: pass them to ntklin.linearize or ntklin.train"
         )
+    if not os.fspath(name_or_path):
+        raise ValueError("the data set's name is empty; for the current folder write .")
     if name_or_path in PROVENANCE:
         return read_embedded(name_or_path)
     if name_or_path in REMOTES:

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ntklin.files.names import shown
 from ntklin.files.seal import sealed
-from ntklin.files.unfinished import COMPLETE, amount, forget, place
+from ntklin.files.unfinished import COMPLETE, FOLDER, amount, forget, place
 from ntklin.files.writing import require_writable, write_whole
 from ntklin.validation.benchmarks import gpu_peers, machine, report
 from ntklin.validation.benchmarks import limits as limits_module
@@ -110,7 +110,7 @@ def main(
         console = Console()
         if not console.is_terminal:
             console = Console(width=200)
-    require_writable(options.out)
+    require_writable(options.out, [RESULT], [FOLDER])
     run = Run(options, console)
     with fixed_threads(options.threads):
         try:

@@ -1,0 +1,6 @@
+"""``python -m ntklin``: the command line."""
+
+from ntklin.cli import main
+
+if __name__ == "__main__":
+    main()
