@@ -1,4 +1,4 @@
-"""``python -m ntklin``."""
+"""``python -m ntklin``: the command line."""
 
 from ntklin.apps.cli import main
 

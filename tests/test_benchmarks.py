@@ -489,6 +489,7 @@ def test_the_machine_is_described():
         ({"rounds": 0}, "rounds must be a positive integer, got 0"),
         ({"threads": 10**6}, "threads must be at most .* here, got 1000000"),
         ({"peers": "."}, "peers and peer_scripts belong together"),
+        ({"peers": "", "peer_scripts": "."}, "peers must be a folder, got ''$"),
         ({"peers": "nowhere", "peer_scripts": "."}, "peers must be a folder, got nowhere"),
         ({"peers": ".", "peer_scripts": "."}, "quick has no peers"),
     ],

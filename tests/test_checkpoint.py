@@ -281,6 +281,44 @@ def test_another_run_is_refused_and_what_differs_named(name, saved, tmp_path):
         ntklin.train(**base | change, resume=tmp_path / "run" if saved else run)
 
 
+def test_only_batches_are_called_full(tmp_path):
+    """None means something else in each other place."""
+    net = NETWORKS["shallow"]
+    theta, X, Y = problem(net)
+    run = ntklin.train(net, theta, X, Y, ntklin.Adam(0.01), steps=2)
+    other = ntklin.MLP(net.widths, sigma=0.5)
+    with pytest.raises(ValueError, match="network was MLP") as caught:
+        ntklin.train(other, theta, X, Y, ntklin.Adam(0.01), steps=3, resume=run)
+    assert "sigma_b=None" in str(caught.value)
+    assert "full batch" not in str(caught.value)
+    with pytest.raises(ValueError, match=r"batches was the full batch, not Batches\(.*size=None"):
+        ntklin.train(
+            *(net, theta, X, Y, ntklin.Adam(0.01)),
+            **{"steps": 3, "batches": ntklin.Batches(0.5), "resume": run},
+        )
+
+
+def test_what_is_no_path_is_refused_by_its_name(tmp_path):
+    net = NETWORKS["shallow"]
+    theta, X, Y = problem(net)
+    run = ntklin.train(net, theta, X, Y, steps=2)
+    path = os.fsencode(tmp_path / "run\udcff")
+    run.save(path)
+    assert_same(ntklin.load_run(path), run)
+    ntklin.train(net, theta, X, Y, steps=3, resume=path)
+    linearized = ntklin.linearize(net, theta, X).train(Y, steps=2)
+    message = "resume must be a TrainingRun or the path of a saved one, got"
+    with open(path, "rb") as f:
+        for resume in (f, f.fileno(), True, 0, linearized):
+            with pytest.raises(TypeError, match=message):
+                ntklin.train(net, theta, X, Y, steps=3, resume=resume)
+        for value in (f, f.fileno(), True):
+            with pytest.raises(TypeError, match="path must be a path, got"):
+                ntklin.load_run(value)
+            with pytest.raises(TypeError, match="path must be a path, got"):
+                run.save(value)
+
+
 def test_functions_must_be_passed_again(tmp_path):
     net, data = NETWORKS["shallow"], problem(NETWORKS["shallow"])
     first = train(net, data, OPTIMIZERS["diagonal"], FIRST)

@@ -112,10 +112,13 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path, monkeypatch):
         (["2", "--scale", "huge"], "--scale must be one of quick, standard, paper, got 'huge'"),
         (["2", "--device", "tpu"], "device must be 'cpu' or 'gpu', got 'tpu'"),
         (["2", "--processes", "0"], "--processes must be at least 1, got 0"),
+        (["2", "--processes", "9" * 23], "--processes must be at most 65536, got 999"),
+        (["2", "--threads", "9" * 23], "--threads must be at most 65536, got 999"),
         (["2", "--threads", "0"], "--threads must be at least 1, got 0"),
         (["2", "--threads", "2", "--dask", "tcp://x:1"], "--threads is for this machine's"),
         (["2", "--replot", "--dask", "tcp://x:1"], "--replot computes nothing"),
         (["2", "--dataset", "mnist10"], "no data set or path is called 'mnist10'"),
+        (["2", "--dataset", ""], "the data set's name is empty"),
         (["2", "--out", ""], "the output folder's name is empty"),
     ],
 )
@@ -203,7 +206,9 @@ def test_a_killed_figure_leaves_no_process_and_resumes(tmp_path):
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal to a group")
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
-def test_ctrl_c_on_the_terminal_ends_all_quietly(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_terminal_ends_all_quietly(number, tmp_path):
+    """By Ctrl-C, or when it is closed: each tells every process."""
     command = [sys.executable, "-m", "ntklin", "figure", "2", "--scale", "quick", "--processes",
                "2", "--out", str(tmp_path)]  # fmt: skip
     runs = tmp_path / "runs"
@@ -211,11 +216,31 @@ def test_ctrl_c_on_the_terminal_ends_all_quietly(tmp_path):
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
         until(lambda: len(list(runs.glob("*.json"))) >= 2)
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, number)
         out, err = process.communicate(timeout=300)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert "Interrupted. What is finished is in" in out
     assert err == ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="asks for what is blocked")
+def test_a_closed_terminal_leaves_the_tracker_alive():
+    """In a fresh process, whose tracker is not that of the tests."""
+    program = """
+import os, signal, time
+from multiprocessing import resource_tracker
+from ntklin.validation.figures.executors import keep_track
+
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+keep_track()
+assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+tracker = resource_tracker._resource_tracker
+os.kill(tracker._pid, signal.SIGHUP)
+time.sleep(0.5)
+assert os.waitpid(tracker._pid, os.WNOHANG) == (0, 0)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
 
 
 def test_a_worker_that_dies_is_one_red_line(tmp_path, monkeypatch):
@@ -293,6 +318,14 @@ def test_dask_has_to_be_there(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "distributed", None)
     shown = figure(2, "--dask", "tcp://127.0.0.1:1", "--out", tmp_path, status=2)
     assert "pip install 'ntklin[dask]'" in shown
+
+
+@pytest.mark.parametrize("address", ["bogus", "foo://x:1", ""])
+def test_what_is_no_address_is_told_with_the_option(address, tmp_path):
+    pytest.importorskip("distributed", reason="needs Dask")
+    shown = figure(2, "--dask", address, "--out", tmp_path, status=2)
+    assert f"error: --dask {address}: " in shown
+    assert "write the scheduler's address, such as tcp://" in shown
 
 
 def test_here_is_an_executor():

@@ -25,8 +25,15 @@ REFUSED_BY_BOTH = [
     (("--width", "0"), "must be at least 1, got 0"),
     (("--width", "3,4"), "--width lists 2 layers, but --depth 2 has 1 hidden layer"),
     (("--threads", "99999"), "--threads must be between 1 and"),
+    (("--data", ""), "the data set's name is empty; for the current folder write ."),
+    (("--seed", "-1"), "--seed must be at least 0, got -1"),
+    (("--data-seed", "-1"), "--data-seed must be at least 0, got -1"),
+    (("--depth", "9" * 23), "--depth must be at most 10000, got 999"),
 ]
 REFUSED_BY_MINIMIZER = [
+    (("--seeds", "9" * 23), "--seeds must be at most 100000, got 999"),
+    (("--seeds", "999999999999"), "for one certain seed write --seed 999999999999"),
+    (("--seeds", "1,-2"), "--seeds must be at least 0, got -2"),
     (("--n-train", "5000"), "n_train . n_test = 5003, but mnist01 has 2128 samples"),
     (("--n-train", "0"), "n_train must be at least 1, got 0"),
     (("--n-test", "0"), "it needs at least one test sample"),

@@ -22,7 +22,7 @@ from rich.text import Text
 from typer.testing import CliRunner
 
 import ntklin.apps.cli
-from ntklin.apps.cli import failures, inherited, signals, spelling, streams
+from ntklin.apps.cli import failures, inherited, signals, spelling, streams, threads
 from ntklin.apps.cli.app import app
 from ntklin.apps.cli.console import FILE_COLUMNS, Console
 from ntklin.apps.cli.progress import is_live
@@ -356,7 +356,40 @@ def test_after_an_interruption_the_next_one_strikes(default_signals, monkeypatch
 
 
 @POSIX
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_what_comes_every_second_never_strikes(default_signals, monkeypatch):
+    """The system tells of a used up limit of processor time again and again."""
+    now, written = 100.0, []
+    monkeypatch.setattr(signals.time, "monotonic", lambda: now)
+
+    def tell():
+        nonlocal now
+        now += 2 * signals.AT_ONCE
+        signal.raise_signal(signal.SIGXCPU)
+
+    def write(interrupted):
+        with signals.held(interrupted):
+            tell()
+            tell()
+            written.append(interrupted)
+
+    with signals.as_ctrl_c() as handler:
+        with pytest.raises(KeyboardInterrupt):
+            write(False)
+        assert handler.status(130) == 128 + signal.SIGXCPU
+        tell()
+        write(True)
+        now += 2 * signals.AT_ONCE
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)  # while another signal does
+    with signals.as_ctrl_c(), DeferredInterrupt() as interrupt:
+        tell()
+        tell()
+        assert interrupt.pending
+    assert written == [False, True]
+
+
+@POSIX
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU])
 def test_a_real_process_that_is_told_to_end_keeps_what_is_finished(number, tmp_path):
     """At the second σ the kernel is so ill-conditioned that training takes ages."""
     flags = ("--n-train", "4", "--n-test", "3", "--width", "20", "--optimizer", "none")
@@ -392,6 +425,7 @@ def test_a_real_process_in_hostile_surroundings(tmp_path):
         "COLUMNS": "20",
         "PYTHONWARNINGS": "error",
         "TERMINAL_WIDTH": "wide",
+        "SOURCE_DATE_EPOCH": "yesterday",
         "TERM": "dumb",
     }
     done = subprocess.run(
@@ -456,6 +490,11 @@ with streams.enduring():
         ({"COLUMNS": "7"}, 80, True, {"COLUMNS": "7", "TERMINAL_WIDTH": "64"}),
         ({}, 40, True, {"TERMINAL_WIDTH": "64"}),
         ({"TERMINAL_WIDTH": "wide"}, 90, True, {"TERMINAL_WIDTH": "90"}),
+        ({"SOURCE_DATE_EPOCH": "1700000000"}, 80, True, {}),
+        *[
+            ({"SOURCE_DATE_EPOCH": text}, 80, True, {"SOURCE_DATE_EPOCH": None})
+            for text in ("", "abc", "1.5", "9" * 20)
+        ],
         ({"TERMINAL_WIDTH": "70"}, 90, True, {"TERMINAL_WIDTH": "70"}),
     ],
 )
@@ -606,3 +645,12 @@ def test_a_folder_that_was_deleted_is_refused(monkeypatch):
     monkeypatch.setattr(failures.os, "getcwd", getcwd)
     with pytest.raises(FileNotFoundError, match="the current folder has been deleted"):
         failures.require_folder()
+
+
+@pytest.mark.parametrize("text", ["", "abc", "0", "-3", "1.5", "9" * 20])
+def test_a_number_of_threads_that_numba_cannot_take_is_refused(text, monkeypatch):
+    monkeypatch.setenv("NUMBA_NUM_THREADS", text)
+    done = CliRunner().invoke(app, ["info"], prog_name="ntklin")
+    assert done.exit_code == 2
+    assert f"NUMBA_NUM_THREADS must be an integer from 1 to 65536, got {text!r}" in done.output
+    threads.require_number({"NUMBA_NUM_THREADS": " 2 "})

@@ -262,6 +262,18 @@ def test_init_continues_a_generator_and_none_is_random():
     np.testing.assert_array_equal(net.init(), net.init(0))
 
 
+@pytest.mark.parametrize(
+    ("rng", "error"),
+    [(-1, ValueError), (True, TypeError), (np.bool_(False), TypeError), ("a", TypeError)],
+)
+def test_what_is_no_seed_is_refused_by_its_name(rng, error):
+    message = r"rng must be an integer of at least 0, a numpy\.random\.Generator or None, got "
+    with pytest.raises(error, match=message):
+        ntklin.MLP((2, 3, 1)).init(rng)
+    with pytest.raises(error, match=message):
+        ntklin.load_data("mnist01", 4, 3, rng=rng)
+
+
 def test_init_is_standard_normal():
     net = ntklin.MLP((50, 200, 1), bias="normal")
     for part in net.unpack(net.init(3))[0]:

@@ -18,7 +18,7 @@ from ntklin.data.labels import Label, as_classes
 from ntklin.data.npz import read_npz
 from ntklin.data.selection import choose, two_valued, unit_rows
 from ntklin.data.source import Source
-from ntklin.edge.checks import as_count
+from ntklin.edge.checks import as_count, as_generator
 from ntklin.edge.errors import DataUnavailableError
 from ntklin.edge.files.names import at_home, shown
 
@@ -86,7 +86,7 @@ def load_data(
     dtype = np.dtype(dtype)
     if dtype not in (np.float32, np.float64):
         raise ValueError(f"dtype must be float32 or float64, got {dtype}")
-    rng = np.random.default_rng(rng)
+    rng = as_generator(rng)
 
     source = find_source(name_or_path)
     rows_train, rows_test = choose(source, n_train, n_test, classes, rng)
@@ -110,6 +110,8 @@ def find_source(name_or_path: str | os.PathLike[str]) -> Source:
             f"name_or_path must be a name or a path, got {reprlib.repr(name_or_path)}; "
             "arrays in memory need no loader: pass them to ntklin.linearize or ntklin.train"
         )
+    if not os.fspath(name_or_path):
+        raise ValueError("the data set's name is empty; for the current folder write .")
     if isinstance(name_or_path, str) and name_or_path in PROVENANCE:
         return read_embedded(name_or_path)
     if isinstance(name_or_path, str) and name_or_path in REMOTES:

@@ -1,6 +1,8 @@
 """Checks at the public edge; what passes them is trusted below."""
 
 import math
+import os
+import reprlib
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -238,6 +240,26 @@ def as_count(value: Any, *, name: str, minimum: int = 1) -> int:
     if value < minimum:
         raise ValueError(f"{name} must be at least {minimum}, got {value}")
     return int(value)
+
+
+def as_generator(rng: Any, *, name: str = "rng") -> np.random.Generator:
+    """A random generator from a seed, a generator or None, which NumPy seeds at random."""
+    try:
+        if is_flag(rng):
+            raise TypeError
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError) as e:
+        raise type(e)(
+            f"{name} must be an integer of at least 0, a numpy.random.Generator or None, "
+            f"got {rng!r}"
+        ) from None
+
+
+def as_path(value: Any, *, name: str, what: str = "a path") -> str:
+    """A path as text; the numbers that stand for open files, and files that are open, are none."""
+    if not isinstance(value, str | bytes | os.PathLike):
+        raise TypeError(f"{name} must be {what}, got {reprlib.repr(value)}")
+    return os.fsdecode(value)
 
 
 def as_flag(value: Any, *, name: str) -> bool:

@@ -111,15 +111,15 @@ def require_same(saved, present, what):
         texts = [
             f"{part} holds other values"
             if part in FINGERPRINTS
-            else f"{part} was {_words(saved[part])}, not {_words(present[part])}"
+            else f"{part} was {_words(saved[part], part)}, not {_words(present[part], part)}"
             for part in differing
         ]
         raise ValueError(f"{what}: the saved run is another one; {'; '.join(texts)}")
 
 
-def _words(value):
+def _words(value, part=None):
     if not isinstance(value, dict):
-        return "the full batch" if value is None else str(value)
+        return "the full batch" if part == "batches" and value is None else str(value)
     inside = ", ".join(f"{k}={_words(v)}" for k, v in value.items() if k != "class")
     return f"{value.get('class', 'Batches')}({inside})"
 

@@ -8,6 +8,7 @@ from typing import IO, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ntklin.edge.checks import as_path
 from ntklin.edge.files.writing import whole
 from ntklin.edge.sendable import Sendable
 from ntklin.runs import checkpoint
@@ -91,7 +92,7 @@ class Run(Sendable):
         """
         if self.arrays is None:
             raise ValueError("the beginning of a run, as at(t) gives it, cannot be saved")
-        with whole(path) as f:
+        with whole(as_path(path, name="path")) as f:
             self.write(f)
 
     def write(self, f: IO[bytes]) -> None:

@@ -1,7 +1,7 @@
 """Training of the linearized network with any optimizer and any batches, step by step: Eq. (6)."""
 
 from ntklin.edge.backends import refuse_mixed
-from ntklin.edge.checks import as_targets
+from ntklin.edge.checks import as_path, as_targets
 from ntklin.edge.errors import DivergenceError
 from ntklin.runs import checkpoint
 from ntklin.runs.batches import Schedule
@@ -30,7 +30,10 @@ def train_linearized(
     Schedule(batches, lin.n_samples)  # refuses what are no batches
     past = None
     if resume is not None:
-        past = resume if isinstance(resume, LinearizedRun) else read_linearized_run(resume, lin, Y)
+        past = resume
+        if not isinstance(resume, LinearizedRun):
+            what = "a LinearizedRun or the path of a saved one"
+            past = read_linearized_run(as_path(resume, name="resume", what=what), lin, Y)
         if past.arrays is None:
             raise ValueError("resume is the beginning of a run, as at(t) gives it: pass the run")
         optimizer = checkpoint.as_before(optimizer, past)

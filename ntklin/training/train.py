@@ -3,7 +3,7 @@
 import numpy as np
 
 from ntklin.edge.backends import refuse_mixed
-from ntklin.edge.checks import as_flag, as_inputs, as_targets, as_vector, narrowed
+from ntklin.edge.checks import as_flag, as_inputs, as_path, as_targets, as_vector, narrowed
 from ntklin.edge.errors import DivergenceError
 from ntklin.runs import checkpoint, stability
 from ntklin.runs.batches import Schedule
@@ -121,7 +121,7 @@ def train(
     Schedule(batches, len(X))  # refuses what are no batches
     past = None
     if resume is not None:
-        past = resume if isinstance(resume, TrainingRun) else read_run(resume, net)
+        past = _as_past(resume, net)
         optimizer = checkpoint.as_before(optimizer, past)
         method = past.method if method == "auto" else method
     optimizer = with_learning_rate(optimizer, net, theta, X)
@@ -189,6 +189,14 @@ def _as_record(record, X_record, net, dtype):
         X_record = as_inputs(X_record, net.n_inputs, name="X_record")
         X_record = narrowed(X_record, dtype, "X_record", rows=True).astype(dtype)
     return record, X_record
+
+
+def _as_past(resume, net):
+    """The run to resume, from itself or its file."""
+    if isinstance(resume, TrainingRun):
+        return resume
+    what = "a TrainingRun or the path of a saved one"
+    return read_run(as_path(resume, name="resume", what=what), net)
 
 
 def with_learning_rate(optimizer, net, theta, X, name="theta"):

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ntklin.edge.checks import as_path
 from ntklin.edge.errors import CheckpointError
 from ntklin.edge.files.names import shown
 from ntklin.networks.descriptions import describe_network, network_from
@@ -120,7 +121,7 @@ def load_run(path, *, network=None, optimizer=None):
     ValueError
         If the network or the optimizer is needed, or is not the saved one.
     """
-    run = read_run(path, network, optimizer)
+    run = read_run(as_path(path, name="path"), network, optimizer)
     for name in ("network", "optimizer"):
         if getattr(run, name) is None:
             kind = run.identity[name]["class"]

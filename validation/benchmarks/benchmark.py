@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ntklin.edge.files.names import shown
 from ntklin.edge.files.seal import sealed
-from ntklin.edge.files.unfinished import COMPLETE, amount, forget, place
+from ntklin.edge.files.unfinished import COMPLETE, FOLDER, amount, forget, place
 from ntklin.edge.files.writing import require_writable, write_whole
 from ntklin.validation.benchmarks import gpu_peers, machine, report, works
 from ntklin.validation.benchmarks import limits as limits_module
@@ -107,7 +107,7 @@ def main(
         console = Console()
         if not console.is_terminal:
             console = Console(width=200)
-    require_writable(options.out)
+    require_writable(options.out, [RESULT], [FOLDER])
     benchmark = Benchmark(options, console)
     with limited(options.threads):
         try:

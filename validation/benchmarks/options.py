@@ -90,8 +90,9 @@ def as_options(
     if (peers is None) != (peer_scripts is None):
         raise ValueError("peers and peer_scripts belong together: environments and their scripts")
     for name, folder in (("peers", peers), ("peer_scripts", peer_scripts)):
-        if folder is not None and not Path(folder).is_dir():
-            raise ValueError(f"{name} must be a folder, got {folder}")
+        if folder is not None and not (str(folder) and Path(folder).is_dir()):
+            shown = str(folder) or "''"
+            raise ValueError(f"{name} must be a folder, got {shown}")
     if quick and peers is not None:
         raise ValueError("quick has no peers: its cases are not theirs")
     xp = ntklin.device_namespace(device)

@@ -52,7 +52,8 @@ def dask(address):
     Raises
     ------
     ValueError
-        If Dask is not installed, or the cluster's workers cannot be used.
+        If Dask is not installed, there is no scheduler at the address, or the cluster's workers
+        cannot be used.
     WorkerDiedError
         If a run has lost several workers.
     """
@@ -61,7 +62,13 @@ def dask(address):
         from distributed.scheduler import KilledWorker
     except ImportError:
         raise ValueError("--dask needs Dask: pip install 'ntklin[dask]'") from None
-    with Client(address, timeout="20s") as client:
+    try:
+        client = Client(address, timeout="20s")
+    except (ValueError, TypeError, OSError) as e:
+        raise ValueError(
+            f"--dask {address}: {e}; write the scheduler's address, such as tcp://10.0.0.1:8786"
+        ) from e
+    with client:
         threads = client.nthreads()
         if not threads:
             raise ValueError(f"the Dask cluster at {address} has no workers")
@@ -149,6 +156,7 @@ class Processes(Executor):
                 self.kill()
                 self._pool.shutdown(wait=False)
         context = multiprocessing.get_context("spawn")
+        keep_track()
         # Nobody ever writes: its end is the message, and comes when this process ends.
         self._theirs, self._mine = context.Pipe(duplex=False)
         self._pool = ProcessPoolExecutor(
@@ -164,6 +172,24 @@ class Processes(Executor):
         """End the processes in whatever they do."""
         if self._pool is not None:
             self._mine.close()
+
+
+def keep_track():
+    """Start the process that cleans up behind all of them so that SIGHUP does not end it.
+
+    Else a closed terminal, which tells every process, ends it before those that report to it, and
+    what they then report to another one are tracebacks. It inherits what is blocked; SIGINT and
+    SIGTERM it ignores by itself.
+    """
+    if not hasattr(signal, "SIGHUP"):  # Windows has no such process
+        return
+    from multiprocessing import resource_tracker
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def begin(lifeline):

@@ -19,13 +19,14 @@ from ntklin.validation.figures.style import LABELS
 
 SCHEMA = "ntklin-figure/1"
 COLUMNS = ("panel", "series", "x_label", "x", "y_label", "mean", "std", "sem", "n")
+KINDS = ("png", "pdf", "csv", "json")
 DPI = 200
 # Characters of a data set's name in those of files, which have at most 255 bytes.
 LONGEST_STEM = 40
 
 
 def write(planned, results, folder, provenance):
-    """Draw a figure and write its files, all or none.
+    """Draw a figure and write its files; where some cannot be written, the others are kept.
 
     Parameters
     ----------
@@ -39,21 +40,30 @@ def write(planned, results, folder, provenance):
     Returns
     -------
     list of pathlib.Path
+
+    Raises
+    ------
+    OSError
+        Naming the files that could not be written, and those that were.
     """
     rows = planned.figure.panels(results, planned.scale)
     text = caption(planned, results, rows)
     canvas = draw(rows, text)
-    contents = {
+    contents = {  # on a full disk the numbers come first
+        "json": json.dumps(sealed(payload(planned, results, text, provenance)), indent=1),
+        "csv": points(rows),
         "png": image(canvas, "png", dpi=DPI),
         "pdf": image(canvas, "pdf", metadata={"CreationDate": None}),
-        "csv": points(rows),
-        "json": json.dumps(sealed(payload(planned, results, text, provenance)), indent=1),
     }
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    files = {folder / f"{stem(planned)}.{kind}": content for kind, content in contents.items()}
-    write_together(files)
-    return list(files)
+    write_together({folder / f"{stem(planned)}.{kind}": c for kind, c in contents.items()})
+    return [folder / name for name in names(planned)]
+
+
+def names(planned):
+    """Of a figure's files."""
+    return [f"{stem(planned)}.{kind}" for kind in KINDS]
 
 
 def stem(planned):

@@ -13,6 +13,7 @@ from ntklin.validation.figures.configuration import VERSION
 from ntklin.validation.figures.outcomes import from_json
 
 SCHEMA = "ntklin-figure-run/1"
+LOCKS = "locks"
 
 
 class Store:
@@ -48,7 +49,7 @@ class Store:
 
     def claim(self, task):
         """The lock of a task, to release in the end; None where another process holds it."""
-        locks = self.folder / "locks"
+        locks = self.folder / LOCKS
         locks.mkdir(parents=True, exist_ok=True)
         lock = FileLock(locks / f"{task.key}.lock")
         try:

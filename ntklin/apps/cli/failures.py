@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import typer
 
+from ntklin.apps.cli import threads
 from ntklin.apps.cli.signals import INTERRUPTED
 
 USAGE_ERROR = 2
@@ -27,6 +28,7 @@ def reported(debug=False):
 
     try:
         require_folder()
+        threads.require_number(os.environ)
         yield
     except (NtklinError, ValueError, TypeError, OSError, MemoryError) as e:
         if debug:

@@ -24,6 +24,7 @@ EXAMPLES = (
     "ntklin figure 2 --scale paper --dask tcp://10.0.0.1:8786",
 )
 ALL = "all"
+RUNS = "runs"
 
 
 def known_scale(value, name):
@@ -71,7 +72,7 @@ class Options:
         Option(
             metavar="N",
             help="Runs at a time. Default: one for each core, and one on a GPU.",
-            check=checks.optional(checks.count),
+            check=checks.optional(checks.count_up_to(threads.MOST)),
             repeated=NEVER,
         ),
     ] = None
@@ -80,7 +81,7 @@ class Options:
         Option(
             metavar="N",
             help="Threads of Numba and BLAS in each. Default: 1, and the cores' share on a GPU.",
-            check=checks.optional(checks.count),
+            check=checks.optional(checks.count_up_to(threads.MOST)),
             repeated=NEVER,
         ),
     ] = None
@@ -111,10 +112,12 @@ def run(options):
     require_sense(options)
     require_writable(options.out)
     require_device(options)
-    store = figures.Store(Path(options.out) / "runs")
+    store = figures.Store(Path(options.out) / RUNS)
     plans = [
         figures.plan(figures.FIGURES[number], options.scale, options.dataset) for number in chosen
     ]
+    names = [name for plan in plans for name in figures.names(plan)]
+    require_writable(options.out, names, [RUNS, f"{RUNS}/{figures.LOCKS}"])
     console = Console(quiet=options.quiet)
 
     def conclude(ending):

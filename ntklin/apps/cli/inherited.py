@@ -3,11 +3,13 @@
 import sys
 import warnings
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 # More columns than anybody has; Rich fills lines up to there.
 MOST_COLUMNS = 1000
 # With fewer, typer's help cuts the names of options.
 HELP_COLUMNS = 64
+EPOCH = "SOURCE_DATE_EPOCH"
 
 
 @contextmanager
@@ -84,7 +86,18 @@ def changed(environ, columns, has_matplotlib):
     if columns < HELP_COLUMNS or "TERMINAL_WIDTH" in environ:
         chosen = _count(environ.get("TERMINAL_WIDTH")) or columns
         changes["TERMINAL_WIDTH"] = str(min(max(chosen, HELP_COLUMNS), MOST_COLUMNS))
+    if EPOCH in environ and not _is_time(environ[EPOCH]):
+        # For reproducible packages; NumPy and matplotlib read it when they are loaded.
+        changes[EPOCH] = None
     return changes
+
+
+def _is_time(text):
+    try:
+        datetime.fromtimestamp(int(text), UTC)
+    except (ValueError, OverflowError, OSError):
+        return False
+    return True
 
 
 def _count(text):

@@ -58,10 +58,12 @@ def run(options):
     from ntklin.apps.cli.console import Console
     from ntklin.apps.cli.failures import warnings_on
     from ntklin.apps.cli.study_progress import COMPARISON, SWEEP, progress
+    from ntklin.apps.report.study import NAMES
     from ntklin.apps.study import optimizer_results, require_comparable, scale_results
+    from ntklin.edge.files.unfinished import FOLDER
     from ntklin.edge.files.writing import require_writable
 
-    require_writable(options.out)
+    require_writable(options.out, NAMES, [FOLDER])
     config = configure(options)
     console = Console(quiet=options.quiet)
     swept, compared = [], []

@@ -8,6 +8,7 @@ from typing import Annotated
 from ntklin.apps.cli import threads
 from ntklin.apps.cli.ending import concluded, deliver
 from ntklin.apps.options import shared
+from ntklin.apps.options.checks import seed
 from ntklin.apps.options.declared import checked, words
 from ntklin.apps.options.mitigation import MitigationSettings, SplitDataOptions
 
@@ -64,6 +65,7 @@ def configure(options):
     from ntklin.networks.mlp import MLP
 
     settings = options.mitigation
+    seed(settings.seed, "--seed")
     checked(MitigationSettings, settings)
     xp = device_namespace(settings.device)
     n_train = options.data.n_train
@@ -106,10 +108,12 @@ def run(options):
     from ntklin.apps.cli.console import Console
     from ntklin.apps.cli.failures import warnings_on
     from ntklin.apps.cli.mitigation_progress import progress
+    from ntklin.apps.report.mitigation import NAMES
+    from ntklin.edge.files.unfinished import FOLDER
     from ntklin.edge.files.writing import require_writable
     from ntklin.recipes.mitigation import MitigationInterrupted, mitigate_initialization
 
-    require_writable(options.out)
+    require_writable(options.out, NAMES, [FOLDER])
     problem = configure(options)
     settings = options.mitigation
     console = Console(quiet=options.quiet)

@@ -1,17 +1,23 @@
 """Signals that ask a process to end, taken as Ctrl-C is: what is finished is written."""
 
+import _thread
 import signal
 import threading
 import time
 from contextlib import contextmanager
 
-# The scheduler's limit of time, and the terminal that is closed; Windows has Ctrl-Break for both.
-NAMES = ("SIGTERM", "SIGHUP", "SIGBREAK")
+from ntklin.apps.cli.swallowed import sent_again
+
+# The scheduler's limit of time, the terminal that is closed, and the limit of processor time;
+# Windows has Ctrl-Break for all.
+NAMES = ("SIGTERM", "SIGHUP", "SIGXCPU", "SIGBREAK")
 ENDING = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
 # Seconds in which signals count as one: timeout signals a process and then its group, a session
 # that ends sends SIGTERM and SIGHUP.
 AT_ONCE = 1.0
 INTERRUPTED = 130
+# Sent again in every second of processor time up to the hard limit: that is no second signal.
+REPEATED = tuple(getattr(signal, name) for name in ("SIGXCPU",) if hasattr(signal, name))
 
 
 class AsCtrlC:
@@ -27,11 +33,13 @@ class AsCtrlC:
     """
 
     def __init__(self):
-        self.first, self._latest = None, None
+        self.first, self._latest, self._again = None, None, False
 
     def __call__(self, number, frame):
-        now = time.monotonic()
-        if self._latest is not None and now - self._latest < AT_ONCE:
+        now, again = time.monotonic(), self._again
+        self._again = False
+        at_once = self._latest is not None and now - self._latest < AT_ONCE
+        if not again and (at_once or (number in REPEATED and self.first is not None)):
             return
         self._latest = now
         if self.first is None:
@@ -42,6 +50,16 @@ class AsCtrlC:
         else:  # Ctrl-C is ignored, as a shell's background jobs do; this signal is not
             raise KeyboardInterrupt
 
+    def send_again(self):
+        """Send what has not reached the main thread; it does not count as a second signal."""
+        number = signal.SIGINT
+        if self.first is not None and not callable(signal.getsignal(number)):
+            number, self._again = self.first, True
+        if hasattr(signal, "pthread_kill"):  # which ends a wait in the system, too
+            signal.pthread_kill(threading.main_thread().ident, number)
+        else:
+            _thread.interrupt_main(number)
+
     def status(self, code):
         """The exit status: 128 + the signal's number in place of Ctrl-C's."""
         return 128 + self.first if code == INTERRUPTED and self.first is not None else code
@@ -49,22 +67,25 @@ class AsCtrlC:
 
 @contextmanager
 def as_ctrl_c():
-    """Take SIGTERM and SIGHUP as Ctrl-C inside; only in the main thread, which gets all signals.
+    """Take SIGTERM, SIGHUP and SIGXCPU as Ctrl-C inside; only in the main thread.
 
-    A signal that is ignored stays so, as nohup wants SIGHUP to be, and so does a handler of
-    somebody else's.
+    That one gets all signals. One that is ignored stays so, as nohup wants SIGHUP to be, and so
+    does a handler of somebody else's. An interruption that Python swallows is sent again.
 
     Yields
     ------
     AsCtrlC
     """
     handler, before = AsCtrlC(), {}
-    if threading.current_thread() is threading.main_thread():
-        for number in ENDING:
-            if signal.getsignal(number) is signal.SIG_DFL:
-                before[number] = signal.signal(number, handler)
-    try:
+    if threading.current_thread() is not threading.main_thread():
         yield handler
+        return
+    for number in ENDING:
+        if signal.getsignal(number) is signal.SIG_DFL:
+            before[number] = signal.signal(number, handler)
+    try:
+        with sent_again(handler.send_again):
+            yield handler
     finally:
         _put_back(before, handler)
 
@@ -87,7 +108,7 @@ def held(interrupted=False):
         if began is None:
             began = now
             waiting.append(number)
-        elif now - began >= AT_ONCE:
+        elif now - began >= AT_ONCE and number not in REPEATED:
             before[number](number, frame)
 
     if threading.current_thread() is threading.main_thread():

@@ -4,6 +4,9 @@ import sys
 from contextlib import contextmanager
 
 WAIT_POLICY = "OMP_WAIT_POLICY"
+NUMBER = "NUMBA_NUM_THREADS"
+# More than any machine has; Numba would start them.
+MOST = 65_536
 
 
 def sleep_while_waiting(environ):
@@ -19,6 +22,32 @@ def sleep_while_waiting(environ):
     """
     if "numba" not in sys.modules:
         environ.setdefault(WAIT_POLICY, "passive")
+
+
+def require_number(environ):
+    """Refuse a number of threads in the environment that Numba could not take.
+
+    Parameters
+    ----------
+    environ : mapping
+
+    Raises
+    ------
+    ValueError
+        Naming the variable, which Numba's own message does not.
+    """
+    text = environ.get(NUMBER)
+    if text is None:
+        return
+    try:
+        fine = 1 <= int(text) <= MOST
+    except ValueError:
+        fine = False
+    if not fine:
+        raise ValueError(
+            f"the environment's {NUMBER} must be an integer from 1 to {MOST}, got {text!r}; "
+            f"correct it, or unset {NUMBER}"
+        )
 
 
 @contextmanager

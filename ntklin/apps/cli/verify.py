@@ -26,6 +26,8 @@ EXAMPLES = (
 NOT_PASSED = 1
 # Threads for quick runs: such small networks lose more by a second one than they gain.
 SMALL = 1
+# The folder of what was judged, in the output folder.
+VERDICTS = "verdicts"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,13 +63,15 @@ def run(options):
     from ntklin.apps.cli.console import Console
     from ntklin.apps.cli.failures import warnings_on
     from ntklin.apps.cli.verification_progress import progress
+    from ntklin.apps.report.verification import NAMES
+    from ntklin.edge.files.unfinished import FOLDER
     from ntklin.edge.files.writing import require_writable
     from ntklin.validation import theorems
 
     statements = chosen(options.names or (), theorems.STATEMENTS)
     wanted = [s for s in theorems.Strength if getattr(options, s.value)] or list(theorems.Strength)
     setting = theorems.Setting(quick=options.quick, **checked(Options, options, by_flag=True))
-    require_writable(options.out)
+    require_writable(options.out, NAMES, [VERDICTS, FOLDER])
     console, judged = Console(quiet=options.quiet), []
     n_checks = sum(check.strength in wanted for s in statements for check in s.checks)
     if not n_checks:
@@ -89,7 +93,7 @@ def run(options):
             statements,
             setting,
             strengths=wanted,
-            folder=Path(options.out) / "verdicts",
+            folder=Path(options.out) / VERDICTS,
             progress=lambda *event: observe(observer, judged, *event),
         ):
             pass

@@ -15,6 +15,18 @@ def count(value, name):
     return as_count(value, name=name)
 
 
+def count_up_to(most):
+    """An integer from 1 to ``most``."""
+
+    def check(value, name):
+        value = count(value, name)
+        if value > most:
+            raise ValueError(f"{name} must be at most {most}, got {value}")
+        return value
+
+    return check
+
+
 def seed(value, name):
     """An integer from 0 on."""
     from ntklin.edge.checks import as_count

@@ -6,6 +6,8 @@ from typing import Annotated, ClassVar
 from ntklin.apps.options import checks, reading
 from ntklin.apps.options.option import CHANGED, NEVER, Option
 
+# Far deeper than any network of this kind can be trained.
+MOST_LAYERS = 10_000
 DATA, NETWORK, TRAINING = "Data", "Network", "Training"
 
 Source = Annotated[
@@ -18,7 +20,10 @@ Source = Annotated[
     ),
 ]
 Classes = Annotated[str, Option(metavar="A,B", panel=DATA, help="The two classes; targets 0, 1.")]
-DataSeed = Annotated[int, Option(metavar="SEED", panel=DATA, help="Which points are drawn.")]
+DataSeed = Annotated[
+    int,
+    Option(metavar="SEED", panel=DATA, help="Which points are drawn.", check=checks.seed),
+]
 Scaling = Annotated[
     str,
     Option(
@@ -116,6 +121,7 @@ class LayerOptions:
     def usual(cls, depth):
         """The hidden widths of a network of this depth, where none are given."""
         depth = checks.count(depth, "depth")
+        checks.count_up_to(MOST_LAYERS)(depth, "--depth")
         return (cls.USUAL[depth > 2],) * (depth - 1)
 
     def value(self):

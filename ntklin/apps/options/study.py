@@ -4,9 +4,12 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from ntklin.apps.options import checks, reading, shared
+from ntklin.apps.options.declared import checked
 from ntklin.apps.options.option import Option
 
 OPTIMIZERS = "Optimizers"
+# Years of work even for small networks.
+MOST_SEEDS = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +29,7 @@ class DataOptions:
         -------
         Dataset
         """
+        checked(DataOptions, self, by_flag=True)
         classes = reading.labels(self.classes)
 
         from ntklin.data import load_data
@@ -59,15 +63,21 @@ class SeedOptions:
 
     def value(self):
         """A count of seeds from ``seed`` on, or the list."""
+        checks.seed(self.seed, "--seed")
         if self.seeds is None:
             return (self.seed,)
         values = reading.integers(self.seeds, "--seeds")
         if "," in self.seeds:
             if self.seed != 0:
                 raise ValueError("--seed goes with a number of --seeds, not with a list of them")
-            return values
+            return tuple(checks.seed(value, "--seeds") for value in values)
         if values[0] < 1:
             raise ValueError(f"--seeds must be at least 1, got {values[0]}")
+        if values[0] > MOST_SEEDS:
+            raise ValueError(
+                f"--seeds must be at most {MOST_SEEDS}, got {values[0]}; it is how many there are: "
+                f"for one certain seed write --seed {values[0]}"
+            )
         return tuple(range(self.seed, self.seed + values[0]))
 
     check = staticmethod(checks.distinct(checks.seed))

@@ -10,7 +10,9 @@ from ntklin.edge.files.writing import write_together
 
 
 def write_files(folder, names, contents):
-    """Write files under these names, all or none; creates the folder if need be.
+    """Write files under these names; creates the folder if need be.
+
+    None is replaced before all are written; but where some cannot be, the others are kept.
 
     Where one of them says of itself that it is unfinished, and the folder has a finished one, they
     go to a folder within it.
@@ -25,14 +27,21 @@ def write_files(folder, names, contents):
     Returns
     -------
     list of pathlib.Path
+
+    Raises
+    ------
+    OSError
+        Naming the files that could not be written, and those that were.
     """
     for name, content in zip(names, contents, strict=True):
         if isinstance(content, dict):
             folder = place(folder, name, content.get(COMPLETE, True))
     folder = Path(folder)
-    files = {folder / name: _as_text(c) for name, c in zip(names, contents, strict=True)}
+    files = dict(zip((folder / name for name in names), contents, strict=True))
     folder.mkdir(parents=True, exist_ok=True)
-    write_together(files)
+    # On a full disk the numbers, which are small, are kept.
+    first = sorted(files, key=lambda path: not isinstance(files[path], dict))
+    write_together({path: _as_text(files[path]) for path in first})
     return list(files)
 
 

@@ -10,7 +10,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -84,19 +84,55 @@ def write_whole(path: str | os.PathLike[str], content: str | bytes, *, follow: b
 def write_together(contents: Mapping[Any, str | bytes | Callable[[Any], Any]]) -> None:
     """Write several files, of which none is moved to its place before all are written.
 
+    What cannot be written keeps no other from its place: on a full disk the first ones may fit.
+
     Parameters
     ----------
     contents : dict of path to bytes, str or callable
-        A callable is given the file to write into. The folders must exist.
+        The most precious first. A callable is given the file to write into. The folders must
+        exist.
+
+    Raises
+    ------
+    OSError
+        Naming those that were not written, and then those that were.
     """
-    with ExitStack() as stack:
+    written, failed = {}, {}
+    with ExitStack() as unmoved:  # any other error leaves all as it was
         for path, content in contents.items():
-            f = stack.enter_context(whole(path))
-            if callable(content):
-                content(f)
-            else:
-                f.write(encoded(content))
-            sync(f)
+            try:
+                with ExitStack() as one:
+                    f = one.enter_context(whole(path))
+                    if callable(content):
+                        content(f)
+                    else:
+                        f.write(encoded(content))
+                    sync(f)
+                    written[path] = unmoved.enter_context(one.pop_all())
+            except OSError as e:
+                failed[path] = e
+        for path, one in list(written.items()):
+            try:
+                one.close()
+            except OSError as e:
+                failed[path] = e
+                del written[path]
+    if failed:
+        error = _of_several(failed, written)
+        raise error
+
+
+def _of_several(failed: Mapping[Any, OSError], written: Iterable[Any]) -> OSError:
+    """One error for the files that could not be written."""
+    first = next(iter(failed.values()))
+    if len(failed) == 1 and not written:
+        return first
+    # The cause is what the system said, without the file's name.
+    reasons = {path: _reason(e.__cause__ or e) for path, e in failed.items()}
+    text = "; ".join(f"{shown(path)}: {reason}" for path, reason in reasons.items())
+    kept = ", ".join(shown(path) for path in written) or "none"
+    text = f"cannot write {text}; what was there is unchanged. Written: {kept}"
+    return type(first)(text) if first.errno is None else OSError(first.errno, text)
 
 
 def encoded(content: str | bytes) -> bytes:
@@ -104,34 +140,85 @@ def encoded(content: str | bytes) -> bytes:
     return content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace")
 
 
-def require_writable(folder: str | os.PathLike[str]) -> None:
+def require_writable(
+    folder: str | os.PathLike[str], names: Iterable[str] = (), folders: Iterable[str] = ()
+) -> None:
     """Refuse a folder that files cannot be written into, before long work; creates nothing.
 
     Parameters
     ----------
     folder : path
         Need not exist: then its nearest existing parent is tried.
+    names : iterable of str
+        Of the files to write: there may be files to replace, but nothing else.
+    folders : iterable of str
+        Folders in it, for which the same holds.
 
     Raises
     ------
     ValueError
         For an empty name.
     OSError
-        Naming the folder.
+        Naming the folder, or what is in the place of a file.
     """
     if not str(folder):
         raise ValueError("the output folder's name is empty; for the current folder write .")
+    names = tuple(names)
+    for place in (Path(folder), *(Path(folder) / part for part in folders)):
+        try:
+            _require_folder(place)
+        except OSError as e:
+            error = _refused(e, f"cannot write into the output folder {shown(place)}")
+            raise error from e
+        for name in names:
+            try:
+                target, _ = _target(place / name, follow=True)
+                if os.path.islink(place / name):
+                    _require_folder(target.parent)
+            except (FileNotFoundError, NotADirectoryError) as e:
+                if os.path.islink(place / name):  # else the folder is to come
+                    error = _refused(e, f"cannot write {shown(place / name)}")
+                    raise error from e
+            except OSError as e:
+                text = f"cannot write {shown(place / name)}"
+                error = _refused(e, text, "move it away, or choose another output folder")
+                raise error from e
+
+
+def _require_folder(folder: Path) -> None:
+    place = folder.absolute()
+    while not _is_there(place) and place != place.parent:
+        place = place.parent
+    if place.is_symlink():
+        try:
+            place.stat()
+        except FileNotFoundError:
+            raise FileNotFoundError(
+                errno.ENOENT,
+                f"{shown(place)} is a link to {shown(os.readlink(place))}, which does not exist; "
+                "create that folder, or remove the link",
+            ) from None
+        except OSError as e:
+            text = f"{shown(place)} is a link that leads nowhere ({e.strerror}); remove it"
+            raise OSError(e.errno, text) from None
+    remove_leftovers(place)
+    temporary, f = _locked(place)
+    with f:
+        temporary.unlink()
+
+
+def _is_there(place: Path) -> bool:
+    """Whether there is anything, be it a link that leads nowhere."""
     try:
-        place = Path(folder).absolute()
-        while not place.exists() and place != place.parent:
-            place = place.parent
-        remove_leftovers(place)
-        temporary, f = _locked(place)
-        with f:
-            temporary.unlink()
-    except OSError as e:
-        text = f"cannot write into the output folder {shown(folder)}: {e.strerror}"
-        raise type(e)(text) from e
+        place.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def _refused(e: OSError, text: str, advice: str | None = None) -> OSError:
+    parts = [f"{text}: {_reason(e)}", *([] if advice is None else [advice])]
+    return type(e)("; ".join(parts))
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -217,5 +304,9 @@ def _sync_folder(folder: Path) -> None:
 
 def _named(e: OSError, path: str | os.PathLike[str]) -> OSError:
     # From the number OSError chooses the class: PermissionError, FileNotFoundError, ….
-    reason = e.strerror or str(e)
-    return OSError(e.errno, f"cannot write {shown(path)}: {reason}; what was there is unchanged")
+    text = f"cannot write {shown(path)}: {_reason(e)}; what was there is unchanged"
+    return OSError(e.errno, text)
+
+
+def _reason(e: OSError) -> str:
+    return e.strerror or str(e)

@@ -1,0 +1,73 @@
+"""Interruptions that came where Python can raise nothing, and are sent again.
+
+KeyboardInterrupt is raised in whatever frame runs when the signal comes. In a callback from C, in
+``__del__`` and in a weak reference's callback Python only prints it, and the program goes on;
+compiling and loading kernels is full of them.
+"""
+
+import sys
+import threading
+from contextlib import contextmanager
+
+# Seconds until it is sent again. That may be too early as well: then it is sent once more.
+AGAIN = 0.05
+
+
+class SendingAgain:
+    """A ``sys.unraisablehook`` for the main thread's interruptions; the rest is the former hook's.
+
+    Parameters
+    ----------
+    send : callable
+        ``send()`` sends the interruption from another thread.
+    former : callable
+    """
+
+    def __init__(self, send, former):
+        self._send, self._former = send, former
+        self._timer, self._ended = None, False
+        # The hook may be called amid any of these methods, in the same thread.
+        self._lock = threading.RLock()
+
+    def __call__(self, unraisable):
+        # Python's handlers run in the main thread; a subclass is raised by code, for itself.
+        ours = unraisable.exc_type is KeyboardInterrupt
+        if not ours or threading.current_thread() is not threading.main_thread():
+            self._former(unraisable)
+            return
+        with self._lock:
+            if self._timer is not None or self._ended:
+                return
+            self._timer = threading.Timer(AGAIN, self._due)
+            self._timer.daemon = True
+            try:
+                self._timer.start()
+            except RuntimeError:  # no thread to be had: at least it is told
+                self._timer = None
+                self._former(unraisable)
+
+    def _due(self):
+        with self._lock:
+            self._timer = None
+            if not self._ended:
+                self._send()
+
+    def end(self):
+        """Send nothing any more."""
+        with self._lock:
+            self._ended = True
+            if self._timer is not None:
+                self._timer.cancel()
+
+
+@contextmanager
+def sent_again(send):
+    """Have interruptions that Python swallows inside sent again by ``send()``."""
+    hook = SendingAgain(send, sys.unraisablehook)
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        hook.end()
+        if sys.unraisablehook is hook:
+            sys.unraisablehook = hook._former
