@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import numba
 import pytest
 
-from ntklin import stepping
 from ntklin.apps.cli import signals, swallowed
+from ntklin.runs.interrupts import DeferredInterrupt
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
 
@@ -153,14 +153,14 @@ def test_writing_and_training_hold_back_what_comes_again(ctrl_c):
         with pytest.raises(KeyboardInterrupt):
             write()
     assert written == [1]
-    with signals.as_ctrl_c(), stepping.DeferredInterrupt() as interrupt:
+    with signals.as_ctrl_c(), DeferredInterrupt() as interrupt:
         swallow()
         wait(lambda: interrupt.pending)
         assert interrupt.pending
 
 
 def test_a_second_ctrl_c_that_is_swallowed_strikes_as_well(ctrl_c):
-    with signals.as_ctrl_c(), stepping.DeferredInterrupt():
+    with signals.as_ctrl_c(), DeferredInterrupt():
         swallow()
         swallow()
         with pytest.raises(KeyboardInterrupt):
