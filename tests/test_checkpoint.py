@@ -579,3 +579,14 @@ def test_fingerprints_tell_shapes_and_types_apart():
     others = (a.T.copy(), a.ravel(), a.view(np.int64), -a, np.nextafter(a, 1))
     assert len({checkpoint.digest(b) for b in (a, *others)}) == 6
     assert checkpoint.digest(np.asfortranarray(a)) == checkpoint.digest(a)
+
+
+def test_what_differs_is_told_also_where_the_engine_would_not_serve(tmp_path):
+    net = NETWORKS["shallow"]
+    theta, X, Y = problem(net)
+    run = ntklin.train(net, theta, X, Y, ntklin.GradientDescent(0.05), 3, method="reduced")
+    pair = ntklin.AntisymmetricPair(net)
+    for changed in ({"optimizer": ntklin.Adam(0.01)}, {"net": pair, "theta": pair.init(0)}):
+        base = {"net": net, "theta": theta, "optimizer": ntklin.GradientDescent(0.05)} | changed
+        with pytest.raises(ValueError, match="resume: the saved run is another one; "):
+            ntklin.train(**base, X=X, Y=Y, steps=5, resume=run)

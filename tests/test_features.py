@@ -1,5 +1,7 @@
 """φ(X) as an operator: against a dense J, its adjoint, both Gram matrices and the projector P_F."""
 
+import pickle
+
 import naive
 import numba
 import numpy as np
@@ -405,3 +407,22 @@ def test_single_precision_gram_tracks_double():
     double = case.net.features(case.theta.astype(float), case.X.astype(float)).gram()
     assert_close(single, double, kind="gram", n=case.n)
     assert np.abs(single - double).max() > EPS[np.dtype(np.float64)] * double.max()
+
+
+@pytest.mark.parametrize("wrap", [lambda net: net, ntklin.AntisymmetricPair, ntklin.DoubledNetwork])
+def test_features_stay_those_of_their_parameters(wrap):
+    """Whoever made them may go on in place, as in θ -= η g."""
+    net = wrap(ntklin.MLP((3, 20, 1)))
+    rng = np.random.default_rng(0)
+    theta, X, X_new = net.init(1) + rng.standard_normal(net.n_parameters), np.eye(3), -np.eye(3)
+    phi, kept = net.features(theta, X), net.features(theta.copy(), X.copy())
+    theta[:], X[:] = 0, 7
+    v = np.ones(net.n_parameters)
+    for one, other in ((phi, kept), (phi.at(X_new), kept.at(X_new))):
+        np.testing.assert_array_equal(one @ v, other @ v)
+        np.testing.assert_array_equal(one.outputs, other.outputs)
+        np.testing.assert_array_equal(one.inputs, other.inputs)
+        np.testing.assert_array_equal(one.parameters, other.parameters)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(phi)).gram(), kept.gram())
+    even, other = phi.balanced(np.float32)[0], kept.balanced(np.float32)[0]
+    np.testing.assert_array_equal(even.outputs, other.outputs)

@@ -81,7 +81,8 @@ class PlainTask(Task):
     """Leaves its engine and its track as they are."""
 
     optimizer, loss = ntklin.GradientDescent(1.0), Loss()
-    on_cpu, dtype, identity, search = True, np.dtype(np.float64), {}, "nothing"
+    on_cpu, dtype, description, search = True, np.dtype(np.float64), {}, "nothing"
+    engine_type = Plain
 
     def __init__(self, engine, batches=None):
         self._engine, self.batches = engine, batches
@@ -94,7 +95,7 @@ class PlainTask(Task):
         return Ended(track)
 
     def initial_outputs(self):
-        return np.ones(N)
+        return np.full(N, np.nan)  # which no range is asked of
 
     def stability_bound(self):
         return 1.0

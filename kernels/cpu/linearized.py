@@ -63,7 +63,7 @@ class LinearizedOutput(Aligned):
 
     def read(self, layer, slots):
         """Take Δ and the slots from pairs (W, b), as ``write`` wrote them."""
-        for (W, b), target in zip((layer, *slots), self._arrays, strict=True):
+        for (W, b), target in zip((layer, *slots), self._vector, strict=False):
             target[: W.shape[1]] = W[0]
             if b is not None:
                 target[-1] = b[0]

@@ -92,10 +92,11 @@ class LinearizedBlocks:
 
     def read(self, layer, slots):
         """Take Δ and the slots from pairs (W, b), as ``write`` wrote them."""
-        for (W, b), (target, target_b) in zip((layer, *slots), self._arrays, strict=True):
+        sources = (layer, *slots)
+        for (W, b), target, biases in zip(sources, self._matrix, self._biases, strict=False):
             target[...] = W
             if b is not None:
-                target_b[...] = b
+                biases[...] = b
 
     def write(self, layer, slots):
         """Write Δ and the slots to pairs (W, b)."""

@@ -192,7 +192,7 @@ class LinearizedTiles(Aligned):
 
     def read(self, layer, slots):
         """Take Δ and the slots from pairs (W, b), as ``write`` wrote them."""
-        for source, tiles in zip((layer, *slots), (self._tiles, *self._slots), strict=True):
+        for source, tiles in zip((layer, *slots), self._matrix, strict=False):
             tiles[...] = self._inputs.split(*source)
 
     def write(self, layer, slots):

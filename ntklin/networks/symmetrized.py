@@ -169,15 +169,17 @@ class PairFeatures(BalancedFeatures):
         X: ArrayLike,
         *,
         exponents: tuple[int, ...] | None = None,
+        own: bool = False,
     ) -> None:
         self.network = pair
-        self.parameters = theta = as_array(theta, "theta")
-        self.inputs = as_inputs(X, pair.n_inputs)
-        itemsize = self.inputs.itemsize
-        require_passes_memory(pair.network, len(self.inputs), itemsize, self.inputs, networks=2)
+        theta, X = as_array(theta, "theta"), as_inputs(X, pair.n_inputs)
+        require_passes_memory(pair.network, len(X), X.itemsize, X, networks=2)
+        self.parameters = theta if own else theta.copy()
         self.halves = [
-            FeatureMap(pair.network, half, X, exponents=exponents) for half in pair.halves(theta)
+            FeatureMap(pair.network, half, X, exponents=exponents, own=True)
+            for half in pair.halves(self.parameters)
         ]
+        self.inputs = self.halves[0].inputs
         dtype = self.halves[0].dtype
         super().__init__(dtype, (len(self.inputs), pair.n_parameters), exponents)
         self._factors = [dtype.type(c) for c in pair.factors]
@@ -191,7 +193,7 @@ class PairFeatures(BalancedFeatures):
             return None
         passes = (a.astype(dtype, copy=False) for a in (self.parameters, self.inputs))
         exponents = tuple(map(max, *known, known[0]))
-        return PairFeatures(self.network, *passes, exponents=exponents)
+        return PairFeatures(self.network, *passes, exponents=exponents, own=True)
 
     def output_rounding(self) -> Array:
         """The rounding errors of the outputs to expect; see ``FeatureMap.output_rounding``.
@@ -209,7 +211,9 @@ class PairFeatures(BalancedFeatures):
 
     def at(self, X_new: ArrayLike) -> PairFeatures:
         """The features of other inputs in the same units; see :meth:`ntklin.FeatureMap.at`."""
-        return PairFeatures(self.network, self.parameters, X_new, exponents=self.exponents)
+        return PairFeatures(
+            self.network, self.parameters, X_new, exponents=self.exponents, own=True
+        )
 
     def _parts(self) -> Iterator[tuple[Any, FeatureMap]]:
         return zip(self._factors, self.halves, strict=True)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ntklin.edge.errors import DivergenceError
+from ntklin.runs import checkpoint
 from ntklin.runs.engine import Engine
 from ntklin.runs.stability import divergence_error
 
@@ -53,8 +54,31 @@ class Task(ABC):
 
     @property
     @abstractmethod
+    def description(self) -> Mapping[str, Any]:
+        """By which a saved run is known whatever its engine; see ``checkpoint.PARTS``."""
+
+    @property
     def identity(self) -> Mapping[str, Any]:
-        """By which a saved run is known; see ``checkpoint.PARTS``."""
+        """By which a saved run is known."""
+        return {**self.description, "method": self.engine_type.method}
+
+    @property
+    @abstractmethod
+    def engine_type(self) -> type[Engine]:
+        """The engine that takes the steps."""
+
+    def require_continues(self, past: Any) -> None:
+        """Refuse a run that is not the beginning of this one.
+
+        Raises
+        ------
+        ValueError
+            Naming all that differs.
+        """
+        saved = past.identity
+        # First without the engine, which may not even serve what differs.
+        checkpoint.require_same(saved, {**self.description, "method": saved["method"]}, "resume")
+        checkpoint.require_same(saved, self.identity, "resume")
 
     @abstractmethod
     def engine(self) -> Engine:

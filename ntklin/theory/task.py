@@ -62,10 +62,9 @@ class LinearizedTask(Task):
         return self.engine_type(self)
 
     @cached_property
-    def identity(self) -> Mapping[str, Any]:
+    def description(self) -> Mapping[str, Any]:
         return self.linearization.fingerprints | {
             "optimizer": checkpoint.describe_optimizer(self.optimizer),
-            "method": self.engine_type.method,
             "loss": self.loss.name,
             "loss_of_zero": self.loss_of_zero,
             "batches": checkpoint.describe_batches(self.batches),

@@ -42,7 +42,7 @@ def train_linearized(
     task = LinearizedTask(lin, Y, optimizer, loss, batches, method)
     recorder = SnapshotRecorder(RecordedSteps(record), task)
     if past is not None:
-        checkpoint.require_same(past.identity, task.identity, "resume")
+        task.require_continues(past)
         recorder.go_on(past)
     track = Track(task, horizon, recorder=recorder, past=past)
     (outcome,) = carry_out([track], progress=progress)

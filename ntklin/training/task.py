@@ -67,11 +67,10 @@ class TrainingTask(Task):
         return self.engine_type(self)
 
     @cached_property
-    def identity(self) -> Mapping[str, Any]:
+    def description(self) -> Mapping[str, Any]:
         return {
             "network": describe_network(self.net),
             "optimizer": checkpoint.describe_optimizer(self.optimizer),
-            "method": self.engine_type.method,
             "loss": self.loss.name,
             "loss_of_zero": self.loss_of_zero,
             "batches": checkpoint.describe_batches(self.batches),

@@ -127,7 +127,7 @@ def train(
     optimizer = with_learning_rate(optimizer, net, theta, X)
     task = TrainingTask(net, theta, X, Y, optimizer, loss, batches, method)
     if past is not None:
-        checkpoint.require_same(past.identity, task.identity, "resume")
+        task.require_continues(past)
     when, X_record = _as_record(record, X_record, net, theta.dtype)
     snapshots = as_flag(snapshots, name="snapshots")
     recorder = TrainingRecorder(when, net, theta, X_record, snapshots, past and past.records)
