@@ -44,7 +44,9 @@ class SplitDataOptions:
 
         try:
             return load_data(
-                *(self.data, self.n_train + self.n_val, self.n_test),
+                self.data,
+                self.n_train + self.n_val,
+                self.n_test,
                 classes=classes,
                 rng=self.data_seed,
                 dtype=dtype,

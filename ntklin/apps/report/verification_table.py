@@ -42,8 +42,6 @@ def strength_table(title, judged):
             name = Text.assemble((f"{latest.title}\n", "bold"), name)
         m = item.verdict.measurement
         indent = "\n" * name.plain.count("\n")
-        table.add_row(
-            *(name, Text(indent + m.measured), Text(indent + m.predicted)),
-            Text.assemble(indent, (item.word, COLORS[item.word]), f": {item.reason}"),
-        )
+        told = Text.assemble(indent, (item.word, COLORS[item.word]), f": {item.reason}")
+        table.add_row(name, Text(indent + m.measured), Text(indent + m.predicted), told)
     return table
