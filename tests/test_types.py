@@ -38,10 +38,6 @@ def check(tmp_path_factory):
     return complaints
 
 
-UNTYPED = pytest.mark.xfail(reason="theory and training are not annotated yet", strict=True)
-
-
-@UNTYPED
 def test_a_users_script_has_types_all_through(check):
     assert check(SCRIPT.read_text(encoding="utf-8")) == []
 

@@ -88,4 +88,4 @@ def inputs_of(X, n_layers, weight, gain, bias):
     found = rows(exponents, lengths, n_layers, weight, gain, bias)
     arrays = (found.unit, found.share, found.r, found.q)
     own = (np.ascontiguousarray(a, X.dtype) for a in arrays)
-    return Inputs(scaled, *own, norms=None), found.norm
+    return Inputs(scaled, *own, norms=None), found.norm  # pyright: ignore[reportArgumentType]

@@ -1,15 +1,23 @@
 """The largest learning rate whose training loss only falls, by bisection (App. D)."""
 
+from __future__ import annotations
+
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ntklin.edge.arrays import as_array
 from ntklin.edge.backends import host
 from ntklin.edge.checks import as_count, as_positive
 from ntklin.edge.errors import DivergenceError, LearningRateError
+from ntklin.networks.network import Network
+from ntklin.runs.batches import BatchSource
+from ntklin.runs.engine import MethodName
+from ntklin.runs.losses import LossName
 from ntklin.runs.monotone import Yardstick
 from ntklin.runs.optimizers import Optimizer
 from ntklin.runs.outcome import Run
@@ -42,7 +50,7 @@ class Trial:
     final_loss: float | None
 
     @property
-    def rise(self):
+    def rise(self) -> int | None:
         """The step of the first rise; None without one, or where divergence was foreseen."""
         return None if self.monotone else self.steps
 
@@ -69,11 +77,18 @@ class LearningRateSearch:
     learning_rate: float
     optimizer: Optimizer
     rising: float | None
-    trials: tuple
+    trials: tuple[Trial, ...]
     reason: str
 
 
-def search_learning_rate(trainer, optimizer, *, precision=0.05, reach=1e6, progress=None):
+def search_learning_rate(
+    trainer: Callable[[Optimizer], Any],
+    optimizer: Optimizer,
+    *,
+    precision: float = 0.05,
+    reach: float = 1e6,
+    progress: Callable[[Trial], object] | None = None,
+) -> LearningRateSearch:
     """The largest learning rate whose training loss only falls, whatever it is that trains.
 
     From the optimizer's own rate the search strides up by factors of 4 while the loss falls, or
@@ -128,7 +143,7 @@ def search_learning_rate(trainer, optimizer, *, precision=0.05, reach=1e6, progr
         raise ValueError(f"reach is a factor above 1, got {reach:g}")
     trials = []
 
-    def falls(rate):
+    def falls(rate: float) -> bool:
         trials.append(_trial(trainer, optimizer.with_learning_rate(rate)))
         if progress is not None:
             progress(trials[-1])
@@ -157,7 +172,9 @@ def search_learning_rate(trainer, optimizer, *, precision=0.05, reach=1e6, progr
     )
 
 
-def _bracket(falls, start, reach):
+def _bracket(
+    falls: Callable[[float], bool], start: float, reach: float
+) -> tuple[float | None, float | None]:
     """The last rate that falls and the first that rises, or None, STRIDE by STRIDE."""
     up = falls(start)
     end = start * reach if up else start / reach
@@ -172,7 +189,7 @@ def _bracket(falls, start, reach):
     return falling, rising
 
 
-def _trial(trainer, optimizer):
+def _trial(trainer: Callable[[Optimizer], Any], optimizer: Optimizer) -> Trial:
     rate = optimizer.learning_rate
     try:
         with every_run_ends(FirstRise()):
@@ -197,26 +214,26 @@ def _trial(trainer, optimizer):
     )
 
 
-def _where(trial):
+def _where(trial: Trial) -> str:
     return "there from the start" if trial.rise is None else f"there at step {trial.rise}"
 
 
 def largest_learning_rate(
-    net,
-    theta,
-    X,
-    Y,
-    optimizer=None,
-    steps=1000,
-    until=1e-5,
-    batches=None,
-    loss="squared",
+    net: Network,
+    theta: ArrayLike,
+    X: ArrayLike,
+    Y: ArrayLike,
+    optimizer: Optimizer | None = None,
+    steps: int = 1000,
+    until: float = 1e-5,
+    batches: BatchSource | None = None,
+    loss: LossName = "squared",
     *,
-    method="auto",
-    precision=0.05,
-    reach=1e6,
-    progress=None,
-):
+    method: MethodName = "auto",
+    precision: float = 0.05,
+    reach: float = 1e6,
+    progress: Callable[[Trial], object] | None = None,
+) -> LearningRateSearch:
     """The largest learning rate that keeps the training loss of the real network monotone (App. D).
 
     Every trial trains from θ_0 for at most ``steps`` steps, until the loss is below ``until`` or

@@ -3,14 +3,17 @@
 Where steps are cut into blocks depends on the clock, and no result on where they are cut.
 """
 
+from __future__ import annotations
+
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from ntklin.edge.arrays import Array
 from ntklin.edge.errors import MemoryLimitError, TrainingInterrupted
 from ntklin.runs import checkpoint
 from ntklin.runs.batches import Schedule
@@ -61,7 +64,7 @@ class Track:
         recorder: Recorder | None = None,
         warning: RiseWarning | None = None,
         past: Any = None,
-    ):
+    ) -> None:
         self.task, self.horizon, self.past = task, horizon, past
         self.recorder, self._warning = recorder, warning
         self.losses: list[float] = []
@@ -86,7 +89,9 @@ class Track:
         """The first of some new steps, counted from 0, that ends the run, and by what."""
         return self._end(self.losses[-1], losses, self.taken, seconds)
 
-    def _end(self, before, losses, taken, seconds):
+    def _end(
+        self, before: float | None, losses: ArrayLike, taken: int, seconds: float
+    ) -> tuple[int | None, str | None]:
         block = Block(
             taken=taken,
             before=before,
@@ -151,14 +156,17 @@ class Alone(EngineMaker):
 
     stacks = False
 
-    def engine(self, tracks):
+    def engine(self, tracks: Sequence[Track]) -> Engine:
+        """That of its task."""
         (track,) = tracks
         return track.task.engine()
 
-    def part(self, engine, place, track):
+    def part(self, engine: Engine, place: int, track: Track) -> Engine:
+        """All of it."""
         return engine
 
-    def rest(self, engine, places, tracks):
+    def rest(self, engine: Engine, places: Sequence[int], tracks: Sequence[Track]) -> Engine:
+        """Nothing: refused."""
         raise NotImplementedError("of one run nothing is left when it ends")
 
 
@@ -203,7 +211,7 @@ def carry_out(
             checkpoint.require_fitting(engine.arrays(), track.past.arrays, track.taken)
             engine.restore(track.past.arrays)
 
-    def finish(k, place):
+    def finish(k: int, place: int) -> None:
         track = tracks[place]
         outcomes[place] = track.task.outcome(maker.part(engine, k, track), track)
 
@@ -239,9 +247,7 @@ def carry_out(
     return outcomes
 
 
-def _until_one_ends(
-    engine: Engine, tracks: Sequence[Track], pulse: "_Pulse", stacked: bool
-) -> None:
+def _until_one_ends(engine: Engine, tracks: Sequence[Track], pulse: _Pulse, stacked: bool) -> None:
     """Let the engine take steps until one of its tracks has ended, ``ended_by`` something."""
     taken = tracks[0].taken
     n_samples = tracks[0].task.n_samples
@@ -266,7 +272,7 @@ def _until_one_ends(
                     track.ended_by = OUT_OF_BATCHES
                 break
             weights = np.stack(weights, axis=1) if stacked else weights[0]
-            kept = engine.keep() if goes_back and size > 1 else None
+            kept = engine.keep() if goes_back and size > 1 else {}
             losses = engine.advance(weights, until, ceiling)
             ends = _ends(tracks, losses, pulse)
             last = min((k for k, _ in ends if k is not None), default=len(losses) - 1)
@@ -287,13 +293,15 @@ def _until_one_ends(
         pulse.beat(tracks, ended=True)
 
 
-def _ends(tracks, losses, pulse):
+def _ends(
+    tracks: Sequence[Track], losses: Array, pulse: _Pulse
+) -> list[tuple[int | None, str | None]]:
     seconds = time.perf_counter() - pulse.began
     pairs = zip(tracks, _columns(losses), strict=True)
     return [track.end_among(column, seconds) for track, column in pairs]
 
 
-def _columns(losses: NDArray) -> Sequence[NDArray]:
+def _columns(losses: Array) -> Array:
     """The losses of each track, from those of one or of several, step by step."""
     return losses.reshape(len(losses), -1).T
 
@@ -301,12 +309,12 @@ def _columns(losses: NDArray) -> Sequence[NDArray]:
 class _Pulse:
     """Calls ``progress`` when its time has come, and never twice for one step."""
 
-    def __init__(self, progress, taken):
+    def __init__(self, progress: Callable[[int, float], object] | None, taken: int) -> None:
         self._progress, self._told = progress, taken
         self.began = time.perf_counter()
         self._due = self.began + PULSE
 
-    def beat(self, tracks, ended=False):
+    def beat(self, tracks: Sequence[Track], ended: bool = False) -> None:
         taken = tracks[0].taken
         if self._progress is None or self._told == taken:
             return

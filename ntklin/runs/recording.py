@@ -26,18 +26,18 @@ class RecordedSteps:
         The steps that were listed, in order.
     """
 
-    def __init__(self, when: int | Iterable[int] | None, name: str = "record"):
+    def __init__(self, when: int | Iterable[int] | None, name: str = "record") -> None:
         self.every: int | None = None
         self.listed: tuple[int, ...] = ()
         if when is None:
             return
-        when = rows_of(when, name)
-        several = isinstance(when, Iterable) and not isinstance(when, str | bytes)
-        if several and getattr(when, "ndim", 1):
-            when = [as_count(t, name=f"{name}[{i}]", minimum=0) for i, t in enumerate(when)]
-            self.listed = tuple(sorted(set(when)))
+        given = rows_of(when, name)
+        several = isinstance(given, Iterable) and not isinstance(given, str | bytes)
+        if several and getattr(given, "ndim", 1):
+            steps = {as_count(t, name=f"{name}[{i}]", minimum=0) for i, t in enumerate(given)}
+            self.listed = tuple(sorted(steps))
         else:
-            self.every = as_count(when, name=name)
+            self.every = as_count(given, name=name)
 
     @property
     def is_some(self) -> bool:
@@ -75,7 +75,7 @@ class Moment:
     step : int
     """
 
-    def __init__(self, engine: Any, step: int):
+    def __init__(self, engine: Any, step: int) -> None:
         self.step = step
         self._engine = engine
 
@@ -131,7 +131,7 @@ class Recorder:
         what: str,
         advice: str,
         beside: Any = None,
-    ):
+    ) -> None:
         self._when, self._records = when, tuple(records)
         self._what, self._advice, self._beside = what, advice, beside
         self.steps: list[int] = []

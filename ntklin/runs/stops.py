@@ -1,6 +1,7 @@
 """When a run ends: conditions that compose by ``|``."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -77,6 +78,7 @@ class AnyOf(Stop):
     stops: tuple[Stop, ...]
 
     def first(self, block: Block) -> int | None:
+        """The first step after which one of them ends the run."""
         found = [k for k in (stop.first(block) for stop in self.stops) if k is not None]
         return min(found, default=None)
 
@@ -95,10 +97,12 @@ class Steps(Stop):
     is_plain = True
 
     def first(self, block: Block) -> int | None:
+        """The step with this number, if it is among them."""
         left = self.steps - block.taken - 1
         return max(0, left) if left < len(block.losses) else None
 
     def room(self, taken: int) -> int | None:
+        """How many steps are left."""
         return self.steps - taken
 
 
@@ -116,6 +120,7 @@ class LossBelow(Stop):
     is_plain = True
 
     def first(self, block: Block) -> int | None:
+        """The first step below ``until``."""
         return _first(block.losses < self.until)
 
 
@@ -133,6 +138,7 @@ class Divergence(Stop):
     is_plain = True
 
     def first(self, block: Block) -> int | None:
+        """The first step above ``ceiling``, or NaN."""
         return _first(~(block.losses <= self.ceiling))
 
 
@@ -149,10 +155,11 @@ class TimeLimit(Stop):
     name = "time limit"
     is_plain = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "seconds", as_positive(self.seconds, name="seconds"))
 
     def first(self, block: Block) -> int | None:
+        """The last of the steps, once the time is over."""
         return len(block.losses) - 1 if block.seconds > self.seconds else None
 
 
@@ -166,6 +173,7 @@ class FirstRise(Stop):
     name = "first rise"
 
     def first(self, block: Block) -> int | None:
+        """The first step in which the loss has risen."""
         if block.before is None:
             return None
         rise = block.yardstick.first_rise(np.concatenate([[block.before], block.losses]))
@@ -232,7 +240,7 @@ _surrounding: ContextVar[tuple[Stop, ...]] = ContextVar("stops", default=())
 
 
 @contextmanager
-def every_run_ends(stop: Stop):
+def every_run_ends(stop: Stop) -> Iterator[None]:
     """Within the block, the runs of this thread end by ``stop`` too, whoever starts them."""
     token = _surrounding.set((*_surrounding.get(), *parts(stop)))
     try:

@@ -47,10 +47,12 @@ class LinearizedTask(Task):
 
     @property
     def dtype(self) -> np.dtype:
+        """That of the features."""
         return self.linearization.features.dtype
 
     @property
     def on_cpu(self) -> bool:
+        """Whether its arrays are NumPy's."""
         return namespace(self.targets) is np
 
     @cached_property
@@ -59,10 +61,12 @@ class LinearizedTask(Task):
         return choose(ENGINES, self.method, self)
 
     def engine(self) -> Engine:
+        """The engine, at θ_0."""
         return self.engine_type(self)
 
     @cached_property
     def identity(self) -> Mapping[str, Any]:
+        """By which a saved run is known."""
         return self.linearization.fingerprints | {
             "optimizer": checkpoint.describe_optimizer(self.optimizer),
             "method": self.engine_type.method,
@@ -74,6 +78,7 @@ class LinearizedTask(Task):
         }
 
     def outcome(self, engine: Any, track: Track) -> LinearizedRun:
+        """The run, from its engine and its track."""
         recorder = track.recorder
         recorded = isinstance(recorder, SnapshotRecorder)
         moment = Moment(engine, track.taken)
@@ -97,4 +102,5 @@ class LinearizedTask(Task):
         )
 
     def stability_bound(self) -> float:
+        """2N/λ_max(K(X, X)) at θ_0."""
         return self.linearization.max_learning_rate

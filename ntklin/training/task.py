@@ -52,10 +52,12 @@ class TrainingTask(Task):
 
     @property
     def dtype(self) -> np.dtype:
+        """That of X, Y and θ."""
         return self.X.dtype
 
     @property
     def on_cpu(self) -> bool:
+        """Whether its arrays are NumPy's."""
         return namespace(self.X) is np
 
     @cached_property
@@ -64,10 +66,12 @@ class TrainingTask(Task):
         return choose(ENGINES, self.method, self)
 
     def engine(self) -> Engine:
+        """The engine, at θ_0."""
         return self.engine_type(self)
 
     @cached_property
     def identity(self) -> Mapping[str, Any]:
+        """By which a saved run is known."""
         return {
             "network": describe_network(self.net),
             "optimizer": checkpoint.describe_optimizer(self.optimizer),
@@ -82,6 +86,7 @@ class TrainingTask(Task):
         }
 
     def outcome(self, engine: Any, track: Track) -> TrainingRun:
+        """The run, from its engine and its track."""
         losses, recorder = np.array(track.losses), track.recorder
         if not isinstance(recorder, TrainingRecorder):
             recorder = TrainingRecorder.of_nothing(self)
@@ -100,6 +105,7 @@ class TrainingTask(Task):
         )
 
     def stability_bound(self) -> float:
+        """2N/λ_max(K(X, X)) at θ_0."""
         return stability_bound(self.net.features(self.theta, self.X))
 
     def of_several(self, theta: Any, optimizer: Any) -> "TrainingTask":
