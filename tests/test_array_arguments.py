@@ -336,14 +336,17 @@ def public_parameters():
         public = getattr(ntklin, name)
         if inspect.isfunction(public):
             yield from parameters(name, public)
-        elif inspect.isclass(public) and not issubclass(public, BaseException):
-            # What others implement is called by the library, with arrays that are checked.
-            if not inspect.isabstract(public):
-                yield from parameters_of_methods(public)
+        elif inspect.isclass(public) and not is_implemented_or_raised(public):
+            yield from parameters_of_methods(public)
     for kind in RETURNED:
         yield from parameters_of_methods(kind)
     for kind in MADE_BY_USERS:
         yield from parameters(kind.__name__, kind.__init__)
+
+
+def is_implemented_or_raised(kind):
+    """Whether users call no method of a class: an error, or an interface that is theirs to fill."""
+    return issubclass(kind, BaseException) or inspect.isabstract(kind)
 
 
 def parameters_of_methods(kind):

@@ -120,6 +120,8 @@ def search_learning_rate(
 
     Raises
     ------
+    TypeError
+        For what is no trainer or no optimizer.
     LearningRateError
         If the loss rises at every rate down to the reach; with the ``trials``.
     ValueError
@@ -242,15 +244,25 @@ def largest_learning_rate(
 
     Parameters
     ----------
-    net, theta, X, Y, batches, loss, method
-        As for :func:`ntklin.train`. ``batches`` must be Batches or a list, so that every trial
-        has the same.
+    net : MLP, AntisymmetricPair or DoubledNetwork
+        Or any network that :func:`ntklin.train` takes.
+    theta : ndarray, shape (P,)
+        θ_0; not changed.
+    X : ndarray, shape (N, d)
+    Y : ndarray, shape (N,)
     optimizer : Optimizer, optional
         With the learning rate to start from; ``GradientDescent()`` when not given.
     steps : int
     until : float
-    precision, reach, progress
+    batches : Batches or list of index arrays, optional
+        The samples that each step sees, the same in every trial.
+    loss : {"squared", "logistic"}
+    method : {"auto", "reduced", "fused", "direct"}
+        See :func:`ntklin.train`.
+    precision, reach : float
         As for :func:`ntklin.search_learning_rate`.
+    progress : callable, optional
+        Called as ``progress(trial)`` after each trial.
 
     Returns
     -------
@@ -258,6 +270,8 @@ def largest_learning_rate(
 
     Raises
     ------
+    TypeError
+        For batches that can be read only once.
     LearningRateError
         If the loss rises at every rate down to the reach.
     ValueError

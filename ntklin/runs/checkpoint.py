@@ -1,11 +1,13 @@
 """What a training run is of, and the file that it is saved in."""
 
+from __future__ import annotations
+
 import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
 from os import PathLike
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +21,10 @@ from ntklin.edge.files.reading import DamagedFileError
 from ntklin.edge.files.seal import sealed, unsealed
 from ntklin.runs import optimizers
 from ntklin.runs.batches import Batches, BatchSource
+from ntklin.runs.optimizers import Optimizer
+
+if TYPE_CHECKING:
+    from ntklin.runs.outcome import Run
 
 # Before the names of the engine's arrays.
 ENGINE = "engine."
@@ -39,7 +45,7 @@ def digest(a: Array) -> str:
     return hashed.hexdigest()
 
 
-def describe_optimizer(optimizer: Any) -> dict[str, Any]:
+def describe_optimizer(optimizer: Optimizer) -> dict[str, Any]:
     """An optimizer in words and numbers; functions are left out."""
     kind = type(optimizer)
     known = OPTIMIZERS.get(kind.__name__) is kind
@@ -62,14 +68,14 @@ def fields_of(instance: Any) -> dict[str, Any]:
     return json.loads(json.dumps({name: v for name, v in values.items() if not callable(v)}))
 
 
-def batches_from(description: Any) -> Any:
+def batches_from(description: Any) -> BatchSource | None:
     """The mini-batches of a description; () stands for an iterable, None for the full batch."""
     if description is None:
         return None
     return () if description == ITERABLE else Batches(**description)
 
 
-def optimizer_from(description: Any) -> Any:
+def optimizer_from(description: Mapping[str, Any]) -> Any:
     """The optimizer of a description; None where that leaves a function out."""
     kind = OPTIMIZERS.get(description["class"])
     if kind is None or kind is optimizers.Preconditioned:
@@ -77,7 +83,7 @@ def optimizer_from(description: Any) -> Any:
     return kind(**{k: v for k, v in description.items() if k != "class"})
 
 
-def as_before(optimizer: Any, past: Any) -> Any:
+def as_before(optimizer: Optimizer | None, past: Run) -> Optimizer:
     """The optimizer of the run to continue, where the caller leaves it open."""
     if optimizer is None and past.optimizer is None:
         kind = past.identity["optimizer"]["class"]
@@ -162,7 +168,7 @@ def read(path: str | PathLike[str], kind: str) -> tuple[dict[str, Any], dict[str
         If the file is damaged, something else, or of another version.
     OSError
         If there is no such file, or it cannot be read.
-    """
+    """  # noqa: DOC501
     name = shown(path)
     try:
         arrays = read_arrays(path)
@@ -194,12 +200,15 @@ def engine_arrays(arrays: Mapping[str, Any]) -> dict[str, Any]:
     return {k.removeprefix(ENGINE): a for k, a in arrays.items() if k.startswith(ENGINE)}
 
 
-def require_consistent(run: Any) -> None:
+def require_consistent(run: Run) -> None:
     """Refuse a run from a file whose identity or losses cannot be any run's.
 
     Raises
     ------
-    KeyError, ValueError
+    KeyError
+        For an identity that lacks a part.
+    ValueError
+        For losses that are no vector of finite numbers.
     """
     if missing := [part for part in PARTS if part not in run.identity]:
         raise KeyError(missing[0])

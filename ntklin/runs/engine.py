@@ -65,11 +65,11 @@ class Engine(ABC):
         """About how many bytes it holds on a CPU at its peak."""
 
     @abstractmethod
-    def loss(self) -> Any:
+    def loss(self) -> float | Array:
         """L(f_t) on all samples."""
 
     @abstractmethod
-    def advance(self, weights: Array, until: Any, ceiling: Any) -> Array:
+    def advance(self, weights: Array, until: float | Array, ceiling: float | Array) -> Array:
         """Take a step for each row of sample weights.
 
         Parameters
@@ -125,11 +125,11 @@ class Stepwise(Engine):
         """On a GPU, where steps can be repeated."""
         return self.repeats and namespace(self._targets) is not np
 
-    def loss(self) -> Any:
+    def loss(self) -> float | Array:
         """L(f_t) on all samples."""
         return self._loss.value(self._outputs, self._targets)
 
-    def advance(self, weights: Array, until: Any, ceiling: Any) -> Array:
+    def advance(self, weights: Array, until: float | Array, ceiling: float | Array) -> Array:
         """Take a step for each row of sample weights; see :class:`Engine`."""
         if self.is_blind:
             return self._take_all(weights)
@@ -166,6 +166,11 @@ def choose(engines: Mapping[str, type[Engine]], method: str, task: Any) -> type[
         By their ``method``; the last one always serves and pays.
     method : str
     task : Task
+
+    Returns
+    -------
+    type
+        Of the engine.
 
     Raises
     ------

@@ -20,6 +20,7 @@ from ntklin.runs.batches import Schedule
 from ntklin.runs.engine import Engine
 from ntklin.runs.interrupts import DeferredInterrupt, Interrupted
 from ntklin.runs.monotone import RiseWarning, Yardstick
+from ntklin.runs.outcome import Run
 from ntklin.runs.recording import Recorder
 from ntklin.runs.stops import Block, Divergence, Horizon, Stop
 from ntklin.runs.task import Task
@@ -63,7 +64,7 @@ class Track:
         *,
         recorder: Recorder | None = None,
         warning: RiseWarning | None = None,
-        past: Any = None,
+        past: Run | None = None,
     ) -> None:
         self.task, self.horizon, self.past = task, horizon, past
         self.recorder, self._warning = recorder, warning
@@ -174,7 +175,7 @@ def carry_out(
     tracks: Sequence[Track],
     maker: EngineMaker | None = None,
     *,
-    progress: Callable[[int, float], Any] | None = None,
+    progress: Callable[[int, float], object] | None = None,
 ) -> list[Any]:
     """Run tracks to their ends, all at once.
 
@@ -207,7 +208,7 @@ def carry_out(
     engine = maker.engine(tracks)
     for track, loss in zip(tracks, np.atleast_1d(engine.loss()).tolist(), strict=True):
         track.start(loss)
-        if track.past is not None:
+        if track.past is not None and track.past.arrays is not None:
             checkpoint.require_fitting(engine.arrays(), track.past.arrays, track.taken)
             engine.restore(track.past.arrays)
 

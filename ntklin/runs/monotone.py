@@ -5,13 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from ntklin.edge.arrays import Array
 from ntklin.edge.errors import NonMonotoneLossWarning
+from ntklin.runs.optimizers import Optimizer
 
 # A loss this many times its start counts as divergence: below it, a wide network can still come
 # back although η is above the bound of the linearized one.
@@ -84,7 +84,7 @@ class Yardstick:
         """See :func:`first_rise`."""
         return first_rise(losses, self.reference, self.dtype)
 
-    def ceiling(self, optimizer: Any) -> float:
+    def ceiling(self, optimizer: Optimizer) -> float:
         """The loss beyond which training diverges.
 
         ``CEILING`` times the start, or what rounding may make of it. The first steps of the other
@@ -94,6 +94,10 @@ class Yardstick:
         Parameters
         ----------
         optimizer : Optimizer
+
+        Returns
+        -------
+        float
         """
         start = self.start if optimizer.rule in LINEAR_RULES else self.reference
         return CEILING * (start + float(rounding(start, self.reference, self.dtype)))
@@ -112,7 +116,7 @@ class RiseWarning:
         The network's place among those that are trained together.
     """
 
-    def __init__(self, optimizer: Any, stacklevel: int, index: int | None = None) -> None:
+    def __init__(self, optimizer: Optimizer, stacklevel: int, index: int | None = None) -> None:
         self._optimizer, self._stacklevel, self._index = optimizer, stacklevel, index
 
     def begin(self, losses: Sequence[float], yardstick: Yardstick) -> None:
@@ -147,7 +151,7 @@ class RiseWarning:
         )
 
 
-def _advice(optimizer: Any) -> str:
+def _advice(optimizer: Optimizer) -> str:
     advice = (
         "Take a smaller one; ntklin.largest_learning_rate finds the largest whose loss only falls"
     )

@@ -117,6 +117,8 @@ class Optimizer:
 
         Raises
         ------
+        TypeError
+            For a ``state`` that is none.
         ValueError
             If ``state`` is of another optimizer or of other parameters, or a number is not finite.
 
@@ -141,6 +143,11 @@ class Optimizer:
         """``update`` in place: changes ``theta`` and the state's arrays, returns the new state.
 
         The arrays are contiguous and of one dtype.
+
+        Returns
+        -------
+        OptimizerState
+            With the arrays of ``state``.
         """
         self._require_learning_rate()
         slots, gradient = self._ordered(state, theta), contiguous(gradient)
@@ -266,6 +273,10 @@ def _inverse_root(squares: Array, eps: float, scale: float = 1.0) -> Array:
     """1/(scale √squares + ε) as the compiled rules have it, and 0 where no gradient ever came.
 
     There squares are 0. The least number above 0 marks squares that came to nothing again.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``squares``
     """
     number, least = squares.dtype.type, np.finfo(squares.dtype).smallest_subnormal
     root = number(scale) * np.sqrt(squares) + number(eps)
@@ -375,7 +386,7 @@ class Adam(Optimizer):
         object.__setattr__(self, "betas", betas)
 
     def coefficients(self, count: int) -> tuple[float, ...]:
-        """η and the weights of means and squares, with the bias correction of step ``count``, and ε."""
+        """η with the bias correction of step ``count``, the weights of means and squares, and ε."""
         first, second = self.betas
         return (
             *(self.learning_rate / (1 - first**count), 1 - first, second, 1 - second),

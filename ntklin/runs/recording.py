@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from ntklin.edge.arrays import rows_of
 from ntklin.edge.checks import as_count, require_memory
+from ntklin.runs.engine import Engine
 
 
 class RecordedSteps:
@@ -75,7 +76,7 @@ class Moment:
     step : int
     """
 
-    def __init__(self, engine: Any, step: int) -> None:
+    def __init__(self, engine: Engine, step: int) -> None:
         self.step = step
         self._engine = engine
 
@@ -146,7 +147,7 @@ class Recorder:
         """How many steps after ``step`` the run has to pause for a record; None for never."""
         return self._when.until_next(step)
 
-    def begin(self, step: int, end: int | None, engine: Any) -> None:
+    def begin(self, step: int, end: int | None, engine: Engine) -> None:
         """Refuse what will not fit, and record the first step if it is one to record.
 
         Parameters
@@ -166,7 +167,7 @@ class Recorder:
         last = self._when.last(end)
         return 0 if last is None else max(0, self._when.count(last) - self._when.count(step))
 
-    def after(self, step: int, engine: Any) -> None:
+    def after(self, step: int, engine: Engine) -> None:
         """Record a step if it is one to record.
 
         Raises
@@ -177,7 +178,7 @@ class Recorder:
         if step in self._when:
             self.take(step, engine)
 
-    def take(self, step: int, engine: Any) -> None:
+    def take(self, step: int, engine: Engine) -> None:
         """Record a step, whether or not it is one to record."""
         self.require(1)
         moment = Moment(engine, step)

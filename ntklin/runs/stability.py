@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
 
 import numpy as np
 
@@ -22,7 +21,7 @@ LARGE = 2048
 
 
 def stability_factor(
-    optimizer: Any, loss: Loss, full: bool
+    optimizer: Optimizer, loss: Loss, full: bool
 ) -> tuple[float, str] | tuple[None, None]:
     """What 2N/λ_max is multiplied by for the bound on η, and its formula; None where none is known.
 
@@ -107,6 +106,10 @@ def default_learning_rate(
     remedy : str
         How to do without a default.
 
+    Returns
+    -------
+    float
+
     Raises
     ------
     DegenerateKernelError
@@ -127,7 +130,7 @@ def default_learning_rate(
     return rate
 
 
-def with_learning_rate(optimizer: Optimizer | None, default: Callable[[], float]) -> Any:
+def with_learning_rate(optimizer: Optimizer | None, default: Callable[[], float]) -> Optimizer:
     """The optimizer, ``GradientDescent()`` for None; with a rate, the default one if it has none.
 
     Parameters
@@ -139,6 +142,11 @@ def with_learning_rate(optimizer: Optimizer | None, default: Callable[[], float]
     Returns
     -------
     Optimizer
+
+    Raises
+    ------
+    TypeError
+        For what is no optimizer of ntklin.
     """
     optimizer = GradientDescent() if optimizer is None else optimizer
     if not isinstance(optimizer, Optimizer):
@@ -152,7 +160,7 @@ def with_learning_rate(optimizer: Optimizer | None, default: Callable[[], float]
 
 
 def divergence_error(
-    optimizer: Any,
+    optimizer: Optimizer,
     loss: Loss,
     full: bool,
     losses: Sequence[float],

@@ -1,11 +1,13 @@
 """When a run ends: conditions that compose by ``|``."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +64,7 @@ class Stop(ABC):
         """How many steps it allows at most after ``taken``; None where it does not count."""
         return None
 
-    def __or__(self, other: "Stop") -> "Stop":
+    def __or__(self, other: Stop) -> Stop:
         return AnyOf((*parts(self), *parts(other)))
 
 
@@ -210,7 +212,14 @@ class Horizon:
     stop: Stop | None = None
 
     @classmethod
-    def of(cls, steps: Any, until: Any, stop: Any = None, *, default: float = 1e-5) -> "Horizon":
+    def of(
+        cls,
+        steps: int | None,
+        until: float | None,
+        stop: Stop | None = None,
+        *,
+        default: float = 1e-5,
+    ) -> Horizon:
         """A caller's arguments, checked; ``until`` has a default where there are no ``steps``."""
         if steps is not None:
             steps = as_count(steps, name="steps", minimum=0)

@@ -34,9 +34,9 @@ class Concentration:
         m, the smallest width of a hidden layer; None for a network without any.
     """
 
-    steps: np.ndarray
-    distances: np.ndarray
-    norms: np.ndarray
+    steps: Array
+    distances: Array
+    norms: Array
     width: int | None
 
     @property
@@ -69,8 +69,8 @@ class KernelDrift:
         ‖K_{D_0}‖_F.
     """
 
-    steps: np.ndarray
-    distances: np.ndarray
+    steps: Array
+    distances: Array
     initial_norm: float
 
     @property

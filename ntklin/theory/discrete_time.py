@@ -25,8 +25,8 @@ class Steps:
         The shape that they came in.
     """
 
-    count: np.ndarray
-    odd: np.ndarray
+    count: Array
+    odd: Array
     shape: tuple[int, ...]
 
     def __len__(self) -> int:
@@ -50,6 +50,13 @@ def as_steps(t: ArrayLike, *, name: str = "t") -> Steps:
     Returns
     -------
     Steps
+
+    Raises
+    ------
+    TypeError
+        For what are no integers.
+    ValueError
+        For parts of a step, and numbers below 0.
     """
     # As objects, since a list may hold integers of any size.
     raw = to_numpy(t, name, dtype=None if isinstance(t, np.ndarray | np.generic) else object)

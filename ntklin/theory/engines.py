@@ -7,13 +7,14 @@ to the size of θ_0: ``displacement()`` returns a copy of it, and ``outputs()`` 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, namespace
 from ntklin.networks.features import FeatureMap
+from ntklin.networks.layers import LayeredNetwork
 from ntklin.runs.engine import workspace
 from ntklin.runs.optimizers import OptimizerState
 from ntklin.theory.linearized_engine import LinearizedEngine
@@ -121,7 +122,8 @@ class FusedEngine(LinearizedEngine):
         features = task.linearization.features
         n, P = features.shape
         slots = len(task.optimizer.init(np.zeros(1)).slots)
-        layers = 2 * n * sum(features.network.widths[1:])
+        network = cast(LayeredNetwork, features.network)
+        layers = 2 * n * sum(network.widths[1:])
         return task.dtype.itemsize * ((2 + 2 * slots) * P + layers + workspace(n))
 
     def _step(self, slopes: Array, weights: Array) -> None:
@@ -139,7 +141,7 @@ class FusedEngine(LinearizedEngine):
 
     def _in_layout_of_theta(self) -> tuple[Array, OptimizerState]:
         """Δ_t and the optimizer's state."""
-        unpack = self._phi.network.unpack
+        unpack = cast(LayeredNetwork, self._phi.network).unpack
         displacement = namespace(self._targets).zeros(self._phi.shape[1], self.dtype)
         slots = self._optimizer.init(displacement).slots
         self._network.write(unpack(displacement), [unpack(a) for a in slots.values()])
@@ -154,7 +156,7 @@ class FusedEngine(LinearizedEngine):
 
     def restore(self, arrays: Mapping[str, Any]) -> None:
         """Go on from such arrays, in copies."""
-        unpack = self._phi.network.unpack
+        unpack = cast(LayeredNetwork, self._phi.network).unpack
         state = OptimizerState.from_arrays(arrays, self._targets)
         names = self._optimizer.init(self._phi.outputs[:0]).slots  # in the rule's order
         displacement = beside(arrays["displacement"], self._targets)

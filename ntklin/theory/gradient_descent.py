@@ -60,7 +60,7 @@ class LinearizedGradientDescent(Sendable):
     """
 
     linearization: Linearization
-    targets: np.ndarray
+    targets: Array
     learning_rate: float
     ridge: float = 0.0
     rcond: float | None = None

@@ -203,6 +203,15 @@ class Linearization(Sendable):
     def default_learning_rate(self, ridge: float = 0.0) -> float:
         """0.5 N/(λ_max + ridge), a quarter of the stability bound (App. D).
 
+        Parameters
+        ----------
+        ridge : float
+            λ ≥ 0 of App. A, in units of the kernel.
+
+        Returns
+        -------
+        float
+
         Raises
         ------
         DegenerateKernelError
@@ -222,6 +231,10 @@ class Linearization(Sendable):
         number : float
             2 for the bound below which gradient descent converges.
         ridge : float
+
+        Returns
+        -------
+        float
 
         Raises
         ------
@@ -648,7 +661,7 @@ class Evaluation:
         K_D(X_new, X).
     """
 
-    inputs: np.ndarray
+    inputs: Array
     weights: Constant
-    outputs: np.ndarray
-    kernel: np.ndarray
+    outputs: Array
+    kernel: Array

@@ -21,6 +21,7 @@ from ntklin.edge.checks import as_count, as_inputs, as_vector, require_memory
 from ntklin.edge.errors import CheckpointError, DegenerateKernelError
 from ntklin.edge.files.names import shown
 from ntklin.runs import checkpoint
+from ntklin.runs.batches import BatchSource
 from ntklin.runs.optimizers import Optimizer
 from ntklin.runs.outcome import Run
 from ntklin.theory.concentration import Concentration, KernelDrift, concentration, kernel_drift
@@ -89,14 +90,14 @@ class LinearizedRun(Run):
         Where the engine was; None of a run by ``at(t)``, which cannot be continued.
     """
 
-    linearization: Any
-    targets: Any
-    batches: Any
-    displacement: Any
-    outputs: Any
-    weights: Any
+    linearization: Linearization
+    targets: Array
+    batches: BatchSource | None
+    displacement: Array
+    outputs: Array
+    weights: float | Array
     snapshots: tuple[Snapshot, ...] = ()
-    first_weights: Any = None
+    first_weights: float | Array | None = None
 
     kind = "linearized run"
 
@@ -141,6 +142,11 @@ class LinearizedRun(Run):
         Returns
         -------
         LinearizedRun
+
+        Raises
+        ------
+        ValueError
+            If the step was not recorded.
         """
         t = as_count(t, name="t", minimum=0)
         if t == self.steps:
@@ -191,7 +197,7 @@ class LinearizedRun(Run):
             ``Linearization.theorem3`` and ``theorem6`` take those.
         MemoryLimitError
             If the kernel, or for a matrix D_{t−1} the dense J, does not fit.
-        """
+        """  # noqa: DOC501
         lin, D = self.linearization, self._direction
         n, P = lin.features.shape
         require_memory(
@@ -199,7 +205,7 @@ class LinearizedRun(Run):
             f"solving with the kernel of {n} training inputs",
             "take fewer inputs; predict() and parameters need no kernel",
         )
-        if np.ndim(D) == 2:
+        if D is not None and D.ndim == 2:
             D = as_preconditioner(D, P, name=f"D_{self.steps - 1}")
         K, bound = lin.weighted_kernel(D), rank_bound(D, P)
         require_kernel_in_range(K)
@@ -213,9 +219,9 @@ class LinearizedRun(Run):
             raise degenerate_error(K, factorize(K, bound), remedy, unweighted=unweighted) from None
 
     @property
-    def _direction(self) -> Any:
+    def _direction(self) -> Array | None:
         """D_{t−1}; None for a multiple of 1, whatever the multiple: A_t does not depend on it."""
-        D = self.weights
+        D: Any = self.weights
         if np.ndim(D):
             return D
         if not D:

@@ -73,7 +73,7 @@ class Minimizer(Sendable):
     """
 
     linearization: Linearization
-    targets: np.ndarray
+    targets: Array
     weights: Constant
     ridge: float
     rcond: float | None
@@ -245,8 +245,8 @@ class _System:
     weights: Constant
     exponent: int
     ridge: float
-    right: np.ndarray
-    solution: np.ndarray
+    right: Array
+    solution: Array
     sizes: tuple[int, int]
 
     @property

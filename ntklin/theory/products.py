@@ -25,6 +25,11 @@ def adaptive_map(phi: Array, D: Any, solve: Solver) -> tuple[Array, Array]:
         Need not be symmetric.
     solve : callable
         ``solve(M, R)`` returns M^{-1} R for M of shape (N, N) and R of shape (N, P).
+
+    Returns
+    -------
+    A : ndarray, shape (P, N)
+    K : ndarray, shape (N, N)
     """
     spread = D @ phi.T if np.ndim(D) == 2 else (phi * D).T
     K = phi @ spread

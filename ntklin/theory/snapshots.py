@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import freeze
 from ntklin.edge.sendable import Sendable
@@ -36,8 +34,8 @@ class Snapshot(Sendable):
     """
 
     step: int
-    displacement: np.ndarray
-    outputs: np.ndarray
+    displacement: Array
+    outputs: Array
     weights: float | Array
 
 
@@ -79,9 +77,9 @@ class Weights(Record):
 
     def __init__(self, optimizer: Optimizer) -> None:
         self._optimizer = optimizer
-        self.first: Any = None
+        self.first: float | Array | None = None
 
-    def take(self, moment: Moment) -> Any:
+    def take(self, moment: Moment) -> float | Array:
         """D_{t−1}, read-only where it is an array."""
         if moment.step == 0:
             return 1.0
@@ -120,7 +118,7 @@ class SnapshotRecorder(Recorder):
         self._end = None
 
     @property
-    def first_weights(self) -> Any:
+    def first_weights(self) -> float | Array | None:
         """D_0; None before the first step."""
         return self._weights.first
 

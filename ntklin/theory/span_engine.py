@@ -60,6 +60,10 @@ class SpanEngine(LinearizedEngine):
         """Whether a step on N numbers is the shorter one, and the kernel small beside the memory.
 
         Nothing else in training needs the kernel; φ(X) and its transpose take 2NP products a step.
+
+        Returns
+        -------
+        bool
         """
         n, P = task.linearization.features.shape
         return n <= 2 * P and fits(10 * 8 * n * n)

@@ -1,22 +1,30 @@
 """Training of the linearized network, as the loop of all runs sees it."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ntklin.edge.arrays import Array
 from ntklin.edge.backends import freeze, namespace
 from ntklin.runs import checkpoint
+from ntklin.runs.batches import BatchSource
 from ntklin.runs.engine import Engine, choose
 from ntklin.runs.loop import Track
 from ntklin.runs.losses import Loss
+from ntklin.runs.optimizers import Optimizer
 from ntklin.runs.recording import Moment
 from ntklin.runs.task import Task
 from ntklin.theory.engines import ENGINES
 from ntklin.theory.linearized_run import LinearizedRun
 from ntklin.theory.snapshots import SnapshotRecorder, Weights
+
+if TYPE_CHECKING:
+    from ntklin.theory.linearization import Linearization
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,17 +44,17 @@ class LinearizedTask(Task):
         Of the engine, or "auto".
     """
 
-    linearization: Any
-    targets: Any
-    optimizer: Any
+    linearization: Linearization
+    targets: Array
+    optimizer: Optimizer
     loss: Loss = field(default_factory=Loss)
-    batches: Any = None
+    batches: BatchSource | None = None
     method: str = "auto"
 
     search = "ntklin.search_learning_rate"
 
     @property
-    def dtype(self) -> np.dtype:
+    def dtype(self) -> np.dtype[Any]:
         """That of the features."""
         return self.linearization.features.dtype
 

@@ -60,12 +60,12 @@ class ProductForm(Sendable):
     """
 
     linearization: Linearization
-    targets: np.ndarray
+    targets: Array
     learning_rate: float
     steps: int
-    A: np.ndarray | None
-    B: np.ndarray
-    fitted: np.ndarray
+    A: Array | None
+    B: Array
+    fitted: Array
 
     @cached_property
     def interpolating_displacement(self) -> Array:
@@ -117,6 +117,11 @@ def product_formula(
     Returns
     -------
     ProductForm
+
+    Raises
+    ------
+    ValueError
+        If steps, learning rate or batches are missing, or are told twice.
     """
     lin, phi = linearization, linearization.features
     n, P = phi.shape

@@ -46,6 +46,11 @@ def train_linearized(
     Returns
     -------
     LinearizedRun
+
+    Raises
+    ------
+    ValueError
+        If the run to resume is the beginning of a run, or not one of these data and options.
     """
     phi, kind = lin.features, Loss(loss)
     refuse_mixed(phi.inputs, Y)

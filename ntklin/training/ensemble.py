@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from ntklin.edge.arrays import Array, rows_of
 from ntklin.edge.backends import free_device_memory, namespace
-from ntklin.edge.errors import TrainingInterrupted
+from ntklin.edge.errors import DivergenceError, TrainingInterrupted
 from ntklin.networks.mlp import MLP
 from ntklin.networks.network import Network
 from ntklin.runs.batches import Batches, Schedule
@@ -21,6 +21,7 @@ from ntklin.runs.stops import Horizon, Stop
 from ntklin.training.several import Several
 from ntklin.training.task import TrainingTask
 from ntklin.training.train import as_problem, rise_warning, run_task, with_learning_rate
+from ntklin.training.training_run import TrainingRun
 
 # Networks that are trained at once, at most; a card is busy with far fewer.
 LARGEST_BATCH = 4096
@@ -39,7 +40,7 @@ def train_ensemble(
     *,
     stop: Stop | None = None,
     progress: Callable[[int, float], object] | None = None,
-) -> list[Any]:
+) -> list[TrainingRun | DivergenceError]:
     """Train the real network from several θ_0, each as :func:`ntklin.train` does.
 
     On NumPy arrays one after the other, with the very results of ``train``. On CuPy arrays an MLP
@@ -106,7 +107,7 @@ def train_ensemble(
             zip(_one_each(optimizer, count, Optimizer, "optimizer"), problems, strict=True)
         )
     ]
-    results = [None] * count
+    results: list[Any] = [None] * count
     for group in _groups(net, problems, optimizers):
         while group:
             size = _how_many(net, X, optimizers[group[0]], len(group))
@@ -180,6 +181,10 @@ def _how_many(net: Network, X: Array, optimizer: Optimizer, count: int) -> int:
 
     A network takes θ with its slots, the copies to go back to, the gradient, what CuPy's products
     copy, what is kept of its end, and passes over N inputs: about, and rather too much.
+
+    Returns
+    -------
+    int
     """
     free = free_device_memory(X)
     if free is None or not isinstance(net, MLP):
@@ -223,7 +228,7 @@ def _train_together(
     tasks: dict[int, TrainingTask],
     horizon: Horizon,
     progress: Callable[[int, float], object] | None,
-) -> list[Any]:
+) -> list[TrainingRun | DivergenceError]:
     """Train networks at once.
 
     Parameters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -29,7 +29,8 @@ class FusedDescent(Engine):
 
     def __init__(self, task: TrainingTask) -> None:
         self.dtype = task.dtype
-        self._net, self._theta, self._optimizer = task.net, task.theta.copy(), task.optimizer
+        self._net = cast(MLP, task.net)
+        self._theta, self._optimizer = task.theta.copy(), task.optimizer
         self._problem = task.X, task.targets, task.loss
         self._start(0, task.optimizer.init(task.theta).slots)
 
@@ -62,17 +63,17 @@ class FusedDescent(Engine):
     def needs(task: TrainingTask) -> int:
         """The preactivations, the inputs in tiles and panels, θ with its slots and their copies."""
         size = task.dtype.itemsize
-        n, d, m = task.n_samples, *task.net.widths[:2]
+        n, d, m = task.n_samples, *cast(MLP, task.net).widths[:2]
         slots = len(task.optimizer.init(np.zeros(1)).slots)
         inputs = n * (4 * d + 4 * whole_tiles(d + 1, size))
         layers = int(1.1 * n * m) + (4 + 2 * slots) * task.net.n_parameters
         return size * (inputs + layers + workspace(n))
 
-    def loss(self) -> Any:
+    def loss(self) -> float | Array:
         """L(θ_t) on all samples."""
         return self._loss
 
-    def advance(self, weights: Array, until: Any, ceiling: Any) -> Array:
+    def advance(self, weights: Array, until: float | Array, ceiling: float | Array) -> Array:
         """Take a step for each row of sample weights; see ``Engine``."""
         losses, end = [], End(until, ceiling)
         self._network.evaluate(weights[0])

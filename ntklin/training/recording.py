@@ -40,11 +40,11 @@ class TrainingRecords(Sendable):
         The fingerprint of X_record, by which a continued run knows it.
     """
 
-    steps: np.ndarray
-    losses: np.ndarray
-    distances: np.ndarray
+    steps: Array
+    losses: Array
+    distances: Array
     initial_norm: float
-    outputs: np.ndarray | None
+    outputs: Array | None
     snapshots: tuple[Array, ...] | None = field(repr=False)
     inputs: str | None = field(repr=False)
 

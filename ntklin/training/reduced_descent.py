@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -39,7 +39,7 @@ class ReducedDescent(Engine):
     method = "reduced"
 
     def __init__(self, task: TrainingTask) -> None:
-        net, X = task.net, task.X
+        net, X = cast(MLP, task.net), task.X
         self.dtype = X.dtype
         self._net, self._X, self._Y = net, X, task.targets
         self._rate, self._loss_name = task.optimizer.learning_rate, task.loss.name
@@ -78,7 +78,7 @@ class ReducedDescent(Engine):
     @staticmethod
     def needs(task: TrainingTask) -> int:
         """G with its copies, the preactivations and their sums, what lies above, and θ."""
-        net, X, n = task.net, task.X, task.n_samples
+        net, X, n = cast(MLP, task.net), task.X, task.n_samples
         first, above = net.widths[1], sum(net.widths[2:-1])
         padded = whole_tiles(n, X.itemsize)
         size = 3 * n * n + padded * (6 * first + 4 * above) + 4 * net.n_parameters
@@ -93,11 +93,11 @@ class ReducedDescent(Engine):
         loss = self._descend(no_steps, End(0.0, np.inf))[-1]
         self._loss = loss if self._theta.ndim > 1 else float(loss)
 
-    def loss(self) -> Any:
+    def loss(self) -> float | Array:
         """L(θ_t) on all samples; (S,) of several networks."""
         return self._loss
 
-    def advance(self, weights: Array, until: Any, ceiling: Any) -> Array:
+    def advance(self, weights: Array, until: float | Array, ceiling: float | Array) -> Array:
         """Take a step for each row of sample weights; see ``Engine``."""
         losses, taken, end = [], 0, End(until, ceiling)
         while taken < len(weights):

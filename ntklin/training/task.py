@@ -1,5 +1,7 @@
 """Training of one real network, or of several at once, as the loop of all runs sees it."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -7,12 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from ntklin.edge.arrays import Array
 from ntklin.edge.backends import namespace
 from ntklin.networks.descriptions import describe_network
+from ntklin.networks.network import Network
 from ntklin.runs import checkpoint
+from ntklin.runs.batches import BatchSource
 from ntklin.runs.engine import Engine, choose
 from ntklin.runs.loop import Track
 from ntklin.runs.losses import Loss
+from ntklin.runs.optimizers import Optimizer
 from ntklin.runs.stability import stability_bound
 from ntklin.runs.task import Task
 from ntklin.training.descents import ENGINES
@@ -39,19 +45,19 @@ class TrainingTask(Task):
         Of the engine, or "auto".
     """
 
-    net: Any
-    theta: Any
-    X: Any
-    targets: Any
-    optimizer: Any
+    net: Network
+    theta: Array
+    X: Array
+    targets: Array
+    optimizer: Optimizer
     loss: Loss = field(default_factory=Loss)
-    batches: Any = None
+    batches: BatchSource | None = None
     method: str = "auto"
 
     search = "ntklin.largest_learning_rate"
 
     @property
-    def dtype(self) -> np.dtype:
+    def dtype(self) -> np.dtype[Any]:
         """That of X, Y and θ."""
         return self.X.dtype
 
@@ -108,6 +114,6 @@ class TrainingTask(Task):
         """2N/λ_max(K(X, X)) at θ_0."""
         return stability_bound(self.net.features(self.theta, self.X))
 
-    def of_several(self, theta: Any, optimizer: Any) -> "TrainingTask":
+    def of_several(self, theta: Array, optimizer: Any) -> TrainingTask:
         """The same task for several networks, (S, P)."""
         return replace(self, theta=theta, optimizer=optimizer)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from os import PathLike
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -155,7 +154,7 @@ def run_task(
     progress: Callable[[int, float], object] | None = None,
     warn: bool = True,
     index: int | None = None,
-) -> Any:
+) -> TrainingRun | DivergenceError:
     """Train one network.
 
     Parameters

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -54,13 +54,13 @@ class TrainingRun(Run):
         Where the engine was.
     """
 
-    network: Any
-    parameters: Any
+    network: Network
+    parameters: Array
     records: TrainingRecords
 
     def predict(self, X: ArrayLike) -> Array:
         """The trained network's outputs f_θ(X), shape (N,)."""
-        return self.network.apply(self.parameters, X)
+        return self.network.apply(self.parameters, cast(Array, X))
 
     def snapshot(self, step: int) -> Array:
         """θ_t at a recorded step, or the last: what ``linearize`` goes on from (Sect. 6, Eq. 11).

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
-import numpy as np
-
 from ntklin.algebra.preconditioners import Weights
 from ntklin.apps.study.config import StudyConfig
 from ntklin.apps.study.outcomes import CONVERGED, DIVERGED, STEP_LIMIT
@@ -45,10 +43,10 @@ class LinearizedEnd:
     batches: Batches | None
     outcome: str
     steps: int
-    outputs_at: Callable
+    outputs_at: Callable[[int], Array | None]
     loss: float | None = None
-    outputs: np.ndarray | None = None
-    interpolating: np.ndarray | None = None
+    outputs: Array | None = None
+    interpolating: Array | None = None
 
 
 def closed_form_end(config: StudyConfig, start: Start) -> LinearizedEnd:

@@ -64,6 +64,13 @@ def as_method_names(names: Iterable[str]) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
+
+    Raises
+    ------
+    TypeError
+        For a string.
+    ValueError
+        For an unknown name, or one that comes twice.
     """
     if isinstance(names, str):
         raise TypeError(f"optimizers must be a sequence of names, got the string {names!r}")

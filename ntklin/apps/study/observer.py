@@ -1,6 +1,12 @@
 """Who is told how a study goes on."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ntklin.apps.study.optimizer_result import OptimizerResult
+    from ntklin.apps.study.scale_result import ScaleResult
 
 
 class StudyObserver:
@@ -24,5 +30,5 @@ class StudyObserver:
     def trained(self, step: int, loss: float) -> None:
         """The real network is at ``step``; called about ten times a second."""
 
-    def finished(self, result: Any) -> None:
+    def finished(self, result: ScaleResult | OptimizerResult) -> None:
         """The result is complete, and whoever runs the study has it."""

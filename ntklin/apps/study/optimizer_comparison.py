@@ -1,7 +1,7 @@
 """Where other optimizers end, from the same θ_0 at one scale σ: Thms 3 to 6."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, cast
 
 from ntklin.apps.study.config import StudyConfig
 from ntklin.apps.study.ends import closed_ends, tuned_ends
@@ -54,7 +54,7 @@ def optimizer_results(
         If even the linearized network's loss never drops below ``config.until``.
     TrainingInterrupted
         On Ctrl-C; the results before it are complete.
-    """
+    """  # noqa: DOC501
     observer = StudyObserver() if observer is None else observer
     swept = {
         r.seed: RealEnd(r.outcome, r.steps_taken, r.final_loss, r.test_outputs)
@@ -102,7 +102,9 @@ def _result(
     limit = start.minimizer.predict(X_test)
     same_step = None
     if real.outputs is not None:
-        same_step = end.outputs if real.steps == end.steps else end.outputs_at(real.steps)
+        same_step = (
+            end.outputs if real.steps == end.steps else end.outputs_at(cast(int, real.steps))
+        )
 
     def measured(measure: Callable[[Any, Any], float], f: Any, g: Any) -> float | None:
         return None if f is None or g is None else measure(f, g)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
 from ntklin.apps.study.config import StudyConfig
 from ntklin.apps.study.outcomes import CONVERGED, DIVERGED, NOT_TRAINED, STEP_LIMIT
 from ntklin.edge.arrays import Array
@@ -37,7 +35,7 @@ class RealEnd:
     outcome: str = NOT_TRAINED
     steps: int | None = None
     loss: float | None = None
-    outputs: np.ndarray | None = None
+    outputs: Array | None = None
 
 
 def train_real(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-import numpy as np
+from ntklin.edge.arrays import Array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ class ScaleResult:
     test_loss_network: float | None = None
     distance: float | None = None
     initialization_size: float
-    test_outputs: np.ndarray | None = field(default=None, repr=False, compare=False)
+    test_outputs: Array | None = field(default=None, repr=False, compare=False)
 
     @property
     def compared_at(self) -> int | None:

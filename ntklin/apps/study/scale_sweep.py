@@ -35,7 +35,7 @@ def scale_results(
         If even the linearized network's loss never drops below ``config.until``.
     TrainingInterrupted
         On Ctrl-C; the results before it are complete.
-    """
+    """  # noqa: DOC501
     observer = StudyObserver() if observer is None else observer
     for seed in config.seeds:
         theta = draw(config, seed)

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Self
 
-import numpy as np
-
 from ntklin.apps.study.config import StudyConfig
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside
@@ -33,7 +31,7 @@ class Start:
     """
 
     network: MLP
-    theta: np.ndarray
+    theta: Array
     linearization: Linearization
     gradient_descent: LinearizedGradientDescent
     minimizer: Minimizer
@@ -42,6 +40,10 @@ class Start:
     @classmethod
     def make(cls, config: StudyConfig, sigma: float, theta: Array) -> Self:
         """Linearize at θ_0 and ask for the closed forms that everything else is held against.
+
+        Returns
+        -------
+        Start
 
         Raises
         ------

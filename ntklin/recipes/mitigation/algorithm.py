@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import cast
 
 from numpy.typing import ArrayLike
 
@@ -100,8 +100,10 @@ def mitigate_initialization(
         More steps than this are impractically slow …
     time_limit : float, optional
         … and so are more seconds for one network; no limit when not given.
-    batches, loss
-        As for :func:`ntklin.train`; validation and test losses are of the same kind.
+    batches : Batches or list of index arrays, optional
+        As for :func:`ntklin.train`.
+    loss : {"squared", "logistic"}
+        Validation and test losses are of the same kind.
     X_test, Y_test : array_like, optional
         For test losses, by which nothing is chosen.
     compare_baselines : bool
@@ -119,6 +121,10 @@ def mitigate_initialization(
 
     Raises
     ------
+    TypeError
+        For batches that can be read only once, or a network that is no plain MLP.
+    ValueError
+        For a ``factor``, ``margin`` or ``min_sigma`` with which σ does not decrease.
     DivergenceError
         If training diverges at the first σ, as ``train`` has it.
     MitigationInterrupted
@@ -171,8 +177,7 @@ def mitigate_initialization(
             search.compare()
     except KeyboardInterrupt as e:
         raise MitigationInterrupted(search.result(INTERRUPTED)) from e
-    found: Any = search.result()
-    return found
+    return cast(Mitigation, search.result())  # the first network was trained, or has raised
 
 
 def _require_mlp(net: MLP) -> None:
@@ -266,7 +271,7 @@ class _Search:
         if self.on_trial is not None:
             self.on_trial(trial)
 
-    def result(self, otherwise: Any = None) -> Mitigation | None:
+    def result(self, otherwise: str = "") -> Mitigation | None:
         """What was found; None when no network was trained."""
         if self.best is None or self.run is None:
             return None

@@ -41,6 +41,10 @@ def are_one_network(net: MLP, optimizer: object) -> bool:
     For L = 2 the pair is an MLP of 2m neurons: as ReLU is homogeneous, the scales of ``fan_out``
     and ``fan_in`` for this width contain the pair's 1/√2; those of ``eq1`` only without biases. Its
     output bias (b − b')/√2 moves as one b does where steps are linear in the gradients.
+
+    Returns
+    -------
+    bool
     """
     if net.depth != 2 or not isinstance(optimizer, GradientDescent | Momentum | None):
         return False

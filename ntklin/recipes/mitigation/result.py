@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 from numpy.typing import ArrayLike
 
@@ -71,7 +72,7 @@ class Mitigation:
     @property
     def network(self) -> MLP:
         """The network of the best trial."""
-        return self.run.network
+        return cast(MLP, self.run.network)
 
     @property
     def parameters(self) -> Array:
