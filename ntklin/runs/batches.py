@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -44,7 +44,7 @@ class Batches:
     split: float | None = None
     size: int | None = field(default=None, kw_only=True)
     shuffle: bool = True
-    rng: int = 0
+    rng: int | np.random.Generator | None = 0
 
     def __post_init__(self) -> None:
         if self.split is not None and self.size is not None:
@@ -68,8 +68,7 @@ class Batches:
             if self.size > n_samples:
                 raise ValueError(f"size = {self.size} exceeds the number of samples, {n_samples}")
             return self.size
-        split: Any = self.split
-        return max(1, round(split * n_samples))
+        return max(1, round(cast(float, self.split) * n_samples))
 
     def at(self, step: int, n_samples: int) -> Array:
         """The indices of the batch of step t = 0, 1, …, an ndarray of shape (|B_t|,)."""
@@ -88,8 +87,9 @@ class Batches:
     def _order(self, epoch: int, n_samples: int) -> Array:
         if not self.shuffle:
             return np.arange(n_samples)
+        seed = cast(int, self.rng)
         # A stream for each epoch, and none that the seed gives elsewhere, to ``net.init`` for one.
-        stream = np.random.SeedSequence(self.rng, spawn_key=(epoch,))
+        stream = np.random.SeedSequence(seed, spawn_key=(epoch,))
         return np.random.default_rng(stream).permutation(n_samples)
 
 

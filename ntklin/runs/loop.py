@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -208,9 +208,10 @@ def carry_out(
     engine = maker.engine(tracks)
     for track, loss in zip(tracks, np.atleast_1d(engine.loss()).tolist(), strict=True):
         track.start(loss)
-        if track.past is not None and track.past.arrays is not None:
-            checkpoint.require_fitting(engine.arrays(), track.past.arrays, track.taken)
-            engine.restore(track.past.arrays)
+        if track.past is not None:
+            kept = cast(Mapping[str, Any], track.past.arrays)  # None is refused where runs begin
+            checkpoint.require_fitting(engine.arrays(), kept, track.taken)
+            engine.restore(kept)
 
     def finish(k: int, place: int) -> None:
         track = tracks[place]
