@@ -24,6 +24,8 @@ from ntklin.networks.features import FeatureMap as FeatureMap
 from ntklin.networks.infinite import infinite_nngp as infinite_nngp
 from ntklin.networks.infinite import infinite_ntk as infinite_ntk
 from ntklin.networks.mlp import MLP as MLP
+from ntklin.networks.network import FeatureOperator as FeatureOperator
+from ntklin.networks.network import Network as Network
 from ntklin.networks.symmetrized import AntisymmetricPair as AntisymmetricPair
 from ntklin.networks.symmetrized import DoubledNetwork as DoubledNetwork
 from ntklin.recipes.learning_rate import LearningRateSearch as LearningRateSearch
@@ -33,19 +35,23 @@ from ntklin.recipes.mitigation import Mitigation as Mitigation
 from ntklin.recipes.mitigation import MitigationInterrupted as MitigationInterrupted
 from ntklin.recipes.mitigation import mitigate_initialization as mitigate_initialization
 from ntklin.runs.batches import Batches as Batches
+from ntklin.runs.engine import Engine as Engine
 from ntklin.runs.optimizers import AdaGrad as AdaGrad
 from ntklin.runs.optimizers import Adam as Adam
 from ntklin.runs.optimizers import GradientDescent as GradientDescent
 from ntklin.runs.optimizers import Momentum as Momentum
 from ntklin.runs.optimizers import Preconditioned as Preconditioned
 from ntklin.runs.optimizers import RMSprop as RMSprop
+from ntklin.runs.stops import FirstRise as FirstRise
+from ntklin.runs.stops import Stop as Stop
+from ntklin.runs.stops import TimeLimit as TimeLimit
 from ntklin.theory.linearization import linearize as linearize
 from ntklin.theory.linearized_run import LinearizedRun as LinearizedRun
 from ntklin.training.ensemble import train_ensemble as train_ensemble
 from ntklin.training.recording import TrainingRecords as TrainingRecords
-from ntklin.training.run import TrainingRun as TrainingRun
-from ntklin.training.run import load_run as load_run
 from ntklin.training.train import train as train
+from ntklin.training.training_run import TrainingRun as TrainingRun
+from ntklin.training.training_run import load_run as load_run
 
 __version__: str
 __all__ = [
@@ -61,7 +67,10 @@ __all__ = [
     "DeviceError",
     "DivergenceError",
     "DoubledNetwork",
+    "Engine",
     "FeatureMap",
+    "FeatureOperator",
+    "FirstRise",
     "FloatRangeError",
     "GradientDescent",
     "InterpolationError",
@@ -73,10 +82,13 @@ __all__ = [
     "Mitigation",
     "MitigationInterrupted",
     "Momentum",
+    "Network",
     "NonMonotoneLossWarning",
     "NtklinError",
     "Preconditioned",
     "RMSprop",
+    "Stop",
+    "TimeLimit",
     "TrainingInterrupted",
     "TrainingRecords",
     "TrainingRun",

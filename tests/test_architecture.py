@@ -43,13 +43,17 @@ HEAVY = {"numpy", "scipy", "numba", "matplotlib", "pooch", "threadpoolctl"}
 
 
 class Imports(ast.NodeVisitor):
-    """Absolute names of everything that a module imports: (name, line, at module level)."""
+    """Absolute names of everything that a module imports: (name, line, at module level).
+
+    ``for_types`` has the lines of those that only type checkers see.
+    """
 
     def __init__(self, module, is_package, known):
         self.package = module if is_package else module.rpartition(".")[0]
         self.known = known
         self.depth = 0
         self.found = []
+        self.for_types = set()
 
     def add(self, name, node):
         self.found.append((name, node.lineno, self.depth == 0))
@@ -72,6 +76,11 @@ class Imports(ast.NodeVisitor):
         constant = node.args and isinstance(node.args[0], ast.Constant)
         if called in ("import_module", "__import__") and constant:
             self.add(str(node.args[0].value), node)
+        self.generic_visit(node)
+
+    def visit_If(self, node):
+        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            self.for_types |= {inner.lineno for inner in node.body}
         self.generic_visit(node)
 
     def visit_function(self, node):
@@ -112,8 +121,9 @@ def violations(sources, public):
         for name, line, at_top in imports.found:
             if reason := complaint(module, room, name, at_top, public):
                 bad.append(f"{module}:{line} imports {name}: {reason}")
-            # The command line loads late, and may do so in circles.
-            if name in sources and name != FACADE and (at_top or not on_command_line(module)):
+            # The command line loads late, and may do so in circles; types are never loaded.
+            loads = line not in imports.for_types and (at_top or not on_command_line(module))
+            if name in sources and name != FACADE and loads:
                 arrows[module].add(name)
         if room == "validation":
             bad += [f"{module}:{line} uses {use}" for use, line in private_uses(tree, public)]
@@ -277,6 +287,17 @@ def test_the_reader_sees_forbidden_imports(module, text, reason):
 @pytest.mark.parametrize(("module", "text"), RULE_KEEPERS)
 def test_the_reader_lets_allowed_imports_pass(module, text):
     assert violations(with_neighbors(module, text), {"MLP"}) == []
+
+
+def test_types_make_no_cycle_but_keep_to_the_floors():
+    sources = with_neighbors("ntklin.theory.minimizer", "import ntklin.theory.linearization")
+    back = "if TYPE_CHECKING:\n    from ntklin.theory import minimizer"
+    up = "if TYPE_CHECKING:\n    from ntklin.training.train import train"
+    sources["ntklin.theory.linearization"] = (back, False)
+    assert violations(sources, set()) == []
+    sources["ntklin.theory.linearization"] = (up, False)
+    (found,) = violations(sources, set())
+    assert "training stands beside theory" in found
 
 
 @pytest.mark.parametrize("deferred", [False, True])

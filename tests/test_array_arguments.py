@@ -305,7 +305,7 @@ NO_ARRAYS = {
     *("until", "loss", "method", "snapshots", "resume", "progress", "ridge", "rcond", "step"),
     *("precision", "reach", "factor", "margin", "min_sigma", "max_steps", "time_limit", "path"),
     *("compare_baselines", "on_trial", "name_or_path", "n_train", "n_test", "classes", "targets"),
-    *("device", "n_samples", "state", "count", "rule", "number"),
+    *("device", "n_samples", "state", "count", "rule", "number", "stop", "block", "taken", "f"),
     *("widths", "sigma", "scaling", "bias", "sigma_b", "split", "size", "shuffle", "momentum"),
     *("nesterov", "eps", "alpha", "betas"),
 }
@@ -336,12 +336,17 @@ def public_parameters():
         public = getattr(ntklin, name)
         if inspect.isfunction(public):
             yield from parameters(name, public)
-        elif inspect.isclass(public) and not issubclass(public, BaseException):
+        elif inspect.isclass(public) and not is_implemented_or_raised(public):
             yield from parameters_of_methods(public)
     for kind in RETURNED:
         yield from parameters_of_methods(kind)
     for kind in MADE_BY_USERS:
         yield from parameters(kind.__name__, kind.__init__)
+
+
+def is_implemented_or_raised(kind):
+    """Whether users call no method of a class: an error, or an interface that is theirs to fill."""
+    return issubclass(kind, BaseException) or inspect.isabstract(kind)
 
 
 def parameters_of_methods(kind):

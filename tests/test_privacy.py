@@ -12,8 +12,6 @@ OWN = {"self", "cls"}
 WORDS = {"_asdict", "_fields", "_make", "_replace", "_exit"}
 EXCUSED = {
     "kernels/cpu/caching.py uses dispatcher._cache": "Numba has no other word for it",
-    # To be emptied.
-    "ntklin/apps/cli/console.py uses new._cells": "a copy of a console's own table",
 }
 
 

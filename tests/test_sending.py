@@ -100,7 +100,9 @@ EXAMPLES = {
     "DeviceError": lambda: ntklin.DeviceError("no GPU"),
     "DivergenceError": lambda: ntklin.DivergenceError("diverges", learning_rate=2.0, step=3),
     "DoubledNetwork": lambda: ntklin.DoubledNetwork(NETWORK),
+    "Engine": lambda: None,  # stays in the process of its run
     "FeatureMap": lambda: NETWORK.features(THETA, X),
+    "FeatureOperator": lambda: ntklin.AntisymmetricPair(NETWORK).features(np.tile(THETA, 2), X),
     "FirstRise": ntklin.FirstRise,
     "FloatRangeError": lambda: ntklin.FloatRangeError("overflows"),
     "GradientDescent": lambda: ntklin.GradientDescent(0.1),
@@ -114,6 +116,7 @@ EXAMPLES = {
     "Mitigation": mitigated,
     "MitigationInterrupted": lambda: ntklin.MitigationInterrupted(mitigated()),
     "Momentum": lambda: ntklin.Momentum(0.1),
+    "Network": lambda: ntklin.AntisymmetricPair(NETWORK),
     "NonMonotoneLossWarning": lambda: ntklin.NonMonotoneLossWarning(
         "rose", step=3, before=1.0, after=2.0
     ),

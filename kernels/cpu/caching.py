@@ -89,7 +89,7 @@ def with_cache(dispatcher):
     """
     if isinstance(dispatcher, Dispatcher):
         try:
-            dispatcher._cache = TolerantCache(dispatcher.py_func)
+            dispatcher._cache = TolerantCache(dispatcher.py_func)  # pyright: ignore
         except Exception as e:  # Numba's RuntimeError where no folder can be written to
             _tell(e)
     return dispatcher

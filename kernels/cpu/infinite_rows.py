@@ -89,4 +89,4 @@ def inputs_of(X, n_layers, weight, gain, bias):
     arrays = (found.unit, found.share, found.r, found.q)
     with np.errstate(under="ignore"):  # a bias beside a long input, for one
         own = [np.ascontiguousarray(a, X.dtype) for a in arrays]
-    return Inputs(scaled, *own, norms=None), found.norm
+    return Inputs(scaled, *own, norms=None), found.norm  # pyright: ignore[reportArgumentType]

@@ -10,7 +10,7 @@ from numba import config
 
 from ntklin.kernels.cpu.sizes import CHUNK_GROUPS, GROUP, SAMPLES, SUBSET, WORD
 
-JIT_DISABLED = bool(config.DISABLE_JIT)
+JIT_DISABLED = bool(config.DISABLE_JIT)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def twin(plain):

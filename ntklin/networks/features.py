@@ -16,7 +16,6 @@ from ntklin.kernels.structures import Layers, Passes
 from ntklin.networks.balanced import REMEDY, BalancedFeatures
 from ntklin.networks.layers import LayeredNetwork, LayerList, layers_and_inputs
 from ntklin.networks.memory import require_passes_memory
-from ntklin.networks.network import as_feature_operator
 
 
 class FeatureMap(BalancedFeatures):
@@ -326,11 +325,6 @@ class FeatureMap(BalancedFeatures):
             See ``ntklin.kernels.cpu.linearized``.
         """
         return self._kernels.LinearizedNetwork(self.passes, self.network.has_bias, rule)
-
-
-def output_rounding(phi: Any) -> Array:
-    """The rounding errors of f_0(X) to expect, (N,); 0 for features that do not tell."""
-    return as_feature_operator(phi).output_rounding()
 
 
 def _kernel(

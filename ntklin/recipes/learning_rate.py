@@ -1,15 +1,23 @@
 """The largest learning rate whose training loss only falls, by bisection (App. D)."""
 
+from __future__ import annotations
+
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ntklin.edge.arrays import as_array
 from ntklin.edge.backends import host
 from ntklin.edge.checks import as_count, as_positive
 from ntklin.edge.errors import DivergenceError, FloatRangeError, LearningRateError
+from ntklin.networks.network import Network
+from ntklin.runs.batches import BatchSource
+from ntklin.runs.engine import MethodName
+from ntklin.runs.losses import LossName
 from ntklin.runs.monotone import Yardstick
 from ntklin.runs.optimizers import Optimizer
 from ntklin.runs.outcome import Run
@@ -42,7 +50,7 @@ class Trial:
     final_loss: float | None
 
     @property
-    def rise(self):
+    def rise(self) -> int | None:
         """The step of the first rise; None without one, or where divergence was foreseen."""
         return None if self.monotone else self.steps
 
@@ -69,11 +77,18 @@ class LearningRateSearch:
     learning_rate: float
     optimizer: Optimizer
     rising: float | None
-    trials: tuple
+    trials: tuple[Trial, ...]
     reason: str
 
 
-def search_learning_rate(trainer, optimizer, *, precision=0.05, reach=1e6, progress=None):
+def search_learning_rate(
+    trainer: Callable[[Optimizer], Any],
+    optimizer: Optimizer,
+    *,
+    precision: float = 0.05,
+    reach: float = 1e6,
+    progress: Callable[[Trial], object] | None = None,
+) -> LearningRateSearch:
     """The largest learning rate whose training loss only falls, whatever it is that trains.
 
     From the optimizer's own rate the search strides up by factors of 4 while the loss falls, or
@@ -105,6 +120,8 @@ def search_learning_rate(trainer, optimizer, *, precision=0.05, reach=1e6, progr
 
     Raises
     ------
+    TypeError
+        For what is no trainer or no optimizer.
     LearningRateError
         If the loss rises at every rate down to the reach; with the ``trials``.
     ValueError
@@ -130,7 +147,7 @@ def search_learning_rate(trainer, optimizer, *, precision=0.05, reach=1e6, progr
         raise ValueError(f"reach is a factor above 1, got {reach:g}")
     trials = []
 
-    def falls(rate):
+    def falls(rate: float) -> bool:
         trials.append(_trial(trainer, optimizer.with_learning_rate(rate)))
         if progress is not None:
             progress(trials[-1])
@@ -159,7 +176,9 @@ def search_learning_rate(trainer, optimizer, *, precision=0.05, reach=1e6, progr
     )
 
 
-def _bracket(falls, start, reach):
+def _bracket(
+    falls: Callable[[float], bool], start: float, reach: float
+) -> tuple[float | None, float | None]:
     """The last rate that falls and the first that rises, or None, STRIDE by STRIDE."""
     up = falls(start)
     end = start * reach if up else start / reach
@@ -174,7 +193,7 @@ def _bracket(falls, start, reach):
     return falling, rising
 
 
-def _trial(trainer, optimizer):
+def _trial(trainer: Callable[[Optimizer], Any], optimizer: Optimizer) -> Trial:
     rate = optimizer.learning_rate
     try:
         with every_run_ends(FirstRise()):
@@ -204,26 +223,26 @@ def _trial(trainer, optimizer):
     )
 
 
-def _where(trial):
+def _where(trial: Trial) -> str:
     return "there from the start" if trial.rise is None else f"there at step {trial.rise}"
 
 
 def largest_learning_rate(
-    net,
-    theta,
-    X,
-    Y,
-    optimizer=None,
-    steps=1000,
-    until=1e-5,
-    batches=None,
-    loss="squared",
+    net: Network,
+    theta: ArrayLike,
+    X: ArrayLike,
+    Y: ArrayLike,
+    optimizer: Optimizer | None = None,
+    steps: int = 1000,
+    until: float = 1e-5,
+    batches: BatchSource | None = None,
+    loss: LossName = "squared",
     *,
-    method="auto",
-    precision=0.05,
-    reach=1e6,
-    progress=None,
-):
+    method: MethodName = "auto",
+    precision: float = 0.05,
+    reach: float = 1e6,
+    progress: Callable[[Trial], object] | None = None,
+) -> LearningRateSearch:
     """The largest learning rate that keeps the training loss of the real network monotone (App. D).
 
     Every trial trains from θ_0 for at most ``steps`` steps, until the loss is below ``until`` or
@@ -232,15 +251,25 @@ def largest_learning_rate(
 
     Parameters
     ----------
-    net, theta, X, Y, batches, loss, method
-        As for :func:`ntklin.train`. ``batches`` must be Batches or a list, so that every trial
-        has the same.
+    net : MLP, AntisymmetricPair or DoubledNetwork
+        Or any network that :func:`ntklin.train` takes.
+    theta : ndarray, shape (P,)
+        θ_0; not changed.
+    X : ndarray, shape (N, d)
+    Y : ndarray, shape (N,)
     optimizer : Optimizer, optional
         With the learning rate to start from; ``GradientDescent()`` when not given.
     steps : int
     until : float
-    precision, reach, progress
+    batches : Batches or list of index arrays, optional
+        The samples that each step sees, the same in every trial.
+    loss : {"squared", "logistic"}
+    method : {"auto", "reduced", "fused", "direct"}
+        See :func:`ntklin.train`.
+    precision, reach : float
         As for :func:`ntklin.search_learning_rate`.
+    progress : callable, optional
+        Called as ``progress(trial)`` after each trial.
 
     Returns
     -------
@@ -248,6 +277,8 @@ def largest_learning_rate(
 
     Raises
     ------
+    TypeError
+        For batches that can be read only once.
     LearningRateError
         If the loss rises at every rate down to the reach.
     ValueError

@@ -1,12 +1,14 @@
 """Mini-batches: which samples each step sees, as weights of the samples."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any, cast
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from ntklin.edge.arrays import as_array, to_numpy
+from ntklin.edge.arrays import Array, as_array, to_numpy
 from ntklin.edge.checks import as_count, as_flag, as_positive
 
 
@@ -42,9 +44,9 @@ class Batches:
     split: float | None = None
     size: int | None = field(default=None, kw_only=True)
     shuffle: bool = True
-    rng: int = 0
+    rng: int | np.random.Generator | None = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.split is not None and self.size is not None:
             raise ValueError("Batches takes split or size, not both")
         if self.size is not None:
@@ -60,19 +62,19 @@ class Batches:
             seed = int(np.random.default_rng(seed).integers(2**32))
         object.__setattr__(self, "rng", as_count(seed, name="rng", minimum=0))
 
-    def batch_size(self, n_samples):
+    def batch_size(self, n_samples: int) -> int:
         """|B| for N samples."""
         if self.size is not None:
             if self.size > n_samples:
                 raise ValueError(f"size = {self.size} exceeds the number of samples, {n_samples}")
             return self.size
-        return max(1, round(self.split * n_samples))
+        return max(1, round(cast(float, self.split) * n_samples))
 
-    def at(self, step, n_samples):
+    def at(self, step: int, n_samples: int) -> Array:
         """The indices of the batch of step t = 0, 1, …, an ndarray of shape (|B_t|,)."""
         return next(self.from_step(step, n_samples))
 
-    def from_step(self, step, n_samples):
+    def from_step(self, step: int, n_samples: int) -> Iterator[Array]:
         """The batches of ``step`` and of all later steps, without end."""
         size = self.batch_size(n_samples)
         epoch, k = divmod(step, -(-n_samples // size))
@@ -82,12 +84,17 @@ class Batches:
                 yield order[start : start + size]
             epoch, k = epoch + 1, 0
 
-    def _order(self, epoch, n_samples):
+    def _order(self, epoch: int, n_samples: int) -> Array:
         if not self.shuffle:
             return np.arange(n_samples)
+        seed = cast(int, self.rng)
         # A stream for each epoch, and none that the seed gives elsewhere, to ``net.init`` for one.
-        stream = np.random.SeedSequence(self.rng, spawn_key=(epoch,))
+        stream = np.random.SeedSequence(seed, spawn_key=(epoch,))
         return np.random.default_rng(stream).permutation(n_samples)
+
+
+# What ``train`` takes in the place of all samples: an iterable gives one batch a step.
+BatchSource = Batches | Iterable[ArrayLike]
 
 
 class Schedule:
@@ -107,7 +114,7 @@ class Schedule:
         ``start`` batches are passed over.
     """
 
-    def __init__(self, batches, n_samples, start=0):
+    def __init__(self, batches: BatchSource | None, n_samples: int, start: int = 0) -> None:
         self.batches, self.n_samples = batches, n_samples
         self._step = start
         if batches is None:
@@ -124,11 +131,11 @@ class Schedule:
             )
 
     @property
-    def full(self):
+    def full(self) -> bool:
         """Whether every step sees all samples."""
         return self.batches is None
 
-    def take(self, steps, dtype):
+    def take(self, steps: int, dtype: np.dtype[Any]) -> Array:
         """The weights of the next steps.
 
         Parameters
@@ -151,7 +158,7 @@ class Schedule:
             self._step += 1
         return weights[:taken]
 
-    def _checked(self, batch):
+    def _checked(self, batch: Any) -> Array:
         last, what = self.n_samples - 1, f"the batch of step {self._step}"
         if _holds_samples(batch):
             raise TypeError(
@@ -178,7 +185,7 @@ class Schedule:
         return batch.astype(np.intp, copy=False)
 
 
-def _holds_samples(batch):
+def _holds_samples(batch: Any) -> bool:
     """Whether a batch is (X, Y) or the like, as loaders of data give it, and no vector."""
     if not isinstance(batch, list | tuple) or len(batch) < 2:
         return False

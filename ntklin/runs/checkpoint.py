@@ -1,12 +1,18 @@
 """What a training run is of, and the file that it is saved in."""
 
+from __future__ import annotations
+
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
+from os import PathLike
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from ntklin._version import __version__
+from ntklin.edge.arrays import Array
 from ntklin.edge.backends import host
 from ntklin.edge.errors import CheckpointError
 from ntklin.edge.files.archives import read_arrays
@@ -14,7 +20,11 @@ from ntklin.edge.files.names import shown
 from ntklin.edge.files.reading import DamagedFileError
 from ntklin.edge.files.seal import sealed, unsealed
 from ntklin.runs import optimizers
-from ntklin.runs.batches import Batches
+from ntklin.runs.batches import Batches, BatchSource
+from ntklin.runs.optimizers import Optimizer
+
+if TYPE_CHECKING:
+    from ntklin.runs.outcome import Run
 
 # Before the names of the engine's arrays.
 ENGINE = "engine."
@@ -28,14 +38,14 @@ OPTIMIZERS = {
 ITERABLE = "an iterable"
 
 
-def digest(a):
+def digest(a: Array) -> str:
     """A fingerprint of an array's dtype, shape and bytes."""
     hashed = hashlib.sha256(f"{a.dtype.str} {a.shape} ".encode())
     hashed.update(np.ascontiguousarray(host(a)).data)
     return hashed.hexdigest()
 
 
-def describe_optimizer(optimizer):
+def describe_optimizer(optimizer: Optimizer) -> dict[str, Any]:
     """An optimizer in words and numbers; functions are left out."""
     kind = type(optimizer)
     known = OPTIMIZERS.get(kind.__name__) is kind
@@ -43,14 +53,14 @@ def describe_optimizer(optimizer):
     return {"class": name} | fields_of(optimizer)
 
 
-def describe_batches(batches):
+def describe_batches(batches: BatchSource | None) -> dict[str, Any] | str | None:
     """Mini-batches in words and numbers; an iterable has none of its own."""
     if batches is None:
         return None
     return fields_of(batches) if isinstance(batches, Batches) else ITERABLE
 
 
-def fields_of(instance):
+def fields_of(instance: Any) -> dict[str, Any]:
     """A dataclass as JSON has it, so that what comes from a file compares equal."""
     if not dataclasses.is_dataclass(instance):
         return {}
@@ -58,14 +68,14 @@ def fields_of(instance):
     return json.loads(json.dumps({name: v for name, v in values.items() if not callable(v)}))
 
 
-def batches_from(description):
+def batches_from(description: Any) -> BatchSource | None:
     """The mini-batches of a description; () stands for an iterable, None for the full batch."""
     if description is None:
         return None
     return () if description == ITERABLE else Batches(**description)
 
 
-def optimizer_from(description):
+def optimizer_from(description: Mapping[str, Any]) -> Any:
     """The optimizer of a description; None where that leaves a function out."""
     kind = OPTIMIZERS.get(description["class"])
     if kind is None or kind is optimizers.Preconditioned:
@@ -73,7 +83,7 @@ def optimizer_from(description):
     return kind(**{k: v for k, v in description.items() if k != "class"})
 
 
-def as_before(optimizer, past):
+def as_before(optimizer: Optimizer | None, past: Run) -> Optimizer:
     """The optimizer of the run to continue, where the caller leaves it open."""
     if optimizer is None and past.optimizer is None:
         kind = past.identity["optimizer"]["class"]
@@ -89,7 +99,7 @@ PARTS = ("network", "optimizer", "method", "loss", "batches", "dtype", "theta", 
 FINGERPRINTS = ("theta", "X", "Y")
 
 
-def require_same(saved, present, what):
+def require_same(saved: Mapping[str, Any], present: Mapping[str, Any], what: str) -> None:
     """Refuse to take one run for another.
 
     Parameters
@@ -117,14 +127,14 @@ def require_same(saved, present, what):
         raise ValueError(f"{what}: the saved run is another one; {'; '.join(texts)}")
 
 
-def _words(value, part=None):
+def _words(value: Any, part: str | None = None) -> str:
     if not isinstance(value, dict):
         return "the full batch" if part == "batches" and value is None else str(value)
     inside = ", ".join(f"{k}={_words(v)}" for k, v in value.items() if k != "class")
     return f"{value.get('class', 'Batches')}({inside})"
 
 
-def write(f, kind, meta, arrays):
+def write(f: IO[bytes], kind: str, meta: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
     """Write a run as one ``.npz`` archive, with a digest of all that it holds.
 
     Parameters
@@ -138,12 +148,13 @@ def write(f, kind, meta, arrays):
     arrays : dict of str to ndarray
         On whatever device; a file does not know it.
     """
-    head = {"format": f"ntklin {kind}", "version": VERSION, "ntklin": __version__} | meta
-    named = {name: host(a) for name, a in arrays.items()}
-    np.savez(f, **{META: np.array(json.dumps(sealed(head, named)))}, **named)
+    head = {"format": f"ntklin {kind}", "version": VERSION, "ntklin": __version__, **meta}
+    named: dict[str, Any] = {name: host(a) for name, a in arrays.items()}
+    about: Any = np.array(json.dumps(sealed(head, named)))
+    np.savez(f, **{META: about}, **named)
 
 
-def read(path, kind):
+def read(path: str | PathLike[str], kind: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """What :func:`write` wrote of this kind.
 
     Returns
@@ -157,7 +168,7 @@ def read(path, kind):
         If the file is damaged, something else, or of another version.
     OSError
         If there is no such file, or it cannot be read.
-    """
+    """  # noqa: DOC501
     name = shown(path)
     try:
         arrays = read_arrays(path)
@@ -184,17 +195,20 @@ def read(path, kind):
         ) from e
 
 
-def engine_arrays(arrays):
+def engine_arrays(arrays: Mapping[str, Any]) -> dict[str, Any]:
     """Those of a file's arrays that are the engine's, by their own names."""
     return {k.removeprefix(ENGINE): a for k, a in arrays.items() if k.startswith(ENGINE)}
 
 
-def require_consistent(run):
+def require_consistent(run: Run) -> None:
     """Refuse a run from a file whose identity or losses cannot be any run's.
 
     Raises
     ------
-    KeyError, ValueError
+    KeyError
+        For an identity that lacks a part.
+    ValueError
+        For losses that are no vector of finite numbers.
     """
     if missing := [part for part in PARTS if part not in run.identity]:
         raise KeyError(missing[0])
@@ -203,7 +217,7 @@ def require_consistent(run):
         raise ValueError("the losses are no vector of finite numbers")
 
 
-def require_fitting(fresh, arrays, steps):
+def require_fitting(fresh: Mapping[str, Any], arrays: Mapping[str, Any], steps: int) -> None:
     """Refuse arrays that are not of this engine, where they come from a file.
 
     Parameters

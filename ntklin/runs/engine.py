@@ -1,20 +1,29 @@
 """What takes the steps of a run, and the choice among several that take the same ones."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numba import get_num_threads
 
+from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, host, namespace
 from ntklin.edge.checks import NEGLIGIBLE, fits, require_memory
 from ntklin.kernels.ends import End, goes_on
+from ntklin.runs.losses import Loss
+from ntklin.runs.optimizers import OptimizerState
 
 # Tables of subset sums, gradients and the like, for each thread, in numbers of the arrays' dtype.
 EACH_THREAD = 1 << 17
 # Bytes of a row of a tile, on machines with the widest vectors.
 TILE_BYTES = 256
+
+
+# What users may choose by; each of the two networks has an engine of each name.
+MethodName = Literal["auto", "reduced", "fused", "direct"]
 
 
 class Engine(ABC):
@@ -34,7 +43,11 @@ class Engine(ABC):
     #: Whether it takes all steps that it is given, whatever their losses: on a GPU, which would
     #: have to stop for each of them.
     is_blind: bool = False
-    dtype: np.dtype
+    dtype: np.dtype[Any]
+
+    @abstractmethod
+    def __init__(self, task: Any) -> None:
+        """At the θ_0 of a task."""
 
     @staticmethod
     @abstractmethod
@@ -52,11 +65,11 @@ class Engine(ABC):
         """About how many bytes it holds on a CPU at its peak."""
 
     @abstractmethod
-    def loss(self):
+    def loss(self) -> float | Array:
         """L(f_t) on all samples."""
 
     @abstractmethod
-    def advance(self, weights, until, ceiling):
+    def advance(self, weights: Array, until: float | Array, ceiling: float | Array) -> Array:
         """Take a step for each row of sample weights.
 
         Parameters
@@ -86,7 +99,7 @@ class Engine(ABC):
         """Go on where an engine of the same task was when its ``arrays()`` were taken."""
 
     @abstractmethod
-    def optimizer_state(self):
+    def optimizer_state(self) -> OptimizerState:
         """The optimizer's state after t steps."""
 
 
@@ -97,6 +110,11 @@ class Stepwise(Engine):
     have ``_step(slopes, weights)``, which takes a step along φ(X)^T slopes and renews the outputs.
     """
 
+    _targets: Array
+    _optimizer: Any
+    _loss: Loss
+    _outputs: Array
+
     @property
     def repeats(self) -> bool:
         """A rule of the caller's own may remember, so that no step of it is taken twice."""
@@ -104,12 +122,15 @@ class Stepwise(Engine):
 
     @property
     def is_blind(self) -> bool:
+        """On a GPU, where steps can be repeated."""
         return self.repeats and namespace(self._targets) is not np
 
-    def loss(self):
+    def loss(self) -> float | Array:
+        """L(f_t) on all samples."""
         return self._loss.value(self._outputs, self._targets)
 
-    def advance(self, weights, until, ceiling):
+    def advance(self, weights: Array, until: float | Array, ceiling: float | Array) -> Array:
+        """Take a step for each row of sample weights; see :class:`Engine`."""
         if self.is_blind:
             return self._take_all(weights)
         losses, end = [], End(until, ceiling)
@@ -123,7 +144,7 @@ class Stepwise(Engine):
                     break
         return np.array(losses)
 
-    def _take_all(self, weights):
+    def _take_all(self, weights: Array) -> Array:
         """Without waiting for any loss before the last step is under way."""
         xp = namespace(self._targets)
         losses = xp.empty(weights.shape[:-1])
@@ -133,7 +154,7 @@ class Stepwise(Engine):
         return host(losses)
 
     @abstractmethod
-    def _step(self, slopes, weights):
+    def _step(self, slopes: Array, weights: Array) -> None:
         """One step along φ(X)^T slopes, with the sample weights that are in them already."""
 
 
@@ -146,6 +167,11 @@ def choose(engines: Mapping[str, type[Engine]], method: str, task: Any) -> type[
         By their ``method``; the last one always serves and pays.
     method : str
     task : Task
+
+    Returns
+    -------
+    type
+        Of the engine.
 
     Raises
     ------
@@ -180,29 +206,29 @@ def choose(engines: Mapping[str, type[Engine]], method: str, task: Any) -> type[
     return engines[method]
 
 
-def _is_small(size, task):
+def _is_small(size: int, task: Any) -> bool:
     """Whether a run takes little beside the threads' tables, and may go without asking."""
     return size <= NEGLIGIBLE + task.dtype.itemsize * workspace(0)
 
 
-def _fits(engine, task):
+def _fits(engine: type[Engine], task: Any) -> bool:
     size = engine.needs(task)
     return _is_small(size, task) or fits(size)
 
 
-def _require(engine, task, advice):
+def _require(engine: type[Engine], task: Any, advice: str) -> None:
     size = engine.needs(task)
     if not _is_small(size, task):
         what = f"training on {task.n_samples} inputs with method={engine.method!r}"
         require_memory(size, what, advice)
 
 
-def workspace(n_samples):
+def workspace(n_samples: int) -> int:
     """Tables for each thread, and vectors of the length N: outputs, slopes, weights, places."""
     return EACH_THREAD * get_num_threads() + 12 * n_samples
 
 
-def whole_tiles(n_columns, itemsize):
+def whole_tiles(n_columns: int, itemsize: int) -> int:
     """So many columns, rounded up to whole tiles."""
     width = TILE_BYTES // itemsize
     return -(-n_columns // width) * width

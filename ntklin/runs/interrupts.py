@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from typing import Self
 
 
 class Interrupted(Exception):
@@ -14,7 +15,7 @@ class DeferredInterrupt:
     ``pending`` tells whether one came. A handler of the user's own is left in place.
     """
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self.pending = False
         self._holding = (
             threading.current_thread() is threading.main_thread()
@@ -24,11 +25,11 @@ class DeferredInterrupt:
             signal.signal(signal.SIGINT, self._hold)
         return self
 
-    def _hold(self, number, frame):
+    def _hold(self, number: int, frame: object) -> None:
         if self.pending:
             raise KeyboardInterrupt
         self.pending = True
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         if self._holding:
             signal.signal(signal.SIGINT, signal.default_int_handler)

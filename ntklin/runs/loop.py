@@ -3,20 +3,24 @@
 Where steps are cut into blocks depends on the clock, and no result on where they are cut.
 """
 
+from __future__ import annotations
+
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, cast
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from ntklin.edge.arrays import Array
 from ntklin.edge.errors import MemoryLimitError, TrainingInterrupted
 from ntklin.runs import checkpoint
 from ntklin.runs.batches import Schedule
 from ntklin.runs.engine import Engine
 from ntklin.runs.interrupts import DeferredInterrupt, Interrupted
 from ntklin.runs.monotone import RiseWarning, Yardstick
+from ntklin.runs.outcome import Run
 from ntklin.runs.recording import Recorder
 from ntklin.runs.stops import Block, Divergence, Horizon, Stop
 from ntklin.runs.task import Task
@@ -60,8 +64,8 @@ class Track:
         *,
         recorder: Recorder | None = None,
         warning: RiseWarning | None = None,
-        past: Any = None,
-    ):
+        past: Run | None = None,
+    ) -> None:
         self.task, self.horizon, self.past = task, horizon, past
         self.recorder, self._warning = recorder, warning
         self.losses: list[float] = []
@@ -88,7 +92,9 @@ class Track:
         """The first of some new steps, counted from 0, that ends the run, and by what."""
         return self._end(self.losses[-1], losses, self.taken, seconds)
 
-    def _end(self, before, losses, taken, seconds):
+    def _end(
+        self, before: float | None, losses: ArrayLike, taken: int, seconds: float
+    ) -> tuple[int | None, str | None]:
         block = Block(
             taken=taken,
             before=before,
@@ -153,14 +159,17 @@ class Alone(EngineMaker):
 
     stacks = False
 
-    def engine(self, tracks):
+    def engine(self, tracks: Sequence[Track]) -> Engine:
+        """That of its task."""
         (track,) = tracks
         return track.task.engine()
 
-    def part(self, engine, place, track):
+    def part(self, engine: Engine, place: int, track: Track) -> Engine:
+        """All of it."""
         return engine
 
-    def rest(self, engine, places, tracks):
+    def rest(self, engine: Engine, places: Sequence[int], tracks: Sequence[Track]) -> Engine:
+        """Nothing: refused."""
         raise NotImplementedError("of one run nothing is left when it ends")
 
 
@@ -168,7 +177,7 @@ def carry_out(
     tracks: Sequence[Track],
     maker: EngineMaker | None = None,
     *,
-    progress: Callable[[int, float], Any] | None = None,
+    progress: Callable[[int, float], object] | None = None,
 ) -> list[Any]:
     """Run tracks to their ends, all at once.
 
@@ -202,10 +211,11 @@ def carry_out(
     for track, loss in zip(tracks, np.atleast_1d(engine.loss()).tolist(), strict=True):
         track.start(loss)
         if track.past is not None:
-            checkpoint.require_fitting(engine.arrays(), track.past.arrays, track.taken)
-            engine.restore(track.past.arrays)
+            kept = cast(Mapping[str, Any], track.past.arrays)  # None is refused where runs begin
+            checkpoint.require_fitting(engine.arrays(), kept, track.taken)
+            engine.restore(kept)
 
-    def finish(k, place):
+    def finish(k: int, place: int) -> None:
         track = tracks[place]
         outcomes[place] = track.task.outcome(maker.part(engine, k, track), track)
 
@@ -241,9 +251,7 @@ def carry_out(
     return outcomes
 
 
-def _until_one_ends(
-    engine: Engine, tracks: Sequence[Track], pulse: "_Pulse", stacked: bool
-) -> None:
+def _until_one_ends(engine: Engine, tracks: Sequence[Track], pulse: _Pulse, stacked: bool) -> None:
     """Let the engine take steps until one of its tracks has ended, ``ended_by`` something."""
     taken = tracks[0].taken
     n_samples = tracks[0].task.n_samples
@@ -268,7 +276,7 @@ def _until_one_ends(
                     track.ended_by = OUT_OF_BATCHES
                 break
             weights = np.stack(weights, axis=1) if stacked else weights[0]
-            kept = engine.keep() if goes_back and size > 1 else None
+            kept = engine.keep() if goes_back and size > 1 else {}
             losses = engine.advance(weights, until, ceiling)
             ends = _ends(tracks, losses, pulse)
             last = min((k for k, _ in ends if k is not None), default=len(losses) - 1)
@@ -289,13 +297,15 @@ def _until_one_ends(
         pulse.beat(tracks, ended=True)
 
 
-def _ends(tracks, losses, pulse):
+def _ends(
+    tracks: Sequence[Track], losses: Array, pulse: _Pulse
+) -> list[tuple[int | None, str | None]]:
     seconds = time.perf_counter() - pulse.began
     pairs = zip(tracks, _columns(losses), strict=True)
     return [track.end_among(column, seconds) for track, column in pairs]
 
 
-def _columns(losses: NDArray) -> Sequence[NDArray]:
+def _columns(losses: Array) -> Array:
     """The losses of each track, from those of one or of several, step by step."""
     return losses.reshape(len(losses), -1).T
 
@@ -303,12 +313,12 @@ def _columns(losses: NDArray) -> Sequence[NDArray]:
 class _Pulse:
     """Calls ``progress`` when its time has come, and never twice for one step."""
 
-    def __init__(self, progress, taken):
+    def __init__(self, progress: Callable[[int, float], object] | None, taken: int) -> None:
         self._progress, self._told = progress, taken
         self.began = time.perf_counter()
         self._due = self.began + PULSE
 
-    def beat(self, tracks, ended=False):
+    def beat(self, tracks: Sequence[Track], ended: bool = False) -> None:
         taken = tracks[0].taken
         if self._progress is None or self._told == taken:
             return

@@ -1,12 +1,16 @@
 """The losses that networks are trained on, as functions of their outputs."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
+from ntklin.edge.arrays import Array
 from ntklin.edge.backends import host, namespace
 from ntklin.edge.errors import FloatRangeError
 
+LossName = Literal["squared", "logistic"]
 LOSSES = ("squared", "logistic")
 
 
@@ -28,15 +32,15 @@ class Loss:
     name : {"squared", "logistic"}
     """
 
-    name: str = "squared"
+    name: LossName = "squared"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.name not in LOSSES:
             raise ValueError(
                 f"loss must be one of {', '.join(map(repr, LOSSES))}, got {self.name!r}"
             )
 
-    def check_targets(self, Y):
+    def check_targets(self, Y: Array) -> None:
         """Refuse targets that the loss has no meaning for."""
         if self.name == "logistic":
             outside = np.flatnonzero(~((Y >= 0) & (Y <= 1)))
@@ -46,13 +50,20 @@ class Loss:
                     f"but Y[{int(outside[0])}] = {float(Y[outside[0]]):g}"
                 )
 
-    def value(self, outputs, Y):
+    def value(self, outputs: Array, Y: Array) -> Any:
         """L(f), summed in float64; a NumPy array (S,) for outputs (S, N) of several networks."""
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # told by the value
             mean = self.mean(outputs, Y)
         return host(mean) if mean.ndim else float(mean)
 
-    def require_in_range(self, value, outputs, Y, what="the loss", remedy="scale Y"):
+    def require_in_range(
+        self,
+        value: float,
+        outputs: Callable[[], Array],
+        Y: Array,
+        what: str = "the loss",
+        remedy: str = "scale Y",
+    ) -> None:
         """Refuse a squared loss of finite outputs that float64 has no digits of.
 
         Parameters
@@ -79,7 +90,7 @@ class Loss:
         if bool((f != Y).any()):
             raise FloatRangeError(f"{what} underflows float64; {remedy}")
 
-    def mean(self, outputs, Y):
+    def mean(self, outputs: Array, Y: Array) -> Array:
         """L(f) as an array of no dimension, or (S,), which on a GPU nobody has to wait for."""
         f, y = outputs.astype(np.float64, copy=False), Y.astype(np.float64, copy=False)
         if self.name == "squared":
@@ -87,7 +98,7 @@ class Loss:
         # The terms of ℓ do not cancel: 1[f ≥ 0] − y has the sign of f, and is 0 where y fits f.
         return (np.log1p(np.exp(-np.abs(f))) + f * ((f >= 0) - y)).mean(axis=-1)
 
-    def derivative(self, outputs, Y):
+    def derivative(self, outputs: Array, Y: Array) -> Array:
         """ℓ'(f_n, y_n) for each sample, shape (N,), in the dtype of ``outputs``."""
         if self.name == "squared":
             return outputs - Y

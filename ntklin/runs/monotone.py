@@ -1,11 +1,17 @@
 """Whether a training loss only falls, or diverges, up to the rounding of the loss itself."""
 
+from __future__ import annotations
+
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
+from ntklin.edge.arrays import Array
 from ntklin.edge.errors import NonMonotoneLossWarning
+from ntklin.runs.optimizers import Optimizer
 
 # A loss this many times its start counts as divergence: below it, a wide network can still come
 # back although η is above the bound of the linearized one.
@@ -19,7 +25,7 @@ LINEAR_RULES = ("descent", "momentum")
 ROUNDINGS = 2
 
 
-def rounding(losses, reference, dtype=np.float64):
+def rounding(losses: Array | float, reference: float, dtype: DTypeLike = np.float64) -> Array:
     """How far rounding may have moved a loss L = (1/N) Σ_n ℓ(f_n, y_n).
 
     If rounding moves every output by at most δ, it moves L by at most δ √(2L) + δ²/2, since
@@ -42,7 +48,7 @@ def rounding(losses, reference, dtype=np.float64):
     return delta * np.sqrt(2 * np.maximum(losses, 0)) + delta * delta / 2
 
 
-def first_rise(losses, reference, dtype=np.float64):
+def first_rise(losses: ArrayLike, reference: float, dtype: DTypeLike = np.float64) -> int | None:
     """The first t with L_t > L_{t−1}, or NaN, by more than rounding explains; None without one."""
     losses = np.asarray(losses, np.float64)
     with np.errstate(invalid="ignore"):
@@ -67,18 +73,18 @@ class Yardstick:
 
     start: float
     zero: float
-    dtype: object
+    dtype: DTypeLike
 
     @property
-    def reference(self):
+    def reference(self) -> float:
         """See :func:`rounding`."""
         return max(self.start, self.zero, 1e-30)
 
-    def first_rise(self, losses):
+    def first_rise(self, losses: ArrayLike) -> int | None:
         """See :func:`first_rise`."""
         return first_rise(losses, self.reference, self.dtype)
 
-    def ceiling(self, optimizer):
+    def ceiling(self, optimizer: Optimizer) -> float:
         """The loss beyond which training diverges.
 
         ``CEILING`` times the start, or what rounding may make of it. The first steps of the other
@@ -88,6 +94,10 @@ class Yardstick:
         Parameters
         ----------
         optimizer : Optimizer
+
+        Returns
+        -------
+        float
         """
         start = self.start if optimizer.rule in LINEAR_RULES else self.reference
         return CEILING * (start + float(rounding(start, self.reference, self.dtype)))
@@ -106,15 +116,15 @@ class RiseWarning:
         The network's place among those that are trained together.
     """
 
-    def __init__(self, optimizer, stacklevel, index=None):
+    def __init__(self, optimizer: Optimizer, stacklevel: int, index: int | None = None) -> None:
         self._optimizer, self._stacklevel, self._index = optimizer, stacklevel, index
 
-    def begin(self, losses, yardstick):
+    def begin(self, losses: Sequence[float], yardstick: Yardstick) -> None:
         """Begin after L(θ_0) … up to now: who continues a run after a rise was warned before."""
         self._yardstick, self._taken, self._latest = yardstick, len(losses) - 1, losses[-1]
         self._warned = yardstick.first_rise(losses) is not None
 
-    def __call__(self, new):
+    def __call__(self, new: Array) -> None:
         """Look at the losses of a block of steps."""
         if self._warned:
             return
@@ -141,7 +151,7 @@ class RiseWarning:
         )
 
 
-def _advice(optimizer):
+def _advice(optimizer: Optimizer) -> str:
     advice = (
         "Take a smaller one; ntklin.largest_learning_rate finds the largest whose loss only falls"
     )

@@ -4,11 +4,16 @@ Definitions and defaults are PyTorch's. Each rule is ``init`` and ``update``, bo
 same for the real and for the linearized network. ``step`` is ``update`` in place, for training.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from ntklin.edge.arrays import as_array, rows_of
+from ntklin.edge.arrays import Array, as_array, rows_of
 from ntklin.edge.backends import beside, contiguous, freeze, kernels, namespace
 from ntklin.edge.checks import as_flag, as_fraction, as_learning_rate, as_nonnegative, as_vector
 from ntklin.edge.errors import FloatRangeError
@@ -31,9 +36,9 @@ class OptimizerState:
     """
 
     count: int = 0
-    slots: dict = field(default_factory=dict)
+    slots: dict[str, Any] = field(default_factory=dict)
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         if not isinstance(other, OptimizerState):
             return NotImplemented
         return (
@@ -45,17 +50,17 @@ class OptimizerState:
             )
         )
 
-    def copy(self):
+    def copy(self) -> OptimizerState:
         """The same with arrays of its own."""
         return OptimizerState(self.count, {name: a.copy() for name, a in self.slots.items()})
 
-    def arrays(self):
+    def arrays(self) -> dict[str, Any]:
         """What a saved run keeps of it, by name; no copies."""
         slots = {SLOT + name: a for name, a in self.slots.items()}
         return {"count": np.array(self.count)} | slots
 
     @classmethod
-    def from_arrays(cls, arrays, like):
+    def from_arrays(cls, arrays: Mapping[str, Any], like: Array) -> OptimizerState:
         """The state of such arrays, among others, in copies where the array ``like`` is."""
         slots = {
             name.removeprefix(SLOT): beside(a, like).copy()
@@ -68,17 +73,19 @@ class OptimizerState:
 class Optimizer:
     """What all optimizers share. Subclasses are frozen dataclasses with a ``learning_rate``."""
 
+    #: η; None where a run is to take its default.
+    learning_rate: Any
     #: The name of its compiled rule; None where only ``step`` knows what to do.
-    rule = None
-    _slots = ()
+    rule: ClassVar[str | None] = None
+    _slots: ClassVar[tuple[str, ...]] = ()
     #: Whether a step is −η D_t g_t (Eq. 6); with a velocity it is not, and only D_t is shared.
-    is_preconditioner = True
+    is_preconditioner: ClassVar[bool] = True
 
-    def coefficients(self, count):
+    def coefficients(self, count: int) -> tuple[float, ...]:
         """The numbers of step ``count`` = 1, 2, … as the compiled rule takes them."""
         raise NotImplementedError
 
-    def init(self, theta):
+    def init(self, theta: ArrayLike) -> OptimizerState:
         """The state before the first step.
 
         Parameters
@@ -93,7 +100,9 @@ class Optimizer:
         theta = as_vector(theta, theta.size, name="theta")
         return OptimizerState(0, {name: np.zeros_like(theta) for name in self._slots})
 
-    def update(self, state, theta, gradient):
+    def update(
+        self, state: OptimizerState, theta: ArrayLike, gradient: ArrayLike
+    ) -> tuple[Array, OptimizerState]:
         """One step.
 
         Parameters
@@ -109,6 +118,8 @@ class Optimizer:
 
         Raises
         ------
+        TypeError
+            For a ``state`` that is none.
         ValueError
             If ``state`` is of another optimizer or of other parameters, or a number is not finite.
 
@@ -129,10 +140,15 @@ class Optimizer:
         gradient = as_vector(gradient, len(theta), name="gradient", dtype=theta.dtype)
         return theta, self.step(state.copy(), theta, gradient)
 
-    def step(self, state, theta, gradient):
+    def step(self, state: OptimizerState, theta: Array, gradient: Array) -> OptimizerState:
         """``update`` in place: changes ``theta`` and the state's arrays, returns the new state.
 
         The arrays are contiguous and of one dtype.
+
+        Returns
+        -------
+        OptimizerState
+            With the arrays of ``state``.
         """
         self._require_learning_rate()
         slots, gradient = self._ordered(state, theta), contiguous(gradient)
@@ -140,7 +156,7 @@ class Optimizer:
         kernels(theta).update(self.rule, self.coefficients(count), theta, slots, gradient)
         return OptimizerState(count, state.slots)
 
-    def preconditioner(self, state):
+    def preconditioner(self, state: OptimizerState) -> float | Array:
         """D_{t−1} of Eq. (6), the one that the latest step used.
 
         Parameters
@@ -159,24 +175,25 @@ class Optimizer:
         """
         return 1.0
 
-    def with_learning_rate(self, learning_rate):
+    def with_learning_rate(self, learning_rate: float) -> Self:
         """The same optimizer with another learning rate."""
-        return replace(self, learning_rate=learning_rate)
+        again: Any = self
+        return replace(again, learning_rate=learning_rate)
 
-    def _require_learning_rate(self):
+    def _require_learning_rate(self) -> None:
         if self.learning_rate is None:
             raise ValueError(
                 "learning_rate is not set: train() and linearize(...).train() take 0.5 N/λ_max "
                 "then, but a single step has no kernel to take it from"
             )
 
-    def _require_a_step(self, state):
+    def _require_a_step(self, state: OptimizerState) -> None:
         if state.count == 0:
             raise ValueError(
                 f"state has taken no step: {type(self).__name__} knows its D_0 after the first one"
             )
 
-    def _ordered(self, state, theta):
+    def _ordered(self, state: OptimizerState, theta: Array) -> tuple[Array, ...]:
         """The state's arrays in the rule's order; the kernel would overrun any of another size."""
         slots = state.slots
         fits = slots.keys() == set(self._slots) and all(
@@ -190,7 +207,7 @@ class Optimizer:
             )
         return tuple(slots[name] for name in self._slots)
 
-    def _check(self, **checks):
+    def _check(self, **checks: Callable[..., Any]) -> None:
         for name, check in checks.items():
             object.__setattr__(self, name, check(getattr(self, name), name=name))
 
@@ -211,11 +228,12 @@ class GradientDescent(Optimizer):
 
     rule = "descent"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.learning_rate is not None:
             self._check(learning_rate=as_learning_rate)
 
-    def coefficients(self, count):
+    def coefficients(self, count: int) -> tuple[Any, ...]:
+        """η."""
         return (self.learning_rate,)
 
 
@@ -243,18 +261,23 @@ class Momentum(Optimizer):
     _slots = ("velocity",)
     is_preconditioner = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self._check(learning_rate=as_learning_rate, momentum=as_fraction, nesterov=as_flag)
 
-    def coefficients(self, count):
+    def coefficients(self, count: int) -> tuple[float, ...]:
+        """η, μ, and what g_t and v_{t+1} contribute to the step."""
         mu = self.momentum
         return (self.learning_rate, mu, *((1.0, mu) if self.nesterov else (0.0, 1.0)))
 
 
-def _inverse_root(squares, eps, scale=1.0):
+def _inverse_root(squares: Array, eps: float, scale: float = 1.0) -> Array:
     """1/(scale √squares + ε) as the compiled rules have it, and 0 where no gradient ever came.
 
     There squares are 0. The least number above 0 marks squares that came to nothing again.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of ``squares``
     """
     number, least = squares.dtype.type, np.finfo(squares.dtype).smallest_subnormal
     root = number(scale) * np.sqrt(squares) + number(eps)
@@ -280,13 +303,15 @@ class AdaGrad(Optimizer):
     rule = "adagrad"
     _slots = ("squares",)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self._check(learning_rate=as_learning_rate, eps=as_nonnegative)
 
-    def coefficients(self, count):
+    def coefficients(self, count: int) -> tuple[float, ...]:
+        """η, what squares and their sum are multiplied by, and ε."""
         return self.learning_rate, 1.0, 1.0, self.eps
 
-    def preconditioner(self, state):
+    def preconditioner(self, state: OptimizerState) -> float | Array:
+        """D_{t−1} = 1/(√(Σ g²) + ε), (P,)."""
         self._require_a_step(state)
         return _inverse_root(state.slots["squares"], self.eps)
 
@@ -312,13 +337,15 @@ class RMSprop(Optimizer):
     rule = "rmsprop"
     _slots = ("squares",)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self._check(learning_rate=as_learning_rate, alpha=as_fraction, eps=as_nonnegative)
 
-    def coefficients(self, count):
+    def coefficients(self, count: int) -> tuple[float, ...]:
+        """η, α, 1 − α, ε."""
         return self.learning_rate, self.alpha, 1 - self.alpha, self.eps
 
-    def preconditioner(self, state):
+    def preconditioner(self, state: OptimizerState) -> float | Array:
+        """D_{t−1} = 1/(√s + ε), (P,)."""
         self._require_a_step(state)
         return _inverse_root(state.slots["squares"], self.eps)
 
@@ -342,14 +369,14 @@ class Adam(Optimizer):
     """
 
     learning_rate: float
-    betas: tuple = (0.9, 0.999)
+    betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
 
     rule = "adam"
     _slots = ("means", "squares")
     is_preconditioner = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self._check(learning_rate=as_learning_rate, eps=as_nonnegative)
         betas = rows_of(self.betas, "betas")
         try:
@@ -359,14 +386,16 @@ class Adam(Optimizer):
         betas = as_fraction(first, name="betas[0]"), as_fraction(second, name="betas[1]")
         object.__setattr__(self, "betas", betas)
 
-    def coefficients(self, count):
+    def coefficients(self, count: int) -> tuple[float, ...]:
+        """η with the bias correction of step ``count``, the weights of means and squares, and ε."""
         first, second = self.betas
         return (
             *(self.learning_rate / (1 - first**count), 1 - first, second, 1 - second),
             *(1 / np.sqrt(1 - second**count), self.eps),
         )
 
-    def preconditioner(self, state):
+    def preconditioner(self, state: OptimizerState) -> float | Array:
+        """D_{t−1} = 1/(√(s/(1 − β_2^t)) + ε), (P,)."""
         self._require_a_step(state)
         correction = 1 / np.sqrt(1 - self.betas[1] ** state.count)
         return _inverse_root(state.slots["squares"], self.eps, correction)
@@ -388,14 +417,15 @@ class Preconditioned(Optimizer):
     """
 
     learning_rate: float
-    fn: object
+    fn: Callable[[int, Array], ArrayLike]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self._check(learning_rate=as_learning_rate)
         if not callable(self.fn):
             raise TypeError(f"fn must be callable as fn(t, gradient), got {self.fn!r}")
 
-    def step(self, state, theta, gradient):
+    def step(self, state: OptimizerState, theta: Array, gradient: Array) -> OptimizerState:
+        """``update`` in place, with D_t from ``fn``."""
         D = self._matrix(state.count, gradient)
         with np.errstate(over="ignore", under="ignore"):
             rate = theta.dtype.type(self.learning_rate)
@@ -407,12 +437,13 @@ class Preconditioned(Optimizer):
         theta -= rate * (D @ gradient if D.ndim == 2 else D * gradient)
         return OptimizerState(state.count + 1, {"D": D})
 
-    def preconditioner(self, state):
+    def preconditioner(self, state: OptimizerState) -> float | Array:
+        """D_{t−1}, as ``fn`` returned it."""
         self._require_a_step(state)
         D = state.slots["D"]
         return D.copy() if D.ndim else float(D)
 
-    def _matrix(self, t, gradient):
+    def _matrix(self, t: int, gradient: Array) -> Array:
         xp = namespace(gradient)
         D = as_array(self.fn(t, freeze(gradient.view())), f"fn({t}, gradient)")
         n = len(gradient)

@@ -13,6 +13,7 @@ from ntklin.edge.files.writing import whole
 from ntklin.edge.sendable import Sendable
 from ntklin.runs import checkpoint
 from ntklin.runs.monotone import Yardstick
+from ntklin.runs.optimizers import Optimizer
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -43,7 +44,7 @@ class Run(Sendable):
     losses: NDArray[np.float64]
     converged: bool
     ended_by: str | None = None
-    optimizer: Any
+    optimizer: Optimizer
     method: str
     loss: str
     identity: Mapping[str, Any] = field(repr=False)
@@ -67,6 +68,10 @@ class Run(Sendable):
         """The first t with L(θ_t) > L(θ_{t−1}) by more than rounding explains; None without one.
 
         What ``train`` warns of, and what the searches for a learning rate go by.
+
+        Returns
+        -------
+        int or None
         """
         return self.yardstick.first_rise(self.losses)
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from ntklin.edge.arrays import rows_of
 from ntklin.edge.checks import as_count, require_memory
+from ntklin.runs.engine import Engine
 
 
 class RecordedSteps:
@@ -26,18 +27,18 @@ class RecordedSteps:
         The steps that were listed, in order.
     """
 
-    def __init__(self, when: int | Iterable[int] | None, name: str = "record"):
+    def __init__(self, when: int | Iterable[int] | None, name: str = "record") -> None:
         self.every: int | None = None
         self.listed: tuple[int, ...] = ()
         if when is None:
             return
-        when = rows_of(when, name)
-        several = isinstance(when, Iterable) and not isinstance(when, str | bytes)
-        if several and getattr(when, "ndim", 1):
-            when = [as_count(t, name=f"{name}[{i}]", minimum=0) for i, t in enumerate(when)]
-            self.listed = tuple(sorted(set(when)))
+        given = rows_of(when, name)
+        several = isinstance(given, Iterable) and not isinstance(given, str | bytes)
+        if several and getattr(given, "ndim", 1):
+            steps = {as_count(t, name=f"{name}[{i}]", minimum=0) for i, t in enumerate(given)}
+            self.listed = tuple(sorted(steps))
         else:
-            self.every = as_count(when, name=name)
+            self.every = as_count(given, name=name)
 
     @property
     def is_some(self) -> bool:
@@ -75,7 +76,7 @@ class Moment:
     step : int
     """
 
-    def __init__(self, engine: Any, step: int):
+    def __init__(self, engine: Engine, step: int) -> None:
         self.step = step
         self._engine = engine
 
@@ -131,7 +132,7 @@ class Recorder:
         what: str,
         advice: str,
         beside: Any = None,
-    ):
+    ) -> None:
         self._when, self._records = when, tuple(records)
         self._what, self._advice, self._beside = what, advice, beside
         self.steps: list[int] = []
@@ -146,7 +147,7 @@ class Recorder:
         """How many steps after ``step`` the run has to pause for a record; None for never."""
         return self._when.until_next(step)
 
-    def begin(self, step: int, end: int | None, engine: Any) -> None:
+    def begin(self, step: int, end: int | None, engine: Engine) -> None:
         """Refuse what will not fit, and record the first step if it is one to record.
 
         Parameters
@@ -166,7 +167,7 @@ class Recorder:
         last = self._when.last(end)
         return 0 if last is None else max(0, self._when.count(last) - self._when.count(step))
 
-    def after(self, step: int, engine: Any) -> None:
+    def after(self, step: int, engine: Engine) -> None:
         """Record a step if it is one to record.
 
         Raises
@@ -177,7 +178,7 @@ class Recorder:
         if step in self._when:
             self.take(step, engine)
 
-    def take(self, step: int, engine: Any) -> None:
+    def take(self, step: int, engine: Engine) -> None:
         """Record a step, whether or not it is one to record."""
         self.require(1)
         moment = Moment(engine, step)

@@ -1,14 +1,18 @@
 """For which learning rates training of the linearized network is stable, and what to say if not."""
 
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import numpy as np
 
 from ntklin.algebra import lanczos
+from ntklin.algebra.operators import GramOperator
 from ntklin.algebra.spectrum import require_kernel_in_range
+from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, host
 from ntklin.edge.checks import fits
 from ntklin.edge.errors import DegenerateKernelError, DivergenceError, MemoryLimitError
+from ntklin.runs.losses import Loss
 from ntklin.runs.optimizers import GradientDescent, Momentum, Optimizer
 
 # From here on λ_max is found without the kernel, whose N² numbers and N³ operations nothing else in
@@ -16,7 +20,9 @@ from ntklin.runs.optimizers import GradientDescent, Momentum, Optimizer
 LARGE = 2048
 
 
-def stability_factor(optimizer, loss, full):
+def stability_factor(
+    optimizer: Optimizer, loss: Loss, full: bool
+) -> tuple[float, str] | tuple[None, None]:
     """What 2N/λ_max is multiplied by for the bound on η, and its formula; None where none is known.
 
     From the roots of the recursion on one eigenvector of K. The logistic loss curves by at most a
@@ -46,7 +52,7 @@ def stability_factor(optimizer, loss, full):
     return None, None
 
 
-def largest_eigenvalue(phi):
+def largest_eigenvalue(phi: GramOperator) -> float:
     """λ_max(K(X, X)) of a feature operator, without K where there are many inputs.
 
     For N ≤ LARGE from the kernel, to rounding, unless it does not fit into memory; else by Lanczos'
@@ -69,7 +75,7 @@ def largest_eigenvalue(phi):
             require_kernel_in_range(K)
             return float(np.linalg.eigvalsh(K.astype(np.float64, copy=False))[-1])
 
-    def product(r):
+    def product(r: Array) -> Array:
         with np.errstate(over="ignore", invalid="ignore"):
             pulled = phi.T @ beside(r.astype(phi.dtype), phi.inputs)
             return host(phi @ pulled).astype(np.float64)
@@ -79,13 +85,15 @@ def largest_eigenvalue(phi):
     return largest
 
 
-def stability_bound(phi):
+def stability_bound(phi: GramOperator) -> float:
     """2N/λ_max(K(X, X)) of features at θ; infinite where K = 0."""
     largest = largest_eigenvalue(phi)
     return 2 * phi.shape[0] / largest if largest > 0 else np.inf
 
 
-def default_learning_rate(n_samples, curvature, *, name="theta", remedy="pass learning_rate="):
+def default_learning_rate(
+    n_samples: int, curvature: float, *, name: str = "theta", remedy: str = "pass learning_rate="
+) -> float:
     """0.5 N/(λ_max + ridge), a quarter of the stability bound (App. D).
 
     Parameters
@@ -97,6 +105,10 @@ def default_learning_rate(n_samples, curvature, *, name="theta", remedy="pass le
         The argument that θ came by.
     remedy : str
         How to do without a default.
+
+    Returns
+    -------
+    float
 
     Raises
     ------
@@ -118,7 +130,7 @@ def default_learning_rate(n_samples, curvature, *, name="theta", remedy="pass le
     return rate
 
 
-def with_learning_rate(optimizer, default):
+def with_learning_rate(optimizer: Optimizer | None, default: Callable[[], float]) -> Optimizer:
     """The optimizer, ``GradientDescent()`` for None; with a rate, the default one if it has none.
 
     Parameters
@@ -130,6 +142,11 @@ def with_learning_rate(optimizer, default):
     Returns
     -------
     Optimizer
+
+    Raises
+    ------
+    TypeError
+        For what is no optimizer of ntklin.
     """
     optimizer = GradientDescent() if optimizer is None else optimizer
     if not isinstance(optimizer, Optimizer):
@@ -142,7 +159,15 @@ def with_learning_rate(optimizer, default):
     return optimizer
 
 
-def divergence_error(optimizer, loss, full, losses, *, bound, search):
+def divergence_error(
+    optimizer: Optimizer,
+    loss: Loss,
+    full: bool,
+    losses: Sequence[float],
+    *,
+    bound: Callable[[], float],
+    search: str,
+) -> DivergenceError:
     """The error for a run whose loss has left all bounds.
 
     Parameters

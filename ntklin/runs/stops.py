@@ -1,10 +1,13 @@
 """When a run ends: conditions that compose by ``|``."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +64,7 @@ class Stop(ABC):
         """How many steps it allows at most after ``taken``; None where it does not count."""
         return None
 
-    def __or__(self, other: "Stop") -> "Stop":
+    def __or__(self, other: Stop) -> Stop:
         return AnyOf((*parts(self), *parts(other)))
 
 
@@ -77,6 +80,7 @@ class AnyOf(Stop):
     stops: tuple[Stop, ...]
 
     def first(self, block: Block) -> int | None:
+        """The first step after which one of them ends the run."""
         found = [k for k in (stop.first(block) for stop in self.stops) if k is not None]
         return min(found, default=None)
 
@@ -95,10 +99,12 @@ class Steps(Stop):
     is_plain = True
 
     def first(self, block: Block) -> int | None:
+        """The step with this number, if it is among them."""
         left = self.steps - block.taken - 1
         return max(0, left) if left < len(block.losses) else None
 
     def room(self, taken: int) -> int | None:
+        """How many steps are left."""
         return self.steps - taken
 
 
@@ -116,6 +122,7 @@ class LossBelow(Stop):
     is_plain = True
 
     def first(self, block: Block) -> int | None:
+        """The first step below ``until``."""
         return _first(block.losses < self.until)
 
 
@@ -133,6 +140,7 @@ class Divergence(Stop):
     is_plain = True
 
     def first(self, block: Block) -> int | None:
+        """The first step above ``ceiling``, or NaN."""
         return _first(~(block.losses <= self.ceiling))
 
 
@@ -149,10 +157,11 @@ class TimeLimit(Stop):
     name = "time limit"
     is_plain = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "seconds", as_positive(self.seconds, name="seconds"))
 
     def first(self, block: Block) -> int | None:
+        """The last of the steps, once the time is over."""
         return len(block.losses) - 1 if block.seconds > self.seconds else None
 
 
@@ -166,6 +175,7 @@ class FirstRise(Stop):
     name = "first rise"
 
     def first(self, block: Block) -> int | None:
+        """The first step in which the loss has risen."""
         if block.before is None:
             return None
         rise = block.yardstick.first_rise(np.concatenate([[block.before], block.losses]))
@@ -202,7 +212,14 @@ class Horizon:
     stop: Stop | None = None
 
     @classmethod
-    def of(cls, steps: Any, until: Any, stop: Any = None, *, default: float = 1e-5) -> "Horizon":
+    def of(
+        cls,
+        steps: int | None,
+        until: float | None,
+        stop: Stop | None = None,
+        *,
+        default: float = 1e-5,
+    ) -> Horizon:
         """A caller's arguments, checked; ``until`` has a default where there are no ``steps``."""
         if steps is not None:
             steps = as_count(steps, name="steps", minimum=0)
@@ -232,7 +249,7 @@ _surrounding: ContextVar[tuple[Stop, ...]] = ContextVar("stops", default=())
 
 
 @contextmanager
-def every_run_ends(stop: Stop):
+def every_run_ends(stop: Stop) -> Iterator[None]:
     """Within the block, the runs of this thread end by ``stop`` too, whoever starts them."""
     token = _surrounding.set((*_surrounding.get(), *parts(stop)))
     try:

@@ -1,15 +1,24 @@
 """What a run is of: a network, real or linearized, with its data, its optimizer and its loss."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from ntklin.edge.arrays import Array
 from ntklin.edge.errors import DivergenceError
 from ntklin.runs import checkpoint
+from ntklin.runs.batches import BatchSource
 from ntklin.runs.engine import Engine
+from ntklin.runs.losses import Loss
+from ntklin.runs.optimizers import Optimizer
 from ntklin.runs.stability import divergence_error
+
+if TYPE_CHECKING:
+    from ntklin.runs.loop import Track
 
 
 class Task(ABC):
@@ -24,10 +33,10 @@ class Task(ABC):
     batches : Batches, iterable of index arrays, or None
     """
 
-    targets: Any
-    optimizer: Any
-    loss: Any
-    batches: Any
+    targets: Array
+    optimizer: Optimizer
+    loss: Loss
+    batches: BatchSource | None
 
     #: What finds a learning rate for it.
     search: ClassVar[str]
@@ -39,7 +48,7 @@ class Task(ABC):
 
     @property
     @abstractmethod
-    def dtype(self) -> np.dtype:
+    def dtype(self) -> np.dtype[Any]:
         """Of the steps."""
 
     @property
@@ -85,7 +94,7 @@ class Task(ABC):
         """An engine at θ_0."""
 
     @abstractmethod
-    def outcome(self, engine: Engine, track: Any) -> Any:
+    def outcome(self, engine: Engine, track: Track) -> Any:
         """What a run leaves, from its engine and its :class:`ntklin.runs.loop.Track`."""
 
     @abstractmethod

@@ -1,12 +1,20 @@
 """How far the preconditioners D_t of a run move: their concentration, and the kernels K_{D_t}."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ntklin.edge.arrays import Array
 from ntklin.edge.backends import host
-from ntklin.runs.optimizers import Preconditioned
+from ntklin.runs.optimizers import Optimizer, Preconditioned
+
+if TYPE_CHECKING:
+    from ntklin.theory.linearization import Linearization
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -26,23 +34,23 @@ class Concentration:
         m, the smallest width of a hidden layer; None for a network without any.
     """
 
-    steps: np.ndarray
-    distances: np.ndarray
-    norms: np.ndarray
+    steps: Array
+    distances: Array
+    norms: Array
     width: int | None
 
     @property
-    def largest_norm(self):
+    def largest_norm(self) -> float:
         """D_max."""
         return float(self.norms.max())
 
     @property
-    def relative_distance(self):
+    def relative_distance(self) -> float:
         """sup_t ‖D_t − D‖_op/D_max; 0 where all D_t = 0."""
         return float(self.distances.max()) / self.largest_norm if self.largest_norm else 0.0
 
     @property
-    def constant(self):
+    def constant(self) -> float:
         """Z = √m sup_t ‖D_t − D‖_op/D_max, the smallest that serves; NaN without hidden layers."""
         return math.nan if self.width is None else math.sqrt(self.width) * self.relative_distance
 
@@ -61,18 +69,20 @@ class KernelDrift:
         ‖K_{D_0}‖_F.
     """
 
-    steps: np.ndarray
-    distances: np.ndarray
+    steps: Array
+    distances: Array
     initial_norm: float
 
     @property
-    def relative(self):
+    def relative(self) -> Array:
         """‖K_{D_{t−1}} − K_{D_0}‖_F/‖K_{D_0}‖_F, (T,)."""
         with np.errstate(divide="ignore", invalid="ignore"):  # K_{D_0} = 0 has no scale
             return self.distances / self.initial_norm
 
 
-def concentration(preconditioners, center, optimizer, network):
+def concentration(
+    preconditioners: Mapping[int, Any], center: Any, optimizer: Optimizer, network: Any
+) -> Concentration:
     """Measure how D_t concentrates.
 
     Parameters
@@ -107,7 +117,7 @@ def concentration(preconditioners, center, optimizer, network):
     )
 
 
-def kernel_drift(preconditioners, linearization):
+def kernel_drift(preconditioners: Mapping[int, Any], linearization: Linearization) -> KernelDrift:
     """Measure how K_{D_t} moves, by one weighted Gram matrix for each D_t.
 
     Parameters
@@ -131,12 +141,12 @@ def kernel_drift(preconditioners, linearization):
     )
 
 
-def _on_host(D):
+def _on_host(D: Any) -> Any:
     """D as a float or a NumPy array."""
     return host(D) if np.ndim(D) else D
 
 
-def _difference(D, E, touched):
+def _difference(D: Any, E: Any, touched: Any) -> Array:
     """D − E on the ``touched`` coordinates, of the larger of their two forms."""
     if max(np.ndim(D), np.ndim(E)) < 2:
         return np.atleast_1d(D - E)[touched]
@@ -145,5 +155,5 @@ def _difference(D, E, touched):
     return (D - E)[touched][:, touched]
 
 
-def _operator_norm(D):
+def _operator_norm(D: Any) -> float:
     return float(np.linalg.norm(D, 2)) if np.ndim(D) == 2 else float(np.max(np.abs(D), initial=0))

@@ -1,12 +1,16 @@
 """Powers of 1 − ηλ/N: what t gradient steps do to an eigendirection, for t of any size."""
 
+from __future__ import annotations
+
 import math
 import operator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from ntklin.edge.arrays import to_numpy
+from ntklin.edge.arrays import Array, to_numpy
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,19 +25,19 @@ class Steps:
         The shape that they came in.
     """
 
-    count: np.ndarray
-    odd: np.ndarray
-    shape: tuple
+    count: Array
+    odd: Array
+    shape: tuple[int, ...]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.count)
 
-    def __getitem__(self, block):
+    def __getitem__(self, block: slice) -> Steps:
         count = self.count[block]
         return Steps(count, self.odd[block], count.shape)
 
 
-def as_steps(t, *, name="t"):
+def as_steps(t: ArrayLike, *, name: str = "t") -> Steps:
     """Check numbers of steps and split them into size and parity.
 
     Parameters
@@ -46,6 +50,13 @@ def as_steps(t, *, name="t"):
     Returns
     -------
     Steps
+
+    Raises
+    ------
+    TypeError
+        For what are no integers.
+    ValueError
+        For parts of a step, and numbers below 0.
     """
     # As objects, since a list may hold integers of any size.
     raw = to_numpy(t, name, dtype=None if isinstance(t, np.ndarray | np.generic) else object)
@@ -68,7 +79,7 @@ def as_steps(t, *, name="t"):
     return Steps(flat.astype(np.float64), flat % 2 == 1, raw.shape)
 
 
-def _as_python_integer(value, name):
+def _as_python_integer(value: Any, name: str) -> int:
     if isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must hold integers, got {value!r}")
     if isinstance(value, float | np.floating):
@@ -81,19 +92,19 @@ def _as_python_integer(value, name):
         raise TypeError(f"{name} must hold integers, got {value!r}") from None
 
 
-def _as_float(integer):
+def _as_float(integer: int) -> float:
     try:
         return float(integer)
     except OverflowError:
         return np.finfo(np.float64).max
 
 
-def _refuse_negative(smallest, name):
+def _refuse_negative(smallest: Any, name: str) -> None:
     if smallest < 0:
         raise ValueError(f"{name} must be at least 0 steps, got {smallest}")
 
 
-def decay(values, rate, steps):
+def decay(values: Array, rate: float, steps: Steps) -> Array:
     """(1 − rate · λ)^t, the factor that t gradient steps leave of a residual.
 
     Parameters
@@ -117,7 +128,7 @@ def decay(values, rate, steps):
     return powers
 
 
-def gradient_filter(values, rate, steps):
+def gradient_filter(values: Array, rate: float, steps: Steps) -> Array:
     """(1 − (1 − rate · λ)^t)/λ, and t · rate where λ = 0.
 
     Evaluated through log1p and expm1: no digits cancel, however small rate · λ and however large t.
@@ -152,7 +163,7 @@ def gradient_filter(values, rate, steps):
     return gained
 
 
-def decay_time(values, rate):
+def decay_time(values: Array, rate: float) -> int:
     """A number of steps after which every |1 − rate · λ|^t with 0 < rate · λ < 2 underflows.
 
     Parameters
@@ -170,13 +181,13 @@ def decay_time(values, rate):
     return math.ceil(800 / max(slowest, 1e-300))  # exp(−745) is the smallest float64
 
 
-def _log_base(x):
+def _log_base(x: Array) -> Array:
     """log|1 − x|; x − 2 is exact for 1 ≤ x ≤ 4, so a base near −1 loses no digits either."""
     with np.errstate(divide="ignore"):
         return np.log1p(np.where(x > 1, x - 2, -x))
 
 
-def _logarithms(values, rate, steps):
+def _logarithms(values: Array, rate: float, steps: Steps) -> tuple[Array, NDArray[np.bool_]]:
     """t · log|1 − rate·λ| and where the power of 1 − rate·λ is negative, both (T, N)."""
     x = rate * values
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):

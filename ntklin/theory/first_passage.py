@@ -1,9 +1,15 @@
 """When a loss first drops below a target, by bisection on exact integers."""
 
+from collections.abc import Callable
+
 import numpy as np
 
+from ntklin.edge.arrays import Array
 
-def first_below(residuals, weights, target, horizon):
+
+def first_below(
+    residuals: Callable[[int], Array], weights: Array, target: float, horizon: int
+) -> int | None:
     """The smallest t in 0 … horizon with Σ_i w_i r_i(t)² < target, or None.
 
     Parameters
@@ -27,7 +33,9 @@ def first_below(residuals, weights, target, horizon):
     return min((t for t in found if t is not None), default=None)
 
 
-def _first_of_parity(residuals, weights, target, start, stop):
+def _first_of_parity(
+    residuals: Callable[[int], Array], weights: Array, target: float, start: int, stop: int
+) -> int | None:
     """The same over start, start + 2, …, stop: bisection that skips what cannot hold such a t."""
     intervals = [(start, stop)]
     while intervals:
@@ -41,7 +49,7 @@ def _first_of_parity(residuals, weights, target, start, stop):
     return None
 
 
-def _least(r, s, weights):
+def _least(r: Array, s: Array, weights: Array) -> float:
     """A lower bound on Σ w r² between two t; the smaller end where no residual changes sign."""
     with np.errstate(under="ignore"):
         squares = np.where(r * s > 0, np.minimum(np.abs(r), np.abs(s)), 0.0) ** 2

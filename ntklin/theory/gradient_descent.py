@@ -1,19 +1,27 @@
 """Gradient descent on the linearized network in closed form, at any number of steps."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from ntklin.algebra.spectrum import fade, refuse_degenerate, ridge_in_units
+from ntklin.algebra.spectrum import Spectrum, fade, refuse_degenerate, ridge_in_units
+from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, host, namespace
 from ntklin.edge.checks import as_positive, require_memory
 from ntklin.edge.errors import DivergenceError, FloatRangeError
 from ntklin.edge.ranges import exponent, in_range, is_far, norm, shift
 from ntklin.edge.sendable import Sendable
 from ntklin.networks.features import REMEDY
-from ntklin.theory.discrete_time import as_steps, decay, decay_time, gradient_filter
+from ntklin.theory.discrete_time import Steps, as_steps, decay, decay_time, gradient_filter
 from ntklin.theory.first_passage import first_below
+
+if TYPE_CHECKING:
+    from ntklin.theory.linearization import Linearization, Rescaled
 
 _BLOCK = 1 << 21  # entries of one (T, N) block of filters: 16 MB
 
@@ -51,25 +59,25 @@ class LinearizedGradientDescent(Sendable):
     rcond : float or None
     """
 
-    linearization: object
-    targets: np.ndarray
+    linearization: Linearization
+    targets: Array
     learning_rate: float
     ridge: float = 0.0
     rcond: float | None = None
 
     @property
-    def max_learning_rate(self):
+    def max_learning_rate(self) -> float:
         """2N/(λ_max + ridge): gradient descent converges for learning rates below it."""
         return self.linearization.rate_bound(2.0, self.ridge)
 
     @property
-    def converges(self):
+    def converges(self) -> bool:
         """Whether the learning rate is below ``max_learning_rate``."""
         curvature = self._spectrum.largest + self._ridge
         below = curvature == 0 or self._scaled_rate < 2 * len(self.targets) / curvature
         return below and self._rate * curvature < 2
 
-    def predict(self, X_new, t=None):
+    def predict(self, X_new: ArrayLike, t: ArrayLike | None = None) -> Array:
         """The outputs f_t(X_new).
 
         Parameters
@@ -123,7 +131,7 @@ class LinearizedGradientDescent(Sendable):
         self._refuse_overflow(outputs, steps)
         return beside(outputs.reshape(*steps.shape, len(start)), inputs)
 
-    def parameters(self, t=None):
+    def parameters(self, t: ArrayLike | None = None) -> Array:
         """The parameters θ_t.
 
         Parameters
@@ -170,7 +178,11 @@ class LinearizedGradientDescent(Sendable):
         self._refuse_overflow(parameters, steps)
         return parameters.reshape(*steps.shape, P)
 
-    def loss(self, t=None):
+    @overload
+    def loss(self, t: int | None = None) -> float: ...
+    @overload
+    def loss(self, t: ArrayLike) -> Array: ...
+    def loss(self, t: ArrayLike | None = None) -> float | Array:
         """The training loss ‖f_t(X) − Y‖²/(2N), without the ridge's own term.
 
         Parameters
@@ -200,7 +212,7 @@ class LinearizedGradientDescent(Sendable):
         self._refuse_overflow(losses, steps)
         return losses.reshape(steps.shape) if steps.shape else float(losses[0])
 
-    def steps_to(self, loss):
+    def steps_to(self, loss: float) -> int:
         """The number of steps after which the training loss first drops below ``loss``.
 
         The smallest t with L(f_t) < ``loss``, exact up to the rounding of L.
@@ -234,7 +246,7 @@ class LinearizedGradientDescent(Sendable):
             raise ValueError(self._unreachable(target))
         return t
 
-    def _unreachable(self, target):
+    def _unreachable(self, target: float) -> str:
         floor = shift(float(self._floors**2 @ self._initial_losses), self._loss_exponent)
         reasons = [f"ridge={self.ridge:g} holds θ near θ_0"] if self.ridge else []
         n_null = int((self._values == 0).sum())
@@ -247,7 +259,7 @@ class LinearizedGradientDescent(Sendable):
 
     # Guards
 
-    def _require_convergence(self, consequence):
+    def _require_convergence(self, consequence: str) -> None:
         if not self.converges:
             raise DivergenceError(
                 f"gradient descent diverges: learning_rate={self.learning_rate:.6g} is not below "
@@ -257,17 +269,17 @@ class LinearizedGradientDescent(Sendable):
                 bound=self.max_learning_rate,
             )
 
-    def _require_limit(self):
+    def _require_limit(self) -> None:
         self._require_convergence("there is no limit t = None")
         kernel = self._units.linearization.kernel
         refuse_degenerate(kernel, self._spectrum, rcond=self.rcond, ridge=self.ridge)
 
-    def _refuse_underflow(self, exact, outputs):
+    def _refuse_underflow(self, exact: Array, outputs: Array) -> None:
         """Outputs in a narrower dtype than they were computed in, all of which it takes for 0."""
         if exact.size and exact.any() and not outputs.any():
             raise FloatRangeError(f"f_t(X_new) underflows {outputs.dtype}; {REMEDY}")
 
-    def _refuse_overflow(self, values, steps):
+    def _refuse_overflow(self, values: Array, steps: Steps) -> None:
         """A diverging run outgrows floating point; then no digit of it is left."""
         finite = host(np.isfinite(values).all(axis=tuple(range(1, values.ndim))))
         if not finite.all() and self.converges:
@@ -283,54 +295,54 @@ class LinearizedGradientDescent(Sendable):
                 step=first,
             )
 
-    def _blocks(self, steps):
+    def _blocks(self, steps: Steps) -> list[slice]:
         size = max(1, _BLOCK // len(self.targets))
         return [slice(i, i + size) for i in range(0, len(steps), size)]
 
     # The eigenbasis, i = 1 … N
 
     @cached_property
-    def _units(self):
+    def _units(self) -> Rescaled:
         """Where everything is computed: in double precision, f = 2^e f', K = 4^e K'."""
         return self.linearization.in_units(np.float64)
 
     @property
-    def _spectrum(self):
+    def _spectrum(self) -> Spectrum:
         """Of K'."""
         return self._units.linearization.spectrum
 
     @cached_property
-    def _scaled_rate(self):
+    def _scaled_rate(self) -> float:
         """η' = 4^e η."""
         rate = shift(float(self.learning_rate), 2 * self._units.exponent)
         remedy = "take learning_rate and ridge nearer to N/λ_max and λ_max"
         return in_range(rate, np.float64, "learning_rate times the kernel", remedy)
 
     @property
-    def _rate(self):
+    def _rate(self) -> float:
         """η'/N."""
         return self._scaled_rate / len(self.targets)
 
     @cached_property
-    def _ridge(self):
+    def _ridge(self) -> float:
         """λ' = 4^(−e) λ."""
         return ridge_in_units(self.ridge, 2 * self._units.exponent)
 
     @cached_property
-    def _initial_residual(self):
+    def _initial_residual(self) -> Array:
         """V^T (Y − f_0(X))."""
         units = self._units
         start = shift(host(units.linearization.initial_outputs), units.exponent)
         return self._spectrum.vectors.T @ (self.targets - start)
 
     @cached_property
-    def _loss_exponent(self):
+    def _loss_exponent(self) -> int:
         """2y, where the losses are held as multiples of 4^y, to keep squares in range."""
         size = norm(self._initial_residual)
         return 2 * exponent(size) if size > 0 and is_far(size, np.float64) else 0
 
     @cached_property
-    def _initial_losses(self):
+    def _initial_losses(self) -> Array:
         """4^(−y) (v_i^T (Y − f_0(X)))²/(2N), of which 4^(−y) L(f_0) is the sum."""
         residual = shift(self._initial_residual, -self._loss_exponent // 2)
         losses = residual**2 / (2 * len(self.targets))
@@ -338,30 +350,30 @@ class LinearizedGradientDescent(Sendable):
         return losses
 
     @cached_property
-    def _insignificant(self):
+    def _insignificant(self) -> NDArray[np.bool_]:
         """Which λ_i cannot be told from 0, (N,)."""
         return self._spectrum.significant == 0
 
     @cached_property
-    def _values(self):
+    def _values(self) -> Array:
         """λ_i, 0 where it is rounding; with a ridge that only matters below 0."""
         spectrum = self._spectrum
         return spectrum.nonnegative if self.ridge else spectrum.significant
 
     @cached_property
-    def _floors(self):
+    def _floors(self) -> Array:
         """λ/(λ_i + λ), what is left of a residual for t → ∞."""
         total = self._values + self._ridge
         return np.divide(self._ridge, total, where=total > 0, out=np.ones_like(total))
 
-    def _residuals(self, steps):
+    def _residuals(self, steps: Steps) -> Array:
         """(λ + λ_i (1 − η(λ_i + λ)/N)^t)/(λ_i + λ), what is left of a residual, (T, N)."""
         total = self._values + self._ridge
         share = np.divide(self._values, total, where=total > 0, out=np.zeros_like(total))
         with np.errstate(under="ignore"):
             return self._floors + share * decay(total, self._rate, steps)
 
-    def _growth(self, steps):
+    def _growth(self, steps: Steps) -> Array:
         """g_i(t), (T, N)."""
         g = gradient_filter(self._values + self._ridge, self._rate, steps)
         g[:, self._null] = self._null_growth(steps)[:, None]
@@ -369,17 +381,17 @@ class LinearizedGradientDescent(Sendable):
         return g
 
     @cached_property
-    def _null(self):
+    def _null(self) -> NDArray[np.bool_]:
         """Which λ_i count as 0; with a ridge that decides nothing."""
         return self._insignificant & (not self.ridge)
 
-    def _null_growth(self, steps):
+    def _null_growth(self, steps: Steps) -> Array:
         """g_i(t) there: ηt/N, up to the reciprocal of the smallest λ that is told from 0, (T,)."""
         noise = self._spectrum.noise
         return np.minimum(self._rate * steps.count, 1 / noise if noise else 0.0)
 
     @cached_property
-    def _null_direction(self):
+    def _null_direction(self) -> tuple[Array, bool]:
         """φ^T times the residual's part in null directions, (P,), and whether it is no rounding.
 
         As in ``spectral.modes``: an exact null space has no gradient, and many steps must not
@@ -395,17 +407,17 @@ class LinearizedGradientDescent(Sendable):
         )
         lengths = np.sqrt(self._values)  # ‖φ(X)^T v_j‖
         rounding = np.linalg.norm(lengths * spectrum.tilts) * shift(size, -unit)
-        certain = float(np.linalg.norm(direction)) > rounding
+        certain = bool(float(np.linalg.norm(direction)) > rounding)
         return shift(direction, unit - self._units.exponent), certain
 
-    def _move(self, coefficients):
+    def _move(self, coefficients: Array) -> Array:
         """φ^T α for α = 4^(−e) times these coefficients, (P,), float64."""
         phi, e = self._units.linearization.features, self._units.exponent
         size = norm(coefficients)
         unit = exponent(size) if is_far(size, np.float64) else 0
         return shift(phi.T @ beside(shift(coefficients, -unit), phi.inputs), unit - e)
 
-    def _limiting_growth(self):
+    def _limiting_growth(self) -> Array:
         """1/(λ_i + λ) on the kept spectrum, (N,)."""
         self._require_limit()
         return self._spectrum.inverse(self.rcond, self._ridge)

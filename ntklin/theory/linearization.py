@@ -1,13 +1,21 @@
 """The network's linearization at θ_0, Eq. (2), factorized once and asked often."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
+from os import PathLike
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from ntklin.algebra.preconditioners import (
+    Constant,
     LowRank,
+    Weights,
     adagrad_weights,
     as_constant,
     as_preconditioner,
@@ -15,6 +23,7 @@ from ntklin.algebra.preconditioners import (
     weighted_kernel,
 )
 from ntklin.algebra.spectrum import (
+    Spectrum,
     as_rank_cut,
     as_ridge,
     factorize,
@@ -22,6 +31,7 @@ from ntklin.algebra.spectrum import (
     require_kernel_in_range,
     ridge_in_units,
 )
+from ntklin.edge.arrays import Array
 from ntklin.edge.backends import freeze, host, refuse_mixed
 from ntklin.edge.checks import (
     advising,
@@ -38,16 +48,22 @@ from ntklin.edge.ranges import in_range
 from ntklin.edge.sendable import Sendable
 from ntklin.networks.descriptions import describe_network
 from ntklin.networks.features import REMEDY
+from ntklin.networks.network import FeatureOperator, Network, as_feature_operator
 from ntklin.runs import stability
+from ntklin.runs.batches import BatchSource
 from ntklin.runs.checkpoint import digest
-from ntklin.runs.stops import Horizon
+from ntklin.runs.engine import MethodName
+from ntklin.runs.losses import LossName
+from ntklin.runs.optimizers import Optimizer
+from ntklin.runs.stops import Horizon, Stop
 from ntklin.theory.gradient_descent import LinearizedGradientDescent
-from ntklin.theory.minimizer import solve_minimizer
-from ntklin.theory.theorems import product_formula
+from ntklin.theory.linearized_run import LinearizedRun
+from ntklin.theory.minimizer import Minimizer, solve_minimizer
+from ntklin.theory.theorems import ProductForm, product_formula
 from ntklin.theory.train_linearized import train_linearized
 
 
-def linearize(net, theta, X):
+def linearize(net: Network, theta: ArrayLike, X: ArrayLike) -> Linearization:
     """Linearize a network at θ on training inputs X: f_lin(x; θ') = f_θ(x) + φ(x)(θ' − θ), Eq. (2).
 
     Parameters
@@ -85,41 +101,43 @@ class Linearization(Sendable):
 
     Attributes
     ----------
-    features : FeatureMap, shape (N, P)
-        φ(X). Whatever offers ``network``, ``parameters``, ``inputs``, ``outputs``, ``shape``,
-        ``dtype``, ``gram`` and ``.T @ r`` as FeatureMap does can stand here.
+    features : FeatureOperator, shape (N, P)
+        φ(X); others become a FeatureOperator by ``as_feature_operator``.
     precision : dtype, optional
         The one that decides the rank cut, where it is not that of the features.
     """
 
-    features: object
+    features: FeatureOperator
     _: KW_ONLY
-    precision: object = None
-    _latest: dict = field(default_factory=dict, init=False, repr=False)
-    _units: dict = field(default_factory=dict, init=False, repr=False)
+    precision: DTypeLike | None = None
+    _latest: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+    _units: dict[np.dtype[Any], Any] = field(default_factory=dict, init=False, repr=False)
 
-    def _sent(self):
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "features", as_feature_operator(self.features))
+
+    def _sent(self) -> dict[str, Any]:
         return super()._sent() | {"_latest": {}}
 
     @property
-    def n_samples(self):
+    def n_samples(self) -> int:
         """N."""
         return self.features.shape[0]
 
     @property
-    def initial_outputs(self):
+    def initial_outputs(self) -> Array:
         """f_0(X), (N,)."""
         return self.features.outputs
 
     @cached_property
-    def kernel(self):
+    def kernel(self) -> Array:
         """K(X, X) = φ(X)φ(X)^T, (N, N), read-only."""
         K = self.features.gram()
         require_kernel_in_range(K)
         return freeze(K)
 
     @cached_property
-    def spectrum(self):
+    def spectrum(self) -> Spectrum:
         """The factorization of K(X, X), made at the first use and kept.
 
         In double precision for features in single, too, so that all eigenvalues have digits.
@@ -130,7 +148,7 @@ class Linearization(Sendable):
             return factorize(self.kernel, self.features.shape[1], dtype=self.precision)
         return double.linearization.spectrum.scaled(2 * double.exponent)
 
-    def in_units(self, dtype=None):
+    def in_units(self, dtype: DTypeLike | None = None) -> Rescaled:
         """The same linearization at a scale at which no kernel leaves the range, f = 2^e f'.
 
         Parameters
@@ -144,14 +162,7 @@ class Linearization(Sendable):
         """
         dtype = np.dtype(self.features.dtype if dtype is None else dtype)
         if dtype not in self._units:
-            phi = self.features
-            if hasattr(phi, "balanced"):
-                phi, e = phi.balanced(dtype)
-            else:
-                e = 0
-                if phi.dtype != dtype:
-                    passes = (phi.parameters.astype(dtype), phi.inputs.astype(dtype))
-                    phi = phi.network.features(*passes)
+            phi, e = self.features.balanced(dtype)
             kept = None
             if phi is not self.features:
                 kept = Linearization(phi, precision=self.precision or self.features.dtype)
@@ -159,7 +170,7 @@ class Linearization(Sendable):
         kept, e = self._units[dtype]
         return Rescaled(linearization=kept or self, exponent=e)
 
-    def _require_room(self):
+    def _require_room(self) -> None:
         """Refuse what needs the spectrum where that is not there and does not fit."""
         n = self.n_samples
         if "spectrum" not in self.__dict__:
@@ -170,12 +181,12 @@ class Linearization(Sendable):
             )
 
     @property
-    def eigenvalues(self):
+    def eigenvalues(self) -> Array:
         """λ of K(X, X), ascending, as computed: rounding can make the smallest negative, (N,)."""
         return self.spectrum.values.astype(self.kernel.dtype)
 
     @cached_property
-    def largest_eigenvalue(self):
+    def largest_eigenvalue(self) -> float:
         """λ_max of K(X, X); without a kernel where there are more than a few thousand inputs."""
         if self.n_samples <= stability.LARGE:
             with suppress(MemoryLimitError):
@@ -183,15 +194,24 @@ class Linearization(Sendable):
         return stability.largest_eigenvalue(self.features)
 
     @property
-    def max_learning_rate(self):
+    def max_learning_rate(self) -> float:
         """2N/λ_max: gradient descent without ridge converges for learning rates below it."""
         if self.in_units().exponent:
             return self.rate_bound(2.0)
         largest = self.largest_eigenvalue
         return 2 * self.n_samples / largest if largest > 0 else np.inf
 
-    def default_learning_rate(self, ridge=0.0):
+    def default_learning_rate(self, ridge: float = 0.0) -> float:
         """0.5 N/(λ_max + ridge), a quarter of the stability bound (App. D).
+
+        Parameters
+        ----------
+        ridge : float
+            λ ≥ 0 of App. A, in units of the kernel.
+
+        Returns
+        -------
+        float
 
         Raises
         ------
@@ -204,7 +224,7 @@ class Linearization(Sendable):
                 return bound
         return stability.default_learning_rate(self.n_samples, self.largest_eigenvalue + ridge)
 
-    def rate_bound(self, number, ridge=0.0):
+    def rate_bound(self, number: float, ridge: float = 0.0) -> float:
         """The learning rate number · N/(λ_max + ridge); infinite where that is N/0.
 
         Parameters
@@ -212,6 +232,10 @@ class Linearization(Sendable):
         number : float
             2 for the bound below which gradient descent converges.
         ridge : float
+
+        Returns
+        -------
+        float
 
         Raises
         ------
@@ -227,7 +251,7 @@ class Linearization(Sendable):
         return in_range(number * self.n_samples / curvature, np.float64, name, REMEDY, scale=-e)
 
     @cached_property
-    def fingerprints(self):
+    def fingerprints(self) -> dict[str, Any]:
         """By which a saved run of it is known: of the network, θ_0 and X."""
         phi = self.features
         return {
@@ -236,12 +260,18 @@ class Linearization(Sendable):
             "X": digest(phi.inputs),
         }
 
-    def _targets(self, Y):
+    def _targets(self, Y: ArrayLike) -> Array:
         """Y checked, a copy in float64 on the host."""
         refuse_mixed(self.features.inputs, Y)
         return host(as_targets(Y, self.n_samples, dtype=np.float64)).copy()
 
-    def gradient_descent(self, Y, learning_rate=None, ridge=0.0, rcond=None):
+    def gradient_descent(
+        self,
+        Y: ArrayLike,
+        learning_rate: float | None = None,
+        ridge: float = 0.0,
+        rcond: float | None = None,
+    ) -> LinearizedGradientDescent:
         """Gradient descent from θ_0 on the linearized network, at any step, Eqs. (18), (19).
 
         Discrete gradient descent on L = ‖f(X) − Y‖²/(2N) + ridge ‖θ − θ_0‖²/(2N):
@@ -280,7 +310,9 @@ class Linearization(Sendable):
             linearization=self, targets=Y, learning_rate=learning_rate, ridge=ridge, rcond=rcond
         )
 
-    def minimizer(self, Y, weights=None, rcond=None, ridge=0.0):
+    def minimizer(
+        self, Y: ArrayLike, weights: Weights = None, rcond: float | None = None, ridge: float = 0.0
+    ) -> Minimizer:
         """The minimizer that training converges to, split by Thm 1; with weights, Eq. (9).
 
         Parameters
@@ -311,7 +343,7 @@ class Linearization(Sendable):
         weights = as_preconditioner(weights, self.features.shape[1])
         return solve_minimizer(self, Y, weights=weights, rcond=rcond, ridge=ridge)
 
-    def preconditioner_for(self, w, Y):
+    def preconditioner_for(self, w: ArrayLike, Y: ArrayLike) -> LowRank:
         """A constant D whose interpolator is φ(x)w, for any w that interpolates: φ(X)w = Y.
 
         The remark to Example 1: D = W W^T, W = φ^+ + (w − φ^+ Y) Y^T/|Y|², for which K_D = 1 and
@@ -343,7 +375,7 @@ class Linearization(Sendable):
         """
         return interpolating_preconditioner(self.features, self.kernel, self.spectrum, w, Y)
 
-    def adagrad_weights(self):
+    def adagrad_weights(self) -> Array:
         """Example 1: the D that AdaGrad (ε = 0) has for one training input, up to a number.
 
         D = diag |φ(x_1)|^{-1}, 0 where φ_j(x_1) = 0. ``minimizer(Y, weights=D)`` then is AdaGrad's
@@ -364,19 +396,19 @@ class Linearization(Sendable):
 
     def train(
         self,
-        Y,
-        optimizer=None,
-        steps=None,
-        until=None,
-        batches=None,
+        Y: ArrayLike,
+        optimizer: Optimizer | None = None,
+        steps: int | None = None,
+        until: float | None = None,
+        batches: BatchSource | None = None,
         *,
-        record=None,
-        loss="squared",
-        method="auto",
-        stop=None,
-        resume=None,
-        progress=None,
-    ):
+        record: int | Iterable[int] | None = None,
+        loss: LossName = "squared",
+        method: MethodName = "auto",
+        stop: Stop | None = None,
+        resume: str | PathLike[str] | LinearizedRun | None = None,
+        progress: Callable[[int, float], object] | None = None,
+    ) -> LinearizedRun:
         """Train the linearized network step by step with any optimizer and batches, exactly.
 
         The recursion θ_{t+1} = θ_t − η D_t ∇L(θ_t) (Eq. 6), or what Momentum and Adam have in its
@@ -450,7 +482,13 @@ class Linearization(Sendable):
             progress=progress,
         )
 
-    def theorem3(self, Y, preconditioners, learning_rate=None, steps=None):
+    def theorem3(
+        self,
+        Y: ArrayLike,
+        preconditioners: Optimizer | Iterable[ArrayLike],
+        learning_rate: float | None = None,
+        steps: int | None = None,
+    ) -> ProductForm:
         """Thm 3's product formula, Eq. (7), to the letter, for verification on small problems.
 
         Parameters
@@ -464,7 +502,14 @@ class Linearization(Sendable):
         """
         return self.theorem6(Y, preconditioners, learning_rate, steps)
 
-    def theorem6(self, Y, preconditioners, learning_rate=None, steps=None, batches=None):
+    def theorem6(
+        self,
+        Y: ArrayLike,
+        preconditioners: Optimizer | Iterable[ArrayLike],
+        learning_rate: float | None = None,
+        steps: int | None = None,
+        batches: BatchSource | None = None,
+    ) -> ProductForm:
         """Thm 6's product formula, Eq. (17), to the letter, for verification on small problems.
 
         Holds the dense J and A_t, and for an optimizer all D_t. ``train`` gives the same θ_t and,
@@ -500,7 +545,7 @@ class Linearization(Sendable):
             self, Y, preconditioners, learning_rate=learning_rate, steps=steps, batches=batches
         )
 
-    def weighted_kernel(self, weights=None):
+    def weighted_kernel(self, weights: Weights = None) -> Array:
         """K_D(X, X) = φ(X) D φ(X)^T for a constant D, computed anew; ``kernel`` without one.
 
         Parameters
@@ -515,11 +560,11 @@ class Linearization(Sendable):
         if weights is None:
             return self.kernel
         weights = as_constant(weights, self.features.shape[1])
-        if np.ndim(weights) == 0 and not isinstance(weights, LowRank):
+        if isinstance(weights, float | int):
             return self.kernel.dtype.type(weights) * self.kernel
         return weighted_kernel(self.features, weights, factors=(self._factor(weights), None))
 
-    def _factor(self, weights):
+    def _factor(self, weights: Constant) -> Array | None:
         """φ(X)W of a LowRank, kept for the latest one; None for any other D."""
         if not isinstance(weights, LowRank):
             return None
@@ -529,7 +574,7 @@ class Linearization(Sendable):
             self._latest["factor"] = weights, factor
         return factor
 
-    def at(self, X_new, weights=None):
+    def at(self, X_new: ArrayLike, weights: Weights = None) -> Evaluation:
         """f_0 and the kernel at new inputs; the latest ones are kept, so asking again is free.
 
         Parameters
@@ -551,8 +596,7 @@ class Linearization(Sendable):
         if latest is not None and latest.weights is weights and _same(latest.inputs, X_new):
             return latest
         with advising("pass fewer rows of X_new at a time"):
-            own = hasattr(phi, "at")
-            new = phi.at(X_new) if own else phi.network.features(phi.parameters, X_new)
+            new = phi.at(X_new)
             K = weighted_kernel(new, weights, phi, factors=(None, self._factor(weights)))
         self._latest[slot] = Evaluation(
             inputs=X_new.copy(),  # its owner may change X_new in place
@@ -562,7 +606,7 @@ class Linearization(Sendable):
         )
         return self._latest[slot]
 
-    def modes_at(self, X_new):
+    def modes_at(self, X_new: ArrayLike) -> tuple[Array, Array]:
         """K(X_new, X)V, in float64, what is certain of it and what is doubtful; kept like ``at``.
 
         Parameters
@@ -599,7 +643,7 @@ class Rescaled:
     exponent: int
 
 
-def _same(kept, X_new):
+def _same(kept: Array, X_new: Array) -> bool:
     return kept.shape == X_new.shape and bool((kept == X_new).all())
 
 
@@ -618,7 +662,7 @@ class Evaluation:
         K_D(X_new, X).
     """
 
-    inputs: np.ndarray
-    weights: np.ndarray | None
-    outputs: np.ndarray
-    kernel: np.ndarray
+    inputs: Array
+    weights: Constant
+    outputs: Array
+    kernel: Array

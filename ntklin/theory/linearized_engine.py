@@ -1,8 +1,15 @@
 """What the engines of the linearized network share."""
 
-from abc import abstractmethod
+from __future__ import annotations
 
+from abc import abstractmethod
+from typing import TYPE_CHECKING
+
+from ntklin.edge.arrays import Array
 from ntklin.runs.engine import Stepwise
+
+if TYPE_CHECKING:
+    from ntklin.theory.task import LinearizedTask
 
 
 class LinearizedEngine(Stepwise):
@@ -13,7 +20,7 @@ class LinearizedEngine(Stepwise):
     task : LinearizedTask
     """
 
-    def __init__(self, task):
+    def __init__(self, task: LinearizedTask) -> None:
         phi = task.linearization.features
         self.dtype = phi.dtype
         self._phi, self._targets = phi, task.targets
@@ -21,9 +28,9 @@ class LinearizedEngine(Stepwise):
         self._outputs = phi.outputs
 
     @abstractmethod
-    def displacement(self):
+    def displacement(self) -> Array:
         """Δ_t = θ_t − θ_0, a copy."""
 
-    def outputs(self):
+    def outputs(self) -> Array:
         """f_t(X), a copy."""
         return self._outputs.copy()

@@ -1,17 +1,21 @@
 """A run on the linearized network and its split into interpolating and path-dependent part."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from os import PathLike
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ntklin.algebra.preconditioners import as_preconditioner, precondition, rank_bound
-from ntklin.algebra.solving import solve_kernel
+from ntklin.algebra.solving import KernelSolution, solve_kernel
 from ntklin.algebra.spectrum import degenerate_error, factorize, require_kernel_in_range
-from ntklin.edge.arrays import as_array
+from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import beside, freeze, host, refuse_mixed
 from ntklin.edge.checks import as_count, as_new_inputs, as_vector, require_memory
 from ntklin.edge.errors import CheckpointError, DegenerateKernelError
@@ -19,9 +23,14 @@ from ntklin.edge.files.names import shown
 from ntklin.edge.ranges import in_range
 from ntklin.networks.features import REMEDY
 from ntklin.runs import checkpoint
+from ntklin.runs.batches import BatchSource
+from ntklin.runs.optimizers import Optimizer
 from ntklin.runs.outcome import Run
-from ntklin.theory.concentration import concentration, kernel_drift
+from ntklin.theory.concentration import Concentration, KernelDrift, concentration, kernel_drift
 from ntklin.theory.snapshots import Snapshot
+
+if TYPE_CHECKING:
+    from ntklin.theory.linearization import Linearization
 
 # What a file holds of each snapshot, and under which name.
 KEPT, SNAPSHOT = ("displacement", "outputs", "weights"), "snapshot."
@@ -83,28 +92,28 @@ class LinearizedRun(Run):
         Where the engine was; None of a run by ``at(t)``, which cannot be continued.
     """
 
-    linearization: Any
-    targets: Any
-    batches: Any
-    displacement: Any
-    outputs: Any
-    weights: Any
+    linearization: Linearization
+    targets: Array
+    batches: BatchSource | None
+    displacement: Array
+    outputs: Array
+    weights: float | Array
     snapshots: tuple[Snapshot, ...] = ()
-    first_weights: Any = None
+    first_weights: float | Array | None = None
 
     kind = "linearized run"
 
-    def _sent(self):
+    def _sent(self) -> dict[str, Any]:
         used_up = isinstance(self.batches, Iterator)
         return super()._sent() | ({"batches": ()} if used_up else {})
 
     @cached_property
-    def parameters(self):
+    def parameters(self) -> Array:
         """θ_t, (P,), read-only."""
         phi = self.linearization.features
         return freeze((phi.parameters + self.displacement).astype(phi.dtype, copy=False))
 
-    def predict(self, X_new, t=None):
+    def predict(self, X_new: ArrayLike, t: int | None = None) -> Array:
         """The outputs f_t(X_new) = f_0(X_new) + φ(X_new)(θ_t − θ_0).
 
         Parameters
@@ -126,7 +135,7 @@ class LinearizedRun(Run):
             outputs = new.outputs + new @ displacement
         return in_range(outputs, phi.dtype, "f_t(X_new)", REMEDY)
 
-    def at(self, t):
+    def at(self, t: int) -> LinearizedRun:
         """The same run as it was at step t: a LinearizedRun of its own, with its split.
 
         Parameters
@@ -137,6 +146,11 @@ class LinearizedRun(Run):
         Returns
         -------
         LinearizedRun
+
+        Raises
+        ------
+        ValueError
+            If the step was not recorded.
         """
         t = as_count(t, name="t", minimum=0)
         if t == self.steps:
@@ -160,7 +174,7 @@ class LinearizedRun(Run):
             first_weights=self.first_weights if t else None,
         )
 
-    def _start(self):
+    def _start(self) -> Snapshot:
         return Snapshot(
             step=0,
             displacement=freeze(np.zeros_like(self.displacement)),
@@ -169,7 +183,7 @@ class LinearizedRun(Run):
         )
 
     @cached_property
-    def split(self):
+    def split(self) -> KernelSolution:
         """K_{D_{t−1}}^{-1} (f_t(X) − f_0(X)), and what its digits are worth.
 
         One weighted Gram matrix and one Cholesky factorization.
@@ -187,7 +201,7 @@ class LinearizedRun(Run):
             ``Linearization.theorem3`` and ``theorem6`` take those.
         MemoryLimitError
             If the kernel, or for a matrix D_{t−1} the dense J, does not fit.
-        """
+        """  # noqa: DOC501
         lin, D = self.linearization, self._direction
         n, P = lin.features.shape
         require_memory(
@@ -195,7 +209,7 @@ class LinearizedRun(Run):
             f"solving with the kernel of {n} training inputs",
             "take fewer inputs; predict() and parameters need no kernel",
         )
-        if np.ndim(D) == 2:
+        if D is not None and D.ndim == 2:
             D = as_preconditioner(D, P, name=f"D_{self.steps - 1}")
         K, bound = lin.weighted_kernel(D), rank_bound(D, P)
         require_kernel_in_range(K)
@@ -209,9 +223,9 @@ class LinearizedRun(Run):
             raise degenerate_error(K, factorize(K, bound), remedy, unweighted=unweighted) from None
 
     @property
-    def _direction(self):
+    def _direction(self) -> Array | None:
         """D_{t−1}; None for a multiple of 1, whatever the multiple: A_t does not depend on it."""
-        D = self.weights
+        D: Any = self.weights
         if np.ndim(D):
             return D
         if not D:
@@ -221,7 +235,7 @@ class LinearizedRun(Run):
             )
         return None
 
-    def interpolating(self, X_new):
+    def interpolating(self, X_new: ArrayLike) -> Array:
         """The interpolating part, f_0(X_new) + φ(X_new) A_t (f_t(X) − f_0(X)); f_t(X) on X itself.
 
         Parameters
@@ -242,7 +256,7 @@ class LinearizedRun(Run):
         outputs = at.outputs + at.kernel @ beside(solution.coefficients, at.kernel)
         return in_range(outputs, self.outputs.dtype, "the interpolating part", REMEDY)
 
-    def path_dependent(self, X_new):
+    def path_dependent(self, X_new: ArrayLike) -> Array:
         """The path-dependent part φ(X_new) B_t = f_t − interpolating part; 0 on X itself.
 
         Parameters
@@ -261,18 +275,18 @@ class LinearizedRun(Run):
         return self.predict(X_new) - self.interpolating(X_new)
 
     @cached_property
-    def interpolating_displacement(self):
+    def interpolating_displacement(self) -> Array:
         """A_t (f_t(X) − f_0(X)), (P,), read-only; raises what ``split`` raises."""
         phi = self.linearization.features
         moves = beside(self.split.coefficients.astype(phi.dtype), phi.inputs)
         return freeze(precondition(self._direction, phi.T @ moves))
 
     @property
-    def path_dependent_displacement(self):
+    def path_dependent_displacement(self) -> Array:
         """B_t = θ_t − θ_0 − A_t (f_t(X) − f_0(X)), (P,); raises what ``split`` raises."""
         return self.displacement - self.interpolating_displacement
 
-    def concentration(self, D=None):
+    def concentration(self, D: ArrayLike | None = None) -> Concentration:
         """How closely D_t stays around D at the recorded steps: the assumption under Eq. (6).
 
         Parameters
@@ -293,7 +307,7 @@ class LinearizedRun(Run):
         lin = self.linearization
         return concentration(self._preconditioners(), center, self.optimizer, lin.features.network)
 
-    def kernel_drift(self):
+    def kernel_drift(self) -> KernelDrift:
         """How far K_{D_t}(X, X) moved away from K_{D_0} at the recorded steps.
 
         Returns
@@ -307,14 +321,14 @@ class LinearizedRun(Run):
         """
         return kernel_drift(self._preconditioners(), self.linearization)
 
-    def _preconditioners(self):
+    def _preconditioners(self) -> dict[int, Any]:
         """D_{t−1} by t: at the first step, at the recorded ones and at the last."""
         if self.first_weights is None:
             raise ValueError("D_t was not recorded: pass record= to train(), and take a step")
         recorded = {s.step: s.weights for s in self.snapshots if s.step > 0}
         return {1: self.first_weights, **recorded, self.steps: self.weights}
 
-    def _as_center(self, D):
+    def _as_center(self, D: ArrayLike) -> Array:
         P, D = len(self.displacement), as_array(D, "D")
         shape = D.shape
         if shape not in ((), (P,), (P, P)):
@@ -323,7 +337,7 @@ class LinearizedRun(Run):
             )
         return as_vector(D.reshape(-1), math.prod(shape), name="D").reshape(shape)
 
-    def _parts(self):
+    def _parts(self) -> tuple[dict[str, Any], dict[str, Any]]:
         meta, arrays = super()._parts()
         if not self._holds("displacement", self.displacement):
             arrays["displacement"] = self.displacement
@@ -336,7 +350,12 @@ class LinearizedRun(Run):
         return meta | {"snapshots": [s.step for s in self.snapshots]}, arrays
 
 
-def read_linearized_run(path, linearization, Y, optimizer=None):
+def read_linearized_run(
+    path: str | PathLike[str],
+    linearization: Linearization,
+    Y: Array,
+    optimizer: Optimizer | None = None,
+) -> LinearizedRun:
     """The run of a linearization that was saved in a file.
 
     Parameters
@@ -393,17 +412,17 @@ def read_linearized_run(path, linearization, Y, optimizer=None):
     return run
 
 
-def _as_array(value):
+def _as_array(value: Any) -> Any:
     """What a file can hold of a number or an array, wherever it is."""
     return np.asarray(value) if np.ndim(value) == 0 else value
 
 
-def _number_or_array(a):
+def _number_or_array(a: Array) -> Any:
     """What a file holds: a number, or an array, read-only."""
     return freeze(a) if a.ndim else float(a)
 
 
-def _require_consistent(run):
+def _require_consistent(run: LinearizedRun) -> None:
     """Refuse parts that do not belong to each other."""
     checkpoint.require_consistent(run)
     known = run.linearization.fingerprints

@@ -1,25 +1,33 @@
 """Which minimizer training converges to, and what of it is initialization: Thm 1 and Eq. (9)."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from ntklin.algebra.preconditioners import as_comfortable, precondition, rank_bound
-from ntklin.algebra.solving import solve_kernel
+from ntklin.algebra.preconditioners import Constant, as_comfortable, precondition, rank_bound
+from ntklin.algebra.solving import KernelSolution, solve_kernel
 from ntklin.algebra.spectrum import (
     degenerate_error,
     factorize,
     require_kernel_in_range,
     ridge_in_units,
 )
+from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, freeze, host
 from ntklin.edge.checks import advising, require_memory
 from ntklin.edge.errors import DegenerateKernelError
 from ntklin.edge.ranges import in_range, is_far, largest_exponent, norm, shift
 from ntklin.edge.sendable import Sendable
-from ntklin.networks.features import REMEDY, output_rounding
+from ntklin.networks.features import REMEDY
+
+if TYPE_CHECKING:
+    from ntklin.theory.linearization import Evaluation, Linearization, Rescaled
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -64,23 +72,23 @@ class Minimizer(Sendable):
         cancellation leaves of large terms.
     """
 
-    linearization: object
-    targets: np.ndarray
-    weights: np.ndarray | None
+    linearization: Linearization
+    targets: Array
+    weights: Constant
     ridge: float
     rcond: float | None
     rank: int
     condition: float
-    error_bounds: tuple
-    _system: object
+    error_bounds: tuple[float, ...]
+    _system: _System
 
     @property
-    def error_bound(self):
+    def error_bound(self) -> float:
         """The larger one of ``error_bounds``: what the errors of both coefficients stay below."""
         return max(self.error_bounds)
 
     @cached_property
-    def coefficients(self):
+    def coefficients(self) -> Array:
         """K_D(X, X)^{-1} Y and K_D(X, X)^{-1} f_0(X), (N, 2), float64, read-only."""
         system = self._system
         columns = [
@@ -89,7 +97,7 @@ class Minimizer(Sendable):
         ]
         return freeze(np.stack(columns, axis=1))
 
-    def interpolator(self, X_new):
+    def interpolator(self, X_new: ArrayLike) -> Array:
         """f_int(X_new), the interpolator of least complexity, Eq. (3).
 
         Without biases it does not depend on σ.
@@ -106,7 +114,7 @@ class Minimizer(Sendable):
         f_int = at.kernel @ beside(system.solution[:, 0], at.kernel)
         return self._returned(f_int, "f_int", scale=system.sizes[0])
 
-    def initialization(self, X_new):
+    def initialization(self, X_new: ArrayLike) -> Array:
         """f_init(X_new), what the initialization leaves in the minimizer; 0 on X itself.
 
         Without biases or with zero biases (1/L) φ(x)(1 − P_F)θ_0; with any biases
@@ -126,7 +134,7 @@ class Minimizer(Sendable):
         f_init = at.outputs - at.kernel @ beside(alpha, at.kernel)
         return self._returned(f_init, "f_init", scale=e, terms=at.outputs)
 
-    def predict(self, X_new):
+    def predict(self, X_new: ArrayLike) -> Array:
         """f_∞(X_new) = f_int(X_new) + f_init(X_new).
 
         Parameters
@@ -142,7 +150,7 @@ class Minimizer(Sendable):
         start = shift(at.outputs.astype(np.float64), system.units.exponent - size)
         return self._returned(start + at.kernel @ beside(moves, at.kernel), "f_∞", scale=size)
 
-    def initialization_size(self, X_new):
+    def initialization_size(self, X_new: ArrayLike) -> float:
         """‖f_init(X_new)‖/√(2 N_new), in units of the root of a test loss.
 
         This is σ^L J(X_new) of Thm 2: J is taken at σ = 1, and f_init scales as σ^L (exactly
@@ -160,7 +168,7 @@ class Minimizer(Sendable):
         return norm(f_init) / math.sqrt(2 * len(f_init))
 
     @property
-    def step_norm(self):
+    def step_norm(self) -> float:
         """‖θ_∞ − θ_0‖_{D^{-1}} = √(r^T K_D^{-1} r), r = Y − f_0(X), a float.
 
         The least that any step to zero training loss has in this norm (Lemma 2), v^T D^{-1} v being
@@ -171,7 +179,7 @@ class Minimizer(Sendable):
         return self._norm(moves, system.residual[0], size)
 
     @property
-    def interpolator_norm(self):
+    def interpolator_norm(self) -> float:
         """‖f_int‖ = √(Y^T K_D^{-1} Y) in the kernel K_D's Hilbert space, a float.
 
         The least of all functions in it that interpolate Y (Eq. 3), and equal to the least
@@ -180,17 +188,15 @@ class Minimizer(Sendable):
         system = self._system
         return self._norm(system.solution[:, 0], system.right[:, 0], system.sizes[0])
 
-    def _norm(self, alpha, right, size):
+    def _norm(self, alpha: Array, right: Array, size: int) -> float:
         """√(α^T K_D α), which is α^T R − ridge |α|² for α = (K_D + ridge·1)^{-1} R, cut or not."""
         system = self._system
         square = float(alpha @ right - system.ridge * (alpha @ alpha))
-        return in_range(
-            *(math.sqrt(max(square, 0.0)), np.float64, "the norm", REMEDY),
-            scale=size - system.exponent // 2,
-        )
+        scale = size - system.exponent // 2
+        return in_range(math.sqrt(max(square, 0.0)), np.float64, "the norm", REMEDY, scale=scale)
 
     @cached_property
-    def parameters(self):
+    def parameters(self) -> Array:
         """θ_∞, (P,), read-only."""
         system, given = self._system, self.linearization.features
         phi = system.units.linearization.features
@@ -202,10 +208,12 @@ class Minimizer(Sendable):
         theta = (given.parameters + moved).astype(given.dtype, copy=False)
         return freeze(in_range(theta, given.dtype, "θ_∞", REMEDY))
 
-    def _at(self, X_new):
+    def _at(self, X_new: ArrayLike) -> Evaluation:
         return self._system.units.linearization.at(X_new, self._system.weights)
 
-    def _returned(self, outputs, what, *, scale, terms=None):
+    def _returned(
+        self, outputs: Array, what: str, *, scale: int, terms: Array | None = None
+    ) -> Array:
         """2^scale · outputs in the features' dtype; relative to ``terms``, where they are sums."""
         dtype = self.linearization.features.dtype
         return in_range(outputs, dtype, what, REMEDY, scale=scale, terms=terms)
@@ -231,31 +239,38 @@ class _System:
         Their y.
     """
 
-    units: object
-    weights: object
+    units: Rescaled
+    weights: Constant
     exponent: int
     ridge: float
-    right: np.ndarray
-    solution: np.ndarray
-    sizes: tuple
+    right: Array
+    solution: Array
+    sizes: tuple[int, int]
 
     @property
-    def moves(self):
+    def moves(self) -> tuple[Array, int]:
         """2^(−y) K'_D^{-1} (Y − f_0(X)) and y."""
         return self._difference(self.solution)
 
     @property
-    def residual(self):
+    def residual(self) -> tuple[Array, int]:
         """2^(−y) (Y − f_0(X)) and the same y."""
         return self._difference(self.right)
 
-    def _difference(self, columns):
+    def _difference(self, columns: Array) -> tuple[Array, int]:
         size = max(self.sizes)
         first, second = (shift(a, y - size) for a, y in zip(columns.T, self.sizes, strict=True))
         return first - second, size
 
 
-def solve_minimizer(linearization, targets, *, weights=None, rcond=None, ridge=0.0):
+def solve_minimizer(
+    linearization: Linearization,
+    targets: Array,
+    *,
+    weights: Constant = None,
+    rcond: float | None = None,
+    ridge: float = 0.0,
+) -> Minimizer:
     """Solve (K_D + ridge·1) α = [Y, f_0(X)] and wrap the solution.
 
     Cholesky where it proves the matrix to be well conditioned; otherwise, and with an explicit rank
@@ -306,7 +321,7 @@ def solve_minimizer(linearization, targets, *, weights=None, rcond=None, ridge=0
     )
 
 
-def _advice(weights, ridge):
+def _advice(weights: Constant, ridge: float) -> str:
     """How to come to θ_∞ − θ_0 by products alone."""
     damp = ", damp=ridge**0.5" if ridge else ""
     solved = f"z = scipy.sparse.linalg.lsmr(A, Y - f_0(X){damp})[0]"
@@ -316,7 +331,9 @@ def _advice(weights, ridge):
     return f"take fewer inputs, train step by step (ntklin.train), or without a kernel {way}"
 
 
-def _solve(units, targets, *, weights, rcond, ridge):
+def _solve(
+    units: Rescaled, targets: Array, *, weights: Constant, rcond: float | None, ridge: float
+) -> tuple[_System, KernelSolution]:
     """The equation in these units and its KernelSolution."""
     lin, e = units.linearization, units.exponent
     phi = lin.features
@@ -338,7 +355,7 @@ def _solve(units, targets, *, weights, rcond, ridge):
         solution = solve_kernel(
             K,
             right,
-            right_errors=(0.0, shift(norm(output_rounding(phi)), -sizes[1])),
+            right_errors=(0.0, shift(norm(phi.output_rounding()), -sizes[1])),
             rank_bound=bound,
             rcond=rcond,
             ridge=ridge,

@@ -4,10 +4,18 @@ Plain matrix algebra on arrays that may hold floats or exact fractions (``dtype=
 calls brings the solver.
 """
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 import numpy as np
 
+from ntklin.edge.arrays import Array
 
-def adaptive_map(phi, D, solve):
+# M, R ↦ M^{-1} R.
+Solver = Callable[[Array, Array], Array]
+
+
+def adaptive_map(phi: Array, D: Any, solve: Solver) -> tuple[Array, Array]:
     """A = D φ(X)^T K_D^{-1}, shape (P, N), and K_D = φ(X) D φ(X)^T, for one D.
 
     Parameters
@@ -17,13 +25,25 @@ def adaptive_map(phi, D, solve):
         Need not be symmetric.
     solve : callable
         ``solve(M, R)`` returns M^{-1} R for M of shape (N, N) and R of shape (N, P).
+
+    Returns
+    -------
+    A : ndarray, shape (P, N)
+    K : ndarray, shape (N, N)
     """
     spread = D @ phi.T if np.ndim(D) == 2 else (phi * D).T
     K = phi @ spread
     return solve(K.T, spread.T).T, K
 
 
-def product_form(phi, residual, preconditioners, weights, learning_rate, solve):
+def product_form(
+    phi: Array,
+    residual: Array,
+    preconditioners: Any,
+    weights: Iterable[Array],
+    learning_rate: Any,
+    solve: Solver,
+) -> tuple[Array | None, Array, Array]:
     r"""The A_t, B_t and bracket of Thm 3, Eq. (7), and of Thm 6, Eq. (17).
 
     .. math::

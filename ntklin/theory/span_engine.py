@@ -1,12 +1,21 @@
 """Training of the linearized network in the span of its N features."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
+from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, host
 from ntklin.edge.checks import fits
 from ntklin.runs.monotone import LINEAR_RULES
 from ntklin.runs.optimizers import OptimizerState
 from ntklin.theory.linearized_engine import LinearizedEngine
+
+if TYPE_CHECKING:
+    from ntklin.theory.task import LinearizedTask
 
 
 class SpanEngine(LinearizedEngine):
@@ -22,9 +31,8 @@ class SpanEngine(LinearizedEngine):
     """
 
     method = "reduced"
-    is_blind = False
 
-    def __init__(self, task):
+    def __init__(self, task: LinearizedTask) -> None:
         super().__init__(task)
         self._targets = host(task.targets)
         self._kernel = host(task.linearization.kernel).astype(np.float64, copy=False)
@@ -33,8 +41,13 @@ class SpanEngine(LinearizedEngine):
         self._coefficients = np.zeros(task.n_samples)
         self._state = self._optimizer.init(self._coefficients)
 
+    @property
+    def is_blind(self) -> bool:
+        """Never: it is on the host."""
+        return False
+
     @staticmethod
-    def requires(task):
+    def requires(task: LinearizedTask) -> str | None:
         """A rule that stays in the span."""
         if task.optimizer.rule in LINEAR_RULES:
             return None
@@ -43,45 +56,54 @@ class SpanEngine(LinearizedEngine):
         return f"gradient descent or momentum, got {kinds}"
 
     @staticmethod
-    def pays(task):
+    def pays(task: LinearizedTask) -> bool:
         """Whether a step on N numbers is the shorter one, and the kernel small beside the memory.
 
         Nothing else in training needs the kernel; φ(X) and its transpose take 2NP products a step.
+
+        Returns
+        -------
+        bool
         """
         n, P = task.linearization.features.shape
         return n <= 2 * P and fits(10 * 8 * n * n)
 
     @staticmethod
-    def needs(task):
+    def needs(task: LinearizedTask) -> int:
         """The kernel with its copies."""
         n, P = task.linearization.features.shape
         return 8 * 3 * n * n + 2 * task.dtype.itemsize * P
 
-    def _step(self, slopes, weights):
+    def _step(self, slopes: Array, weights: Array) -> None:
         slopes = slopes.astype(np.float64, copy=False)
         self._state = self._optimizer.step(self._state, self._coefficients, slopes)
         outputs = self._start + self._kernel @ self._coefficients
         self._outputs = outputs.astype(self.dtype, copy=False)
 
-    def displacement(self):
+    def displacement(self) -> Array:
+        """Δ_t = φ(X)^T c_t."""
         return self._spread(self._coefficients)
 
-    def outputs(self):
+    def outputs(self) -> Array:
+        """f_t(X), a copy where the inputs are."""
         return beside(self._outputs.copy(), self._phi.inputs)
 
-    def optimizer_state(self):
+    def optimizer_state(self) -> OptimizerState:
+        """The state with slots φ(X)^T s, (P,), as the other engines have it."""
         slots = {name: self._spread(a) for name, a in self._state.slots.items()}
         return OptimizerState(self._state.count, slots)
 
-    def _spread(self, c):
+    def _spread(self, c: Array) -> Array:
         """φ(X)^T c."""
         return self._phi.T @ beside(c.astype(self.dtype), self._phi.inputs)
 
-    def arrays(self):
+    def arrays(self) -> dict[str, Any]:
+        """c_t, f_t(X) and the optimizer's slots, (N,); no copies."""
         own = {"coefficients": self._coefficients, "outputs": self._outputs}
         return own | self._state.arrays()
 
-    def restore(self, arrays):
+    def restore(self, arrays: Mapping[str, Any]) -> None:
+        """Go on from such arrays, in copies."""
         self._coefficients = host(arrays["coefficients"]).copy()
         self._outputs = host(arrays["outputs"]).copy()
         self._state = OptimizerState.from_arrays(arrays, self._coefficients)

@@ -1,22 +1,30 @@
 """Training of the linearized network, as the loop of all runs sees it."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ntklin.edge.arrays import Array
 from ntklin.edge.backends import freeze, namespace
 from ntklin.runs import checkpoint
+from ntklin.runs.batches import BatchSource
 from ntklin.runs.engine import Engine, choose
 from ntklin.runs.loop import Track
 from ntklin.runs.losses import Loss
+from ntklin.runs.optimizers import Optimizer
 from ntklin.runs.recording import Moment
 from ntklin.runs.task import Task
 from ntklin.theory.engines import ENGINES
 from ntklin.theory.linearized_run import LinearizedRun
 from ntklin.theory.snapshots import SnapshotRecorder, Weights
+
+if TYPE_CHECKING:
+    from ntklin.theory.linearization import Linearization
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,21 +44,23 @@ class LinearizedTask(Task):
         Of the engine, or "auto".
     """
 
-    linearization: Any
-    targets: Any
-    optimizer: Any
+    linearization: Linearization
+    targets: Array
+    optimizer: Optimizer
     loss: Loss = field(default_factory=Loss)
-    batches: Any = None
+    batches: BatchSource | None = None
     method: str = "auto"
 
     search = "ntklin.search_learning_rate"
 
     @property
-    def dtype(self) -> np.dtype:
+    def dtype(self) -> np.dtype[Any]:
+        """That of the features."""
         return self.linearization.features.dtype
 
     @property
     def on_cpu(self) -> bool:
+        """Whether its arrays are NumPy's."""
         return namespace(self.targets) is np
 
     @cached_property
@@ -59,10 +69,12 @@ class LinearizedTask(Task):
         return choose(ENGINES, self.method, self)
 
     def engine(self) -> Engine:
+        """The engine, at θ_0."""
         return self.engine_type(self)
 
     @cached_property
     def description(self) -> Mapping[str, Any]:
+        """By which a saved run is known, whatever its engine."""
         return self.linearization.fingerprints | {
             "optimizer": checkpoint.describe_optimizer(self.optimizer),
             "loss": self.loss.name,
@@ -73,6 +85,7 @@ class LinearizedTask(Task):
         }
 
     def outcome(self, engine: Any, track: Track) -> LinearizedRun:
+        """The run, from its engine and its track."""
         recorder = track.recorder
         recorded = isinstance(recorder, SnapshotRecorder)
         moment = Moment(engine, track.taken)
@@ -96,7 +109,9 @@ class LinearizedTask(Task):
         )
 
     def initial_outputs(self) -> Any:
+        """f_0(X), (N,)."""
         return self.linearization.features.outputs
 
     def stability_bound(self) -> float:
+        """2N/λ_max(K(X, X)) at θ_0."""
         return self.linearization.max_learning_rate

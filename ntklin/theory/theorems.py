@@ -1,12 +1,17 @@
 """Thms 3 and 6 on a linearized network of small size, by their product formulas."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from ntklin.edge.arrays import as_array, rows_of
+from ntklin.edge.arrays import Array, as_array, rows_of
 from ntklin.edge.backends import host, refuse_mixed
 from ntklin.edge.checks import (
     as_count,
@@ -18,10 +23,14 @@ from ntklin.edge.checks import (
 )
 from ntklin.edge.errors import DegenerateKernelError
 from ntklin.edge.sendable import Sendable
-from ntklin.runs.batches import Schedule
+from ntklin.networks.network import FeatureOperator
+from ntklin.runs.batches import BatchSource, Schedule
 from ntklin.runs.optimizers import Optimizer
 from ntklin.runs.stability import with_learning_rate
-from ntklin.theory.products import product_form
+from ntklin.theory.products import Solver, product_form
+
+if TYPE_CHECKING:
+    from ntklin.theory.linearization import Linearization
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -50,56 +59,69 @@ class ProductForm(Sendable):
         [1 − Π](Y − f_0(X)) = f_t(X) − f_0(X).
     """
 
-    linearization: object
-    targets: np.ndarray
+    linearization: Linearization
+    targets: Array
     learning_rate: float
     steps: int
-    A: np.ndarray | None
-    B: np.ndarray
-    fitted: np.ndarray
+    A: Array | None
+    B: Array
+    fitted: Array
 
     @cached_property
-    def interpolating_displacement(self):
+    def interpolating_displacement(self) -> Array:
         """A_t [1 − Π](Y − f_0(X)), (P,)."""
         return np.zeros_like(self.B) if self.A is None else self.A @ self.fitted
 
     @property
-    def path_dependent_displacement(self):
+    def path_dependent_displacement(self) -> Array:
         """B_t, (P,)."""
         return self.B
 
     @property
-    def parameters(self):
+    def parameters(self) -> Array:
         """θ_t, (P,)."""
         start = host(self.linearization.features.parameters)
         return start + self.interpolating_displacement + self.B
 
-    def predict(self, X_new):
+    def predict(self, X_new: ArrayLike) -> Array:
         """f_t(X_new), (N_new,)."""
         return self.interpolating(X_new) + self.path_dependent(X_new)
 
-    def interpolating(self, X_new):
+    def interpolating(self, X_new: ArrayLike) -> Array:
         """f_0(X_new) + φ(X_new) A_t [1 − Π](Y − f_0(X)), (N_new,)."""
         new = self._features(X_new)
         J = host(new.toarray()).astype(np.float64)
         return host(new.outputs) + J @ self.interpolating_displacement
 
-    def path_dependent(self, X_new):
+    def path_dependent(self, X_new: ArrayLike) -> Array:
         """φ(X_new) B_t, (N_new,)."""
         return host(self._features(X_new).toarray()).astype(np.float64) @ self.B
 
-    def _features(self, X_new):
+    def _features(self, X_new: ArrayLike) -> FeatureOperator:
         phi = self.linearization.features
         X_new = as_new_inputs(X_new, phi)
         return phi.network.features(phi.parameters, X_new)
 
 
-def product_formula(linearization, Y, preconditioners, *, learning_rate, steps, batches):
+def product_formula(
+    linearization: Linearization,
+    Y: ArrayLike,
+    preconditioners: Optimizer | Iterable[ArrayLike],
+    *,
+    learning_rate: float | None,
+    steps: int | None,
+    batches: BatchSource | None,
+) -> ProductForm:
     """See ``Linearization.theorem6``.
 
     Returns
     -------
     ProductForm
+
+    Raises
+    ------
+    ValueError
+        If steps, learning rate or batches are missing, or are told twice.
     """
     lin, phi = linearization, linearization.features
     n, P = phi.shape
@@ -109,16 +131,16 @@ def product_formula(linearization, Y, preconditioners, *, learning_rate, steps, 
         optimizer = _covered(preconditioners, learning_rate, lin)
         if steps is None:
             raise ValueError("steps must be given with an optimizer")
-        learning_rate = optimizer.learning_rate
+        given, rate = [], float(optimizer.learning_rate)
     else:
-        optimizer, preconditioners = None, _as_sequence(preconditioners, P)
+        optimizer, given = None, _as_sequence(preconditioners, P)
         if learning_rate is None:
             raise ValueError("learning_rate must be given with a sequence of D_t")
-        learning_rate = as_learning_rate(learning_rate)
-        steps = len(preconditioners) if steps is None else steps
+        rate = as_learning_rate(learning_rate)
+        steps = len(given) if steps is None else steps
     steps = as_count(steps, name="steps", minimum=0)
-    if optimizer is None and steps > len(preconditioners):
-        raise ValueError(f"steps = {steps}, but there are only {len(preconditioners)} matrices D_t")
+    if optimizer is None and steps > len(given):
+        raise ValueError(f"steps = {steps}, but there are only {len(given)} matrices D_t")
     require_memory(
         8 * P * (5 * n + (steps if optimizer is not None else 0)),
         f"the product formula for {n} inputs, {P} parameters and {steps} steps",
@@ -130,14 +152,12 @@ def product_formula(linearization, Y, preconditioners, *, learning_rate, steps, 
     J = host(phi.toarray()).astype(np.float64)
     residual = Y - host(phi.outputs).astype(np.float64)
     if optimizer is not None:
-        preconditioners = _sequence_of(optimizer, J, residual, weights)
-    A, B, fitted = product_form(
-        J, residual, preconditioners[:steps], weights, learning_rate, _solver()
-    )
+        given = _sequence_of(optimizer, J, residual, weights)
+    A, B, fitted = product_form(J, residual, given[:steps], weights, rate, _solver())
     return ProductForm(
         linearization=lin,
         targets=Y,
-        learning_rate=learning_rate,
+        learning_rate=rate,
         steps=steps,
         A=A,
         B=B,
@@ -145,7 +165,9 @@ def product_formula(linearization, Y, preconditioners, *, learning_rate, steps, 
     )
 
 
-def _covered(optimizer, learning_rate, linearization):
+def _covered(
+    optimizer: Optimizer, learning_rate: float | None, linearization: Linearization
+) -> Optimizer:
     """The optimizer with its learning rate, if Eq. (6) covers it."""
     if not optimizer.is_preconditioner:
         raise ValueError(
@@ -157,7 +179,7 @@ def _covered(optimizer, learning_rate, linearization):
     return with_learning_rate(optimizer, linearization.default_learning_rate)
 
 
-def _as_sequence(preconditioners, n_parameters):
+def _as_sequence(preconditioners: Iterable[ArrayLike], n_parameters: int) -> list[Any]:
     """D_0, D_1, … as float64 scalars, diagonals and matrices."""
     P, preconditioners = n_parameters, rows_of(preconditioners, "preconditioners")
     try:
@@ -180,7 +202,7 @@ def _as_sequence(preconditioners, n_parameters):
     return checked
 
 
-def _sequence_of(optimizer, J, residual, weights):
+def _sequence_of(optimizer: Optimizer, J: Array, residual: Array, weights: Array) -> list[Any]:
     """D_0, D_1, … of the optimizer's own path, by dense steps."""
     theta = np.zeros(J.shape[1])
     state, preconditioners = optimizer.init(theta), []
@@ -191,11 +213,11 @@ def _sequence_of(optimizer, J, residual, weights):
     return preconditioners
 
 
-def _solver():
+def _solver() -> Solver:
     """M^{-1} R, refusing a K_{D_t} that is singular to working precision; called step by step."""
     step = -1
 
-    def solve(M, R):
+    def solve(M: Array, R: Array) -> Array:
         nonlocal step
         step += 1
         condition = float(np.linalg.cond(M))

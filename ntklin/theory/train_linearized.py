@@ -1,34 +1,63 @@
 """Training of the linearized network with any optimizer and any batches, step by step: Eq. (6)."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from os import PathLike
+from typing import TYPE_CHECKING
+
+from numpy.typing import ArrayLike
+
 from ntklin.edge.backends import refuse_mixed
 from ntklin.edge.checks import as_path, as_targets
 from ntklin.edge.errors import DivergenceError
 from ntklin.runs import checkpoint
-from ntklin.runs.batches import Schedule
+from ntklin.runs.batches import BatchSource, Schedule
+from ntklin.runs.engine import MethodName
 from ntklin.runs.loop import Track, carry_out
-from ntklin.runs.losses import Loss
+from ntklin.runs.losses import Loss, LossName
+from ntklin.runs.optimizers import Optimizer
 from ntklin.runs.recording import RecordedSteps
 from ntklin.runs.stability import with_learning_rate
+from ntklin.runs.stops import Horizon
 from ntklin.theory.linearized_run import LinearizedRun, read_linearized_run
 from ntklin.theory.snapshots import SnapshotRecorder
 from ntklin.theory.task import LinearizedTask
 
+if TYPE_CHECKING:
+    from ntklin.theory.linearization import Linearization
+
 
 def train_linearized(
-    lin, Y, optimizer, horizon, *, batches, record, loss, method, resume, progress
-):
+    lin: Linearization,
+    Y: ArrayLike,
+    optimizer: Optimizer | None,
+    horizon: Horizon,
+    *,
+    batches: BatchSource | None,
+    record: int | Iterable[int] | None,
+    loss: LossName,
+    method: MethodName,
+    resume: str | PathLike[str] | LinearizedRun | None,
+    progress: Callable[[int, float], object] | None,
+) -> LinearizedRun:
     """See ``Linearization.train``.
 
     Returns
     -------
     LinearizedRun
+
+    Raises
+    ------
+    ValueError
+        If the run to resume is the beginning of a run, or not one of these data and options.
     """
-    phi, loss = lin.features, Loss(loss)
+    phi, kind = lin.features, Loss(loss)
     refuse_mixed(phi.inputs, Y)
     Y = as_targets(Y, lin.n_samples, dtype=phi.dtype).copy()
-    loss.check_targets(Y)
+    kind.check_targets(Y)
     Schedule(batches, lin.n_samples)  # refuses what are no batches
-    past = None
+    past, engine = None, method
     if resume is not None:
         past = resume
         if not isinstance(resume, LinearizedRun):
@@ -37,9 +66,9 @@ def train_linearized(
         if past.arrays is None:
             raise ValueError("resume is the beginning of a run, as at(t) gives it: pass the run")
         optimizer = checkpoint.as_before(optimizer, past)
-        method = past.method if method == "auto" else method
+        engine = past.method if method == "auto" else method
     optimizer = with_learning_rate(optimizer, lin.default_learning_rate)
-    task = LinearizedTask(lin, Y, optimizer, loss, batches, method)
+    task = LinearizedTask(lin, Y, optimizer, kind, batches, engine)
     recorder = SnapshotRecorder(RecordedSteps(record), task)
     if past is not None:
         task.require_continues(past)

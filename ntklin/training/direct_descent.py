@@ -1,14 +1,24 @@
 """Steps on θ itself, for any network with a feature operator and any optimizer."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
+from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, kernels, namespace
 from ntklin.edge.errors import FloatRangeError
 from ntklin.kernels.structures import Layers, Passes
 from ntklin.networks.memory import passes
 from ntklin.networks.mlp import MLP
+from ntklin.networks.network import Network
 from ntklin.runs.engine import Stepwise, workspace
 from ntklin.runs.optimizers import OptimizerState
+
+if TYPE_CHECKING:
+    from ntklin.training.task import TrainingTask
 
 
 class DirectDescent(Stepwise):
@@ -16,28 +26,30 @@ class DirectDescent(Stepwise):
 
     method = "direct"
 
-    def __init__(self, task):
+    def __init__(self, task: TrainingTask) -> None:
         net, X, optimizer = task.net, task.X, task.optimizer
         self.dtype = X.dtype
         self._targets, self._optimizer, self._loss = task.targets, optimizer, task.loss
         self._theta = task.theta.copy()
         self._flat = self._theta.reshape(-1)  # a view, in which one network follows another
         self._state = optimizer.init(self._flat)
-        self._model = (_Layers if isinstance(net, MLP) else _Operator)(net, self._theta, X)
+        self._model = (
+            _Layers(net, self._theta, X) if isinstance(net, MLP) else _Operator(net, self._theta, X)
+        )
         self._outputs = self._model.outputs()
 
     @staticmethod
-    def requires(task):
+    def requires(task: TrainingTask) -> str | None:
         """Nothing."""
         return None
 
     @staticmethod
-    def pays(task):
+    def pays(task: TrainingTask) -> bool:
         """Where no other engine does."""
         return True
 
     @staticmethod
-    def needs(task):
+    def needs(task: TrainingTask) -> int:
         """Passes over all inputs, and θ with its gradient, its slots, a step and copies."""
         net, X = task.net, task.X
         slots = len(task.optimizer.init(np.zeros(1)).slots)
@@ -48,27 +60,30 @@ class DirectDescent(Stepwise):
             size += 2 * passes(half, len(X))
         return size * X.itemsize
 
-    def _step(self, slopes, weights):
+    def _step(self, slopes: Array, weights: Array) -> None:
         gradient = self._model.gradient(slopes, _seen(weights))
         self._state = self._optimizer.step(self._state, self._flat, gradient.reshape(-1))
         self._outputs = self._model.outputs()
 
-    def parameters(self):
+    def parameters(self) -> Array:
         """θ_t, a copy."""
         return self._theta.copy()
 
-    def optimizer_state(self):
+    def optimizer_state(self) -> OptimizerState:
+        """The optimizer's state, a copy."""
         return self._state.copy()
 
-    def arrays(self):
+    def arrays(self) -> dict[str, Any]:
+        """θ_t and the optimizer's slots; no copies."""
         return {"theta": self._theta} | self._shaped(self._state, self._theta.shape).arrays()
 
-    def restore(self, arrays):
+    def restore(self, arrays: Mapping[str, Any]) -> None:
+        """Go on from such arrays, in copies."""
         self._theta[:] = beside(arrays["theta"], self._theta)
         self._state = self._shaped(OptimizerState.from_arrays(arrays, self._theta), -1)
         self._outputs = self._model.outputs()
 
-    def _shaped(self, state, shape):
+    def _shaped(self, state: OptimizerState, shape: Any) -> OptimizerState:
         """Several networks' slots in another shape; one network's may be no vector of size P."""
         if self._theta.ndim == 1:
             return state
@@ -76,7 +91,7 @@ class DirectDescent(Stepwise):
         return OptimizerState(state.count, slots)
 
 
-def _seen(weights):
+def _seen(weights: Array) -> Array:
     """The samples that a step sees, (n,) or (S, n); all, where networks see differently many."""
     if weights.ndim == 1:
         return np.flatnonzero(weights)
@@ -89,7 +104,7 @@ def _seen(weights):
 class _Layers:
     """An MLP at a θ that changes in place: passes over the samples that are asked for, no more."""
 
-    def __init__(self, net, theta, X):
+    def __init__(self, net: MLP, theta: Array, X: Array) -> None:
         self._kernels, self._X = kernels(X), X
         self._layers = Layers(net.unpack(theta), net.weight_scales, net.bias_scales)
         if theta.ndim > 1:  # copies: products with one X for all would cost more launches
@@ -97,19 +112,19 @@ class _Layers:
         self._gradient = namespace(theta).empty_like(theta)
         self._parts = net.unpack(self._gradient)
 
-    def outputs(self):
+    def outputs(self) -> Array:
         """f_θ(X); the activations are kept for ``gradient``."""
         self._activations, outputs = self._kernels.forward(self._layers, self._X)
         return outputs
 
-    def gradient(self, signal, rows):
+    def gradient(self, signal: Array, rows: Array) -> Array:
         """φ(X)^T s for an s that is zero beyond ``rows``, overwritten by the next call."""
         activations = self._activations
         if rows.shape[-1] < signal.shape[-1]:
-            rows = beside(rows, signal)
-            if rows.ndim > 1:
-                rows = namespace(rows).arange(len(rows))[:, None], rows
-            activations, signal = [a[rows] for a in activations], signal[rows]
+            seen: Any = beside(rows, signal)
+            if seen.ndim > 1:
+                seen = namespace(seen).arange(len(seen))[:, None], seen
+            activations, signal = [a[seen] for a in activations], signal[seen]
         _, w, v = self._layers
         passes = Passes(activations, self._kernels.backward(self._layers, activations), w, v)
         self._kernels.vector_jacobian(passes, signal, self._parts)
@@ -119,10 +134,10 @@ class _Layers:
 class _Operator:
     """Any network, by its feature operator."""
 
-    def __init__(self, net, theta, X):
+    def __init__(self, net: Network, theta: Array, X: Array) -> None:
         self._net, self._theta, self._X = net, theta, X
 
-    def outputs(self):
+    def outputs(self) -> Array:
         """f_θ(X); NaN where θ or they are beyond all numbers, which ``features`` refuses."""
         nothing = namespace(self._X).full(len(self._X), np.nan, self._X.dtype)
         if not bool(np.isfinite(self._theta.sum())):
@@ -133,6 +148,6 @@ class _Operator:
             return nothing
         return self._phi.outputs
 
-    def gradient(self, signal, rows):
+    def gradient(self, signal: Array, rows: Array) -> Array:
         """φ(X)^T s."""
         return self._phi.T @ signal

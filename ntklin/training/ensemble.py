@@ -1,41 +1,46 @@
 """Training of the real network from several initializations, on a GPU in one batch."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from ntklin.edge.arrays import rows_of
+from ntklin.edge.arrays import Array, rows_of
 from ntklin.edge.backends import free_device_memory, namespace
-from ntklin.edge.errors import TrainingInterrupted
+from ntklin.edge.errors import DivergenceError, TrainingInterrupted
 from ntklin.networks.mlp import MLP
+from ntklin.networks.network import Network
 from ntklin.runs.batches import Batches, Schedule
+from ntklin.runs.engine import Engine
 from ntklin.runs.loop import EngineMaker, Track, carry_out
-from ntklin.runs.losses import Loss
+from ntklin.runs.losses import Loss, LossName
 from ntklin.runs.optimizers import Optimizer
-from ntklin.runs.stops import Horizon
+from ntklin.runs.stops import Horizon, Stop
 from ntklin.training.several import Several
 from ntklin.training.task import TrainingTask
 from ntklin.training.train import as_problem, rise_warning, run_task, with_learning_rate
+from ntklin.training.training_run import TrainingRun
 
 # Networks that are trained at once, at most; a card is busy with far fewer.
 LARGEST_BATCH = 4096
 
 
 def train_ensemble(
-    net,
-    thetas,
-    X,
-    Y,
-    optimizer=None,
-    steps=None,
-    until=None,
-    batches=None,
-    loss="squared",
+    net: Network,
+    thetas: ArrayLike | Iterable[ArrayLike],
+    X: ArrayLike,
+    Y: ArrayLike,
+    optimizer: Optimizer | Sequence[Optimizer | None] | None = None,
+    steps: int | None = None,
+    until: float | None = None,
+    batches: Batches | Sequence[Batches | None] | None = None,
+    loss: LossName = "squared",
     *,
-    stop=None,
-    progress=None,
-):
+    stop: Stop | None = None,
+    progress: Callable[[int, float], object] | None = None,
+) -> list[TrainingRun | DivergenceError]:
     """Train the real network from several θ_0, each as :func:`ntklin.train` does.
 
     On NumPy arrays one after the other, with the very results of ``train``. On CuPy arrays an MLP
@@ -102,7 +107,7 @@ def train_ensemble(
             zip(_one_each(optimizer, count, Optimizer, "optimizer"), problems, strict=True)
         )
     ]
-    results = [None] * count
+    results: list[Any] = [None] * count
     for group in _groups(net, problems, optimizers):
         while group:
             size = _how_many(net, X, optimizers[group[0]], len(group))
@@ -125,26 +130,28 @@ def train_ensemble(
     return results
 
 
-def _as_problems(net, thetas, X, Y):
+def _as_problems(
+    net: Network, thetas: ArrayLike | Iterable[ArrayLike], X: ArrayLike, Y: ArrayLike
+) -> list[tuple[Array, Array, Array]]:
     """(θ_0, X, Y) of each network, checked, in their common dtype; X and Y are shared."""
-    thetas = rows_of(thetas, "thetas")
-    if getattr(thetas, "ndim", 2) != 2:
+    rows = rows_of(thetas, "thetas")
+    if getattr(rows, "ndim", 2) != 2:
         raise ValueError(
             f"thetas must be a sequence of vectors or have shape (S, {net.n_parameters}), got "
-            f"shape {thetas.shape}"
+            f"shape {rows.shape}"
         )
-    if not isinstance(thetas, Iterable):
+    if not isinstance(rows, Iterable):
         raise TypeError(f"thetas must be a sequence of vectors, got {thetas!r}")
     problems, shared = [], {}
-    for s, theta in enumerate(thetas):
-        theta, *data = as_problem(net, theta, X, Y, name=f"thetas[{s}]")
+    for s, row in enumerate(rows):
+        theta, *data = as_problem(net, row, X, Y, name=f"thetas[{s}]")
         problems.append((theta, *shared.setdefault(theta.dtype, data)))
     if not problems:
         raise ValueError("thetas is empty: there is nothing to train")
     return problems
 
 
-def _one_each(value, count, kind, name):
+def _one_each(value: Any, count: int, kind: type, name: str) -> list[Any]:
     """A list of ``value`` for every network, or of the one that it holds for each."""
     if value is None or isinstance(value, kind):
         return [value] * count
@@ -158,7 +165,7 @@ def _one_each(value, count, kind, name):
     return list(value)
 
 
-def _groups(net, problems, optimizers):
+def _groups(net: Network, problems: Any, optimizers: Sequence[Optimizer]) -> Iterable[list[int]]:
     """Lists of the networks that can be trained together, in the order of their first ones."""
     groups = {}
     for s, ((theta, _, _), optimizer) in enumerate(zip(problems, optimizers, strict=True)):
@@ -169,14 +176,18 @@ def _groups(net, problems, optimizers):
     return groups.values()
 
 
-def _how_many(net, X, optimizer, count):
+def _how_many(net: Network, X: Array, optimizer: Optimizer, count: int) -> int:
     """How many of ``count`` networks to train next: all, or a share that memory has room for.
 
     A network takes θ with its slots, the copies to go back to, the gradient, what CuPy's products
     copy, what is kept of its end, and passes over N inputs: about, and rather too much.
+
+    Returns
+    -------
+    int
     """
     free = free_device_memory(X)
-    if free is None:
+    if free is None or not isinstance(net, MLP):
         return min(count, 1)
     n_slots, n_samples = len(optimizer.init(np.zeros(1)).slots), len(X)
     size = (8 + 4 * n_slots) * net.n_parameters
@@ -188,8 +199,9 @@ def _how_many(net, X, optimizer, count):
 class Together(EngineMaker):
     """Of several networks that differ in θ_0, batches and numbers of their optimizers."""
 
-    def engine(self, tracks):
-        tasks = [track.task for track in tracks]
+    def engine(self, tracks: Sequence[Track]) -> Engine:
+        """One engine for all, with one optimizer where they have the same."""
+        tasks: list[Any] = [track.task for track in tracks]
         first = tasks[0]
         optimizers = [task.optimizer for task in tasks]
         same = all(one == optimizers[0] for one in optimizers)
@@ -197,20 +209,26 @@ class Together(EngineMaker):
         several = first.of_several(thetas, optimizers[0] if same else Several(optimizers))
         return first.engine_type(several)
 
-    def part(self, engine, place, track):
+    def part(self, engine: Engine, place: int, track: Track) -> Engine:
+        """An engine of one network, with its part of the arrays."""
         return _restored(track.task.engine(), engine.arrays(), place)
 
-    def rest(self, engine, places, tracks):
+    def rest(self, engine: Engine, places: Sequence[int], tracks: Sequence[Track]) -> Engine:
+        """An engine of fewer networks, with their part of the arrays."""
         return _restored(self.engine(tracks), engine.arrays(), places)
 
 
-def _restored(engine, arrays, places):
+def _restored(engine: Engine, arrays: Mapping[str, Any], places: int | Sequence[int]) -> Engine:
     """The engine, with the part of other ``arrays`` that is at these places."""
     engine.restore({name: a[places] if a.ndim else a for name, a in arrays.items()})
     return engine
 
 
-def _train_together(tasks, horizon, progress):
+def _train_together(
+    tasks: dict[int, TrainingTask],
+    horizon: Horizon,
+    progress: Callable[[int, float], object] | None,
+) -> list[TrainingRun | DivergenceError]:
     """Train networks at once.
 
     Parameters

@@ -1,13 +1,22 @@
 """Steps of a network with one hidden layer under any rule, in one pass over its weights."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
 import numpy as np
 
+from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, kernels
 from ntklin.kernels.ends import End, goes_on
 from ntklin.kernels.structures import Layers
 from ntklin.networks.mlp import MLP
 from ntklin.runs.engine import Engine, whole_tiles, workspace
 from ntklin.runs.optimizers import OptimizerState
+
+if TYPE_CHECKING:
+    from ntklin.training.task import TrainingTask
 
 
 class FusedDescent(Engine):
@@ -18,13 +27,14 @@ class FusedDescent(Engine):
 
     method = "fused"
 
-    def __init__(self, task):
+    def __init__(self, task: TrainingTask) -> None:
         self.dtype = task.dtype
-        self._net, self._theta, self._optimizer = task.net, task.theta.copy(), task.optimizer
+        self._net = cast(MLP, task.net)
+        self._theta, self._optimizer = task.theta.copy(), task.optimizer
         self._problem = task.X, task.targets, task.loss
         self._start(0, task.optimizer.init(task.theta).slots)
 
-    def _start(self, count, slots):
+    def _start(self, count: int, slots: Mapping[str, Any]) -> None:
         X, Y, loss = self._problem
         net, unpack = self._net, self._net.unpack
         layers = Layers(unpack(self._theta), net.weight_scales, net.bias_scales)
@@ -35,7 +45,8 @@ class FusedDescent(Engine):
         self._loss = self._network.evaluate(np.zeros(len(X), self.dtype))
 
     @staticmethod
-    def requires(task):
+    def requires(task: TrainingTask) -> str | None:
+        """An MLP with one hidden layer, and a compiled rule."""
         net, optimizer = task.net, task.optimizer
         if not isinstance(net, MLP) or net.depth != 2:
             return "an MLP with one hidden layer"
@@ -44,24 +55,26 @@ class FusedDescent(Engine):
         return None
 
     @staticmethod
-    def pays(task):
+    def pays(task: TrainingTask) -> bool:
         """On the CPU, whose caches such loops are made for."""
         return task.on_cpu
 
     @staticmethod
-    def needs(task):
+    def needs(task: TrainingTask) -> int:
         """The preactivations, the inputs in tiles and panels, θ with its slots and their copies."""
         size = task.dtype.itemsize
-        n, d, m = task.n_samples, *task.net.widths[:2]
+        n, d, m = task.n_samples, *cast(MLP, task.net).widths[:2]
         slots = len(task.optimizer.init(np.zeros(1)).slots)
         inputs = n * (4 * d + 4 * whole_tiles(d + 1, size))
         layers = int(1.1 * n * m) + (4 + 2 * slots) * task.net.n_parameters
         return size * (inputs + layers + workspace(n))
 
-    def loss(self):
+    def loss(self) -> float | Array:
+        """L(θ_t) on all samples."""
         return self._loss
 
-    def advance(self, weights, until, ceiling):
+    def advance(self, weights: Array, until: float | Array, ceiling: float | Array) -> Array:
+        """Take a step for each row of sample weights; see ``Engine``."""
         losses, end = [], End(until, ceiling)
         self._network.evaluate(weights[0])
         for following in (*weights[1:], np.zeros_like(weights[0])):
@@ -73,27 +86,30 @@ class FusedDescent(Engine):
                 break
         return np.array(losses)
 
-    def parameters(self):
+    def parameters(self) -> Array:
         """θ_t, a copy."""
         return self._read()[0]
 
-    def optimizer_state(self):
+    def optimizer_state(self) -> OptimizerState:
+        """The optimizer's state, in the layout of θ."""
         return self._read()[1]
 
-    def _read(self):
+    def _read(self) -> tuple[Array, OptimizerState]:
         """θ_t and the optimizer's state, in the layout of θ."""
         theta, unpack = self._theta.copy(), self._net.unpack
         slots = self._optimizer.init(theta).slots
         self._network.write(unpack(theta), [unpack(a) for a in slots.values()])
         return theta, OptimizerState(self._count, slots)
 
-    def arrays(self):
+    def arrays(self) -> dict[str, Any]:
+        """θ_t and the optimizer's slots, in the layout of θ."""
         theta, state = self._read()
         return {"theta": theta} | state.arrays()
 
     keep = arrays  # which are copies
 
-    def restore(self, arrays):
+    def restore(self, arrays: Mapping[str, Any]) -> None:
+        """Go on from such arrays."""
         self._theta[:] = beside(arrays["theta"], self._theta)
         state = OptimizerState.from_arrays(arrays, self._theta)
         names = self._optimizer.init(self._theta).slots  # in the rule's order

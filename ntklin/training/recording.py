@@ -1,13 +1,21 @@
 """What training records at chosen steps."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, namespace
 from ntklin.edge.sendable import Sendable
+from ntklin.networks.network import Network
 from ntklin.runs.checkpoint import digest
-from ntklin.runs.recording import Record, RecordedSteps, Recorder
+from ntklin.runs.recording import Moment, Record, RecordedSteps, Recorder
+
+if TYPE_CHECKING:
+    from ntklin.training.task import TrainingTask
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -32,16 +40,16 @@ class TrainingRecords(Sendable):
         The fingerprint of X_record, by which a continued run knows it.
     """
 
-    steps: np.ndarray
-    losses: np.ndarray
-    distances: np.ndarray
+    steps: Array
+    losses: Array
+    distances: Array
     initial_norm: float
-    outputs: np.ndarray | None
-    snapshots: tuple | None = field(repr=False)
+    outputs: Array | None
+    snapshots: tuple[Array, ...] | None = field(repr=False)
     inputs: str | None = field(repr=False)
 
     @property
-    def relative_distances(self):
+    def relative_distances(self) -> Array:
         """‖θ_t − θ_0‖ / ‖θ_0‖, shape (K,)."""
         return self.distances / self.initial_norm
 
@@ -51,14 +59,16 @@ class Distance(Record):
 
     name = "distances"
 
-    def __init__(self, start):
+    def __init__(self, start: Array) -> None:
         self._start = start
 
-    def take(self, moment):
+    def take(self, moment: Moment) -> float:
+        """‖θ_t − θ_0‖."""
         moved = moment.parameters.astype(np.float64, copy=False) - self._start
         return float(np.linalg.norm(moved))
 
-    def nbytes(self):
+    def nbytes(self) -> int:
+        """Nothing to speak of."""
         return 0
 
 
@@ -67,13 +77,15 @@ class Outputs(Record):
 
     name = "outputs"
 
-    def __init__(self, net, X):
+    def __init__(self, net: Network, X: Array) -> None:
         self._net, self._X = net, X
 
-    def take(self, moment):
+    def take(self, moment: Moment) -> Array:
+        """f_{θ_t}(X_record)."""
         return self._net.apply(moment.parameters, self._X)
 
-    def nbytes(self):
+    def nbytes(self) -> int:
+        """N' numbers."""
         return len(self._X) * self._X.itemsize
 
 
@@ -82,13 +94,15 @@ class Parameters(Record):
 
     name = "snapshots"
 
-    def __init__(self, start):
+    def __init__(self, start: Array) -> None:
         self._start = start
 
-    def take(self, moment):
+    def take(self, moment: Moment) -> Array:
+        """θ_t, a copy."""
         return moment.parameters
 
-    def nbytes(self):
+    def nbytes(self) -> int:
+        """P numbers."""
         return self._start.nbytes
 
 
@@ -113,7 +127,15 @@ class TrainingRecorder(Recorder):
         If the records would not go on as they began.
     """
 
-    def __init__(self, when, net, theta, X_record, snapshots, past=None):
+    def __init__(
+        self,
+        when: RecordedSteps | None,
+        net: Network,
+        theta: Array,
+        X_record: Array | None,
+        snapshots: bool,
+        past: TrainingRecords | None = None,
+    ) -> None:
         records = [Distance(theta)]
         records += [] if X_record is None else [Outputs(net, X_record)]
         records += [Parameters(theta)] if snapshots else []
@@ -143,11 +165,11 @@ class TrainingRecorder(Recorder):
             self.resume(past.steps.tolist(), kept)
 
     @classmethod
-    def of_nothing(cls, task):
+    def of_nothing(cls, task: TrainingTask) -> Self:
         """One that records nothing of a task."""
         return cls(None, task.net, task.theta, None, snapshots=True)
 
-    def _require_the_same(self, past, snapshots):
+    def _require_the_same(self, past: TrainingRecords, snapshots: bool) -> None:
         if past.inputs != self._inputs:
             was = "another X_record" if past.inputs is not None else "no X_record"
             raise ValueError(f"resume continues records of {was}; pass the same, or no record")
@@ -157,7 +179,7 @@ class TrainingRecorder(Recorder):
                 f"{snapshots}; pass the same, or no record"
             )
 
-    def records(self, losses):
+    def records(self, losses: Array) -> TrainingRecords:
         """What was recorded so far.
 
         Parameters

@@ -1,13 +1,22 @@
 """Gradient descent with the first layer in its Gram reduction; exact, see the kernels."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
 import numpy as np
 
+from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, kernels, namespace
 from ntklin.kernels.ends import End, goes_on
 from ntklin.kernels.structures import Layers
 from ntklin.networks.mlp import MLP
 from ntklin.runs.engine import Engine, whole_tiles, workspace
 from ntklin.runs.optimizers import GradientDescent, OptimizerState
+
+if TYPE_CHECKING:
+    from ntklin.training.task import TrainingTask
 
 # After so many steps, counted from θ_0, the sums of the steps are taken over into the totals: few
 # enough that their own rounding stays at a few eps, a random walk of √128/4, and so many that the
@@ -29,8 +38,8 @@ class ReducedDescent(Engine):
 
     method = "reduced"
 
-    def __init__(self, task):
-        net, X = task.net, task.X
+    def __init__(self, task: TrainingTask) -> None:
+        net, X = cast(MLP, task.net), task.X
         self.dtype = X.dtype
         self._net, self._X, self._Y = net, X, task.targets
         self._rate, self._loss_name = task.optimizer.learning_rate, task.loss.name
@@ -52,7 +61,8 @@ class ReducedDescent(Engine):
         self._evaluate()
 
     @staticmethod
-    def requires(task):
+    def requires(task: TrainingTask) -> str | None:
+        """An MLP with a hidden layer, and plain gradient descent."""
         net, optimizer = task.net, task.optimizer
         if not isinstance(net, MLP) or net.depth < 2:
             return "an MLP with a hidden layer"
@@ -61,32 +71,34 @@ class ReducedDescent(Engine):
         return None
 
     @staticmethod
-    def pays(task):
+    def pays(task: TrainingTask) -> bool:
         """N² m against 2 N d m, and half of the former is skipped."""
         return task.n_samples < 2 * task.net.n_inputs
 
     @staticmethod
-    def needs(task):
+    def needs(task: TrainingTask) -> int:
         """G with its copies, the preactivations and their sums, what lies above, and θ."""
-        net, X, n = task.net, task.X, task.n_samples
+        net, X, n = cast(MLP, task.net), task.X, task.n_samples
         first, above = net.widths[1], sum(net.widths[2:-1])
         padded = whole_tiles(n, X.itemsize)
         size = 3 * n * n + padded * (6 * first + 4 * above) + 4 * net.n_parameters
         return X.itemsize * (size + X.size + workspace(n))
 
-    def _descend(self, weights, end):
+    def _descend(self, weights: Array, end: End) -> Array:
         layers, problem = (self._state, self._above), (self._G, self._Y, self._loss_name)
         return self._kernels.descend(*layers, *problem, self._rate, weights, end)
 
-    def _evaluate(self):
+    def _evaluate(self) -> None:
         no_steps = np.empty((0, *self._theta.shape[:-1], len(self._X)), self.dtype)
         loss = self._descend(no_steps, End(0.0, np.inf))[-1]
         self._loss = loss if self._theta.ndim > 1 else float(loss)
 
-    def loss(self):
+    def loss(self) -> float | Array:
+        """L(θ_t) on all samples; (S,) of several networks."""
         return self._loss
 
-    def advance(self, weights, until, ceiling):
+    def advance(self, weights: Array, until: float | Array, ceiling: float | Array) -> Array:
+        """Take a step for each row of sample weights; see ``Engine``."""
         losses, taken, end = [], 0, End(until, ceiling)
         while taken < len(weights):
             due = FOLD - self._count % FOLD  # at the same steps wherever a block is cut
@@ -102,7 +114,7 @@ class ReducedDescent(Engine):
         self._loss = losses[-1] if self._theta.ndim > 1 else float(losses[-1])
         return losses
 
-    def parameters(self):
+    def parameters(self) -> Array:
         """θ_t, a copy: W^1_t = W^1_0 − η w_1 S X and b^1_t = b^1_0 − η v_1 S 1."""
         theta = self._theta.copy()
         W, b = self._net.unpack(theta)[0]
@@ -112,25 +124,27 @@ class ReducedDescent(Engine):
             b -= self._rate * self._net.bias_scales[0] * S.sum(axis=1)
         return theta
 
-    def optimizer_state(self):
+    def optimizer_state(self) -> OptimizerState:
         """That of gradient descent: the number of steps."""
         return OptimizerState(self._count)
 
-    def arrays(self):
+    def arrays(self) -> dict[str, Any]:
+        """H^1 and S with their sums, the layers above, and t; no copies."""
         above = self._theta[..., self._layers_start() :]
         return {**self._sums(), "above": above, "count": np.array(self._count)}
 
-    def restore(self, arrays):
+    def restore(self, arrays: Mapping[str, Any]) -> None:
+        """Go on from such arrays, in copies."""
         for name, own in self._sums().items():
             own[:] = beside(arrays[name], own)
         self._theta[..., self._layers_start() :] = beside(arrays["above"], self._theta)
         self._count = int(arrays["count"])
         self._evaluate()
 
-    def _sums(self):
+    def _sums(self) -> dict[str, Array]:
         return dict(zip(("H", "H.moved", "S", "S.moved"), self._state, strict=True))
 
-    def _layers_start(self):
+    def _layers_start(self) -> int:
         """Where θ goes on after W^1 and b^1."""
         d, m = self._net.widths[:2]
         return m * (d + self._net.has_bias)

@@ -1,8 +1,11 @@
 """One optimizer for each of several networks that are trained at once."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from ntklin.runs.optimizers import OptimizerState
+from ntklin.edge.arrays import Array
+from ntklin.runs.optimizers import Optimizer, OptimizerState
 
 
 class Several:
@@ -17,16 +20,16 @@ class Several:
         With their learning rates.
     """
 
-    def __init__(self, optimizers):
+    def __init__(self, optimizers: Sequence[Optimizer]) -> None:
         self._optimizers = tuple(optimizers)
         self.rule = self._optimizers[0].rule
         self.learning_rate = np.array([one.learning_rate for one in self._optimizers])
 
-    def init(self, theta):
+    def init(self, theta: Array) -> OptimizerState:
         """The state before the first step."""
         return self._optimizers[0].init(theta)
 
-    def step(self, state, theta, gradient):
+    def step(self, state: OptimizerState, theta: Array, gradient: Array) -> OptimizerState:
         """One step in place, as ``Optimizer.step``."""
         count = len(self._optimizers)
         thetas, gradients = theta.reshape(count, -1), gradient.reshape(count, -1)

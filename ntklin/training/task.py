@@ -1,5 +1,7 @@
 """Training of one real network, or of several at once, as the loop of all runs sees it."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -7,12 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from ntklin.edge.arrays import Array
 from ntklin.edge.backends import namespace
 from ntklin.networks.descriptions import describe_network
+from ntklin.networks.network import Network
 from ntklin.runs import checkpoint
+from ntklin.runs.batches import BatchSource
 from ntklin.runs.engine import Engine, choose
 from ntklin.runs.loop import Track
 from ntklin.runs.losses import Loss
+from ntklin.runs.optimizers import Optimizer
 from ntklin.runs.stability import stability_bound
 from ntklin.runs.task import Task
 from ntklin.training.descents import ENGINES
@@ -39,23 +45,25 @@ class TrainingTask(Task):
         Of the engine, or "auto".
     """
 
-    net: Any
-    theta: Any
-    X: Any
-    targets: Any
-    optimizer: Any
+    net: Network
+    theta: Array
+    X: Array
+    targets: Array
+    optimizer: Optimizer
     loss: Loss = field(default_factory=Loss)
-    batches: Any = None
+    batches: BatchSource | None = None
     method: str = "auto"
 
     search = "ntklin.largest_learning_rate"
 
     @property
-    def dtype(self) -> np.dtype:
+    def dtype(self) -> np.dtype[Any]:
+        """That of X, Y and θ."""
         return self.X.dtype
 
     @property
     def on_cpu(self) -> bool:
+        """Whether its arrays are NumPy's."""
         return namespace(self.X) is np
 
     @cached_property
@@ -64,10 +72,12 @@ class TrainingTask(Task):
         return choose(ENGINES, self.method, self)
 
     def engine(self) -> Engine:
+        """The engine, at θ_0."""
         return self.engine_type(self)
 
     @cached_property
     def description(self) -> Mapping[str, Any]:
+        """By which a saved run is known, whatever its engine."""
         return {
             "network": describe_network(self.net),
             "optimizer": checkpoint.describe_optimizer(self.optimizer),
@@ -81,6 +91,7 @@ class TrainingTask(Task):
         }
 
     def outcome(self, engine: Any, track: Track) -> TrainingRun:
+        """The run, from its engine and its track."""
         losses, recorder = np.array(track.losses), track.recorder
         if not isinstance(recorder, TrainingRecorder):
             recorder = TrainingRecorder.of_nothing(self)
@@ -99,11 +110,13 @@ class TrainingTask(Task):
         )
 
     def initial_outputs(self) -> Any:
+        """f_0(X), (N,)."""
         return self.net.apply(self.theta, self.X)
 
     def stability_bound(self) -> float:
+        """2N/λ_max(K(X, X)) at θ_0."""
         return stability_bound(self.net.features(self.theta, self.X))
 
-    def of_several(self, theta: Any, optimizer: Any) -> "TrainingTask":
+    def of_several(self, theta: Array, optimizer: Any) -> TrainingTask:
         """The same task for several networks, (S, P)."""
         return replace(self, theta=theta, optimizer=optimizer)

@@ -1,41 +1,50 @@
 """Training of the real network, the thing that the closed forms predict."""
 
-import numpy as np
+from collections.abc import Callable, Iterable
+from os import PathLike
+from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from ntklin.edge.arrays import Array
 from ntklin.edge.backends import refuse_mixed
 from ntklin.edge.checks import as_flag, as_inputs, as_path, as_targets, as_vector, narrowed
 from ntklin.edge.errors import DivergenceError
+from ntklin.networks.network import Network
 from ntklin.runs import checkpoint, stability
-from ntklin.runs.batches import Schedule
+from ntklin.runs.batches import BatchSource, Schedule
+from ntklin.runs.engine import MethodName
 from ntklin.runs.loop import Track, carry_out
-from ntklin.runs.losses import Loss
+from ntklin.runs.losses import Loss, LossName
 from ntklin.runs.monotone import RiseWarning
+from ntklin.runs.optimizers import Optimizer
 from ntklin.runs.recording import RecordedSteps
-from ntklin.runs.stops import Horizon
+from ntklin.runs.stops import Horizon, Stop
 from ntklin.training.recording import TrainingRecorder
 from ntklin.training.task import TrainingTask
 from ntklin.training.training_run import TrainingRun, read_run
 
 
 def train(
-    net,
-    theta,
-    X,
-    Y,
-    optimizer=None,
-    steps=None,
-    until=None,
-    batches=None,
-    loss="squared",
+    net: Network,
+    theta: ArrayLike,
+    X: ArrayLike,
+    Y: ArrayLike,
+    optimizer: Optimizer | None = None,
+    steps: int | None = None,
+    until: float | None = None,
+    batches: BatchSource | None = None,
+    loss: LossName = "squared",
     *,
-    method="auto",
-    record=None,
-    X_record=None,
-    snapshots=True,
-    stop=None,
-    resume=None,
-    progress=None,
-):
+    method: MethodName = "auto",
+    record: int | Iterable[int] | None = None,
+    X_record: ArrayLike | None = None,
+    snapshots: bool = True,
+    stop: Stop | None = None,
+    resume: str | PathLike[str] | TrainingRun | None = None,
+    progress: Callable[[int, float], object] | None = None,
+) -> TrainingRun:
     """Train the real network on L(θ) = (1/N) Σ_n ℓ(f_θ(x_n), y_n), from θ_0.
 
     With ``loss="squared"`` L = ‖f_θ(X) − Y‖²/(2N); ``"logistic"`` is the binary cross-entropy. With
@@ -115,17 +124,17 @@ def train(
         If the run to resume is not one of this network, these data and options.
     """
     theta, X, Y = as_problem(net, theta, X, Y)
-    loss = Loss(loss)
-    loss.check_targets(Y)
+    kind = Loss(loss)
+    kind.check_targets(Y)
     horizon = Horizon.of(steps, until, stop)
     Schedule(batches, len(X))  # refuses what are no batches
-    past = None
+    past, engine = None, method
     if resume is not None:
         past = _as_past(resume, net)
         optimizer = checkpoint.as_before(optimizer, past)
-        method = past.method if method == "auto" else method
+        engine = past.method if method == "auto" else method
     optimizer = with_learning_rate(optimizer, net, theta, X)
-    task = TrainingTask(net, theta, X, Y, optimizer, loss, batches, method)
+    task = TrainingTask(net, theta, X, Y, optimizer, kind, batches, engine)
     if past is not None:
         task.require_continues(past)
     when, X_record = _as_record(record, X_record, net, theta.dtype)
@@ -137,7 +146,16 @@ def train(
     return outcome
 
 
-def run_task(task, horizon, *, recorder=None, past=None, progress=None, warn=True, index=None):
+def run_task(
+    task: TrainingTask,
+    horizon: Horizon,
+    *,
+    recorder: TrainingRecorder | None = None,
+    past: TrainingRun | None = None,
+    progress: Callable[[int, float], object] | None = None,
+    warn: bool = True,
+    index: int | None = None,
+) -> TrainingRun | DivergenceError:
     """Train one network.
 
     Parameters
@@ -163,14 +181,18 @@ def run_task(task, horizon, *, recorder=None, past=None, progress=None, warn=Tru
     return outcome
 
 
-def rise_warning(task, horizon, index=None):
+def rise_warning(
+    task: TrainingTask, horizon: Horizon, index: int | None = None
+) -> RiseWarning | None:
     """What warns the caller of ``train`` of the first rise; None where that is no news."""
     if task.batches is not None or horizon.ends_at_rise:
         return None
     return RiseWarning(task.optimizer, stacklevel=6, index=index)
 
 
-def as_problem(net, theta, X, Y, name="theta"):
+def as_problem(
+    net: Network, theta: ArrayLike, X: ArrayLike, Y: ArrayLike, name: str = "theta"
+) -> tuple[Array, Array, Array]:
     """θ, X and Y checked and in their common dtype; X and Y are copies."""
     X = as_inputs(X, net.n_inputs)
     Y = as_targets(Y, len(X))
@@ -180,18 +202,19 @@ def as_problem(net, theta, X, Y, name="theta"):
     return theta.astype(dtype, copy=False), X.astype(dtype), narrowed(Y, dtype, "Y").astype(dtype)
 
 
-def _as_record(record, X_record, net, dtype):
-    if record is not None:
-        record = RecordedSteps(record)
+def _as_record(
+    record: int | Iterable[int] | None, X_record: ArrayLike | None, net: Network, dtype: DTypeLike
+) -> tuple[RecordedSteps | None, Array | None]:
+    when = None if record is None else RecordedSteps(record)
     if X_record is not None:
-        if record is None:
+        if when is None:
             raise ValueError("X_record is recorded at the steps that record= chooses; it is None")
         X_record = as_inputs(X_record, net.n_inputs, name="X_record")
         X_record = narrowed(X_record, dtype, "X_record", rows=True).astype(dtype)
-    return record, X_record
+    return when, X_record
 
 
-def _as_past(resume, net):
+def _as_past(resume: Any, net: Network) -> TrainingRun:
     """The run to resume, from itself or its file."""
     if isinstance(resume, TrainingRun):
         return resume
@@ -199,10 +222,12 @@ def _as_past(resume, net):
     return read_run(as_path(resume, name="resume", what=what), net)
 
 
-def with_learning_rate(optimizer, net, theta, X, name="theta"):
+def with_learning_rate(
+    optimizer: Optimizer | None, net: Network, theta: Array, X: Array, name: str = "theta"
+) -> Optimizer:
     """The optimizer, ``GradientDescent()`` for None; with its default η if it has none."""
 
-    def default():
+    def default() -> float:
         largest = stability.largest_eigenvalue(net.features(theta, X))
         remedy = "pass GradientDescent(learning_rate=...)"
         return stability.default_learning_rate(len(X), largest, name=name, remedy=remedy)

@@ -1,15 +1,23 @@
 """A trained network, and how it is saved and loaded."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from os import PathLike
+from typing import Any, cast
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from ntklin.edge.arrays import Array
 from ntklin.edge.checks import as_path
 from ntklin.edge.errors import CheckpointError
 from ntklin.edge.files.names import shown
 from ntklin.networks.descriptions import describe_network, network_from
+from ntklin.networks.network import Network
 from ntklin.runs import checkpoint
+from ntklin.runs.optimizers import Optimizer
 from ntklin.runs.outcome import Run
 from ntklin.training.recording import TrainingRecords
 
@@ -47,15 +55,15 @@ class TrainingRun(Run):
         Where the engine was.
     """
 
-    network: Any
-    parameters: Any
+    network: Network
+    parameters: Array
     records: TrainingRecords
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> Array:
         """The trained network's outputs f_θ(X), shape (N,)."""
-        return self.network.apply(self.parameters, X)
+        return self.network.apply(self.parameters, cast(Array, X))
 
-    def snapshot(self, step):
+    def snapshot(self, step: int) -> Array:
         """θ_t at a recorded step, or the last: what ``linearize`` goes on from (Sect. 6, Eq. 11).
 
         Parameters
@@ -82,7 +90,7 @@ class TrainingRun(Run):
             )
         return kept[step].copy()
 
-    def _parts(self):
+    def _parts(self) -> tuple[dict[str, Any], dict[str, Any]]:
         meta, arrays = super()._parts()
         r = self.records
         if not self._holds("theta", self.parameters):
@@ -95,7 +103,9 @@ class TrainingRun(Run):
         return meta | records | {"snapshots": r.snapshots is not None}, arrays
 
 
-def load_run(path, *, network=None, optimizer=None):
+def load_run(
+    path: str | PathLike[str], *, network: Network | None = None, optimizer: Optimizer | None = None
+) -> TrainingRun:
     """A training run that was saved by :meth:`TrainingRun.save`.
 
     Parameters
@@ -130,11 +140,13 @@ def load_run(path, *, network=None, optimizer=None):
         "network": describe_network(run.network),
         "optimizer": checkpoint.describe_optimizer(run.optimizer),
     }
-    checkpoint.require_same(run.identity, run.identity | described, shown(path))
+    checkpoint.require_same(run.identity, {**run.identity, **described}, shown(path))
     return run
 
 
-def read_run(path, network=None, optimizer=None):
+def read_run(
+    path: str | PathLike[str], network: Network | None = None, optimizer: Optimizer | None = None
+) -> TrainingRun:
     """As ``load_run``, but what is given is not compared, and None stays where it is needed."""
     meta, arrays = checkpoint.read(path, TrainingRun.kind)
     try:
@@ -150,7 +162,7 @@ def read_run(path, network=None, optimizer=None):
     return run
 
 
-def _require_consistent(run, network):
+def _require_consistent(run: TrainingRun, network: Network | None) -> None:
     """Refuse parts that do not belong to each other; ``network`` is the saved one, or None."""
     losses, records, identity = run.losses, run.records, run.identity
     checkpoint.require_consistent(run)
@@ -170,7 +182,9 @@ def _require_consistent(run, network):
             raise ValueError(f"a snapshot has shape {theta.shape} of {theta.dtype}")
 
 
-def _assemble(meta, arrays, network, optimizer):
+def _assemble(
+    meta: Mapping[str, Any], arrays: dict[str, Any], network: Any, optimizer: Any
+) -> TrainingRun:
     identity = meta["identity"]
     engine = checkpoint.engine_arrays(arrays)
     losses, steps = arrays["losses"], arrays["records.steps"]

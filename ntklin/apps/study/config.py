@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import Any
 
 from ntklin.apps.options.declared import checked
 from ntklin.apps.options.study import Optimizers, StudyLayers, StudySettings
 from ntklin.data import Dataset
+from ntklin.edge.arrays import Array
 from ntklin.edge.backends import device_namespace
 from ntklin.edge.files.names import shown
 from ntklin.networks.mlp import MLP
@@ -33,7 +35,7 @@ class StudyConfig(StudySettings):
     data: Dataset
     optimizers: Optimizers = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not isinstance(self.data, Dataset):
             raise TypeError(f"data must be an ntklin.Dataset, got {type(self.data).__name__}")
         if len(self.data.X_test) == 0:
@@ -44,36 +46,39 @@ class StudyConfig(StudySettings):
         object.__setattr__(self, "hidden_widths", net.widths[1:-1])
 
     @property
-    def depth(self):
+    def depth(self) -> int:
         """The number of layers L."""
         return len(self.hidden_widths) + 1
 
     @property
-    def widths(self):
+    def widths(self) -> tuple[int, ...]:
         """m_0 = d, m_1, …, m_L = 1."""
         return (self.data.X_train.shape[1], *self.hidden_widths, 1)
 
     @cached_property
-    def arrays(self):
+    def arrays(self) -> tuple[Array, Array, Array, Array]:
         """X, Y, X_T, Y_T in the study's dtype, on its device."""
-        data, xp = self.data, device_namespace(self.device)
+        device: Any = self.device
+        data, xp = self.data, device_namespace(device)
         parts = (data.X_train, data.Y_train, data.X_test, data.Y_test)
-        return tuple(xp.asarray(a.astype(self.dtype, copy=False)) for a in parts)
+        X, Y, X_test, Y_test = (xp.asarray(a.astype(self.dtype, copy=False)) for a in parts)
+        return X, Y, X_test, Y_test
 
-    def network(self, sigma):
+    def network(self, sigma: float) -> MLP:
         """The network with initialization scale σ."""
-        return MLP(self.widths, sigma=sigma, scaling=self.scaling, bias=self.bias)
+        kinds: dict[str, Any] = {"scaling": self.scaling, "bias": self.bias}
+        return MLP(self.widths, sigma=sigma, **kinds)
 
-    def step_limit(self, predicted):
+    def step_limit(self, predicted: int) -> int:
         """After how many steps training stops, where the linearized network takes ``predicted``."""
         return PATIENCE * max(predicted, 1) if self.max_steps is None else self.max_steps
 
-    def horizon(self, predicted):
+    def horizon(self, predicted: int) -> int:
         """How many steps a trial of a learning rate has; gradient descent takes ``predicted``."""
         horizon = max(predicted, LEAST_HORIZON)
         return horizon if self.max_steps is None else min(horizon, self.max_steps)
 
-    def describe(self):
+    def describe(self) -> dict[str, Any]:
         """The configuration as plain values, for reports."""
         settings = {field.name: getattr(self, field.name) for field in fields(StudySettings)}
         del settings["hidden_widths"]  # told with the others

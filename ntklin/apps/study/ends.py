@@ -1,11 +1,19 @@
 """Where a method takes the linearized and the real network, with one learning rate for both."""
 
-from ntklin.apps.study.linearized import closed_form_end, stepwise_end
+from collections.abc import Callable
+from typing import Any
+
+from ntklin.apps.study.config import StudyConfig
+from ntklin.apps.study.linearized import LinearizedEnd, closed_form_end, stepwise_end
+from ntklin.apps.study.methods import Method
+from ntklin.apps.study.observer import StudyObserver
 from ntklin.apps.study.outcomes import DIVERGED, STEP_LIMIT
 from ntklin.apps.study.rates import search_monotone
 from ntklin.apps.study.real import RealEnd, train_real
+from ntklin.apps.study.start import Start
 from ntklin.runs.batches import Batches
-from ntklin.runs.optimizers import GradientDescent
+from ntklin.runs.optimizers import GradientDescent, Optimizer
+from ntklin.theory.linearized_run import LinearizedRun
 
 # How often a learning rate is halved with which one of the two networks fails.
 HALVINGS = 5
@@ -13,7 +21,9 @@ HALVINGS = 5
 FEW_STEPS = 200
 
 
-def closed_ends(config, start, real, observer):
+def closed_ends(
+    config: StudyConfig, start: Start, real: RealEnd | None, observer: StudyObserver
+) -> tuple[LinearizedEnd, RealEnd]:
     """The ends of both networks under gradient descent on all samples.
 
     Parameters
@@ -32,7 +42,14 @@ def closed_ends(config, start, real, observer):
     return end, real or _train(config, start, end, start.predicted, observer)
 
 
-def tuned_ends(config, start, method, seed, tuned, observer):
+def tuned_ends(
+    config: StudyConfig,
+    start: Start,
+    method: Method,
+    seed: int,
+    tuned: dict[Any, tuple[Optimizer, int]],
+    observer: StudyObserver,
+) -> tuple[LinearizedEnd, RealEnd]:
     """The ends of both networks under another method, with the largest learning rate found for it.
 
     A rate with which the loss only falls on the linearized network can still be too large with
@@ -71,9 +88,14 @@ def tuned_ends(config, start, method, seed, tuned, observer):
     # descent to need more than its linearization: a smaller rate would not help.
     stuck = {DIVERGED} if config.max_steps is not None else {DIVERGED, STEP_LIMIT}
     stuck_real = stuck if method.adaptive else {DIVERGED}
-    for last in (False,) * HALVINGS + (True,):
+    halvings = 0
+    while True:
+        last = halvings == HALVINGS
         end = stepwise_end(
-            *(config, start, optimizer, batches),
+            config,
+            start,
+            optimizer,
+            batches,
             steps=config.step_limit(max(expected, FEW_STEPS)),
             run=run,
             progress=observer.linearized,
@@ -83,10 +105,16 @@ def tuned_ends(config, start, method, seed, tuned, observer):
             if last or real.outcome not in stuck_real:
                 return end, real
         optimizer, run = optimizer.with_learning_rate(optimizer.learning_rate / 2), None
-        expected *= 2
+        expected, halvings = 2 * expected, halvings + 1
 
 
-def _tune(config, start, kind, tuned, observer):
+def _tune(
+    config: StudyConfig,
+    start: Start,
+    kind: Callable[..., Optimizer],
+    tuned: dict[Any, tuple[Optimizer, int]],
+    observer: StudyObserver,
+) -> tuple[Optimizer, int, LinearizedRun | None]:
     """The optimizer with its first learning rate, the steps to expect, and its run if known."""
     if kind is GradientDescent:
         return GradientDescent(start.gradient_descent.learning_rate), start.predicted, None
@@ -106,7 +134,9 @@ def _tune(config, start, kind, tuned, observer):
     return run.optimizer, run.steps, run
 
 
-def _train(config, start, end, expected, observer):
+def _train(
+    config: StudyConfig, start: Start, end: LinearizedEnd, expected: int, observer: StudyObserver
+) -> RealEnd:
     """The real network by the linearized one's optimizer, learning rate and batches."""
     if not config.train:
         return RealEnd()

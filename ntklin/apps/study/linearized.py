@@ -1,14 +1,21 @@
 """The linearized network's part in a comparison of optimizers."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, cast
 
-import numpy as np
-
+from ntklin.algebra.preconditioners import Weights
+from ntklin.apps.study.config import StudyConfig
 from ntklin.apps.study.outcomes import CONVERGED, DIVERGED, STEP_LIMIT
+from ntklin.apps.study.start import Start
+from ntklin.edge.arrays import Array
 from ntklin.edge.errors import DivergenceError
 from ntklin.runs.batches import Batches
 from ntklin.runs.optimizers import GradientDescent, Optimizer
+from ntklin.theory.linearization import Linearization
+from ntklin.theory.linearized_run import LinearizedRun
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,13 +43,13 @@ class LinearizedEnd:
     batches: Batches | None
     outcome: str
     steps: int
-    outputs_at: Callable
+    outputs_at: Callable[[int], Array | None]
     loss: float | None = None
-    outputs: np.ndarray | None = None
-    interpolating: np.ndarray | None = None
+    outputs: Array | None = None
+    interpolating: Array | None = None
 
 
-def closed_form_end(config, start):
+def closed_form_end(config: StudyConfig, start: Start) -> LinearizedEnd:
     """The end of gradient descent on all samples, which needs no steps.
 
     Parameters
@@ -68,7 +75,16 @@ def closed_form_end(config, start):
     )
 
 
-def stepwise_end(config, start, optimizer, batches, *, steps, run=None, progress=None):
+def stepwise_end(
+    config: StudyConfig,
+    start: Start,
+    optimizer: Optimizer,
+    batches: Batches | None,
+    *,
+    steps: int,
+    run: LinearizedRun | None = None,
+    progress: Callable[[int, float], object] | None = None,
+) -> LinearizedEnd:
     """The end of a method that goes step by step.
 
     Parameters
@@ -99,10 +115,10 @@ def stepwise_end(config, start, optimizer, batches, *, steps, run=None, progress
     lin = start.linearization
     _, Y, X_test, _ = config.arrays
 
-    def walk(**ends):
+    def walk(**ends: Any) -> LinearizedRun:
         return lin.train(Y, optimizer, batches=batches, progress=progress, **ends)
 
-    def outputs_at(t):
+    def outputs_at(t: int) -> Array | None:
         try:
             return walk(steps=t).predict(X_test)
         except DivergenceError:
@@ -112,7 +128,7 @@ def stepwise_end(config, start, optimizer, batches, *, steps, run=None, progress
         try:
             run = walk(steps=steps, until=config.until)
         except DivergenceError as e:
-            return LinearizedEnd(optimizer, batches, DIVERGED, e.step, outputs_at)
+            return LinearizedEnd(optimizer, batches, DIVERGED, cast(int, e.step), outputs_at)
     return LinearizedEnd(
         optimizer,
         batches,
@@ -125,7 +141,9 @@ def stepwise_end(config, start, optimizer, batches, *, steps, run=None, progress
     )
 
 
-def _interpolating(config, lin, outputs, weights):
+def _interpolating(
+    config: StudyConfig, lin: Linearization, outputs: Array, weights: Weights
+) -> Array:
     """f_0(X_T) + φ(X_T) A_t (f_t(X) − f_0(X)): the minimizer for the targets f_t(X), Eq. (9)."""
     X_test = config.arrays[2]
     return lin.minimizer(outputs, weights=weights, rcond=config.rcond).predict(X_test)

@@ -1,8 +1,9 @@
 """The optimizers that a study compares, by the names that users type."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from ntklin.runs.optimizers import AdaGrad, Adam, GradientDescent, RMSprop
+from ntklin.runs.optimizers import AdaGrad, Adam, GradientDescent, Optimizer, RMSprop
 
 STOCHASTIC = "-sgd"
 
@@ -16,24 +17,24 @@ class Method:
     name : str
     label : str
         For tables and figures.
-    optimizer : type
-        An Optimizer; its other numbers are its defaults.
+    optimizer : callable
+        A class of optimizers; its other numbers are its defaults.
     stochastic : bool
         Whether it sees mini-batches.
     """
 
     name: str
     label: str
-    optimizer: type
+    optimizer: Callable[..., Optimizer]
     stochastic: bool = False
 
     @property
-    def adaptive(self):
+    def adaptive(self) -> bool:
         """Whether D_t changes in training."""
         return self.optimizer is not GradientDescent
 
     @property
-    def closed(self):
+    def closed(self) -> bool:
         """Whether the linearized network's training has a closed form."""
         return not (self.adaptive or self.stochastic)
 
@@ -53,7 +54,7 @@ METHODS = {
 }
 
 
-def as_method_names(names):
+def as_method_names(names: Iterable[str]) -> tuple[str, ...]:
     """Checked, different names of methods, gradient descent first: others are measured against it.
 
     Parameters
@@ -63,6 +64,13 @@ def as_method_names(names):
     Returns
     -------
     tuple of str
+
+    Raises
+    ------
+    TypeError
+        For a string.
+    ValueError
+        For an unknown name, or one that comes twice.
     """
     if isinstance(names, str):
         raise TypeError(f"optimizers must be a sequence of names, got the string {names!r}")

@@ -1,16 +1,22 @@
 """Where other optimizers end, from the same θ_0 at one scale σ: Thms 3 to 6."""
 
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, cast
+
+from ntklin.apps.study.config import StudyConfig
 from ntklin.apps.study.ends import closed_ends, tuned_ends
+from ntklin.apps.study.linearized import LinearizedEnd
 from ntklin.apps.study.measures import distance, loss
-from ntklin.apps.study.methods import METHODS
+from ntklin.apps.study.methods import METHODS, Method
 from ntklin.apps.study.observer import StudyObserver
 from ntklin.apps.study.optimizer_result import OptimizerResult
 from ntklin.apps.study.real import RealEnd
+from ntklin.apps.study.scale_result import ScaleResult
 from ntklin.apps.study.start import Start, draw, refused
 from ntklin.edge.errors import DegenerateKernelError
 
 
-def require_comparable(config):
+def require_comparable(config: StudyConfig) -> None:
     """Refuse a scale σ at which nothing can be compared, before long work.
 
     Raises
@@ -22,7 +28,9 @@ def require_comparable(config):
         _start(config, config.seeds[0])
 
 
-def optimizer_results(config, sweep=(), observer=None):
+def optimizer_results(
+    config: StudyConfig, sweep: Iterable[ScaleResult] = (), observer: StudyObserver | None = None
+) -> Iterator[OptimizerResult]:
     """Compare a study's optimizers; yield each result when it is complete, seed by seed.
 
     Parameters
@@ -46,7 +54,7 @@ def optimizer_results(config, sweep=(), observer=None):
         If even the linearized network's loss never drops below ``config.until``.
     TrainingInterrupted
         On Ctrl-C; the results before it are complete.
-    """
+    """  # noqa: DOC501
     observer = StudyObserver() if observer is None else observer
     swept = {
         r.seed: RealEnd(r.outcome, r.steps_taken, r.final_loss, r.test_outputs)
@@ -73,7 +81,7 @@ def optimizer_results(config, sweep=(), observer=None):
             observer.finished(result)
 
 
-def _start(config, seed):
+def _start(config: StudyConfig, seed: int) -> Start:
     sigma = config.optimizer_sigma
     try:
         return Start.make(config, sigma, draw(config, seed))
@@ -81,17 +89,27 @@ def _start(config, seed):
         raise refused(e, f"at σ = {sigma:g}, seed {seed}") from None
 
 
-def _result(config, start, method, seed, end, real, by_gd):
+def _result(
+    config: StudyConfig,
+    start: Start,
+    method: Method,
+    seed: int,
+    end: LinearizedEnd,
+    real: RealEnd,
+    by_gd: RealEnd | None,
+) -> OptimizerResult:
     X_test, Y_test = config.arrays[2:]
     limit = start.minimizer.predict(X_test)
     same_step = None
     if real.outputs is not None:
-        same_step = end.outputs if real.steps == end.steps else end.outputs_at(real.steps)
+        same_step = (
+            end.outputs if real.steps == end.steps else end.outputs_at(cast(int, real.steps))
+        )
 
-    def measured(measure, f, g):
+    def measured(measure: Callable[[Any, Any], float], f: Any, g: Any) -> float | None:
         return None if f is None or g is None else measure(f, g)
 
-    by_gd = None if by_gd is None else by_gd.outputs
+    trained_by_gd = None if by_gd is None else by_gd.outputs
     return OptimizerResult(
         optimizer=method.name,
         seed=seed,
@@ -111,6 +129,6 @@ def _result(config, start, method, seed, end, real, by_gd):
         path_dependent_size=measured(distance, end.outputs, end.interpolating),
         minimizer_distance_linearized=measured(distance, end.outputs, limit),
         minimizer_distance=measured(distance, real.outputs, limit),
-        gd_distance=measured(distance, real.outputs, by_gd),
+        gd_distance=measured(distance, real.outputs, trained_by_gd),
         distance=measured(distance, real.outputs, same_step),
     )

@@ -1,16 +1,29 @@
 """The learning rates of adaptive methods: the largest whose loss only falls (App. D)."""
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 
+from ntklin.edge.arrays import Array
 from ntklin.recipes.learning_rate import search_learning_rate
+from ntklin.runs.optimizers import Optimizer
+from ntklin.theory.linearization import Linearization
+from ntklin.theory.linearized_run import LinearizedRun
 
 # A second digit would cost more runs than it would save steps.
 PRECISION = 0.2
 
 
-def search_monotone(linearization, Y, optimizer, *, until, steps, progress=None):
+def search_monotone(
+    linearization: Linearization,
+    Y: Array,
+    optimizer: Optimizer,
+    *,
+    until: float,
+    steps: int,
+    progress: Callable[[float, int, float], object] | None = None,
+) -> LinearizedRun:
     """Train the linearized network at the largest learning rate whose loss only falls.
 
     Every trial trains from θ_0 on all samples until the loss is below ``until``, or has risen, or
@@ -41,7 +54,7 @@ def search_monotone(linearization, Y, optimizer, *, until, steps, progress=None)
     """
     falling = {}
 
-    def trial(optimizer):
+    def trial(optimizer: Optimizer) -> LinearizedRun:
         tell = None if progress is None else partial(progress, optimizer.learning_rate)
         run = linearization.train(Y, optimizer, steps=steps, until=until, progress=tell)
         if run.first_rise() is None:
@@ -54,7 +67,7 @@ def search_monotone(linearization, Y, optimizer, *, until, steps, progress=None)
     return falling[found.learning_rate]
 
 
-def best_first_step(linearization, Y, optimizer):
+def best_first_step(linearization: Linearization, Y: Array, optimizer: Optimizer) -> float:
     """The learning rate whose first step goes as low as its direction leads; twice it leads back.
 
     With Δ the step at rate 1 and r = f_0(X) − Y it minimizes ‖r + η φ(X)Δ‖². For AdaGrad and Adam

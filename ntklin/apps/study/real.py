@@ -1,12 +1,18 @@
 """The real network's part in a study, which can fail where its linearization does not."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
+from ntklin.apps.study.config import StudyConfig
 from ntklin.apps.study.outcomes import CONVERGED, DIVERGED, NOT_TRAINED, STEP_LIMIT
+from ntklin.edge.arrays import Array
 from ntklin.edge.backends import host
 from ntklin.edge.errors import DivergenceError
+from ntklin.networks.mlp import MLP
+from ntklin.runs.batches import Batches
+from ntklin.runs.optimizers import Optimizer
 from ntklin.runs.stops import Horizon
 from ntklin.training.task import TrainingTask
 from ntklin.training.train import as_problem, run_task
@@ -29,10 +35,20 @@ class RealEnd:
     outcome: str = NOT_TRAINED
     steps: int | None = None
     loss: float | None = None
-    outputs: np.ndarray | None = None
+    outputs: Array | None = None
 
 
-def train_real(config, net, theta, optimizer, *, steps, batches=None, progress=None, warn=True):
+def train_real(
+    config: StudyConfig,
+    net: MLP,
+    theta: Array,
+    optimizer: Optimizer,
+    *,
+    steps: int | None,
+    batches: Batches | None = None,
+    progress: Callable[[int, float], object] | None = None,
+    warn: bool = True,
+) -> RealEnd:
     """Train the real network from θ_0 until the study's target.
 
     Parameters

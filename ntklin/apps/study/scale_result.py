@@ -1,8 +1,9 @@
 """What one initialization at one scale σ gave."""
 
 from dataclasses import dataclass, field, fields
+from typing import Any
 
-import numpy as np
+from ntklin.edge.arrays import Array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,14 +63,14 @@ class ScaleResult:
     test_loss_network: float | None = None
     distance: float | None = None
     initialization_size: float
-    test_outputs: np.ndarray | None = field(default=None, repr=False, compare=False)
+    test_outputs: Array | None = field(default=None, repr=False, compare=False)
 
     @property
-    def compared_at(self):
+    def compared_at(self) -> int | None:
         """The step t of ``test_loss_linearized``: the trained network's, else the predicted one."""
         return self.steps_predicted if self.test_loss_network is None else self.steps_taken
 
-    def numbers(self):
+    def numbers(self) -> dict[str, Any]:
         """All that a report shows, as a dict."""
         names = (f.name for f in fields(self) if f.name != "test_outputs")
         return {name: getattr(self, name) for name in names}

@@ -1,15 +1,21 @@
 """The sweep itself: for every seed and σ the closed forms, then the real network."""
 
+from collections.abc import Iterator
+
+from ntklin.apps.study.config import StudyConfig
 from ntklin.apps.study.measures import distance, loss
 from ntklin.apps.study.observer import StudyObserver
 from ntklin.apps.study.real import RealEnd, train_real
 from ntklin.apps.study.scale_result import ScaleResult
 from ntklin.apps.study.start import Start, draw, refused
+from ntklin.edge.arrays import Array
 from ntklin.edge.errors import DegenerateKernelError
 from ntklin.runs.optimizers import GradientDescent
 
 
-def scale_results(config, observer=None):
+def scale_results(
+    config: StudyConfig, observer: StudyObserver | None = None
+) -> Iterator[ScaleResult]:
     """Run a study; yield each result when it is complete, seed by seed.
 
     Parameters
@@ -29,7 +35,7 @@ def scale_results(config, observer=None):
         If even the linearized network's loss never drops below ``config.until``.
     TrainingInterrupted
         On Ctrl-C; the results before it are complete.
-    """
+    """  # noqa: DOC501
     observer = StudyObserver() if observer is None else observer
     for seed in config.seeds:
         theta = draw(config, seed)
@@ -43,7 +49,9 @@ def scale_results(config, observer=None):
             observer.finished(result)
 
 
-def measure(config, sigma, seed, theta, observer):
+def measure(
+    config: StudyConfig, sigma: float, seed: int, theta: Array, observer: StudyObserver
+) -> ScaleResult:
     """One result: θ_0's linearization at scale σ, and the real network trained from θ_0."""
     X_test, Y_test = config.arrays[2:]
     start = Start.make(config, sigma, theta)

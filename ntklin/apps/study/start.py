@@ -1,9 +1,10 @@
 """Where all training of a study begins: one θ_0 at one scale σ, and its closed forms."""
 
 from dataclasses import dataclass
+from typing import Self
 
-import numpy as np
-
+from ntklin.apps.study.config import StudyConfig
+from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside
 from ntklin.edge.errors import DegenerateKernelError
 from ntklin.networks.mlp import MLP
@@ -30,15 +31,19 @@ class Start:
     """
 
     network: MLP
-    theta: np.ndarray
+    theta: Array
     linearization: Linearization
     gradient_descent: LinearizedGradientDescent
     minimizer: Minimizer
     predicted: int
 
     @classmethod
-    def make(cls, config, sigma, theta):
+    def make(cls, config: StudyConfig, sigma: float, theta: Array) -> Self:
         """Linearize at θ_0 and ask for the closed forms that everything else is held against.
+
+        Returns
+        -------
+        Start
 
         Raises
         ------
@@ -55,12 +60,12 @@ class Start:
         return cls(network, theta, lin, gd, minimizer, gd.steps_to(config.until))
 
 
-def draw(config, seed):
+def draw(config: StudyConfig, seed: int) -> Array:
     """θ_0, which does not depend on σ: that enters through the scales w_l alone."""
     theta = config.network(config.sigmas[0]).init(rng=seed, dtype=config.dtype)
     return beside(theta, config.arrays[0])
 
 
-def refused(error, where):
+def refused(error: DegenerateKernelError, where: str) -> DegenerateKernelError:
     """A DegenerateKernelError that says where in a study it came up, and what a study can do."""
     return DegenerateKernelError(f"{where}: {error}. A study takes rcond (--rcond)")

@@ -1,9 +1,13 @@
 """A finished or interrupted study: statistics over seeds, and the fitted power of σ."""
 
+from __future__ import annotations
+
 import math
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +34,7 @@ class Statistic:
     n: int
 
 
-def statistic(values):
+def statistic(values: Iterable[float | None]) -> Statistic | None:
     """The statistic of the values that are not None; None when there are none."""
     values = [value for value in values if value is not None]
     if not values:
@@ -39,11 +43,11 @@ def statistic(values):
     return Statistic(float(np.mean(values)), std, len(values))
 
 
-def _statistics(group, names):
+def _statistics(group: Iterable[Any], names: Iterable[str]) -> dict[str, Statistic | None]:
     return {name: statistic([getattr(one, name) for one in group]) for name in names}
 
 
-def _counted(group, name):
+def _counted(group: Iterable[Any], name: str) -> dict[str, int]:
     return dict(Counter(getattr(one, name) for one in group))
 
 
@@ -92,7 +96,7 @@ class PowerLaw:
     coefficient: float
 
 
-def fit_power_law(sigmas, sizes):
+def fit_power_law(sigmas: Iterable[float], sizes: Iterable[float]) -> PowerLaw | None:
     """The power law through positive sizes; None with fewer than two of them."""
     points = [
         (math.log(sigma), math.log(size))
@@ -101,7 +105,7 @@ def fit_power_law(sigmas, sizes):
     ]
     if len(points) < 2:
         return None
-    exponent, logarithm = np.polyfit(*zip(*points, strict=True), 1)
+    exponent, logarithm = np.polyfit([x for x, _ in points], [y for _, y in points], 1)
     return PowerLaw(float(exponent), math.exp(logarithm))
 
 
@@ -123,18 +127,18 @@ class StudyResult:
     optimizer_results: tuple[OptimizerResult, ...] = ()
 
     @property
-    def complete(self):
+    def complete(self) -> bool:
         """Whether every seed ran at every σ and with every optimizer."""
         return len(self.scale_results) + len(self.optimizer_results) == self.expected
 
     @property
-    def expected(self):
+    def expected(self) -> int:
         """How many results a complete study has."""
         config = self.config
         return len(config.seeds) * (len(config.sigmas) + len(config.optimizers))
 
     @cached_property
-    def rows(self):
+    def rows(self) -> tuple[ScaleRow, ...]:
         """One ScaleRow per σ that has a result, σ ascending."""
         rows = []
         for sigma in sorted({one.sigma for one in self.scale_results}):
@@ -143,7 +147,7 @@ class StudyResult:
         return tuple(rows)
 
     @cached_property
-    def optimizer_rows(self):
+    def optimizer_rows(self) -> tuple[OptimizerRow, ...]:
         """One OptimizerRow per optimizer that has a result, in the configuration's order."""
         rows = []
         for name in self.config.optimizers:
@@ -155,7 +159,7 @@ class StudyResult:
         return tuple(rows)
 
     @cached_property
-    def power_laws(self):
+    def power_laws(self) -> dict[int, PowerLaw]:
         """The initialization term's size against σ, fitted seed by seed: {seed: PowerLaw}."""
         laws = {}
         for seed in self.config.seeds:
@@ -168,12 +172,12 @@ class StudyResult:
         return laws
 
     @property
-    def slope(self):
+    def slope(self) -> Statistic | None:
         """The fitted exponents' Statistic, to be compared with L (Thm 2); None without a fit."""
         return statistic([law.exponent for law in self.power_laws.values()])
 
     @property
-    def mean_power_law(self):
+    def mean_power_law(self) -> PowerLaw | None:
         """The seeds' mean fit: mean exponent, geometric mean coefficient; None without a fit."""
         if not self.power_laws:
             return None

@@ -1,8 +1,12 @@
 """Steps (a) to (e) of Sect. 3: the same θ_0 at ever smaller σ while validation improves."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import cast
 
+from numpy.typing import ArrayLike
+
+from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside
 from ntklin.edge.checks import (
     as_count,
@@ -13,8 +17,8 @@ from ntklin.edge.checks import (
     as_targets,
     as_vector,
 )
-from ntklin.networks.mlp import MLP
-from ntklin.networks.symmetrized import DoubledNetwork
+from ntklin.networks.mlp import MLP, Rng
+from ntklin.networks.symmetrized import AntisymmetricPair, DoubledNetwork
 from ntklin.recipes.mitigation.baselines import baselines
 from ntklin.recipes.mitigation.result import (
     DIVERGED,
@@ -26,34 +30,37 @@ from ntklin.recipes.mitigation.result import (
     MitigationInterrupted,
     rank,
 )
-from ntklin.recipes.mitigation.trial import Contest
-from ntklin.runs.losses import Loss
+from ntklin.recipes.mitigation.trial import Contest, Trial
+from ntklin.runs.batches import BatchSource
+from ntklin.runs.losses import Loss, LossName
+from ntklin.runs.optimizers import Optimizer
+from ntklin.training.training_run import TrainingRun
 
 
 def mitigate_initialization(
-    net,
-    X,
-    Y,
-    X_val,
-    Y_val,
+    net: MLP,
+    X: ArrayLike,
+    Y: ArrayLike,
+    X_val: ArrayLike,
+    Y_val: ArrayLike,
     *,
-    theta=None,
-    rng=0,
-    factor=0.7,
-    margin=0.05,
-    min_sigma=0.01,
-    optimizer=None,
-    until=1e-5,
-    max_steps=100_000,
-    time_limit=None,
-    batches=None,
-    loss="squared",
-    X_test=None,
-    Y_test=None,
-    compare_baselines=False,
-    progress=None,
-    on_trial=None,
-):
+    theta: ArrayLike | None = None,
+    rng: Rng = 0,
+    factor: float = 0.7,
+    margin: float = 0.05,
+    min_sigma: float = 0.01,
+    optimizer: Optimizer | Callable[[MLP | AntisymmetricPair], Optimizer | None] | None = None,
+    until: float = 1e-5,
+    max_steps: int = 100_000,
+    time_limit: float | None = None,
+    batches: BatchSource | None = None,
+    loss: LossName = "squared",
+    X_test: ArrayLike | None = None,
+    Y_test: ArrayLike | None = None,
+    compare_baselines: bool = False,
+    progress: Callable[[MLP | AntisymmetricPair, int, float], object] | None = None,
+    on_trial: Callable[[Trial], object] | None = None,
+) -> Mitigation:
     """Train from the same θ_0 at decreasing σ while the validation loss falls (Sect. 3).
 
     What the initialization leaves in a trained network grows like σ^L (Thm 2), while very small σ
@@ -93,8 +100,10 @@ def mitigate_initialization(
         More steps than this are impractically slow …
     time_limit : float, optional
         … and so are more seconds for one network; no limit when not given.
-    batches, loss
-        As for :func:`ntklin.train`; validation and test losses are of the same kind.
+    batches : Batches or list of index arrays, optional
+        As for :func:`ntklin.train`.
+    loss : {"squared", "logistic"}
+        Validation and test losses are of the same kind.
     X_test, Y_test : array_like, optional
         For test losses, by which nothing is chosen.
     compare_baselines : bool
@@ -112,6 +121,10 @@ def mitigate_initialization(
 
     Raises
     ------
+    TypeError
+        For batches that can be read only once, or a network that is no plain MLP.
+    ValueError
+        For a ``factor``, ``margin`` or ``min_sigma`` with which σ does not decrease.
     DivergenceError
         If training diverges at the first σ, as ``train`` has it.
     FloatRangeError
@@ -167,10 +180,10 @@ def mitigate_initialization(
             search.compare()
     except KeyboardInterrupt as e:
         raise MitigationInterrupted(search.result(INTERRUPTED)) from e
-    return search.result()
+    return cast(Mitigation, search.result())  # the first network was trained, or has raised
 
 
-def _require_mlp(net):
+def _require_mlp(net: MLP) -> None:
     if not isinstance(net, MLP):
         raise TypeError(f"net must be an ntklin.MLP, got {type(net).__name__}")
     if isinstance(net, DoubledNetwork):
@@ -180,30 +193,50 @@ def _require_mlp(net):
         )
 
 
-def _as_samples(net, X, Y, name_X, name_Y):
+def _as_samples(
+    net: MLP, X: ArrayLike, Y: ArrayLike, name_X: str, name_Y: str
+) -> tuple[Array, Array]:
     X = as_inputs(X, net.n_inputs, name=name_X)
     if name_Y == "Y":
         return X, as_targets(Y, len(X))
     return X, as_vector(Y, len(X), name=name_Y)
 
 
-def _as_test_set(net, X_test, Y_test):
+def _as_test_set(
+    net: MLP, X_test: ArrayLike | None, Y_test: ArrayLike | None
+) -> tuple[Array, Array] | None:
     if (X_test is None) != (Y_test is None):
         raise ValueError("X_test and Y_test go together; one of them is missing")
-    return None if X_test is None else _as_samples(net, X_test, Y_test, "X_test", "Y_test")
+    return (
+        None
+        if X_test is None or Y_test is None
+        else _as_samples(net, X_test, Y_test, "X_test", "Y_test")
+    )
 
 
 class _Search:
     """The trials so far; what ``result`` returns is valid at any time."""
 
-    def __init__(self, net, theta, contest, factor, margin, min_sigma, on_trial):
+    def __init__(
+        self,
+        net: MLP,
+        theta: Array,
+        contest: Contest,
+        factor: float,
+        margin: float,
+        min_sigma: float,
+        on_trial: Callable[[Trial], object] | None,
+    ) -> None:
         self.net, self.theta, self.contest = net, theta, contest
         self.factor, self.margin, self.min_sigma = factor, margin, min_sigma
         self.on_trial = on_trial
-        self.trials, self.baselines = [], []
-        self.best = self.run = self.stopped = None
+        self.trials: list[Trial] = []
+        self.baselines: list[Trial] = []
+        self.best: Trial | None = None
+        self.run: TrainingRun | None = None
+        self.stopped: str | None = None
 
-    def descend(self):
+    def descend(self) -> None:
         """Steps (a) to (d)."""
         net = self.net
         while self.stopped is None:
@@ -218,32 +251,32 @@ class _Search:
             self.stopped = self._verdict(before, trial, net.sigma)
             self._announce(trial)
 
-    def _verdict(self, before, trial, next_sigma):
+    def _verdict(self, before: Trial | None, trial: Trial, next_sigma: float) -> str | None:
         """Why to stop after ``trial``; None to go on."""
         if trial.validation_loss is None:
             return DIVERGED
         if not trial.converged:
             return TOO_SLOW
-        if before is not None:
+        if before is not None and before.validation_loss is not None:
             needed = (1 - self.margin) * before.validation_loss
             if not trial.validation_loss < needed:
                 return NO_DECREASE
         # A σ that rounding put below the bound is not below it.
         return SMALLEST if next_sigma < (1 - 1e-12) * self.min_sigma else None
 
-    def compare(self):
+    def compare(self) -> None:
         """The networks with f_0 = 0, at the first σ."""
         for trial in baselines(self.net, self.theta, self.contest):
             self.baselines.append(trial)
             self._announce(trial)
 
-    def _announce(self, trial):
+    def _announce(self, trial: Trial) -> None:
         if self.on_trial is not None:
             self.on_trial(trial)
 
-    def result(self, otherwise=None):
+    def result(self, otherwise: str = "") -> Mitigation | None:
         """What was found; None when no network was trained."""
-        if self.best is None:
+        if self.best is None or self.run is None:
             return None
         return Mitigation(
             trials=tuple(self.trials),

@@ -1,12 +1,16 @@
 """The baselines of Sect. 3 and 8: networks whose output is 0 at the start."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
+from ntklin.edge.arrays import Array
+from ntklin.networks.mlp import MLP
 from ntklin.networks.symmetrized import AntisymmetricPair, DoubledNetwork
+from ntklin.recipes.mitigation.trial import Contest, Trial
 from ntklin.runs.optimizers import GradientDescent, Momentum
 
 
-def baselines(net, theta, contest):
+def baselines(net: MLP, theta: Array, contest: Contest) -> Iterator[Trial]:
     """Train the doubled network, if there is a layer to double, and the antisymmetrical pair.
 
     Parameters
@@ -31,12 +35,16 @@ def baselines(net, theta, contest):
     yield contest.enter(pair, pair.symmetrize(theta))[0]
 
 
-def are_one_network(net, optimizer):
+def are_one_network(net: MLP, optimizer: object) -> bool:
     """Whether the pair and the doubled network are one function of t, so that one run serves both.
 
     For L = 2 the pair is an MLP of 2m neurons: as ReLU is homogeneous, the scales of ``fan_out``
     and ``fan_in`` for this width contain the pair's 1/√2; those of ``eq1`` only without biases. Its
     output bias (b − b')/√2 moves as one b does where steps are linear in the gradients.
+
+    Returns
+    -------
+    bool
     """
     if net.depth != 2 or not isinstance(optimizer, GradientDescent | Momentum | None):
         return False

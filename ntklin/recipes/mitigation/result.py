@@ -1,9 +1,17 @@
 """What the algorithm found, and why it stopped."""
 
-from dataclasses import dataclass
+from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import cast
+
+from numpy.typing import ArrayLike
+
+from ntklin.edge.arrays import Array
 from ntklin.edge.errors import Portable
+from ntklin.networks.mlp import MLP
 from ntklin.recipes.mitigation.trial import Trial
+from ntklin.training.training_run import TrainingRun
 
 NO_DECREASE = "no significant decrease"
 TOO_SLOW = "impractically slow"
@@ -21,7 +29,7 @@ class MitigationInterrupted(Portable, KeyboardInterrupt):
         Of the trials that were finished; None if there was none.
     """
 
-    def __init__(self, result):
+    def __init__(self, result: Mitigation | None) -> None:
         done = 0 if result is None else len(result.trials) + len(result.baselines)
         super().__init__(f"interrupted after {done} trained network{'' if done == 1 else 's'}")
         self.result = result
@@ -56,27 +64,27 @@ class Mitigation:
     trials: tuple[Trial, ...]
     stopped: str
     best: Trial
-    run: object
+    run: TrainingRun
     baselines: tuple[Trial, ...] = ()
     factor: float
     margin: float
 
     @property
-    def network(self):
+    def network(self) -> MLP:
         """The network of the best trial."""
-        return self.run.network
+        return cast(MLP, self.run.network)
 
     @property
-    def parameters(self):
+    def parameters(self) -> Array:
         """Its trained parameters, (P,)."""
         return self.run.parameters
 
     @property
-    def sigma(self):
+    def sigma(self) -> float:
         """Its σ."""
         return self.network.sigma
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> Array:
         """Its outputs, shape (N,).
 
         Parameters
@@ -90,6 +98,6 @@ class Mitigation:
         return self.run.predict(X)
 
 
-def rank(trial):
+def rank(trial: Trial) -> tuple[bool, float | None]:
     """Smaller is better: those that converged first, then by validation loss."""
     return not trial.converged, trial.validation_loss

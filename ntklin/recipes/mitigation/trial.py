@@ -1,14 +1,24 @@
 """One network trained and judged: by its loss on samples that training does not see."""
 
+from __future__ import annotations
+
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any, cast
 
+from ntklin.edge.arrays import Array
 from ntklin.edge.errors import DegenerateKernelError, DivergenceError
+from ntklin.networks.mlp import MLP
+from ntklin.networks.network import Network
+from ntklin.networks.symmetrized import AntisymmetricPair
 from ntklin.runs.losses import Loss
+from ntklin.runs.optimizers import Optimizer
 from ntklin.runs.stops import TimeLimit
 from ntklin.theory.linearization import Linearization
 from ntklin.training.train import train
+from ntklin.training.training_run import TrainingRun
 
 CONVERGED = "converged"
 STEP_LIMIT = "step limit"
@@ -43,7 +53,7 @@ class Trial:
         singular to working precision.
     """
 
-    network: object
+    network: MLP | AntisymmetricPair
     outcome: str
     steps: int
     seconds: float
@@ -53,12 +63,12 @@ class Trial:
     initialization_size: float | None = None
 
     @property
-    def sigma(self):
+    def sigma(self) -> float:
         """The network's σ."""
         return self.network.sigma
 
     @property
-    def converged(self):
+    def converged(self) -> bool:
         """Whether the training loss fell below the target."""
         return self.outcome == CONVERGED
 
@@ -80,17 +90,19 @@ class Contest:
     progress : callable or None
     """
 
-    training: tuple
-    validation: tuple
-    test: tuple | None
-    optimizer: object
+    training: tuple[Array, Array]
+    validation: tuple[Array, Array]
+    test: tuple[Array, Array] | None
+    optimizer: Optimizer | Callable[[MLP | AntisymmetricPair], Optimizer | None] | None
     until: float
     max_steps: int
     time_limit: float | None
-    options: dict = field(default_factory=dict)
-    progress: object = None
+    options: dict[str, Any] = field(default_factory=dict)
+    progress: Callable[[MLP | AntisymmetricPair, int, float], object] | None = None
 
-    def enter(self, network, theta):
+    def enter(
+        self, network: MLP | AntisymmetricPair, theta: Array
+    ) -> tuple[Trial, TrainingRun | None, DivergenceError | None]:
         """Train ``network`` from ``theta``.
 
         Returns
@@ -123,7 +135,9 @@ class Contest:
             )
         except DivergenceError as e:
             seconds = time.perf_counter() - began
-            trial = Trial(network=network, outcome=DIVERGED, steps=e.step, seconds=seconds)
+            trial = Trial(
+                network=network, outcome=DIVERGED, steps=cast(int, e.step), seconds=seconds
+            )
             return trial, None, e
         seconds = time.perf_counter() - began
         late = run.ended_by == TimeLimit.name
@@ -140,13 +154,15 @@ class Contest:
         )
         return trial, run, None
 
-    def require_losses(self, network, theta):
+    def require_losses(self, network: Network, theta: Array) -> None:
         """Refuse samples whose losses leave the range at the start, before anything is trained."""
         for samples, which in ((self.validation, "val"), (self.test, "test")):
             if samples is not None:
                 self._loss(lambda X: network.apply(theta, X), samples, which)
 
-    def _loss(self, predict, samples, which):
+    def _loss(
+        self, predict: Callable[[Array], Array], samples: tuple[Array, Array], which: str
+    ) -> float:
         X, Y = samples
         kind, outputs = Loss(self.options.get("loss", "squared")), predict(X)
         value = kind.value(outputs, Y)
@@ -154,7 +170,7 @@ class Contest:
         kind.require_in_range(value, lambda: outputs, Y, f"the loss on {name}", f"scale {name}")
         return value
 
-    def _initialization_size(self, network, theta):
+    def _initialization_size(self, network: MLP | AntisymmetricPair, theta: Array) -> float | None:
         X, Y = self.training
         lin = Linearization(network.features(theta, X))
         try:
