@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import stand_in_cupy
 from test_gpu import OPTIMIZERS, problem
+from test_networks_of_others import Model
 from tolerances import assert_close
 
 import ntklin
@@ -214,6 +215,17 @@ def test_others_go_one_after_the_other(device, kind, counted):
 
 
 @ignore_rises
+def test_networks_of_others_need_no_widths(monkeypatch):
+    """How many go at once is asked where there is a GPU's memory to ask for."""
+    monkeypatch.setattr(ensemble, "free_device_memory", lambda X: 1 << 30)
+    net, X, Y = Model(), np.eye(3), np.arange(3.0)
+    thetas = np.ones((2, net.n_parameters)) / [[4], [5]]
+    runs = ntklin.train_ensemble(net, thetas, X, Y, ntklin.GradientDescent(0.1), steps=3)
+    for run, theta in zip(runs, thetas, strict=True):
+        alone = ntklin.train(net, theta, X, Y, ntklin.GradientDescent(0.1), steps=3)
+        assert (run.parameters == alone.parameters).all()
+
+
 def test_doubled_networks_are_mlps(device, counted):
     case, Y = problem((4, 10, 1))
     net = ntklin.DoubledNetwork(case.net)

@@ -207,11 +207,9 @@ def _as_test_set(
 ) -> tuple[Array, Array] | None:
     if (X_test is None) != (Y_test is None):
         raise ValueError("X_test and Y_test go together; one of them is missing")
-    return (
-        None
-        if X_test is None or Y_test is None
-        else _as_samples(net, X_test, Y_test, "X_test", "Y_test")
-    )
+    if X_test is None or Y_test is None:
+        return None
+    return _as_samples(net, X_test, Y_test, "X_test", "Y_test")
 
 
 class _Search:
