@@ -18,7 +18,7 @@ from ntklin.apps.study import StudyConfig, StudyResult, scale_results
 from ntklin.edge.files.seal import read_sealed
 from ntklin.recipes.mitigation import MitigationInterrupted, mitigate_initialization
 from ntklin.validation import theorems
-from ntklin.validation.benchmarks import gemm, run
+from ntklin.validation.benchmarks import benchmark, gemm
 from ntklin.validation.benchmarks.options import as_options
 from ntklin.validation.figures.output import points, stem
 from ntklin.validation.figures.panel import Panel, Series
@@ -126,7 +126,7 @@ class Row:
 
 def test_a_benchmark_is_replaced_by_no_lesser_one(tmp_path):
     def bench(n):
-        b = run.Run(
+        b = benchmark.Benchmark(
             as_options(**dict.fromkeys(NOT_GIVEN), out=tmp_path, quick=True, device="cpu"),
             Console(file=io.StringIO()),
         )
@@ -156,16 +156,16 @@ def test_a_benchmark_that_is_killed_leaves_the_finished_one(tmp_path, monkeypatc
     console, out = Console(file=io.StringIO(), width=200), tmp_path / "out"
     options = {"quick": True, "out": out, "threads": 1, "works": ["infinite"], "cases": ["A"]}
     options |= {"dtypes": ["float64"], "inputs": ["gaussian"]}
-    assert run.main(**options, console=console) == 0
+    assert benchmark.main(**options, console=console) == 0
     assert read_sealed(out / "bench.json")["complete"]
     before = (out / "bench.json").read_bytes()
 
     def fail(*arguments, **settings):
         raise ZeroDivisionError("amid")
 
-    monkeypatch.setattr(run.Run, "problem", fail)
+    monkeypatch.setattr(benchmark.Benchmark, "problem", fail)
     with pytest.raises(ZeroDivisionError, match="amid"):
-        run.main(**options, console=console)
+        benchmark.main(**options, console=console)
     assert (out / "bench.json").read_bytes() == before
 
 

@@ -8,8 +8,8 @@ import pytest
 from commands import invoke, results
 
 from ntklin.validation import figures
-from ntklin.validation.figures import make
-from ntklin.validation.figures.execution import execute_together
+from ntklin.validation.figures import planning
+from ntklin.validation.figures.execution import Search, execute
 
 DATA = ("--n-train", 6, "--n-test", 5, "--width", 24, "--until", 0.01)
 MINIMIZER = ("minimizer", *DATA, "--sigma", "1,2", "--optimizer", "gd,sgd,adagrad,adam")
@@ -57,11 +57,12 @@ def test_a_figure_is_that_of_the_cpu(device, tmp_path, monkeypatch):
     monkeypatch.setitem(figures.FIGURES[9].scales, "quick", scale)
     together = []
 
-    def spy(runs, device):
-        together.append((device, len(runs)))
-        return execute_together(runs, device)
+    def spy(tasks, device):
+        if not isinstance(tasks[0], Search):
+            together.append((device, len(tasks)))
+        return execute(tasks, device)
 
-    monkeypatch.setattr(make, "execute_together", spy)
+    monkeypatch.setattr(planning, "execute", spy)
     found = {}
     for name in ("gpu", "cpu"):
         words = ("figure", 9, "--scale", "quick", "--processes", 1, "--device", name)
@@ -74,8 +75,9 @@ def test_a_figure_is_that_of_the_cpu(device, tmp_path, monkeypatch):
     alike(found["gpu"]["runs"], found["cpu"]["runs"], 1e-6)
     keys = [sorted(p.name for p in (tmp_path / name / "runs").glob("*.json")) for name in found]
     assert keys[0] == keys[1]
-    assert set(together) == {("gpu", 2)}
-    assert 2 * len(together) == len(found["gpu"]["runs"])
+    batches = [size for device, size in together if device == "gpu"]
+    assert set(batches) == {2}
+    assert sum(batches) == len(found["gpu"]["runs"])
 
 
 COMMANDS = pytest.mark.parametrize(

@@ -27,6 +27,7 @@ def check(tmp_path_factory):
     def complaints(text):
         (folder / "script.py").write_text(text, encoding="utf-8")
         command = [sys.executable, "-m", "basedpyright", "--outputjson", "--project", folder]
+        command += ["--pythonpath", sys.executable]  # else the first Python of the path
         done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=300)
         try:
             report = json.loads(done.stdout)

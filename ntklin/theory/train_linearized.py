@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from os import PathLike
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
+from ntklin.edge.arrays import Array
 from ntklin.edge.backends import refuse_mixed
 from ntklin.edge.checks import as_path, as_targets
 from ntklin.edge.errors import DivergenceError
@@ -59,10 +60,7 @@ def train_linearized(
     Schedule(batches, lin.n_samples)  # refuses what are no batches
     past, engine = None, method
     if resume is not None:
-        past = resume
-        if not isinstance(resume, LinearizedRun):
-            what = "a LinearizedRun or the path of a saved one"
-            past = read_linearized_run(as_path(resume, name="resume", what=what), lin, Y)
+        past = _as_past(resume, lin, Y)
         if past.arrays is None:
             raise ValueError("resume is the beginning of a run, as at(t) gives it: pass the run")
         optimizer = checkpoint.as_before(optimizer, past)
@@ -78,3 +76,11 @@ def train_linearized(
     if isinstance(outcome, DivergenceError):
         raise outcome
     return outcome
+
+
+def _as_past(resume: Any, lin: Linearization, Y: Array) -> LinearizedRun:
+    """The run to resume, from itself or its file."""
+    if isinstance(resume, LinearizedRun):
+        return resume
+    what = "a LinearizedRun or the path of a saved one"
+    return read_linearized_run(as_path(resume, name="resume", what=what), lin, Y)

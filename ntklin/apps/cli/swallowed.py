@@ -24,7 +24,7 @@ class SendingAgain:
     """
 
     def __init__(self, send, former):
-        self._send, self._former = send, former
+        self._send, self.former = send, former
         self._timer, self._ended = None, False
         # The hook may be called amid any of these methods, in the same thread.
         self._lock = threading.RLock()
@@ -33,7 +33,7 @@ class SendingAgain:
         # Python's handlers run in the main thread; a subclass is raised by code, for itself.
         ours = unraisable.exc_type is KeyboardInterrupt
         if not ours or threading.current_thread() is not threading.main_thread():
-            self._former(unraisable)
+            self.former(unraisable)
             return
         with self._lock:
             if self._timer is not None or self._ended:
@@ -44,7 +44,7 @@ class SendingAgain:
                 self._timer.start()
             except RuntimeError:  # no thread to be had: at least it is told
                 self._timer = None
-                self._former(unraisable)
+                self.former(unraisable)
 
     def _due(self):
         with self._lock:
@@ -70,4 +70,4 @@ def sent_again(send):
     finally:
         hook.end()
         if sys.unraisablehook is hook:
-            sys.unraisablehook = hook._former
+            sys.unraisablehook = hook.former

@@ -308,5 +308,5 @@ def _named(e: OSError, path: str | os.PathLike[str]) -> OSError:
     return OSError(e.errno, text)
 
 
-def _reason(e: OSError) -> str:
+def _reason(e: Any) -> str:
     return e.strerror or str(e)
