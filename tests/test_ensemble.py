@@ -16,7 +16,7 @@ from ntklin.kernels.gpu import loader
 from ntklin.training import ensemble
 from ntklin.training.direct_descent import DirectDescent
 from ntklin.training.reduced_descent import ReducedDescent
-from ntklin.training.several import Several
+from ntklin.training.stacked_optimizers import StackedOptimizers
 
 ignore_rises = pytest.mark.filterwarnings("ignore::ntklin.NonMonotoneLossWarning")
 SHALLOW, DEEP, LINEAR = (4, 9, 1), (4, 8, 7, 1), (4, 1)
@@ -386,7 +386,7 @@ def test_mixed_arrays_are_refused(device):
 
 def test_rules_that_differ_take_each_its_own_step():
     optimizers = [ntklin.RMSprop(0.1, alpha=0.5), ntklin.RMSprop(0.2, alpha=0.9)]
-    both = Several(optimizers)
+    both = StackedOptimizers(optimizers)
     theta = np.arange(6.0)
     state = both.init(theta)
     expected = [theta[:3].copy(), theta[3:].copy()]

@@ -1,8 +1,8 @@
 """The engines that take the steps of training on the real network.
 
 On a GPU, ``reduced`` and ``direct`` also take θ of shape (S, P), of S networks that are trained at
-once; the optimizer is then one for all or ``Several``. What ``loss()`` and ``arrays()`` give has an
-axis S first, but for ``count``; an engine of one network can be restored from its part.
+once; the optimizer is then one for all or ``StackedOptimizers``. What ``loss()`` and ``arrays()``
+give has an axis S first, but for ``count``; an engine of one network can be restored from its part.
 ``parameters()`` and ``optimizer_state()`` are of one network alone.
 """
 

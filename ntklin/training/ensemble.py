@@ -18,7 +18,7 @@ from ntklin.runs.loop import EngineMaker, Track, carry_out
 from ntklin.runs.losses import Loss, LossName
 from ntklin.runs.optimizers import Optimizer
 from ntklin.runs.stops import Horizon, Stop
-from ntklin.training.several import Several
+from ntklin.training.stacked_optimizers import StackedOptimizers
 from ntklin.training.task import TrainingTask
 from ntklin.training.train import as_problem, rise_warning, run_task, with_learning_rate
 from ntklin.training.training_run import TrainingRun
@@ -206,7 +206,7 @@ class Together(EngineMaker):
         optimizers = [task.optimizer for task in tasks]
         same = all(one == optimizers[0] for one in optimizers)
         thetas = namespace(first.theta).stack([task.theta for task in tasks])
-        several = first.of_several(thetas, optimizers[0] if same else Several(optimizers))
+        several = first.of_several(thetas, optimizers[0] if same else StackedOptimizers(optimizers))
         return first.engine_type(several)
 
     def part(self, engine: Engine, place: int, track: Track) -> Engine:

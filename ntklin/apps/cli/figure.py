@@ -8,7 +8,7 @@ from typing import Annotated
 
 from ntklin.apps.cli import threads
 from ntklin.apps.cli.ending import INTERRUPTED, concluded, tell_written
-from ntklin.apps.cli.threads import MOST
+from ntklin.apps.cli.threads import MOST_THREADS
 from ntklin.apps.options import checks, shared
 from ntklin.apps.options.declared import checked, words
 from ntklin.apps.options.option import CHANGED, NEVER, Option
@@ -73,7 +73,7 @@ class Options:
         Option(
             metavar="N",
             help="Runs at a time. Default: one for each core, and one on a GPU.",
-            check=checks.optional(checks.count_up_to(MOST)),
+            check=checks.optional(checks.count_up_to(MOST_THREADS)),
             repeated=NEVER,
         ),
     ] = None
@@ -82,7 +82,7 @@ class Options:
         Option(
             metavar="N",
             help="Threads of Numba and BLAS in each. Default: 1, and the cores' share on a GPU.",
-            check=checks.optional(checks.count_up_to(MOST)),
+            check=checks.optional(checks.count_up_to(MOST_THREADS)),
             repeated=NEVER,
         ),
     ] = None

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 WAIT_POLICY = "OMP_WAIT_POLICY"
 NUMBER = "NUMBA_NUM_THREADS"
 # More than any machine has; Numba would start them.
-MOST = 65_536
+MOST_THREADS = 65_536
 
 
 def sleep_while_waiting(environ):
@@ -40,13 +40,13 @@ def require_number(environ):
     if text is None:
         return
     try:
-        fine = 1 <= int(text) <= MOST
+        fine = 1 <= int(text) <= MOST_THREADS
     except ValueError:
         fine = False
     if not fine:
         raise ValueError(
-            f"the environment's {NUMBER} must be an integer from 1 to {MOST}, got {text!r}; "
-            f"correct it, or unset {NUMBER}"
+            f"the environment's {NUMBER} must be an integer from 1 to {MOST_THREADS}, got "
+            f"{text!r}; correct it, or unset {NUMBER}"
         )
 
 

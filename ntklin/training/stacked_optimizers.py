@@ -8,7 +8,7 @@ from ntklin.edge.arrays import Array
 from ntklin.runs.optimizers import Optimizer, OptimizerState
 
 
-class Several:
+class StackedOptimizers:
     """Optimizers of one class, whose numbers differ, for the parameters of several networks.
 
     In an engine it stands in the place of an optimizer. Its vectors are those of all networks, one
