@@ -334,3 +334,25 @@ def test_a_relu_at_its_kink_is_refused():
     assert balls.enclose(net, theta, X, X, 2000).f0[0, 0] > 0
     with pytest.raises(ArithmeticError, match="no certain sign"):
         balls.enclose(net, theta, X, X, 128)
+
+
+@pytest.mark.parametrize("size", [2.0**-1060, 2.0**-500, 1e300])
+def test_a_kernel_of_any_size_is_certified(size, capfd):
+    """Also where its inverse, or its squares, leave the range of float64."""
+    K, Y = np.array([[2.0, 1.0], [1.0, 3.0]]), np.array([1.0, -1.0])
+    plain, scaled = ntklin.certify(K, Y), ntklin.certify(K * size, Y)
+    ratio = scaled.smallest_eigenvalue / size / plain.smallest_eigenvalue
+    assert ratio == pytest.approx(1, rel=1e-9 + 4 * 5e-324 / size)
+    with pytest.raises(ntklin.DegenerateKernelError, match="could not be proved to be positive"):
+        ntklin.certify(np.ones((2, 2)) * size, Y)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_smallest_eigenvalue_below_all_floats_is_named():
+    with pytest.raises(ntklin.FloatRangeError, match="λ_min of K underflows float64; scale K"):
+        ntklin.certify([[5e-324]], [1.0])
+
+
+def test_a_precision_beyond_all_use_is_refused():
+    with pytest.raises(ValueError, match="precision must be at most 16777216 bits, got 1000"):
+        ntklin.certify(np.eye(2), [1.0, 2.0], precision=10**30)

@@ -15,8 +15,10 @@ from ntklin.algebra.balls import arb, arb_mat, ball_from, ctx, described
 from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import host
 from ntklin.edge.checks import as_count
-from ntklin.edge.errors import DegenerateKernelError
+from ntklin.edge.errors import DegenerateKernelError, FloatRangeError
 
+# Far beyond any use; python-flint could not count much more.
+MOST_BITS = 1 << 24
 # How far below the estimate of λ_min the certified bound is tried, relative to it.
 GAPS = (2.0**-40, 2.0**-20, 0.5)
 
@@ -178,6 +180,8 @@ def certify(
     array([3.33333333e-05])
     """  # noqa: DOC501
     precision = as_count(precision, name="precision", minimum=32)
+    if precision > MOST_BITS:
+        raise ValueError(f"precision must be at most {MOST_BITS} bits, got {precision}")
     radii = _as_radii(radii)
     if (f0 is None) != (f0_new is None) or (f0 is not None and K_new is None):
         raise ValueError("f0, f0_new and K_new belong together: pass K_new alone or all three")
@@ -264,8 +268,8 @@ def _smallest_eigenvalue(K: arb_mat, precision: int) -> float:
     float
     """  # noqa: DOC501
     n = K.nrows()
-    center = K.mid()
-    width = _width(K)
+    unit = _unit(K)
+    center, width = (K * unit).mid(), _width(K) * unit
     try:
         inverse = center.solve(_diagonal([arb(1)] * n))
         estimate = 1 / np.linalg.norm(_floats(inverse), 2)
@@ -274,15 +278,28 @@ def _smallest_eigenvalue(K: arb_mat, precision: int) -> float:
     for gap in GAPS:
         shift = arb(float(estimate * (1 - gap)))
         if shift > width and _is_positive_definite(center - _diagonal([shift] * n)):
-            return _below(shift - width)
+            bound = _below((shift - width) / unit)
+            if bound > 0:
+                return bound
+            raise FloatRangeError("λ_min of K underflows float64; scale K, Y and f0 up")
     raise _degenerate(K, precision)
+
+
+def _unit(K: arb_mat) -> arb:
+    """A power of two by which the largest entry comes near 1; products with it are exact."""
+    largest = max(abs(x).upper() for x in K.entries())
+    if largest == 0:
+        return arb(1)
+    return arb(2) ** -round(float(largest.log() / arb(2).log()))
 
 
 def _degenerate(K: arb_mat, precision: int) -> DegenerateKernelError:
     """The error for a K that is singular, or too uncertain."""
+    unit = _unit(K)
+    smallest = arb(float(np.linalg.eigvalsh(_floats(K * unit))[0])) / unit
     return DegenerateKernelError(
         f"K could not be proved to be positive definite with {precision} bits: in float64 its "
-        f"λ_min is {np.linalg.eigvalsh(_floats(K))[0]:.3g}, from which its radii take up to "
+        f"λ_min is {float(smallest):.3g}, from which its radii take up to "
         f"{float(_width(K)):.3g}. Remove inputs that are the same up to a factor, add a ridge to "
         "the diagonal of K, or pass smaller radii= or more bits as precision="
     )
