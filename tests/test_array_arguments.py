@@ -318,7 +318,6 @@ ELSEWHERE = {
     ("FeatureMap", "theta"),  # MLP.features
     ("FeatureMap", "X"),
     ("FeatureMap", "exponents"),  # integers that ``balanced`` finds
-    ("FeatureMap", "own"),
 }
 RETURNED = (
     *(Enclosure, Linearization, LinearizedGradientDescent, Minimizer, ProductForm),

@@ -32,13 +32,11 @@ class FeatureMap(BalancedFeatures):
     X : array_like, shape (N, d)
     exponents : tuple of int, optional
         The units of the activations, as powers of two; see ``balanced``.
-    own : bool
-        Whether θ is nobody else's, so that it need not be copied.
 
     Attributes
     ----------
     network, parameters, inputs
-        What it was made from, in copies.
+        What it was made from. X is copied; ``parameters`` is θ itself, not to be changed in place.
     outputs : ndarray, shape (N,)
         f_θ(X), a by-product of the forward pass.
     passes : Passes
@@ -55,15 +53,11 @@ class FeatureMap(BalancedFeatures):
         X: ArrayLike,
         *,
         exponents: tuple[int, ...] | None = None,
-        own: bool = False,
     ) -> None:
         self.network = network
         theta = as_array(theta, "theta")
         layers, X = layers_and_inputs(network, theta, X)
         require_passes_memory(network, len(X), X.itemsize, X)
-        if not own:  # its owner may change it, and what is asked for later would mix two networks
-            theta = theta.copy()
-            layers, _ = layers_and_inputs(network, theta, X)
         self.parameters = theta
         super().__init__(X.dtype, (len(X), network.n_parameters), exponents)
         self.inputs = X = X.copy()
@@ -97,7 +91,7 @@ class FeatureMap(BalancedFeatures):
                     return None
                 exponents = (0,) * len(exponents)
         passes = (a.astype(dtype, copy=False) for a in (self.parameters, self.inputs))
-        return FeatureMap(self.network, *passes, exponents=exponents, own=True)
+        return FeatureMap(self.network, *passes, exponents=exponents)
 
     def certain_outputs(self) -> Array:
         """f(X), or an error where it leaves the range.
@@ -150,7 +144,7 @@ class FeatureMap(BalancedFeatures):
         -------
         FeatureMap, shape (N_new, P)
         """
-        return FeatureMap(self.network, self.parameters, X_new, exponents=self.exponents, own=True)
+        return FeatureMap(self.network, self.parameters, X_new, exponents=self.exponents)
 
     def _exponents(self, layers: LayerList) -> tuple[int, ...]:
         """Γ_0, …, Γ_L for parameters of size 1, or of the size of those given."""

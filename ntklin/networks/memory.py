@@ -31,7 +31,7 @@ def require_passes_memory(
 ) -> None:
     """Refuse the features of so many inputs, and networks, where they do not fit."""
     require_bulk(
-        networks * (passes(net, n_samples) + net.n_parameters) * itemsize,
+        networks * passes(net, n_samples) * itemsize,
         f"the feature map of {n_samples} inputs, with activations and backward signals,",
         "take fewer inputs at a time: features(theta, X[i:j])",
         beside=beside,

@@ -169,14 +169,13 @@ class PairFeatures(BalancedFeatures):
         X: ArrayLike,
         *,
         exponents: tuple[int, ...] | None = None,
-        own: bool = False,
     ) -> None:
         self.network = pair
         theta, X = as_array(theta, "theta"), as_inputs(X, pair.n_inputs)
         require_passes_memory(pair.network, len(X), X.itemsize, X, networks=2)
-        self.parameters = theta if own else theta.copy()
+        self.parameters = theta
         self.halves = [
-            FeatureMap(pair.network, half, X, exponents=exponents, own=True)
+            FeatureMap(pair.network, half, X, exponents=exponents)
             for half in pair.halves(self.parameters)
         ]
         self.inputs = self.halves[0].inputs
@@ -193,7 +192,7 @@ class PairFeatures(BalancedFeatures):
             return None
         passes = (a.astype(dtype, copy=False) for a in (self.parameters, self.inputs))
         exponents = tuple(map(max, *known, known[0]))
-        return PairFeatures(self.network, *passes, exponents=exponents, own=True)
+        return PairFeatures(self.network, *passes, exponents=exponents)
 
     def output_rounding(self) -> Array:
         """The rounding errors of the outputs to expect; see ``FeatureMap.output_rounding``.
@@ -211,9 +210,7 @@ class PairFeatures(BalancedFeatures):
 
     def at(self, X_new: ArrayLike) -> PairFeatures:
         """The features of other inputs in the same units; see :meth:`ntklin.FeatureMap.at`."""
-        return PairFeatures(
-            self.network, self.parameters, X_new, exponents=self.exponents, own=True
-        )
+        return PairFeatures(self.network, self.parameters, X_new, exponents=self.exponents)
 
     def _parts(self) -> Iterator[tuple[Any, FeatureMap]]:
         return zip(self._factors, self.halves, strict=True)
