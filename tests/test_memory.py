@@ -178,6 +178,7 @@ def test_refused_under_a_limit_on_addresses():
         "net.features(theta, X[:4]).gram()\n"
         "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (used + 10**9,) * 2)\n"
+        "import time; time.sleep(0.1)  # what is free is read anew after a moment\n"
         "try: net.features(theta, X).gram()\n"
         "except ntklin.MemoryLimitError as e: print(e)\n"
     )
