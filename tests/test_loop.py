@@ -81,7 +81,7 @@ class PlainTask(Task):
     """Leaves its engine and its track as they are."""
 
     optimizer, loss = ntklin.GradientDescent(1.0), Loss()
-    on_cpu, dtype, description, search = True, np.dtype(np.float64), {}, "nothing"
+    on_cpu, dtype, fingerprints, search = True, np.dtype(np.float64), {}, "nothing"
     engine_type = Plain
 
     def __init__(self, engine, batches=None):

@@ -50,9 +50,6 @@ class Stop(ABC):
 
     #: What a run's ``ended_by`` says.
     name: ClassVar[str] = "stop"
-    #: Losses beyond which it ends a run; an engine may do so by itself.
-    until: float = 0.0
-    ceiling: float = np.inf
     #: Whether it only ends a run at the end of a block, or where an engine does so by itself.
     is_plain: ClassVar[bool] = False
 

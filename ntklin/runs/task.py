@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from ntklin.edge.arrays import Array
+from ntklin.edge.backends import namespace
 from ntklin.edge.errors import DivergenceError
 from ntklin.runs import checkpoint
 from ntklin.runs.batches import BatchSource
-from ntklin.runs.engine import Engine
+from ntklin.runs.engine import Engine, choose
 from ntklin.runs.losses import Loss
 from ntklin.runs.optimizers import Optimizer
 from ntklin.runs.stability import divergence_error
@@ -31,13 +33,18 @@ class Task(ABC):
         With its learning rate.
     loss : Loss
     batches : Batches, iterable of index arrays, or None
+    method : str
+        Of the engine, or "auto".
     """
 
     targets: Array
     optimizer: Optimizer
     loss: Loss
     batches: BatchSource | None
+    method: str
 
+    #: By their methods; see ``engine.choose``.
+    engines: ClassVar[Mapping[str, type[Engine]]]
     #: What finds a learning rate for it.
     search: ClassVar[str]
 
@@ -52,9 +59,9 @@ class Task(ABC):
         """Of the steps."""
 
     @property
-    @abstractmethod
     def on_cpu(self) -> bool:
         """Whether its arrays are NumPy's."""
+        return namespace(self.targets) is np
 
     @property
     def loss_of_zero(self) -> float:
@@ -63,18 +70,31 @@ class Task(ABC):
 
     @property
     @abstractmethod
+    def fingerprints(self) -> Mapping[str, Any]:
+        """By which a saved run knows its network, θ_0 and X."""
+
+    @cached_property
     def description(self) -> Mapping[str, Any]:
         """By which a saved run is known whatever its engine; see ``checkpoint.PARTS``."""
+        return {
+            **self.fingerprints,
+            "optimizer": checkpoint.describe_optimizer(self.optimizer),
+            "loss": self.loss.name,
+            "loss_of_zero": self.loss_of_zero,
+            "batches": checkpoint.describe_batches(self.batches),
+            "dtype": str(self.dtype),
+            "Y": checkpoint.digest(self.targets),
+        }
 
     @property
     def identity(self) -> Mapping[str, Any]:
         """By which a saved run is known."""
         return {**self.description, "method": self.engine_type.method}
 
-    @property
-    @abstractmethod
+    @cached_property
     def engine_type(self) -> type[Engine]:
         """The engine that takes the steps."""
+        return choose(self.engines, self.method, self)
 
     def require_continues(self, past: Any) -> None:
         """Refuse a run that is not the beginning of this one.
@@ -89,9 +109,9 @@ class Task(ABC):
         checkpoint.require_same(saved, {**self.description, "method": saved["method"]}, "resume")
         checkpoint.require_same(saved, self.identity, "resume")
 
-    @abstractmethod
     def engine(self) -> Engine:
         """An engine at θ_0."""
+        return self.engine_type(self)
 
     @abstractmethod
     def outcome(self, engine: Engine, track: Track) -> Any:

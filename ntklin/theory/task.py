@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ntklin.edge.arrays import Array
-from ntklin.edge.backends import freeze, namespace
-from ntklin.runs import checkpoint
+from ntklin.edge.backends import freeze
 from ntklin.runs.batches import BatchSource
-from ntklin.runs.engine import Engine, choose
 from ntklin.runs.loop import Track
 from ntklin.runs.losses import Loss
 from ntklin.runs.optimizers import Optimizer
@@ -51,6 +48,7 @@ class LinearizedTask(Task):
     batches: BatchSource | None = None
     method: str = "auto"
 
+    engines = ENGINES
     search = "ntklin.search_learning_rate"
 
     @property
@@ -59,30 +57,9 @@ class LinearizedTask(Task):
         return self.linearization.features.dtype
 
     @property
-    def on_cpu(self) -> bool:
-        """Whether its arrays are NumPy's."""
-        return namespace(self.targets) is np
-
-    @cached_property
-    def engine_type(self) -> type[Engine]:
-        """The engine that takes the steps."""
-        return choose(ENGINES, self.method, self)
-
-    def engine(self) -> Engine:
-        """The engine, at θ_0."""
-        return self.engine_type(self)
-
-    @cached_property
-    def description(self) -> Mapping[str, Any]:
-        """By which a saved run is known, whatever its engine."""
-        return self.linearization.fingerprints | {
-            "optimizer": checkpoint.describe_optimizer(self.optimizer),
-            "loss": self.loss.name,
-            "loss_of_zero": self.loss_of_zero,
-            "batches": checkpoint.describe_batches(self.batches),
-            "dtype": str(self.dtype),
-            "Y": checkpoint.digest(self.targets),
-        }
+    def fingerprints(self) -> Mapping[str, Any]:
+        """By which a saved run knows its network, θ_0 and X."""
+        return self.linearization.fingerprints
 
     def outcome(self, engine: Any, track: Track) -> LinearizedRun:
         """The run, from its engine and its track."""

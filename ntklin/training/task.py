@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ntklin.edge.arrays import Array
-from ntklin.edge.backends import namespace
 from ntklin.networks.descriptions import describe_network
 from ntklin.networks.network import Network
 from ntklin.runs import checkpoint
 from ntklin.runs.batches import BatchSource
-from ntklin.runs.engine import Engine, choose
 from ntklin.runs.loop import Track
 from ntklin.runs.losses import Loss
 from ntklin.runs.optimizers import Optimizer
@@ -54,6 +51,7 @@ class TrainingTask(Task):
     batches: BatchSource | None = None
     method: str = "auto"
 
+    engines = ENGINES
     search = "ntklin.largest_learning_rate"
 
     @property
@@ -62,32 +60,12 @@ class TrainingTask(Task):
         return self.X.dtype
 
     @property
-    def on_cpu(self) -> bool:
-        """Whether its arrays are NumPy's."""
-        return namespace(self.X) is np
-
-    @cached_property
-    def engine_type(self) -> type[Engine]:
-        """The engine that takes the steps."""
-        return choose(ENGINES, self.method, self)
-
-    def engine(self) -> Engine:
-        """The engine, at θ_0."""
-        return self.engine_type(self)
-
-    @cached_property
-    def description(self) -> Mapping[str, Any]:
-        """By which a saved run is known, whatever its engine."""
+    def fingerprints(self) -> Mapping[str, Any]:
+        """By which a saved run knows its network, θ_0 and X."""
         return {
             "network": describe_network(self.net),
-            "optimizer": checkpoint.describe_optimizer(self.optimizer),
-            "loss": self.loss.name,
-            "loss_of_zero": self.loss_of_zero,
-            "batches": checkpoint.describe_batches(self.batches),
-            "dtype": str(self.theta.dtype),
             "theta": checkpoint.digest(self.theta),
             "X": checkpoint.digest(self.X),
-            "Y": checkpoint.digest(self.targets),
         }
 
     def outcome(self, engine: Any, track: Track) -> TrainingRun:
