@@ -13,7 +13,9 @@ import numpy as np
 import ntklin
 from ntklin.validation.arrays import Array
 
+# Work, case, dtype and N: what shares the processes of its peers.
 Group = tuple[str, str, str, int]
+# (W^l, b^l), from below.
 Layers = list[tuple[Array, Array]]
 
 SIGMA = 1.4

@@ -21,6 +21,7 @@ from ntklin.validation.benchmarks.peers import Peer
 from ntklin.validation.benchmarks.plain import Reference
 from ntklin.validation.benchmarks.timing import Timing, take_turn
 
+# Variant and inputs.
 Key = tuple[str, str]
 
 # What the peers' training does before it reports the loss: 3 steps to warm up and 5 × 50 that are

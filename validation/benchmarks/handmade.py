@@ -14,6 +14,7 @@ import scipy.linalg
 from ntklin.validation.arrays import Array
 from ntklin.validation.benchmarks.cases import SIGMA, Layers
 
+# ``move(part, gradient)`` changes both in place.
 Move = Callable[[Array, Array], None]
 
 # One block of J in the weighted Gram matrix: about what a second-level cache and its share of the

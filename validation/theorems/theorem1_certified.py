@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 
 # Enclosures that agree to fewer digits than this would not tell anything about float64.
 ENOUGH_DIGITS = 20
-
-
+# What takes f_int and f_∞ from a minimizer, at new inputs.
 Formula = Callable[["Minimizer", Array], tuple[Array, Array]]
 
 

@@ -25,7 +25,7 @@ class FigureBar(CountingBar):
     """One bar for all runs and searches of a figure."""
 
     def finished(self) -> None:
-        """One more is."""
+        """One more result is there."""
         self.bars.advance(self.task)
 
 
@@ -37,7 +37,7 @@ class FigureLines(CountingLines):
         self.title = title
 
     def finished(self) -> None:
-        """One more is."""
+        """One more result is there."""
         self.count += 1
         if self.count % EVERY == 0 or self.count == self.total:
             self.say(f"{self.title}: {self.count}/{self.total}")

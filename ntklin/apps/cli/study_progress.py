@@ -76,7 +76,7 @@ class StudyBars(LossBars):
         self.tell(f"linearized, loss {loss:.1e}, step {step:,}")
 
     def predicted(self, initial_loss: float, steps: int) -> None:
-        """It is, and the real one begins."""
+        """The linearized network is done, and the real one begins."""
         self.start, self.expected = initial_loss, steps
         if self.config.train:
             self.trained(0, initial_loss)
