@@ -203,6 +203,9 @@ class Above(Bound):
         return found.low - self.bound
 
 
+Claim = Near | Below | Above
+
+
 # Checks: of each, ``name``, ``hypothesis`` and ``control`` are those of ``Check``;
 # ``draw(rng, setting)`` gives the problem, one for all draws, and ``n_draws`` is for a full run,
 # ``quick`` for a quick one.
@@ -252,8 +255,8 @@ def power_law(
     hypothesis: str,
     draw: Callable[[Generator, Setting], Problem],
     sample: Callable[[Problem, Any, Generator], Any],
-    formula: Near | Below | Above,
-    wrong: Near | Below | Above,
+    formula: Claim,
+    wrong: Claim,
     control: str,
     grid: Grid,
     y_label: str = "rms distance",
@@ -276,9 +279,7 @@ def power_law(
     def measured(rng: Generator, setting: Setting) -> tuple[tuple[float, ...], Array]:
         return grid.draws(draw(rng, setting), sample, rng, setting.quick)
 
-    def judged(
-        formula: Near | Below | Above, drawn: tuple[tuple[float, ...], Array]
-    ) -> Measurement:
+    def judged(formula: Claim, drawn: tuple[tuple[float, ...], Array]) -> Measurement:
         places, y = drawn
         y = y if y.ndim == 2 else y[..., formula.column]
         found = exponent(places, y, grid.paired, formula.level)
