@@ -32,6 +32,10 @@ def steps_before_end(losses, end):
         Before each of k steps and after the last one; of several networks the first that ends is
         the end for all.
     end : End
+
+    Returns
+    -------
+    int
     """
     ended = ~goes_on(losses, end).reshape(len(losses), -1).all(axis=1)
     return int(np.argmax(ended)) if ended.any() else len(losses) - 1

@@ -80,6 +80,10 @@ def rows(exponents, lengths, n_layers, weight, gain, bias):
         L.
     weight, gain, bias : float
         √w, √g and √b.
+
+    Returns
+    -------
+    Rows
     """
     offset, step = _pair(bias), _pair(gain)
     size = _times(_pair(weight), _pair(lengths, exponents))

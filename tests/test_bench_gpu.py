@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from ntklin.apps.cli.bench import Options
 from ntklin.kernels.gpu import unweighted
 from ntklin.validation.benchmarks import cases, gates, gpu_peers, main, plain, works
 
@@ -20,7 +21,7 @@ def bench(device, tmp_path):
     def call(**selection):
         console = Console(file=io.StringIO(), width=200)
         options = {"quick": True, "out": tmp_path, "threads": 1, "device": "gpu"} | selection
-        status = main(**options, console=console)
+        status = main(Options(**options), console)
         return status, json.loads((tmp_path / "bench.json").read_text()), console.file.getvalue()
 
     return call

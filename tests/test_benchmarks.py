@@ -17,6 +17,7 @@ import pytest
 from rich.console import Console
 from tolerances import assert_close
 
+from ntklin.apps.cli.bench import Options
 from ntklin.validation.benchmarks import (
     benchmark,
     cases,
@@ -65,7 +66,7 @@ def bench(tmp_path, console, monkeypatch):
 
     def call(**selection):
         selection = {"quick": True, "out": tmp_path / "out", "threads": 1} | selection
-        status = main(**selection, console=console)
+        status = main(Options(**selection), console)
         text = (tmp_path / "out" / "bench.json").read_text()
         document = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
         return status, document, console.file.getvalue()
@@ -496,14 +497,12 @@ def test_the_machine_is_described():
 )
 def test_bad_options_are_named(selection, message, tmp_path):
     with pytest.raises(ValueError, match=message):
-        main(**{"quick": True, "out": tmp_path / "out"} | selection)
+        main(Options(**{"quick": True, "out": tmp_path / "out"} | selection))
     assert not (tmp_path / "out").exists()
 
 
 def as_options(**selection):
-    names = ("works", "cases", "dtypes", "sizes", "inputs", "rounds", "peers", "peer_scripts")
-    defaults = dict.fromkeys((*names, "threads")) | {"out": "out", "quick": True, "device": "cpu"}
-    return options.as_options(**(defaults | selection))
+    return options.as_options(Options(**{"quick": True} | selection))
 
 
 def test_everything_is_selected_by_default():
@@ -616,7 +615,7 @@ def test_an_unwritable_folder_is_known_before_any_work(tmp_path, console, monkey
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(benchmark.Benchmark, "run", lambda self: pytest.fail("it worked already"))
     with pytest.raises(OSError, match="file"):
-        main(quick=True, out=tmp_path / "file", console=console)
+        main(Options(quick=True, out=tmp_path / "file"), console)
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, console, monkeypatch):

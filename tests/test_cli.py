@@ -76,8 +76,8 @@ def test_a_real_process_uses_the_folder_that_it_runs_in(tmp_path):
 def test_bench_hands_over(code, monkeypatch):
     seen = {}
 
-    def bench(**settings):
-        seen.update(settings)
+    def bench(typed, console):
+        seen.update(vars(typed), console=console)
         return code
 
     monkeypatch.setattr("ntklin.validation.benchmarks.main", bench)

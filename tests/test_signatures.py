@@ -8,16 +8,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 MOST_PARAMETERS = 10
 
-# Public functions whose keywords users type one by one, and the benchmarks' command, each of whose
-# parameters is an option.
+# Public functions whose keywords users type one by one.
 LONG = {
     "ntklin/recipes/learning_rate.py: largest_learning_rate",
     "ntklin/recipes/mitigation/algorithm.py: mitigate_initialization",
     "ntklin/theory/linearization.py: train",
     "ntklin/training/ensemble.py: train_ensemble",
     "ntklin/training/train.py: train",
-    "validation/benchmarks/benchmark.py: main",
-    "validation/benchmarks/options.py: as_options",
 }
 
 

@@ -1,4 +1,6 @@
-"""All that needs a GPU, in one command and ten minutes, from a checkout on a machine that has one:
+"""All that needs a GPU, in one command and ten minutes, from a checkout.
+
+On a machine that has one:
 
     python -m ntklin.validation.gpu_check --out gpu-check
 
@@ -14,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -45,7 +48,7 @@ class Step:
 
     name: str
     seconds: float
-    command: tuple
+    command: tuple[str, ...]
     needs: str = ""
 
 
@@ -68,7 +71,7 @@ class Outcome:
     note: str = ""
 
 
-def steps(out):
+def steps(out: Path | str) -> tuple[Step, ...]:
     """All steps, the most important first; what they write goes to the folder ``out``."""
     python, out = sys.executable, str(out)
     pytest = (python, "-m", "pytest", "-m", "gpu", "-p", "no:cacheprovider", "-rfE")
@@ -87,7 +90,7 @@ def steps(out):
     )
 
 
-def take(step, out):
+def take(step: Step, out: Path) -> Outcome:
     """Run one step in the checkout; its output goes to a log.
 
     Returns
@@ -115,7 +118,9 @@ def take(step, out):
     return Outcome(step.name, state, round(time.perf_counter() - began, 1), note)
 
 
-def main(arguments=None, make_steps=steps):
+def main(
+    arguments: Sequence[str] | None = None, make_steps: Callable[[Path], Sequence[Step]] = steps
+) -> int:
     """Run all steps.
 
     Returns

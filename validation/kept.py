@@ -2,14 +2,19 @@
 
 import json
 import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
 
 from ntklin.edge.files.names import shown
 from ntklin.edge.files.reading import DamagedFileError
 from ntklin.edge.files.seal import read_kept, sealed
 from ntklin.edge.files.writing import write_whole
 
+Found = TypeVar("Found")
 
-def write(path, head, values):
+
+def write(path: Path, head: dict[str, Any], values: dict[str, Any]) -> None:
     """Keep a result, with what it is of and a digest of both.
 
     Parameters
@@ -20,7 +25,13 @@ def write(path, head, values):
     write_whole(path, json.dumps(sealed(head | values), indent=1), follow=False)
 
 
-def read(path, head, build, what, otherwise):
+def read(
+    path: Path,
+    head: dict[str, Any],
+    build: Callable[[dict[str, Any]], Found],
+    what: str,
+    otherwise: str,
+) -> Found | None:
     """A kept result; None where there is none.
 
     Parameters
@@ -34,6 +45,11 @@ def read(path, head, build, what, otherwise):
         "run", say.
     otherwise : str
         What comes of a file that does not count.
+
+    Returns
+    -------
+    object or None
+        What ``build`` returns.
 
     Raises
     ------
@@ -53,7 +69,12 @@ def read(path, head, build, what, otherwise):
         return None
 
 
-def _built(values, head, build, what):
+def _built(
+    values: dict[str, Any],
+    head: dict[str, Any],
+    build: Callable[[dict[str, Any]], Found],
+    what: str,
+) -> Found:
     for name, expected in json.loads(json.dumps(head)).items():
         if values.get(name) != expected:
             raise DamagedFileError(f"is of another {what}: its {name} is not that of this one")

@@ -43,6 +43,10 @@ def leading_dimension(a):
     0 or anything. BLAS wants rows whose elements follow each other and that do not overlap, and
     sizes that fit its integers; of anything else it complains on the standard output, and returns
     as if it had worked.
+
+    Returns
+    -------
+    int
     """
     rows, columns = a.shape
     step = a.strides[0] // a.itemsize if rows > 1 else columns
@@ -120,7 +124,7 @@ class _SequentialBlas:
                     lib.set_num_threads(n_threads)
 
     def forked(self):
-        """This process is a new one, in which no thread is inside, and none holds the lock."""
+        """Start anew in a new process, in which no thread is inside, and none holds the lock."""
         self._lock = threading.Lock()
         if self._depth:
             self._depth = 0
@@ -168,6 +172,10 @@ def slice_count(n, n_other, symmetric):
     """Into how many slices of columns a product is cut, each with an (N, N') array of its own.
 
     More than one where there are fewer tiles than keep the threads busy.
+
+    Returns
+    -------
+    int
     """
     n_threads, n_tiles = get_num_threads(), len(_corners(n, n_other, symmetric))
     return -(-4 * n_threads // n_tiles) if n_tiles < 4 * n_threads else 1

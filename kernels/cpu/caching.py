@@ -55,6 +55,7 @@ class TolerantCache(FunctionCache):
     _impl_class = _Entries
 
     def load_overload(self, sig, target_context):
+        """The code that is kept for ``sig``; None where there is none that serves."""
         try:
             cres = super().load_overload(sig, target_context)
         except (AttributeError, ImportError):  # of other sources: it names a class that is not here
@@ -73,6 +74,7 @@ class TolerantCache(FunctionCache):
             _tell(e)
 
     def save_overload(self, sig, data):
+        """Keep the code for ``sig``, if that can be."""
         try:
             super().save_overload(sig, data)
         except Exception as e:
@@ -86,6 +88,11 @@ def with_cache(dispatcher):
     ----------
     dispatcher : Dispatcher
         Without the JIT a plain function, which is returned as it is.
+
+    Returns
+    -------
+    callable
+        ``dispatcher`` itself.
     """
     if isinstance(dispatcher, Dispatcher):
         try:

@@ -30,5 +30,9 @@ def parallel_kernel(function):
 
     Its threads take named tuples that are its own arguments, or that it makes by their class, but
     none that a function returned, and no tuples of tuples.
+
+    Returns
+    -------
+    callable
     """
     return twin(function)(launcher(function, kernel(function, parallel=True), kernel))

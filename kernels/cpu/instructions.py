@@ -79,6 +79,10 @@ def _opaque(builder, address):
 
     It would fold the last addition into every access through it. With an indexed address a vector
     operation takes two slots of the scheduler, which nearly halves the rate of the loops here.
+
+    Returns
+    -------
+    LLVM value
     """
     kind = ir.FunctionType(address.type, [address.type])
     return builder.asm(kind, "", "=r,0", [address], False)
@@ -311,6 +315,11 @@ def gemm(context, builder, signature, args):
 
     Pointers are declared as integers, which have the same ABI. α and β are passed by address: they
     lie on the stack of the calling function.
+
+    Returns
+    -------
+    LLVM value
+        What the entry point returns: not 0 if it failed.
     """
     op_a, op_b, m, n, inner, lda, ldb, ldc, alpha, a, b, beta, c = args
     char = ir.IntType(8)

@@ -26,6 +26,10 @@ def next_task(counter):
 
     The threads of a ``prange`` with one turn each share out tasks this way as they become free:
     cores are seldom equally fast, and a fixed share would wait for the slowest one.
+
+    Returns
+    -------
+    int
     """
     return _next_task((counter, 0))
 

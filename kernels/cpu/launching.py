@@ -32,7 +32,7 @@ class _Launches:
             self.rule = _IN_TURN if layer == "workqueue" else _FREE
 
     def forked(self):
-        """This process is a new one: the threads of its parent are not here."""
+        """Start anew in a new process: the threads of its parent are not here."""
         self.turn = threading.RLock()  # a thread that is not here may have held the other
         try:
             layer = numba.threading_layer()  # pyright: ignore

@@ -18,6 +18,10 @@ def loss_and_derivatives(loss, f, Y, sample_weights, s):
     L is summed in float64. ``loss`` is a value of ``LOSSES``; the formulas are those of
     ``ntklin.runs.losses``. Not in the parallel functions that call it, where each array expression
     would start the threads.
+
+    Returns
+    -------
+    float
     """
     total = 0.0
     one = f.dtype.type(1)

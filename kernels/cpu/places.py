@@ -55,6 +55,11 @@ def on_places(instructions, result, *parameters):
     result : Type
     *parameters : Place, Start, Numbers, Typed or Type
         The parameters of ``instructions``.
+
+    Returns
+    -------
+    signature : Signature
+    code : callable
     """
     arguments, passed = [], []
     for parameter in parameters:

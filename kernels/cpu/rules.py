@@ -96,6 +96,10 @@ def _kept(s, before, g, least):
 
     So that s = 0 is a coordinate that never had one, where ``preconditioner`` says D = 0; where
     squares only faded or underflow, D = 1/ε, as √ of the least number is nothing beside ε.
+
+    Returns
+    -------
+    float
     """
     size = abs(g)
     size = before if before > size else size

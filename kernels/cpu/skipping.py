@@ -112,6 +112,10 @@ def lower_gram(A, n_tasks):
     A : ndarray, shape (N, K)
     n_tasks : int
         The number of threads.
+
+    Returns
+    -------
+    ndarray, shape (N, N)
     """
     K = np.empty((len(A), len(A)), A.dtype)
     _lower_gram(A, K, *work_space(n_tasks, len(A), A.dtype), task_counter())

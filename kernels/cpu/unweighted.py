@@ -48,6 +48,10 @@ def gram_copies(shape, itemsize):
     shape : (N, N')
     itemsize : int
         Does not matter here.
+
+    Returns
+    -------
+    int
     """
     # A square one may be symmetric, and then has fewer tiles and more slices.
     slices = slice_count(*shape, symmetric=shape[0] == shape[1])

@@ -242,6 +242,10 @@ def weighted_gram_copies(shape, itemsize):
     shape : (N, N')
     itemsize : int
         Does not matter here.
+
+    Returns
+    -------
+    int
     """
     return get_num_threads() + 2 + slice_count(*shape, symmetric=False)
 

@@ -55,6 +55,10 @@ class ShallowNetwork:
         Parameters
         ----------
         sample_weights : ndarray of NumPy, shape (N,)
+
+        Returns
+        -------
+        float
         """
         weights = namespace(self._X).asarray(np.ascontiguousarray(sample_weights))
         loss_and_derivatives(self._loss, self._outputs, self._Y, weights, self._s, self._total)

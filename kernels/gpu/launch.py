@@ -26,6 +26,10 @@ def matrix(n, m, count=1):
     """Grid and block for an (n, m) matrix: threads share out columns, blocks rows and columns.
 
     ``count`` of them, at most ``MAX_BLOCKS``, have each a layer of blocks.
+
+    Returns
+    -------
+    pair of tuple of int
     """
     return (ceil_div(m, THREADS), min(n, MAX_BLOCKS), count), (THREADS,)
 
@@ -39,6 +43,10 @@ def neurons(n, m, k):
     """Grid and block for n rows of m neurons with k columns each.
 
     A block's threads take the columns of one neuron, as many as fill whole warps.
+
+    Returns
+    -------
+    pair of tuple of int
     """
     threads = min(THREADS, ceil_div(k, 32) * 32)
     return (min(m, MANY_BLOCKS), min(n, MAX_BLOCKS)), (threads,)

@@ -11,6 +11,10 @@ def views(flat, shapes, has_bias):
     flat : ndarray, shape (P,)
     shapes : sequence of (m_l, m_{l-1})
     has_bias : bool
+
+    Returns
+    -------
+    list of (W^l, b^l or None)
     """
     layers, start = [], 0
     for m, k in shapes:

@@ -18,6 +18,10 @@ def source(name):
     """The text of ``name``, with each header in the place of its ``#include``.
 
     CuPy knows compiled code by its text, and would not see a header change.
+
+    Returns
+    -------
+    str
     """
     text = (FOLDER / name).read_text(encoding="utf-8")
     return re.sub(r'#include "(.+)"\n', lambda match: source(match[1]), text)
@@ -45,6 +49,11 @@ def require_contiguous(function, arguments, kind):
     """Refuse arrays, those of the type ``kind``, in which a kernel would not find its elements.
 
     Kernels count places by shapes: a stride means nothing on an axis of length 1.
+
+    Raises
+    ------
+    ValueError
+        For an array that is not C-contiguous.
     """
     for argument in arguments:
         if isinstance(argument, kind) and not argument.flags.c_contiguous:

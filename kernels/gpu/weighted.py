@@ -28,6 +28,10 @@ def weighted_gram_copies(shape, itemsize):
     ----------
     shape : (N, N')
     itemsize : int
+
+    Returns
+    -------
+    int
     """
     return 2 + ceil_div(BLOCK_BYTES, shape[0] * shape[1] * itemsize)
 
@@ -62,6 +66,11 @@ def _columns(a, other_a, D, bias, w, v):
     """The inputs' columns that count, and D with the scales: a (N, k), a'^T (k, N'), D (m, k).
 
     A bias is one more column, of ones.
+
+    Returns
+    -------
+    tuple of ndarray
+        a, a'^T and D, C-contiguous.
     """
     xp, scalar = namespace(a), a.dtype.type
     live = xp.flatnonzero((a != 0).any(axis=0) & (other_a != 0).any(axis=0))

@@ -2,9 +2,11 @@
 
 import json
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -16,12 +18,14 @@ from ntklin.edge.files.unfinished import COMPLETE, FOLDER, amount, forget, place
 from ntklin.edge.files.writing import require_writable, write_whole
 from ntklin.validation.benchmarks import gpu_peers, machine, report, works
 from ntklin.validation.benchmarks import limits as limits_module
-from ntklin.validation.benchmarks.cases import FULL, draw
+from ntklin.validation.benchmarks.cases import FULL, Case, Group, draw
 from ntklin.validation.benchmarks.compare import Comparison, Referee, interleave
-from ntklin.validation.benchmarks.measure import pass_gates, take_rounds
-from ntklin.validation.benchmarks.options import as_options
+from ntklin.validation.benchmarks.limits import Limits
+from ntklin.validation.benchmarks.measure import Row, pass_gates, take_rounds
+from ntklin.validation.benchmarks.options import Options, as_options
 from ntklin.validation.benchmarks.peers import PeerFolders, run_peer
-from ntklin.validation.benchmarks.scores import score
+from ntklin.validation.benchmarks.scores import Score, score
+from ntklin.validation.benchmarks.targets import Target
 from ntklin.validation.threads import limited
 
 RESULT = "bench.json"
@@ -29,51 +33,13 @@ SCHEMA = 2  # 1 had no digest
 INTERRUPTED = 130
 
 
-def main(
-    *,
-    works=None,
-    cases=None,
-    dtypes=None,
-    sizes=None,
-    inputs=None,
-    rounds=None,
-    peers=None,
-    peer_scripts=None,
-    out="ntklin-bench",
-    quick=False,
-    threads=None,
-    device="cpu",
-    console=None,
-):
+def main(typed: Any, console: Console | None = None) -> int:
     """Measure how fast ntklin is, and write tables and ``bench.json``.
 
     Parameters
     ----------
-    works : sequence of str, optional
-        From jacobian, gram, weighted_gram, gd_step, adagrad_step, adam_step, linearized_step,
-        split, closed_form, infinite; on a GPU also ensemble_step, and not split and closed_form.
-        Like the next four, all when not given.
-    cases : sequence of {"A", "B"}, optional
-    dtypes : sequence of {"float64", "float32"}, optional
-    sizes : sequence of {100, 1000}, optional
-        N.
-    inputs : sequence of {"gaussian", "mnist"}, optional
-    rounds : int, optional
-        5 when not given, and 3 with the peers.
-    peers : path, optional
-        The folder of the peers' environments; their rows then run between ntklin's own.
-    peer_scripts : path, optional
-        The folder of the peers' scripts.
-    out : path
-        The folder for ``bench.json``, made if it is not there. Where it holds that of a finished
-        run, this one's goes to ``unfinished`` in it until this one is finished, too.
-    quick : bool
-        Tiny sizes, to see that everything works; the times mean nothing.
-    threads : int, optional
-        All usable cores when not given.
-    device : {"cpu", "gpu"}
-        On a GPU, hand-made CuPy takes the place of NumPy, and PyTorch and JAX are beside it where
-        they are installed for CUDA.
+    typed : ntklin.apps.cli.bench.Options
+        What ``ntklin bench`` is told; each option is declared there.
     console : rich.console.Console, optional
 
     Returns
@@ -87,22 +53,9 @@ def main(
     ValueError
         For an option that is not allowed.
     OSError
-        If ``out`` cannot be written.
+        If the output folder cannot be written.
     """
-    options = as_options(
-        works=works,
-        cases=cases,
-        dtypes=dtypes,
-        sizes=sizes,
-        inputs=inputs,
-        rounds=rounds,
-        peers=peers,
-        peer_scripts=peer_scripts,
-        out=out,
-        quick=quick,
-        threads=threads,
-        device=device,
-    )
+    options = as_options(typed)
     if console is None:
         console = Console()
         if not console.is_terminal:
@@ -131,15 +84,17 @@ class Benchmark:
     console : rich.console.Console
     """
 
-    def __init__(self, options, console):
+    def __init__(self, options: Options, console: Console) -> None:
         self.options, self.console = options, console
         self.on_cpu = options.xp is np
-        self.machine = self.limits = None
-        self.rows, self.comparisons = [], []
+        self.machine: dict[str, Any] | None = None
+        self.limits: Limits | None = None
+        self.rows: list[Row] = []
+        self.comparisons: list[Comparison] = []
         self.interrupted = False
         self.written = options.out / RESULT
 
-    def run(self):
+    def run(self) -> None:
         """Measure all that was asked for; saved after each problem."""
         options = self.options
         self.machine = machine.describe(options.threads)
@@ -159,15 +114,25 @@ class Benchmark:
             tempfile.TemporaryDirectory(prefix="ntklin-peers-") as results,
         ):
             parts = [partial(self.problem, *group) for group in options.groups]
-            folders = PeerFolders(options.peers, options.peer_scripts, Path(results))
-            parts += [partial(self.compare, *item, folders) for item in self.peer_groups().items()]
+            if options.peers is not None and options.peer_scripts is not None:
+                folders = PeerFolders(options.peers, options.peer_scripts, Path(results))
+                groups = self.peer_groups().items()
+                parts += [partial(self.compare, *group, folders) for group in groups]
             bar = progress.add_task("", total=len(parts))
             for part in parts:
                 part(lambda text: progress.update(bar, description=text, refresh=True))
                 progress.advance(bar)
                 self.save()
 
-    def problem(self, case, dtype, inputs, n, names, tick):
+    def problem(
+        self,
+        case: Case,
+        dtype: str,
+        inputs: str,
+        n: int,
+        names: Sequence[str],
+        tick: Callable[[str], object],
+    ) -> None:
         """Gate and time one problem."""
         where = f"{case.name} {dtype} {inputs} N = {n}"
         tick(f"{where}: drawing")
@@ -184,7 +149,7 @@ class Benchmark:
         for row in rows:
             row.release()
 
-    def peer_groups(self):
+    def peer_groups(self) -> dict[Group, list[Target]]:
         """The targets that need peers and are within the selection, by group."""
         groups = {}
         if self.options.peers is not None:
@@ -193,7 +158,13 @@ class Benchmark:
                     groups.setdefault(target.group, []).append(target)
         return groups
 
-    def compare(self, group, targets, folders, tick):
+    def compare(
+        self,
+        group: Group,
+        targets: Sequence[Target],
+        folders: PeerFolders,
+        tick: Callable[[str], object],
+    ) -> None:
         """Run the peers of one group between turns of ntklin."""
         work, case_name, dtype, n = group
         options, scale = self.options, self.options.scale
@@ -228,11 +199,11 @@ class Benchmark:
             tick,
         )
 
-    def records(self):
+    def records(self) -> list[dict[str, Any]]:
         """The rows as written to the JSON."""
         return [row.record(self.limits) for row in self.rows]
 
-    def scores(self):
+    def scores(self) -> list[Score]:
         """The target table, within the selection; a quick run has nothing to hold it to."""
         if self.options.scale is not FULL or not self.on_cpu:
             return []
@@ -240,7 +211,7 @@ class Benchmark:
         wanted = [target for target in works.TARGETS if self.options.wants(target)]
         return [score(target, records, self.comparisons) for target in wanted]
 
-    def save(self, complete=False):
+    def save(self, complete: bool = False) -> None:
         """Write ``bench.json``, whole or not at all; ``complete`` tells whether the run is over."""
         options = self.options
         self.written = place(options.out, RESULT, complete) / RESULT
@@ -268,7 +239,7 @@ class Benchmark:
         if complete:
             forget(options.out, RESULT)
 
-    def print_tables(self):
+    def print_tables(self) -> None:
         """Works, peers and targets."""
         records, scores = self.records(), self.scores()
         if records:

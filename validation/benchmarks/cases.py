@@ -1,13 +1,22 @@
 """The frozen cases: networks, inputs, targets and weights, the same numbers on every machine."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
+from types import ModuleType
 
 import numpy as np
 
 import ntklin
+from ntklin.validation.arrays import Array
+
+# Work, case, dtype and N: what shares the processes of its peers.
+Group = tuple[str, str, str, int]
+# (W^l, b^l), from below.
+Layers = list[tuple[Array, Array]]
 
 SIGMA = 1.4
 SEED = 20261101
@@ -30,7 +39,7 @@ class Case:
     """
 
     name: str
-    widths: tuple
+    widths: tuple[int, ...]
     steps: int
 
 
@@ -53,8 +62,8 @@ class Scale:
         measured with.
     """
 
-    cases: tuple
-    n: dict
+    cases: tuple[Case, ...]
+    n: dict[int, int]
     rounds: int
     peer_rounds: int
     seconds: float
@@ -108,17 +117,17 @@ class Problem:
     case: Case
     inputs: str
     dtype: np.dtype
-    layers: list
+    layers: Layers
     X: np.ndarray
     X_test: np.ndarray
     Y: np.ndarray
-    xp: object = np
+    xp: ModuleType = np
 
-    def on(self, xp):
+    def on(self, xp: ModuleType) -> Problem:
         """The same problem with arrays of another namespace."""
         return replace(
             self,
-            layers=[tuple(xp.asarray(part) for part in layer) for layer in self.layers],
+            layers=[(xp.asarray(W), xp.asarray(b)) for W, b in self.layers],
             X=xp.asarray(self.X),
             X_test=xp.asarray(self.X_test),
             Y=xp.asarray(self.Y),
@@ -126,27 +135,27 @@ class Problem:
         )
 
     @property
-    def n(self):
+    def n(self) -> int:
         """N."""
         return len(self.X)
 
     @property
-    def net(self):
+    def net(self) -> ntklin.MLP:
         """The network; ``eq1`` is the parametrization of the peers: w_l = σ/√m_l, v_l = σ."""
         return ntklin.MLP(self.case.widths, sigma=SIGMA, scaling="eq1", bias="zero")
 
     @property
-    def infinite_net(self):
+    def infinite_net(self) -> ntklin.MLP:
         """The network whose infinite-width kernel is timed: ``eq1`` has none, so ``fan_in``."""
         return ntklin.MLP(self.case.widths, sigma=SIGMA, scaling="fan_in", bias="normal")
 
     @cached_property
-    def theta(self):
+    def theta(self) -> Array:
         """θ_0, shape (P,)."""
         return self.xp.concatenate([part.ravel() for layer in self.layers for part in layer])
 
     @property
-    def adaptive_rate(self):
+    def adaptive_rate(self) -> float:
         """The learning rate of the adaptive methods, by which each parameter moves at first.
 
         Small enough that the loss falls, as in App. D, large enough that the outputs move.
@@ -154,18 +163,18 @@ class Problem:
         return 0.02 / math.sqrt(len(self.theta))
 
     @cached_property
-    def weights(self):
+    def weights(self) -> Array:
         """The diagonal of D, uniform on [0.5, 1.5), shape (P,)."""
         rng = np.random.default_rng(SEED + 1)
         return self.xp.asarray((0.5 + rng.random(len(self.theta))).astype(self.dtype))
 
     @cached_property
-    def probe(self):
+    def probe(self) -> Array:
         """v ~ N(0, 1) of length P; J v stands for J where J is too large to pass on."""
         return np.random.default_rng(SEED + 2).standard_normal(len(self.theta))
 
 
-def draw(case, n, inputs, dtype):
+def draw(case: Case, n: int, inputs: str, dtype: str) -> Problem:
     """The problem of a case with N inputs.
 
     Parameters
@@ -179,7 +188,7 @@ def draw(case, n, inputs, dtype):
     -------
     Problem
     """
-    dtype = np.dtype(dtype)
+    number = np.dtype(dtype)
     rng = np.random.default_rng(SEED)
     layers = [(rng.standard_normal((m, k)), np.zeros(m)) for k, m in pairwise(case.widths)]
     if inputs == "gaussian":
@@ -193,20 +202,20 @@ def draw(case, n, inputs, dtype):
     return Problem(
         case=case,
         inputs=inputs,
-        dtype=dtype,
-        layers=[(W.astype(dtype), b.astype(dtype)) for W, b in layers],
-        X=X.astype(dtype),
-        X_test=X_test.astype(dtype),
-        Y=Y.astype(dtype),
+        dtype=number,
+        layers=[(W.astype(number), b.astype(number)) for W, b in layers],
+        X=X.astype(number),
+        X_test=X_test.astype(number),
+        Y=Y.astype(number),
     )
 
 
-def unit_rows(X):
+def unit_rows(X: Array) -> Array:
     """The rows x/‖x‖."""
     return X / np.linalg.norm(X, axis=1, keepdims=True)
 
 
-def pooled(images, n_pixels):
+def pooled(images: Array, n_pixels: int) -> Array:
     """28 × 28 images as unit rows of ``n_pixels`` block sums, 784 leaving them as they are."""
     if n_pixels == images.shape[1]:
         return images

@@ -1,16 +1,28 @@
-"""ntklin beside other libraries: its own turn, a peer's process, its own turn, the next peer, …"""
+"""ntklin beside other libraries: its own turn, a peer's process, its own turn, the next peer."""
+
+from __future__ import annotations
 
 import statistics
 import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 import ntklin
 from ntklin.edge.files.archives import read_array
+from ntklin.validation.arrays import Array
 from ntklin.validation.benchmarks import gates
-from ntklin.validation.benchmarks.timing import take_turn
+from ntklin.validation.benchmarks.cases import Group
+from ntklin.validation.benchmarks.measure import Row
+from ntklin.validation.benchmarks.peers import Peer
+from ntklin.validation.benchmarks.plain import Reference
+from ntklin.validation.benchmarks.timing import Timing, take_turn
+
+# Variant and inputs.
+Key = tuple[str, str]
 
 # What the peers' training does before it reports the loss: 3 steps to warm up and 5 × 50 that are
 # timed, at this learning rate; the loss is the one before the last step.
@@ -46,12 +58,14 @@ class Comparison:
         after it is next), and what the peer printed.
     """
 
-    group: tuple
-    own: list = field(default_factory=list)
-    timings: dict = field(default_factory=dict)
-    runs: list = field(default_factory=list)
+    group: Group
+    own: list[dict[Key, float]] = field(default_factory=list)
+    timings: dict[Key, Timing] = field(default_factory=dict)
+    runs: list[dict[str, Any]] = field(default_factory=list)
 
-    def take_turns(self, rows, seconds, tick):
+    def take_turns(
+        self, rows: Sequence[Row], seconds: float, tick: Callable[[str], object]
+    ) -> None:
         """One turn of each of ntklin's rows, whose shortest is given."""
         turn = {}
         for row in rows:
@@ -61,14 +75,14 @@ class Comparison:
             turn[key] = take_turn(row.way, seconds, row.timing)
         self.own.append(turn)
 
-    def ratio(self, run, key):
+    def ratio(self, run: dict[str, Any], key: Key) -> float | None:
         """The peer's median over the mean of ntklin's turns on both sides of it, or None."""
         if run.get("failed") or run["before"] + 1 >= len(self.own):
             return None
         around = [self.own[run["before"] + side].get(key) for side in (0, 1)]
         return run["median_s"] / statistics.mean(around) if all(around) else None
 
-    def record(self):
+    def record(self) -> dict[str, Any]:
         """As written to the JSON."""
         return {
             **dict(zip(("work", "case", "dtype", "n"), self.group, strict=True)),
@@ -82,7 +96,16 @@ class Comparison:
         }
 
 
-def interleave(comparison, rows, peers, rounds, seconds, call, referee, tick):
+def interleave(
+    comparison: Comparison,
+    rows: Sequence[Row],
+    peers: Sequence[Peer],
+    rounds: int,
+    seconds: float,
+    call: Callable[[Peer], dict[str, Any]],
+    referee: Referee,
+    tick: Callable[[str], object],
+) -> None:
     """Run the peers of one group, each between two turns of ntklin.
 
     Parameters
@@ -131,15 +154,19 @@ class Referee:
         Of the problem that the peers work on.
     """
 
-    def __init__(self, group, reference):
+    def __init__(self, group: Group, reference: Reference) -> None:
         self.work, _, self.dtype, _ = group
         self.reference = reference
 
-    def objection(self, result, peer=None):
+    def objection(self, result: dict[str, Any], peer: Peer | None = None) -> str:
         """Why a peer's result does not count, or an empty text.
 
         The error and its tolerance are added as ``result["agreement"]``, unless the peer passes
         nothing that could be checked.
+
+        Returns
+        -------
+        str
         """
         try:
             found = self.agreement(result, peer)
@@ -150,7 +177,7 @@ class Referee:
         result["agreement"] = {"error": found.error, "tolerance": found.tolerance}
         return f"disagrees: {found.failure}" if found.failure else ""
 
-    def agreement(self, result, peer=None):
+    def agreement(self, result: dict[str, Any], peer: Peer | None = None) -> gates.Agreement | None:
         """The ``Agreement`` of a peer's result, or None."""
         if self.work in TRAINING and "loss" in result:
             if self.work == "adagrad_step" and peer is not None and peer.library == "JAX":
@@ -168,7 +195,7 @@ class Referee:
         return gate(self.reference, read_array(result["result_file"]))
 
     @cached_property
-    def final_loss(self):
+    def final_loss(self) -> float:
         """The loss that the peers' training reports, from ntklin in float64."""
         p, (optimizer, _) = self.reference.problem, TRAINING[self.work]
         theta, X, Y = (a.astype(float) for a in (p.theta, p.X, p.Y))
@@ -176,7 +203,7 @@ class Referee:
             warnings.simplefilter("ignore", ntklin.NonMonotoneLossWarning)  # at that rate it rises
             return ntklin.train(p.net, theta, X, Y, optimizer, steps=PEER_STEPS - 1).losses[-1]
 
-    def linearized(self, reference, actual):
+    def linearized(self, reference: Reference, actual: Array) -> gates.Agreement:
         """The first entries of θ_t − θ_0 after the peers' steps, against ntklin in float64."""
         p, (optimizer, tolerance) = reference.problem, TRAINING["adagrad_step"]
         theta, X, Y = (a.astype(float) for a in (p.theta, p.X, p.Y))

@@ -6,10 +6,14 @@ then does with registers, padding and small sizes. The dense form is the textboo
 multiplied: 2N²P for a Gram matrix.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+
+from ntklin.validation.benchmarks.cases import Problem
+from ntklin.validation.benchmarks.plain import Passes
 
 # How many neurons an entry of the Gram matrix's tables of subset sums stands for.
 SUBSET = 4
@@ -45,29 +49,33 @@ class Cost:
 UNCOUNTED = Cost()
 
 
-def forward(widths, n):
+def forward(widths: Sequence[int], n: int) -> int:
     """The matrix products of a forward pass."""
     return 2 * n * sum(k * m for k, m in pairwise(widths))
 
 
-def backward(widths, n):
+def backward(widths: Sequence[int], n: int) -> int:
     """The matrix products of the backward signals; the input's signal is not needed."""
     return 2 * n * sum(k * m for k, m in pairwise(widths[1:]))
 
 
-def jacobian(problem):
+def jacobian(problem: Problem) -> Cost:
     """Each of the N P entries is one product and is written once."""
     widths, n, P = problem.case.widths, problem.n, len(problem.theta)
     flops = forward(widths, n) + backward(widths, n) + n * P
     return Cost(flops=flops, n_bytes=n * P * problem.dtype.itemsize, bound="fill")
 
 
-def gram(problem, passes, *, skips_zeros):
+def gram(problem: Problem, passes: Passes, *, skips_zeros: bool) -> Cost:
     """Both passes, and half of each layer's two N × N products by symmetry.
 
     Skipping the zeros of one factor, row n takes 2(n + 1) flops per non-zero entry. The last hidden
     layer's signals are a constant or zero: subset sums take one addition for SUBSET multiplications
     in the product with the weights below and in their own Gram matrix.
+
+    Returns
+    -------
+    Cost
     """
     widths, n, P = problem.case.widths, problem.n, len(problem.theta)
     hidden = (*passes.a[1:], *passes.delta[:-1])
@@ -90,11 +98,15 @@ def gram(problem, passes, *, skips_zeros):
     )
 
 
-def weighted_gram(problem, passes, *, skips_zeros):
+def weighted_gram(problem: Problem, passes: Passes, *, skips_zeros: bool) -> Cost:
     """Both passes, and half of J D J^T by symmetry.
 
     Skipping zeros, a neuron takes half of the pairs of its active inputs, times the columns that
     are not zero; else every entry of J is made, scaled by √D and multiplied.
+
+    Returns
+    -------
+    Cost
     """
     widths, n, P = problem.case.widths, problem.n, len(problem.theta)
     flops = forward(widths, n) + backward(widths, n)
@@ -112,11 +124,15 @@ def weighted_gram(problem, passes, *, skips_zeros):
     )
 
 
-def gradient_step(problem, passes, *, reduced):
+def gradient_step(problem: Problem, passes: Passes, *, reduced: bool) -> Cost:
     """Forward, backward and update.
 
     Reduced, the first layer goes through its Gram matrix: with one hidden layer by subset sums, one
     addition for SAMPLES samples, else active inputs only.
+
+    Returns
+    -------
+    Cost
     """
     widths, n = problem.case.widths, problem.n
     dense = 2 * forward(widths, n) + backward(widths, n)
@@ -130,10 +146,14 @@ def gradient_step(problem, passes, *, reduced):
     return Cost(flops=reduced_flops + 6 * n * deeper, dense_flops=dense)
 
 
-def adaptive_step(problem, n_slots):
+def adaptive_step(problem: Problem, n_slots: int) -> Cost:
     """Forward, backward and update: at least each live parameter and slot in and out of memory.
 
     The columns in which no input has a non-zero have no gradient and need not be touched.
+
+    Returns
+    -------
+    Cost
     """
     widths, n = problem.case.widths, problem.n
     dead = int((~problem.X.any(axis=0)).sum())
@@ -144,7 +164,7 @@ def adaptive_step(problem, n_slots):
     )
 
 
-def infinite(problem):
+def infinite(problem: Problem) -> Cost:
     """The inputs' Gram matrix, by symmetry; what follows is arithmetic per entry."""
     n, d = problem.X.shape
     return Cost(flops=n * (n + 1) * d, n_bytes=n * n * problem.dtype.itemsize)

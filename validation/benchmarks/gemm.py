@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -16,7 +17,7 @@ REPETITIONS = 4
 MODULE = "ntklin.validation.benchmarks.gemm"
 
 
-def best_time(call, repetitions=REPETITIONS):
+def best_time(call: Callable[[], object], repetitions: int = REPETITIONS) -> float:
     """The shortest of a few calls after one that does not count: what can be reached."""
     call()
     times = []
@@ -27,7 +28,7 @@ def best_time(call, repetitions=REPETITIONS):
     return min(times)
 
 
-def rates(n):
+def rates(n: int) -> dict[str, float]:
     """{dtype: GFLOP/s} of C = A B at order n, the better of NumPy's and SciPy's BLAS."""
     found = {}
     rng = np.random.default_rng(0)
@@ -45,18 +46,27 @@ def rates(n):
     return found
 
 
-def core_types():
+def core_types() -> tuple[str, ...]:
     """The settings of OPENBLAS_CORETYPE to try: OpenBLAS's own choice, and AVX-512 where it runs.
 
     OpenBLAS takes its AVX2 kernels on some CPUs that have AVX-512.
+
+    Returns
+    -------
+    tuple of str
     """
     return ("", "SkylakeX") if has_avx512() else ("",)
 
 
-def limits(n, threads):
-    """``{"this process": {"float64": GFLOP/s, "float32": …}, "OPENBLAS_CORETYPE=…": …}``.
+def limits(n: int, threads: int) -> dict[str, dict[str, float]]:
+    """GFLOP/s by setting and dtype: this process's rates, and those of other core types.
 
     Settings other than this process's take effect in processes of their own.
+
+    Returns
+    -------
+    dict of str to dict
+        ``{"this process": {"float64": …, "float32": …}, "OPENBLAS_CORETYPE=…": …}``.
     """
     found = {"this process": rates(n)}
     for core_type in core_types():

@@ -5,17 +5,24 @@ the Gram matrices as sums over layers, the Jacobian by broadcasting into the arr
 Gram matrix from blocks of J that stay in cache.
 """
 
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
 import numpy as np
 import scipy.linalg
 
-from ntklin.validation.benchmarks.cases import SIGMA
+from ntklin.validation.arrays import Array
+from ntklin.validation.benchmarks.cases import SIGMA, Layers
+
+# ``move(part, gradient)`` changes both in place.
+Move = Callable[[Array, Array], None]
 
 # One block of J in the weighted Gram matrix: about what a second-level cache and its share of the
 # third hold.
 BLOCK_BYTES = 5 << 20
 
 
-def both_passes(layers, X):
+def both_passes(layers: Layers, X: Array) -> tuple[list[Any], list[Array], list[Array], Array]:
     """Scales, activations, backward signals and outputs, in the dtype of ``X``."""
     scalar = X.dtype.type
     w = [scalar(SIGMA / np.sqrt(len(W))) for W, _ in layers]
@@ -36,12 +43,12 @@ def both_passes(layers, X):
     return w, activations, deltas, outputs
 
 
-def gram(layers, X, other=None):
+def gram(layers: Layers, X: Array, other: Array | None = None) -> Array:
     """K(X, X') layer by layer; where X' is X, NumPy takes the symmetric product."""
     w, A, B, _ = both_passes(layers, X)
     _, A2, B2, _ = (w, A, B, None) if other is None else both_passes(layers, other)
     v2 = X.dtype.type(SIGMA**2)
-    K = None
+    K: Any = None
     for scale, a, d, a2, d2 in zip(w, A, B, A2, B2, strict=True):
         part = a @ a2.T
         part *= scale * scale
@@ -52,7 +59,9 @@ def gram(layers, X, other=None):
     return K
 
 
-def weighted_gram(layers, X, weights, block_bytes=BLOCK_BYTES):
+def weighted_gram(
+    layers: Layers, X: Array, weights: Array, block_bytes: int = BLOCK_BYTES
+) -> Array:
     """J D J^T from blocks of √D-scaled columns of J, one block of neurons at a time."""
     w, A, B, _ = both_passes(layers, X)
     n = len(X)
@@ -76,7 +85,7 @@ def weighted_gram(layers, X, weights, block_bytes=BLOCK_BYTES):
     return K
 
 
-def jacobian(layers, X, out=None):
+def jacobian(layers: Layers, X: Array, out: Array | None = None) -> Array:
     """J, every entry written once, into ``out`` or a new array."""
     w, A, B, _ = both_passes(layers, X)
     if out is None:
@@ -92,7 +101,7 @@ def jacobian(layers, X, out=None):
     return out
 
 
-def descend(layers, X, Y, learning_rate, steps):
+def descend(layers: Layers, X: Array, Y: Array, learning_rate: float, steps: int) -> Layers:
     """Gradient steps on ½ mean (f − Y)², changing ``layers`` in place."""
     rate = X.dtype.type(learning_rate / len(X))
     for _ in range(steps):
@@ -104,14 +113,16 @@ def descend(layers, X, Y, learning_rate, steps):
     return layers
 
 
-def pull(w, A, B, r):
+def pull(w: list[Any], A: list[Array], B: list[Array], r: Array) -> Iterator[tuple[Array, Array]]:
     """φ^T r layer by layer; spoils the backward signals."""
     for scale, a, d in zip(w, A, B, strict=True):
         d *= r[:, None]
         yield (scale * d).T @ a, a.dtype.type(SIGMA) * d.sum(axis=0)
 
 
-def train(layers, X, Y, rule, learning_rate, steps):
+def train(
+    layers: Layers, X: Array, Y: Array, rule: str, learning_rate: float, steps: int
+) -> Layers:
     """Steps of gradient descent, AdaGrad or Adam on the same loss, in place."""
     if rule == "descent":
         return descend(layers, X, Y, learning_rate, steps)
@@ -123,7 +134,9 @@ def train(layers, X, Y, rule, learning_rate, steps):
     return layers
 
 
-def train_linearized(layers, X, Y, rule, learning_rate, steps):
+def train_linearized(
+    layers: Layers, X: Array, Y: Array, rule: str, learning_rate: float, steps: int
+) -> Layers:
     """Steps of AdaGrad or Adam on the linearized network; returns θ_t − θ_0 layer by layer."""
     w, A, B, outputs = both_passes(layers, X)
     moved = [(np.zeros_like(W), np.zeros_like(b)) for W, b in layers]
@@ -137,22 +150,24 @@ def train_linearized(layers, X, Y, rule, learning_rate, steps):
     return moved
 
 
-def moves_of(rule, learning_rate, layers):
+def moves_of(rule: str, learning_rate: float, layers: Layers) -> list[list[Move]]:
     """A rule's step for each array of the layers."""
     move = {"adagrad": adagrad, "adam": adam}[rule]
     return [[move(learning_rate, part) for part in layer] for layer in layers]
 
 
-def move_all(layers, moves, gradients):
+def move_all(
+    layers: Layers, moves: list[list[Move]], gradients: Iterable[tuple[Array, Array]]
+) -> None:
     """Move each array of the layers in place."""
     for layer, own, gradient in zip(layers, moves, gradients, strict=True):
         for part, move, g in zip(layer, own, gradient, strict=True):
             move(part, g)
 
 
-def push(w, A, B, layers):
+def push(w: list[Any], A: list[Array], B: list[Array], layers: Layers) -> Array:
     """φ v for v layer by layer."""
-    total = 0
+    total: Any = 0
     for scale, a, d, (V, c) in zip(w, A, B, layers, strict=True):
         u = a @ V.T
         u *= scale
@@ -161,12 +176,12 @@ def push(w, A, B, layers):
     return total
 
 
-def adagrad(learning_rate, part):
+def adagrad(learning_rate: float, part: Array) -> Move:
     """AdaGrad's step on one array, in place."""
     squares, scratch = np.zeros_like(part), np.empty_like(part)
     rate, eps = part.dtype.type(learning_rate), part.dtype.type(1e-10)
 
-    def move(part, g):
+    def move(part: Array, g: Array) -> None:
         np.multiply(g, g, out=scratch)
         np.add(squares, scratch, out=squares)
         np.sqrt(squares, out=scratch)
@@ -178,12 +193,12 @@ def adagrad(learning_rate, part):
     return move
 
 
-def adam(learning_rate, part):
+def adam(learning_rate: float, part: Array) -> Move:
     """Adam's step on one array, in place."""
     means, squares, scratch = (np.zeros_like(part) for _ in range(3))
     count = 0
 
-    def move(part, g):
+    def move(part: Array, g: Array) -> None:
         nonlocal count
         count += 1
         number = part.dtype.type
@@ -204,25 +219,27 @@ def adam(learning_rate, part):
     return move
 
 
-def split(layers, X, weights, change):
+def split(layers: Layers, X: Array, weights: Array, change: Array) -> Array:
     """K_D^{-1} (f_t(X) − f_0(X)): a weighted Gram matrix and a Cholesky factorization."""
     K = weighted_gram(layers, X, weights).astype(float)
     return scipy.linalg.cho_solve(scipy.linalg.cho_factor(K, overwrite_a=True), change)
 
 
-def factorize(K):
+def factorize(K: Array) -> tuple[Array, Array]:
     """λ, ascending, and V, in float64."""
     return scipy.linalg.eigh(K.astype(float, copy=False), check_finite=False)
 
 
-def closed_form(values, vectors, K_new, residual, rate, times):
+def closed_form(
+    values: Array, vectors: Array, K_new: Array, residual: Array, rate: float, times: Array
+) -> Array:
     """What gradient descent on the linearized network adds to f_0(X_new), shape (T, N')."""
     left = np.exp(times[:, None] * np.log1p(-rate * values))
     coefficients = (1 - left) / values * (vectors.T @ residual)
     return coefficients @ (K_new @ vectors).T
 
 
-def infinite_ntk(X, depth):
+def infinite_ntk(X: Array, depth: int) -> Array:
     """Θ(X, X) of the ``fan_in`` network with normal biases, σ_b = σ, by arccos over the matrix."""
     scalar = X.dtype.type
     s2, pi = scalar(SIGMA**2), scalar(np.pi)

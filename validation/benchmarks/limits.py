@@ -1,11 +1,15 @@
 """The machine's limits, measured in the same run as everything that is compared to them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
 from ntklin.validation.benchmarks import gemm, streams
+from ntklin.validation.benchmarks.cases import Scale
 
 
 @dataclass(frozen=True)
@@ -20,25 +24,25 @@ class Limits:
         GB/s by method. A copy counts what it reads and what it writes.
     """
 
-    gemm: dict
-    fill: dict
-    copy: dict
+    gemm: dict[str, dict[str, float]]
+    fill: dict[str, float]
+    copy: dict[str, float]
 
-    def flops(self, dtype):
+    def flops(self, dtype: str) -> float:
         """GFLOP/s of the best matrix product in "float64" or "float32"."""
         return max(rates[dtype] for rates in self.gemm.values())
 
-    def bandwidth(self, bound):
+    def bandwidth(self, bound: str) -> float:
         """GB/s of the best fill or copy."""
         return max(getattr(self, bound).values())
 
 
-def measure_gpu(scale, xp):
+def measure_gpu(scale: Scale, xp: ModuleType) -> Limits:
     """The limits of a GPU by CuPy: cuBLAS on large matrices, a fill and a copy of large arrays."""
     wait = xp.cuda.get_current_stream().synchronize
 
-    def seconds(call, *arguments, **options):
-        def timed():
+    def seconds(call: Callable[..., object], *arguments: Any, **options: Any) -> float:
+        def timed() -> None:
             call(*arguments, **options)
             wait()
 
@@ -54,12 +58,12 @@ def measure_gpu(scale, xp):
     return Limits(gemm={"cuBLAS": products}, fill={"fill": fill}, copy={"copyto": copy})
 
 
-def measure(scale, threads):
+def measure(scale: Scale, threads: int) -> Limits:
     """The limits of so many threads."""
     products = gemm.limits(scale.n_gemm, threads)
     source, out = streams.aligned(scale.stream_bytes), streams.aligned(scale.stream_bytes)
 
-    def rate(n_arrays, call, *arguments):
+    def rate(n_arrays: int, call: Callable[..., object], *arguments: Any) -> float:
         return n_arrays * out.nbytes / 1e9 / gemm.best_time(partial(call, *arguments))
 
     return Limits(

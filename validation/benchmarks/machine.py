@@ -2,6 +2,8 @@
 
 import os
 import platform
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +25,7 @@ SETTINGS = (
 AVX512 = {"avx512f", "avx512dq", "avx512bw", "avx512vl"}
 
 
-def usable_cores():
+def usable_cores() -> int:
     """The number of cores that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
@@ -31,14 +33,14 @@ def usable_cores():
         return os.cpu_count() or 1
 
 
-def usable_threads():
+def usable_threads() -> int:
     """The number of threads that Numba may start on them."""
-    import numba
+    from numba.np.ufunc.parallel import get_thread_count
 
-    return min(usable_cores(), numba.config.NUMBA_NUM_THREADS)
+    return min(usable_cores(), get_thread_count())
 
 
-def _cpu_info(key):
+def _cpu_info(key: str) -> str:
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as f:
             for line in f:
@@ -49,12 +51,12 @@ def _cpu_info(key):
     return ""
 
 
-def has_avx512():
+def has_avx512() -> bool:
     """Whether the CPU has all that OpenBLAS's AVX-512 kernels need."""
     return set(_cpu_info("flags").split()) >= AVX512
 
 
-def blas_libraries():
+def blas_libraries() -> list[dict[str, Any]]:
     """Each BLAS that is loaded: library, version, kernels and threads."""
     import threadpoolctl
 
@@ -71,7 +73,7 @@ def blas_libraries():
     ]
 
 
-def describe(threads):
+def describe(threads: int) -> dict[str, Any]:
     """CPU, the threads that the run uses, BLAS, huge pages, versions and settings, for the JSON."""
     import llvmlite
     import numba
@@ -99,7 +101,7 @@ def describe(threads):
     }
 
 
-def describe_gpu(xp):
+def describe_gpu(xp: ModuleType) -> dict[str, Any]:
     """The current GPU by CuPy, for the JSON."""
     runtime, device = xp.cuda.runtime, xp.cuda.Device()
     properties = runtime.getDeviceProperties(device.id)

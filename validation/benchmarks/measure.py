@@ -1,48 +1,15 @@
 """Gates, then rounds: what is known of each implementation of each work on one problem."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from math import isfinite
+from typing import Any
 
-from ntklin.validation.arrays import on_host
 from ntklin.validation.benchmarks import memory
-from ntklin.validation.benchmarks.costs import UNCOUNTED, Cost
+from ntklin.validation.benchmarks.gates import Agreement
+from ntklin.validation.benchmarks.limits import Limits
 from ntklin.validation.benchmarks.timing import Timing, take_turn
-
-
-@dataclass(frozen=True, kw_only=True)
-class Way:
-    """How one implementation does a work.
-
-    Attributes
-    ----------
-    run : callable
-        What is timed.
-    cost : Cost
-        Of one unit.
-    prepare : callable
-        Makes the arguments of ``run``; not timed.
-    probe : callable or None
-        Made from the same arguments, it returns what the gate looks at; ``run`` when not given.
-    overhead : callable or None
-        The part of ``run`` that is timed on its own and subtracted.
-    count : int
-        Units of work in one run.
-    finish : callable
-        Returns when all that was asked for is done; timed.
-    """
-
-    run: Callable
-    cost: Cost = UNCOUNTED
-    prepare: Callable = tuple
-    probe: Callable | None = None
-    overhead: Callable | None = None
-    count: int = 1
-    finish: Callable = lambda: None
-
-    def result(self):
-        """What the gate looks at, on the host."""
-        return on_host((self.probe or self.run)(*self.prepare()))
+from ntklin.validation.benchmarks.way import Way
 
 
 class Row:
@@ -68,22 +35,24 @@ class Row:
     timing : Timing
     """
 
-    def __init__(self, way, gate, facts):
+    def __init__(self, way: Way, gate: Callable[[Any], Agreement], facts: dict[str, Any]) -> None:
         self.way, self.gate, self.facts = way, gate, facts
         self.cost, self.count = way.cost, way.count
-        self.agreement, self.failed, self.skipped = None, "", ""
-        self.memory, self.timing = {}, Timing()
+        self.agreement: Agreement | None = None
+        self.failed = self.skipped = ""
+        self.memory: dict[str, Any] = {}
+        self.timing = Timing()
 
     @property
-    def label(self):
+    def label(self) -> str:
         """The work with its variant."""
         return label(self.facts)
 
-    def release(self):
+    def release(self) -> None:
         """Drop the way and the gate, and with them the arrays that they hold."""
-        self.way = self.gate = None
+        del self.way, self.gate
 
-    def pass_gate(self):
+    def pass_gate(self) -> None:
         """Run once and compare; an exception fails it, except for want of memory."""
         try:
             self.agreement = self.gate(self.way.result())
@@ -93,9 +62,9 @@ class Row:
         except Exception as e:
             self.failed = f"{type(e).__name__}: {e}"
 
-    def record(self, limits):
+    def record(self, limits: Limits | None) -> dict[str, Any]:
         """As written to the JSON, with the fractions of the limits, where they are known."""
-        found = dict.fromkeys(("error", "tolerance", "left_out"))
+        found: dict[str, Any] = dict.fromkeys(("error", "tolerance", "left_out"))
         if self.agreement is not None:
             found = asdict(self.agreement)
             # JSON has neither NaN nor infinity; ``failed`` then says which.
@@ -109,14 +78,14 @@ class Row:
             found["turns_ms"] = [[1e3 * s for s in turn] for turn in self.timing.turns]
         return found
 
-    def rates(self, limits):
+    def rates(self, limits: Limits | None) -> dict[str, Any]:
         """GFLOP/s and GB/s at the median, and their fractions of the limits."""
         cost, giga_seconds = self.cost, 1e9 * self.timing.median
 
-        def rate(amount):
+        def rate(amount: float | None) -> float | None:
             return amount / giga_seconds if amount else None
 
-        found = {
+        found: dict[str, Any] = {
             "flops": cost.flops,
             "dense_flops": cost.dense_flops,
             "unskipped_flops": cost.unskipped_flops,
@@ -130,22 +99,26 @@ class Row:
             if cost.flops:
                 found["of_gemm"] = found["gflops"] / most
             if cost.unskipped_flops:
-                found["of_gemm_unskipped"] = rate(cost.unskipped_flops) / most
+                found["of_gemm_unskipped"] = cost.unskipped_flops / giga_seconds / most
             if cost.n_bytes:
                 found["bandwidth"] = cost.bound
                 found["of_bandwidth"] = found["gbytes"] / limits.bandwidth(cost.bound)
         return found
 
 
-def label(facts):
+def label(facts: Mapping[str, Any]) -> str:
     """A work with its variant."""
     return f"{facts['work']} ({facts['variant']})" if facts["variant"] else facts["work"]
 
 
-def pass_gates(rows, *, on_host=True):
+def pass_gates(rows: Sequence[Row], *, on_host: bool = True) -> list[Row]:
     """Gate all rows; return those of works whose implementations all passed.
 
     The memory that a work takes can be measured where it is the host's.
+
+    Returns
+    -------
+    list of Row
     """
     for row in rows:
         row.pass_gate()
@@ -156,7 +129,9 @@ def pass_gates(rows, *, on_host=True):
     return [row for row in rows if row.label not in stopped and not row.skipped]
 
 
-def take_rounds(rows, rounds, seconds, tick):
+def take_rounds(
+    rows: Sequence[Row], rounds: int, seconds: float, tick: Callable[[Row], object]
+) -> None:
     """Let the rows take turns, each round in the opposite order of the one before.
 
     A turn lasts for so many ``seconds`` at least; ``tick(row)`` comes after it.

@@ -2,9 +2,10 @@
 
 import os
 import time
+from typing import Self
 
 
-def cpu_seconds():
+def cpu_seconds() -> tuple[float, float] | None:
     """CPU time of the whole machine, stolen time included, and of this process, or None."""
     try:
         with open("/proc/stat") as f:
@@ -30,21 +31,22 @@ class Noise:
         a tenth of a second.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._wall = self._foreign = 0.0
         self._known = True
 
     @property
-    def foreign_cores(self):
+    def foreign_cores(self) -> float | None:
+        """Of all uses so far."""
         if not self._known or self._wall < SHORTEST:
             return None
         return max(0.0, self._foreign) / self._wall
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self._start = time.perf_counter(), cpu_seconds()
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         wall, before = self._start
         after = cpu_seconds()
         self._wall += time.perf_counter() - wall

@@ -1,19 +1,23 @@
 """What is asked of a run, checked."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
-import ntklin
-from ntklin.validation.benchmarks.cases import DTYPES, FULL, INPUTS, QUICK, SIZES, Scale
+from ntklin.validation.arrays import namespace
+from ntklin.validation.benchmarks.cases import DTYPES, FULL, INPUTS, QUICK, SIZES, Case, Scale
 from ntklin.validation.benchmarks.machine import usable_threads
+from ntklin.validation.benchmarks.targets import Target
 from ntklin.validation.benchmarks.works import CPU_WORKS, GPU_WORKS, WORKS
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """A checked selection; see ``main`` for the fields.
+    """A checked selection; see ``ntklin.apps.cli.bench.Options``.
 
     Attributes
     ----------
@@ -27,21 +31,21 @@ class Options:
     """
 
     scale: Scale
-    works: tuple
-    cases: tuple
-    dtypes: tuple
-    sizes: tuple
-    inputs: tuple
+    works: tuple[str, ...]
+    cases: tuple[Case, ...]
+    dtypes: tuple[str, ...]
+    sizes: tuple[int, ...]
+    inputs: tuple[str, ...]
     rounds: int
     peer_rounds: int
     threads: int
-    xp: object
+    xp: ModuleType
     peers: Path | None
     peer_scripts: Path | None
     out: Path
 
     @property
-    def groups(self):
+    def groups(self) -> list[tuple[Case, str, str, int, list[str]]]:
         """(case, dtype, inputs, N, works) of every problem."""
         return [
             (case, dtype, inputs, n, works)
@@ -52,7 +56,7 @@ class Options:
             if (works := [work for work in self.works if n in WORKS[work].sizes])
         ]
 
-    def wants(self, target):
+    def wants(self, target: Target) -> bool:
         """Whether a target is within the selection."""
         return (
             target.work in self.works
@@ -63,60 +67,55 @@ class Options:
         )
 
 
-def as_options(
-    *,
-    works,
-    cases,
-    dtypes,
-    sizes,
-    inputs,
-    rounds,
-    peers,
-    peer_scripts,
-    out,
-    quick,
-    threads,
-    device,
-):
-    """The options of ``main``, with None replaced by everything.
+def as_options(typed: Any) -> Options:
+    """What was typed, checked, with None replaced by everything.
+
+    Parameters
+    ----------
+    typed : ntklin.apps.cli.bench.Options
+
+    Returns
+    -------
+    Options
 
     Raises
     ------
     ValueError
-        Naming the argument, what is allowed and what came.
+        Naming the option, what is allowed and what came.
     """
-    scale = QUICK if quick else FULL
-    names = chosen(cases, [case.name for case in scale.cases], "cases")
+    scale = QUICK if typed.quick else FULL
+    names = chosen(typed.cases, [case.name for case in scale.cases], "cases")
+    peers, peer_scripts = typed.peers, typed.peer_scripts
     if (peers is None) != (peer_scripts is None):
         raise ValueError("peers and peer_scripts belong together: environments and their scripts")
     for name, folder in (("peers", peers), ("peer_scripts", peer_scripts)):
         if folder is not None and not (str(folder) and Path(folder).is_dir()):
             shown = str(folder) or "''"
             raise ValueError(f"{name} must be a folder, got {shown}")
-    if quick and peers is not None:
+    if typed.quick and peers is not None:
         raise ValueError("quick has no peers: its cases are not theirs")
-    xp = ntklin.device_namespace(device)
+    xp = namespace(typed.device)
     if xp is not np and peers is not None:
         raise ValueError("peers run on the CPU; on a GPU torch and jax are used where they are")
     most = usable_threads()
     return Options(
         scale=scale,
-        works=chosen(works, CPU_WORKS if xp is np else GPU_WORKS, "works"),
+        works=chosen(typed.works, CPU_WORKS if xp is np else GPU_WORKS, "works"),
         cases=tuple(case for case in scale.cases if case.name in names),
-        dtypes=chosen(dtypes, DTYPES, "dtypes"),
-        sizes=chosen(sizes, SIZES, "sizes"),
-        inputs=chosen(inputs, INPUTS, "inputs"),
-        rounds=scale.rounds if rounds is None else counted(rounds, "rounds"),
-        peer_rounds=scale.peer_rounds if rounds is None else counted(rounds, "rounds"),
-        threads=most if threads is None else counted(threads, "threads", most),
+        dtypes=chosen(typed.dtypes, DTYPES, "dtypes"),
+        sizes=chosen(typed.sizes, SIZES, "sizes"),
+        inputs=chosen(typed.inputs, INPUTS, "inputs"),
+        rounds=scale.rounds if typed.rounds is None else counted(typed.rounds, "rounds"),
+        peer_rounds=scale.peer_rounds if typed.rounds is None else counted(typed.rounds, "rounds"),
+        threads=most if typed.threads is None else counted(typed.threads, "threads", most),
         peers=None if peers is None else Path(peers),
         peer_scripts=None if peer_scripts is None else Path(peer_scripts),
-        out=Path(out),
+        out=Path(typed.out),
         xp=xp,
     )
 
 
-def chosen(values, allowed, name):
+def chosen(values: Any, allowed: Iterable[Any], name: str) -> tuple[Any, ...]:
     """The allowed values that were asked for, in their own order; all of them for None."""
     allowed = tuple(allowed)
     if values is None:
@@ -129,7 +128,7 @@ def chosen(values, allowed, name):
     return tuple(value for value in allowed if value in values)
 
 
-def counted(value, name, most=None):
+def counted(value: Any, name: str, most: int | None = None) -> int:
     """An integer from 1 to ``most``."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f"{name} must be a positive integer, got {value!r}")

@@ -13,10 +13,13 @@ import json
 import os
 import subprocess
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from ntklin.validation.benchmarks.cases import Group
 from ntklin.validation.benchmarks.machine import has_avx512
 from ntklin.validation.benchmarks.memory import available_bytes
 
@@ -69,7 +72,7 @@ class Peer:
     library: str
     implementation: str
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.library} {self.implementation}"
 
 
@@ -92,7 +95,7 @@ class PeerFolders:
     results: Path
 
 
-def run_peer(peer, group, folders, threads):
+def run_peer(peer: Peer, group: Group, folders: PeerFolders, threads: int) -> dict[str, Any]:
     """Run one row of a peer.
 
     Parameters
@@ -147,7 +150,7 @@ def run_peer(peer, group, folders, threads):
 
 
 @contextmanager
-def _born_on(threads):
+def _born_on(threads: int) -> Iterator[None]:
     """Children are born onto the first ``threads`` of the cores in use.
 
     Some libraries take one thread per core that they may run on, whatever the environment says.
@@ -163,7 +166,7 @@ def _born_on(threads):
         os.sched_setaffinity(0, before)
 
 
-def _finish(process):
+def _finish(process: subprocess.Popen[str]) -> dict[str, Any]:
     began = time.monotonic()
     while True:
         try:

@@ -3,11 +3,14 @@
 It shares no code with ntklin, nor with the NumPy implementations that are timed beside it.
 """
 
-from functools import cached_property
+from __future__ import annotations
+
+from functools import cached_property, reduce
 
 import numpy as np
 
-from ntklin.validation.benchmarks.cases import SIGMA
+from ntklin.validation.arrays import Array
+from ntklin.validation.benchmarks.cases import SIGMA, Layers, Problem
 
 
 class Passes:
@@ -20,7 +23,7 @@ class Passes:
         a^0 … a^{L-1}, h^1 … h^L and δ^1 … δ^L, one row per input.
     """
 
-    def __init__(self, layers, X):
+    def __init__(self, layers: Layers, X: Array) -> None:
         self.w = [SIGMA / np.sqrt(len(W)) for W, _ in layers]
         self.a, self.h = [X], []
         for l, (W, b) in enumerate(layers):
@@ -33,30 +36,32 @@ class Passes:
             self.delta.insert(0, behind * (self.h[l - 1] > 0))
 
     @property
-    def outputs(self):
+    def outputs(self) -> Array:
         """f(X), shape (N,)."""
         return self.h[-1][:, 0]
 
-    def gram(self, other):
+    def gram(self, other: Passes) -> Array:
         """K(X, X') = Σ_l (w_l² ⟨a^{l-1}, a'^{l-1}⟩ + v_l²) ⟨δ^l, δ'^l⟩."""
-        return sum(
+        parts = (
             (w**2 * (a @ b.T) + SIGMA**2) * (d @ e.T)
             for w, a, d, b, e in zip(self.w, self.a, self.delta, other.a, other.delta, strict=True)
         )
+        return reduce(np.add, parts)
 
-    def pull(self, r):
+    def pull(self, r: Array) -> Layers:
         """φ^T r, layer by layer."""
         return [
             (w * (d * r[:, None]).T @ a, SIGMA * (d * r[:, None]).sum(axis=0))
             for w, a, d in zip(self.w, self.a, self.delta, strict=True)
         ]
 
-    def push(self, layers):
+    def push(self, layers: Layers) -> Array:
         """φ v, shape (N,), for v layer by layer."""
-        parts = zip(self.w, self.a, self.delta, layers, strict=True)
-        return sum(((w * a @ V.T + SIGMA * c) * d).sum(axis=1) for w, a, d, (V, c) in parts)
+        layer = zip(self.w, self.a, self.delta, layers, strict=True)
+        parts = (((w * a @ V.T + SIGMA * c) * d).sum(axis=1) for w, a, d, (V, c) in layer)
+        return reduce(np.add, parts)
 
-    def jacobian_row(self, n):
+    def jacobian_row(self, n: int) -> Array:
         """φ(x_n), shape (P,)."""
         parts = []
         for w, a, d in zip(self.w, self.a, self.delta, strict=True):
@@ -67,18 +72,18 @@ class Passes:
 class Rule:
     """An optimizer's steps, array by array; AdaGrad with ε = 1e-10, Adam with its defaults."""
 
-    def __init__(self, name, rate, layers):
+    def __init__(self, name: str, rate: float, layers: Layers) -> None:
         self.name, self.rate, self.count = name, rate, 0
         self.slots = [[np.zeros((2, *part.shape)) for part in layer] for layer in layers]
 
-    def __call__(self, layers, gradients):
+    def __call__(self, layers: Layers, gradients: Layers) -> None:
         """Move the arrays of ``layers`` in place."""
         self.count += 1
         for layer, slots, gradient in zip(layers, self.slots, gradients, strict=True):
             for part, slot, g in zip(layer, slots, gradient, strict=True):
                 part -= self.rate * self._direction(slot, g)
 
-    def _direction(self, slot, g):
+    def _direction(self, slot: Array, g: Array) -> Array:
         if self.name == "descent":
             return g
         if self.name == "adagrad":
@@ -99,7 +104,7 @@ class Reference:
         Its numbers are taken as they are, rounded to its dtype, and continued in float64.
     """
 
-    def __init__(self, problem):
+    def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.layers = [(W.astype(float), b.astype(float)) for W, b in problem.layers]
         self.X, self.X_test, self.Y = (
@@ -107,30 +112,34 @@ class Reference:
         )
 
     @cached_property
-    def passes(self):
+    def passes(self) -> Passes:
         """Of the training inputs."""
         return Passes(self.layers, self.X)
 
     @cached_property
-    def test_passes(self):
+    def test_passes(self) -> Passes:
         """Of the test inputs."""
         return Passes(self.layers, self.X_test)
 
     @cached_property
-    def clear(self):
+    def clear(self) -> Array:
         """Of which training inputs no ReLU is within rounding of its kink, shape (N,)."""
         return self._clear(self.passes)
 
     @cached_property
-    def test_clear(self):
+    def test_clear(self) -> Array:
         """The same of the test inputs."""
         return self._clear(self.test_passes)
 
-    def _clear(self, passes):
+    def _clear(self, passes: Passes) -> Array:
         """Nearer to 0 than 2 eps w_l ‖W^l_i‖ ‖a^{l-1}‖, h may come out with either sign.
 
         Of a sum of k terms of random sign, the rounding errors amount to some 0.2 eps √k times the
         terms' norm if it is taken in sequence, and to less in blocks.
+
+        Returns
+        -------
+        ndarray of bool, shape (N,)
         """
         eps = np.finfo(self.problem.dtype).eps
         clear = np.ones(len(passes.outputs), bool)
@@ -142,21 +151,21 @@ class Reference:
         return clear
 
     @cached_property
-    def gram(self):
+    def gram(self) -> Array:
         """K(X, X)."""
         return self.passes.gram(self.passes)
 
     @cached_property
-    def test_gram(self):
+    def test_gram(self) -> Array:
         """K(X_test, X)."""
         return self.test_passes.gram(self.passes)
 
     @cached_property
-    def weighted_gram(self):
+    def weighted_gram(self) -> Array:
         """K_D(X, X) for the problem's D."""
         return self.gram_with(self.problem.weights)
 
-    def gram_with(self, weights):
+    def gram_with(self, weights: Array) -> Array:
         """K_D(X, X), neuron by neuron."""
         K = np.zeros((self.problem.n,) * 2)
         start = 0
@@ -172,17 +181,17 @@ class Reference:
         return K
 
     @cached_property
-    def jacobian_probe(self):
+    def jacobian_probe(self) -> Array:
         """J v for the problem's probe v, shape (N,)."""
         rows = range(self.problem.n)
         return np.array([self.passes.jacobian_row(n) @ self.problem.probe for n in rows])
 
     @cached_property
-    def learning_rate(self):
+    def learning_rate(self) -> float:
         """0.5 N/λ_max, a quarter of the stability bound of the linearized network."""
         return 0.5 * self.problem.n / float(np.linalg.eigvalsh(self.gram)[-1])
 
-    def trained_outputs(self, steps, rule="descent"):
+    def trained_outputs(self, steps: int, rule: str = "descent") -> Array:
         """f_θ on the training and the test inputs, before and after steps, (2, N + N')."""
         layers = [(W.copy(), b.copy()) for W, b in self.layers]
         X = np.concatenate([self.X, self.X_test])
@@ -193,7 +202,7 @@ class Reference:
             move(layers, at.pull((at.outputs - self.Y) / len(self.X)))
         return np.stack([before, Passes(layers, X).outputs])
 
-    def linearized_outputs(self, steps, rule):
+    def linearized_outputs(self, steps: int, rule: str) -> Array:
         """The same of the linearized network, f_0 + φ(θ_t − θ_0)."""
         everywhere = Passes(self.layers, np.concatenate([self.X, self.X_test]))
         moved = [(np.zeros_like(W), np.zeros_like(b)) for W, b in self.layers]
@@ -203,38 +212,40 @@ class Reference:
             move(moved, self.passes.pull((outputs - self.Y) / len(self.X)))
         return np.stack([everywhere.outputs, everywhere.outputs + everywhere.push(moved)])
 
-    def _rule(self, name):
+    def _rule(self, name: str) -> Rule:
         rate = self.learning_rate if name == "descent" else self.problem.adaptive_rate
         return Rule(name, rate, self.layers)
 
     @cached_property
-    def infinite_angle(self):
+    def infinite_angle(self) -> float:
         """The smallest angle θ_1 between two of the inputs, as the first layer sees them."""
         angle = self._infinite[1]
         return float(angle[~np.eye(len(angle), dtype=bool)].min())
 
     @cached_property
-    def infinite_ntk(self):
+    def infinite_ntk(self) -> Array:
         """Θ(X, X) of the ``fan_in`` network with normal biases, σ_b = σ."""
         return self._infinite[0]
 
     @cached_property
-    def _infinite(self):
+    def _infinite(self) -> tuple[Array, Array]:
         C = SIGMA**2 * (self.X @ self.X.T) / self.X.shape[1] + SIGMA**2
-        theta, first = C, None
+        theta, angles = C, []
         for _ in self.layers[1:]:
             norms = np.sqrt(np.diag(C))
             size = np.outer(norms, norms)
             angle = np.arccos(np.clip(C / size, -1, 1))
             np.fill_diagonal(angle, 0)
-            first = angle if first is None else first
+            angles.append(angle)
             mean = size * (np.sin(angle) + (np.pi - angle) * np.cos(angle)) / (2 * np.pi)
             C = SIGMA**2 * mean + SIGMA**2
             theta = C + SIGMA**2 * (np.pi - angle) / (2 * np.pi) * theta
-        return theta, first
+        return theta, angles[0]
 
 
-def linearized_outputs(K, K_new, residual, rate, doublings):
+def linearized_outputs(
+    K: Array, K_new: Array, residual: Array, rate: float, doublings: int
+) -> Array:
     """What gradient descent on the linearized network adds to f_0(X_new) in t = 1, 2, 4, … steps.
 
     With M = 1 − ηK/N, the coefficients α_t of K(X_new, X) follow α_{2t} = α_t + M^t α_t: no

@@ -1,14 +1,20 @@
 """Tables for the terminal."""
 
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
 from rich.table import Table
 
+from ntklin.validation.benchmarks.compare import Comparison
+from ntklin.validation.benchmarks.limits import Limits
 from ntklin.validation.benchmarks.measure import label
+from ntklin.validation.benchmarks.scores import Score
 
 # Above this, others slowed the row noticeably.
 NOISY_CORES = 0.25
 
 
-def machine_text(machine):
+def machine_text(machine: Mapping[str, Any]) -> str:
     """The machine in a few lines."""
     blas = "; ".join(
         f"{b['library']} {b['version']} ({b['kernels']} kernels, {b['threads']} threads)"
@@ -32,7 +38,7 @@ def machine_text(machine):
     )
 
 
-def gpu_text(gpu):
+def gpu_text(gpu: Mapping[str, Any]) -> str:
     """The GPU in a line."""
     return (
         f"{gpu['name']}, compute capability {gpu['compute_capability']}, "
@@ -41,7 +47,7 @@ def gpu_text(gpu):
     )
 
 
-def limits_table(limits):
+def limits_table(limits: Limits) -> Table:
     """Every measured limit; the best of each is the one that fractions refer to."""
     table = Table(title="Limits measured in this run")
     table.add_column("limit")
@@ -56,7 +62,7 @@ def limits_table(limits):
     return table
 
 
-def number(value, digits=3):
+def number(value: float | None, digits: int = 3) -> str:
     """A number to so many significant digits, an empty text for None."""
     if value is None:
         return ""
@@ -68,12 +74,12 @@ def number(value, digits=3):
     return f"{value:.{digits - 1}e}"
 
 
-def percent(value):
+def percent(value: float | None) -> str:
     """A fraction in percent, an empty text for None."""
     return "" if value is None else f"{100 * value:.0f} %"
 
 
-def empty_table(title, names, numbers, **options):
+def empty_table(title: str, names: str, numbers: str, **options: Any) -> Table:
     """A table with columns of names and columns of numbers."""
     table = Table(title=title, **options)
     for name in names.split(", "):
@@ -83,7 +89,7 @@ def empty_table(title, names, numbers, **options):
     return table
 
 
-def rows_table(records):
+def rows_table(records: Sequence[dict[str, Any]]) -> Table:
     """One line per row, with the ratio of hand-made NumPy to ntklin."""
     table = empty_table(
         "Works",
@@ -118,7 +124,7 @@ def rows_table(records):
     return table
 
 
-def failures(records, comparisons):
+def failures(records: Sequence[dict[str, Any]], comparisons: Sequence[Comparison]) -> str:
     """A line for every row that failed its gate or was skipped, and for every peer that failed."""
     lines = [
         f"{r['work']} {r['variant']} {r['case']} {r['dtype']} {r['inputs']} N = {r['n']}, "
@@ -140,7 +146,7 @@ _CAPTION = (
 )
 
 
-def ratio_to_handmade(record, records):
+def ratio_to_handmade(record: dict[str, Any], records: Sequence[dict[str, Any]]) -> float | None:
     """The median of hand-made NumPy or CuPy over that of ntklin's row, or None."""
     if record["implementation"] != "ntklin":
         return None
@@ -152,7 +158,7 @@ def ratio_to_handmade(record, records):
     return None
 
 
-def peers_table(comparisons):
+def peers_table(comparisons: Sequence[Comparison]) -> Table:
     """Every peer row, with ntklin's turns on both sides of it."""
     table = empty_table(
         "Peers, each in a process of its own between two turns of ntklin",
@@ -182,7 +188,7 @@ def peers_table(comparisons):
     return table
 
 
-def targets_table(scores):
+def targets_table(scores: Iterable[Score]) -> Table:
     """Work, ntklin, the best peer or limit, the ratio, the target, and whether it is met."""
     table = empty_table(
         "Targets",

@@ -1,7 +1,12 @@
 """From rows and comparisons to the target table."""
 
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from ntklin.validation.benchmarks.compare import Comparison
+from ntklin.validation.benchmarks.targets import Target
 
 # What a work is held to that is measured beside it. Other variants of it: the variant, its name.
 VARIANTS = {
@@ -34,7 +39,7 @@ class Score:
     note : str
     """
 
-    target: object
+    target: Target
     own_ms: float | None = None
     other: str = ""
     other_ms: float | None = None
@@ -43,13 +48,13 @@ class Score:
     note: str = ""
 
     @property
-    def met(self):
+    def met(self) -> bool | None:
         """True, False, or None for what has no target or was not measured."""
         if self.ratio is None or self.target.least is None:
             return None
         return self.ratio >= self.target.least
 
-    def record(self):
+    def record(self) -> dict[str, Any]:
         """As written to the JSON."""
         t = self.target
         names = ("work", "variant", "case", "dtype", "inputs", "n", "against")
@@ -67,44 +72,47 @@ class Score:
         }
 
 
-def score(target, records, comparisons):
+def score(
+    target: Target, records: Sequence[dict[str, Any]], comparisons: Sequence[Comparison]
+) -> Score:
     """What became of a target, by the rows' records and the comparisons."""
     if target.against == "peers":
         return _against_peers(target, comparisons)
+    missing = Score(target=target, note="not measured")
     own = _timed(target, records, target.variant)
+    if own is None:
+        return missing
     if target.against in LIMITS:
         fraction, name = LIMITS[target.against]
-        found = own and {"ratio": own.get(fraction), "foreign_cores": own["foreign_cores"]}
+        found = {"ratio": own.get(fraction), "foreign_cores": own["foreign_cores"]}
     else:
         variant, name = VARIANTS[target.against]
         other = _timed(target, records, variant)
-        found = (
-            own
-            and other
-            and {
-                "other_ms": other["median_ms"],
-                "ratio": other["median_ms"] / own["median_ms"],
-                "foreign_cores": _larger(own["foreign_cores"], other["foreign_cores"]),
-            }
-        )
-    if not found:
-        return Score(target=target, note="not measured")
+        if other is None:
+            return missing
+        found = {
+            "other_ms": other["median_ms"],
+            "ratio": other["median_ms"] / own["median_ms"],
+            "foreign_cores": _larger(own["foreign_cores"], other["foreign_cores"]),
+        }
     return Score(target=target, own_ms=own["median_ms"], other=name, **found)
 
 
-def _larger(*values):
+def _larger(*values: float | None) -> float | None:
     """The largest that is known, or None."""
     return max((value for value in values if value is not None), default=None)
 
 
-def _timed(target, records, variant):
+def _timed(
+    target: Target, records: Sequence[dict[str, Any]], variant: str
+) -> dict[str, Any] | None:
     """ntklin's row of a target's work in the given variant, or None."""
     wanted = {name: getattr(target, name) for name in ("work", "case", "dtype", "inputs")}
     wanted |= {"variant": variant, "frozen_n": target.n, "implementation": "ntklin"}
     return next((r for r in records if wanted.items() <= r.items() and "median_ms" in r), None)
 
 
-def _against_peers(target, comparisons):
+def _against_peers(target: Target, comparisons: Sequence[Comparison]) -> Score:
     """The peer with the smallest ratio is the best one."""
     comparison = next((c for c in comparisons if c.group == target.group), None)
     if comparison is None:
@@ -113,10 +121,11 @@ def _against_peers(target, comparisons):
     found, reasons = [], []
     for peer in target.peers:
         runs = [run for run in comparison.runs if run["peer"] == peer]
-        counted = [run for run in runs if comparison.ratio(run, key) is not None]
+        judged = [(run, comparison.ratio(run, key)) for run in runs]
+        counted = [(run, ratio) for run, ratio in judged if ratio is not None]
         if counted:
-            ratios = [comparison.ratio(run, key) for run in counted]
-            found.append((statistics.median(ratios), peer, counted))
+            middle = statistics.median(ratio for _, ratio in counted)
+            found.append((middle, peer, [run for run, _ in counted]))
         else:
             reasons += [f"{peer}: {run['failed']}" for run in runs[-1:] if run.get("failed")]
     note, timing = "; ".join(reasons), comparison.timings.get(key)

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from itertools import product
 
+from ntklin.validation.benchmarks.cases import Group
+from ntklin.validation.benchmarks.peers import Peer
+
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
@@ -28,11 +31,11 @@ class Target:
     dtype: str = "float64"
     inputs: str = "gaussian"
     against: str = "peers"
-    peers: tuple = ()
+    peers: tuple[Peer, ...] = ()
     least: float | None = None
 
     @property
-    def group(self):
+    def group(self) -> Group:
         """The targets with the same group share the processes of their peers."""
         return self.work, self.case, self.dtype, self.n
 
@@ -47,14 +50,14 @@ class Goal:
     """
 
     least: float | None
-    peers: tuple = ()
+    peers: tuple[Peer, ...] = ()
     against: str = "peers"
     variant: str = ""
-    cases: tuple = ("A",)
-    dtypes: tuple = ("float64",)
-    inputs: tuple = ("gaussian",)
+    cases: tuple[str, ...] = ("A",)
+    dtypes: tuple[str, ...] = ("float64",)
+    inputs: tuple[str, ...] = ("gaussian",)
 
-    def targets(self, work, n):
+    def targets(self, work: str, n: int) -> list[Target]:
         """Of a work that is done with N = ``n``."""
         shared = {"peers": self.peers, "against": self.against, "variant": self.variant}
         return [

@@ -7,8 +7,10 @@ them. A turn repeats a call until it has lasted long enough to be read.
 import statistics
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from ntklin.validation.benchmarks.noise import Noise
+from ntklin.validation.benchmarks.way import Way
 
 
 @dataclass
@@ -22,21 +24,21 @@ class Timing:
         Set-up that was timed on its own and subtracted.
     """
 
-    turns: list = field(default_factory=list)
-    overheads: list = field(default_factory=list)
+    turns: list[list[float]] = field(default_factory=list)
+    overheads: list[float] = field(default_factory=list)
     noise: Noise = field(default_factory=Noise)
 
     @property
-    def samples(self):
+    def samples(self) -> list[float]:
         """All of them."""
         return [seconds for turn in self.turns for seconds in turn]
 
     @property
-    def median(self):
+    def median(self) -> float:
         """The median of the turns' medians, so that no turn counts more for being faster."""
         return statistics.median(statistics.median(turn) for turn in self.turns)
 
-    def summary(self):
+    def summary(self) -> dict[str, Any]:
         """As written to the JSON: milliseconds, and the spread of the turns' medians."""
         medians = [statistics.median(turn) for turn in self.turns]
         return {
@@ -55,11 +57,15 @@ class Timing:
 CALLS, LONG = 6, 5.0
 
 
-def take_turn(way, seconds, timing):
+def take_turn(way: Way, seconds: float, timing: Timing) -> float:
     """Time one turn of an implementation, add it to ``timing`` and return its median.
 
     It lasts for so many ``seconds`` at least, and has at least CALLS calls, or two where those
     would take LONG seconds.
+
+    Returns
+    -------
+    float
     """
     samples, total = [], 0.0
     with timing.noise:
@@ -75,7 +81,7 @@ def take_turn(way, seconds, timing):
     return statistics.median(samples)
 
 
-def _one_call(way):
+def _one_call(way: Way) -> tuple[float, float | None, float]:
     """Seconds per unit, seconds of set-up, and seconds in all; the result is freed untimed."""
     began = time.perf_counter()
     arguments = way.prepare()

@@ -4,22 +4,35 @@ A work is a function from the setup to its variants; ``work`` lists it. Each var
 a ``Way`` for every implementation: ntklin and NumPy (or CuPy) by hand. All else is shared.
 """
 
-from collections.abc import Callable
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.linalg
 
 import ntklin
+from ntklin.validation.arrays import Array
 from ntklin.validation.benchmarks import costs, gates, handmade
-from ntklin.validation.benchmarks.cases import DTYPES, INPUTS
+from ntklin.validation.benchmarks.cases import DTYPES, INPUTS, Layers, Problem, Scale
 from ntklin.validation.benchmarks.gates import GATE_STEPS
-from ntklin.validation.benchmarks.measure import Row, Way
+from ntklin.validation.benchmarks.measure import Row
 from ntklin.validation.benchmarks.memory import require
 from ntklin.validation.benchmarks.peers import Peer
 from ntklin.validation.benchmarks.plain import Reference
-from ntklin.validation.benchmarks.targets import Goal
+from ntklin.validation.benchmarks.targets import Goal, Target
+from ntklin.validation.benchmarks.way import Way
+
+if TYPE_CHECKING:
+    from ntklin.runs.optimizers import Optimizer
+    from ntklin.theory.gradient_descent import LinearizedGradientDescent
+    from ntklin.theory.linearization import Linearization
+
+Variants = Callable[["Setup"], list["Variant"]]
 
 # Steps of the hand-made descent in one timed run; it has no set-up to make small.
 HANDMADE_STEPS = 20
@@ -51,16 +64,16 @@ class Work:
     targets : tuple of Target
     """
 
-    variants: Callable
-    sizes: tuple
-    devices: tuple
-    targets: tuple
+    variants: Variants
+    sizes: tuple[int, ...]
+    devices: tuple[str, ...]
+    targets: tuple[Target, ...]
 
 
 class Variant:
     """A form of a work: what all its implementations have to agree on, and how each does it."""
 
-    def __init__(self, gate, name="", **ways):
+    def __init__(self, gate: Callable[..., gates.Agreement], name: str = "", **ways: Way) -> None:
         self.gate, self.name, self.ways = gate, name, ways
 
 
@@ -75,12 +88,12 @@ class Setup:
         Where the work is done: NumPy, or CuPy for a GPU.
     """
 
-    def __init__(self, problem, scale, xp=np):
+    def __init__(self, problem: Problem, scale: Scale, xp: ModuleType = np) -> None:
         self.reference, self.scale, self.xp = Reference(problem), scale, xp
         self.problem = problem if xp is np else problem.on(xp)
 
     @cached_property
-    def touched(self):
+    def touched(self) -> Array:
         """The array that all Jacobians "into out" are written to, its pages touched."""
         shape = (self.problem.n, len(self.problem.theta))
         if self.xp is np:
@@ -90,44 +103,46 @@ class Setup:
         return out
 
     @cached_property
-    def everywhere(self):
+    def everywhere(self) -> Array:
         """Training and test inputs."""
         return self.xp.concatenate([self.problem.X, self.problem.X_test])
 
-    def predict(self, run):
+    def predict(self, run: Any) -> Array:
         """The outputs of ntklin's run on all inputs."""
         return run.predict(self.everywhere)
 
-    def outputs(self, layers):
+    def outputs(self, layers: Layers) -> Array:
         """Those of a network by hand."""
         return handmade.both_passes(layers, self.everywhere)[-1]
 
-    def copies(self):
+    def copies(self) -> tuple[Layers]:
         """The arguments of a training run by hand, which spoils them."""
         return ([(W.copy(), b.copy()) for W, b in self.problem.layers],)
 
-    def rate(self, rule):
+    def rate(self, rule: str) -> float:
         """The learning rate."""
         return self.reference.learning_rate if rule == "descent" else self.problem.adaptive_rate
 
-    def optimizer(self, rule):
+    def optimizer(self, rule: str) -> Optimizer:
         """ntklin's."""
         return OPTIMIZERS[rule][0](self.rate(rule))
 
-    def count(self, rule):
+    def count(self, rule: str) -> int:
         """How many steps are timed at once."""
         steps = self.problem.case.steps
         return steps if rule == "descent" else max(1, steps // ADAPTIVE_SHARE)
 
-    def linearization(self):
+    def linearization(self) -> Linearization:
         """ntklin's, nothing of it computed yet."""
         return ntklin.linearize(self.problem.net, self.problem.theta, self.problem.X)
 
 
-WORKS = {}
+WORKS: dict[str, Work] = {}
 
 
-def work(*goals, n=(100,), devices=("cpu", "gpu")):
+def work(
+    *goals: Goal, n: tuple[int, ...] = (100,), devices: tuple[str, ...] = ("cpu", "gpu")
+) -> Callable[[Variants], Variants]:
     """Decorate the function that gives a work's variants; its targets are those of the first N.
 
     Parameters
@@ -135,9 +150,13 @@ def work(*goals, n=(100,), devices=("cpu", "gpu")):
     *goals : Goal
     n, devices : tuple
         See ``Work``.
+
+    Returns
+    -------
+    callable
     """
 
-    def listed(variants):
+    def listed(variants: Variants) -> Variants:
         name = variants.__name__
         targets = [target for goal in goals for target in goal.targets(name, max(n))]
         targets.sort(key=lambda t: (t.case, DTYPES.index(t.dtype)))
@@ -147,7 +166,12 @@ def work(*goals, n=(100,), devices=("cpu", "gpu")):
     return listed
 
 
-def rows(names, setup, frozen_n, others=None):
+def rows(
+    names: Iterable[str],
+    setup: Setup,
+    frozen_n: int,
+    others: dict[str, dict[tuple[str, str], Way]] | None = None,
+) -> list[Row]:
     """All variants of some works by all implementations.
 
     Parameters
@@ -185,7 +209,13 @@ def rows(names, setup, frozen_n, others=None):
     return found
 
 
-def steps(train, count, predict, overhead=True, **options):
+def steps(
+    train: Callable[..., Any],
+    count: int,
+    predict: Callable[[Any], Any],
+    overhead: bool = True,
+    **options: Any,
+) -> Way:
     """The way of a training run, of which one step counts.
 
     ntklin: (T(k) − T(0))/k, where T(k) is the time of a run of k steps; T(0), its set-up and the
@@ -202,6 +232,10 @@ def steps(train, count, predict, overhead=True, **options):
         Whether to subtract T(0).
     **options
         Of Way.
+
+    Returns
+    -------
+    Way
     """
     return Way(
         run=partial(train, steps=count),
@@ -221,7 +255,7 @@ def steps(train, count, predict, overhead=True, **options):
     Goal(least=None, peers=(Peer("torch", "vmap_grad"),), variant="fresh"),
     Goal(least=None, peers=(Peer("torch, huge pages", "vmap_grad"),), variant="fresh"),
 )
-def jacobian(setup):
+def jacobian(setup: Setup) -> list[Variant]:
     """The dense J, into a given array and into one of its own."""
     p = setup.problem
     given = {"cost": costs.jacobian(p), "prepare": lambda: (setup.touched,)}
@@ -253,7 +287,7 @@ STRUCTURED = tuple(
     Goal(least=None, against="gemm unskipped", cases=("A", "B")),
     n=(100, 1000),
 )
-def gram(setup):
+def gram(setup: Setup) -> list[Variant]:
     """K(X, X), both passes included."""
     p, cost = setup.problem, partial(costs.gram, setup.problem, setup.reference.passes)
     return [
@@ -282,7 +316,7 @@ CHUNKED = (
     Goal(least=12, peers=CHUNKED, inputs=("mnist",)),
     Goal(least=4, peers=CHUNKED, cases=("B",)),
 )
-def weighted_gram(setup):
+def weighted_gram(setup: Setup) -> list[Variant]:
     """K_D(X, X), both passes included."""
     p, cost = setup.problem, partial(costs.weighted_gram, setup.problem, setup.reference.passes)
     block = handmade.BLOCK_BYTES if setup.xp is np else GPU_BLOCK_BYTES
@@ -301,14 +335,16 @@ def weighted_gram(setup):
     ]
 
 
-def real_step(setup, rule, own_cost, hand_cost):
+def real_step(
+    setup: Setup, rule: str, own_cost: costs.Cost, hand_cost: costs.Cost
+) -> list[Variant]:
     """One step of a rule on the real network."""
     p, optimizer = setup.problem, setup.optimizer(rule)
 
-    def train(steps):
+    def train(steps: int) -> ntklin.TrainingRun:
         return ntklin.train(p.net, p.theta, p.X, p.Y, optimizer, steps=steps)
 
-    def by_hand(layers, steps):
+    def by_hand(layers: Layers, steps: int) -> Layers:
         return handmade.train(layers, p.X, p.Y, rule, setup.rate(rule), steps)
 
     return [
@@ -330,20 +366,18 @@ SGD = (Peer("JAX", "jit_sgd"), Peer("torch", "eager_sgd"), Peer("torch", "compil
     Goal(least=3, peers=SGD, dtypes=("float32",)),
     Goal(least=1.3, peers=SGD, cases=("B",)),
 )
-def gd_step(setup):
+def gd_step(setup: Setup) -> list[Variant]:
     """One step of gradient descent on the real network."""
     cost = partial(costs.gradient_step, setup.problem, setup.reference.passes)
     return real_step(setup, "descent", cost(reduced=True), cost(reduced=False))
 
 
 @work(devices=("gpu",))
-def ensemble_step(setup):
-    """One step of one of ten networks that are trained at once: beside ``gd_step`` it shows what a
-    batch gains.
-    """
+def ensemble_step(setup: Setup) -> list[Variant]:
+    """One step of one of ten networks trained at once: beside ``gd_step``, what a batch gains."""
     p, optimizer = setup.problem, setup.optimizer("descent")
 
-    def train(steps):
+    def train(steps: int) -> Any:
         return ntklin.train_ensemble(p.net, [p.theta] * MEMBERS, p.X, p.Y, optimizer, steps=steps)
 
     cost = costs.gradient_step(p, setup.reference.passes, reduced=True)
@@ -351,7 +385,7 @@ def ensemble_step(setup):
     return [Variant(gates.training, ntklin=replace(way, count=way.count * MEMBERS))]
 
 
-def adaptive_goals(name):
+def adaptive_goals(name: str) -> tuple[Goal, ...]:
     """Of a step of an adaptive method on the real network."""
     peers = Peer("JAX", f"jit_{name}"), Peer("torch", f"eager_{name}")
     peers += (Peer("torch", f"compile_{name}"),)
@@ -361,19 +395,19 @@ def adaptive_goals(name):
     )
 
 
-def adaptive_cost(setup, rule):
+def adaptive_cost(setup: Setup, rule: str) -> costs.Cost:
     """Of a step of an adaptive method, whoever takes it."""
     return costs.adaptive_step(setup.problem, OPTIMIZERS[rule][1])
 
 
 @work(*adaptive_goals("adagrad"))
-def adagrad_step(setup):
+def adagrad_step(setup: Setup) -> list[Variant]:
     """One step of AdaGrad on the real network."""
     return real_step(setup, "adagrad", *[adaptive_cost(setup, "adagrad")] * 2)
 
 
 @work(*adaptive_goals("adam"))
-def adam_step(setup):
+def adam_step(setup: Setup) -> list[Variant]:
     """One step of Adam on the real network."""
     return real_step(setup, "adam", *[adaptive_cost(setup, "adam")] * 2)
 
@@ -386,23 +420,23 @@ LINEARIZED = (Peer("torch", "structured"), Peer("JAX", "linearize"))
     Goal(least=8, peers=LINEARIZED, dtypes=DTYPES, inputs=("mnist",)),
     Goal(least=30, peers=(Peer("JAX", "dense"), Peer("torch", "dense")), dtypes=DTYPES),
 )
-def linearized_step(setup):
+def linearized_step(setup: Setup) -> list[Variant]:
     """One step of AdaGrad on the linearized network, its features given."""
     p, rule = setup.problem, "adagrad"
     optimizer, cost = setup.optimizer(rule), adaptive_cost(setup, rule)
 
-    def train(lin, steps):
+    def train(lin: Linearization, steps: int) -> ntklin.LinearizedRun:
         return lin.train(p.Y, optimizer, steps=steps)
 
-    def by_hand(steps):
+    def by_hand(steps: int) -> Layers:
         return handmade.train_linearized(p.layers, p.X, p.Y, rule, setup.rate(rule), steps)
 
-    def prepare():
+    def prepare() -> tuple[Linearization]:
         return (setup.linearization(),)
 
-    def outputs(moved):
-        *features, f_0 = handmade.both_passes(p.layers, setup.everywhere)
-        return f_0 + handmade.push(*features, moved)
+    def outputs(moved: Layers) -> Array:
+        w, A, B, f_0 = handmade.both_passes(p.layers, setup.everywhere)
+        return f_0 + handmade.push(w, A, B, moved)
 
     return [
         Variant(
@@ -414,35 +448,39 @@ def linearized_step(setup):
 
 
 @work(Goal(least=1 / 1.2, against="parts", variant="A_t", inputs=INPUTS), devices=("cpu",))
-def split(setup):
+def split(setup: Setup) -> list[Variant]:
     """The split of an end state of AdaGrad (Thm 3), and the two parts that it cannot go below.
 
     "A_t" is what ``interpolating`` needs first: K_D^{-1} (f_t(X) − f_0(X)), D the last one.
+
+    Returns
+    -------
+    list of Variant
     """
     p, optimizer = setup.problem, setup.optimizer("adagrad")
 
-    def trained():
+    def trained() -> tuple[ntklin.LinearizedRun]:
         return (setup.linearization().train(p.Y, optimizer, steps=GATE_STEPS),)
 
-    def change(run):
+    def change(run: Any) -> Array:
         return run.outputs.astype(float) - run.linearization.initial_outputs
 
-    def parts(run):
+    def parts(run: Any) -> Array:
         K = run.linearization.features.gram(weights=run.weights).astype(float)
         factor = scipy.linalg.cho_factor(K, lower=True, overwrite_a=True)
         return scipy.linalg.cho_solve(factor, change(run))
 
-    def by_hand(run):
+    def by_hand(run: Any) -> Array:
         return handmade.split(p.layers, p.X, run.weights, change(run))
 
-    def way(solve):
+    def way(solve: Callable[[Any], Array]) -> Way:
         probe = lambda run: (run.weights, change(run), solve(run))  # noqa: E731
         return Way(prepare=trained, run=solve, probe=probe)
 
-    own, by_hand, parts = map(way, (lambda run: run.split.coefficients, by_hand, parts))
+    own = way(lambda run: run.split.coefficients)
     return [
-        Variant(gates.split, "A_t", ntklin=own, numpy=by_hand),
-        Variant(gates.split, "Gram and Cholesky", ntklin=parts),
+        Variant(gates.split, "A_t", ntklin=own, numpy=way(by_hand)),
+        Variant(gates.split, "Gram and Cholesky", ntklin=way(parts)),
     ]
 
 
@@ -451,11 +489,15 @@ def split(setup):
     n=(1000,),
     devices=("cpu",),
 )
-def closed_form(setup):
+def closed_form(setup: Setup) -> list[Variant]:
     """The factorization of K(X, X), and f_t(X_test) at many t after it.
 
     Both kernels are given, as in the peers' own benchmark; the queries include the product of
     K(X_test, X) with V, which only the first of them has to do.
+
+    Returns
+    -------
+    list of Variant
     """
     p = setup.problem
     doubled = 2 ** np.arange(gates.DOUBLINGS + 1)
@@ -463,30 +505,32 @@ def closed_form(setup):
     later = np.geomspace(1e3, 1e9, n_later).round().astype(np.int64)
     times = np.concatenate([doubled, later])
 
-    def linearized():
+    def linearized() -> tuple[Linearization]:
         lin = setup.linearization()
         _ = lin.kernel
         return (lin,)
 
-    def descent():
+    def descent() -> tuple[LinearizedGradientDescent]:
         (lin,) = linearized()
         lin.at(p.X_test)
         return (lin.gradient_descent(p.Y),)
 
-    def changes(gd):
-        lin, at = gd.linearization, gd.predict(p.X_test, t=[0, *doubled])
+    def changes(gd: LinearizedGradientDescent) -> tuple[Array, Array, Array]:
+        lin, at = gd.linearization, gd.predict(p.X_test, t=[0, *doubled.tolist()])
         return lin.kernel, lin.at(p.X_test).kernel, at[1:].astype(float) - at[0]
 
-    def kernel():
+    def kernel() -> tuple[Array]:
         return (handmade.gram(p.layers, p.X),)
 
-    def factors():
+    def factors() -> tuple[Array, ...]:
         (K,) = kernel()
         K_new = handmade.gram(p.layers, p.X_test, p.X)
         residual = p.Y - handmade.both_passes(p.layers, p.X)[-1]
         return K, K_new, residual, *handmade.factorize(K)
 
-    def answers(K, K_new, residual, values, vectors, t=times):
+    def answers(
+        K: Array, K_new: Array, residual: Array, values: Array, vectors: Array, t: Array = times
+    ) -> tuple[Array, Array, Array]:
         moved = handmade.closed_form(values, vectors, K_new, residual, 0.5 / values[-1], t)
         return K, K_new, moved
 
@@ -513,7 +557,7 @@ def closed_form(setup):
 
 
 @work(Goal(least=3, peers=(Peer("neural-tangents", "nt"),), cases=("A", "B")), n=(1000,))
-def infinite(setup):
+def infinite(setup: Setup) -> list[Variant]:
     """The infinite-width NTK Θ(X, X) of the ``fan_in`` network with normal biases."""
     p, net, cost = setup.problem, setup.problem.infinite_net, costs.infinite(setup.problem)
     return [

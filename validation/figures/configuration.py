@@ -1,14 +1,18 @@
 """What a run is: a frozen configuration, from which everything in it follows."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 
 import ntklin
 from ntklin.edge.files.names import shown
+from ntklin.validation.arrays import Array
 
 # Of what execution.py computes: raised where a change makes stored results obsolete.
 VERSION = 1
@@ -55,14 +59,14 @@ class Task:
     depth: int
     width: int
     sigma: float
-    loss: str
+    loss: Literal["squared", "logistic"]
     optimizer: str
     seed: int
     until: float
     max_steps: int
 
     @property
-    def key(self):
+    def key(self) -> str:
         """A hash of the configuration, of the data but not their place, and of VERSION."""
         values = asdict(self)
         del values["dataset"]
@@ -70,12 +74,12 @@ class Task:
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
     @property
-    def alike(self):
+    def alike(self) -> Task:
         """What is equal for tasks that can be computed at once: itself alone."""
         return self
 
     @property
-    def arrays(self):
+    def arrays(self) -> tuple[Array, Array, Array, Array]:
         """X, Y, X_T, Y_T."""
         source = self.dataset, self.n_pool, self.n_test
         data = load(*source)
@@ -87,7 +91,7 @@ class Task:
         return data.X_train[: self.n_train], data.Y_train[: self.n_train], data.X_test, data.Y_test
 
     @property
-    def network(self):
+    def network(self) -> tuple[ntklin.MLP, Array]:
         """The MLP and θ_0."""
         d = load(self.dataset, self.n_pool, self.n_test).X_train.shape[1]
         net = ntklin.MLP((d, *(self.width,) * (self.depth - 1), 1), sigma=self.sigma)
@@ -118,22 +122,22 @@ class Run(Task):
     shuffle: bool = True
 
     @property
-    def method(self):
+    def method(self) -> str:
         """The optimizer's name; sgd for gradient descent on mini-batches."""
         return "sgd" if self.optimizer == "gd" and self.split < 1 else self.optimizer
 
     @property
-    def adaptive(self):
+    def adaptive(self) -> bool:
         """Whether D_t changes in training, so that the learning rate has to be searched for."""
         return self.optimizer != "gd"
 
     @property
-    def alike(self):
+    def alike(self) -> Task:
         """What is equal for runs that differ in nothing but their seeds and learning rates."""
         return replace(self, seed=0, learning_rate=None)
 
     @property
-    def search(self):
+    def search(self) -> Search:
         """The search for its learning rate: on all samples, from the first initialization.
 
         It is that of the squared loss, whatever is trained on: where a single step of any length
@@ -145,7 +149,7 @@ class Run(Task):
         return Search(**values | {"seed": 0, "loss": "squared"})
 
     @property
-    def batches(self):
+    def batches(self) -> ntklin.Batches | None:
         """What each step sees; None for all samples."""
         if self.split == 1:
             return None
@@ -153,15 +157,15 @@ class Run(Task):
 
 
 @lru_cache(maxsize=2)
-def load(dataset, n_pool, n_test):
+def load(dataset: str, n_pool: int, n_test: int) -> ntklin.Dataset:
     """The data of a problem."""
     return ntklin.load_data(dataset, n_pool, n_test)
 
 
 @lru_cache(maxsize=2)
-def digest(dataset, n_pool, n_test):
+def digest(dataset: str, n_pool: int, n_test: int) -> str:
     """A hash of all their numbers."""
     data, h = load(dataset, n_pool, n_test), hashlib.sha256()
     for array in (data.X_train, data.Y_train, data.X_test, data.Y_test):
-        h.update(np.ascontiguousarray(array))
+        h.update(np.ascontiguousarray(array).data)
     return h.hexdigest()[:16]

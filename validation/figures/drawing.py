@@ -2,14 +2,16 @@
 
 import io
 import textwrap
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from ntklin.edge.files.names import without_math
-from ntklin.validation.figures.panel import KINDS
+from ntklin.validation.figures.panel import KINDS, Panel, Rows, Series
 from ntklin.validation.figures.style import DASHES, HOLLOW, LOOKS, PANEL_SIZE, publication
 
 FEW_DECADES = 100
@@ -20,7 +22,7 @@ CUT = 0.1
 CHARACTERS_PER_INCH = 18.5
 
 
-def draw(rows, caption=""):
+def draw(rows: Rows, caption: str = "") -> Canvas:
     """A picture of panels in rows, with one legend above them, and the caption.
 
     Parameters
@@ -52,7 +54,7 @@ def draw(rows, caption=""):
     return canvas
 
 
-def image(canvas, kind, **options):
+def image(canvas: Canvas, kind: str, **options: Any) -> bytes:
     """The picture as the bytes of a file."""
     buffer = io.BytesIO()
     with publication():  # fonts are looked up when the file is written
@@ -60,7 +62,7 @@ def image(canvas, kind, **options):
     return buffer.getvalue()
 
 
-def add_legend(canvas, handles):
+def add_legend(canvas: Canvas, handles: dict[tuple[str, str], Line2D]) -> None:
     """One legend for all panels: a column for each name, a row for each kind of curve."""
     names = list(dict.fromkeys(name for name, _ in handles))
     kinds = [kind for kind in KINDS if any((name, kind) in handles for name in names)]
@@ -74,7 +76,7 @@ def add_legend(canvas, handles):
     )
 
 
-def draw_panel(axes, panel, handles):
+def draw_panel(axes: Axes, panel: Panel, handles: dict[tuple[str, str], Line2D]) -> None:
     """Draw one panel; ``handles`` collects what the legend has to explain, by name and kind."""
     for guide in panel.guides:
         color, _ = LOOKS[guide.look]
@@ -102,10 +104,15 @@ def draw_panel(axes, panel, handles):
         axes.yaxis.set_minor_locator(NullLocator())
 
 
-def draw_series(axes, series, panel):
+def draw_series(axes: Axes, series: Series, panel: Panel) -> Line2D:
     """A line of means, with error bars for networks and a band for what is computed.
 
     On a logarithmic scale what would reach below zero is cut at CUT times the mean.
+
+    Returns
+    -------
+    Line2D
+        For the legend.
     """
     color, marker = LOOKS[series.look]
     marks = {"marker": marker, **HOLLOW.get(series.look, {})} if series.kind == "network" else {}

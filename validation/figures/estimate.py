@@ -6,12 +6,16 @@ scale. A step is timed with the network's full size.
 """
 
 import time
+from collections.abc import Iterable
 from dataclasses import asdict
 from functools import cache
+from typing import Any
 
 import ntklin
-from ntklin.validation.figures.configuration import OPTIMIZERS, Run
-from ntklin.validation.figures.planning import rated
+from ntklin.validation.arrays import namespace
+from ntklin.validation.figures.configuration import OPTIMIZERS, Run, Task
+from ntklin.validation.figures.planning import Plan, rated
+from ntklin.validation.figures.store import Store
 
 NARROW = 500
 # Of the steps of gradient descent, at the largest learning rate with a monotone loss.
@@ -26,7 +30,7 @@ BOTH = 2.0
 LONG_ENOUGH = 0.2
 
 
-def estimate(plans, store, slots=1, device="cpu"):
+def estimate(plans: Iterable[Plan], store: Store, slots: int = 1, device: str = "cpu") -> float:
     """Seconds until all that is missing is computed.
 
     Parameters
@@ -58,12 +62,12 @@ def estimate(plans, store, slots=1, device="cpu"):
     return max((sum(searches.values()) + sum(runs.values())) / slots, longest)
 
 
-def seconds(task, device):
+def seconds(task: Task, device: str) -> float:
     """About how long the real network trains."""
     return steps(task) * step_seconds(twin(task, sigma=1.0, until=0.0), device)
 
 
-def steps(task):
+def steps(task: Task) -> float:
     """About how many steps training takes."""
     if task.loss == "logistic":
         return min(LOGISTIC_STEPS / task.until, task.max_steps)
@@ -71,14 +75,14 @@ def steps(task):
     return min(SHARES[task.optimizer] * by_gd, task.max_steps)
 
 
-def twin(task, **changes):
+def twin(task: Task, **changes: Any) -> Run:
     """A run of the first initialization, changed, that is the same for tasks that take as long."""
     same = {"seed": 0, "max_steps": 0, "learning_rate": None, "shuffle": True}
     return Run(**asdict(task) | same | changes)
 
 
 @cache
-def gd_steps(run):
+def gd_steps(run: Run) -> float:
     """Steps of gradient descent, by the closed form; ∞ without an end."""
     X, Y, *_ = run.arrays
     net, theta = run.network
@@ -90,15 +94,15 @@ def gd_steps(run):
 
 
 @cache
-def step_seconds(run, device="cpu"):
+def step_seconds(run: Run, device: str = "cpu") -> float:
     """Seconds of one step: of as many as last long enough, less what a run of one step takes."""
     X, Y, *_ = run.arrays
     net, theta = run.network
-    theta, X, Y = map(ntklin.device_namespace(device).asarray, (theta, X, Y))
+    theta, X, Y = map(namespace(device).asarray, (theta, X, Y))
     rule = OPTIMIZERS[run.optimizer](1e-6)
     options = {"batches": run.batches, "loss": run.loss}
 
-    def took(count):
+    def took(count: int) -> float:
         began = time.perf_counter()
         ntklin.train(net, theta, X, Y, rule, steps=count, **options)
         return time.perf_counter() - began

@@ -1,16 +1,25 @@
 """What a task leaves, as a pure function of its configuration."""
 
+from __future__ import annotations
+
 import math
 import time
 import warnings
+from collections.abc import Sequence
 from contextlib import suppress
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import ntklin
-from ntklin.validation.arrays import on_host
-from ntklin.validation.figures.configuration import OPTIMIZERS, Search
+from ntklin.validation.arrays import Array, namespace, on_host
+from ntklin.validation.figures.configuration import OPTIMIZERS, Run, Search, Task
 from ntklin.validation.figures.outcomes import CONVERGED, DIVERGED, STEP_LIMIT, End, Rate, Result
+
+if TYPE_CHECKING:
+    from ntklin.runs.optimizers import Optimizer
+    from ntklin.theory.linearization import Linearization
 
 # A second digit would cost more runs than it would save steps.
 PRECISION = 0.2
@@ -19,7 +28,7 @@ PRECISION = 0.2
 TOO_LARGE = {"adagrad": 2.0, "rmsprop": 0.1, "adam": 0.1}
 
 
-def execute(tasks, device="cpu"):
+def execute(tasks: Sequence[Task], device: str = "cpu") -> Sequence[Result | Rate]:
     """The results of tasks that are alike: a GPU trains their networks in one batch.
 
     Parameters
@@ -33,13 +42,12 @@ def execute(tasks, device="cpu"):
     -------
     list of Result or of Rate
     """
-    xp = ntklin.device_namespace(device)
-    if isinstance(tasks[0], Search):
-        return [search(task, xp) for task in tasks]
-    return train(tasks, xp)
+    xp = namespace(device)
+    searches = [search(task, xp) for task in tasks if isinstance(task, Search)]
+    return searches or train([task for task in tasks if isinstance(task, Run)], xp)
 
 
-def search(task, xp):
+def search(task: Search, xp: ModuleType) -> Rate:
     """The largest learning rate with which the real network's loss only falls, as in App. D.
 
     Parameters
@@ -65,16 +73,20 @@ def search(task, xp):
         loss=task.loss,
         precision=PRECISION,
     )
-    (best,) = [trial for trial in found.trials if trial.learning_rate == found.learning_rate]
+    (steps,) = (
+        trial.steps
+        for trial in found.trials
+        if trial.learning_rate == found.learning_rate and trial.steps is not None
+    )
     return Rate(
         learning_rate=found.learning_rate,
-        steps=best.steps,
+        steps=steps,
         n_trials=len(found.trials),
         seconds=time.perf_counter() - began,
     )
 
 
-def train(runs, xp):
+def train(runs: Sequence[Run], xp: ModuleType) -> list[Result]:
     """Train real networks, and the linearization of each from the same θ_0.
 
     Parameters
@@ -101,7 +113,16 @@ def train(runs, xp):
     ]
 
 
-def result(run, lin, Y, X_test, rule, network, rose, seconds):
+def result(
+    run: Run,
+    lin: Linearization,
+    Y: Array,
+    X_test: Array,
+    rule: Optimizer,
+    network: End,
+    rose: bool,
+    seconds: float,
+) -> Result:
     """The result of a run whose real network is trained, which took so many seconds."""
     began = time.perf_counter()
     linearized, interpolating, path = train_linearized(run, lin, Y, X_test, rule)
@@ -124,16 +145,24 @@ def result(run, lin, Y, X_test, rule, network, rose, seconds):
     )
 
 
-def placed(task, xp):
+def placed(task: Task, xp: ModuleType) -> tuple[ntklin.MLP, Array, Array, Array, Array]:
     """The MLP, and θ_0, X, Y and X_T in a namespace."""
     X, Y, X_test, _ = task.arrays
     net, theta = task.network
     return net, *(xp.asarray(a) for a in (theta, X, Y, X_test))
 
 
-def train_networks(runs, net, thetas, X, Y, X_test, rules):
+def train_networks(
+    runs: Sequence[Run],
+    net: ntklin.MLP,
+    thetas: Sequence[Array],
+    X: Array,
+    Y: Array,
+    X_test: Array,
+    rules: Sequence[Optimizer],
+) -> list[tuple[End, bool]]:
     """Each real network's end, and whether its loss rose on the way."""
-    options = horizon(runs[0]) | {"batches": [run.batches for run in runs]}
+    options: dict[str, Any] = horizon(runs[0]) | {"batches": [run.batches for run in runs]}
     with warnings.catch_warnings():
         # Who asks for a figure reads of rises in its caption.
         warnings.simplefilter("ignore", ntklin.NonMonotoneLossWarning)
@@ -146,7 +175,9 @@ def train_networks(runs, net, thetas, X, Y, X_test, rules):
     ]
 
 
-def train_linearized(run, lin, Y, X_test, rule):
+def train_linearized(
+    run: Run, lin: Linearization, Y: Array, X_test: Array, rule: Optimizer
+) -> tuple[End, float | None, float | None]:
     """The linearized network's end, its interpolating part's test loss, its path's rms."""
     if run.loss == "squared" and not run.adaptive and run.batches is None:
         end = closed_form(run, lin, Y, X_test, rule)
@@ -165,7 +196,7 @@ def train_linearized(run, lin, Y, X_test, rule):
     return end, test_loss(run, interpolating), path
 
 
-def horizon(run):
+def horizon(run: Run) -> dict[str, Any]:
     """When training ends, and what it trains on."""
     return {
         "steps": run.max_steps,
@@ -175,11 +206,20 @@ def horizon(run):
     }
 
 
-def optimizer(run, lin):
+def optimizer(run: Run, lin: Linearization) -> Optimizer:
     """The optimizer with its learning rate.
 
     Gradient descent has η = 0.5 N/λ_max (App. D), a quarter of what is stable under the squared
     loss. The logistic loss has at most a quarter of its curvature, and η = 2 N/λ_max.
+
+    Returns
+    -------
+    Optimizer
+
+    Raises
+    ------
+    ValueError
+        For an adaptive method whose learning rate is still to be searched for.
     """
     rate = run.learning_rate
     if rate is None:
@@ -189,7 +229,7 @@ def optimizer(run, lin):
     return OPTIMIZERS[run.optimizer](rate)
 
 
-def closed_form(run, lin, Y, X_test, rule):
+def closed_form(run: Run, lin: Linearization, Y: Array, X_test: Array, rule: Optimizer) -> End:
     """Where gradient descent takes the linearization, at whatever step the loss is low enough."""
     gd = lin.gradient_descent(Y, learning_rate=rule.learning_rate)
     try:
@@ -199,13 +239,13 @@ def closed_form(run, lin, Y, X_test, rule):
     return described(run, outcome, steps, gd.loss(steps), gd.predict(X_test, steps))
 
 
-def ended(run, result, outputs):
+def ended(run: Run, result: ntklin.TrainingRun | ntklin.LinearizedRun, outputs: Array) -> End:
     """The end of a run that did not diverge."""
     outcome = CONVERGED if result.converged else STEP_LIMIT
     return described(run, outcome, result.steps, result.losses[-1], outputs)
 
 
-def described(run, outcome, steps, train_loss, outputs):
+def described(run: Run, outcome: str, steps: int, train_loss: float, outputs: Array) -> End:
     """An end by its outputs on the test points."""
     outputs = on_host(outputs)
     threshold = 0.5 if run.loss == "squared" else 0.0
@@ -219,7 +259,7 @@ def described(run, outcome, steps, train_loss, outputs):
     )
 
 
-def test_loss(run, f):
+def test_loss(run: Run, f: Array) -> float:
     """L(f) on the test points, as in training."""
     f, Y = on_host(f), run.arrays[3]
     if run.loss == "squared":

@@ -4,9 +4,11 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import ntklin
 from ntklin.validation.figures.scheduler import WorkerDiedError
@@ -14,7 +16,7 @@ from ntklin.validation.threads import limited
 
 
 @contextmanager
-def local(processes, threads):
+def local(processes: int, threads: int) -> Iterator[tuple[Executor, int]]:
     """An executor on this machine, and how many tasks it takes at once.
 
     Parameters
@@ -23,6 +25,10 @@ def local(processes, threads):
         With 1, everything runs in this process.
     threads : int
         Of Numba and of BLAS, in each.
+
+    Yields
+    ------
+    Executor, int
     """
     if processes == 1:
         with limited(threads):
@@ -39,7 +45,7 @@ def local(processes, threads):
 
 
 @contextmanager
-def dask(address):
+def dask(address: str) -> Iterator[tuple[Executor, int]]:
     """An executor on a Dask cluster, whose workers have one thread each and this ntklin installed.
 
     A run whose worker dies is started again on another.
@@ -48,6 +54,11 @@ def dask(address):
     ----------
     address : str
         Of the scheduler, such as ``tcp://10.0.0.1:8786``.
+
+    Yields
+    ------
+    Executor, int
+        And how many tasks it takes at once.
 
     Raises
     ------
@@ -63,7 +74,7 @@ def dask(address):
     except ImportError:
         raise ValueError("--dask needs Dask: pip install 'ntklin[dask]'") from None
     try:
-        client = Client(address, timeout="20s")
+        client: Any = Client(address, timeout="20s")
     except (ValueError, TypeError, OSError) as e:
         raise ValueError(
             f"--dask {address}: {e}; write the scheduler's address, such as tcp://10.0.0.1:8786"
@@ -93,7 +104,7 @@ def dask(address):
             ) from e
 
 
-def _version():
+def _version() -> str | None:
     """Of the worker's ntklin; None without one. Sent whole, since it cannot be imported there."""
     from importlib.metadata import PackageNotFoundError, version
 
@@ -106,7 +117,8 @@ def _version():
 class Here(Executor):
     """Computes in this process, when the task is submitted."""
 
-    def submit(self, function, /, *args, **kwargs):
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Compute now."""
         future = Future()
         try:
             future.set_result(function(*args, **kwargs))
@@ -125,10 +137,11 @@ class OneThread(Executor):
     executor : concurrent.futures.Executor
     """
 
-    def __init__(self, executor):
+    def __init__(self, executor: Executor) -> None:
         self.executor = executor
 
-    def submit(self, function, /, *args, **kwargs):
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Pass the task on, with its one thread."""
         return self.executor.submit(on_threads, 1, partial(function, *args, **kwargs))
 
 
@@ -144,10 +157,11 @@ class Processes(Executor):
         Of Numba and of BLAS, in each.
     """
 
-    def __init__(self, count, threads):
+    def __init__(self, count: int, threads: int) -> None:
         self.count, self.threads, self._pool = count, threads, None
 
-    def submit(self, function, /, *args, **kwargs):
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Compute in one of the processes, all of which are new if one has died."""
         task = partial(on_threads, self.threads, partial(function, *args, **kwargs))
         if self._pool is not None:
             try:
@@ -164,17 +178,18 @@ class Processes(Executor):
         )
         return self._pool.submit(task)
 
-    def shutdown(self, wait=True, *, cancel_futures=False):
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the processes when they have done what they do."""
         if self._pool is not None:
             self._pool.shutdown(wait=wait, cancel_futures=cancel_futures)
 
-    def kill(self):
+    def kill(self) -> None:
         """End the processes in whatever they do."""
         if self._pool is not None:
             self._mine.close()
 
 
-def keep_track():
+def keep_track() -> None:
     """Start the process that cleans up behind all of them so that SIGHUP does not end it.
 
     Else a closed terminal, which tells every process, ends it before those that report to it, and
@@ -192,20 +207,20 @@ def keep_track():
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def begin(lifeline):
+def begin(lifeline: Any) -> None:
     """What a worker process does first: leave Ctrl-C to its parent, and watch for its end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
 
 
-def _end_with(lifeline):
+def _end_with(lifeline: Any) -> None:
     try:
         lifeline.recv()
     except EOFError:
         os._exit(1)
 
 
-def on_threads(threads, task):
+def on_threads(threads: int, task: Callable[[], Any]) -> Any:
     """``task()`` on so many threads."""
     with limited(threads):
         return task()

@@ -1,10 +1,18 @@
 """What a figure is: a grid of runs, and the panels that are drawn from their results."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from ntklin.validation.figures.outcomes import CONVERGED
+from ntklin.validation.figures.configuration import Run
+from ntklin.validation.figures.outcomes import CONVERGED, End, Result, Results
+from ntklin.validation.figures.panel import Rows, Series
 from ntklin.validation.figures.style import LABELS
+
+# The settings of a scale; what makes a run of a configuration; the height of a curve at a run.
+Scale = dict[str, Any]
+Make = Callable[..., Run]
+Height = Callable[[Run, Result], float | None]
 
 # Of SGD's mini-batches, where nothing else is said.
 SPLIT = 0.1
@@ -37,12 +45,19 @@ class Figure:
     title: str
     dataset: str
     claim: str
-    scales: Mapping
-    grid: Callable
-    panels: Callable
+    scales: Mapping[str, Scale]
+    grid: Callable[[Scale, Make], Iterator[Run]]
+    panels: Callable[[Results, Scale], Rows]
 
 
-def for_both(numbers, title, *, scales, fashion=None, **parts):
+def for_both(
+    numbers: tuple[int, int],
+    title: str,
+    *,
+    scales: dict[str, Scale],
+    fashion: Scale | None = None,
+    **parts: Any,
+) -> tuple[Figure, ...]:
     """The same figure of MNIST and of Fashion-MNIST, which takes four times as many steps.
 
     Parameters
@@ -81,17 +96,17 @@ SHARED = (
 )
 
 
-def scales(**own):
+def scales(**own: Scale) -> dict[str, Scale]:
     """The settings of a figure's scales: what figures share, and the figure's own at each."""
     return {name: shared | own[name] for name, shared in zip(SCALES, SHARED, strict=True)}
 
 
-def taking(method):
+def taking(method: str) -> dict[str, Any]:
     """What a run of a method is made with: its optimizer and |B|/N."""
     return {"optimizer": "gd", "split": SPLIT} if method == "sgd" else {"optimizer": method}
 
 
-def method_curves(results, x, y, **options):
+def method_curves(results: Results, x: str, y: Height, **options: Any) -> list[Series]:
     """One curve against the attribute x for each method that there is.
 
     Parameters
@@ -114,30 +129,30 @@ def method_curves(results, x, y, **options):
     ]
 
 
-def of_networks(value):
+def of_networks(value: Callable[[End], float | None]) -> Height:
     """A curve's y: ``value(end)`` of the trained networks that converged."""
     return lambda run, result: _of(result.network, value)
 
 
-def of_linearizations(value):
+def of_linearizations(value: Callable[[End], float | None]) -> Height:
     """A curve's y: ``value(end)`` of the linearized networks that converged."""
     return lambda run, result: _of(result.linearized, value)
 
 
-def of_interpolating(run, result):
+def of_interpolating(run: Run, result: Result) -> float | None:
     """A curve's y: the interpolating part's test loss, where the linearized network converged."""
     return _of(result.linearized, lambda end: result.interpolating_loss)
 
 
-def _of(end, value):
+def _of(end: End, value: Callable[[End], float | None]) -> float | None:
     return value(end) if end.outcome == CONVERGED else None
 
 
-def test_loss(end):
+def test_loss(end: End) -> float | None:
     """Its test loss."""
     return end.test_loss
 
 
-def steps(end):
+def steps(end: End) -> float:
     """How many it took."""
     return end.steps

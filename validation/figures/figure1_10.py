@@ -4,8 +4,13 @@ At several σ, under the squared loss (1) and under binary cross-entropy (10). T
 nested and have the same test points. Below: steps taken and predicted.
 """
 
+from collections.abc import Iterator
+
+from ntklin.validation.figures.configuration import Run
 from ntklin.validation.figures.figure import (
     Figure,
+    Make,
+    Scale,
     method_curves,
     of_linearizations,
     of_networks,
@@ -14,7 +19,8 @@ from ntklin.validation.figures.figure import (
     taking,
     test_loss,
 )
-from ntklin.validation.figures.panel import Panel
+from ntklin.validation.figures.outcomes import Results
+from ntklin.validation.figures.panel import Panel, Rows
 
 METHODS = ("gd", "sgd", "adagrad")
 
@@ -38,7 +44,7 @@ LOGISTIC = {
 }
 
 
-def grid(scale, make):
+def grid(scale: Scale, make: Make) -> Iterator[Run]:
     """Every method at every size and σ."""
     for n_train in sorted(scale["sizes"], reverse=True):
         for sigma in scale["sigmas"]:
@@ -48,7 +54,7 @@ def grid(scale, make):
                     yield make(n_train=n_train, seed=seed, **shape, **taking(method))
 
 
-def panels(results, scale):
+def panels(results: Results, scale: Scale) -> Rows:
     """A column for each σ: test losses above, steps below."""
     by_sigma = [(sigma, results.where(sigma=sigma)) for sigma in results.values("sigma")]
     return tuple(
@@ -68,7 +74,7 @@ def panels(results, scale):
     )
 
 
-def figure(number, title, loss, scales):
+def figure(number: int, title: str, loss: str, scales: dict[str, Scale]) -> Figure:
     """Under one loss."""
     return Figure(
         number=number,

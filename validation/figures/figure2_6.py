@@ -4,9 +4,15 @@ The real networks beside their linearizations at θ_0 and the kernel interpolato
 Where f_init dominates, the loss grows like σ^{2L} (Thm 2). Below: steps taken and predicted.
 """
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 
+from ntklin.validation.figures.configuration import Run
 from ntklin.validation.figures.figure import (
+    Height,
+    Make,
+    Scale,
     for_both,
     of_linearizations,
     of_networks,
@@ -14,7 +20,8 @@ from ntklin.validation.figures.figure import (
     steps,
     test_loss,
 )
-from ntklin.validation.figures.panel import Guide, Panel
+from ntklin.validation.figures.outcomes import End, Result, Results
+from ntklin.validation.figures.panel import Guide, Panel, Rows, Series
 
 # How many of the largest σ the exponent is fitted to.
 N_FITTED = 3
@@ -38,7 +45,7 @@ SCALES = scales(
 )
 
 
-def grid(scale, make):
+def grid(scale: Scale, make: Make) -> Iterator[Run]:
     """Gradient descent at every σ."""
     for depth, (width, sigmas) in scale["layers"].items():
         for sigma in sigmas:
@@ -46,17 +53,19 @@ def grid(scale, make):
                 yield make(depth=depth, width=width, sigma=sigma, optimizer="gd", seed=seed)
 
 
-def panels(results, scale):
+def panels(results: Results, scale: Scale) -> Rows:
     """Test losses above, steps below."""
     losses, counts = [], []
     for depth in results.values("depth"):
         part = results.where(depth=depth)
         (width,) = part.values("width")
 
-        def curve(name, y, look, kind, part=part):
+        def curve(name: str, y: Height, look: str, kind: str, part: Results = part) -> Series:
             return part.series(name, "sigma", y, look, kind=kind)
 
-        def pair(value, curve=curve):
+        def pair(
+            value: Callable[[End], float | None], curve: Callable[..., Series] = curve
+        ) -> tuple[Series, Series]:
             return (
                 curve("network", of_networks(value), "gd", "network"),
                 curve("network", of_linearizations(value), "prediction", "linearized"),
@@ -78,12 +87,12 @@ def panels(results, scale):
     return losses, counts
 
 
-def interpolator_loss(run, result):
+def interpolator_loss(run: Run, result: Result) -> float | None:
     """The interpolator's curve."""
     return result.interpolator_loss
 
 
-def power_guides(series, depth):
+def power_guides(series: Series, depth: int) -> tuple[Guide, ...]:
     """σ^{2L} above the last points, and the exponent that fits them."""
     if len(series.x) < 2:
         return ()

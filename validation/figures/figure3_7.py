@@ -6,6 +6,7 @@ steps taken by both.
 """
 
 from ntklin.validation.figures.figure import (
+    Scale,
     for_both,
     of_interpolating,
     of_linearizations,
@@ -13,14 +14,15 @@ from ntklin.validation.figures.figure import (
     steps,
     test_loss,
 )
-from ntklin.validation.figures.panel import Panel
+from ntklin.validation.figures.outcomes import Results
+from ntklin.validation.figures.panel import Panel, Rows, Series
 from ntklin.validation.figures.widths import SCALES, by_depth, curves, grid
 
 
-def panels(results, scale):
+def panels(results: Results, scale: Scale) -> Rows:
     """Test losses above, steps below."""
 
-    def loss_curves(part):
+    def loss_curves(part: Results) -> list[Series]:
         adaptive = part.chosen(lambda run: run.adaptive)
         return [
             *curves(part, of_networks(test_loss)),
@@ -28,7 +30,7 @@ def panels(results, scale):
             *curves(adaptive, of_interpolating, kind="interpolating"),
         ]
 
-    def step_curves(part):
+    def step_curves(part: Results) -> list[Series]:
         return [
             *curves(part, of_networks(steps)),
             *curves(part, of_linearizations(steps), kind="linearized"),

@@ -6,7 +6,14 @@ which SGD has only as rounding error (Thm 5) and AdaGrad has (Thm 6); and steps,
 predicted.
 """
 
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from ntklin.validation.figures.configuration import Run
 from ntklin.validation.figures.figure import (
+    Height,
+    Make,
+    Scale,
     for_both,
     of_linearizations,
     of_networks,
@@ -14,8 +21,8 @@ from ntklin.validation.figures.figure import (
     steps,
     test_loss,
 )
-from ntklin.validation.figures.outcomes import CONVERGED
-from ntklin.validation.figures.panel import Panel
+from ntklin.validation.figures.outcomes import CONVERGED, End, Result, Results
+from ntklin.validation.figures.panel import Panel, Rows, Series
 from ntklin.validation.figures.style import LABELS
 
 LOOKS = ("narrow", "wide", "middle")
@@ -27,7 +34,7 @@ SCALES = scales(
 )
 
 
-def grid(scale, make):
+def grid(scale: Scale, make: Make) -> Iterator[Run]:
     """SGD and AdaGrad at every split, with new orders and with one; all samples once."""
     for width in sorted(scale["widths"], reverse=True):
         for seed in range(scale["n_seeds"]):
@@ -39,26 +46,26 @@ def grid(scale, make):
                         yield make(seed=seed, **network, **how)
 
 
-def path_dependent(run, result):
+def path_dependent(run: Run, result: Result) -> float | None:
     """Its rms on the test points; that of gradient descent on all samples is 0 by the theory."""
     computed = result.linearized.outcome == CONVERGED and run.method != "gd"
     return result.path_dependent if computed else None
 
 
-def panels(results, scale):
+def panels(results: Results, scale: Scale) -> Rows:
     """A row of test losses for each optimizer; then path-dependent parts, and steps."""
     widths = results.values("width")
 
-    def curves(part, y, **options):
+    def curves(part: Results, y: Height, **options: Any) -> list[Series]:
         return [
             part.where(width=width).series(f"$m = {width}$", "split", y, look, **options)
             for width, look in zip(widths, LOOKS, strict=False)
         ]
 
-    def panel(title, y_label, series):
+    def panel(title: str, y_label: str, series: Iterable[Series]) -> Panel:
         return Panel(title=title, x_label="split $|B|/N$", y_label=y_label, series=tuple(series))
 
-    def both(part, value):
+    def both(part: Results, value: Callable[[End], float | None]) -> list[Series]:
         return [
             *curves(part, of_networks(value)),
             *curves(part, of_linearizations(value), kind="linearized"),

@@ -1,16 +1,17 @@
 """Figure 5: the training loss at which training ended, mean and standard error."""
 
-from ntklin.validation.figures.figure import Figure, of_networks
-from ntklin.validation.figures.panel import Guide, Panel
+from ntklin.validation.figures.figure import Figure, Scale, of_networks
+from ntklin.validation.figures.outcomes import End, Results
+from ntklin.validation.figures.panel import Guide, Panel, Rows
 from ntklin.validation.figures.widths import SCALES, by_depth, curves, grid
 
 
-def panels(results, scale):
+def panels(results: Results, scale: Scale) -> Rows:
     """Final training losses in units of the target."""
     target = scale["until"]
 
-    def share(end):
-        return end.train_loss / target
+    def share(end: End) -> float | None:
+        return None if end.train_loss is None else end.train_loss / target
 
     rows = []
     for title, part in by_depth(results):

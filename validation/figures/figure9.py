@@ -4,21 +4,23 @@
 """
 
 import math
+from collections.abc import Callable
 
-from ntklin.validation.figures.figure import Figure
-from ntklin.validation.figures.outcomes import CONVERGED
-from ntklin.validation.figures.panel import Panel
+from ntklin.validation.figures.configuration import Run
+from ntklin.validation.figures.figure import Figure, Height, Scale
+from ntklin.validation.figures.outcomes import CONVERGED, End, Result, Results
+from ntklin.validation.figures.panel import Panel, Rows
 from ntklin.validation.figures.widths import SCALES, by_depth, curves, grid
 
 
-def deviation(results, end_of):
+def deviation(results: Results, end_of: Callable[[Result], End]) -> Height:
     """``y(run, result)``: the distance from GD's end of the same θ_0."""
     by_gd = {
         (run.depth, run.width, run.seed): end_of(result)
         for run, result in results.where(method="gd").items
     }
 
-    def y(run, result):
+    def y(run: Run, result: Result) -> float | None:
         mine, other = end_of(result), by_gd[run.depth, run.width, run.seed]
         if not mine.outcome == other.outcome == CONVERGED:
             return None
@@ -27,7 +29,7 @@ def deviation(results, end_of):
     return y
 
 
-def panels(results, scale):
+def panels(results: Results, scale: Scale) -> Rows:
     """Distances against the width."""
     others = results.chosen(lambda run: run.method != "gd")
     return (

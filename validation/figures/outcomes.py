@@ -1,8 +1,12 @@
 """What tasks leave: small results, which are all that a figure is drawn from."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+from ntklin.validation.figures.configuration import Run, Search
 from ntklin.validation.figures.panel import Series
 
 CONVERGED, STEP_LIMIT, DIVERGED = "converged", "step limit", "diverged"
@@ -46,7 +50,7 @@ class End:
     train_loss: float | None = None
     test_loss: float | None = None
     test_error: float | None = None
-    outputs: tuple = ()
+    outputs: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +87,7 @@ class Result:
     seconds: float
 
 
-def from_json(values):
+def from_json(values: dict[str, Any]) -> Result | Rate:
     """The result of these values."""
     if "network" not in values:
         return Rate(**values)
@@ -103,24 +107,26 @@ class Results:
         Where the learning rates come from.
     """
 
-    items: tuple
-    searches: tuple = ()
+    items: tuple[tuple[Run, Result], ...]
+    searches: tuple[tuple[Search, Rate], ...] = ()
 
-    def chosen(self, choice):
+    def chosen(self, choice: Callable[[Run], bool]) -> Results:
         """Those for which ``choice(run)`` holds."""
         return Results(tuple(item for item in self.items if choice(item[0])))
 
-    def where(self, **values):
+    def where(self, **values: Any) -> Results:
         """Those whose configuration has these values."""
         return self.chosen(
             lambda run: all(getattr(run, name) == value for name, value in values.items())
         )
 
-    def values(self, name):
+    def values(self, name: str) -> list[Any]:
         """The different values of an attribute of the configurations, in order."""
         return sorted({getattr(run, name) for run, _ in self.items})
 
-    def series(self, name, x, y: Callable, look, **options):
+    def series(
+        self, name: str, x: str, y: Callable[[Run, Result], float | None], look: str, **options: Any
+    ) -> Series:
         """A curve: ``y(run, result)`` against the attribute x; where it is None there is no draw.
 
         Parameters

@@ -4,17 +4,22 @@ import csv
 import io
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import asdict
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ntklin.edge.files.names import LONGEST_NAME, as_cell, shown
 from ntklin.edge.files.seal import sealed
 from ntklin.edge.files.writing import write_together
-from ntklin.validation.figures.configuration import VERSION
+from ntklin.validation.figures.configuration import VERSION, Task
 from ntklin.validation.figures.drawing import draw, image
-from ntklin.validation.figures.outcomes import CONVERGED
+from ntklin.validation.figures.outcomes import CONVERGED, Rate, Result, Results
+from ntklin.validation.figures.panel import Panel, Rows
+from ntklin.validation.figures.planning import Plan
 from ntklin.validation.figures.style import LABELS
 
 SCHEMA = "ntklin-figure/1"
@@ -25,7 +30,9 @@ DPI = 200
 LONGEST_STEM = 40
 
 
-def write(planned, results, folder, provenance):
+def write(
+    planned: Plan, results: Results, folder: str | PathLike[str], provenance: dict[str, Any]
+) -> list[Path]:
     """Draw a figure and write its files; where some cannot be written, the others are kept.
 
     Parameters
@@ -61,12 +68,12 @@ def write(planned, results, folder, provenance):
     return [folder / name for name in names(planned)]
 
 
-def names(planned):
+def names(planned: Plan) -> list[str]:
     """Of a figure's files."""
     return [f"{stem(planned)}.{kind}" for kind in KINDS]
 
 
-def stem(planned):
+def stem(planned: Plan) -> str:
     """The files' name without its ending: number, data unless the paper's, scale."""
     parts = [f"figure{planned.figure.number:02d}"]
     if planned.dataset != planned.figure.dataset:
@@ -78,7 +85,7 @@ def stem(planned):
     return "-".join(parts)
 
 
-def caption(planned, results, rows):
+def caption(planned: Plan, results: Results, rows: Rows) -> str:
     """What was run, and what of it did not go as it should."""
     series = [s for row in rows for panel in row for s in panel.series]
     methods = results.values("method")
@@ -105,13 +112,13 @@ def caption(planned, results, rows):
     return ". ".join(sentences) + "."
 
 
-def span(results, name):
+def span(results: Results, name: str) -> str:
     """An attribute's values: one, two, or the smallest and the largest."""
     values = [f"{value:g}" for value in results.values(name)]
     return " and ".join(values) if len(values) < 3 else f"{values[0]} to {values[-1]}"
 
 
-def failures(results):
+def failures(results: Results) -> list[str]:
     """Sentences on runs that did not converge, and on losses that rose."""
     sentences = []
     for what in ("network", "linearized"):
@@ -126,14 +133,14 @@ def failures(results):
     return sentences
 
 
-def cut(panel):
+def cut(panel: Panel) -> bool:
     """Whether a bar of a panel would reach below zero on its logarithmic scale."""
     return panel.y_scale == "log" and any(
         np.any(s.mean - np.nan_to_num(s.half) <= 0) for s in panel.series
     )
 
 
-def points(rows):
+def points(rows: Rows) -> str:
     """The panels' curves as CSV."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -152,7 +159,9 @@ def points(rows):
     return buffer.getvalue()
 
 
-def payload(planned, results, text, provenance):
+def payload(
+    planned: Plan, results: Results, text: str, provenance: dict[str, Any]
+) -> dict[str, Any]:
     """All runs with what they left, as values for JSON."""
     return {
         "schema": SCHEMA,
@@ -170,6 +179,6 @@ def payload(planned, results, text, provenance):
     }
 
 
-def pairs(items):
+def pairs(items: Iterable[tuple[Task, Result | Rate]]) -> list[dict[str, Any]]:
     """Configurations with what came of them, as values for JSON."""
     return [{"configuration": asdict(task), "record": asdict(found)} for task, found in items]

@@ -1,8 +1,11 @@
 """What a picture is made of: curves with their draws, before any of it has a color."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from ntklin.validation.arrays import Array
 
 # How the kinds of a curve are told from each other in words.
 KINDS = {
@@ -34,33 +37,33 @@ class Series:
 
     name: str
     kind: str = "network"
-    x: tuple
-    draws: tuple
+    x: tuple[float, ...]
+    draws: tuple[tuple[float, ...], ...]
     look: str
     error: str = "std"
 
     @property
-    def label(self):
+    def label(self) -> str:
         """Name and kind in words."""
         return self.name + KINDS[self.kind]
 
     @property
-    def mean(self):
+    def mean(self) -> Array:
         """At each x."""
         return np.array([np.mean(values) for values in self.draws])
 
     @property
-    def std(self):
+    def std(self) -> Array:
         """The standard deviation at each x; NaN for one draw."""
         return np.array([np.std(v, ddof=1) if len(v) > 1 else np.nan for v in self.draws])
 
     @property
-    def sem(self):
+    def sem(self) -> Array:
         """The standard error of the mean at each x; NaN for one draw."""
         return self.std / np.sqrt([len(values) for values in self.draws])
 
     @property
-    def half(self):
+    def half(self) -> Array:
         """Half a bar: the standard deviation or error."""
         return self.sem if self.error == "sem" else self.std
 
@@ -77,8 +80,8 @@ class Guide:
     """
 
     label: str
-    x: tuple
-    y: tuple
+    x: tuple[float, ...]
+    y: tuple[float, ...]
     look: str = "guide"
 
 
@@ -97,7 +100,11 @@ class Panel:
     title: str
     x_label: str
     y_label: str
-    series: tuple
-    guides: tuple = ()
+    series: tuple[Series, ...]
+    guides: tuple[Guide, ...] = ()
     x_scale: str = "log"
     y_scale: str = "log"
+
+
+# Of a picture, from above.
+Rows = Sequence[Sequence[Panel]]

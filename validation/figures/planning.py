@@ -1,14 +1,19 @@
 """From a figure to its runs, and to their results."""
 
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ntklin.edge.files.names import at_home, shown
-from ntklin.validation.figures.configuration import Run, digest, load
+from ntklin.validation.figures.configuration import Run, Search, Task, digest, load
 from ntklin.validation.figures.execution import execute
-from ntklin.validation.figures.outcomes import Results
+from ntklin.validation.figures.figure import Figure, Scale
+from ntklin.validation.figures.outcomes import Rate, Result, Results
 from ntklin.validation.figures.scheduler import results_of
+from ntklin.validation.figures.store import Store
 
 
 class IncompleteError(ValueError):
@@ -28,33 +33,33 @@ class Plan:
         Without the learning rates that have to be searched for.
     """
 
-    figure: object
+    figure: Figure
     scale_name: str
     dataset: str
-    runs: tuple
+    runs: tuple[Run, ...]
 
     @property
-    def scale(self):
+    def scale(self) -> Scale:
         """The figure's settings at this scale."""
         return self.figure.scales[self.scale_name]
 
     @property
-    def searches(self):
+    def searches(self) -> tuple[Search, ...]:
         """The searches for learning rates, each once."""
         return tuple(dict.fromkeys(run.search for run in self.runs if run.adaptive))
 
     @property
-    def independent(self):
+    def independent(self) -> tuple[Task, ...]:
         """The searches and the runs that need none."""
         return (*self.searches, *(run for run in self.runs if not run.adaptive))
 
     @property
-    def n_tasks(self):
+    def n_tasks(self) -> int:
         """How many results it takes."""
         return len(self.runs) + len(self.searches)
 
 
-def plan(figure, scale_name, dataset=None):
+def plan(figure: Figure, scale_name: str, dataset: str | None = None) -> Plan:
     """All runs of a figure; loads the data, and so finds out whether they are there.
 
     Parameters
@@ -84,13 +89,15 @@ def plan(figure, scale_name, dataset=None):
     if data.provenance.startswith("local files"):
         dataset = shared["dataset"] = str(Path(at_home(dataset)).resolve())
 
-    def make(**values):
+    def make(**values: Any) -> Run:
         return Run(**shared | values)
 
     return Plan(figure, scale_name, dataset, tuple(dict.fromkeys(figure.grid(scale, make))))
 
 
-def compute(planned, store, executor, slots, device="cpu"):
+def compute(
+    planned: Plan, store: Store, executor: Executor, slots: int, device: str = "cpu"
+) -> Iterator[tuple[Task, Result | Rate]]:
     """Compute what is missing of a figure's results; yield each task with its result.
 
     Searches and the runs that need none come first, then the runs with the rates that were found.
@@ -112,29 +119,34 @@ def compute(planned, store, executor, slots, device="cpu"):
     function, together = partial(execute, device=device), device == "gpu"
     options = {"store": store, "executor": executor, "slots": slots}
     run_all = partial(results_of, **options, function=function, together=together)
-    rates = {}
+    rates: dict[Search, float] = {}
     for task, result in run_all(planned.independent):
-        if not isinstance(task, Run):
+        if isinstance(task, Search):
             rates[task] = result.learning_rate
         yield task, result
     yield from run_all(rated(run, rates) for run in planned.runs if run.adaptive)
 
 
-def rated(run, rates):
+def rated(run: Run, rates: Mapping[Search, float]) -> Run:
     """The run with its learning rate, if it has to be searched for."""
     return replace(run, learning_rate=rates[run.search]) if run.adaptive else run
 
 
-def results(planned, store):
+def results(planned: Plan, store: Store) -> Results:
     """All results of a figure from the store, with the learning rates in the configurations.
+
+    Returns
+    -------
+    Results
 
     Raises
     ------
     IncompleteError
         If one is missing.
     """
-    searches = [(search, store.read(search)) for search in planned.searches]
-    rates = {search: rate.learning_rate for search, rate in searches if rate is not None}
+    searched = ((search, store.read(search)) for search in planned.searches)
+    searches = tuple((search, rate) for search, rate in searched if rate is not None)
+    rates = {search: rate.learning_rate for search, rate in searches}
     runs = [rated(run, rates) for run in planned.runs if not run.adaptive or run.search in rates]
     found = [(run, store.read(run)) for run in runs]
     items = tuple((run, result) for run, result in found if result is not None)
@@ -145,4 +157,4 @@ def results(planned, store):
             f"{shown(planned.dataset)} have not been computed in {shown(store.folder)}; run the "
             "command without --replot"
         )
-    return Results(items, tuple(searches))
+    return Results(items, searches)

@@ -1,10 +1,16 @@
 """Tasks through an executor: whatever is finished is kept."""
 
 import time
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, wait
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+
+from filelock import BaseFileLock
 
 import ntklin
+from ntklin.validation.figures.configuration import Task
 from ntklin.validation.figures.execution import execute
+from ntklin.validation.figures.outcomes import Rate, Result
+from ntklin.validation.figures.store import Store
 
 # Seconds between looks at the folder while another process computes what is missing.
 PATIENCE = 0.5
@@ -16,7 +22,14 @@ class WorkerDiedError(ntklin.NtklinError, RuntimeError):
     """A worker process ended in the middle of a run, again and again."""
 
 
-def results_of(tasks, store, executor, slots, function=execute, together=False):
+def results_of(
+    tasks: Iterable[Task],
+    store: Store,
+    executor: Executor,
+    slots: int,
+    function: Callable[[tuple[Task, ...]], Sequence[Result | Rate]] = execute,
+    together: bool = False,
+) -> Iterator[tuple[Task, Result | Rate]]:
     """Yield every task with its result, in the order in which they become known.
 
     After an error no more tasks are started; those that run are waited for and kept. When a process
@@ -99,7 +112,7 @@ def results_of(tasks, store, executor, slots, function=execute, together=False):
             _release(locks)
 
 
-def _claimed(tasks, store):
+def _claimed(tasks: Iterable[Task], store: Store) -> dict[Task, BaseFileLock]:
     """{task: lock} of those that are still missing and that no other process holds."""
     locks = {}
     for task in tasks:
@@ -111,7 +124,11 @@ def _claimed(tasks, store):
     return locks
 
 
-def _submitted(locks, executor, function):
+def _submitted(
+    locks: Mapping[Task, BaseFileLock],
+    executor: Executor,
+    function: Callable[[tuple[Task, ...]], Sequence[Result | Rate]],
+) -> Future[Sequence[Result | Rate]]:
     """The future of the claimed tasks' results."""
     try:
         return executor.submit(function, tuple(locks))
@@ -122,7 +139,9 @@ def _submitted(locks, executor, function):
         raise
 
 
-def _kept(future, locks, store):
+def _kept(
+    future: Future[Sequence[Result | Rate]], locks: Mapping[Task, BaseFileLock], store: Store
+) -> list[tuple[Task, Result | Rate]]:
     """[(task, result)] of what is finished, written to the store."""
     results = list(zip(locks, future.result(), strict=True))
     for task, result in results:
@@ -130,12 +149,12 @@ def _kept(future, locks, store):
     return results
 
 
-def _release(locks):
+def _release(locks: Mapping[Task, BaseFileLock]) -> None:
     for lock in locks.values():
         lock.release()
 
 
-def _died(task, cause):
+def _died(task: Task, cause: BaseException) -> WorkerDiedError:
     error = WorkerDiedError(
         f"a worker process died at {task}, {cause}; if memory ran out, use fewer processes. What "
         "is finished is kept"

@@ -3,14 +3,16 @@
 import json
 from dataclasses import asdict
 from functools import partial
+from os import PathLike
 from pathlib import Path
+from typing import Any, overload
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from ntklin.edge.files.reading import DamagedFileError
 from ntklin.validation import kept
-from ntklin.validation.figures.configuration import VERSION
-from ntklin.validation.figures.outcomes import from_json
+from ntklin.validation.figures.configuration import VERSION, Run, Search, Task
+from ntklin.validation.figures.outcomes import Rate, Result, from_json
 
 SCHEMA = "ntklin-figure-run/1"
 LOCKS = "locks"
@@ -28,26 +30,32 @@ class Store:
         Created when it is first needed.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: str | PathLike[str]) -> None:
         self.folder = Path(folder)
 
-    def path(self, task):
+    def path(self, task: Task) -> Path:
         """The file of a task's result."""
         return self.folder / f"{task.key}.json"
 
-    def read(self, task):
+    @overload
+    def read(self, task: Search) -> Rate | None: ...
+    @overload
+    def read(self, task: Run) -> Result | None: ...
+    @overload
+    def read(self, task: Task) -> Result | Rate | None: ...
+    def read(self, task: Task) -> Result | Rate | None:
         """The result of a task; None where there is none: see ``kept.read``."""
         build = partial(_result, task=task)
         return kept.read(
             self.path(task), _head(task), build, "run", "it does not count as computed"
         )
 
-    def write(self, task, result):
+    def write(self, task: Task, result: Result | Rate) -> None:
         """Keep a result, with its configuration and a digest of both."""
         values = {"configuration": asdict(task), "record": asdict(result)}
         kept.write(self.path(task), _head(task), values)
 
-    def claim(self, task):
+    def claim(self, task: Task) -> BaseFileLock | None:
         """The lock of a task, to release in the end; None where another process holds it."""
         locks = self.folder / LOCKS
         locks.mkdir(parents=True, exist_ok=True)
@@ -59,12 +67,12 @@ class Store:
         return lock
 
 
-def _head(task):
+def _head(task: Task) -> dict[str, Any]:
     """By which code a result came about, and of which kind it is."""
     return {"schema": SCHEMA, "kind": type(task).__name__, "version": VERSION}
 
 
-def _result(values, task):
+def _result(values: dict[str, Any], task: Task) -> Result | Rate:
     # Where the data lie says nothing of the result; their digest does.
     found = values["configuration"] | {"dataset": task.dataset}
     if found != json.loads(json.dumps(asdict(task))):

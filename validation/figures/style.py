@@ -1,6 +1,8 @@
 """How the pictures look: one set of colors, marks and sizes for all of them."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib
 
@@ -28,7 +30,7 @@ DASHES = {
 }
 LABELS = {"gd": "GD", "sgd": "SGD", "adagrad": "AdaGrad", "rmsprop": "RMSprop", "adam": "Adam"}
 PANEL_SIZE = 3.3, 2.55  # inches
-SETTINGS = {
+SETTINGS: dict[Any, Any] = {
     "font.family": "serif",
     "font.serif": ["STIXGeneral", "DejaVu Serif"],
     "mathtext.fontset": "stix",
@@ -50,7 +52,7 @@ SETTINGS = {
 
 
 @contextmanager
-def publication():
+def publication() -> Iterator[None]:
     """matplotlib's settings for these pictures, and only for them."""
     with matplotlib.rc_context(SETTINGS):
         yield

@@ -14,7 +14,8 @@ one above. With a ridge λ the minimizer of ‖f(X) − Y‖² + λ‖θ − θ_
 
 from dataclasses import dataclass
 
-from flint import fmpq
+from flint import fmpq, fmpq_mat
+from numpy.random import Generator
 
 from ntklin.validation.theorems.check import Statement
 from ntklin.validation.theorems.rationals import (
@@ -34,17 +35,17 @@ STEPS = 4
 PENALTY = fmpq(9, 4)
 
 
-def draw(rng):
+def draw(rng: Generator) -> Regression:
     """More inputs than parameters."""
     return Regression.random(rng, n=5, p=3)
 
 
-def moments(problem):
+def moments(problem: Regression) -> fmpq_mat:
     """φ(X)^T φ(X)."""
     return problem.phi.transpose() * problem.phi
 
 
-def least_squares(problem):
+def least_squares(problem: Regression) -> fmpq_mat:
     """f at the new inputs from the optimality conditions, with the residual as an unknown."""
     n, P = problem.n, problem.n_parameters
     conditions = stacked((identity(n), problem.phi), (problem.phi.transpose(), zeros(P, P)))
@@ -52,13 +53,13 @@ def least_squares(problem):
     return problem.f0_new + problem.phi_new * selected(solution, range(n, n + P))
 
 
-def minimizer(problem):
+def minimizer(problem: Regression) -> fmpq_mat:
     """App. A's minimizer."""
     step = moments(problem).inv() * problem.phi.transpose() * problem.residual
     return problem.f0_new + problem.phi_new * step
 
 
-def printed(problem):
+def printed(problem: Regression) -> fmpq_mat:
     """With f_0(X), here of the first inputs, in place of f_0(x)."""
     step = moments(problem).inv() * problem.phi.transpose() * problem.residual
     first = selected(problem.f0, range(problem.f0_new.nrows()))
@@ -76,10 +77,10 @@ class Run:
     """
 
     problem: Regression
-    D: list
+    D: list[fmpq_mat]
 
 
-def draw_run(rng):
+def draw_run(rng: Generator) -> Run:
     """Random D_t, diagonal or full."""
     problem = draw(rng)
     P = problem.n_parameters
@@ -90,13 +91,13 @@ def draw_run(rng):
     return Run(problem, D)
 
 
-def steps(run):
+def steps(run: Run) -> list[fmpq_mat]:
     """θ_t − θ_0."""
     path = run.problem.descend(STEPS, run.D)
     return [theta - run.problem.theta0 for theta in path[1:]]
 
 
-def product_form(run, transposed=False):
+def product_form(run: Run, transposed: bool = False) -> list[fmpq_mat]:
     """θ_t − θ_0 by the product; ``transposed`` has φ(X)^T φ(X) D_i in its factors."""
     problem, M = run.problem, moments(run.problem)
     one, rate = identity(problem.n_parameters), problem.rate / problem.n
@@ -106,12 +107,12 @@ def product_form(run, transposed=False):
     return [(one - product(factors[:t], P)) * end for t in range(1, STEPS + 1)]
 
 
-def on_the_other_side(run):
+def on_the_other_side(run: Run) -> list[fmpq_mat]:
     """φ(X)^T φ(X) D_i in place of D_i φ(X)^T φ(X)."""
     return product_form(run, transposed=True)
 
 
-def ridge_conditions(problem):
+def ridge_conditions(problem: Regression) -> fmpq_mat:
     """The least-squares problem with √λ θ = 0 as further equations, √λ = 3/2."""
     P = problem.n_parameters
     tall = Regression(
@@ -126,19 +127,19 @@ def ridge_conditions(problem):
     return least_squares(tall)
 
 
-def ridge(problem, penalty=PENALTY):
+def ridge(problem: Regression, penalty: fmpq = PENALTY) -> fmpq_mat:
     """With φ(X)^T φ(X) + λ."""
     M = moments(problem) + penalty * identity(problem.n_parameters)
     step = M.inv() * problem.phi.transpose() * problem.residual
     return problem.f0_new + problem.phi_new * step
 
 
-def without_ridge(problem):
+def without_ridge(problem: Regression) -> fmpq_mat:
     """λ = 0."""
     return ridge(problem, penalty=fmpq(0))
 
 
-def two_starts(rng):
+def two_starts(rng: Generator) -> list[Regression]:
     """The same problem from θ_0 and from another start, f_0 = φ θ_0 in both."""
     problem = draw(rng)
     starts = [random_matrix(rng, problem.n_parameters, 1) for _ in range(2)]
@@ -156,17 +157,17 @@ def two_starts(rng):
     ]
 
 
-def from_the_first(problems):
+def from_the_first(problems: list[Regression]) -> fmpq_mat:
     """The minimizer from θ_0."""
     return minimizer(problems[0])
 
 
-def from_the_second(problems):
+def from_the_second(problems: list[Regression]) -> fmpq_mat:
     """The minimizer from the other start."""
     return minimizer(problems[1])
 
 
-def printed_from_the_second(problems):
+def printed_from_the_second(problems: list[Regression]) -> fmpq_mat:
     """The paper's print, which keeps f_0(X)."""
     return printed(problems[1])
 

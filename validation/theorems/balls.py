@@ -1,13 +1,22 @@
 """Ball arithmetic: ReLU networks, their kernels and the problem that certified checks share."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from flint import arb, arb_mat, ctx
+from numpy.typing import DTypeLike
 
 import ntklin
+from ntklin.validation.arrays import Array
+
+if TYPE_CHECKING:
+    from ntklin.algebra.certificate import Certificate, Enclosure
+    from ntklin.theory.linearization import Linearization
 
 PRECISION = 128
 
@@ -32,7 +41,9 @@ class Enclosed:
     g_new: arb_mat
 
 
-def enclose(net, theta, X, X_new, precision=PRECISION):
+def enclose(
+    net: ntklin.MLP, theta: Array, X: Array, X_new: Array, precision: int = PRECISION
+) -> Enclosed:
     """Forward and backward passes in ball arithmetic, and the kernel K of docs/theory.md.
 
     θ and the inputs are exact binary numbers. The only roundings are those of Arb, each of which
@@ -59,7 +70,7 @@ def enclose(net, theta, X, X_new, precision=PRECISION):
         return _enclose(net, theta, X, X_new)
 
 
-def _enclose(net, theta, X, X_new):
+def _enclose(net: ntklin.MLP, theta: Array, X: Array, X_new: Array) -> Enclosed:
     n, inputs = len(X), np.concatenate([X, X_new])
     live = (inputs != 0).any(axis=0)  # pixels that are 0 everywhere add 0
     layers = net.unpack(theta)
@@ -92,7 +103,7 @@ def _enclose(net, theta, X, X_new):
     )
 
 
-def scales(net):
+def scales(net: ntklin.MLP) -> tuple[list[arb], list[arb]]:
     """w_l and v_l of Eq. (1) as balls, not as their roundings in float64."""
     fans = net.widths[:-1] if net.scaling == "fan_in" else net.widths[1:]
     w = [arb(net.sigma) / arb(m).sqrt() for m in fans]
@@ -102,30 +113,31 @@ def scales(net):
     return w, w if net.scaling == "fan_out" else [arb(sigma_b)] * net.depth
 
 
-def matrix(A):
+def matrix(A: Array) -> arb_mat:
     """The exact numbers of a float array."""
-    return arb_mat(*A.shape, A.ravel().tolist())
+    n, m = A.shape
+    return arb_mat(n, m, A.ravel().tolist())
 
 
-def rows(A, part):
+def rows(A: arb_mat, part: int | slice) -> arb_mat:
     """The first rows of A, or those of a slice."""
     part = part if isinstance(part, slice) else slice(part)
     return arb_mat(A.tolist()[part])
 
 
-def constant(like, value):
+def constant(like: arb_mat, value: arb) -> arb_mat:
     """A matrix of the same number."""
     n, m = like.nrows(), like.ncols()
     return arb_mat(n, m, [value] * (n * m))
 
 
-def times(A, B):
+def times(A: arb_mat, B: arb_mat) -> arb_mat:
     """The products of entries."""
     pairs = zip(A.entries(), B.entries(), strict=True)
     return arb_mat(A.nrows(), A.ncols(), [x * y for x, y in pairs])
 
 
-def where_active(h, A):
+def where_active(h: arb_mat, A: arb_mat) -> arb_mat:
     """The entries of A where h > 0, and 0 elsewhere."""
     zero, found = arb(0), []
     for z, x in zip(h.entries(), A.entries(), strict=True):
@@ -141,19 +153,36 @@ def where_active(h, A):
     return arb_mat(A.nrows(), A.ncols(), found)
 
 
-def at_most(x, digits=2):
+def at_most(x: arb | float, digits: int = 2) -> str:
     """An upper bound in decimal digits, rounded up."""
     return _decimal(x, digits, ROUND_CEILING)
 
 
-def at_least(x, digits=2):
+def at_least(x: arb | float, digits: int = 2) -> str:
     """A lower bound in decimal digits, rounded down."""
     return _decimal(x, digits, ROUND_FLOOR)
 
 
-def _decimal(x, digits, rounding):
+def _decimal(x: arb | float, digits: int, rounding: str) -> str:
     rounded = Context(prec=digits, rounding=rounding).create_decimal(float(x))
     return f"{float(rounded):.{digits}g}"
+
+
+def known(enclosure: Enclosure | None) -> Enclosure:
+    """What a certificate has, as it was given new inputs and f_0.
+
+    Returns
+    -------
+    Enclosure
+
+    Raises
+    ------
+    ValueError
+        If it has not.
+    """
+    if enclosure is None:
+        raise ValueError("the certificate was made without new inputs, or without f_0")
+    return enclosure
 
 
 # The problem of the certified checks
@@ -181,18 +210,24 @@ class Problem:
     enclosed: Enclosed
 
     @property
-    def longest(self):
+    def longest(self) -> int:
         """The length of the longest sum in a kernel entry."""
         return max(self.net.widths)
 
-    def linearized(self, dtype):
+    def linearized(self, dtype: DTypeLike) -> Linearization:
         """ntklin's linearization, computed in this precision."""
         return ntklin.linearize(self.net, self.theta.astype(dtype), self.X.astype(dtype))
 
-    def certificate(self, **changes):
+    def certificate(self, **changes: Any) -> Certificate:
         """ntklin's certificate for the kernel's enclosure; K, say, replaced where it is given."""
         e = self.enclosed
-        arguments = {"K": e.K, "Y": self.Y, "K_new": e.K_new, "f0": e.f0, "f0_new": e.f0_new}
+        arguments: dict[str, Any] = {
+            "K": e.K,
+            "Y": self.Y,
+            "K_new": e.K_new,
+            "f0": e.f0,
+            "f0_new": e.f0_new,
+        }
         return ntklin.certify(**arguments | changes, precision=PRECISION)
 
 
@@ -202,7 +237,13 @@ HIDDEN = {2: ((4000,), (60,)), 3: ((1000, 1000), (30, 30))}
 
 # A check and its control, and all checks of a statement, look at the same networks.
 @lru_cache(maxsize=4)
-def mnist(seed, quick, sigma=1.0, bias="zero", depth=2):
+def mnist(
+    seed: int,
+    quick: bool,
+    sigma: float = 1.0,
+    bias: Literal["zero", "none", "normal"] = "zero",
+    depth: int = 2,
+) -> Problem:
     """MNIST 0/1 and a network at initialization; N = N_T = 100, in a quick run 12.
 
     Parameters

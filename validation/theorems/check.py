@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
+
+from numpy.random import Generator
 
 
 class Strength(StrEnum):
@@ -43,11 +46,11 @@ class Curve:
     x_label, y_label : str
     """
 
-    x: tuple
-    y: tuple
+    x: tuple[float, ...]
+    y: tuple[float, ...]
     x_label: str
     y_label: str
-    y_error: tuple | None = None
+    y_error: tuple[float, ...] | None = None
     fit: float | None = None
     predicted: float | None = None
 
@@ -98,7 +101,7 @@ class Check:
     name: str
     strength: Strength
     hypothesis: str
-    measure: Callable
+    measure: Callable[[Any, Generator, Setting], Measurement]
     formula: object
     wrong: object
     control: str
@@ -126,9 +129,9 @@ class Statement:
     title: str
     claim: str
     text: str | None
-    checks: tuple
+    checks: tuple[Check, ...]
 
 
-def joined(*docstrings):
+def joined(*docstrings: str | None) -> str | None:
     """Docstrings as one text, or None where ``python -OO`` has left them out."""
     return "".join(filter(None, docstrings)) or None

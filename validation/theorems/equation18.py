@@ -7,9 +7,10 @@ random rational features of full rank, t = 0 … 6 and any rate η, convergent o
 rounded, so that there is no tolerance: both sides are the same fractions.
 """
 
+from collections.abc import Callable
 from math import comb
 
-from flint import fmpq
+from flint import fmpq, fmpq_mat
 
 from ntklin.validation.theorems.check import Statement
 from ntklin.validation.theorems.rationals import Regression, equality, identity, power, zeros
@@ -17,12 +18,14 @@ from ntklin.validation.theorems.rationals import Regression, equality, identity,
 STEPS = range(7)
 
 
-def iterated(problem):
+def iterated(problem: Regression) -> list[fmpq_mat]:
     """θ_0, …, θ_6 by the steps themselves."""
     return problem.descend(max(STEPS))
 
 
-def closed_form(problem, exponent=lambda t: t):
+def closed_form(
+    problem: Regression, exponent: Callable[[int], int] = lambda t: t
+) -> list[fmpq_mat]:
     """θ_t by Eq. (18)."""
     K, one = problem.kernel, identity(problem.n)
     shrunk = one - (problem.rate / problem.n) * K
@@ -32,12 +35,12 @@ def closed_form(problem, exponent=lambda t: t):
     ]
 
 
-def one_step_more(problem):
+def one_step_more(problem: Regression) -> list[fmpq_mat]:
     """The exponent t + 1 in place of t."""
     return closed_form(problem, lambda t: t + 1)
 
 
-def binomial_sum(problem, sign=-1):
+def binomial_sum(problem: Regression, sign: int = -1) -> list[fmpq_mat]:
     """θ_t by the sum in the proof: Σ_i (−1)^{i−1} C(t, i) (η/N)^i K^{i−1}."""
     rate = problem.rate / problem.n
     out = []
@@ -50,7 +53,7 @@ def binomial_sum(problem, sign=-1):
     return out
 
 
-def without_signs(problem):
+def without_signs(problem: Regression) -> list[fmpq_mat]:
     """The sum with all signs positive."""
     return binomial_sum(problem, sign=1)
 

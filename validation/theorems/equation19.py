@@ -14,34 +14,36 @@ before it times 1 − (η/N) K, so that it vanishes exactly where the powers of 
 is rounded: no tolerance.
 """
 
+from flint import fmpq_mat
+
 from ntklin.validation.theorems import lemma2
 from ntklin.validation.theorems.check import Statement
 from ntklin.validation.theorems.rationals import Regression, equality, identity
 
 
-def nearest_interpolant(problem):
+def nearest_interpolant(problem: Regression) -> fmpq_mat:
     """f_∞(X_new) from the optimality conditions of min ‖θ − θ_0‖ with f(X) = Y."""
     return problem.f0_new + problem.phi_new * lemma2.least_norm(problem, problem.residual)
 
 
-def limit(problem):
+def limit(problem: Regression) -> fmpq_mat:
     """Eq. (19)."""
     cross = problem.phi_new * problem.phi.transpose()
     return problem.f0_new + cross * problem.kernel.inv() * problem.residual
 
 
-def without_start(problem):
+def without_start(problem: Regression) -> fmpq_mat:
     """K(x, X) K^{-1} Y, as if f_0 were 0."""
     return problem.phi_new * problem.phi.transpose() * problem.kernel.inv() * problem.Y
 
 
-def residuals(problem):
+def residuals(problem: Regression) -> list[fmpq_mat]:
     """Y − f_t(X), t = 1 … 5."""
     path = problem.descend(5)
     return [problem.residual - problem.phi * (theta - problem.theta0) for theta in path[1:]]
 
 
-def contracted(problem, scale=1):
+def contracted(problem: Regression, scale: int = 1) -> list[fmpq_mat]:
     """(1 − (η/N) K)^t (Y − f_0(X))."""
     factor = identity(problem.n) - (problem.rate * scale / problem.n) * problem.kernel
     out, r = [], problem.residual
@@ -51,7 +53,7 @@ def contracted(problem, scale=1):
     return out
 
 
-def without_the_mean(problem):
+def without_the_mean(problem: Regression) -> list[fmpq_mat]:
     """The loss's 1/N forgotten, as in App. D's η = 0.5/λ_max."""
     return contracted(problem, scale=problem.n)
 

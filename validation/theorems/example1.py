@@ -11,9 +11,11 @@ roots, but the claim holds with any. Coordinates with φ_j(x_1) = 0 do not move.
 φ(X) w = Y is the limit for D = W W^T, W = φ^+ + (w − φ^+ Y) Y^T/|Y|². No tolerance.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from flint import fmpq, fmpq_mat
+from numpy.random import Generator
 
 from ntklin.validation.theorems.check import Statement
 from ntklin.validation.theorems.rationals import (
@@ -30,7 +32,7 @@ from ntklin.validation.theorems.rationals import (
 STEPS = 4
 
 
-def single(rng):
+def single(rng: Generator) -> Regression:
     """One training input; one of its features is 0."""
     problem = Regression.random(rng, n=1, p=6)
     features = problem.phi.entries()
@@ -48,31 +50,31 @@ def single(rng):
     )
 
 
-def signs(problem):
+def signs(problem: Regression) -> fmpq_mat:
     """sgn φ_j(x_1)/‖φ(x_1)‖_1."""
     features = problem.phi.entries()
     total = sum((abs(x) for x in features), fmpq(0))
     return column([(int(x > 0) - int(x < 0)) / total for x in features])
 
 
-def adagrad_matrix(problem):
+def adagrad_matrix(problem: Regression) -> fmpq_mat:
     """diag(|φ_j(x_1)|)^{-1}, 0 where there is no gradient."""
     return diagonal([1 / abs(x) if x != 0 else fmpq(0) for x in problem.phi.entries()])
 
 
-def preconditioned_limit(problem):
+def preconditioned_limit(problem: Regression) -> fmpq_mat:
     """Eq. (9) with f_0: f_0 + φ(x) D φ(X)^T K_D^{-1} (Y − f_0(X))."""
     pull = adagrad_matrix(problem) * problem.phi.transpose()
     step = pull * (problem.phi * pull).inv() * problem.residual
     return problem.f0_new + problem.phi_new * step
 
 
-def closed_form(problem):
+def closed_form(problem: Regression) -> fmpq_mat:
     """Example 1's limit."""
     return problem.f0_new + problem.phi_new * signs(problem) * problem.residual
 
 
-def gradient_descent(problem):
+def gradient_descent(problem: Regression) -> fmpq_mat:
     """The limit for D = 1."""
     step = problem.phi.transpose() * problem.kernel.inv() * problem.residual
     return problem.f0_new + problem.phi_new * step
@@ -89,32 +91,32 @@ class Run:
     """
 
     problem: Regression
-    scalars: list
+    scalars: list[fmpq]
 
     @property
-    def path(self):
+    def path(self) -> list[fmpq_mat]:
         """θ_t − θ_0 after each step."""
         D = adagrad_matrix(self.problem)
         path = self.problem.descend(STEPS, [a * D for a in self.scalars])
         return [theta - self.problem.theta0 for theta in path[1:]]
 
 
-def draw_run(rng):
+def draw_run(rng: Generator) -> Run:
     """Random scalars."""
     return Run(single(rng), [fraction(rng, positive=True) for _ in range(STEPS)])
 
 
-def steps(run):
+def steps(run: Run) -> list[fmpq_mat]:
     """θ_t − θ_0."""
     return run.path
 
 
-def along_the_signs(run):
+def along_the_signs(run: Run) -> list[fmpq_mat]:
     """sgn φ_j(x_1)/‖φ(x_1)‖_1 (f_t(x_1) − f_0(x_1))."""
     return [signs(run.problem) * (run.problem.phi * step) for step in run.path]
 
 
-def along_the_features(run):
+def along_the_features(run: Run) -> list[fmpq_mat]:
     """The same along φ(x_1), as with D = 1."""
     pull = run.problem.phi.transpose() * run.problem.kernel.inv()
     return [pull * (run.problem.phi * step) for step in run.path]
@@ -134,12 +136,12 @@ class Wanted:
     w: fmpq_mat
 
     @property
-    def inverse(self):
+    def inverse(self) -> fmpq_mat:
         """φ^+ = φ(X)^T K^{-1}."""
         return self.problem.phi.transpose() * self.problem.kernel.inv()
 
 
-def draw_wanted(rng):
+def draw_wanted(rng: Generator) -> Wanted:
     """φ^+ Y and a random vector that φ(X) does not see."""
     while True:
         problem = Regression.random(rng)
@@ -150,12 +152,14 @@ def draw_wanted(rng):
             return Wanted(problem, wanted.inverse * problem.Y + hidden)
 
 
-def the_wanted(wanted):
+def the_wanted(wanted: Wanted) -> fmpq_mat:
     """w itself."""
     return wanted.w
 
 
-def limit_of_factor(wanted, factor=lambda wanted, W: W):
+def limit_of_factor(
+    wanted: Wanted, factor: Callable[[Wanted, fmpq_mat], fmpq_mat] = lambda wanted, W: W
+) -> fmpq_mat:
     """D φ^T K_D^{-1} Y for D = W W^T."""
     problem = wanted.problem
     aside = wanted.w - wanted.inverse * problem.Y
@@ -165,7 +169,7 @@ def limit_of_factor(wanted, factor=lambda wanted, W: W):
     return pull * (problem.phi * pull).inv() * problem.Y
 
 
-def without_the_addition(wanted):
+def without_the_addition(wanted: Wanted) -> fmpq_mat:
     """φ^+ φ^{+T}, whose limit is that of gradient descent."""
     problem, inverse = wanted.problem, wanted.inverse
     pull = inverse * inverse.transpose() * problem.phi.transpose()

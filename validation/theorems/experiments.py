@@ -2,10 +2,17 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import ArrayLike
 
 import ntklin
+from ntklin.validation.arrays import Array
+from ntklin.validation.theorems.check import Setting
+
+Values = TypeVar("Values")
 
 N_TRAIN, N_TRAIN_QUICK, N_TEST, N_INPUTS = 10, 5, 40, 6
 
@@ -26,13 +33,13 @@ class Data:
     Y_test: np.ndarray
 
 
-def on_the_sphere(rng, n, d=N_INPUTS):
+def on_the_sphere(rng: Generator, n: int, d: int = N_INPUTS) -> Array:
     """n points on the unit sphere."""
     X = rng.standard_normal((n, d))
     return X / np.linalg.norm(X, axis=1, keepdims=True)
 
 
-def draw_data(rng, setting):
+def draw_data(rng: Generator, setting: Setting) -> Data:
     """Inputs of which no two are within 45°, nor one and the opposite of another."""
     n = N_TRAIN_QUICK if setting.quick else N_TRAIN
     X = on_the_sphere(rng, 1)
@@ -44,35 +51,56 @@ def draw_data(rng, setting):
     return Data(X, np.sign(X @ w), X_test, np.sign(X_test @ w))
 
 
-def draw_images(rng, setting):
+def draw_images(rng: Generator, setting: Setting) -> Data:
     """Images of MNIST's digits 0 and 1."""
     data = ntklin.load_data("mnist01", *((8, 40) if setting.quick else (20, 100)), rng=rng)
     return Data(data.X_train, data.Y_train, data.X_test, data.Y_test)
 
 
-def network(m, depth=2, d=N_INPUTS, **options):
+def network(m: int, depth: int = 2, d: int = N_INPUTS, **options: Any) -> ntklin.MLP:
     """An MLP with hidden layers of width m."""
     return ntklin.MLP((d, *(m,) * (depth - 1), 1), **options)
 
 
-def rms(values):
+def recorded(values: Values | None) -> Values:
+    """What a run was asked to record, and so has.
+
+    Returns
+    -------
+    ndarray or tuple of ndarray
+
+    Raises
+    ------
+    ValueError
+        If it was not.
+    """
+    if values is None:
+        raise ValueError("the run was not asked to record this")
+    return values
+
+
+def rms(values: ArrayLike) -> float:
     """√(mean of squares)."""
     return float(np.sqrt(np.mean(np.square(values))))
 
 
-def moments(last, count=40):
+def moments(last: int, count: int = 40) -> list[int]:
     """Steps 0, 1, … up to ``last`` to look at, ever further apart."""
     return [0, *sorted({round(t) for t in np.geomspace(1, last, count)})]
 
 
-def adagrad(m):
+def adagrad(m: int) -> ntklin.AdaGrad:
     """AdaGrad with a rate that suits width m.
 
     Gradients are of the size 1/√m, so that D is of the size √m and K_D as well.
+
+    Returns
+    -------
+    AdaGrad
     """
     return ntklin.AdaGrad(0.3 / math.sqrt(m))
 
 
-def rmsprop(m):
+def rmsprop(m: int) -> ntklin.RMSprop:
     """RMSprop with a rate and an ε that suit width m."""
     return ntklin.RMSprop(0.01 / math.sqrt(m), eps=0.01 / math.sqrt(m))

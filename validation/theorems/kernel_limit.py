@@ -10,14 +10,16 @@ of the order N eps ‖Θ‖; 10⁻⁶ ‖Θ‖ tells both apart.
 """
 
 import numpy as np
+from numpy.random import Generator
 
 import ntklin
+from ntklin.validation.arrays import Array
 from ntklin.validation.theorems.check import Statement
-from ntklin.validation.theorems.experiments import draw_data, network, on_the_sphere
+from ntklin.validation.theorems.experiments import Data, draw_data, network, on_the_sphere
 from ntklin.validation.theorems.statistics import Grid, Near, everywhere, power_law
 
 
-def distance(data, m, rng, depth=2):
+def distance(data: Data, m: int, rng: Generator, depth: int = 2) -> float:
     """‖K − Θ‖_F/‖Θ‖_F."""
     net = network(m, depth)
     limit = ntklin.infinite_ntk(net, data.X)
@@ -25,31 +27,31 @@ def distance(data, m, rng, depth=2):
     return float(np.linalg.norm(K - limit) / np.linalg.norm(limit))
 
 
-def distance_deep(data, m, rng):
+def distance_deep(data: Data, m: int, rng: Generator) -> float:
     """With three layers."""
     return distance(data, m, rng, depth=3)
 
 
-def size_to_the_letter(data, m, rng):
+def size_to_the_letter(data: Data, m: int, rng: Generator) -> float:
     """‖K‖_F of Eq. (1) to the letter."""
     net = network(m, scaling="eq1")
     return float(np.linalg.norm(ntklin.ntk(net, net.init(rng), data.X)))
 
 
-def draw_inputs(n, rng):
+def draw_inputs(n: int, rng: Generator) -> Array:
     """Inputs, two of them close to each other."""
     X = on_the_sphere(rng, n)
     X[1] = X[0] + 0.05 * rng.standard_normal(X.shape[1])
     return X / np.linalg.norm(X, axis=1, keepdims=True)
 
 
-def definite(X):
+def definite(X: Array) -> float:
     """λ_0/‖Θ‖ − 10⁻⁶."""
     values = np.linalg.eigvalsh(ntklin.infinite_ntk(network(1), X))
     return values[0] / values[-1] - 1e-6
 
 
-def definite_with_twins(X):
+def definite_with_twins(X: Array) -> float:
     """The same with one input twice."""
     return definite(np.concatenate([X, X[:1]]))
 

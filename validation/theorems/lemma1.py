@@ -9,15 +9,17 @@ against m has to be below −0.3 with its whole interval, and below −0.2 for t
 above −1/2 allows for ReLU, whose derivative jumps, and for widths that are small.
 """
 
+from numpy.random import Generator
+
 import ntklin
 from ntklin.validation.theorems.check import Statement
-from ntklin.validation.theorems.experiments import draw_data, moments, network, rms
+from ntklin.validation.theorems.experiments import Data, draw_data, moments, network, recorded, rms
 from ntklin.validation.theorems.statistics import Below, Grid, power_law
 
 LAST = 10_000
 
 
-def largest_distance(data, m, rng, depth=2):
+def largest_distance(data: Data, m: int, rng: Generator, depth: int = 2) -> float:
     """sup_t of the rms distance."""
     net = network(m, depth)
     theta = net.init(rng)
@@ -27,10 +29,10 @@ def largest_distance(data, m, rng, depth=2):
     gd = lin.gradient_descent(data.Y, run.optimizer.learning_rate)
     linearized = gd.predict(data.X_test, t=run.records.steps)
     end = rms(gd.predict(data.X_test, t=run.steps) - run.predict(data.X_test))
-    return max([end, *map(rms, run.records.outputs - linearized)])
+    return max([end, *map(rms, recorded(run.records.outputs) - linearized)])
 
 
-def largest_distance_deep(data, m, rng):
+def largest_distance_deep(data: Data, m: int, rng: Generator) -> float:
     """With three layers."""
     return largest_distance(data, m, rng, depth=3)
 

@@ -7,6 +7,9 @@ arithmetic; no tolerance. Eq. (13) prints φ(X) in place of φ(X)^T at the front
 product does not exist; for P = N, where there is only one interpolant, it is another vector.
 """
 
+from flint import fmpq_mat
+from numpy.random import Generator
+
 from ntklin.validation.theorems.check import Statement
 from ntklin.validation.theorems.rationals import (
     Regression,
@@ -19,7 +22,7 @@ from ntklin.validation.theorems.rationals import (
 )
 
 
-def least_norm(problem, targets=None):
+def least_norm(problem: Regression, targets: fmpq_mat | None = None) -> fmpq_mat:
     """θ from the optimality conditions θ = φ(X)^T μ, φ(X) θ = Y, or other targets."""
     P, n = problem.n_parameters, problem.n
     conditions = stacked((identity(P), problem.phi.transpose()), (problem.phi, zeros(n, n)))
@@ -27,23 +30,23 @@ def least_norm(problem, targets=None):
     return selected(conditions.solve(right), range(P))
 
 
-def formula(problem):
+def formula(problem: Regression) -> fmpq_mat:
     """φ(X)^T K^{-1} Y."""
     return problem.phi.transpose() * problem.kernel.inv() * problem.Y
 
 
-def another_interpolant(problem):
+def another_interpolant(problem: Regression) -> fmpq_mat:
     """D φ(X)^T (φ(X) D φ(X)^T)^{-1} Y for a D ≠ 1: it interpolates, at a larger norm."""
     pull = diagonal(range(1, problem.n_parameters + 1)) * problem.phi.transpose()
     return pull * (problem.phi * pull).inv() * problem.Y
 
 
-def printed(problem):
+def printed(problem: Regression) -> fmpq_mat:
     """φ(X) K^{-1} Y, defined for P = N only."""
     return problem.phi * problem.kernel.inv() * problem.Y
 
 
-def square(rng):
+def square(rng: Generator) -> Regression:
     """A problem with as many parameters as inputs."""
     return Regression.random(rng, n=3, p=3)
 

@@ -10,6 +10,9 @@ by elimination in rational arithmetic; its values at all z must be φ(z) θ_∞ 
 functions outside this span could only add norm (representer theorem). No tolerance.
 """
 
+from flint import fmpq_mat
+from numpy.random import Generator
+
 from ntklin.validation.theorems import lemma2
 from ntklin.validation.theorems.check import Statement
 from ntklin.validation.theorems.rationals import (
@@ -22,7 +25,7 @@ from ntklin.validation.theorems.rationals import (
 )
 
 
-def smallest_function(problem):
+def smallest_function(problem: Regression) -> fmpq_mat:
     """The values at the new inputs of the interpolant of least norm in the function space."""
     centers = stacked((problem.phi,), (problem.phi_new,))
     K = centers * centers.transpose()
@@ -34,18 +37,18 @@ def smallest_function(problem):
     return selected(K * alpha, range(n, total))
 
 
-def smallest_parameters(problem):
+def smallest_parameters(problem: Regression) -> fmpq_mat:
     """φ(X_new) θ_∞."""
     return problem.phi_new * lemma2.formula(problem)
 
 
-def ridge(problem):
+def ridge(problem: Regression) -> fmpq_mat:
     """The minimizer of ‖f(X) − Y‖² + ‖f‖²_H, which does not interpolate."""
     K = problem.kernel + identity(problem.n)
     return problem.phi_new * problem.phi.transpose() * K.inv() * problem.Y
 
 
-def draw(rng):
+def draw(rng: Generator) -> Regression:
     """A problem whose training and new features are linearly independent."""
     while True:
         problem = Regression.random(rng, n=3, p=7, m=2)

@@ -10,9 +10,11 @@ the first because multiplying W^l and b^l by c and c^l multiplies f by c^L, the 
 last layer is linear. No tolerance: nothing is rounded.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from flint import fmpq, fmpq_mat
+from numpy.random import Generator
 
 from ntklin.validation.theorems.check import Statement
 from ntklin.validation.theorems.rationals import (
@@ -40,12 +42,12 @@ class Problem:
     x: fmpq_mat
 
 
-def without_biases(rng):
+def without_biases(rng: Generator) -> Problem:
     """A random network with b = 0."""
     return with_biases(rng, biases=False)
 
 
-def with_biases(rng, biases=True):
+def with_biases(rng: Generator, biases: bool = True) -> Problem:
     """A random network none of whose outputs is 0."""
     while True:
         widths = WIDTHS[int(rng.integers(len(WIDTHS)))]
@@ -56,12 +58,12 @@ def with_biases(rng, biases=True):
             return problem
 
 
-def output(problem):
+def output(problem: Problem) -> fmpq_mat:
     """f(x)."""
     return column([problem.network.output(problem.x)])
 
 
-def weighted(problem, weight):
+def weighted(problem: Problem, weight: Callable[[int, int, bool], fmpq]) -> fmpq_mat:
     """Σ_l ⟨W^l, ∂f/∂W^l⟩ weight(l, L, False) + ⟨b^l, ∂f/∂b^l⟩ weight(l, L, True)."""
     L, total = problem.network.depth, fmpq(0)
     parts = zip(problem.network.layers, problem.network.gradient(problem.x), strict=True)
@@ -70,22 +72,22 @@ def weighted(problem, weight):
     return column([total])
 
 
-def printed(problem):
+def printed(problem: Problem) -> fmpq_mat:
     """(1/L) ⟨θ, ∇f⟩."""
     return weighted(problem, lambda l, L, is_bias: fmpq(1, L))
 
 
-def undivided(problem):
+def undivided(problem: Problem) -> fmpq_mat:
     """⟨θ, ∇f⟩."""
     return weighted(problem, lambda l, L, is_bias: fmpq(1))
 
 
-def graded(problem):
+def graded(problem: Problem) -> fmpq_mat:
     """(1/L) Σ_l (⟨W^l, ∂f/∂W^l⟩ + l ⟨b^l, ∂f/∂b^l⟩)."""
     return weighted(problem, lambda l, L, is_bias: fmpq(l if is_bias else 1, L))
 
 
-def last_layer(problem):
+def last_layer(problem: Problem) -> fmpq_mat:
     """⟨W^L, ∂f/∂W^L⟩ + ⟨b^L, ∂f/∂b^L⟩."""
     return weighted(problem, lambda l, L, is_bias: fmpq(l == L))
 

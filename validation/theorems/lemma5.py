@@ -7,11 +7,14 @@ the last layer has no ReLU: E ‖f_0(X)‖² = (σ^{2L}/2^{L−1}) Σ_i |x_i|²,
 mean over networks has to be within its confidence interval; nothing else is allowed for.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 
-from ntklin.validation.theorems.check import Statement
+import ntklin
+from ntklin.validation.theorems.check import Setting, Statement
 from ntklin.validation.theorems.experiments import network, on_the_sphere
 from ntklin.validation.theorems.statistics import expectation
 
@@ -29,29 +32,29 @@ class Problem:
         In the unit ball.
     """
 
-    net: object
+    net: ntklin.MLP
     X: np.ndarray
 
 
-def draw(rng, setting, bias="zero", shortest=0.3):
+def draw(rng: Generator, setting: Setting, bias: str = "zero", shortest: float = 0.3) -> Problem:
     """Inputs of different lengths, σ off 1."""
     X = on_the_sphere(rng, 4) * rng.uniform(shortest, 1, (4, 1))
     return Problem(network(WIDTH, DEPTH, sigma=1.3, bias=bias), X)
 
 
-def size(problem, rng):
+def size(problem: Problem, rng: Generator) -> float:
     """‖f_0(X)‖² of one network."""
     f0 = problem.net.apply(problem.net.init(rng), problem.X)
     return float(f0 @ f0)
 
 
-def expected(problem, halvings=lambda L: L - 1):
+def expected(problem: Problem, halvings: Callable[[int], int] = lambda L: L - 1) -> float:
     """(σ^{2L}/2^{L−1}) Σ |x_i|²."""
     L = problem.net.depth
     return problem.net.sigma ** (2 * L) / 2 ** halvings(L) * float((problem.X**2).sum())
 
 
-def one_halving_more(problem):
+def one_halving_more(problem: Problem) -> float:
     """2^L, as if the last layer had a ReLU as well."""
     return expected(problem, lambda L: L)
 

@@ -8,40 +8,42 @@ With (W^l, b^l) as one matrix on (a^{l−1}, 1), E |a^l|² = (σ²/2)(|a^{l−1}
 The mean over networks has to be within its confidence interval; nothing else is allowed for.
 """
 
+from numpy.random import Generator
+
 from ntklin.validation.theorems import lemma5
-from ntklin.validation.theorems.check import Statement
-from ntklin.validation.theorems.statistics import everywhere, expectation, mean
+from ntklin.validation.theorems.check import Setting, Statement
+from ntklin.validation.theorems.statistics import Interval, everywhere, expectation, mean
 
 
-def draw(rng, setting):
+def draw(rng: Generator, setting: Setting) -> lemma5.Problem:
     """As for Lemma 5, with normal biases; inputs not so short that the bound is nearly right."""
     return lemma5.draw(rng, setting, bias="normal", shortest=0.8)
 
 
-def printed(problem):
+def printed(problem: lemma5.Problem) -> float:
     """2 Σ_i (σ²/2)^i N."""
     half = problem.net.sigma**2 / 2
     return 2 * sum(half**i for i in range(1, problem.net.depth + 1)) * len(problem.X)
 
 
-def expected(problem):
+def expected(problem: lemma5.Problem) -> float:
     """With the term in |x|²."""
     half = problem.net.sigma**2 / 2
     return printed(problem) + 2 * half**problem.net.depth * float((problem.X**2).sum())
 
 
-def size_and_bound(problem, rng):
+def size_and_bound(problem: lemma5.Problem, rng: Generator) -> tuple[Interval, float]:
     """The interval of E ‖f_0(X)‖² over 4,000 networks, and the printed bound."""
     return mean([lemma5.size(problem, rng) for _ in range(4_000)]), printed(problem)
 
 
-def violation(sampled):
+def violation(sampled: tuple[Interval, float]) -> float:
     """By how much the interval lies above the bound."""
     found, bound = sampled
     return found.low / bound - 1
 
 
-def compliance(sampled):
+def compliance(sampled: tuple[Interval, float]) -> float:
     """By how much it lies below."""
     found, bound = sampled
     return 1 - found.high / bound

@@ -12,19 +12,20 @@ changed add up in it without a root, and (33) of Theorem 8 has its 1/√m.
 """
 
 import numpy as np
+from numpy.random import Generator
 
 from ntklin.validation.theorems.check import Statement
-from ntklin.validation.theorems.experiments import draw_data, network
+from ntklin.validation.theorems.experiments import Data, draw_data, network
 from ntklin.validation.theorems.statistics import Grid, Near, power_law
 
 
-def size(data, m, rng):
+def size(data: Data, m: int, rng: Generator) -> float:
     """‖J(θ_0)‖_F."""
     net = network(m)
     return float(np.linalg.norm(net.jacobian(net.init(rng), data.X)))
 
 
-def change(data, m, rng):
+def change(data: Data, m: int, rng: Generator) -> float:
     """‖J(θ) − J(θ_0)‖_F for a random θ with ‖θ − θ_0‖ = 1."""
     net = network(m)
     theta = net.init(rng)

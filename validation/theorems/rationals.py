@@ -1,41 +1,49 @@
 """Exact arithmetic: matrices of rational numbers, and ReLU networks in them."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, pairwise
+from typing import Self, TypeVar
 
 from flint import fmpq, fmpq_mat
+from numpy.random import Generator
 
-from ntklin.validation.theorems.check import Check, Measurement, Strength
+from ntklin.validation.theorems.check import Check, Measurement, Setting, Strength
+
+Matrices = fmpq_mat | Sequence[fmpq_mat]
+Drawn = TypeVar("Drawn")
 
 
-def rows(*lists):
+def rows(*lists: Sequence[fmpq | int]) -> fmpq_mat:
     """A matrix from its rows."""
     return fmpq_mat(len(lists), len(lists[0]), [fmpq(x) for row in lists for x in row])
 
 
-def column(values):
+def column(values: Iterable[fmpq | int]) -> fmpq_mat:
     """A matrix of one column."""
     return rows(*([x] for x in values))
 
 
-def identity(n):
+def identity(n: int) -> fmpq_mat:
     """The n×n identity."""
     return diagonal([1] * n)
 
 
-def diagonal(values):
+def diagonal(values: Sequence[fmpq | int]) -> fmpq_mat:
     """The diagonal matrix of these values."""
     n = len(values)
     return rows(*([values[i] if i == j else 0 for j in range(n)] for i in range(n)))
 
 
-def zeros(n, m):
+def zeros(n: int, m: int) -> fmpq_mat:
     """A matrix of zeros."""
     return fmpq_mat(n, m)
 
 
-def stacked(*blocks):
+def stacked(*blocks: Sequence[fmpq_mat]) -> fmpq_mat:
     """A block matrix from rows of blocks."""
     lists = []
     for blocks_of_row in blocks:
@@ -44,39 +52,39 @@ def stacked(*blocks):
     return rows(*lists)
 
 
-def selected(A, indices):
+def selected(A: fmpq_mat, indices: Iterable[int]) -> fmpq_mat:
     """The rows of A with these indices."""
     table = A.tolist()
     return rows(*(table[i] for i in indices))
 
 
-def norm_squared(v):
+def norm_squared(v: fmpq_mat) -> fmpq:
     """Σ v_i² over all entries."""
     return sum((x * x for x in v.entries()), fmpq(0))
 
 
-def trace(A):
+def trace(A: fmpq_mat) -> fmpq:
     """Σ A_ii."""
     return sum((A[i, i] for i in range(A.nrows())), fmpq(0))
 
 
-def size(A):
+def size(A: fmpq_mat) -> float:
     """The largest |entry|, a float."""
     return max((abs(int(x.p) / int(x.q)) for x in A.entries()), default=0.0)
 
 
-def fraction(rng, largest=4, positive=False):
+def fraction(rng: Generator, largest: int = 4, positive: bool = False) -> fmpq:
     """A random p/q with |p| ≤ ``largest`` and 1 ≤ q ≤ 3."""
     p = int(rng.integers(1 if positive else -largest, largest + 1))
     return fmpq(p, int(rng.integers(1, 4)))
 
 
-def random_matrix(rng, n, m):
+def random_matrix(rng: Generator, n: int, m: int) -> fmpq_mat:
     """Random fractions."""
     return rows(*([fraction(rng) for _ in range(m)] for _ in range(n)))
 
 
-def random_features(rng, n, p):
+def random_features(rng: Generator, n: int, p: int) -> fmpq_mat:
     """A random n×p matrix of full rank."""
     while True:
         phi = random_matrix(rng, n, p)
@@ -106,43 +114,45 @@ class Regression:
     rate: fmpq
 
     @classmethod
-    def random(cls, rng, n=3, p=6, m=2):
+    def random(cls, rng: Generator, n: int = 3, p: int = 6, m: int = 2) -> Self:
         """Random fractions, with φ(X) of full rank."""
-        return cls(
-            random_features(rng, n, p),
-            random_matrix(rng, m, p),
-            *(random_matrix(rng, k, 1) for k in (n, m, n, p)),
-            fraction(rng, positive=True),
-        )
+        phi, phi_new = random_features(rng, n, p), random_matrix(rng, m, p)
+        f0, f0_new, Y, theta0 = (random_matrix(rng, k, 1) for k in (n, m, n, p))
+        return cls(phi, phi_new, f0, f0_new, Y, theta0, fraction(rng, positive=True))
 
     @property
-    def n(self):
+    def n(self) -> int:
         """N."""
         return self.phi.nrows()
 
     @property
-    def n_parameters(self):
+    def n_parameters(self) -> int:
         """P."""
         return self.phi.ncols()
 
     @cached_property
-    def kernel(self):
+    def kernel(self) -> fmpq_mat:
         """K = φ(X) φ(X)^T."""
         return self.phi * self.phi.transpose()
 
     @property
-    def residual(self):
+    def residual(self) -> fmpq_mat:
         """Y − f_0(X)."""
         return self.Y - self.f0
 
-    def gradient(self, theta, batch=None):
+    def gradient(self, theta: fmpq_mat, batch: Sequence[int] | None = None) -> fmpq_mat:
         """∇L at θ: on all samples, or L_B = ‖·‖²/(2|B|) on those of a batch."""
         batch = range(self.n) if batch is None else batch
         phi = selected(self.phi, batch)
         error = phi * (theta - self.theta0) - selected(self.residual, batch)
         return phi.transpose() * error * fmpq(1, len(batch))
 
-    def descend(self, steps, preconditioner=None, batches=None):
+    def descend(
+        self,
+        steps: int,
+        preconditioner: Sequence[fmpq_mat] | None = None,
+        batches: Sequence[Sequence[int]] | None = None,
+    ) -> list[fmpq_mat]:
         """θ_0, …, θ_steps by the steps θ ← θ − η D_t ∇L_{B_t}(θ) themselves."""
         path = [self.theta0]
         for t in range(steps):
@@ -151,12 +161,12 @@ class Regression:
             path.append(path[-1] - self.rate * step)
         return path
 
-    def predict(self, theta):
+    def predict(self, theta: fmpq_mat) -> fmpq_mat:
         """f at the new inputs."""
         return self.f0_new + self.phi_new * (theta - self.theta0)
 
 
-def power(A, t):
+def power(A: fmpq_mat, t: int) -> fmpq_mat:
     """A^t."""
     out = identity(A.nrows())
     for _ in range(t):
@@ -164,7 +174,7 @@ def power(A, t):
     return out
 
 
-def product(factors, n):
+def product(factors: Iterable[fmpq_mat], n: int) -> fmpq_mat:
     """The later factors to the left: F_{k−1} … F_1 F_0; the n×n identity for none."""
     out = identity(n)
     for factor in factors:
@@ -187,18 +197,24 @@ class RationalNetwork:
         The scales of the layers' weights and biases.
     """
 
-    layers: tuple
-    w: tuple
-    v: tuple
+    layers: tuple[tuple[fmpq_mat, fmpq_mat], ...]
+    w: tuple[fmpq, ...]
+    v: tuple[fmpq, ...]
 
     @classmethod
-    def random(cls, rng, widths, sigma=1, biases=True):
+    def random(
+        cls, rng: Generator, widths: Sequence[int], sigma: fmpq | int = 1, biases: bool = True
+    ) -> Self:
         """Random parameters, no entry of which is zero, and w_l = v_l = σ/√m_l.
 
         The widths are squares, so that the scales are rational.
+
+        Returns
+        -------
+        RationalNetwork
         """
 
-        def entry():
+        def entry() -> fmpq:
             return fraction(rng, positive=True) * int(rng.choice([-1, 1]))
 
         layers = []
@@ -208,21 +224,21 @@ class RationalNetwork:
         return cls(tuple(layers), *(scales(widths, sigma),) * 2)
 
     @property
-    def depth(self):
+    def depth(self) -> int:
         """L."""
         return len(self.layers)
 
-    def scaled(self, factor):
+    def scaled(self, factor: fmpq | int) -> RationalNetwork:
         """The same parameters at ``factor`` times σ."""
         return RationalNetwork(
             self.layers, *(tuple(factor * s for s in scale) for scale in (self.w, self.v))
         )
 
-    def output(self, x):
+    def output(self, x: fmpq_mat) -> fmpq:
         """f(x)."""
         return self._forward(x)[1][-1][0, 0]
 
-    def _forward(self, x):
+    def _forward(self, x: fmpq_mat) -> tuple[list[fmpq_mat], list[fmpq_mat]]:
         """a^0 … a^{L−1} and h^1 … h^L."""
         a, h = [x], []
         for (W, b), w, v in zip(self.layers, self.w, self.v, strict=True):
@@ -230,7 +246,7 @@ class RationalNetwork:
             a.append(column([max(z, fmpq(0)) for z in h[-1].entries()]))
         return a[:-1], h
 
-    def gradient(self, x):
+    def gradient(self, x: fmpq_mat) -> list[tuple[fmpq_mat, fmpq_mat]]:
         """[(∂f/∂W^l, ∂f/∂b^l)] by the backward pass."""
         a, h = self._forward(x)
         delta, found = column([1]), []
@@ -243,17 +259,17 @@ class RationalNetwork:
         return found[::-1]
 
 
-def scales(widths, sigma):
+def scales(widths: Sequence[int], sigma: fmpq | int) -> tuple[fmpq, ...]:
     """σ/√m_l of all layers; the widths are squares."""
     return tuple(fmpq(sigma) / round(m**0.5) for m in widths[1:])
 
 
-def inner(A, B):
+def inner(A: fmpq_mat, B: fmpq_mat) -> fmpq:
     """⟨A, B⟩ = Σ A_ij B_ij."""
     return sum((x * y for x, y in zip(A.entries(), B.entries(), strict=True)), fmpq(0))
 
 
-def flat(layers):
+def flat(layers: Iterable[tuple[fmpq_mat, fmpq_mat]]) -> list[fmpq]:
     """[(W, b)] as one list, layer by layer."""
     return [x for W, b in layers for part in (W, b) for x in part.entries()]
 
@@ -261,7 +277,17 @@ def flat(layers):
 # Checks
 
 
-def equality(name, hypothesis, draw, truth, formula, wrong, control, *, n_draws=20):
+def equality(
+    name: str,
+    hypothesis: str,
+    draw: Callable[[Generator], Drawn],
+    truth: Callable[[Drawn], Matrices],
+    formula: Callable[[Drawn], Matrices],
+    wrong: Callable[[Drawn], Matrices],
+    control: str,
+    *,
+    n_draws: int = 20,
+) -> Check:
     """A check that a formula's matrices equal the true ones, to the last digit, in every draw.
 
     Parameters
@@ -279,7 +305,9 @@ def equality(name, hypothesis, draw, truth, formula, wrong, control, *, n_draws=
     Check
     """
 
-    def measure(formula, rng, setting):
+    def measure(
+        formula: Callable[[Drawn], Matrices], rng: Generator, setting: Setting
+    ) -> Measurement:
         count = max(1, n_draws // 4) if setting.quick else n_draws
         n_equal, largest = 0, 0.0
         for _ in range(count):
@@ -307,5 +335,5 @@ def equality(name, hypothesis, draw, truth, formula, wrong, control, *, n_draws=
     )
 
 
-def _matrices(value):
+def _matrices(value: Matrices) -> list[fmpq_mat]:
     return [value] if isinstance(value, fmpq_mat) else list(value)

@@ -8,15 +8,17 @@ The rms distance falls with T: its exponent has to be below −0.1 with its whol
 predicts no rate.
 """
 
+from numpy.random import Generator
+
 import ntklin
 from ntklin.validation.theorems.check import Statement
-from ntklin.validation.theorems.experiments import draw_data, network, rms
+from ntklin.validation.theorems.experiments import Data, draw_data, network, rms
 from ntklin.validation.theorems.statistics import Below, Grid, power_law
 
 WIDTH, STARTS = 64, (1, 4, 16, 64)
 
 
-def gaps(data, starts, rng):
+def gaps(data: Data, starts: tuple[int, ...], rng: Generator) -> list[float]:
     """The distances of one run from its linearizations."""
     net = network(WIDTH)
     run = ntklin.train(net, net.init(rng), data.X, data.Y, until=1e-10, record=starts)

@@ -7,12 +7,22 @@ all draws, whose scatter around the line gives its interval.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
-from ntklin.validation.theorems.check import Check, Curve, Measurement, Strength
+from ntklin.validation.arrays import Array
+from ntklin.validation.theorems.check import Check, Curve, Measurement, Setting, Strength
+
+Problem = TypeVar("Problem")
+Sampled = TypeVar("Sampled")
+Drawn = TypeVar("Drawn")
+Formula = TypeVar("Formula")
 
 LEVEL, LEVEL_OF_BOUNDS = 1 - 1e-4, 0.99
 
@@ -30,25 +40,25 @@ class Interval:
     half: float
 
     @property
-    def low(self):
+    def low(self) -> float:
         """The lower end."""
         return self.center - self.half
 
     @property
-    def high(self):
+    def high(self) -> float:
         """The upper end."""
         return self.center + self.half
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.center:.4g} ± {self.half:.2g}"
 
 
-def student(degrees, level):
+def student(degrees: int, level: float) -> float:
     """Student's two-sided quantile."""
     return float(stdtrit(degrees, (1 + level) / 2))
 
 
-def mean(values, level=LEVEL):
+def mean(values: ArrayLike, level: float = LEVEL) -> Interval:
     """The mean of independent draws and its confidence interval.
 
     Parameters
@@ -59,6 +69,11 @@ def mean(values, level=LEVEL):
     Returns
     -------
     Interval
+
+    Raises
+    ------
+    ValueError
+        For fewer than 2 draws.
     """
     values = np.asarray(values, float)
     n = len(values)
@@ -68,7 +83,7 @@ def mean(values, level=LEVEL):
     return Interval(float(values.mean()), student(n - 1, level) * error)
 
 
-def exponent(x, y, paired=False, level=LEVEL):
+def exponent(x: ArrayLike, y: ArrayLike, paired: bool = False, level: float = LEVEL) -> Interval:
     """The slope of log y against log x and its confidence interval.
 
     Parameters
@@ -85,15 +100,15 @@ def exponent(x, y, paired=False, level=LEVEL):
     -------
     Interval
     """
-    x, y = np.log(np.asarray(x, float)), np.log(np.asarray(y, float))
-    k, n = y.shape
-    x = x - x.mean()
-    spread = float(x @ x)
-    slopes = x @ y / spread  # one a column
+    log_x, log_y = np.log(np.asarray(x, float)), np.log(np.asarray(y, float))
+    k, n = log_y.shape
+    log_x -= log_x.mean()
+    spread = float(log_x @ log_x)
+    slopes = log_x @ log_y / spread  # one a column
     if paired:
         return mean(slopes, level)
     slope = float(slopes.mean())
-    scatter = y - y.mean() - slope * x[:, None]
+    scatter = log_y - log_y.mean() - slope * log_x[:, None]
     degrees = k * n - 2
     error = math.sqrt(float((scatter**2).sum()) / degrees / (n * spread))
     return Interval(slope, student(degrees, level) * error)
@@ -102,7 +117,7 @@ def exponent(x, y, paired=False, level=LEVEL):
 # What is claimed of an exponent
 
 
-def in_the_paper(exponent):
+def in_the_paper(exponent: float | None) -> str:
     """A remark where the paper has an exponent of its own."""
     return "" if exponent is None else f" ({exponent:g} in the paper)"
 
@@ -127,15 +142,15 @@ class Near:
     level = LEVEL
 
     @property
-    def printed(self):
+    def printed(self) -> float:
         """The paper's exponent."""
         return self.value if self.paper is None else self.paper
 
-    def margin(self, found):
+    def margin(self, found: Interval) -> float:
         """How far the interval reaches beyond the value."""
         return found.half + self.bias - abs(found.center - self.value)
 
-    def __str__(self):
+    def __str__(self) -> str:
         allowed = f" ± {self.bias:g}" if self.bias else ""
         return f"exponent {self.value:g}{allowed}{in_the_paper(self.paper)}"
 
@@ -157,13 +172,14 @@ class Bound:
     paper: float | None = None
     column: int = 0
     level = LEVEL_OF_BOUNDS
+    sign: ClassVar[str]
 
     @property
-    def printed(self):
+    def printed(self) -> float | None:
         """The paper's exponent."""
         return self.paper
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"exponent {self.sign} {self.bound:g}{in_the_paper(self.paper)}"
 
 
@@ -172,7 +188,7 @@ class Below(Bound):
 
     sign = "<"
 
-    def margin(self, found):
+    def margin(self, found: Interval) -> float:
         """How far the interval's upper end is below the bound."""
         return self.bound - found.high
 
@@ -182,9 +198,12 @@ class Above(Bound):
 
     sign = ">"
 
-    def margin(self, found):
+    def margin(self, found: Interval) -> float:
         """How far the interval's lower end is above the bound."""
         return found.low - self.bound
+
+
+Claim = Near | Below | Above
 
 
 # Checks: of each, ``name``, ``hypothesis`` and ``control`` are those of ``Check``;
@@ -209,13 +228,19 @@ class Grid:
         See :func:`exponent`.
     """
 
-    x: tuple
+    x: tuple[float, ...]
     n_draws: int
-    quick: tuple
+    quick: tuple[tuple[float, ...], int]
     label: str = "width m"
     paired: bool = False
 
-    def draws(self, problem, sample, rng, quick):
+    def draws(
+        self,
+        problem: Problem,
+        sample: Callable[[Problem, Any, Generator], Any],
+        rng: Generator,
+        quick: bool,
+    ) -> tuple[tuple[float, ...], Array]:
         """The places, and what is sampled at each in as many draws."""
         places, count = self.quick if quick else (self.x, self.n_draws)
         if self.paired:
@@ -226,8 +251,16 @@ class Grid:
 
 
 def power_law(
-    name, hypothesis, draw, sample, formula, wrong, control, grid, y_label="rms distance"
-):
+    name: str,
+    hypothesis: str,
+    draw: Callable[[Generator, Setting], Problem],
+    sample: Callable[[Problem, Any, Generator], Any],
+    formula: Claim,
+    wrong: Claim,
+    control: str,
+    grid: Grid,
+    y_label: str = "rms distance",
+) -> Check:
     """A check of an exponent.
 
     Parameters
@@ -237,12 +270,16 @@ def power_law(
         one; on a paired grid the numbers at all x, for ``x`` as a tuple.
     formula, wrong : Near, Below or Above
     grid : Grid
+
+    Returns
+    -------
+    Check
     """
 
-    def measured(rng, setting):
+    def measured(rng: Generator, setting: Setting) -> tuple[tuple[float, ...], Array]:
         return grid.draws(draw(rng, setting), sample, rng, setting.quick)
 
-    def judged(formula, drawn):
+    def judged(formula: Claim, drawn: tuple[tuple[float, ...], Array]) -> Measurement:
         places, y = drawn
         y = y if y.ndim == 2 else y[..., formula.column]
         found = exponent(places, y, grid.paired, formula.level)
@@ -269,8 +306,18 @@ def power_law(
 
 
 def expectation(
-    name, hypothesis, draw, sample, formula, wrong, control, *, n_draws, quick, quantity="mean"
-):
+    name: str,
+    hypothesis: str,
+    draw: Callable[[Generator, Setting], Problem],
+    sample: Callable[[Problem, Generator], float],
+    formula: Callable[[Problem], float],
+    wrong: Callable[[Problem], float],
+    control: str,
+    *,
+    n_draws: int,
+    quick: int,
+    quantity: str = "mean",
+) -> Check:
     """A check of an expected value.
 
     Parameters
@@ -279,14 +326,18 @@ def expectation(
         ``sample(problem, rng)``, a number, which ``quantity`` names.
     formula, wrong : callable
         ``formula(problem)``, its expected value.
+
+    Returns
+    -------
+    Check
     """
 
-    def measured(rng, setting):
+    def measured(rng: Generator, setting: Setting) -> tuple[Problem, Interval]:
         problem = draw(rng, setting)
         count = quick if setting.quick else n_draws
         return problem, mean([sample(problem, rng) for _ in range(count)])
 
-    def judged(formula, drawn):
+    def judged(formula: Callable[[Problem], float], drawn: tuple[Problem, Interval]) -> Measurement:
         problem, found = drawn
         expected = float(formula(problem))
         off = abs(found.center - expected)
@@ -301,8 +352,18 @@ def expectation(
 
 
 def everywhere(
-    name, hypothesis, draw, sample, formula, wrong, control, *, n_draws, quick, quantity="slack"
-):
+    name: str,
+    hypothesis: str,
+    draw: Callable[[Generator, Setting], Problem],
+    sample: Callable[[Problem, Generator], Sampled],
+    formula: Callable[[Sampled], float],
+    wrong: Callable[[Sampled], float],
+    control: str,
+    *,
+    n_draws: int,
+    quick: int,
+    quantity: str = "slack",
+) -> Check:
     """A check that an inequality holds in every draw.
 
     Parameters
@@ -312,13 +373,17 @@ def everywhere(
     formula, wrong : callable
         ``formula(sampled)``, by how much it holds, which ``quantity`` names; negative where it
         does not.
+
+    Returns
+    -------
+    Check
     """
 
-    def measured(rng, setting):
+    def measured(rng: Generator, setting: Setting) -> list[Sampled]:
         problem = draw(rng, setting)
         return [sample(problem, r) for r in rng.spawn(quick if setting.quick else n_draws)]
 
-    def judged(formula, drawn):
+    def judged(formula: Callable[[Sampled], float], drawn: list[Sampled]) -> Measurement:
         slacks = np.array([formula(sampled) for sampled in drawn])
         n_held = int((slacks >= 0).sum())
         return Measurement(
@@ -331,11 +396,19 @@ def everywhere(
     return _check(name, hypothesis, measured, judged, formula, wrong, control)
 
 
-def _check(name, hypothesis, measured, judged, formula, wrong, control):
+def _check(
+    name: str,
+    hypothesis: str,
+    measured: Callable[[Generator, Setting], Drawn],
+    judged: Callable[[Formula, Drawn], Measurement],
+    formula: Formula,
+    wrong: Formula,
+    control: str,
+) -> Check:
     """What is measured is kept for the control, which has the same random numbers."""
-    latest = [None, None]
+    latest: list[Any] = [None, None]
 
-    def measure(formula, rng, setting):
+    def measure(formula: Formula, rng: Generator, setting: Setting) -> Measurement:
         key = repr(rng.bit_generator.state), setting
         if latest[0] != key:
             latest[:] = key, measured(rng, setting)

@@ -6,18 +6,25 @@ get no gradient where there are more). Rounding is of the order √m eps relativ
 the kernel, below 10⁻¹⁴; 10⁻¹² is allowed.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
+from numpy.random import Generator
 
 import ntklin
+from ntklin.validation.arrays import Array
 from ntklin.validation.theorems.check import Statement
-from ntklin.validation.theorems.experiments import draw_data, network
+from ntklin.validation.theorems.experiments import Data, draw_data, network
 from ntklin.validation.theorems.statistics import everywhere
 
+Sampled = tuple[Data, ntklin.MLP, Array, ntklin.AntisymmetricPair | ntklin.DoubledNetwork]
 
-def draw(kind):
+
+def draw(kind: Callable[[ntklin.MLP], Any]) -> Callable[[Data, Generator], Sampled]:
     """``sample(data, rng)``: a symmetrized network, its θ_0, and what it is made of."""
 
-    def sample(data, rng):
+    def sample(data: Data, rng: Generator) -> Sampled:
         net = network(256, sigma=float(rng.uniform(0.5, 2)))
         theta = net.init(rng)
         return data, net, theta, kind(net)
@@ -25,21 +32,25 @@ def draw(kind):
     return sample
 
 
-def deviation(sampled, start=lambda made, net, theta: made.symmetrize(theta)):
+def deviation(
+    sampled: Sampled,
+    start: Callable[[Any, Array], Array] = lambda made, theta: made.symmetrize(theta),
+) -> float:
     """10⁻¹² less the relative size of f_0 and of the change of the kernel."""
     data, net, theta, made = sampled
-    start = start(made, net, theta)
-    K, expected = ntklin.ntk(made, start, data.X), ntklin.ntk(net, theta, data.X)
-    outputs = made.apply(start, data.X_test), net.apply(theta, data.X_test)
-    return 1e-12 - max(
+    at = start(made, theta)
+    K, expected = ntklin.ntk(made, at, data.X), ntklin.ntk(net, theta, data.X)
+    outputs = made.apply(at, data.X_test), net.apply(theta, data.X_test)
+    largest = max(
         np.linalg.norm(outputs[0]) / np.linalg.norm(outputs[1]),
         np.linalg.norm(K - expected) / np.linalg.norm(expected),
     )
+    return 1e-12 - float(largest)
 
 
-def deviation_unsymmetrized(sampled):
+def deviation_unsymmetrized(sampled: Sampled) -> float:
     """With a start of its own for each half."""
-    return deviation(sampled, lambda made, net, theta: np.roll(made.symmetrize(theta), 1))
+    return deviation(sampled, lambda made, theta: np.roll(made.symmetrize(theta), 1))
 
 
 CHECKS = tuple(

@@ -13,21 +13,36 @@ f_0 = ⟨W^L, ∂f/∂W^L⟩, whose terms add up to at most ‖W^L‖ s, is off 
     |Δf(x)| ≤ √n eps (16 Σ_i s_i |α_i| + 4 ‖W^L‖) (s + Σ_i s_i |p_i|)
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 from flint import arb, ctx
+from numpy.random import Generator
+from numpy.typing import DTypeLike
 
 import ntklin
-from ntklin.validation.theorems.balls import PRECISION, at_least, at_most, mnist
-from ntklin.validation.theorems.check import Check, Measurement, Strength
+from ntklin.validation.arrays import Array
+from ntklin.validation.theorems.balls import PRECISION, Problem, at_least, at_most, known, mnist
+from ntklin.validation.theorems.check import Check, Measurement, Setting, Strength
+
+if TYPE_CHECKING:
+    from ntklin.theory.minimizer import Minimizer
 
 # Enclosures that agree to fewer digits than this would not tell anything about float64.
 ENOUGH_DIGITS = 20
+# What takes f_int and f_∞ from a minimizer, at new inputs.
+Formula = Callable[["Minimizer", Array], tuple[Array, Array]]
 
 
 # λ_min
 
 
-def eigenvalue(choose, rng, setting):
+def eigenvalue(
+    choose: Callable[[int], Sequence[int]], rng: Generator, setting: Setting
+) -> Measurement:
     """A bound of λ_min of the kernel on these of the images."""
     problem = mnist(setting.seed, setting.quick)
     table = problem.enclosed.K.tolist()
@@ -48,12 +63,12 @@ def eigenvalue(choose, rng, setting):
     )
 
 
-def all_images(n):
+def all_images(n: int) -> Sequence[int]:
     """Each once."""
     return range(n)
 
 
-def one_image_twice(n):
+def one_image_twice(n: int) -> Sequence[int]:
     """The first again in place of the last."""
     return [*range(n - 1), 0]
 
@@ -61,14 +76,14 @@ def one_image_twice(n):
 # The decomposition
 
 
-def decomposition(factor, rng, setting):
+def decomposition(factor: Callable[[int], arb], rng: Generator, setting: Setting) -> Measurement:
     """Eq. (19) against f_int + factor · φ(x) (1 − P_F) θ_0."""
     problem = mnist(setting.seed, setting.quick)
     e = problem.enclosed
     with ctx.workprec(PRECISION):
         c = factor(problem.net.depth)
-        parts = problem.certificate(f0=e.g * c, f0_new=e.g_new * c).minimizer
-        true = problem.certificate().minimizer
+        parts = known(problem.certificate(f0=e.g * c, f0_new=e.g_new * c).minimizer)
+        true = known(problem.certificate().minimizer)
         apart = [a - b for a, b in zip(parts.balls, true.balls, strict=True)]
     largest = max(abs(x).upper() for x in apart)
     digits = min(parts.digits, true.digits)
@@ -81,12 +96,12 @@ def decomposition(factor, rng, setting):
     )
 
 
-def divided(depth):
+def divided(depth: int) -> arb:
     """1/L."""
     return arb(1) / depth
 
 
-def undivided(depth):
+def undivided(depth: int) -> arb:
     """1."""
     return arb(1)
 
@@ -94,22 +109,20 @@ def undivided(depth):
 # Floating point
 
 
-def true_errors(dtype):
+def true_errors(dtype: DTypeLike) -> Callable[[Formula, Generator, Setting], Measurement]:
     """A measure of how far the library's f_int and f_∞ in this precision are from the truth."""
 
-    def measure(formula, rng, setting):
+    def measure(formula: Formula, rng: Generator, setting: Setting) -> Measurement:
         problem = mnist(setting.seed, setting.quick)
         certificate = problem.certificate()
         m = problem.linearized(dtype).minimizer(problem.Y)
         results = formula(m, problem.X_new.astype(dtype))
+        truths = known(certificate.interpolator), known(certificate.minimizer)
         errors = [
-            true.distance(result).upper.max()
-            for true, result in zip(
-                (certificate.interpolator, certificate.minimizer), results, strict=True
-            )
+            true.distance(result).upper.max() for true, result in zip(truths, results, strict=True)
         ]
         allowed = rounding(problem, dtype)
-        digits = min(certificate.interpolator.digits, certificate.minimizer.digits)
+        digits = min(true.digits for true in truths)
         return Measurement(
             measured=f"error of f_int ≤ {at_most(errors[0])}, of f_∞ ≤ {at_most(errors[1])}",
             predicted=f"≤ {allowed:.2g}",
@@ -120,7 +133,7 @@ def true_errors(dtype):
     return measure
 
 
-def rounding(problem, dtype):
+def rounding(problem: Problem, dtype: DTypeLike) -> float:
     """The largest error that the bound above allows; float64 is enough for it."""
     lin = problem.linearized(np.float64)
     theta, X_new = lin.features.parameters, problem.X_new.astype(np.float64)
@@ -135,17 +148,17 @@ def rounding(problem, dtype):
     return float(unit * (16 * (np.abs(moves) @ size).max() + 4 * last) * amplified)
 
 
-def both(m, X_new):
+def both(m: Minimizer, X_new: Array) -> tuple[Array, Array]:
     """f_int and f_∞."""
     return m.interpolator(X_new), m.predict(X_new)
 
 
-def without_initialization(m, X_new):
+def without_initialization(m: Minimizer, X_new: Array) -> tuple[Array, Array]:
     """f_int in place of f_∞."""
     return m.interpolator(X_new), m.interpolator(X_new)
 
 
-def errors_of(name):
+def errors_of(name: str) -> Check:
     """The check for one precision."""
     return Check(
         name=f"mnist-{name}",

@@ -6,14 +6,19 @@ has to be below −0.3 with its whole interval; below −0.2 for L = 3, whose ne
 scatter more.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
+
+from numpy.random import Generator
 
 import ntklin
-from ntklin.validation.theorems.experiments import draw_data, draw_images, network, rms
+from ntklin.validation.theorems.check import Check, Setting
+from ntklin.validation.theorems.experiments import Data, draw_data, draw_images, network, rms
 from ntklin.validation.theorems.statistics import Below, Grid, power_law
 
 
-def distance(data, m, rng, **options):
+def distance(data: Data, m: int, rng: Generator, **options: Any) -> list[float]:
     """The rms distances of a trained network from Eq. (4) and from f_int."""
     net = network(m, d=data.X.shape[1], **options)
     theta = net.init(rng)
@@ -23,12 +28,12 @@ def distance(data, m, rng, **options):
     return [rms(outputs - f(data.X_test)) for f in (minimizer.predict, minimizer.interpolator)]
 
 
-def distance_without_biases(data, m, rng):
+def distance_without_biases(data: Data, m: int, rng: Generator) -> list[float]:
     """As the statement is printed."""
     return distance(data, m, rng, bias="none")
 
 
-def distance_three_layers(data, m, rng):
+def distance_three_layers(data: Data, m: int, rng: Generator) -> list[float]:
     """With a second hidden layer."""
     return distance(data, m, rng, depth=3)
 
@@ -36,7 +41,14 @@ def distance_three_layers(data, m, rng):
 GRID = Grid((64, 256, 1024, 4096), 40, ((32, 256, 2048), 12))
 
 
-def check(name, hypothesis, draw=draw_data, sample=distance, bound=-0.3, grid=GRID):
+def check(
+    name: str,
+    hypothesis: str,
+    draw: Callable[[Generator, Setting], Data] = draw_data,
+    sample: Callable[[Data, int, Generator], list[float]] = distance,
+    bound: float = -0.3,
+    grid: Grid = GRID,
+) -> Check:
     """That the distance falls."""
     claims = Below(bound, paper=-0.5), Below(bound, column=1)
     return power_law(

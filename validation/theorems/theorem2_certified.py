@@ -8,37 +8,50 @@ from θ. An inequality holds if its slack is certainly positive, an equality if 
 sides is a narrow ball around 0.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from flint import arb, ctx
+from numpy.random import Generator
 
-from ntklin.validation.theorems.balls import PRECISION, at_least, at_most, mnist
-from ntklin.validation.theorems.check import Check, Measurement, Strength
+from ntklin.validation.arrays import Array
+from ntklin.validation.theorems.balls import PRECISION, Problem, at_least, at_most, known, mnist
+from ntklin.validation.theorems.check import Check, Measurement, Setting, Strength
+
+if TYPE_CHECKING:
+    from ntklin.algebra.certificate import Certificate, Enclosure
 
 SIGMA = 3
 # The radius that a difference may have, relative to its sides.
 NARROW = 1e-20
 
 
-def certificates(setting, depth):
+def certificates(setting: Setting, depth: int) -> tuple[Problem, Certificate, Certificate]:
     """The problem at σ = ``SIGMA``, and the certificates at σ = 1 and there."""
     problems = [mnist(setting.seed, setting.quick, sigma, "none", depth) for sigma in (1, SIGMA)]
-    return problems[1], *(problem.certificate() for problem in problems)
+    one, scaled = (problem.certificate() for problem in problems)
+    return problems[1], one, scaled
 
 
-def root_loss(outputs, Y):
+def root_loss(outputs: Enclosure, Y: Array) -> arb:
     """√L = ‖f − Y‖/√(2N), a ball."""
     terms = [(f - arb(float(y))) ** 2 for f, y in zip(outputs.balls, Y, strict=True)]
     return (sum(terms, arb(0)) / (2 * len(terms))).sqrt()
 
 
-def scaling(size, rng, setting, *, depth):
+def scaling(
+    size: Callable[[arb, int, int], arb], rng: Generator, setting: Setting, *, depth: int
+) -> Measurement:
     """‖f_init‖/√(2 N_T) at σ against the formula from J, and f_int at σ against f_int at 1."""
     _, one, scaled = certificates(setting, depth)
+    interpolators = known(one.interpolator), known(scaled.interpolator)
     with ctx.workprec(PRECISION):
-        true = scaled.initialization_size.balls[0]
-        ratio = size(one.initialization_size.balls[0], SIGMA, depth) / true
-        pairs = zip(one.interpolator.balls, scaled.interpolator.balls, strict=True)
+        true = known(scaled.initialization_size).balls[0]
+        ratio = size(known(one.initialization_size).balls[0], SIGMA, depth) / true
+        pairs = zip(*(interpolator.balls for interpolator in interpolators), strict=True)
         apart = [ratio - 1, *(a - b for a, b in pairs)]
     width = max(x.rad() for x in apart)
     return Measurement(
@@ -50,16 +63,19 @@ def scaling(size, rng, setting, *, depth):
     )
 
 
-def bounds(size, rng, setting, *, depth):
+def bounds(
+    size: Callable[[arb, int, int], arb], rng: Generator, setting: Setting, *, depth: int
+) -> Measurement:
     """Both inequalities at σ, with the formula for σ^L J."""
     problem, one, scaled = certificates(setting, depth)
+    minimizer, initialization = known(scaled.minimizer), known(one.initialization_size)
     with ctx.workprec(PRECISION):
-        found = root_loss(scaled.minimizer, problem.Y_new)
-        rest = root_loss(scaled.interpolator, problem.Y_new)
-        term = size(one.initialization_size.balls[0], SIGMA, depth)
+        found = root_loss(minimizer, problem.Y_new)
+        rest = root_loss(known(scaled.interpolator), problem.Y_new)
+        term = size(initialization.balls[0], SIGMA, depth)
         slacks = found - (term - rest), term + rest - found
     least = min(x.lower() for x in slacks)
-    digits = min(scaled.minimizer.digits, one.initialization_size.digits)
+    digits = min(minimizer.digits, initialization.digits)
     return Measurement(
         measured=f"√L_T(f_∞) = {float(found):.10g}",
         predicted=f"in {float(term):.10g} ± {float(rest):.10g}",
@@ -68,22 +84,22 @@ def bounds(size, rng, setting, *, depth):
     )
 
 
-def sigma_to_the_depth(J, sigma, depth):
+def sigma_to_the_depth(J: arb, sigma: int, depth: int) -> arb:
     """σ^L J."""
     return J * sigma**depth
 
 
-def one_power_less(J, sigma, depth):
+def one_power_less(J: arb, sigma: int, depth: int) -> arb:
     """σ^{L−1} J."""
     return J * sigma ** (depth - 1)
 
 
-def one_power_more(J, sigma, depth):
+def one_power_more(J: arb, sigma: int, depth: int) -> arb:
     """σ^{L+1} J."""
     return J * sigma ** (depth + 1)
 
 
-def checks(depth):
+def checks(depth: int) -> tuple[Check, Check]:
     """Both for networks of L layers."""
     return (
         Check(

@@ -12,16 +12,21 @@ interpolated away.
 """
 
 import math
+from collections.abc import Sequence
+from typing import Any
+
+from numpy.random import Generator
 
 import ntklin
-from ntklin.validation.theorems.experiments import draw_data, network, rms
+from ntklin.validation.theorems.check import Check
+from ntklin.validation.theorems.experiments import Data, draw_data, network, rms
 from ntklin.validation.theorems.statistics import Above, Grid, Near, everywhere, power_law
 
 SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
 SMALL_SCALES = (0.02, 0.05, 0.1, 0.2)
 
 
-def losses(data, rng, m=512):
+def losses(data: Data, rng: Generator, m: int = 512) -> tuple[float, float, float, float]:
     """√L_T of a trained network and of f_int, ‖f_init‖/√(2N_T) and 1/√m."""
     net = network(m, sigma=float(rng.choice(SCALES[1:])))
     theta = net.init(rng)
@@ -34,19 +39,19 @@ def losses(data, rng, m=512):
     return trained, interpolator, minimizer.initialization_size(data.X_test), 1 / math.sqrt(m)
 
 
-def slack(sampled, sign=-1):
+def slack(sampled: tuple[float, float, float, float], sign: int = -1) -> float:
     """By how much the closer of the two bounds holds."""
     trained, interpolator, initialization, rest = sampled
     lower = initialization + sign * interpolator - rest
     return min(trained - lower, interpolator + initialization + rest - trained)
 
 
-def both_added(sampled):
+def both_added(sampled: tuple[float, float, float, float]) -> float:
     """The lower bound with the two terms added."""
     return slack(sampled, sign=1)
 
 
-def sizes(data, scales, rng, **options):
+def sizes(data: Data, scales: Sequence[float], rng: Generator, **options: Any) -> list[float]:
     """‖f_init‖/√(2N_T) of one θ_0 at several σ."""
     theta = network(512, **options).init(rng)
     found = []
@@ -56,7 +61,15 @@ def sizes(data, scales, rng, **options):
     return found
 
 
-def exponent_check(name, hypothesis, options, formula, wrong, control="σ^{L−1}", scales=SCALES):
+def exponent_check(
+    name: str,
+    hypothesis: str,
+    options: dict[str, Any],
+    formula: Near | Above,
+    wrong: Near | Above,
+    control: str = "σ^{L−1}",
+    scales: tuple[float, ...] = SCALES,
+) -> Check:
     """Of ‖f_init‖ against σ."""
     return power_law(
         name,

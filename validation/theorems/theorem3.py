@@ -11,7 +11,11 @@ prints φ(X) φ(X)^T for φ(X)^T φ(X), which for P ≠ N has not even the right
 P = N. No tolerance: nothing is rounded.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from flint import fmpq, fmpq_mat
+from numpy.random import Generator
 
 from ntklin.validation.theorems import theorem3_trained
 from ntklin.validation.theorems.check import Statement, joined
@@ -42,11 +46,15 @@ class Problem:
     """
 
     regression: Regression
-    D: list
-    batches: list
+    D: list[fmpq_mat]
+    batches: list[list[int]]
 
 
-def draw(rng, batches=None, shape=(3, 6)):
+def draw(
+    rng: Generator,
+    batches: Callable[[Generator, int], list[list[int]]] | None = None,
+    shape: tuple[int, int] = (3, 6),
+) -> Problem:
     """Matrices of one kind at random whose kernels K_D are not singular."""
     regression = Regression.random(rng, *shape)
     n, P = regression.n, regression.n_parameters
@@ -60,35 +68,35 @@ def draw(rng, batches=None, shape=(3, 6)):
     return Problem(regression, D, batches(rng, n) if batches else [list(range(n))] * STEPS)
 
 
-def _scalar(rng, P):
+def _scalar(rng: Generator, P: int) -> fmpq_mat:
     return fraction(rng, positive=True) * identity(P)
 
 
-def _diagonal(rng, P):
+def _diagonal(rng: Generator, P: int) -> fmpq_mat:
     values = [fraction(rng, positive=True) for _ in range(P)]
     if P > 3:
-        values[int(rng.integers(P))] = 0  # a coordinate that does not move
+        values[int(rng.integers(P))] = fmpq(0)  # a coordinate that does not move
     return diagonal(values)
 
 
-def _full(rng, P):
+def _full(rng: Generator, P: int) -> fmpq_mat:
     return random_matrix(rng, P, P)
 
 
-def steps(problem):
+def steps(problem: Problem) -> list[fmpq_mat]:
     """θ_1 − θ_0, …, by the steps themselves."""
     regression = problem.regression
     path = regression.descend(STEPS, problem.D, problem.batches)
     return [theta - regression.theta0 for theta in path[1:]]
 
 
-def pulls(problem):
-    """A_1, A_2, …"""
+def pulls(problem: Problem) -> list[fmpq_mat]:
+    """A_t at t = 1, 2, and so on."""
     phi = problem.regression.phi
     return [D * phi.transpose() * (phi * D * phi.transpose()).inv() for D in problem.D]
 
 
-def factors(problem):
+def factors(problem: Problem) -> list[fmpq_mat]:
     """1 − (η/N) φ(X) D_u D_{B_u} φ(X)^T, with D_B φ(X)^T = (N/|B|) (P_B φ(X))^T."""
     regression, phi = problem.regression, problem.regression.phi
     out = []
@@ -99,7 +107,11 @@ def factors(problem):
     return out
 
 
-def product_form(problem, order=lambda made: made, first=2):
+def product_form(
+    problem: Problem,
+    order: Callable[[list[fmpq_mat]], list[fmpq_mat]] = lambda made: made,
+    first: int = 2,
+) -> list[fmpq_mat]:
     """θ_1 − θ_0, … by the formula."""
     regression, A, made = problem.regression, pulls(problem), factors(problem)
     n, r = regression.n, regression.residual
@@ -114,13 +126,13 @@ def product_form(problem, order=lambda made: made, first=2):
     return out
 
 
-def wrong_order(problem):
+def wrong_order(problem: Problem) -> list[fmpq_mat]:
     """The products from u = 0 on the left."""
     return product_form(problem, order=lambda made: made[::-1])
 
 
-def path_dependent(problem):
-    """B_1, B_2, …"""
+def path_dependent(problem: Problem) -> list[fmpq_mat]:
+    """B_t at t = 1, 2, and so on."""
     A, made = pulls(problem), factors(problem)
     n, r = problem.regression.n, problem.regression.residual
     out = [zeros(problem.regression.n_parameters, 1)]
@@ -130,35 +142,39 @@ def path_dependent(problem):
     return out
 
 
-def on_training_inputs(problem, pulls=pulls):
+def on_training_inputs(
+    problem: Problem, make_A: Callable[[Problem], list[fmpq_mat]] = pulls
+) -> list[fmpq_mat]:
     """φ(X) A_t and φ(X) B_t."""
     phi = problem.regression.phi
-    return [phi * A for A in pulls(problem)] + [phi * B for B in path_dependent(problem)]
+    return [phi * A for A in make_A(problem)] + [phi * B for B in path_dependent(problem)]
 
 
-def one_and_nothing(problem):
+def one_and_nothing(problem: Problem) -> list[fmpq_mat]:
     """1 for each A_t, 0 for each B_t."""
     n = problem.regression.n
     return [identity(n)] * STEPS + [zeros(n, 1)] * STEPS
 
 
-def unpreconditioned(problem):
+def unpreconditioned(problem: Problem) -> list[fmpq_mat]:
     """φ(X)^T K_D^{-1} in place of A_t: D is missing at the front."""
     phi = problem.regression.phi
     return [phi.transpose() * (phi * D * phi.transpose()).inv() for D in problem.D]
 
 
-def without_preconditioner(problem):
+def without_preconditioner(problem: Problem) -> list[fmpq_mat]:
     """``on_training_inputs`` with D missing."""
     return on_training_inputs(problem, unpreconditioned)
 
 
-def draw_square(rng):
+def draw_square(rng: Generator) -> Problem:
     """As many parameters as inputs."""
     return draw(rng, shape=(3, 3))
 
 
-def affine_steps(problem, moments=lambda phi: phi.transpose() * phi):
+def affine_steps(
+    problem: Problem, moments: Callable[[fmpq_mat], fmpq_mat] = lambda phi: phi.transpose() * phi
+) -> list[fmpq_mat]:
     """θ_t − θ_0 by Eq. (26), θ ← (1 − (η/N) D_t φ(X)^T φ(X)) θ + (η/N) D_t φ(X)^T Ŷ."""
     regression, phi = problem.regression, problem.regression.phi
     rate, target = regression.rate / regression.n, regression.residual + phi * regression.theta0
@@ -169,7 +185,7 @@ def affine_steps(problem, moments=lambda phi: phi.transpose() * phi):
     return out
 
 
-def printed_affine_steps(problem):
+def printed_affine_steps(problem: Problem) -> list[fmpq_mat]:
     """With φ(X) φ(X)^T."""
     return affine_steps(problem, moments=lambda phi: phi * phi.transpose())
 

@@ -6,15 +6,27 @@ its exponent has to be below âˆ’0.3 with its whole interval. Learning rate and Î
 gradients do, so that training is the same at all widths.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from numpy.random import Generator
+
 import ntklin
-from ntklin.validation.theorems.experiments import adagrad, draw_data, network, rms, rmsprop
+from ntklin.validation.theorems.experiments import Data, adagrad, draw_data, network, rms, rmsprop
 from ntklin.validation.theorems.statistics import Below, Grid, power_law
 
+if TYPE_CHECKING:
+    from ntklin.runs.optimizers import Optimizer
 
-def distance(optimizer):
+
+def distance(
+    optimizer: Callable[[int], Optimizer],
+) -> Callable[[Data, int, Generator], list[float]]:
     """``sample(data, m, rng)``: the rms distances from this optimizer's run and from Eq. (4)."""
 
-    def sample(data, m, rng):
+    def sample(data: Data, m: int, rng: Generator) -> list[float]:
         net = network(m)
         theta = net.init(rng)
         run = ntklin.train(net, theta, data.X, data.Y, optimizer(m), until=1e-8)

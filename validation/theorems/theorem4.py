@@ -9,15 +9,33 @@ sizes, have to be at least twice those of gradient descent, in sum and in every 
 6, the formal versions, are exact statements of the linearization and have files of their own.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from numpy.random import Generator
+
 import ntklin
+from ntklin.validation.arrays import Array
 from ntklin.validation.theorems.check import Statement
-from ntklin.validation.theorems.experiments import adagrad, draw_data, network, rms
+from ntklin.validation.theorems.experiments import Data, adagrad, draw_data, network, rms
 from ntklin.validation.theorems.statistics import Below, Grid, everywhere, power_law
+
+if TYPE_CHECKING:
+    from ntklin.runs.optimizers import Optimizer
 
 SPLITS = (0.2, 0.4)
 
 
-def ends(data, net, theta, optimizer, until, splits=SPLITS):
+def ends(
+    data: Data,
+    net: ntklin.MLP,
+    theta: Array,
+    optimizer: Optimizer | None,
+    until: float,
+    splits: Sequence[float] = SPLITS,
+) -> list[Array]:
     """The outputs on test points after training on the full batch and on mini-batches."""
     return [
         ntklin.train(net, theta, data.X, data.Y, optimizer, until=until, batches=batches).predict(
@@ -27,7 +45,7 @@ def ends(data, net, theta, optimizer, until, splits=SPLITS):
     ]
 
 
-def distance(data, m, rng):
+def distance(data: Data, m: int, rng: Generator) -> float:
     """Of gradient descent with and without mini-batches."""
     net = network(m)
     theta = net.init(rng)
@@ -35,7 +53,7 @@ def distance(data, m, rng):
     return rms(full - small)
 
 
-def distances(data, rng, m=1024):
+def distances(data: Data, rng: Generator, m: int = 1024) -> list[list[float]]:
     """Of the three ends from each other, under gradient descent and under AdaGrad."""
     net = network(m)
     theta = net.init(rng)
@@ -46,13 +64,13 @@ def distances(data, rng, m=1024):
     return found
 
 
-def ratio(sampled):
+def ratio(sampled: list[list[float]]) -> float:
     """By how much AdaGrad's distances are more than twice those of gradient descent, in sum."""
     descent, adaptive = sampled
     return sum(adaptive) / sum(descent) - 2
 
 
-def ratio_inverted(sampled):
+def ratio_inverted(sampled: list[list[float]]) -> float:
     """The other way round."""
     return ratio(sampled[::-1])
 

@@ -8,9 +8,11 @@ and SGD's at 0, and the consequence that θ_t − θ_0 stays in the span of D φ
 batches, where there is one interpolant only. No tolerance: nothing is rounded.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from flint import fmpq
+from flint import fmpq, fmpq_mat
+from numpy.random import Generator
 
 from ntklin.validation.theorems import theorem3, theorem6
 from ntklin.validation.theorems.check import Statement
@@ -30,12 +32,12 @@ class Step:
     """
 
     problem: theorem3.Problem
-    theta: object
-    batch: list
+    theta: fmpq_mat
+    batch: list[int]
     eps: fmpq
 
 
-def draw_step(rng):
+def draw_step(rng: Generator) -> Step:
     """The third step of a run with batches, on one that misses samples."""
     while True:
         problem = theorem6.draw(rng)
@@ -45,7 +47,7 @@ def draw_step(rng):
     return Step(problem, theta, problem.batches[2], fraction(rng, positive=True))
 
 
-def batch_matrix(step, eps=0, scale=True):
+def batch_matrix(step: Step, eps: fmpq | int = 0, scale: bool = True) -> fmpq_mat:
     """D_B^ε = (N/|B|) (P_B^ε φ(X))^T K^{-1} φ(X)."""
     regression = step.problem.regression
     n = regression.n
@@ -54,66 +56,66 @@ def batch_matrix(step, eps=0, scale=True):
     return (fmpq(n, len(step.batch)) if scale else 1) * D
 
 
-def batch_gradient(step):
+def batch_gradient(step: Step) -> fmpq_mat:
     """∇L_B."""
     return step.problem.regression.gradient(step.theta, step.batch)
 
 
-def full_gradient(step):
+def full_gradient(step: Step) -> fmpq_mat:
     """D_B ∇L."""
     return batch_matrix(step) * step.problem.regression.gradient(step.theta)
 
 
-def unscaled(step):
+def unscaled(step: Step) -> fmpq_mat:
     """D_B ∇L without N/|B|."""
     return batch_matrix(step, scale=False) * step.problem.regression.gradient(step.theta)
 
 
-def plain_pull(step):
+def plain_pull(step: Step) -> fmpq_mat:
     """φ(X)^T K^{-1}."""
     regression = step.problem.regression
     return regression.phi.transpose() * regression.kernel.inv()
 
 
-def eps_pull(step, inner=lambda step: step.eps):
+def eps_pull(step: Step, inner: Callable[[Step], fmpq] = lambda step: step.eps) -> fmpq_mat:
     """A^ε = D^ε φ(X)^T (φ(X) D^ε φ(X)^T)^{-1}."""
     phi = step.problem.regression.phi
     D = batch_matrix(step, step.eps)
     return D * phi.transpose() * (phi * batch_matrix(step, inner(step)) * phi.transpose()).inv()
 
 
-def another_eps(step):
+def another_eps(step: Step) -> fmpq_mat:
     """The inverse taken at 2ε."""
     return eps_pull(step, inner=lambda step: 2 * step.eps)
 
 
-def limit_of_steps(step):
+def limit_of_steps(step: Step) -> fmpq_mat:
     """The value at ε = 0 of the line through the steps with ε and 2ε."""
     g = step.problem.regression.gradient(step.theta)
     one, two = (batch_matrix(step, k * step.eps) * g for k in (1, 2))
     return 2 * one - two
 
 
-def step_at_eps(step):
+def step_at_eps(step: Step) -> fmpq_mat:
     """The step at ε itself."""
     return batch_matrix(step, step.eps) * step.problem.regression.gradient(step.theta)
 
 
-def draw_constant(rng):
+def draw_constant(rng: Generator) -> theorem3.Problem:
     """A run on batches with one D throughout."""
     problem = theorem6.draw(rng)
     return replace(problem, D=[problem.D[0]] * theorem3.STEPS)
 
 
-def interpolating(problem, shift=0):
+def interpolating(problem: theorem3.Problem, shift: int = 0) -> list[fmpq_mat]:
     """A (f_t(X) − f_0(X)), A of D: the part of θ_t − θ_0 that outputs on X decide."""
     phi, P = problem.regression.phi, problem.regression.n_parameters
     shifted = [D + shift * diagonal(range(1, P + 1)) for D in problem.D]
-    pulls = theorem3.pulls(replace(problem, D=shifted))
-    return [A * (phi * step) for A, step in zip(pulls, theorem3.steps(problem), strict=True)]
+    A_t = theorem3.pulls(replace(problem, D=shifted))
+    return [A * (phi * step) for A, step in zip(A_t, theorem3.steps(problem), strict=True)]
 
 
-def with_another_matrix(problem):
+def with_another_matrix(problem: theorem3.Problem) -> list[fmpq_mat]:
     """A of D + diag(1, 2, …)."""
     return interpolating(problem, shift=1)
 

@@ -8,12 +8,15 @@ t = 1 … 5, for the D_t of Theorem 3. No tolerance: nothing is rounded.
 
 from dataclasses import replace
 
+from flint import fmpq_mat
+from numpy.random import Generator
+
 from ntklin.validation.theorems import theorem3
 from ntklin.validation.theorems.check import Statement
 from ntklin.validation.theorems.rationals import equality
 
 
-def random_batches(rng, n):
+def random_batches(rng: Generator, n: int) -> list[list[int]]:
     """Batches of one to N samples, without replacement within each."""
     return [
         sorted(int(k) for k in rng.permutation(n)[: int(rng.integers(1, n + 1))])
@@ -21,18 +24,18 @@ def random_batches(rng, n):
     ] + [[0]]
 
 
-def draw(rng):
+def draw(rng: Generator) -> theorem3.Problem:
     """A problem of Theorem 3 with batches."""
     return theorem3.draw(rng, random_batches)
 
 
-def full_batches(problem):
+def full_batches(problem: theorem3.Problem) -> list[fmpq_mat]:
     """The formula of Theorem 3, which knows no batches."""
     everything = [list(range(problem.regression.n))] * theorem3.STEPS
     return theorem3.product_form(replace(problem, batches=everything))
 
 
-def still_one_and_nothing(problem):
+def still_one_and_nothing(problem: theorem3.Problem) -> list[fmpq_mat]:
     """φ(X) A_t and φ(X) B_t with batches."""
     return theorem3.on_training_inputs(problem)
 

@@ -14,22 +14,34 @@ assumption needs −1/2. That trained networks stay close to their linearization
 same rate, is what the statistical checks of Theorem 3 show.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from numpy.random import Generator
 
 import ntklin
 from ntklin.validation.theorems.check import Statement
 from ntklin.validation.theorems.experiments import (
+    Data,
     adagrad,
     draw_data,
     moments,
     network,
+    recorded,
     rms,
     rmsprop,
 )
 from ntklin.validation.theorems.statistics import Above, Below, Grid, power_law
 
+if TYPE_CHECKING:
+    from ntklin.runs.optimizers import Optimizer
+    from ntklin.theory.linearization import Linearization
 
-def concentrating(lin, m, rng):
+
+def concentrating(lin: Linearization, m: int, rng: Generator) -> ntklin.Preconditioned:
     """Eq. (6) with D_t = D (1 ± S/√m)."""
     P = lin.features.shape[1]
     D, signs = rng.uniform(0.5, 1.5, P), rng.choice([-1.0, 1.0], P)
@@ -37,7 +49,7 @@ def concentrating(lin, m, rng):
     return ntklin.Preconditioned(lin.default_learning_rate(), lambda t, gradient: both[t % 2])
 
 
-def largest_distance(data, m, rng):
+def largest_distance(data: Data, m: int, rng: Generator) -> float:
     """sup_t of the rms distance."""
     net = network(m)
     theta = net.init(rng)
@@ -46,15 +58,15 @@ def largest_distance(data, m, rng):
     seen = {"record": moments(10_000, count=12), "X_record": data.X_test, "snapshots": False}
     run = ntklin.train(net, theta, data.X, data.Y, optimizer, until=1e-6, **seen)
     linearized = lin.train(data.Y, optimizer, steps=run.steps, record=run.records.steps.tolist())
-    pairs = zip(run.records.steps.tolist(), run.records.outputs, strict=True)
+    pairs = zip(run.records.steps.tolist(), recorded(run.records.outputs), strict=True)
     distances = [rms(outputs - linearized.predict(data.X_test, t)) for t, outputs in pairs]
     return max([*distances, rms(run.predict(data.X_test) - linearized.predict(data.X_test))])
 
 
-def spread(optimizer):
+def spread(optimizer: Callable[[int], Optimizer]) -> Callable[[Data, int, Generator], float]:
     """``sample(data, m, rng)``: sup_t ‖D_t − D‖_op/D_max under this optimizer."""
 
-    def sample(data, m, rng):
+    def sample(data: Data, m: int, rng: Generator) -> float:
         net = network(m)
         lin = ntklin.linearize(net, net.init(rng), data.X)
         run = lin.train(data.Y, optimizer(m), until=1e-8, record=moments(10_000, count=12))

@@ -11,17 +11,20 @@ with room; nothing is allowed for. The exponent of (33) has to be below −0.3, 
 """
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
+from numpy.random import Generator
 
 import ntklin
+from ntklin.validation.arrays import Array
 from ntklin.validation.theorems.check import Statement
-from ntklin.validation.theorems.experiments import draw_data, moments, network
+from ntklin.validation.theorems.experiments import Data, draw_data, moments, network, recorded
 from ntklin.validation.theorems.statistics import Below, Grid, everywhere, power_law
 
 
-def residuals(data, rng, m=1024):
+def residuals(data: Data, rng: Generator, m: int = 1024) -> tuple[Array, float, Array]:
     """‖g(θ_t)‖ at all steps, η_0 and the eigenvalues of Θ."""
     net = network(m)
     run = ntklin.train(net, net.init(rng), data.X, data.Y, until=1e-10)
@@ -30,50 +33,53 @@ def residuals(data, rng, m=1024):
     return np.sqrt(2 * n * run.losses), run.optimizer.learning_rate / n, values
 
 
-def decay(sampled, rate=lambda values: values[0] / 3):
+def decay(
+    sampled: tuple[Array, float, Array],
+    rate: Callable[[Array], float] = lambda values: values[0] / 3,
+) -> float:
     """The least log of (1 − η_0 λ_0/3)^t R_0/‖g(θ_t)‖, t ≥ 1."""
     norms, eta, values = sampled
     log_bound = np.arange(1, len(norms)) * math.log1p(-eta * rate(values))
     return float((log_bound - np.log(norms[1:] / norms[0])).min())
 
 
-def decay_of_largest(sampled):
+def decay_of_largest(sampled: tuple[Array, float, Array]) -> float:
     """With λ_max in place of λ_0/3."""
     return decay(sampled, lambda values: values[-1])
 
 
-def path(data, rng, m=256):
+def path(data: Data, rng: Generator, m: int = 256) -> tuple[float, float, float, Array]:
     """Σ_t ‖θ_t − θ_{t−1}‖, K, R_0 and the eigenvalues of Θ."""
     net = network(m)
     theta = net.init(rng)
     run = ntklin.train(net, theta, data.X, data.Y, until=1e-6, record=1)
-    steps = [theta, *run.records.snapshots]
-    length = sum(np.linalg.norm(b - a) for a, b in pairwise(steps))
+    steps = [theta, *recorded(run.records.snapshots)]
+    length = sum(float(np.linalg.norm(b - a)) for a, b in pairwise(steps))
     seen = [run.snapshot(t) for t in moments(run.steps, count=12)]
     K = max(math.sqrt(np.trace(ntklin.ntk(net, at, data.X))) for at in seen)
     R = math.sqrt(2 * len(data.X) * run.losses[0])
     return length, K, R, np.linalg.eigvalsh(ntklin.infinite_ntk(net, data.X))
 
 
-def room(sampled):
+def room(sampled: tuple[float, float, float, Array]) -> float:
     """1 − path/(3 K R_0/λ_0)."""
     length, K, R, values = sampled
     return 1 - length / (3 * K * R / values[0])
 
 
-def room_of_largest(sampled):
+def room_of_largest(sampled: tuple[float, float, float, Array]) -> float:
     """With 1/λ_max in place of K/λ_0."""
     length, _, R, values = sampled
     return 1 - length / (3 * R / values[-1])
 
 
-def drift(data, m, rng):
+def drift(data: Data, m: int, rng: Generator) -> float:
     """sup_t ‖K_t − K_0‖_F, over steps on a logarithmic scale."""
     net = network(m)
     theta = net.init(rng)
     run = ntklin.train(net, theta, data.X, data.Y, until=1e-8, record=moments(10_000, count=12))
     K = ntklin.ntk(net, theta, data.X)
-    seen = (*run.records.snapshots, run.parameters)
+    seen = (*recorded(run.records.snapshots), run.parameters)
     return float(max(np.linalg.norm(ntklin.ntk(net, at, data.X) - K) for at in seen))
 
 

@@ -3,13 +3,14 @@
 import os
 import shutil
 import sys
+from typing import NoReturn
 
 from ntklin.apps.cli import blas, inherited, signals, streams
 
 UNWRITTEN = 2
 
 
-def main():
+def main() -> NoReturn:
     """Run the command line; the entry point of ``ntklin``."""
     blas.prepare()
     columns = shutil.get_terminal_size().columns

@@ -26,7 +26,7 @@ app = typer.Typer(
 )
 
 
-def show_version(wanted: bool):
+def show_version(wanted: bool) -> None:
     """Print the version and end, if that is wanted."""
     if wanted:
         typer.echo(f"ntklin {__version__}")
@@ -41,11 +41,11 @@ def ntklin(
             "--version", callback=show_version, is_eager=True, metavar="", help="Show the version."
         ),
     ] = False,
-):
+) -> None:
     """Which of its many global minima does an overparametrized ReLU network converge to?
 
     Exact answers for wide networks and gradient descent, beside real networks.
-    """
+    """  # noqa: D400
 
 
 for name, command in COMMANDS.items():

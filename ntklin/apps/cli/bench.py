@@ -1,5 +1,6 @@
 """``ntklin bench``: the benchmarks, from options to their run."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -17,14 +18,14 @@ EXAMPLES = (
 )
 
 
-def chosen(content, read=reading.parts):
+def chosen(content: str, read: Callable[[str, str], object] = reading.parts) -> Option:
     """The option of a list; ``content`` is what can be in it."""
     return Option(metavar="LIST", help=content, read=read)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What is typed, by the names of the arguments of ``ntklin.validation.benchmarks.main``."""
+    """What is typed."""
 
     works: Annotated[
         list[str] | None,
@@ -58,7 +59,7 @@ class Options:
     threads: shared.Threads = None
 
 
-def run(options):
+def run(options: Options) -> int:
     """Measure.
 
     Returns
@@ -71,4 +72,4 @@ def run(options):
     from ntklin.validation.benchmarks import main
 
     require_writable(options.out)
-    return main(**vars(options), console=Console())
+    return main(options, Console())

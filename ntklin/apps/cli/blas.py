@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 VARIABLE = "OPENBLAS_CORETYPE"
@@ -12,7 +13,7 @@ NEEDED = frozenset({"avx512f", "avx512dq", "avx512bw", "avx512vl"})
 FIRST_AMD_FAMILY = 25
 
 
-def read_cpuinfo():
+def read_cpuinfo() -> str:
     """The text of /proc/cpuinfo; empty on systems without it."""
     try:
         return Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
@@ -20,7 +21,7 @@ def read_cpuinfo():
         return ""
 
 
-def first_processor(cpuinfo):
+def first_processor(cpuinfo: str) -> dict[str, str]:
     """The fields of the first processor in the text of /proc/cpuinfo.
 
     Returns
@@ -31,12 +32,12 @@ def first_processor(cpuinfo):
     return {name.strip(): value.strip() for name, _, value in fields}
 
 
-def has_avx512(cpuinfo):
+def has_avx512(cpuinfo: str) -> bool:
     """Whether the CPU has all that OpenBLAS's AVX-512 kernels need."""
     return set(first_processor(cpuinfo).get("flags", "").split()) >= NEEDED
 
 
-def recommended_coretype(cpuinfo, environ):
+def recommended_coretype(cpuinfo: str, environ: Mapping[str, str]) -> str | None:
     """The value that OPENBLAS_CORETYPE should get, or None to leave it alone.
 
     Parameters
@@ -64,7 +65,7 @@ def recommended_coretype(cpuinfo, environ):
     return CORETYPE if unknown else None
 
 
-def prepare():
+def prepare() -> None:
     """Set OPENBLAS_CORETYPE for this process where that helps and NumPy is still to be loaded."""
     if "numpy" in sys.modules:
         return

@@ -1,14 +1,21 @@
 """Where commands print: nothing that they show is cut, however narrow the terminal."""
 
+from __future__ import annotations
+
 import os
 import re
 import shutil
+from collections.abc import Iterable, Iterator
 from copy import copy
+from typing import Any
 
 import rich.console
 from rich.cells import cell_len
+from rich.console import ConsoleOptions, RenderableType, RenderResult
 from rich.measure import Measurement
-from rich.table import Table
+from rich.segment import Segment
+from rich.style import StyleType
+from rich.table import Column, Table
 from rich.text import Text
 
 from ntklin.apps.cli.spelling import as_shown
@@ -31,9 +38,10 @@ class Console(rich.console.Console):
         Rich's.
     """
 
-    def __init__(self, **settings):
+    def __init__(self, **settings: Any) -> None:
         # ``a:dog:`` is the name of a folder.
-        super().__init__(**{"emoji": False} | settings)
+        settings.setdefault("emoji", False)
+        super().__init__(**settings)
         if "width" in settings:
             return
         if not self.is_terminal:
@@ -42,16 +50,20 @@ class Console(rich.console.Console):
         elif self.is_dumb_terminal:  # Rich would take it for 80 columns wide
             self.size = shutil.get_terminal_size()
 
-    def print(self, *objects, **options):
+    def print(self, *objects: Any, **options: Any) -> None:
         """Print as Rich does, but crop nothing, and leave it to the terminal to break lines."""
         texts = bool(objects) and all(isinstance(thing, str | Text) for thing in objects)
-        super().print(*objects, **{"crop": False, "soft_wrap": texts} | options)
+        options.setdefault("crop", False)
+        options.setdefault("soft_wrap", texts)
+        super().print(*objects, **options)
 
-    def render_str(self, text, **options):
+    def render_str(self, text: str, **options: Any) -> Text:
         """Rich's way from texts to their styles: control signs are escaped."""
         return super().render_str(escaped(text), **options)
 
-    def render(self, renderable, options=None):
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
         """Rich's way to everything that is shown: tables are fitted, control signs escaped."""
         options = options or self.options
         if isinstance(renderable, Table):
@@ -61,12 +73,12 @@ class Console(rich.console.Console):
         return super().render(renderable, options)
 
 
-def escaped(text):
+def escaped(text: str) -> str:
     """``text`` in which signs that would control the terminal are shown."""
     return CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
-def fitted(console, options, table):
+def fitted(console: rich.console.Console, options: ConsoleOptions, table: Table) -> Table | Listing:
     """What shows a table in this width: itself, with widths that break no word, or a list.
 
     Parameters
@@ -74,6 +86,10 @@ def fitted(console, options, table):
     console : rich.console.Console
     options : rich.console.ConsoleOptions
     table : rich.table.Table
+
+    Returns
+    -------
+    Table or Listing
     """
     table = _spelled(console, table)
     wide = options.update(max_width=NO_EDGE, no_wrap=False)
@@ -88,12 +104,13 @@ def fitted(console, options, table):
     order = sorted(range(len(ranges)), key=lambda i: ranges[i][1] - ranges[i][0])
     for place, i in enumerate(order):
         low, high = ranges[i]
-        table.columns[i].width = min(high, low + spare // (len(order) - place))
-        spare -= table.columns[i].width - low
+        width = min(high, low + spare // (len(order) - place))
+        table.columns[i].width = width
+        spare -= width - low
     return table
 
 
-def _spelled(console, table):
+def _spelled(console: rich.console.Console, table: Table) -> Table:
     """A copy, whose texts are as they will be written: what spells a sign takes its room."""
     new = copy(table)
     new.columns, new.rows = [column.copy() for column in table.columns], []
@@ -106,12 +123,12 @@ def _spelled(console, table):
     return new
 
 
-def _rows(table):
+def _rows(table: Table) -> Iterable[tuple[Any, ...]]:
     """The cells of a table, row by row."""
     return zip(*(column.cells for column in table.columns), strict=True)
 
 
-def _shown(console, cell):
+def _shown(console: rich.console.Console, cell: Any) -> Any:
     if isinstance(cell, str):
         return as_shown(cell, console.file)
     if isinstance(cell, Text) and (shown := as_shown(cell.plain, console.file)) != cell.plain:
@@ -119,7 +136,9 @@ def _shown(console, cell):
     return cell
 
 
-def _range(console, options, column):
+def _range(
+    console: rich.console.Console, options: ConsoleOptions, column: Column
+) -> tuple[int, int]:
     """The widths of a column without its padding: that of its longest word, and of its text."""
     parts = [column.header, *column.cells]
     sizes = [Measurement.get(console, options, part) for part in parts]
@@ -137,13 +156,17 @@ class Listing:
 
     INDENT = 2
 
-    def __init__(self, table):
+    def __init__(self, table: Table) -> None:
         self.table = table
 
-    def __rich_measure__(self, console, options):
+    def __rich_measure__(
+        self, console: rich.console.Console, options: ConsoleOptions
+    ) -> Measurement:
         return Measurement(1, options.max_width)
 
-    def __rich_console__(self, console, options):
+    def __rich_console__(
+        self, console: rich.console.Console, options: ConsoleOptions
+    ) -> RenderResult:
         table, width = self.table, options.max_width
         headings = [_text(console, column.header) for column in table.columns]
         yield from _lines(_text(console, table.title, table.title_style), width)
@@ -159,7 +182,7 @@ class Listing:
         yield from _lines(_text(console, table.caption, table.caption_style), width)
 
 
-def _text(console, cell, style=None):
+def _text(console: rich.console.Console, cell: Any, style: StyleType | None = None) -> Text:
     """A cell's words in one line; none for what is no text, such as a bar."""
     if isinstance(cell, str):
         cell = console.render_str(cell)
@@ -171,11 +194,11 @@ def _text(console, cell, style=None):
     return text
 
 
-def _named(heading, text):
+def _named(heading: Text, text: Text) -> Text:
     return Text.assemble(heading, ": ", text) if heading and text else text
 
 
-def _lines(text, width, indent=0):
+def _lines(text: Text, width: int, indent: int = 0) -> Iterator[Text]:
     """A text in lines that end between words; a word that is too long sticks out."""
     ends, used = [], indent
     for word in re.finditer(r"\S+\s*", text.plain):

@@ -1,15 +1,22 @@
 """How a command ends: with what is finished written and shown, whatever ended the work."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ntklin.apps.cli import signals
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 FINISHED, INTERRUPTED, FAILED = "finished", "interrupted", "failed"
 
 
 @contextmanager
-def concluded(conclude):
+def concluded(conclude: Callable[[str], None]) -> Iterator[None]:
     """Conclude the work inside, however it ends; what ended it goes on after that.
 
     Parameters
@@ -17,6 +24,11 @@ def concluded(conclude):
     conclude : callable
         Called as ``conclude(ending)`` with "finished", "interrupted" (by Ctrl-C or what counts as
         such) or "failed". An interruption waits for its end, a second one strikes.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        As it came.
     """
     ending = FAILED
     try:
@@ -30,7 +42,9 @@ def concluded(conclude):
             conclude(ending)
 
 
-def deliver(console, out, write, show):
+def deliver(
+    console: Console, out: str, write: Callable[[], list[Path]], show: Callable[[], None]
+) -> None:
     """Write the files and print the tables; the tables even where the files fail.
 
     Parameters
@@ -51,7 +65,7 @@ def deliver(console, out, write, show):
     tell_written(console, out, paths)
 
 
-def tell_written(console, out, paths):
+def tell_written(console: Console, out: str, paths: Sequence[Path]) -> None:
     """Say where a command's files are; an unfinished result may be beside a finished one.
 
     Parameters

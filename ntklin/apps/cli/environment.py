@@ -5,7 +5,9 @@ import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from ntklin._version import __version__
 from ntklin.apps.cli import blas
@@ -15,13 +17,13 @@ AVX512_KERNELS = ("skylakex", "cooperlake", "sapphirerapids")
 CUPY = ("cupy-cuda12x", "cupy-cuda13x", "cupy")
 
 
-def versions():
+def versions() -> dict[str, str]:
     """Versions of ntklin, Python and what the numbers come from."""
     found = {"ntklin": __version__, "python": platform.python_version()}
     return found | {name: installed(name) or "not installed" for name in PACKAGES}
 
 
-def installed(distribution):
+def installed(distribution: str) -> str | None:
     """The version of an installed distribution, or None."""
     try:
         return importlib.metadata.version(distribution)
@@ -29,24 +31,25 @@ def installed(distribution):
         return None
 
 
-def cpu_model(cpuinfo):
+def cpu_model(cpuinfo: str) -> str:
     """The CPU's name."""
     return blas.first_processor(cpuinfo).get("model name") or platform.processor() or "unknown"
 
 
-def threads():
+def threads() -> dict[str, Any]:
     """Threads of Numba and the layer that runs them."""
     import numba
+    from numba.np.ufunc.parallel import get_thread_count
 
     current = numba.get_num_threads()  # starts the threads, so that the layer is known
     try:
-        layer = numba.threading_layer()
+        layer = numba.threading_layer()  # pyright: ignore[reportPrivateImportUsage]
     except ValueError:  # the JIT is disabled
         layer = "none"
-    return {"numba": current, "numba_most": numba.config.NUMBA_NUM_THREADS, "layer": layer}
+    return {"numba": current, "numba_most": get_thread_count(), "layer": layer}
 
 
-def blas_libraries():
+def blas_libraries() -> list[dict[str, Any]]:
     """Every BLAS that NumPy and SciPy have loaded.
 
     Returns
@@ -71,13 +74,15 @@ def blas_libraries():
     ]
 
 
-def owner(path):
+def owner(path: str) -> str:
     """Whose wheel a BLAS lies in; "shared" for one from elsewhere, which both use."""
     folders = {part.removesuffix(".libs") for part in path.replace("\\", "/").split("/")}
     return next((name for name in ("numpy", "scipy") if name in folders), "shared")
 
 
-def avx512_advice(cpuinfo, libraries, environ):
+def avx512_advice(
+    cpuinfo: str, libraries: Iterable[Mapping[str, Any]], environ: Mapping[str, str]
+) -> str:
     """One line on AVX-512: whether the CPU has it, whether OpenBLAS uses it, what to do."""
     if not has_linux_flags(cpuinfo):
         return "unknown: this system does not list CPU features"
@@ -101,12 +106,12 @@ def avx512_advice(cpuinfo, libraries, environ):
     )
 
 
-def has_linux_flags(cpuinfo):
+def has_linux_flags(cpuinfo: str) -> bool:
     """Whether the text lists CPU features at all."""
     return "flags" in blas.first_processor(cpuinfo)
 
 
-def memory():
+def memory() -> dict[str, int | None]:
     """Total and available bytes; None where the system does not tell."""
     from ntklin.edge.checks import available_memory
 
@@ -117,7 +122,7 @@ def memory():
     return {"total": total, "available": available_memory()}
 
 
-def gpus():
+def gpus() -> list[str]:
     """Names of the NVIDIA GPUs that the driver lists."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
@@ -135,12 +140,12 @@ def gpus():
     return [line.strip() for line in done.stdout.splitlines()] if done.returncode == 0 else []
 
 
-def cupy_version():
+def cupy_version() -> str | None:
     """The version of CuPy, under whichever name it is installed, or None."""
     return next((version for name in CUPY if (version := installed(name))), None)
 
 
-def machine():
+def machine() -> dict[str, Any]:
     """CPU and threads in a few words, for reports."""
     libraries = blas_libraries()
     names = ", ".join(
@@ -154,7 +159,7 @@ def machine():
     }
 
 
-def provenance(words, elapsed):
+def provenance(words: Iterable[str], elapsed: float) -> dict[str, Any]:
     """How a report came about: the command that repeats it, its seconds, versions and machine.
 
     Parameters
@@ -179,7 +184,7 @@ def provenance(words, elapsed):
     }
 
 
-def everything():
+def everything() -> dict[str, Any]:
     """All of it, as plain values."""
     cpuinfo = blas.read_cpuinfo()
     libraries = blas_libraries()

@@ -1,10 +1,14 @@
 """``ntklin figure``: the paper's figures, from options to files."""
 
+from __future__ import annotations
+
 import os
 import time
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from types import ModuleType
+from typing import TYPE_CHECKING, Annotated, Any
 
 from ntklin.apps.cli import threads
 from ntklin.apps.cli.ending import INTERRUPTED, concluded, tell_written
@@ -12,6 +16,15 @@ from ntklin.apps.cli.threads import MOST_THREADS
 from ntklin.apps.options import checks, shared
 from ntklin.apps.options.declared import checked, words
 from ntklin.apps.options.option import CHANGED, NEVER, Option
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+    from contextlib import AbstractContextManager
+
+    from rich.console import Console
+
+    from ntklin.validation.figures.planning import Plan
+    from ntklin.validation.figures.store import Store
 
 HELP = """Draw the paper's figures from real training runs.
 
@@ -28,7 +41,7 @@ ALL = "all"
 RUNS = "runs"
 
 
-def known_scale(value, name):
+def known_scale(value: Any, name: str) -> str:
     """A scale that figures have."""
     from ntklin.validation.figures import SCALES
 
@@ -97,7 +110,7 @@ class Options:
     quiet: shared.Quiet = False
 
 
-def run(options):
+def run(options: Options) -> None:
     """Compute what is missing, draw, write; what is computed is kept whatever happens."""
     threads.sleep_while_waiting(os.environ)
 
@@ -121,7 +134,7 @@ def run(options):
     require_writable(options.out, names, [RUNS, f"{RUNS}/{figures.LOCKS}"])
     console = Console(quiet=options.quiet)
 
-    def conclude(ending):
+    def conclude(ending: str) -> None:
         if ending == INTERRUPTED:
             kept = f"Interrupted. What is finished is in {shown(store.folder)}."
             console.print(Text(kept), soft_wrap=True)
@@ -140,7 +153,7 @@ def run(options):
                 draw(console, plan, store, options, time.perf_counter() - began)
 
 
-def numbers(typed, known):
+def numbers(typed: Collection[str], known: Collection[int]) -> list[int]:
     """The figures' numbers, in order."""
     if ALL in typed:
         return sorted(known)
@@ -152,7 +165,7 @@ def numbers(typed, known):
     return sorted(chosen)
 
 
-def require_sense(options):
+def require_sense(options: Options) -> None:
     """Refuse options that cannot be, before any work."""
     checked(Options, options, by_flag=True)
     for flag, value in (("--processes", options.processes), ("--threads", options.threads)):
@@ -162,27 +175,37 @@ def require_sense(options):
         raise ValueError("--replot computes nothing; leave out --dask")
 
 
-def require_device(options):
+def require_device(options: Options) -> None:
     """Refuse a device that is not there; whether a cluster's workers have one, they have to say."""
     from ntklin.edge.backends import device_namespace
 
-    if options.device != "gpu" or (options.dask is None and not options.replot):
-        device_namespace(options.device)
+    device: Any = options.device
+    if device != "gpu" or (options.dask is None and not options.replot):
+        device_namespace(device)
 
 
-def executor(options, executors):
+def executor(
+    options: Options, executors: ModuleType
+) -> AbstractContextManager[tuple[Executor, int]]:
     """Where the runs are computed, and how many at once: a context manager."""
     if options.dask is not None:
         return executors.dask(options.dask)
     return executors.local(*shares(options))
 
 
-def shares(options):
+def shares(options: Options) -> tuple[int, int]:
     """How many processes, and how many threads each has.
 
     A process for each core; but one for a GPU, whose runs would wait for each other there.
+
+    Returns
+    -------
+    processes, threads : int
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
     if options.device == "gpu":
         processes = options.processes or 1
         return processes, options.threads or max(1, cores // processes)
@@ -190,7 +213,9 @@ def shares(options):
     return options.processes or max(1, cores // n_threads), n_threads
 
 
-def announce(console, plans, store, slots, options):
+def announce(
+    console: Console, plans: Sequence[Plan], store: Store, slots: int, options: Options
+) -> None:
     """Say how long it will take, before it starts."""
     from ntklin.validation import figures
 
@@ -207,7 +232,7 @@ def announce(console, plans, store, slots, options):
     )
 
 
-def duration(seconds):
+def duration(seconds: float) -> str:
     """A time in the unit that suits it."""
     for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if seconds >= 1.5 * size:
@@ -215,7 +240,9 @@ def duration(seconds):
     return f"{seconds:.0f} seconds"
 
 
-def compute(console, plan, store, workers, slots, device):
+def compute(
+    console: Console, plan: Plan, store: Store, workers: Executor, slots: int, device: str
+) -> None:
     """Compute what is missing of a figure, with a bar."""
     from ntklin.apps.cli.figure_progress import progress
     from ntklin.validation import figures
@@ -225,7 +252,7 @@ def compute(console, plan, store, workers, slots, device):
             observer.finished()
 
 
-def draw(console, plan, store, options, elapsed):
+def draw(console: Console, plan: Plan, store: Store, options: Options, elapsed: float) -> None:
     """Draw a figure from the store and write its files."""
     from ntklin.apps.cli import environment, signals
     from ntklin.validation import figures

@@ -1,8 +1,9 @@
 """``ntklin info``: what this installation runs on."""
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from ntklin.apps.options.option import Option
 
@@ -17,7 +18,7 @@ class Options:
     as_json: Annotated[bool, Option(flag="--json", help="Print JSON.")] = False
 
 
-def run(options):
+def run(options: Options) -> None:
     """Print versions, threads, BLAS, CPU, memory and GPU."""
     from rich.table import Table
     from rich.text import Text
@@ -37,7 +38,7 @@ def run(options):
     Console().print(table)
 
 
-def lines(facts):
+def lines(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Names and values to print, in order."""
     from ntklin.edge.checks import format_bytes
 

@@ -2,8 +2,10 @@
 
 import sys
 import warnings
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Any, cast
 
 # More columns than anybody has; Rich fills lines up to there.
 MOST_COLUMNS = 1000
@@ -13,7 +15,7 @@ EPOCH = "SOURCE_DATE_EPOCH"
 
 
 @contextmanager
-def harmless(environ, columns):
+def harmless(environ: MutableMapping[str, str], columns: int) -> Iterator[None]:
     """Change what would harm inside, for this process and those that it starts.
 
     Parameters
@@ -32,7 +34,7 @@ def harmless(environ, columns):
 
 
 @contextmanager
-def shown_warnings(options):
+def shown_warnings(options: list[str]) -> Iterator[None]:
     """Show the warnings that ``-W error`` or PYTHONWARNINGS would make errors.
 
     They are for those who test a program. Here one would end the work of hours, of which it only
@@ -47,7 +49,8 @@ def shown_warnings(options):
     options[:] = [option for option in options if not _makes_errors(option)]
     with warnings.catch_warnings():
         if options != before:
-            warnings.filters[:] = [
+            filters = cast("list[Any]", warnings.filters)
+            filters[:] = [
                 ("default", *rest) if action == "error" else (action, *rest)
                 for action, *rest in warnings.filters
             ]
@@ -59,12 +62,14 @@ def shown_warnings(options):
             options[:] = before
 
 
-def _makes_errors(option):
+def _makes_errors(option: str) -> bool:
     action = option.partition(":")[0].strip().lower()
     return bool(action) and "error".startswith(action)
 
 
-def changed(environ, columns, has_matplotlib):
+def changed(
+    environ: Mapping[str, str], columns: int, has_matplotlib: bool
+) -> dict[str, str | None]:
     """What to set, and what to remove: that is None.
 
     Parameters
@@ -73,8 +78,12 @@ def changed(environ, columns, has_matplotlib):
     columns : int
     has_matplotlib : bool
         Whether matplotlib is loaded: it has then chosen already, and others may rely on that.
+
+    Returns
+    -------
+    dict of str to str or None
     """
-    changes = {}
+    changes: dict[str, str | None] = {}
     if not has_matplotlib:
         # Pictures are written without any backend, and a notebook's may not be installed here.
         changes["MPLBACKEND"] = "agg"
@@ -92,7 +101,7 @@ def changed(environ, columns, has_matplotlib):
     return changes
 
 
-def _is_time(text):
+def _is_time(text: str) -> bool:
     try:
         datetime.fromtimestamp(int(text), UTC)
     except (ValueError, OverflowError, OSError):
@@ -100,15 +109,15 @@ def _is_time(text):
     return True
 
 
-def _count(text):
+def _count(text: str | None) -> int | None:
     try:
-        number = int(text)
-    except (TypeError, ValueError):
+        number = int(text or "")
+    except ValueError:
         return None
     return number if number > 0 else None
 
 
-def _set(environ, values):
+def _set(environ: MutableMapping[str, str], values: Mapping[str, str | None]) -> None:
     for name, value in values.items():
         if value is None:
             environ.pop(name, None)

@@ -1,15 +1,23 @@
 """``ntklin minimizer``: the initialization study, from options to files."""
 
+from __future__ import annotations
+
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from ntklin.apps.cli import threads
 from ntklin.apps.cli.ending import concluded, deliver
 from ntklin.apps.options import shared
 from ntklin.apps.options.declared import words
 from ntklin.apps.options.study import DataOptions, StudySettings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ntklin.apps.study import OptimizerResult, ScaleResult, StudyConfig
 
 HELP = """Measure what the initialization leaves in the minimizer.
 
@@ -38,7 +46,7 @@ class Options:
     quiet: shared.Quiet = False
 
 
-def configure(options):
+def configure(options: Options) -> StudyConfig:
     """The study that the options ask for.
 
     Returns
@@ -50,7 +58,7 @@ def configure(options):
     return StudyConfig(data=options.data.load(), **vars(options.study))
 
 
-def run(options):
+def run(options: Options) -> None:
     """Run the study; show and write what was finished, even when it ends early."""
     began = time.perf_counter()
     threads.sleep_while_waiting(os.environ)
@@ -68,7 +76,7 @@ def run(options):
     console = Console(quiet=options.quiet)
     swept, compared = [], []
 
-    def conclude(ending):
+    def conclude(ending: str) -> None:
         if swept:
             elapsed = time.perf_counter() - began
             deliver_study(console, config, swept, compared, options, elapsed)
@@ -81,7 +89,14 @@ def run(options):
             compared.extend(optimizer_results(config, swept, observer))
 
 
-def deliver_study(console, config, swept, compared, options, elapsed):
+def deliver_study(
+    console: Console,
+    config: StudyConfig,
+    swept: Sequence[ScaleResult],
+    compared: Sequence[OptimizerResult],
+    options: Options,
+    elapsed: float,
+) -> None:
     """Write the files and print the tables."""
     from ntklin.apps.cli import environment
     from ntklin.apps.report.study import write_study

@@ -1,9 +1,11 @@
 """``ntklin mitigate``: Sect. 3's algorithm, from options to files."""
 
+from __future__ import annotations
+
 import os
 import time
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from ntklin.apps.cli import threads
 from ntklin.apps.cli.ending import concluded, deliver
@@ -11,6 +13,12 @@ from ntklin.apps.options import shared
 from ntklin.apps.options.checks import seed
 from ntklin.apps.options.declared import checked, words
 from ntklin.apps.options.mitigation import MitigationSettings, SplitDataOptions
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ntklin.networks.mlp import MLP
+    from ntklin.recipes.mitigation import Mitigation
 
 HELP = """Train with less of the initialization in the result.
 
@@ -49,12 +57,12 @@ class Problem:
         See ``ntklin.apps.report.mitigation.mitigation_json``.
     """
 
-    net: object
-    samples: dict
-    config: dict
+    net: MLP
+    samples: dict[str, Any]
+    config: dict[str, Any]
 
 
-def configure(options):
+def configure(options: Options) -> Problem:
     """The network and the data, split.
 
     Returns
@@ -67,15 +75,13 @@ def configure(options):
     settings = options.mitigation
     seed(settings.seed, "--seed")
     checked(MitigationSettings, settings)
-    xp = device_namespace(settings.device)
+    device: Any = settings.device
+    xp = device_namespace(device)
     n_train = options.data.n_train
     data = options.data.load(settings.dtype)
-    net = MLP(
-        (data.X_train.shape[1], *settings.hidden_widths, 1),
-        sigma=settings.sigma,
-        scaling=settings.scaling,
-        bias=settings.bias,
-    )
+    kinds: dict[str, Any] = {"scaling": settings.scaling, "bias": settings.bias}
+    widths = (data.X_train.shape[1], *settings.hidden_widths, 1)
+    net = MLP(widths, sigma=settings.sigma, **kinds)
     samples = {
         # The training points of ``ntklin minimizer`` come first.
         "X": data.X_train[:n_train],
@@ -100,7 +106,7 @@ def configure(options):
     return Problem(net, samples, config)
 
 
-def run(options):
+def run(options: Options) -> None:
     """Search; show and write what was finished, even when Ctrl-C ends it."""
     began = time.perf_counter()
     threads.sleep_while_waiting(os.environ)
@@ -117,9 +123,9 @@ def run(options):
     problem = configure(options)
     settings = options.mitigation
     console = Console(quiet=options.quiet)
-    found = None
+    found: Mitigation | None = None
 
-    def conclude(ending):
+    def conclude(ending: str) -> None:
         if found is not None:
             deliver_mitigation(console, problem, found, options, time.perf_counter() - began)
 
@@ -149,7 +155,9 @@ def run(options):
             raise
 
 
-def deliver_mitigation(console, problem, found, options, elapsed):
+def deliver_mitigation(
+    console: Console, problem: Problem, found: Mitigation, options: Options, elapsed: float
+) -> None:
     """Write the files and print the table."""
     from ntklin.apps.cli import environment
     from ntklin.apps.report.mitigation import write_mitigation

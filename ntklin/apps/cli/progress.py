@@ -1,12 +1,22 @@
 """Progress on the terminal: bars where they can be redrawn, lines elsewhere."""
 
 import math
+from typing import Any, Self
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.text import Text
 
 
-def is_live(console):
+def is_live(console: Console) -> bool:
     """Whether a bar can be redrawn there, and is wanted."""
     return console.is_terminal and not console.is_dumb_terminal and not console.quiet
 
@@ -23,7 +33,7 @@ class Bars:
         Between a bar and its time.
     """
 
-    def __init__(self, console, width, *columns):
+    def __init__(self, console: Console, width: int, *columns: ProgressColumn | str) -> None:
         self.bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=width),
@@ -32,11 +42,11 @@ class Bars:
             console=console,
         )
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self.bars.start()
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self.bars.stop()
 
 
@@ -48,26 +58,35 @@ class LossBars(Bars):
     console : rich.console.Console
     until : float
         The target.
+
+    Attributes
+    ----------
+    task : TaskID
+        Of the latest run that has begun.
+    start : float
+        The loss that it came from; to be set before ``approach``.
     """
 
-    def __init__(self, console, until):
+    task: TaskID
+    start: float
+
+    def __init__(self, console: Console, until: float) -> None:
         super().__init__(console, 16, TextColumn("{task.fields[state]}"))
         self.until = until
-        self.task = self.start = None
 
-    def begin(self, name, state=""):
+    def begin(self, name: str, state: str = "") -> None:
         """A run begins, with a bar that does not know yet how long it is."""
         self.task = self.bars.add_task(name, total=None, state=state)
 
-    def tell(self, state, **changes):
+    def tell(self, state: str, **changes: Any) -> None:
         """Show in words what the run does."""
         self.bars.update(self.task, state=state, **changes)
 
-    def approach(self, loss, state):
+    def approach(self, loss: float, state: str) -> None:
         """The run's loss is this; ``start`` is the loss that it came from."""
         self.tell(state, total=1.0, completed=share(self.start, loss, self.until))
 
-    def end(self, summary):
+    def end(self, summary: str) -> None:
         """The run is over."""
         self.tell(summary, total=1.0, completed=1.0)
         self.bars.stop_task(self.task)
@@ -83,7 +102,7 @@ class CountingBar(Bars):
     description : str
     """
 
-    def __init__(self, console, total, description=""):
+    def __init__(self, console: Console, total: int, description: str = "") -> None:
         super().__init__(console, 24, MofNCompleteColumn())
         self.task = self.bars.add_task(description, total=total)
 
@@ -96,16 +115,16 @@ class Lines:
     console : rich.console.Console
     """
 
-    def __init__(self, console):
+    def __init__(self, console: Console) -> None:
         self.console = console
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         pass
 
-    def say(self, text):
+    def say(self, text: str) -> None:
         """Print a line."""
         self.console.print(Text(text), soft_wrap=True)
 
@@ -119,12 +138,12 @@ class CountingLines(Lines):
     total : int
     """
 
-    def __init__(self, console, total):
+    def __init__(self, console: Console, total: int) -> None:
         super().__init__(console)
         self.total, self.count = total, 0
 
 
-def share(start, loss, target):
+def share(start: float, loss: float, target: float) -> float:
     """How much of the way from the first loss to the target is done, in decades: 0 … 1."""
     if not target < start or not math.isfinite(loss) or loss <= 0:
         return 0.0

@@ -1,8 +1,11 @@
 """From a command's dataclass of options to a command of the command line."""
 
+from __future__ import annotations
+
 from dataclasses import MISSING
 from inspect import Parameter, Signature
-from typing import Annotated
+from types import ModuleType
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -10,8 +13,11 @@ from ntklin.apps.cli.failures import reported
 from ntklin.apps.options.declared import read, single_options, typed_default
 from ntklin.apps.options.shared import DebugOption
 
+if TYPE_CHECKING:
+    from ntklin.apps.options.declared import Single
 
-def register(app, name, command):
+
+def register(app: typer.Typer, name: str, command: ModuleType) -> None:
     """Add a command.
 
     Parameters
@@ -23,7 +29,7 @@ def register(app, name, command):
         and the texts ``HELP`` and ``EXAMPLES``. All but ``run`` loads nothing heavy.
     """
 
-    def call(debug, **typed):
+    def call(debug: bool, **typed: Any) -> NoReturn:
         with reported(debug):
             status = command.run(read(command.Options, typed))
         raise typer.Exit(status or 0)
@@ -38,7 +44,7 @@ def register(app, name, command):
     )(call)
 
 
-def _parameter(one):
+def _parameter(one: Single) -> Parameter:
     """An option as the parameter that typer makes it of."""
     option, flag = one.option, one.option.flag_of(one.name)
     kind = one.kind

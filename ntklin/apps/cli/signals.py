@@ -4,7 +4,10 @@ import _thread
 import signal
 import threading
 import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import FrameType
+from typing import Any
 
 from ntklin.apps.cli.swallowed import sent_again
 
@@ -32,10 +35,13 @@ class AsCtrlC:
         The first signal that came.
     """
 
-    def __init__(self):
-        self.first, self._latest, self._again = None, None, False
+    def __init__(self) -> None:
+        self.first: int | None = None
+        self._latest: float | None = None
+        self._again = False
 
-    def __call__(self, number, frame):
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Do what Ctrl-C would do."""
         now, again = time.monotonic(), self._again
         self._again = False
         at_once = self._latest is not None and now - self._latest < AT_ONCE
@@ -50,23 +56,24 @@ class AsCtrlC:
         else:  # Ctrl-C is ignored, as a shell's background jobs do; this signal is not
             raise KeyboardInterrupt
 
-    def send_again(self):
+    def send_again(self) -> None:
         """Send what has not reached the main thread; it does not count as a second signal."""
         number = signal.SIGINT
         if self.first is not None and not callable(signal.getsignal(number)):
             number, self._again = self.first, True
-        if hasattr(signal, "pthread_kill"):  # which ends a wait in the system, too
-            signal.pthread_kill(threading.main_thread().ident, number)
+        thread = threading.main_thread().ident
+        if thread is not None and hasattr(signal, "pthread_kill"):
+            signal.pthread_kill(thread, number)  # which ends a wait in the system, too
         else:
-            _thread.interrupt_main(number)
+            _thread.interrupt_main(signal.Signals(number))
 
-    def status(self, code):
+    def status(self, code: str | int | None) -> str | int | None:
         """The exit status: 128 + the signal's number in place of Ctrl-C's."""
         return 128 + self.first if code == INTERRUPTED and self.first is not None else code
 
 
 @contextmanager
-def as_ctrl_c():
+def as_ctrl_c() -> Iterator[AsCtrlC]:
     """Take SIGTERM, SIGHUP and SIGXCPU as Ctrl-C inside; only in the main thread.
 
     That one gets all signals. One that is ignored stays so, as nohup wants SIGHUP to be, and so
@@ -91,7 +98,7 @@ def as_ctrl_c():
 
 
 @contextmanager
-def held(interrupted=False):
+def held(interrupted: bool = False) -> Iterator[None]:
     """Let what is being written be finished: an interruption waits for the end, a second strikes.
 
     Parameters
@@ -99,10 +106,11 @@ def held(interrupted=False):
     interrupted : bool
         Whether this is what an interruption has led to: then the next one strikes at once.
     """
-    before, waiting = {}, []
+    before: dict[int, Callable[[int, FrameType | None], Any]] = {}
+    waiting: list[int] = []
     began = time.monotonic() if interrupted else None
 
-    def hold(number, frame):
+    def hold(number: int, frame: FrameType | None) -> None:
         nonlocal began
         now = time.monotonic()
         if began is None:
@@ -114,8 +122,10 @@ def held(interrupted=False):
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, *ENDING):
             handler = signal.getsignal(number)
-            if handler is signal.default_int_handler or isinstance(handler, AsCtrlC):
-                before[number] = signal.signal(number, hold)
+            ours = handler is signal.default_int_handler or isinstance(handler, AsCtrlC)
+            if callable(handler) and ours:
+                before[number] = handler
+                signal.signal(number, hold)
     try:
         yield
     finally:
@@ -124,7 +134,7 @@ def held(interrupted=False):
         before[number](number, None)
 
 
-def _put_back(before, handler):
+def _put_back(before: Mapping[int, Any], handler: Any) -> None:
     for number, previous in before.items():
         if signal.getsignal(number) is handler:
             signal.signal(number, previous)

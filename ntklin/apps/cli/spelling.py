@@ -84,12 +84,12 @@ LINES = {"─": "-", "━": "-", "═": "-", "│": "|", "┃": "|", "║": "|",
 FIRST_BYTE, LAST_BYTE = 0xDC80, 0xDCFF
 
 
-def spell(text):
+def spell(text: str) -> str:
     """``text`` in ASCII: names for the signs of formulas, and escapes for what is left."""
     return "".join(map(_spelled, text))
 
 
-def _spelled(sign):
+def _spelled(sign: str) -> str:
     code = ord(sign)
     if code < 0x80:
         return sign
@@ -107,7 +107,7 @@ def _spelled(sign):
     return sign.encode("ascii", "backslashreplace").decode()
 
 
-def _spelled_in(error):
+def _spelled_in(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return spell(error.object[error.start : error.end]), error.end
@@ -116,7 +116,7 @@ def _spelled_in(error):
 codecs.register_error(ERRORS, _spelled_in)
 
 
-def as_shown(text, stream):
+def as_shown(text: str, stream: object) -> str:
     """``text`` as it will look once a stream has written it, by its encoding and its errors."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     errors = getattr(stream, "errors", None) or "strict"

@@ -5,7 +5,9 @@ import io
 import os
 import select
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from ntklin.apps.cli import spelling
 
@@ -20,7 +22,7 @@ class Enduring(io.RawIOBase):
 
     Parameters
     ----------
-    raw : io.RawIOBase
+    raw : io.FileIO
 
     Attributes
     ----------
@@ -28,7 +30,7 @@ class Enduring(io.RawIOBase):
         The first failure.
     """
 
-    def __init__(self, raw):
+    def __init__(self, raw: io.FileIO) -> None:
         self.raw, self.lost = raw, None
         try:
             self._terminal = raw.isatty()
@@ -36,27 +38,31 @@ class Enduring(io.RawIOBase):
             self._terminal = False
 
     @property
-    def name(self):
+    def name(self) -> Any:
         """That of the other stream."""
         return self.raw.name
 
     @property
-    def reader_left(self):
+    def reader_left(self) -> bool:
         """Whether what was lost was lost because nobody wanted it any more."""
         # A terminal that was closed answers with EIO.
         gone = {errno.EPIPE, *((errno.EIO, errno.ENXIO) if self._terminal else ())}
         return self.lost is not None and self.lost.errno in gone
 
-    def writable(self):
+    def writable(self) -> bool:
+        """Always."""
         return True
 
-    def isatty(self):
+    def isatty(self) -> bool:
+        """Whether the other stream is a terminal."""
         return self._terminal
 
-    def fileno(self):
+    def fileno(self) -> int:
+        """That of the other stream."""
         return self.raw.fileno()
 
-    def write(self, data):
+    def write(self, data: Any) -> int:
+        """Write what can be written; the rest counts as written."""
         while self.lost is None:
             try:
                 written = self.raw.write(data)
@@ -70,7 +76,7 @@ class Enduring(io.RawIOBase):
 
 
 @contextmanager
-def enduring():
+def enduring() -> Iterator[dict[str, Enduring | None]]:
     """Put enduring streams in the place of the standard ones, and those back in the end.
 
     Where a standard descriptor is closed, it is opened to nowhere: else the next file would get
@@ -84,7 +90,7 @@ def enduring():
     """
     _fill_descriptors()
     before = {name: getattr(sys, name) for name in STREAMS}
-    raws = dict.fromkeys(STREAMS)
+    raws: dict[str, Enduring | None] = dict.fromkeys(STREAMS)
     for name, stream in before.items():
         if stream is None:  # closed
             nowhere = io.FileIO(os.devnull, "w")
@@ -105,9 +111,10 @@ def enduring():
                     after[name].close()
 
 
-def _enduring(stream):
+def _enduring(stream: io.TextIOWrapper) -> tuple[Enduring, io.TextIOWrapper]:
     """An Enduring for a text stream, and a text stream on it."""
-    raw = Enduring(getattr(stream.buffer, "raw", stream.buffer))
+    below: Any = stream.buffer
+    raw = Enduring(getattr(below, "raw", below))
     try:
         stream.flush()
     except OSError as e:
@@ -122,7 +129,7 @@ def _enduring(stream):
     return raw, replacement
 
 
-def _fill_descriptors():
+def _fill_descriptors() -> None:
     for descriptor in range(3):
         try:
             os.fstat(descriptor)

@@ -7,7 +7,9 @@ compiling and loading kernels is full of them.
 
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 # Seconds until it is sent again. That may be too early as well: then it is sent once more.
 AGAIN = 0.05
@@ -23,13 +25,15 @@ class SendingAgain:
     former : callable
     """
 
-    def __init__(self, send, former):
+    def __init__(self, send: Callable[[], None], former: Callable[[Any], Any]) -> None:
         self._send, self.former = send, former
-        self._timer, self._ended = None, False
+        self._timer: threading.Timer | None = None
+        self._ended = False
         # The hook may be called amid any of these methods, in the same thread.
         self._lock = threading.RLock()
 
-    def __call__(self, unraisable):
+    def __call__(self, unraisable: Any) -> None:
+        """Send the main thread's interruption again a little later."""
         # Python's handlers run in the main thread; a subclass is raised by code, for itself.
         ours = unraisable.exc_type is KeyboardInterrupt
         if not ours or threading.current_thread() is not threading.main_thread():
@@ -46,13 +50,13 @@ class SendingAgain:
                 self._timer = None
                 self.former(unraisable)
 
-    def _due(self):
+    def _due(self) -> None:
         with self._lock:
             self._timer = None
             if not self._ended:
                 self._send()
 
-    def end(self):
+    def end(self) -> None:
         """Send nothing any more."""
         with self._lock:
             self._ended = True
@@ -61,7 +65,7 @@ class SendingAgain:
 
 
 @contextmanager
-def sent_again(send):
+def sent_again(send: Callable[[], None]) -> Iterator[None]:
     """Have interruptions that Python swallows inside sent again by ``send()``."""
     hook = SendingAgain(send, sys.unraisablehook)
     sys.unraisablehook = hook

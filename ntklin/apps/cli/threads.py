@@ -1,6 +1,7 @@
 """One number of threads for Numba and BLAS alike, and threads that sleep while they wait."""
 
 import sys
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 
 WAIT_POLICY = "OMP_WAIT_POLICY"
@@ -9,7 +10,7 @@ NUMBER = "NUMBA_NUM_THREADS"
 MOST_THREADS = 65_536
 
 
-def sleep_while_waiting(environ):
+def sleep_while_waiting(environ: MutableMapping[str, str]) -> None:
     """Let OpenMP's threads sleep at the end of a parallel loop, where Numba is still to be loaded.
 
     A training step has several short parallel loops. Where other processes want the same cores, a
@@ -24,7 +25,7 @@ def sleep_while_waiting(environ):
         environ.setdefault(WAIT_POLICY, "passive")
 
 
-def require_number(environ):
+def require_number(environ: Mapping[str, str]) -> None:
     """Refuse a number of threads in the environment that Numba could not take.
 
     Parameters
@@ -51,7 +52,7 @@ def require_number(environ):
 
 
 @contextmanager
-def limited(n_threads):
+def limited(n_threads: int | None) -> Iterator[None]:
     """Let Numba and every BLAS use at most ``n_threads`` inside; None leaves both alone.
 
     Raises
@@ -64,9 +65,10 @@ def limited(n_threads):
         return
     import numba
     import scipy.linalg.cython_blas  # noqa: F401  (loads the BLAS that has to be limited)
+    from numba.np.ufunc.parallel import get_thread_count
     from threadpoolctl import threadpool_limits
 
-    most = numba.config.NUMBA_NUM_THREADS
+    most = get_thread_count()
     if not 1 <= n_threads <= most:
         raise ValueError(f"--threads must be between 1 and {most}, got {n_threads}")
     before = numba.get_num_threads()

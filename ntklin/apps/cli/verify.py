@@ -1,16 +1,27 @@
 """``ntklin verify``: the paper's statements, from options to files."""
 
+from __future__ import annotations
+
 import os
 import time
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from ntklin.apps.cli import threads
 from ntklin.apps.cli.ending import FAILED, FINISHED, concluded, deliver
 from ntklin.apps.options import checks, shared
 from ntklin.apps.options.declared import checked, words
 from ntklin.apps.options.option import Option
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ntklin.apps.cli.verification_progress import VerificationBar, VerificationLines
+    from ntklin.apps.report.verification_verdicts import Judged
+    from ntklin.validation.theorems.check import Check, Statement
+    from ntklin.validation.theorems.verdicts import Verdict
 
 HELP = """Check the paper's lemmas and theorems.
 
@@ -49,13 +60,18 @@ class Options:
     quiet: shared.Quiet = False
 
 
-def run(options):
+def run(options: Options) -> int:
     """Judge; show and write what was finished, even when Ctrl-C ends it.
 
     Returns
     -------
     int
         The exit status: 0, or 1 where a check did not pass.
+
+    Raises
+    ------
+    ValueError
+        For a statement that is not there, or where there is nothing to check.
     """
     began = time.perf_counter()
     threads.sleep_while_waiting(os.environ)
@@ -78,7 +94,7 @@ def run(options):
         names = ", ".join(statement.key for statement in statements)
         raise ValueError(f"{names}: no check of this strength; leave out the other options")
 
-    def conclude(ending):
+    def conclude(ending: str) -> None:
         if judged and ending != FAILED:
             elapsed = time.perf_counter() - began
             deliver_verification(console, judged, options, elapsed, ending == FINISHED)
@@ -100,7 +116,7 @@ def run(options):
     return 0 if all(item.verdict.passed for item in judged) else NOT_PASSED
 
 
-def chosen(names, statements):
+def chosen(names: Collection[str], statements: Sequence[Statement]) -> list[Statement]:
     """The statements with these keys, in the paper's order; all of them for no names."""
     keys = [statement.key for statement in statements]
     unknown = [name for name in names if name.lower() not in keys]
@@ -110,7 +126,13 @@ def chosen(names, statements):
     return [s for s in statements if not names or s.key in lower]
 
 
-def observe(observer, judged, statement, check, verdict):
+def observe(
+    observer: VerificationBar | VerificationLines,
+    judged: list[Judged],
+    statement: Statement,
+    check: Check,
+    verdict: Verdict | None,
+) -> None:
     """Show an event of a run, and keep its verdict."""
     from ntklin.apps.report.verification_verdicts import Judged
 
@@ -121,7 +143,9 @@ def observe(observer, judged, statement, check, verdict):
     observer.finished(judged[-1])
 
 
-def deliver_verification(console, judged, options, elapsed, complete):
+def deliver_verification(
+    console: Console, judged: list[Judged], options: Options, elapsed: float, complete: bool
+) -> None:
     """Write the files and print the table."""
     from ntklin.apps.cli import environment
     from ntklin.apps.report.verification import write_verification

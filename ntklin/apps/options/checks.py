@@ -1,24 +1,29 @@
 """Checks of options: what is allowed is decided where it is used, which they load late."""
 
+from collections.abc import Callable
+from typing import Any
 
-def positive(value, name):
+Check = Callable[[Any, str], Any]
+
+
+def positive(value: Any, name: str) -> float:
     """A positive, finite number."""
     from ntklin.edge.checks import as_positive
 
     return as_positive(value, name=name)
 
 
-def count(value, name):
+def count(value: Any, name: str) -> int:
     """An integer from 1 on."""
     from ntklin.edge.checks import as_count
 
     return as_count(value, name=name)
 
 
-def count_up_to(most):
+def count_up_to(most: int) -> Check:
     """An integer from 1 to ``most``."""
 
-    def check(value, name):
+    def check(value: Any, name: str) -> int:
         value = count(value, name)
         if value > most:
             raise ValueError(f"{name} must be at most {most}, got {value}")
@@ -27,35 +32,35 @@ def count_up_to(most):
     return check
 
 
-def seed(value, name):
+def seed(value: Any, name: str) -> int:
     """An integer from 0 on."""
     from ntklin.edge.checks import as_count
 
     return as_count(value, name=name, minimum=0)
 
 
-def flag(value, name):
+def flag(value: Any, name: str) -> bool:
     """True or False."""
     from ntklin.edge.checks import as_flag
 
     return as_flag(value, name=name)
 
 
-def rank_cut(value, name):
+def rank_cut(value: Any, name: str) -> float | None:
     """A fraction of the largest eigenvalue, or None."""
     from ntklin.algebra.spectrum import as_rank_cut
 
     return as_rank_cut(value)
 
 
-def split(value, name):
+def split(value: Any, name: str) -> float | None:
     """A mini-batch's share of the samples."""
     from ntklin.runs.batches import Batches
 
     return Batches(value).split
 
 
-def device(value, name):
+def device(value: Any, name: str) -> str:
     """The CPU, or a GPU that is there."""
     from ntklin.edge.backends import device_namespace
 
@@ -63,22 +68,22 @@ def device(value, name):
     return value
 
 
-def methods(value, name):
+def methods(value: Any, name: str) -> tuple[str, ...]:
     """Names of optimizers that a study can compare."""
     from ntklin.apps.study.methods import as_method_names
 
     return as_method_names(value)
 
 
-def optional(check):
+def optional(check: Check) -> Check:
     """What ``check`` lets pass, or None."""
     return lambda value, name: None if value is None else check(value, name)
 
 
-def one_of(*allowed):
+def one_of(*allowed: str) -> Check:
     """One of these texts."""
 
-    def check(value, name):
+    def check(value: Any, name: str) -> str:
         if value not in allowed:
             raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
         return value
@@ -86,10 +91,10 @@ def one_of(*allowed):
     return check
 
 
-def distinct(check):
+def distinct(check: Check) -> Check:
     """A sequence with at least one value, all different, which ``check`` lets pass."""
 
-    def check_all(values, name):
+    def check_all(values: Any, name: str) -> tuple[Any, ...]:
         values = tuple(check(value, f"{name}[{i}]") for i, value in enumerate(values))
         if not values:
             raise ValueError(f"{name} is empty")

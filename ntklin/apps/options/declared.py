@@ -6,15 +6,16 @@ options to type, as the widths of the layers do. Its group makes the value of wh
 (``value()``), checks it (``check(value, name)``) and makes words of it (``words(value)``).
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
-from typing import Annotated, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from ntklin.apps.options.option import Option
 
 
 @dataclass(frozen=True)
-class Declaration:
-    """A field: an option or a group of options.
+class Single:
+    """A field that is an option.
 
     Attributes
     ----------
@@ -23,45 +24,63 @@ class Declaration:
         Of the value.
     default : object
         ``dataclasses.MISSING`` where one has to be typed.
-    option : Option or None
-    group : type or None
+    option : Option
     """
 
     name: str
-    kind: object
-    default: object
-    option: Option | None
-    group: type | None
+    kind: Any
+    default: Any
+    option: Option
 
 
-def declarations(options):
-    """The fields of a dataclass of options, as Declarations."""
+@dataclass(frozen=True)
+class Group:
+    """A field that is a group of options.
+
+    Attributes
+    ----------
+    name : str
+    kind : type
+        Of the value: the group itself, or what it makes of the texts.
+    options : type
+        The group's dataclass.
+    """
+
+    name: str
+    kind: Any
+    options: Any
+
+
+def declarations(options: type) -> Iterator[Single | Group]:
+    """The fields of a dataclass of options."""
     hints = get_type_hints(options, include_extras=True)
     for field in fields(options):
         kind, *extras = hints[field.name], hints[field.name]
         if get_origin(kind) is Annotated:
             kind, *extras = get_args(kind)
         option = next((extra for extra in extras if isinstance(extra, Option)), None)
-        group = None if option else next(extra for extra in extras if isinstance(extra, type))
-        yield Declaration(field.name, kind, field.default, option, group)
+        if option is None:
+            yield Group(field.name, kind, next(one for one in extras if isinstance(one, type)))
+        else:
+            yield Single(field.name, kind, field.default, option)
 
 
-def single_options(options):
+def single_options(options: type) -> Iterator[Single]:
     """The declarations of all options, those of groups in their places."""
     for one in declarations(options):
-        if one.option:
+        if isinstance(one, Single):
             yield one
         else:
-            yield from single_options(one.group)
+            yield from single_options(one.options)
 
 
-def typed_default(one):
+def typed_default(one: Single) -> Any:
     """What would be typed for the default of an option."""
     unread = one.option.read is None or one.default in (None, MISSING)
     return one.default if unread else one.option.write(one.default)
 
 
-def read(options, typed):
+def read(options: type, typed: Mapping[str, Any]) -> Any:
     """The options that were typed.
 
     Parameters
@@ -83,17 +102,17 @@ def read(options, typed):
     return options(**{one.name: _value(one, typed) for one in declarations(options)})
 
 
-def _value(one, typed):
-    if one.option is None:
-        group = read(one.group, typed)
-        return group if one.group is one.kind else group.value()
+def _value(one: Single | Group, typed: Mapping[str, Any]) -> Any:
+    if isinstance(one, Group):
+        group = read(one.options, typed)
+        return group if one.options is one.kind else group.value()
     value = typed[one.name]
     if one.option.read is None or value is None:
         return value
     return one.option.read(value, one.option.flag_of(one.name))
 
 
-def words(options, values):
+def words(options: type, values: object) -> list[str]:
     """The words of the command line that give these values again, defaults spelled out.
 
     Parameters
@@ -107,19 +126,19 @@ def words(options, values):
     -------
     list of str
     """
-    found = []
+    found: list[str] = []
     for one in declarations(options):
         value = getattr(values, one.name)
-        if one.option:
+        if isinstance(one, Single):
             found += one.option.words(one.name, value, one.default)
-        elif one.group is one.kind:
-            found += words(one.group, value)
+        elif one.options is one.kind:
+            found += words(one.options, value)
         else:
-            found += one.group.words(value)
+            found += one.options.words(value)
     return found
 
 
-def checked(options, values, *, by_flag=False):
+def checked(options: type, values: object, *, by_flag: bool = False) -> dict[str, Any]:
     """The values after their checks, by name; those without a check are left out.
 
     Parameters
@@ -137,14 +156,15 @@ def checked(options, values, *, by_flag=False):
     """
     found = {}
     for one in declarations(options):
-        check = (one.option or one.group).check
+        single = isinstance(one, Single)
+        check = one.option.check if single else one.options.check
         if check is not None:
-            name = one.option.flag_of(one.name) if by_flag else one.name
+            name = one.option.flag_of(one.name) if single and by_flag else one.name
             found[one.name] = check(getattr(values, one.name), name)
     return found
 
 
-def told(options, values):
+def told(options: type, values: Mapping[str, Any]) -> dict[str, Any]:
     """Values as texts for a report's page.
 
     Parameters
@@ -158,14 +178,14 @@ def told(options, values):
     -------
     dict of str to object
     """
-    names = {one.name: one.option for one in declarations(options)}
+    known = {one.name: one.option for one in declarations(options) if isinstance(one, Single)}
     return {
-        name: _told(value, names[name]) if name in names else value
+        name: _told(value, known[name]) if name in known else value
         for name, value in values.items()
     }
 
 
-def _told(value, option):
+def _told(value: Any, option: Option) -> Any:
     if value is None:
         return option.unset
     if isinstance(value, bool):

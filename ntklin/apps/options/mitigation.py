@@ -1,11 +1,16 @@
 """What a mitigation computes: the options of ``ntklin mitigate``."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from ntklin.apps.options import checks, reading, shared
 from ntklin.apps.options.declared import checked
 from ntklin.apps.options.option import Option
+
+if TYPE_CHECKING:
+    from ntklin.data import Dataset
 
 SEARCH = "Search"
 
@@ -30,12 +35,17 @@ class SplitDataOptions:
     n_test: Annotated[int, shared.points("Test", checks.count)] = 100
     data_seed: shared.DataSeed = 0
 
-    def load(self, dtype):
+    def load(self, dtype: str) -> Dataset:
         """The samples, of which the first ``n_train`` for training are not for validation.
 
         Returns
         -------
         Dataset
+
+        Raises
+        ------
+        ValueError
+            For an option that cannot be, or data that have fewer points.
         """
         checked(SplitDataOptions, self, by_flag=True)
         classes = reading.labels(self.classes)

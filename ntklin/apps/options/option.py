@@ -2,21 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 ALWAYS, CHANGED, NEVER = "always", "changed", "never"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Option:
-    """All that is said of an option beside its name, its type and its default.
+    r"""All that is said of an option beside its name, its type and its default.
 
     Those are the field's that is annotated with it: ``until: Annotated[float, Option(…)] = 1e-5``.
 
     Attributes
     ----------
     help : str
-        A sentence or two. ``[…]`` is markup, ``\\[`` a bracket.
+        A sentence or two. ``[…]`` is markup, ``\[`` a bracket.
     metavar : str
         What stands for the value in the help; none for what is on or off.
     panel : str, optional
@@ -49,16 +49,16 @@ class Option:
     also: str = ""
     is_argument: bool = False
     read: Callable[[str, str], object] | None = None
-    write: Callable[[object], str] = str
-    check: Callable[[object, str], object] | None = None
+    write: Callable[[Any], str] = str
+    check: Callable[[Any, str], object] | None = None
     unset: str = ""
     repeated: Literal["always", "changed", "never"] = ALWAYS
 
-    def flag_of(self, name):
+    def flag_of(self, name: str) -> str:
         """The flag of a field of this name."""
         return self.flag or f"--{name.replace('_', '-')}"
 
-    def words(self, name, value, default):
+    def words(self, name: str, value: Any, default: object) -> list[str]:
         """The words of the command line that give this value again.
 
         Parameters
@@ -71,11 +71,11 @@ class Option:
         -------
         list of str
         """
-        known = self.repeated == CHANGED or isinstance(value, bool)
-        if value is None or self.repeated == NEVER or (known and value == default):
+        if value is None or self.repeated == NEVER:
             return []
-        if self.is_argument:
-            return list(value)
         if isinstance(value, bool):
-            return [self.flag_of(name) if value else self.also]
-        return [self.flag_of(name), self.write(value)]
+            on_or_off = self.flag_of(name) if value else self.also
+            return [] if value == default else [on_or_off]
+        if self.repeated == CHANGED and value == default:
+            return []
+        return list(value) if self.is_argument else [self.flag_of(name), self.write(value)]

@@ -1,12 +1,16 @@
 """Texts of the command line as values, and back; every refusal names its flag."""
 
 import re
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+Number = TypeVar("Number", int, float)
 
 NONE = "none"
 LABEL = re.compile(r'\s*(?:"((?:[^"]|"")*)"\s*|([^,]*))(?:,|$)')
 
 
-def parts(text, flag):
+def parts(text: str, flag: str) -> list[str]:
     """The non-empty parts of a comma-separated list."""
     found = [part.strip() for part in text.split(",") if part.strip()]
     if not found:
@@ -14,33 +18,32 @@ def parts(text, flag):
     return found
 
 
-def numbers(text, flag, kind=float):
-    """A comma-separated list of numbers as a tuple of ``kind``."""
-    values = []
-    for part in parts(text, flag):
-        try:
-            values.append(kind(part))
-        except ValueError:
-            what = "an integer" if kind is int else "a number"
-            example = "1,2,3" if kind is int else "0.5,1,2"
-            raise ValueError(
-                f"{flag}: {part!r} is not {what}; write a comma-separated list such as {example}"
-            ) from None
-    return tuple(values)
+def numbers(text: str, flag: str) -> tuple[float, ...]:
+    """A comma-separated list of numbers."""
+    return tuple(_read(part, flag, float, "a number", "0.5,1,2") for part in parts(text, flag))
 
 
-def integers(text, flag):
+def integers(text: str, flag: str) -> tuple[int, ...]:
     """A comma-separated list of integers."""
-    return numbers(text, flag, int)
+    return tuple(_read(part, flag, int, "an integer", "1,2,3") for part in parts(text, flag))
 
 
-def names(text, flag):
+def _read(part: str, flag: str, kind: Callable[[str], Number], what: str, example: str) -> Number:
+    try:
+        return kind(part)
+    except ValueError:
+        raise ValueError(
+            f"{flag}: {part!r} is not {what}; write a comma-separated list such as {example}"
+        ) from None
+
+
+def names(text: str, flag: str) -> tuple[str, ...]:
     """The parts of a comma-separated list of lower-case words, which "none" leaves empty."""
     words = [part.strip().lower() for part in text.split(",") if part.strip()]
     return () if words == [NONE] else tuple(words)
 
 
-def labels(text, flag="--classes"):
+def labels(text: str, flag: str = "--classes") -> tuple[str, ...]:
     """Two labels as they are written, which finds numbers too; one in quotes may hold commas."""
     found = []
     for label in LABEL.finditer(text):
@@ -57,16 +60,16 @@ def labels(text, flag="--classes"):
     return tuple(found)
 
 
-def number(value):
+def number(value: float) -> str:
     """A number as it would be typed: 1 for 1.0, and all digits."""
     return repr(value).removesuffix(".0")
 
 
-def listed(values):
+def listed(values: Iterable[float]) -> str:
     """Numbers as a comma-separated list."""
     return ",".join(map(number, values))
 
 
-def listed_names(values):
+def listed_names(values: Iterable[str]) -> str:
     """Words as a comma-separated list, or "none"."""
     return ",".join(values) or NONE

@@ -1,5 +1,6 @@
 """The options that several commands share."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -75,17 +76,17 @@ class DebugOption:
     debug: Annotated[bool, Option(help="Show the traceback of an error.", repeated=NEVER)] = False
 
 
-def points(kind, check=None):
+def points(kind: str, check: checks.Check | None = None) -> Option:
     """The option of a number of points, ``kind`` being what they are for."""
     return Option(metavar="N", panel=DATA, help=f"{kind} points.", check=check)
 
 
-def folder(content):
+def folder(content: str) -> Option:
     """The option of the output folder; ``content`` is what goes there."""
     return Option(metavar="FOLDER", help=f"Where {content}.", repeated=NEVER)
 
 
-def until(check=None):
+def until(check: checks.Check | None = None) -> Option:
     """The option of the training loss at which training ends."""
     return Option(
         metavar="LOSS",
@@ -96,7 +97,7 @@ def until(check=None):
     )
 
 
-def hidden_width(usual):
+def hidden_width(usual: tuple[int, int]) -> Option:
     """The option --width; ``usual`` are the widths for depth 2 and for deeper networks."""
     return Option(
         metavar="M|LIST",
@@ -118,13 +119,13 @@ class LayerOptions:
     width: tuple[int, ...] | None = None
 
     @classmethod
-    def usual(cls, depth):
+    def usual(cls, depth: int) -> tuple[int, ...]:
         """The hidden widths of a network of this depth, where none are given."""
         depth = checks.count(depth, "depth")
         checks.count_up_to(MOST_LAYERS)(depth, "--depth")
         return (cls.USUAL[depth > 2],) * (depth - 1)
 
-    def value(self):
+    def value(self) -> tuple[int, ...]:
         """The hidden widths; one number serves for all layers."""
         usual = self.usual(self.depth)
         if self.width is None:
@@ -139,12 +140,12 @@ class LayerOptions:
         return self.width
 
     @staticmethod
-    def check(widths, name):
+    def check(widths: Iterable[int], name: str) -> tuple[int, ...]:
         """Any sequence; the network refuses bad widths."""
         return tuple(widths)
 
     @staticmethod
-    def words(widths):
+    def words(widths: Sequence[int]) -> list[str]:
         """The words that give these widths again."""
         depth = ["--depth", str(len(widths) + 1)]
         return [*depth, "--width", reading.listed(widths)] if widths else depth

@@ -1,11 +1,17 @@
 """What an initialization study computes: the options of ``ntklin minimizer``."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from ntklin.apps.options import checks, reading, shared
 from ntklin.apps.options.declared import checked
 from ntklin.apps.options.option import Option
+
+if TYPE_CHECKING:
+    from ntklin.data import Dataset
 
 OPTIMIZERS = "Optimizers"
 # Years of work even for small networks.
@@ -22,7 +28,7 @@ class DataOptions:
     n_test: Annotated[int, shared.points("Test")] = 100
     data_seed: shared.DataSeed = 0
 
-    def load(self):
+    def load(self) -> Dataset:
         """The samples.
 
         Returns
@@ -61,7 +67,7 @@ class SeedOptions:
         ),
     ] = None
 
-    def value(self):
+    def value(self) -> tuple[int, ...]:
         """A count of seeds from ``seed`` on, or the list."""
         checks.seed(self.seed, "--seed")
         if self.seeds is None:
@@ -83,7 +89,7 @@ class SeedOptions:
     check = staticmethod(checks.distinct(checks.seed))
 
     @staticmethod
-    def words(seeds):
+    def words(seeds: Sequence[int]) -> list[str]:
         """The words that give these seeds again: a list, even of one."""
         return ["--seeds", reading.listed(seeds) + "," * (len(seeds) == 1)]
 

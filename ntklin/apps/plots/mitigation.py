@@ -1,10 +1,15 @@
 """A mitigation as a figure: what smaller σ gain, and what they cost."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ntklin.apps.plots.axes import STYLE, finish
 from ntklin.apps.report.mitigation_columns import kind
 from ntklin.edge.files.names import LONGEST_NAME, shown, without_math
+from ntklin.recipes.mitigation import Mitigation, Trial
 
 # Okabe and Ito's palette, as in the study's figure.
 VALIDATION = {"color": "#0072B2", "marker": "o", "zorder": 4}
@@ -18,7 +23,7 @@ BASELINES = (
 RING = {"marker": "o", "markersize": 13, "fillstyle": "none", "color": "#1d2126"}
 
 
-def mitigation_figure(found, config):
+def mitigation_figure(found: Mitigation, config: dict[str, Any]) -> Figure:
     """Losses against σ with the baselines, and the number of steps, both log-log.
 
     Parameters
@@ -44,7 +49,7 @@ def mitigation_figure(found, config):
     return figure
 
 
-def draw_losses(axes, found):
+def draw_losses(axes: Axes, found: Mitigation) -> None:
     """Validation and test loss, the initialization term's share in them, and the baselines."""
     _draw(axes, found, lambda t: t.validation_loss, "validation loss", VALIDATION)
     _draw(axes, found, lambda t: t.test_loss, "test loss", TEST)
@@ -69,7 +74,7 @@ def draw_losses(axes, found):
     finish(axes, [trial.sigma for trial in found.trials])
 
 
-def _keep_losses_apart(axes, found):
+def _keep_losses_apart(axes: Axes, found: Mitigation) -> None:
     """End the axis two decades below the smallest loss, where the initialization's share is nil."""
     losses = [loss for t in found.trials for loss in (t.validation_loss, t.test_loss) if loss]
     axes.set_yscale("log")
@@ -77,7 +82,7 @@ def _keep_losses_apart(axes, found):
         axes.set_ylim(bottom=min(losses) / 100)
 
 
-def draw_steps(axes, found):
+def draw_steps(axes: Axes, found: Mitigation) -> None:
     """Steps until the target, or until training was given up."""
     _draw(axes, found, lambda t: t.steps, "steps", STEPS)
     given_up = [trial for trial in found.trials if not trial.converged and trial.steps]
@@ -97,7 +102,13 @@ def draw_steps(axes, found):
     finish(axes, [trial.sigma for trial in found.trials])
 
 
-def _draw(axes, found, value, label, style):
+def _draw(
+    axes: Axes,
+    found: Mitigation,
+    value: Callable[[Trial], float | None],
+    label: str,
+    style: Mapping[str, Any],
+) -> None:
     points = [(trial.sigma, value(trial)) for trial in found.trials]
     points = [(sigma, y) for sigma, y in points if y is not None and y > 0]
     if points:

@@ -1,9 +1,13 @@
 """The comparison's panels: where each optimizer ends."""
 
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from ntklin.apps.plots.axes import GUIDE_COLOR, LINEARIZED, NETWORK, label_few_decades
-from ntklin.apps.study import METHODS
+from ntklin.apps.study import METHODS, Statistic, StudyResult
 
 PART = {"color": "#CC79A7", "marker": "D", "zorder": 3}
 BETWEEN = {"color": "#1D2126", "marker": "^", "markerfacecolor": "none", "zorder": 6}
@@ -25,12 +29,12 @@ SMALLEST = 1e-8
 FRAME_HEIGHT, LINE_HEIGHT = 1.7, 0.36
 
 
-def row_height(result):
+def row_height(result: StudyResult) -> float:
     """What the comparison's panels need, in inches."""
     return FRAME_HEIGHT + LINE_HEIGHT * len(result.optimizer_rows)
 
 
-def draw_optimizer_losses(axes, result):
+def draw_optimizer_losses(axes: Axes, result: StudyResult) -> None:
     """Test losses by optimizer, beside that of gradient descent's minimizer."""
     reference = result.optimizer_rows[0].statistics["test_loss_minimizer"].mean
     label = r"GD's minimizer $f_\infty$"
@@ -40,7 +44,7 @@ def draw_optimizer_losses(axes, result):
     axes.set_xlabel(rf"test loss, $\sigma$ = {result.config.optimizer_sigma:g}")
 
 
-def draw_optimizer_distances(axes, result):
+def draw_optimizer_distances(axes: Axes, result: StudyResult) -> None:
     """Root mean squares over the test points by optimizer, on a logarithmic scale.
 
     A trained network's distance is from the one that gradient descent trained (Fig. 9), or from
@@ -54,7 +58,9 @@ def draw_optimizer_distances(axes, result):
     axes.set_xlabel("root mean square over the test points")
 
 
-def _draw(axes, result, series):
+def _draw(
+    axes: Axes, result: StudyResult, series: Sequence[tuple[str, str, dict[str, Any]]]
+) -> None:
     """One line per optimizer, the first on top, and a mark for each number."""
     rows = result.optimizer_rows
     several = len(result.config.seeds) > 1
@@ -66,7 +72,8 @@ def _draw(axes, result, series):
             if (statistic := row.statistics[name]) is not None and statistic.mean > SMALLEST
         ]
         if places:
-            _draw_marks(axes, *zip(*places, strict=True), label, style)
+            statistics, heights = zip(*places, strict=True)
+            _draw_marks(axes, statistics, heights, label, style)
     axes.set_yticks(range(len(rows)), [METHODS[row.optimizer].label for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(True, color="#D9D9D9", linewidth=0.7)
@@ -74,7 +81,13 @@ def _draw(axes, result, series):
     axes.legend(frameon=False, fontsize=9, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
 
 
-def _draw_marks(axes, statistics, heights, label, style):
+def _draw_marks(
+    axes: Axes,
+    statistics: Sequence[Statistic],
+    heights: Sequence[float],
+    label: str,
+    style: dict[str, Any],
+) -> None:
     means = [s.mean for s in statistics]
     axes.plot(means, heights, label=label, linestyle="none", markersize=MARKER_SIZE, **style)
     if any(s.std for s in statistics):

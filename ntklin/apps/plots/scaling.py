@@ -1,12 +1,19 @@
 """A measured scaling law: points with error bars, their fitted power, the predicted one."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from matplotlib.figure import Figure
 
 from ntklin.apps.plots.axes import GUIDE_COLOR, LINEARIZED, NETWORK, STYLE, label_few_decades, tidy
 
+if TYPE_CHECKING:
+    from ntklin.validation.theorems.check import Curve
 
-def scaling_figure(curve):
+
+def scaling_figure(curve: Curve) -> Figure:
     """Draw a curve on logarithmic scales.
 
     Parameters
@@ -24,10 +31,12 @@ def scaling_figure(curve):
     x, y = np.asarray(curve.x, float), np.asarray(curve.y, float)
     axes.errorbar(x, y, yerr=curve.y_error, linestyle="none", label="measured", **NETWORK, **STYLE)
     anchor = np.exp(np.log(y).mean()), np.exp(np.log(x).mean())
-    for exponent, name, look in (
-        (curve.fit, "fitted power", {"color": LINEARIZED["color"]}),
-        (curve.predicted, "the paper's", {"color": GUIDE_COLOR, "linestyle": "--"}),
-    ):
+    looks: tuple[dict[str, Any], ...] = (
+        {"color": LINEARIZED["color"]},
+        {"color": GUIDE_COLOR, "linestyle": "--"},
+    )
+    exponents = ((curve.fit, "fitted power"), (curve.predicted, "the paper's"))
+    for (exponent, name), look in zip(exponents, looks, strict=True):
         if exponent is not None:
             line = anchor[0] * (x / anchor[1]) ** exponent
             axes.plot(x, line, label=f"{name}: {exponent:.2f}", **look)

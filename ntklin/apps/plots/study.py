@@ -8,12 +8,13 @@ from ntklin.apps.plots.optimizer_panels import (
     row_height,
 )
 from ntklin.apps.plots.sweep_panels import draw_initialization_sizes, draw_test_losses
+from ntklin.apps.study import StudyResult
 from ntklin.edge.files.names import LONGEST_NAME, shown, without_math
 
 WIDTH, SWEEP_HEIGHT = 10, 4.2
 
 
-def study_figure(result):
+def study_figure(result: StudyResult) -> Figure:
     """Test loss (Fig. 2) and size of the initialization term against σ; below, Figs. 3, 4 and 9.
 
     The lower two panels, where each optimizer ends, are there if the study compares optimizers.

@@ -1,8 +1,13 @@
 """The sweep's panels: test loss and the initialization term's size against σ."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
+from matplotlib.axes import Axes
 
 from ntklin.apps.plots.axes import GUIDE_COLOR, INTERPOLATOR, LINEARIZED, NETWORK, STYLE, finish
+from ntklin.apps.study import StudyResult
 
 SERIES = (
     ("test_loss_network", r"trained network $f^{\mathrm{NN}}$", NETWORK),
@@ -20,7 +25,7 @@ SERIES = (
 SIZE_COLOR = "#7A3E9D"
 
 
-def draw_test_losses(axes, result):
+def draw_test_losses(axes: Axes, result: StudyResult) -> None:
     """Test losses against σ, log-log, with a guide line ∝ σ^{2L} (Thm 2)."""
     for name, label, style in SERIES:
         _draw_series(axes, result, name, label, style)
@@ -29,7 +34,7 @@ def draw_test_losses(axes, result):
     finish(axes, [row.sigma for row in result.rows])
 
 
-def draw_initialization_sizes(axes, result):
+def draw_initialization_sizes(axes: Axes, result: StudyResult) -> None:
     """‖f_init(X_T)‖/√(2N_T) against σ, log-log, with the fitted power of σ."""
     style = {"color": SIZE_COLOR, "marker": "D", "linestyle": "none"}
     _draw_series(axes, result, "initialization_size", "measured", style)
@@ -47,7 +52,7 @@ def draw_initialization_sizes(axes, result):
     finish(axes, [row.sigma for row in result.rows])
 
 
-def _draw_guide(axes, result):
+def _draw_guide(axes: Axes, result: StudyResult) -> None:
     """A line ∝ σ^{2L} a little above the largest σ's loss, down to the interpolator's."""
     if len(result.rows) < 2:
         return
@@ -71,7 +76,9 @@ def _draw_guide(axes, result):
     )
 
 
-def _draw_series(axes, result, name, label, style):
+def _draw_series(
+    axes: Axes, result: StudyResult, name: str, label: str, style: Mapping[str, Any]
+) -> None:
     """Mean over seeds where it is positive, and a band of one standard deviation."""
     rows = [row for row in result.rows if (s := row.statistics[name]) is not None and s.mean > 0]
     if not rows:

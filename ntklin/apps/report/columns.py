@@ -18,16 +18,23 @@ class Column:
         Short, for the table's head; a newline where the terminal breaks it.
     meaning : str
         One line, for the report's legend.
-    style : str or callable
-        Its format, or what makes a text of it.
+    style : str
+        Its format.
+    show : callable, optional
+        ``show(number)`` makes a text of it, where no format does.
     """
 
     name: str
     heading: str
     meaning: str
-    style: str | Callable[[float], str]
+    style: str = ""
+    show: Callable[[float], str] | None = None
 
     @property
-    def two_lines(self):
+    def two_lines(self) -> str:
         """The heading in two lines, of which the first may be empty."""
         return self.heading if "\n" in self.heading else f"\n{self.heading}"
+
+    def text(self, number: float) -> str:
+        """The number as it is shown."""
+        return format(number, self.style) if self.show is None else self.show(number)

@@ -2,7 +2,9 @@
 
 import re
 from base64 import b64encode
+from collections.abc import Iterable, Mapping
 from html import escape
+from typing import Any
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d2126; --quiet: #5b6570; --paper: #fff;
@@ -41,7 +43,7 @@ pre { background: var(--shade); padding: .8rem 1rem; border-radius: 6px; white-s
 """
 
 
-def document(title, body):
+def document(title: str, body: str) -> str:
     """A self-contained page around ``body``, which is HTML; ``title`` is text."""
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -58,7 +60,7 @@ def document(title, body):
 """
 
 
-def picture(image, description, caption):
+def picture(image: bytes, description: str, caption: str) -> str:
     """A PNG inside the page; ``description`` is text, ``caption`` HTML."""
     return f"""<figure>
 <img src="data:image/png;base64,{b64encode(image).decode()}"
@@ -67,12 +69,12 @@ def picture(image, description, caption):
 </figure>"""
 
 
-def notes(sentences):
+def notes(sentences: Iterable[str]) -> str:
     """Sentences without their full stops, each set off as a note."""
     return "".join(f'<p class="note">{formulas(sentence)}.</p>\n' for sentence in sentences)
 
 
-def formulas(text):
+def formulas(text: str) -> str:
     """Escaped text in which a_b, a_{bc}, a^b and a^{bc} show as subscript and superscript."""
     text = re.sub(r"[_^]\{([^{}]*)\}", lambda m: _raised(m[0][0], m[1]), escape(text))
     names = r"(?<=[\w‖])_(int|init|lin|min|max|val|∞|0|t|T|F|B|L)(?!\w)"
@@ -81,12 +83,12 @@ def formulas(text):
     return re.sub(r"(?<=\de)-(?=\d)", "\u2011", text)  # no line ends inside 1e-5
 
 
-def _raised(mark, text):
+def _raised(mark: str, text: str) -> str:
     tag = "sub" if mark == "_" else "sup"
     return f"<{tag}>{text}</{tag}>"
 
 
-def facts(values):
+def facts(values: Mapping[str, Any]) -> str:
     """A table of names and values."""
     rows = "".join(
         f"<tr><th>{escape(str(name))}</th><td>{escape(str(value))}</td></tr>\n"
@@ -95,7 +97,7 @@ def facts(values):
     return f'<table class="facts">\n{rows}</table>'
 
 
-def origin(provenance, numbers):
+def origin(provenance: Mapping[str, Any], numbers: str) -> str:
     """How to repeat the run, when and on what it ran; ``numbers`` says where all of them are."""
     elapsed = f"{provenance['elapsed_seconds']:.0f} s"
     return f"""<h2>How to repeat it</h2>
@@ -105,7 +107,7 @@ def origin(provenance, numbers):
 {facts({**provenance["versions"], **provenance["machine"]})}"""
 
 
-def legend(meanings):
+def legend(meanings: Iterable[tuple[str, str]]) -> str:
     """What column headings mean: pairs of texts."""
     rows = "".join(
         f"<dt>{formulas(' '.join(heading.split()))}</dt><dd>{formulas(meaning)}</dd>\n"
@@ -114,7 +116,7 @@ def legend(meanings):
     return f"<dl>\n{rows}</dl>"
 
 
-def number_table(headings, rows):
+def number_table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """A wide table: headings are text, with newlines; the first cell of a row is its heading.
 
     Parameters
@@ -122,6 +124,11 @@ def number_table(headings, rows):
     headings : sequence of str
     rows : sequence of sequence of str
         Cells as HTML.
+
+    Returns
+    -------
+    str
+        HTML.
     """
     head = "".join(f"<th>{formulas(h).replace(chr(10), '<br>')}</th>" for h in headings)
     body = "".join(

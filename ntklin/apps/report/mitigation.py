@@ -1,18 +1,27 @@
 """The report of a mitigation: its files, and the numbers in results.json."""
 
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
 from ntklin.apps.plots import png, without_tex
 from ntklin.apps.plots.mitigation import mitigation_figure
 from ntklin.apps.report.mitigation_columns import COLUMNS, KINDS
 from ntklin.apps.report.mitigation_page import mitigation_page
 from ntklin.apps.report.result_files import plain, write_files
 from ntklin.edge.files.unfinished import COMPLETE
-from ntklin.recipes.mitigation import INTERRUPTED
+from ntklin.recipes.mitigation import INTERRUPTED, Mitigation, Trial
 
 NAMES = ("mitigate.png", "report.html", "results.json", "network.npz")
 SCHEMA = "ntklin-mitigate/1"
 
 
-def write_mitigation(found, config, folder, provenance):
+def write_mitigation(
+    found: Mitigation,
+    config: dict[str, Any],
+    folder: str | PathLike[str],
+    provenance: dict[str, Any],
+) -> list[Path]:
     """Write plot, page, JSON and the network that is kept into ``folder``; touches no other files.
 
     Parameters
@@ -36,7 +45,9 @@ def write_mitigation(found, config, folder, provenance):
     return write_files(folder, NAMES, (image, page, values, found.run.write))
 
 
-def mitigation_json(found, config, provenance):
+def mitigation_json(
+    found: Mitigation, config: dict[str, Any], provenance: dict[str, Any]
+) -> dict[str, Any]:
     """The mitigation as values that JSON can hold.
 
     Parameters
@@ -73,7 +84,7 @@ def mitigation_json(found, config, provenance):
     )
 
 
-def _numbers(trial):
+def _numbers(trial: Trial) -> dict[str, Any]:
     numbers = {column.name: getattr(trial, column.name) for column in COLUMNS}
     return {
         "sigma": trial.sigma,

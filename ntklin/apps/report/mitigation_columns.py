@@ -2,12 +2,16 @@
 
 from ntklin.apps.report.columns import MISSING, Column
 from ntklin.networks.symmetrized import AntisymmetricPair, DoubledNetwork
+from ntklin.recipes.mitigation import Trial
 
-KINDS = {AntisymmetricPair: "antisymmetrical pair", DoubledNetwork: "doubled network"}
-SHORT = {AntisymmetricPair: "pair", DoubledNetwork: "doubled"}
+KINDS: dict[type, str] = {
+    AntisymmetricPair: "antisymmetrical pair",
+    DoubledNetwork: "doubled network",
+}
+SHORT: dict[type, str] = {AntisymmetricPair: "pair", DoubledNetwork: "doubled"}
 
 
-def _duration(seconds):
+def _duration(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 100 else f"{seconds:,.0f} s"
 
 
@@ -23,23 +27,23 @@ COLUMNS = (
         ".1e",
     ),
     Column("steps", "steps", "of gradient descent until the training loss is reached", ",d"),
-    Column("seconds", "time", "of training", _duration),
+    Column("seconds", "time", "of training", show=_duration),
 )
 
 
-def cell(trial, column):
+def cell(trial: Trial, column: Column) -> str:
     """The number as text."""
     value = getattr(trial, column.name)
     if value is None:
         return MISSING
-    return column.style(value) if callable(column.style) else format(value, column.style)
+    return column.text(value)
 
 
-def kind(trial):
+def kind(trial: Trial) -> str:
     """What a baseline is called."""
     return KINDS[type(trial.network)]
 
 
-def short_kind(trial):
+def short_kind(trial: Trial) -> str:
     """The same in one word."""
     return SHORT[type(trial.network)]

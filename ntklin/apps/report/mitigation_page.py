@@ -1,6 +1,7 @@
 """A mitigation as one HTML file that needs nothing else."""
 
 from html import escape
+from typing import Any
 
 from ntklin.apps.options.declared import told
 from ntklin.apps.options.mitigation import MitigationSettings
@@ -17,7 +18,7 @@ from ntklin.apps.report.html import (
 from ntklin.apps.report.mitigation_columns import COLUMNS, cell, kind
 from ntklin.apps.report.mitigation_sentences import comparison, finding, reason, warnings
 from ntklin.edge.files.names import shown
-from ntklin.recipes.mitigation import CONVERGED
+from ntklin.recipes.mitigation import CONVERGED, Mitigation, Trial
 
 INTRODUCTION = (
     "The minimizer that a wide network is trained to holds a term f_init that grows like σ^L with "
@@ -28,7 +29,9 @@ INTRODUCTION = (
 )
 
 
-def mitigation_page(found, config, image, provenance):
+def mitigation_page(
+    found: Mitigation, config: dict[str, Any], image: bytes, provenance: dict[str, Any]
+) -> str:
     """The mitigation as a self-contained page.
 
     Parameters
@@ -70,7 +73,7 @@ def mitigation_page(found, config, image, provenance):
     return document(f"ntklin mitigate: {shown(config['data'])}", body)
 
 
-def _subtitle(config):
+def _subtitle(config: dict[str, Any]) -> str:
     return (
         f"{shown(config['data'])}, {config['n_train']} training, {config['n_val']} validation and "
         f"{config['n_test']} test points, L = {config['depth']}, "
@@ -78,13 +81,13 @@ def _subtitle(config):
     )
 
 
-def _table(found):
+def _table(found: Mitigation) -> str:
     rows = [_row(f"{trial.sigma:.3g}", trial, trial is found.best) for trial in found.trials]
     rows += [_row(kind(trial), trial, False) for trial in found.baselines]
     return number_table(["σ", *(column.heading for column in COLUMNS)], rows)
 
 
-def _row(name, trial, best):
+def _row(name: str, trial: Trial, best: bool) -> list[str]:
     notes = ["best"] * best + [trial.outcome] * (trial.outcome != CONVERGED)
     small = "".join(f"<small>{escape(note)}</small>" for note in notes)
     cells = [escape(cell(trial, column)) for column in COLUMNS]
@@ -93,7 +96,7 @@ def _row(name, trial, best):
     return [escape(name) + small, *cells]
 
 
-def _configuration(config):
+def _configuration(config: dict[str, Any]) -> dict[str, Any]:
     values = told(MitigationSettings, config)
     values["widths"] = ", ".join(map(str, config["widths"]))
     values["max_steps"] = f"{config['max_steps']:,}"

@@ -1,6 +1,8 @@
 """What the search as a whole has to say; sentences without their full stops."""
 
+import math
 from dataclasses import replace
+from typing import Any
 
 from ntklin.apps.report.mitigation_columns import kind
 from ntklin.recipes.mitigation import (
@@ -10,10 +12,12 @@ from ntklin.recipes.mitigation import (
     SMALLEST,
     TIME_LIMIT,
     TOO_SLOW,
+    Mitigation,
+    Trial,
 )
 
 
-def finding(found):
+def finding(found: Mitigation) -> str:
     """What was gained, in a sentence."""
     first, best = found.trials[0], found.best
     if best is first:
@@ -25,18 +29,23 @@ def finding(found):
     )
 
 
-def _times(first, best, kind):
+def _times(first: Trial, best: Trial, kind: str) -> str:
     before, after = (getattr(trial, f"{kind}_loss") for trial in (first, best))
     return f"from {before:.2e} to {after:.2e}"
 
 
-def reason(found, config):
+def _ratio(trial: Trial, other: Trial) -> float:
+    """Of two validation losses; NaN where one of them is unknown."""
+    mine, theirs = trial.validation_loss, other.validation_loss
+    return math.nan if mine is None or theirs is None else mine / theirs
+
+
+def reason(found: Mitigation, config: dict[str, Any]) -> str:
     """Why the search stopped, in a sentence."""
     last = found.trials[-1]
     at = f"σ = {last.sigma:.3g}"
     if found.stopped == NO_DECREASE:
-        before = found.trials[-2].validation_loss
-        change = (before - last.validation_loss) / before
+        change = 1 - _ratio(last, found.trials[-2])
         moved = f"fell by only {change:.1%}" if change >= 0 else f"rose by {-change:.1%}"
         why = f"at {at} the validation loss {moved}; the margin is {100 * found.margin:.3g}%"
     elif found.stopped == TOO_SLOW:
@@ -59,7 +68,7 @@ def reason(found, config):
     return f"Stopped: {why}"
 
 
-def comparison(found):
+def comparison(found: Mitigation) -> list[str]:
     """How the best compares with the baselines."""
     sentences = []
     trials = list(found.baselines)
@@ -74,8 +83,8 @@ def comparison(found):
     return sentences
 
 
-def _compared(found, subject, trial):
-    ratio = trial.validation_loss / found.best.validation_loss
+def _compared(found: Mitigation, subject: str, trial: Trial) -> str:
+    ratio = _ratio(trial, found.best)
     size = trial.network.n_parameters / found.network.n_parameters
     end = "" if trial.converged else ", its training being cut short"
     return (
@@ -84,7 +93,7 @@ def _compared(found, subject, trial):
     )
 
 
-def warnings(found):
+def warnings(found: Mitigation) -> list[str]:
     """What a reader must not miss."""
     sentences = []
     if found.stopped == INTERRUPTED:

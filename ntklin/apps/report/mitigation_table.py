@@ -1,14 +1,17 @@
 """A mitigation as a table on the terminal."""
 
+from typing import Any
+
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ntklin.apps.report.mitigation_columns import COLUMNS, cell, short_kind
 from ntklin.apps.report.mitigation_sentences import comparison, finding, reason, warnings
-from ntklin.recipes.mitigation import CONVERGED
+from ntklin.recipes.mitigation import CONVERGED, Mitigation, Trial
 
 
-def print_mitigation(console, found, config):
+def print_mitigation(console: Console, found: Mitigation, config: dict[str, Any]) -> None:
     """Print the trials, the baselines, what was gained and why the search stopped.
 
     Parameters
@@ -25,7 +28,7 @@ def print_mitigation(console, found, config):
         console.print(Text(sentence + ".", style="yellow"), soft_wrap=True)
 
 
-def mitigation_table(found, config):
+def mitigation_table(found: Mitigation, config: dict[str, Any]) -> Table:
     """One row per trained network; the best is marked, baselines stand below a line.
 
     Returns
@@ -47,7 +50,7 @@ def mitigation_table(found, config):
     return table
 
 
-def _row(name, trial):
+def _row(name: str, trial: Trial) -> tuple[str, ...]:
     if trial.outcome != CONVERGED:
         name = f"{name}\n{trial.outcome}"
     return name, *(cell(trial, column) for column in COLUMNS)

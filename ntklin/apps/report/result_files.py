@@ -2,14 +2,19 @@
 
 import json
 import math
+from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from ntklin.edge.files.seal import sealed
 from ntklin.edge.files.unfinished import COMPLETE, place
 from ntklin.edge.files.writing import write_together
 
 
-def write_files(folder, names, contents):
+def write_files(
+    folder: str | PathLike[str], names: Sequence[str], contents: Sequence[Any]
+) -> list[Path]:
     """Write files under these names; creates the folder if need be.
 
     None is replaced before all are written; but where some cannot be, the others are kept.
@@ -45,13 +50,13 @@ def write_files(folder, names, contents):
     return list(files)
 
 
-def _as_text(content):
+def _as_text(content: Any) -> Any:
     if isinstance(content, dict):
         return json.dumps(sealed(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     return content
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """``value`` with None for every number that JSON has no word for."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}

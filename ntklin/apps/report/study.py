@@ -1,16 +1,22 @@
 """The report of a study: its files, and the numbers in results.json."""
 
 from dataclasses import asdict
+from os import PathLike
+from pathlib import Path
+from typing import Any
 
 from ntklin.apps.plots import png, study_figure, without_tex
 from ntklin.apps.report.result_files import plain, write_files
 from ntklin.apps.report.study_page import study_page
+from ntklin.apps.study import OptimizerRow, ScaleRow, StudyResult
 
 NAMES = ("minimizer.png", "report.html", "results.json")
 SCHEMA = "ntklin-minimizer/2"
 
 
-def write_study(result, folder, provenance):
+def write_study(
+    result: StudyResult, folder: str | PathLike[str], provenance: dict[str, Any]
+) -> list[Path]:
     """Write plot, page and JSON into ``folder``; replaces its own files and touches no others.
 
     Parameters
@@ -32,7 +38,7 @@ def write_study(result, folder, provenance):
     return write_files(folder, NAMES, (image, page, study_json(result, provenance)))
 
 
-def study_json(result, provenance):
+def study_json(result: StudyResult, provenance: dict[str, Any]) -> dict[str, Any]:
     """The study as values that JSON can hold.
 
     Parameters
@@ -89,7 +95,7 @@ def study_json(result, provenance):
     )
 
 
-def _statistics(row):
+def _statistics(row: ScaleRow | OptimizerRow) -> dict[str, Any]:
     return {
         name: None if statistic is None else asdict(statistic)
         for name, statistic in row.statistics.items()

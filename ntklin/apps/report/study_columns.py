@@ -1,6 +1,7 @@
 """Which numbers of a study are shown, under which heading and with how many digits."""
 
 from ntklin.apps.report.columns import MISSING, Column
+from ntklin.apps.study import Statistic
 
 DYNAMICS = (
     Column("lambda_min", "λ_min", "smallest eigenvalue of K(X, X)", ".3g"),
@@ -117,7 +118,7 @@ ENDS = (
 DEVIATION = {".3g": ".2g", ".4g": ".2g", ",.0f": ",.0f", ".2e": ".1e"}
 
 
-def cell(statistic, style):
+def cell(statistic: Statistic | None, style: str) -> tuple[str, str]:
     """The mean, and "± standard deviation" where several seeds give one: a pair of texts."""
     if statistic is None:
         return MISSING, ""

@@ -1,9 +1,12 @@
 """A study as one HTML file that needs nothing else."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from typing import Any
 
 from ntklin.apps.options.declared import told
 from ntklin.apps.options.study import StudySettings
+from ntklin.apps.report.columns import Column
 from ntklin.apps.report.html import (
     document,
     facts,
@@ -21,7 +24,7 @@ from ntklin.apps.report.study_sentences import (
     slope_sentence,
     titles,
 )
-from ntklin.apps.study import METHODS
+from ntklin.apps.study import METHODS, StudyConfig, StudyResult
 from ntklin.edge.files.names import shown
 
 INTRODUCTION = (
@@ -44,7 +47,7 @@ PARTS = (
 )
 
 
-def study_page(result, image, provenance):
+def study_page(result: StudyResult, image: bytes, provenance: dict[str, Any]) -> str:
     """The study as a self-contained page: findings, plot, tables, configuration, how to repeat it.
 
     Parameters
@@ -81,7 +84,7 @@ def study_page(result, image, provenance):
     return document(f"ntklin minimizer: {shown(config.data.name)}", body)
 
 
-def _picture(result, image):
+def _picture(result: StudyResult, image: bytes) -> str:
     description = (
         "Left: test loss against σ for the trained network, the linearized network and the kernel "
         "interpolator. Right: size of the initialization term against σ with its fitted power law."
@@ -101,7 +104,7 @@ def _picture(result, image):
     return picture(image, description, caption)
 
 
-def _comparison(result, title):
+def _comparison(result: StudyResult, title: Mapping[str, str]) -> str:
     """The section on optimizers, or nothing."""
     rows = [(METHODS[row.optimizer].label, row.statistics) for row in result.optimizer_rows]
     if not rows:
@@ -116,7 +119,7 @@ def _comparison(result, title):
 """
 
 
-def _subtitle(config):
+def _subtitle(config: StudyConfig) -> str:
     seeds = len(config.seeds)
     return (
         f"{shown(config.data.name)}, {len(config.data.X_train)} training points, "
@@ -126,14 +129,16 @@ def _subtitle(config):
     )
 
 
-def _configuration(config):
+def _configuration(config: StudyConfig) -> dict[str, Any]:
     values = told(StudySettings, config.describe())
     values["widths"] = ", ".join(map(str, values["widths"]))
     values["n_parameters"] = f"{values['n_parameters']:,}"
     return values
 
 
-def _table(head, rows, columns):
+def _table(
+    head: str, rows: Iterable[tuple[str, Mapping[str, Any]]], columns: Sequence[Column]
+) -> str:
     """Means and standard deviations, and below them what each column means."""
     cells = [
         [name, *(_cell(statistics, column) for column in columns)] for name, statistics in rows
@@ -143,6 +148,6 @@ def _table(head, rows, columns):
     return f"{number_table(headings, cells)}\n{legend(meanings)}"
 
 
-def _cell(statistics, column):
+def _cell(statistics: Mapping[str, Any], column: Column) -> str:
     mean, spread = cell(statistics[column.name], column.style)
     return escape(mean) + (f"<small>{escape(spread)}</small>" if spread else "")

@@ -1,9 +1,11 @@
 """What a report says beside its numbers; sentences without their full stops."""
 
-from ntklin.apps.study import DIVERGED, METHODS, STEP_LIMIT
+from collections.abc import Iterator
+
+from ntklin.apps.study import DIVERGED, METHODS, STEP_LIMIT, OptimizerRow, StudyConfig, StudyResult
 
 
-def titles(result):
+def titles(result: StudyResult) -> dict[str, str]:
     """Texts by the names of the tables: "dynamics", "test", "training" and "ends".
 
     Parameters
@@ -27,7 +29,7 @@ def titles(result):
     }
 
 
-def slope_sentence(result):
+def slope_sentence(result: StudyResult) -> str | None:
     """How the initialization term grows with σ, beside what Thm 2 says; None without a fit."""
     slope = result.slope
     if slope is None:
@@ -39,7 +41,7 @@ def slope_sentence(result):
     )
 
 
-def optimizer_sentence(result):
+def optimizer_sentence(result: StudyResult) -> str | None:
     """How far from gradient descent's minimizer each optimizer ends; None without a comparison."""
     ends = [
         f"{METHODS[row.optimizer].label} {format(distance.mean, '.1e')}"
@@ -54,7 +56,7 @@ def optimizer_sentence(result):
     )
 
 
-def outcome_sentences(result):
+def outcome_sentences(result: StudyResult) -> list[str]:
     """What the tables alone do not tell: networks that did not reach the target, missing runs."""
     config = result.config
     sentences = []
@@ -80,11 +82,11 @@ def outcome_sentences(result):
     return sentences
 
 
-def _networks(count, kind="real"):
+def _networks(count: int, kind: str = "real") -> str:
     return f"the {kind} network" if count == 1 else f"{count} {kind} networks"
 
 
-def _optimizer_outcomes(config, row):
+def _optimizer_outcomes(config: StudyConfig, row: OptimizerRow) -> Iterator[str]:
     """The same for one optimizer."""
     if row.optimizer == "gd" and config.optimizer_sigma in config.sigmas:
         return  # told for the sweep

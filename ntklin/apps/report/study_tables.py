@@ -1,8 +1,13 @@
 """A study as tables on the terminal."""
 
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ntklin.apps.report.columns import Column
 from ntklin.apps.report.study_columns import DYNAMICS, ENDS, TEST, TRAINING, cell
 from ntklin.apps.report.study_sentences import (
     optimizer_sentence,
@@ -10,10 +15,10 @@ from ntklin.apps.report.study_sentences import (
     slope_sentence,
     titles,
 )
-from ntklin.apps.study import METHODS
+from ntklin.apps.study import METHODS, StudyResult
 
 
-def print_study(console, result):
+def print_study(console: Console, result: StudyResult) -> None:
     """Print a study: its tables, what they amount to, and what went wrong.
 
     Parameters
@@ -37,7 +42,9 @@ def print_study(console, result):
         console.print(Text(sentence + ".", style="yellow"), soft_wrap=True)
 
 
-def study_table(head, rows, columns, title):
+def study_table(
+    head: str, rows: Iterable[tuple[str, Mapping[str, Any]]], columns: Sequence[Column], title: str
+) -> Table:
     """A table of means, with a second line per row for standard deviations.
 
     Parameters

@@ -1,11 +1,18 @@
 """A verification as one HTML file that needs nothing else."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from html import escape
+from typing import TYPE_CHECKING, Any
 
 from ntklin.apps.plots.axes import png, without_tex
 from ntklin.apps.plots.scaling import scaling_figure
 from ntklin.apps.report.html import document, facts, formulas, legend, notes, origin, picture
-from ntklin.apps.report.verification_verdicts import STRENGTHS, summary
+from ntklin.apps.report.verification_verdicts import STRENGTHS, Judged, summary
+
+if TYPE_CHECKING:
+    from ntklin.validation.theorems import Curve
 
 INTRODUCTION = (
     "Each statement of the paper is measured, and so is a control: the same check of a formula "
@@ -13,7 +20,9 @@ INTRODUCTION = (
 )
 
 
-def verification_page(judged, config, provenance):
+def verification_page(
+    judged: Sequence[Judged], config: dict[str, Any], provenance: dict[str, Any]
+) -> str:
     """The verification as a self-contained page: findings, then statement by statement.
 
     Parameters
@@ -50,7 +59,7 @@ def verification_page(judged, config, provenance):
     return document("ntklin verify", body)
 
 
-def _section(items):
+def _section(items: Sequence[Judged]) -> str:
     statement = items[0].statement
     rows = "".join(_row(item) for item in items)
     return f"""<h2>{formulas(statement.title)}: {formulas(statement.claim)}</h2>
@@ -65,7 +74,7 @@ def _section(items):
 """
 
 
-def _row(item):
+def _row(item: Judged) -> str:
     m, control = item.verdict.measurement, item.verdict.control
     told = "fails, as it should" if not control.holds else "holds, and should not"
     return f"""<tr><th>{escape(item.check.name)}<small>{escape(item.verdict.strength)}</small></th>
@@ -76,14 +85,14 @@ def _row(item):
 """
 
 
-def _pictures(items):
+def _pictures(items: Sequence[Judged]) -> str:
     """The measured scaling laws, side by side."""
-    found = [_picture(item) for item in items if item.verdict.measurement.curve is not None]
+    curves = ((item, item.verdict.measurement.curve) for item in items)
+    found = [_picture(item, curve) for item, curve in curves if curve is not None]
     return f'<div class="pictures">{"".join(found)}</div>\n' if found else ""
 
 
-def _picture(item):
-    curve = item.verdict.measurement.curve
+def _picture(item: Judged, curve: Curve) -> str:
     with without_tex():
         image = png(scaling_figure(curve), dpi=140)
     description = f"{curve.y_label} against {curve.x_label} on logarithmic scales"

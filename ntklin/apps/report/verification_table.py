@@ -1,14 +1,17 @@
 """A verification as a table on the terminal."""
 
+from collections.abc import Sequence
+
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ntklin.apps.report.verification_verdicts import STRENGTHS, summary
+from ntklin.apps.report.verification_verdicts import STRENGTHS, Judged, summary
 
 COLORS = {"holds": "green", "FAILS": "bold red", "BLIND": "bold red"}
 
 
-def print_verification(console, judged):
+def print_verification(console: Console, judged: Sequence[Judged]) -> None:
     """Print a table for each strength, and every check that did not pass in full.
 
     Parameters
@@ -27,7 +30,7 @@ def print_verification(console, judged):
     console.print(Text(summary(judged) + "."), soft_wrap=True)
 
 
-def strength_table(title, judged):
+def strength_table(title: str, judged: Sequence[Judged]) -> Table:
     """One row per check."""
     table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column("statement\n  check", no_wrap=True)

@@ -1,6 +1,13 @@
 """What a verification is made of, for its table, page and JSON."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ntklin.validation.theorems import Check, Statement, Verdict
 
 STRENGTHS = {
     "exact": "rational arithmetic: equal to the last digit",
@@ -20,26 +27,26 @@ class Judged:
     verdict : Verdict
     """
 
-    statement: object
-    check: object
-    verdict: object
+    statement: Statement
+    check: Check
+    verdict: Verdict
 
     @property
-    def word(self):
+    def word(self) -> str:
         """The verdict in a word or two."""
         if self.verdict.passed:
             return "holds"
         return "FAILS" if not self.verdict.measurement.holds else "BLIND"
 
     @property
-    def reason(self):
+    def reason(self) -> str:
         """The margin by which it holds or fails, or how the control escaped."""
         if self.word == "BLIND":
             return f"its control holds as well: {self.verdict.control.measured}"
         return self.verdict.measurement.margin
 
 
-def counts(judged):
+def counts(judged: Iterable[Judged]) -> dict[str, tuple[int, int]]:
     """How many checks passed, by strength: {strength: (passed, all)}."""
     found = {}
     for item in judged:
@@ -48,7 +55,7 @@ def counts(judged):
     return {strength: found[strength] for strength in STRENGTHS if strength in found}
 
 
-def summary(judged):
+def summary(judged: Iterable[Judged]) -> str:
     """What came out, in a sentence without its full stop."""
     parts = [
         f"{passed} of {total} {strength}" for strength, (passed, total) in counts(judged).items()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from ntklin.apps.study.optimizer_result import OptimizerResult
     from ntklin.apps.study.scale_result import ScaleResult
 
 
-class StudyObserver:
-    """Is told how a study's runs go on; this one does nothing.
+class StudyObserver(Protocol):
+    """Is told how a study's runs go on; those who inherit it need not listen to everything.
 
     A run is of one scale σ in the sweep, and of one optimizer in the comparison.
     """
@@ -32,3 +32,7 @@ class StudyObserver:
 
     def finished(self, result: ScaleResult | OptimizerResult) -> None:
         """The result is complete, and whoever runs the study has it."""
+
+
+class Unobserved(StudyObserver):
+    """Nobody is told."""

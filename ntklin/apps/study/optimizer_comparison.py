@@ -8,7 +8,7 @@ from ntklin.apps.study.ends import closed_ends, tuned_ends
 from ntklin.apps.study.linearized import LinearizedEnd
 from ntklin.apps.study.measures import distance, loss
 from ntklin.apps.study.methods import METHODS, Method
-from ntklin.apps.study.observer import StudyObserver
+from ntklin.apps.study.observer import StudyObserver, Unobserved
 from ntklin.apps.study.optimizer_result import OptimizerResult
 from ntklin.apps.study.real import RealEnd
 from ntklin.apps.study.scale_result import ScaleResult
@@ -55,7 +55,7 @@ def optimizer_results(
     TrainingInterrupted
         On Ctrl-C; the results before it are complete.
     """  # noqa: DOC501
-    observer = StudyObserver() if observer is None else observer
+    observer = Unobserved() if observer is None else observer
     swept = {
         r.seed: RealEnd(r.outcome, r.steps_taken, r.final_loss, r.test_outputs)
         for r in sweep

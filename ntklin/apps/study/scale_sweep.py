@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from ntklin.apps.study.config import StudyConfig
 from ntklin.apps.study.measures import distance, loss
-from ntklin.apps.study.observer import StudyObserver
+from ntklin.apps.study.observer import StudyObserver, Unobserved
 from ntklin.apps.study.real import RealEnd, train_real
 from ntklin.apps.study.scale_result import ScaleResult
 from ntklin.apps.study.start import Start, draw, refused
@@ -36,7 +36,7 @@ def scale_results(
     TrainingInterrupted
         On Ctrl-C; the results before it are complete.
     """  # noqa: DOC501
-    observer = StudyObserver() if observer is None else observer
+    observer = Unobserved() if observer is None else observer
     for seed in config.seeds:
         theta = draw(config, seed)
         for sigma in config.sigmas:
