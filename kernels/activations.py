@@ -179,6 +179,32 @@ def in_c(function):
     return _written(body[0].value, names, arguments)
 
 
+def c_functions(body):
+    """``alpha(h, p)`` and ``alpha_slope(h, p)`` in C, on the type REAL, for a GPU.
+
+    Parameters
+    ----------
+    body : Body
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    NoCError
+    """
+    lines = []
+    for name, function in (("alpha", body.value), ("alpha_slope", body.slope)):
+        first, *others = inspect.signature(function).parameters
+        second = others[0] if others else "unused"
+        lines.append(
+            f"static __device__ inline REAL {name}(REAL {first}, REAL {second}) "
+            f"{{ return (REAL){in_c(function)}; }}\n"
+        )
+    return "".join(lines)
+
+
 def _is_text(node):
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 

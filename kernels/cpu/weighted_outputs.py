@@ -162,12 +162,10 @@ def _layer(K, own: OutputsSide, other: OutputsSide, D, columns, bias, corners, c
 
 
 @parallel_kernel
-def _mirror_tiles(K, block):
-    """The blocks above the diagonal from those below it."""
-    for n in prange(K.shape[0] // block):
-        for row in range(n * block, (n + 1) * block):
-            for k in range(n * block):
-                K[k, row] = K[row, k]
+def _mirror_lower(K):
+    for row in prange(K.shape[0]):
+        for k in range(row):
+            K[k, row] = K[row, k]
 
 
 def _side(a, delta, w, groups, stops):
@@ -226,7 +224,7 @@ def weighted_gram(passes, diagonal, other=None):
             left = aligned_empty((get_num_threads(), 5, own.a.shape[2]), K.dtype)
             _layer(K, own, others, D, chosen, bias, corners, task_counter(), left)
     if symmetric:
-        _mirror_tiles(K, n_outputs)
+        _mirror_lower(K)
     result = np.empty_like(K)
     rows, other_rows = (_rows_of(o, n_outputs) for o in (order, other_order))
     result[np.ix_(rows, other_rows)] = K
