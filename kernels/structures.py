@@ -7,6 +7,8 @@ bias.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from ntklin.kernels.activations import RELU, Body
+
 
 class Layers(NamedTuple):
     """Consecutive layers of a network.
@@ -16,11 +18,33 @@ class Layers(NamedTuple):
     parameters : sequence of (W^l, b^l or None)
     w, v : sequences of float
         The scales w_l, v_l.
+    activation : Body
+        α of the hidden layers.
     """
 
     parameters: Sequence
     w: Sequence
     v: Sequence
+    activation: Body = RELU
+
+
+class Activations(list):
+    """a^0 = X, …, a^{L-1}, shapes (N, m_l), and where they came from.
+
+    Attributes
+    ----------
+    slopes : list of ndarray, or None
+        α'(h^1), …, α'(h^{L-1}); None for ReLU, of which a > 0 tells as much.
+    """
+
+    def __init__(self, activations, slopes=None):
+        super().__init__(activations)
+        self.slopes = slopes
+
+    def rows(self, index):
+        """Those of some of the inputs; ``index`` is one of NumPy's."""
+        slopes = None if self.slopes is None else [s[index] for s in self.slopes]
+        return Activations((a[index] for a in self), slopes)
 
 
 class Layer(NamedTuple):
@@ -40,7 +64,7 @@ class Passes(NamedTuple):
     activations : sequence of ndarray
         a^0 = X, …, a^{L-1}, shapes (N, m_l).
     deltas : sequence of ndarray
-        The backward signals δ^1, …, δ^L, shapes (N, m_l).
+        The backward signals δ^1, …, δ^L, shapes (N C, m_l): row n C + c is that of output c.
     w, v : sequences of float
         The layers' scales.
     """

@@ -33,6 +33,7 @@ _HOME = {
     "LinearizedRun": "theory.linearized_run",
     "LowRank": "algebra.preconditioners",
     "MLP": "networks.mlp",
+    "Activation": "networks.activations",
     "MemoryLimitError": "edge.errors",
     "Mitigation": "recipes.mitigation",
     "MitigationInterrupted": "recipes.mitigation",

@@ -19,6 +19,7 @@ from ntklin.edge.errors import NtklinError as NtklinError
 from ntklin.edge.errors import TrainingInterrupted as TrainingInterrupted
 from ntklin.edge.errors import UncachedWarning as UncachedWarning
 from ntklin.edge.errors import UnitBallWarning as UnitBallWarning
+from ntklin.networks.activations import Activation as Activation
 from ntklin.networks.empirical import ntk as ntk
 from ntklin.networks.features import FeatureMap as FeatureMap
 from ntklin.networks.infinite import infinite_nngp as infinite_nngp
@@ -56,6 +57,7 @@ from ntklin.training.training_run import load_run as load_run
 __version__: str
 __all__ = [
     "MLP",
+    "Activation",
     "AdaGrad",
     "Adam",
     "AntisymmetricPair",

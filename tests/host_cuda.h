@@ -14,6 +14,7 @@
 #define __shared__ static  // blocks run one after the other
 
 using std::exp, std::fabs, std::log1p, std::sqrt;
+using std::cos, std::erf, std::erfc, std::pow, std::sin, std::tanh;
 
 struct Place {
     int x, y, z;

@@ -37,9 +37,9 @@ def launchers(text):
 
 
 @functools.cache
-def library(name, dtype):
+def library(name, dtype, definitions):
     """The compiled source; warnings are errors."""
-    text = loader.source(name)
+    text = definitions + loader.source(name)
     folder = Path(tempfile.mkdtemp(prefix="ntklin-host-"))
     try:
         source, built = folder / "kernel.cpp", folder / "kernel.so"
@@ -61,7 +61,7 @@ def guarded(a):
     return room, view
 
 
-def launch(name, function, dtype, shape, arguments, *, backwards=False):
+def launch(name, function, dtype, shape, arguments, definitions="", *, backwards=False):
     """As ``loader.launch``; ``backwards`` lets the threads of a block take turns the other way.
 
     Raises
@@ -88,7 +88,7 @@ def launch(name, function, dtype, shape, arguments, *, backwards=False):
         else:
             kind = np.ctypeslib.as_ctypes_type(argument.dtype)
             passed.append(kind(argument.item()))
-    call = getattr(library(name, np.dtype(dtype)), f"launch_{function}")
+    call = getattr(library(name, np.dtype(dtype), definitions), f"launch_{function}")
     sizes = (ctypes.c_int * 4)(*grid, block[0])
     with np.errstate(all="ignore"):
         code = call(sizes, ctypes.c_int(backwards), *passed)

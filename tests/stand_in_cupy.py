@@ -19,7 +19,7 @@ FUNCTIONS = (
     *("count_nonzero", "cumsum", "diag", "einsum", "empty", "fill_diagonal", "minimum", "outer"),
     "sin",
     *("empty_like", "exp", "eye", "flatnonzero", "full", "full_like", "isfinite", "log1p"),
-    "ldexp",
+    *("ldexp", "repeat"),
     *("matmul", "maximum", "multiply", "ndim", "nonzero", "ones", "ones_like", "reshape"),
     *("result_type", "shape", "size", "split", "sqrt", "stack", "tile", "tri", "where"),
     *("zeros", "zeros_like"),

@@ -13,14 +13,15 @@ import ntklin
 WRAPPERS = (lambda net: net, ntklin.AntisymmetricPair, ntklin.DoubledNetwork)
 
 
-@given(cases(), st.integers(0, 10**6), st.booleans())
+@given(cases(general=True), st.integers(0, 10**6), st.booleans())
 def test_against_the_reference(case, seed, weighted):
     rng = np.random.default_rng(seed)
     X2 = inputs(rng, case.net.n_inputs, 3, case.dtype)
     keep_clear_of_kinks(case, X2)
     weights = rng.random(case.net.n_parameters).astype(case.dtype) if weighted else None
     D = np.ones(case.net.n_parameters) if weights is None else weights.astype(float)
-    for X_other, shape in ((None, (len(case.X),) * 2), (X2, (len(case.X), 3))):
+    n, C = len(case.X), case.net.n_outputs
+    for X_other, shape in ((None, (n * C, n * C)), (X2, (n * C, 3 * C))):
         K = ntklin.ntk(case.net, case.theta, case.X, X_other, weights=weights)
         assert K.shape == shape
         assert K.dtype == case.dtype
@@ -30,7 +31,7 @@ def test_against_the_reference(case, seed, weighted):
         assert_close(K, expected, kind="weighted_gram", n=case.n + len(D), scale=scale)
 
 
-@given(cases(), st.integers(0, 10**6))
+@given(cases(general=True), st.integers(0, 10**6))
 def test_symmetric_and_positive_semidefinite(case, seed):
     weights = np.random.default_rng(seed).random(case.net.n_parameters).astype(case.dtype)
     for D in (None, weights):

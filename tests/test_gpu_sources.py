@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tolerances import assert_close
 
+from ntklin.kernels.activations import BODIES, RELU, Body, c_functions
 from ntklin.kernels.gpu import launch, loader, losses, rules, weighted
 
 SOURCES = sorted(path.name for path in loader.FOLDER.glob("*.cu"))
@@ -23,7 +24,16 @@ on_host = pytest.mark.skipif(host_gpu.COMPILER is None, reason="needs g++")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", SOURCES)
 def test_every_source_compiles(name, dtype, architecture):
-    cuda_compiler.compile_source(loader.source(name), loader.options(dtype), architecture)
+    before = c_functions(RELU) if name == "activation.cu" else ""
+    cuda_compiler.compile_source(before + loader.source(name), loader.options(dtype), architecture)
+
+
+@compiles
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", BODIES)
+def test_every_activation_compiles(name, dtype):
+    text = c_functions(Body(name, *BODIES[name], 2.0)) + loader.source("activation.cu")
+    cuda_compiler.compile_source(text, loader.options(dtype), cuda_compiler.ARCHITECTURES[0])
 
 
 @compiles

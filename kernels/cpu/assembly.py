@@ -11,31 +11,31 @@ from ntklin.kernels.cpu.sizes import LINE
 
 @twin(plain.write_row)
 @kernel
-def _write_row(out, n, start, d, a):
-    """out[n, start:] ← d a_n: whole cache lines past the caches, both ends as usual."""
-    target = (n * out.shape[1] + start) * out.itemsize
+def _write_row(out, row, start, d, a, n):
+    """out[row, start:] ← d a_n: whole cache lines past the caches, both ends as usual."""
+    target = (row * out.shape[1] + start) * out.itemsize
     n_columns = a.shape[1]
     head = min(n_columns, to_next_line((out, target)) // out.itemsize)
     n_lines = (n_columns - head) * out.itemsize // LINE
     tail = head + n_lines * (LINE // out.itemsize)
     for j in range(head):
-        out[n, start + j] = d * a[n, j]
+        out[row, start + j] = d * a[n, j]
     source = (n * n_columns + head) * a.itemsize
     stream_scaled((out, target + head * out.itemsize), (a, source), d, n_lines)
     for j in range(tail, n_columns):
-        out[n, start + j] = d * a[n, j]
+        out[row, start + j] = d * a[n, j]
 
 
 @parallel_kernel
 def _layer(a, delta, w, v, has_bias, out, offset):
-    n_samples, n_out = delta.shape
-    n_in = a.shape[1]
-    for n in prange(n_samples):
+    n_rows, n_out = delta.shape
+    n_in, n_outputs = a.shape[1], n_rows // a.shape[0]
+    for row in prange(n_rows):
         for i in range(n_out):
-            _write_row(out, n, offset + i * n_in, w * delta[n, i], a)
+            _write_row(out, row, offset + i * n_in, w * delta[row, i], a, row // n_outputs)
         if has_bias:
             for i in range(n_out):
-                out[n, offset + n_out * n_in + i] = v * delta[n, i]
+                out[row, offset + n_out * n_in + i] = v * delta[row, i]
 
 
 def jacobian(passes, has_bias, out):
@@ -46,7 +46,7 @@ def jacobian(passes, has_bias, out):
     passes : Passes
     has_bias : bool
         Whether the biases are in θ.
-    out : ndarray, shape (N, P)
+    out : ndarray, shape (N C, P)
         C-contiguous, overwritten; rows follow the layout of θ.
     """
     scalar = out.dtype.type

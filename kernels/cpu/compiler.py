@@ -21,7 +21,10 @@ def _compiled(function=None, **options):
     return with_cache(njit(nogil=True, **options)(function))
 
 
-kernel = functools.partial(_compiled, fastmath={"contract"})
+# Options that fuse a multiplication and an addition.
+CONTRACTED = {"fastmath": {"contract"}}
+
+kernel = functools.partial(_compiled, **CONTRACTED)
 dot_kernel = functools.partial(_compiled, fastmath={"contract", "reassoc", "nsz"})
 
 

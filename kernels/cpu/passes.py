@@ -5,10 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 from numba import get_num_threads, prange
 
-from ntklin.kernels.cpu.blas import gemm, sequential_blas
+from ntklin.kernels.cpu.activations import activated
+from ntklin.kernels.cpu.blas import gemm, product, sequential_blas
 from ntklin.kernels.cpu.compiler import dot_kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
 from ntklin.kernels.cpu.neuron_subsets import signal_below
+from ntklin.kernels.structures import Activations, Layer
 
 # From this many inputs on, tables of subset sums pay.
 TABLES_PAY = 192
@@ -49,33 +51,65 @@ def _output_layer(a, W, w, shift, outputs):
         outputs[n] = w * _dot(a, n, W) + shift
 
 
+# Row r of the backward signals is that of input r // C, of C outputs.
+
+
 @parallel_kernel
 def _hidden_signal(above, W, w, a, delta, block, n_workers, counter):
     """δ = w δ' W ∘ 1[a > 0]."""
+    n_outputs = delta.shape[0] // a.shape[0]
     for _ in prange(n_workers):
         start = next_task(counter) * block
         while start < W.shape[1]:
             stop = min(start + block, W.shape[1])
             gemm(False, False, w, above, W[:, start:stop], w * 0, delta[:, start:stop])
             for n in range(a.shape[0]):
-                for i in range(start, stop):
-                    delta[n, i] = delta[n, i] if a[n, i] > 0 else 0
+                for row in range(n * n_outputs, (n + 1) * n_outputs):
+                    for i in range(start, stop):
+                        delta[row, i] = delta[row, i] if a[n, i] > 0 else 0
+            start = next_task(counter) * block
+
+
+@parallel_kernel
+def _sloped_signal(above, W, w, slopes, delta, block, n_workers, counter):
+    """δ = w δ' W ∘ α'(h)."""
+    n_outputs = delta.shape[0] // slopes.shape[0]
+    for _ in prange(n_workers):
+        start = next_task(counter) * block
+        while start < W.shape[1]:
+            stop = min(start + block, W.shape[1])
+            gemm(False, False, w, above, W[:, start:stop], w * 0, delta[:, start:stop])
+            for n in range(slopes.shape[0]):
+                for row in range(n * n_outputs, (n + 1) * n_outputs):
+                    for i in range(start, stop):
+                        delta[row, i] *= slopes[n, i]
             start = next_task(counter) * block
 
 
 @parallel_kernel
 def _output_signal(scale, a, delta):
     """δ^{L-1} = w_L W^L ∘ 1[a > 0]: the product with δ^L = 1 is a copy."""
+    n_outputs = scale.shape[0]
     for n in prange(a.shape[0]):
-        for i in range(a.shape[1]):
-            delta[n, i] = scale[i] if a[n, i] > 0 else 0
+        for c in range(n_outputs):
+            for i in range(a.shape[1]):
+                delta[n * n_outputs + c, i] = scale[c, i] if a[n, i] > 0 else 0
+
+
+@parallel_kernel
+def _sloped_output_signal(scale, slopes, delta):
+    """δ^{L-1} = w_L W^L ∘ α'(h)."""
+    n_outputs = scale.shape[0]
+    for n in prange(slopes.shape[0]):
+        for c in range(n_outputs):
+            for i in range(slopes.shape[1]):
+                delta[n * n_outputs + c, i] = scale[c, i] * slopes[n, i]
 
 
 def forward(layers, X):
     """Activations and outputs, Eq. (1).
 
-    h^l = w_l W^l a^{l-1} + v_l b^l, a^l = max(h^l, 0), f = h^L; since a^l > 0 exactly where
-    h^l > 0, the activations are all that the backward pass needs.
+    h^l = w_l W^l a^{l-1} + v_l b^l, a^l = α(h^l), f = h^L.
 
     Parameters
     ----------
@@ -84,23 +118,31 @@ def forward(layers, X):
 
     Returns
     -------
-    activations : list of ndarray
-        a^0 = X, …, a^{L-1}, shapes (N, m_l).
-    outputs : ndarray, shape (N,)
+    activations : Activations
+        a^0 = X, …, a^{L-1}, shapes (N, m_l), with α' where the backward pass needs it: for ReLU it
+        does not, since a^l > 0 exactly where h^l > 0.
+    outputs : ndarray, shape (N,), or (N, C) of more than one output
     """
-    scalar = X.dtype.type
-    *hidden, (last, w_last, v_last) = zip(*layers, strict=True)
-    activations = [X]
+    scalar, body = X.dtype.type, layers.activation
+    *hidden, (last, w_last, v_last) = zip(*layers[:3], strict=True)
+    activations, slopes = [X], []
     with sequential_blas:
         for (W, b), w, v in hidden:
-            a = np.empty((len(X), len(W)), X.dtype)
             if b is None:
                 b = np.zeros(len(W), X.dtype)
-            block, n_workers = block_size(len(W)), get_num_threads()
-            below, w, v = activations[-1], scalar(w), scalar(v)
-            _hidden_layer(below, W, b, w, v, a, block, n_workers, task_counter())
+            below, w, v, block = activations[-1], scalar(w), scalar(v), block_size(len(W))
+            if body.name == "relu":
+                a, n_workers = np.empty((len(X), len(W)), X.dtype), get_num_threads()
+                _hidden_layer(below, W, b, w, v, a, block, n_workers, task_counter())
+            else:
+                a, slope = activated(body, Layer(W, b, w, v), below, block)
+                slopes.append(slope)
             activations.append(a)
     W, b = last
+    activations = Activations(activations, None if body.name == "relu" else slopes)
+    if len(W) > 1:
+        outputs = scalar(w_last) * product(activations[-1], W)
+        return activations, outputs if b is None else outputs + scalar(v_last) * b
     outputs = np.empty(len(X), X.dtype)
     shift = scalar(0 if b is None else v_last * b[0])
     _output_layer(activations[-1], W[0], scalar(w_last), shift, outputs)
@@ -110,13 +152,15 @@ def forward(layers, X):
 class BackwardSignals(Sequence):
     """Backward signals δ^l = ∂f/∂h^l, l = 1 … L, each computed when it is first asked for.
 
-    δ^L = 1, δ^l = w_{l+1} (W^{l+1})^T δ^{l+1} ∘ 1[h^l > 0]; that of the last hidden layer is
-    ``scale`` where a neuron is active, and many uses need no more than this.
+    δ^L = 1, δ^l = w_{l+1} (W^{l+1})^T δ^{l+1} ∘ α'(h^l); of several outputs each has its own row,
+    from δ^{L,c} = e_c. Of one output and ReLU, that of the last hidden layer is ``scale`` where a
+    neuron is active, and many uses need no more than this.
     """
 
-    def __init__(self, layers, activations):
+    def __init__(self, layers, activations, top=None):
         self._layers, self._w, self._activations = layers.parameters, layers.w, activations
-        self._known = {}
+        self._known = {} if top is None else {len(self) - 1: top}
+        self._is_unit = top is None
 
     def __len__(self):
         return len(self._layers)
@@ -129,39 +173,59 @@ class BackwardSignals(Sequence):
         return self._known[l]
 
     @property
+    def n_rows(self):
+        """How many rows each has of an input: C, or 1 where a signal came from the top."""
+        return len(self._layers[-1][0]) if self._is_unit else 1
+
+    @property
     def scale(self):
         """c = w_L W^L with δ^{L-1} = c ∘ 1[a^{L-1} > 0], shape (m_{L-1},)."""
-        W = self._layers[-1][0][0]
+        return self.scales[0]
+
+    @property
+    def scales(self):
+        """w_L W^L, shape (C, m_{L-1}): δ^{L-1,c} = scales_c ∘ α'."""
+        W = self._layers[-1][0]
         return W.dtype.type(self._w[-1]) * W
 
     def _compute(self, l):
+        X, slopes = self._activations[0], self._activations.slopes
+        n_rows = len(X) * self.n_rows
         if l == len(self) - 1:
-            return np.ones((len(self._activations[0]), 1), self._activations[0].dtype)
+            return np.tile(np.eye(self.n_rows, dtype=X.dtype), (len(X), 1))
         W, a = self._layers[l + 1][0], self._activations[l + 1]
         w = a.dtype.type(self._w[l + 1])
-        if l == len(self) - 3 and len(a) >= TABLES_PAY:
+        is_above_last = l == len(self) - 3 and self._is_unit and self.n_rows == 1
+        if is_above_last and slopes is None and len(a) >= TABLES_PAY:
             return signal_below(self._activations[l + 2], w * self.scale, W, a)
-        delta = np.empty_like(a)
-        if l == len(self) - 2:
-            _output_signal(self.scale, a, delta)
-        else:
-            block, n_workers = block_size(W.shape[1]), get_num_threads()
-            _hidden_signal(self[l + 1], W, w, a, delta, block, n_workers, task_counter())
+        delta = np.empty((n_rows, a.shape[1]), a.dtype)
+        if l == len(self) - 2 and self._is_unit:
+            if slopes is None:
+                _output_signal(self.scales, a, delta)
+            else:
+                _sloped_output_signal(self.scales, slopes[l], delta)
+            return delta
+        signal, gates = (_hidden_signal, a) if slopes is None else (_sloped_signal, slopes[l])
+        block, n_workers = block_size(W.shape[1]), get_num_threads()
+        signal(self[l + 1], W, w, gates, delta, block, n_workers, task_counter())
         return delta
 
 
-def backward(layers, activations):
+def backward(layers, activations, top=None):
     """The backward signals of a network.
 
     Parameters
     ----------
     layers : Layers
-    activations : list of ndarray
+    activations : Activations
         From :func:`forward`.
+    top : ndarray, shape (N, C), optional
+        δ^L, the derivatives of a function of all outputs; the signals then are those of its sum
+        over the outputs, with one row for each input.
 
     Returns
     -------
     BackwardSignals
-        The sequence δ^1, …, δ^L, shapes (N, m_l).
+        The sequence δ^1, …, δ^L, shapes (N C, m_l), or (N, m_l) with ``top``.
     """
-    return BackwardSignals(layers, activations)
+    return BackwardSignals(layers, activations, top)

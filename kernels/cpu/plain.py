@@ -36,8 +36,8 @@ def gemm(transpose_a, transpose_b, alpha, A, B, beta, C):
     C[...] = alpha * product + (beta * C if beta != 0 else 0)
 
 
-def write_row(out, n, start, d, a):
-    out[n, start : start + a.shape[1]] = d * a[n]
+def write_row(out, row, start, d, a, n):
+    out[row, start : start + a.shape[1]] = d * a[n]
 
 
 def nearest(words, left, latest):

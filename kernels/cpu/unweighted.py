@@ -1,5 +1,6 @@
 """The NTK Gram matrix from activations and backward signals, without J."""
 
+import numpy as np
 from numba import get_num_threads, prange
 
 from ntklin.kernels.cpu import neuron_subsets, skipping
@@ -27,6 +28,30 @@ def _add_layer(K, G, D, w2, v2, symmetric):
 
 
 @parallel_kernel
+def _add_blocks(K, G, D, w2, v2, symmetric):
+    """K_rq += (w² G_nn' + v²) D_rq, for several outputs: rows r = n C + c, q = n' C + c'."""
+    n_outputs = K.shape[0] // G.shape[0]
+    for n in prange(G.shape[0]):
+        for row in range(n * n_outputs, (n + 1) * n_outputs):
+            for k in range(n + 1 if symmetric else G.shape[1]):
+                factor = w2 * G[n, k] + v2
+                for q in range(k * n_outputs, (k + 1) * n_outputs):
+                    K[row, q] += factor * D[row, q]
+
+
+@parallel_kernel
+def _set_blocks(K, G, w2, v2, symmetric):
+    """K_rq ← (w² G_nn' + v²) δ_cc': what the last layer gives several outputs."""
+    n_outputs = K.shape[0] // G.shape[0]
+    for n in prange(G.shape[0]):
+        for c in range(n_outputs):
+            row = n * n_outputs + c
+            K[row] = 0
+            for k in range(n + 1 if symmetric else G.shape[1]):
+                K[row, k * n_outputs + c] = w2 * G[n, k] + v2
+
+
+@parallel_kernel
 def _mirror_lower(K):
     for n in prange(K.shape[0]):
         for k in range(n):
@@ -41,11 +66,11 @@ def _product(x, y, sparse):
 
 
 def gram_copies(shape, itemsize):
-    """How many (N, N') arrays :func:`gram` holds at its peak: K, a product for each factor, slices.
+    """How many arrays of K's shape :func:`gram` holds at its peak: K, its factors, slices.
 
     Parameters
     ----------
-    shape : (N, N')
+    shape : (N C, N' C)
     itemsize : int
         Does not matter here.
 
@@ -71,27 +96,44 @@ def gram(passes, other=None):
 
     Returns
     -------
-    ndarray, shape (N, N')
+    ndarray, shape (N C, N' C)
+        Row n C + c is that of output c of input n.
     """
     activations, deltas, w, v = passes
     symmetric = other is None
     last = len(activations) - 1
     other_activations, other_deltas = ([None] * (last + 1),) * 2 if symmetric else other[:2]
+    is_relu = activations.slopes is None
     scalar = activations[0].dtype.type
+    squares = [(scalar(w**2), scalar(v**2)) for w, v in zip(w, v, strict=True)]
+    several = deltas[last].shape[1] > 1
     with sequential_blas:
         # The last layer comes first: its δ is 1, so that K starts as its activations' Gram matrix.
-        K = _product(activations[last], other_activations[last], last > 0)
-        _scale_shift(K, scalar(w[last] ** 2), scalar(v[last] ** 2), symmetric)
+        K = _product(activations[last], other_activations[last], is_relu and last > 0)
+        if several:
+            K = _of_outputs(K, deltas[last].shape[1], squares[last], symmetric)
+        else:
+            _scale_shift(K, *squares[last], symmetric)
         for l in range(last):
-            G = _product(activations[l], other_activations[l], l > 0)
-            w2, v2 = scalar(w[l] ** 2), scalar(v[l] ** 2)
-            if symmetric and l == last - 1 and len(K) >= SKIPPING_PAYS:
-                neuron_subsets.add_layer(K, G, w2, v2, activations[last], deltas.scale)
+            G = _product(activations[l], other_activations[l], is_relu and l > 0)
+            if several:
+                D = _product(deltas[l], other_deltas[l], is_relu)
+                _add_blocks(K, G, D, *squares[l], symmetric)
+                del D
+            elif is_relu and symmetric and l == last - 1 and len(K) >= SKIPPING_PAYS:
+                neuron_subsets.add_layer(K, G, *squares[l], activations[last], deltas.scale)
             else:
-                D = _product(deltas[l], other_deltas[l], True)
-                _add_layer(K, G, D, w2, v2, symmetric)
+                D = _product(deltas[l], other_deltas[l], is_relu)
+                _add_layer(K, G, D, *squares[l], symmetric)
                 del D
             del G  # or it would still be there beside the next one
     if symmetric:
         _mirror_lower(K)
+    return K
+
+
+def _of_outputs(G, n_outputs, squares, symmetric):
+    """What the last layer gives: (w² G + v²) ⊗ 1_C."""
+    K = np.empty((len(G) * n_outputs, G.shape[1] * n_outputs), G.dtype)
+    _set_blocks(K, G, *squares, symmetric)
     return K

@@ -1,14 +1,16 @@
-// Dense Jacobian assembly: every element of the (N, P) result is written exactly once.
+// Dense Jacobian assembly: every element of the (N C, P) result is written exactly once.
 
 // Columns offset … offset + m k of J, and with biases m more:
-// ∂f/∂W = w δ ⊗ a, ∂f/∂b = v δ, for a (n, k), δ (n, m) and rows of J of length n_parameters.
+// ∂f/∂W = w δ ⊗ a, ∂f/∂b = v δ, for δ (n, m), a (n / outputs, k) and rows of J of length
+// n_parameters: row r is one of input r / outputs.
 // A block writes one neuron's row after the other, neighboring threads neighboring columns.
 extern "C" __global__ void jacobian_layer(const REAL *a, const REAL *delta, REAL w, REAL v,
                                           int has_bias, REAL *out, long long n_parameters,
-                                          long long offset, int n, int m, int k) {
+                                          long long offset, int n, int m, int k,
+                                          int outputs) {
     for (int row = blockIdx.y; row < n; row += gridDim.y) {
         REAL *target = out + row * n_parameters + offset;
-        const REAL *source = a + (long long)row * k;
+        const REAL *source = a + (long long)(row / outputs) * k;
         for (int i = blockIdx.x; i < m; i += gridDim.x) {
             REAL d = delta[(long long)row * m + i];
             for (int j = threadIdx.x; j < k; j += blockDim.x)

@@ -33,16 +33,16 @@ def options(dtype):
 
 
 @functools.cache
-def _module(name, dtype, device):
+def _module(name, definitions, dtype, device):
     import cupy
 
-    return cupy.RawModule(code=source(name), options=options(dtype))
+    return cupy.RawModule(code=definitions + source(name), options=options(dtype))
 
 
 @functools.cache
-def _kernel(name, function, dtype, device):
+def _kernel(name, definitions, function, dtype, device):
     """CuPy looks a function up anew each time that it is asked for one."""
-    return _module(name, dtype, device).get_function(function)
+    return _module(name, definitions, dtype, device).get_function(function)
 
 
 def require_contiguous(function, arguments, kind):
@@ -63,7 +63,7 @@ def require_contiguous(function, arguments, kind):
             )
 
 
-def launch(name, function, dtype, shape, arguments):
+def launch(name, function, dtype, shape, arguments, definitions=""):
     """Launch a kernel on the current device and stream; returns before it is done.
 
     Parameters
@@ -77,9 +77,11 @@ def launch(name, function, dtype, shape, arguments):
         Grid and block, from ``ntklin.kernels.gpu.launch``.
     arguments : sequence
         C-contiguous arrays, NumPy scalars of the kernel's types.
+    definitions : str
+        What the source finds before it.
     """
     import cupy
 
     require_contiguous(function, arguments, cupy.ndarray)
-    kernel = _kernel(name, function, np.dtype(dtype), cupy.cuda.Device().id)
+    kernel = _kernel(name, definitions, function, np.dtype(dtype), cupy.cuda.Device().id)
     kernel(*shape, tuple(arguments))

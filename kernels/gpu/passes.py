@@ -7,9 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ntklin.kernels.activations import c_functions
 from ntklin.kernels.gpu import loader
 from ntklin.kernels.gpu.arrays import namespace, transposed
 from ntklin.kernels.gpu.launch import matrix
+from ntklin.kernels.structures import Activations
 
 
 def _pointwise(function, arrays, scalars):
@@ -21,10 +23,19 @@ def _pointwise(function, arrays, scalars):
     loader.launch("pointwise.cu", function, changed.dtype, shape, arguments)
 
 
+def _sloped(body, arrays, scalars):
+    """``activate_sloped`` of activation.cu, compiled for an activation."""
+    n, m = arrays[0].shape[-2:]
+    dtype, shape = arrays[0].dtype, matrix(n, m, arrays[0].size // (n * m))
+    arguments = (*arrays, *scalars, dtype.type(body.p), np.int32(n), np.int32(m))
+    definitions = c_functions(body)
+    loader.launch("activation.cu", "activate_sloped", dtype, shape, arguments, definitions)
+
+
 def forward(layers, X):
     """Activations and outputs, Eq. (1).
 
-    h^l = w_l W^l a^{l-1} + v_l b^l, a^l = max(h^l, 0), f = h^L.
+    h^l = w_l W^l a^{l-1} + v_l b^l, a^l = α(h^l), f = h^L.
 
     Parameters
     ----------
@@ -33,35 +44,42 @@ def forward(layers, X):
 
     Returns
     -------
-    activations : list of ndarray
-        a^0 = X, …, a^{L-1}, shapes (N, m_l).
-    outputs : ndarray, shape (N,)
+    activations : Activations
+        a^0 = X, …, a^{L-1}, shapes (N, m_l), with α' unless it is the ReLU.
+    outputs : ndarray, shape (N,), or (N, C) of more than one output
     """
-    xp, scalar = namespace(X), X.dtype.type
-    *hidden, (last, w_last, v_last) = zip(*layers, strict=True)
-    activations = [X]
+    xp, scalar, body = namespace(X), X.dtype.type, layers.activation
+    *hidden, (last, w_last, v_last) = zip(*layers[:3], strict=True)
+    activations, slopes = [X], []
     for (W, b), w, v in hidden:
         a = xp.empty((*X.shape[:-1], W.shape[-2]), X.dtype)
         xp.matmul(activations[-1], transposed(W), out=a)
         b = xp.zeros(W.shape[:-1], X.dtype) if b is None else xp.ascontiguousarray(b)
-        _pointwise("activate", (a, b), (scalar(w), scalar(v)))
+        if body.name == "relu":
+            _pointwise("activate", (a, b), (scalar(w), scalar(v)))
+        else:
+            slopes.append(xp.empty_like(a))
+            _sloped(body, (a, slopes[-1], b), (scalar(w), scalar(v)))
         activations.append(a)
+    activations = Activations(activations, None if body.name == "relu" else slopes)
     W, b = last
-    outputs = scalar(w_last) * (activations[-1] @ transposed(W))[..., 0]
+    outputs = scalar(w_last) * (activations[-1] @ transposed(W))
     if b is not None:
-        outputs += scalar(v_last) * b
-    return activations, outputs
+        outputs += scalar(v_last) * b[..., None, :]
+    return activations, outputs if W.shape[-2] > 1 else outputs[..., 0]
 
 
 class BackwardSignals(Sequence):
     """Backward signals δ^l = ∂f/∂h^l, l = 1 … L, each computed when it is first asked for.
 
-    δ^L = 1, δ^l = w_{l+1} (W^{l+1})^T δ^{l+1} ∘ 1[h^l > 0].
+    δ^L = 1, δ^l = w_{l+1} (W^{l+1})^T δ^{l+1} ∘ α'(h^l); of several outputs each has its own row.
     """
 
-    def __init__(self, layers, activations):
+    def __init__(self, layers, activations, top=None):
         self._layers, self._w, self._activations = layers.parameters, layers.w, activations
-        self._known = {}
+        self._known = {} if top is None else {len(self) - 1: top}
+        self._n_rows = self._layers[-1][0].shape[-2] if top is None else 1
+        self._is_unit = top is None
 
     def __len__(self):
         return len(self._layers)
@@ -73,33 +91,38 @@ class BackwardSignals(Sequence):
         return self._known[l]
 
     def _compute(self, l):
-        X = self._activations[0]
-        xp = namespace(X)
+        X, slopes, C = self._activations[0], self._activations.slopes, self._n_rows
+        xp, several = namespace(X), X.shape[:-2]
         if l == len(self) - 1:
-            return xp.ones((*X.shape[:-1], 1), X.dtype)
+            return xp.tile(xp.eye(C, dtype=X.dtype), (*several, X.shape[-2], 1))
         W, a = self._layers[l + 1][0], self._activations[l + 1]
+        gates, suffix = (a, "") if slopes is None else (slopes[l], "_sloped")
         w = a.dtype.type(self._w[l + 1])
-        delta = xp.empty_like(a)
-        if l == len(self) - 2:
-            _pointwise("spread", (delta, a, w * W[..., 0, :]), ())
+        delta = xp.empty((*several, a.shape[-2] * C, a.shape[-1]), a.dtype)
+        if l == len(self) - 2 and self._is_unit:
+            scales = xp.ascontiguousarray(w * W)
+            _pointwise(f"spread{suffix}", (delta, gates, scales), (np.int32(C),))
         else:
             xp.matmul(self[l + 1], W, out=delta)
-            _pointwise("gate", (delta, a), (w,))
+            _pointwise(f"gate{suffix}", (delta, gates), (w, np.int32(C)))
         return delta
 
 
-def backward(layers, activations):
+def backward(layers, activations, top=None):
     """The backward signals of a network.
 
     Parameters
     ----------
     layers : Layers
-    activations : list of ndarray
+    activations : Activations
         From :func:`forward`.
+    top : ndarray, shape (N, C), optional
+        δ^L, the derivatives of a function of all outputs; the signals then are those of its sum
+        over the outputs, with one row for each input.
 
     Returns
     -------
     BackwardSignals
-        The sequence δ^1, …, δ^L, shapes (N, m_l).
+        The sequence δ^1, …, δ^L, shapes (N C, m_l), or (N, m_l) with ``top``.
     """
-    return BackwardSignals(layers, activations)
+    return BackwardSignals(layers, activations, top)

@@ -13,23 +13,47 @@ extern "C" __global__ void activate(REAL *a, const REAL *b, REAL w, REAL v, int 
         }
 }
 
+// Row r of the signals is that of input r / outputs.
+
 // δ ← w δ where a > 0, else 0.
-extern "C" __global__ void gate(REAL *delta, const REAL *a, REAL w, int n, int m) {
-    delta += (long long)blockIdx.z * n * m, a += (long long)blockIdx.z * n * m;
+extern "C" __global__ void gate(REAL *delta, const REAL *a, REAL w, int outputs, int n, int m) {
+    delta += (long long)blockIdx.z * n * m, a += (long long)blockIdx.z * (n / outputs) * m;
     for (int row = blockIdx.y; row < n; row += gridDim.y)
         for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < m; i += gridDim.x * blockDim.x) {
             long long place = (long long)row * m + i;
-            delta[place] = a[place] > 0 ? w * delta[place] : 0;
+            bool active = a[(long long)(row / outputs) * m + i] > 0;
+            delta[place] = active ? w * delta[place] : 0;
         }
 }
 
-// δ ← c_i where a > 0, else 0: the signal of the last hidden layer.
-extern "C" __global__ void spread(REAL *delta, const REAL *a, const REAL *c, int n, int m) {
-    delta += (long long)blockIdx.z * n * m, a += (long long)blockIdx.z * n * m;
-    c += (long long)blockIdx.z * m;
+// δ ← w δ ∘ slopes.
+extern "C" __global__ void gate_sloped(REAL *delta, const REAL *slopes, REAL w, int outputs, int n,
+                                       int m) {
+    delta += (long long)blockIdx.z * n * m, slopes += (long long)blockIdx.z * (n / outputs) * m;
+    for (int row = blockIdx.y; row < n; row += gridDim.y)
+        for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < m; i += gridDim.x * blockDim.x)
+            delta[(long long)row * m + i] *= w * slopes[(long long)(row / outputs) * m + i];
+}
+
+// δ ← c_i of the row's output where a > 0, else 0: the signal of the last hidden layer.
+extern "C" __global__ void spread(REAL *delta, const REAL *a, const REAL *c, int outputs, int n,
+                                  int m) {
+    delta += (long long)blockIdx.z * n * m, a += (long long)blockIdx.z * (n / outputs) * m;
+    c += (long long)blockIdx.z * outputs * m;
     for (int row = blockIdx.y; row < n; row += gridDim.y)
         for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < m; i += gridDim.x * blockDim.x) {
-            long long place = (long long)row * m + i;
-            delta[place] = a[place] > 0 ? c[i] : 0;
+            bool active = a[(long long)(row / outputs) * m + i] > 0;
+            delta[(long long)row * m + i] = active ? c[(row % outputs) * m + i] : 0;
         }
+}
+
+// δ ← c_i of the row's output ∘ slopes.
+extern "C" __global__ void spread_sloped(REAL *delta, const REAL *slopes, const REAL *c,
+                                         int outputs, int n, int m) {
+    delta += (long long)blockIdx.z * n * m, slopes += (long long)blockIdx.z * (n / outputs) * m;
+    c += (long long)blockIdx.z * outputs * m;
+    for (int row = blockIdx.y; row < n; row += gridDim.y)
+        for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < m; i += gridDim.x * blockDim.x)
+            delta[(long long)row * m + i] =
+                c[(row % outputs) * m + i] * slopes[(long long)(row / outputs) * m + i];
 }

@@ -4,7 +4,7 @@ from ntklin.kernels.gpu.arrays import namespace, transposed
 
 
 def jacobian_vector(passes, vector):
-    """J v: (J v)_n = Σ_l δ^l_n · (w_l V^l a^{l-1}_n + v_l c^l) for v = (V^1, c^1, …).
+    """J v: (J v)_r = Σ_l δ^l_r · (w_l V^l a^{l-1}_n + v_l c^l) for v = (V^1, c^1, …), r = n C + c.
 
     Parameters
     ----------
@@ -14,27 +14,27 @@ def jacobian_vector(passes, vector):
 
     Returns
     -------
-    ndarray, shape (N,)
+    ndarray, shape (N C,)
     """
-    X = passes.activations[0]
-    scalar, out = X.dtype.type, namespace(X).zeros(len(X), X.dtype)
+    X, n_rows = passes.activations[0], len(passes.deltas[0])
+    scalar, out = X.dtype.type, namespace(X).zeros(n_rows, X.dtype)
     for a, delta, w, v, (V, c) in zip(*passes, vector, strict=True):
         u = a @ V.T
         u *= scalar(w)
         if c is not None:
             u += scalar(v) * c
-        u *= delta
-        out += u.sum(axis=1)
+        products = delta.reshape(len(X), -1, delta.shape[1]) * u[:, None]
+        out += products.sum(axis=2).reshape(-1)
     return out
 
 
 def vector_jacobian(passes, r, result):
-    """J^T r into ``result``: per layer w_l (δ^l ∘ r)^T a^{l-1} and v_l Σ_n δ^l_n r_n.
+    """J^T r into ``result``: per layer w_l (δ^l ∘ r)^T a^{l-1} and v_l Σ_r δ^l_r r_r.
 
     Parameters
     ----------
     passes : Passes
-    r : ndarray, shape (N,)
+    r : ndarray, shape (N C,)
         Or, like all the others, with a leading axis for several networks.
     result : sequence of (R^l, s^l or None)
         Views in the layout of θ, overwritten.
@@ -42,6 +42,8 @@ def vector_jacobian(passes, r, result):
     xp, scalar = namespace(r), r.dtype.type
     for a, delta, w, v, (R, s) in zip(*passes, result, strict=True):
         scaled = delta * r[..., None]
+        if delta.shape[-2] > a.shape[-2]:
+            scaled = scaled.reshape(*a.shape[:-1], -1, delta.shape[-1]).sum(axis=-2)
         if s is not None:
             xp.multiply(scaled.sum(axis=-2), scalar(v), out=s)
         scaled *= scalar(w)  # smaller than R

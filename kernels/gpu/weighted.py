@@ -49,14 +49,19 @@ def weighted_gram(passes, diagonal, other=None):
 
     Returns
     -------
-    ndarray, shape (N, N')
+    ndarray, shape (N C, N' C)
     """
     activations, deltas, w, v = passes
     other_activations, other_deltas = passes[:2] if other is None else other[:2]
-    X, other_X = activations[0], other_activations[0]
-    K = namespace(X).zeros((len(X), len(other_X)), X.dtype)
+    X, xp = activations[0], namespace(activations[0])
+    shape = len(deltas[0]), len(other_deltas[0])
+    C = shape[0] // len(X)
+    K = xp.zeros(shape, X.dtype)
     for l, (D, bias) in enumerate(diagonal):
-        a, other_a, D = _columns(activations[l], other_activations[l], D, bias, w[l], v[l])
+        a, other_a = activations[l], other_activations[l]
+        if C > 1:  # each output's row is taken as an input of its own
+            a, other_a = xp.repeat(a, C, axis=0), xp.repeat(other_a, C, axis=0)
+        a, other_a, D = _columns(a, other_a, D, bias, w[l], v[l])
         if D.shape[1]:
             _add_layer(K, a, deltas[l], other_a, other_deltas[l], D, other is None)
     return symmetric(K) if other is None else K

@@ -16,17 +16,20 @@ def describe_network(net: Network) -> dict[str, Any]:
     if isinstance(net, AntisymmetricPair | DoubledNetwork) and kind in NETWORKS.values():
         return {"class": kind.__name__, "network": describe_network(net.network)}
     if isinstance(net, MLP) and kind is MLP:
-        described = dataclasses.asdict(net)
-        return {"class": kind.__name__} | described | {"widths": list(net.widths)}
+        described = {f.name: getattr(net, f.name) for f in dataclasses.fields(net)}
+        plain = {"widths": list(net.widths), "activation": net.activation.described()}
+        return {"class": kind.__name__} | described | plain
     return {"class": f"{kind.__module__}.{kind.__qualname__}", "P": net.n_parameters}
 
 
 def network_from(description: dict[str, Any]) -> Network | None:
-    """The network of a description; None for a class that is not of this library."""
+    """The network of a description; None for what is not of this library."""
     kind = NETWORKS.get(description["class"])
     if kind is None:
         return None
     if kind is MLP:
+        if not isinstance(description.get("activation", "relu"), str):
+            return None
         return MLP(**{k: v for k, v in description.items() if k != "class"})
     inner: Any = network_from(description["network"])
-    return kind(inner)
+    return None if inner is None else kind(inner)

@@ -9,17 +9,19 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import contiguous, host, kernels, namespace
-from ntklin.edge.checks import as_weights, require_memory
+from ntklin.edge.checks import as_flag, as_weights, require_memory
 from ntklin.edge.errors import FloatRangeError
 from ntklin.edge.ranges import COMFORT, exponent, in_range, is_far, largest_exponent, shift
-from ntklin.kernels.structures import Layers, Passes
+from ntklin.kernels.structures import Activations, Layers, Passes
 from ntklin.networks.balanced import REMEDY, BalancedFeatures
 from ntklin.networks.layers import LayeredNetwork, LayerList, layers_and_inputs
 from ntklin.networks.memory import require_passes_memory
 
 
 class FeatureMap(BalancedFeatures):
-    """The feature map φ(X) of a network, an (N, P) operator that never stores J.
+    """The feature map φ(X) of a network, an (N C, P) operator that never stores J.
+
+    Row n C + c is that of output c of input n.
 
     One forward and one backward pass are kept, O(N Σ m_l) numbers; every product with J or J^T then
     costs 2NP flops, and the Gram matrix O(N² Σ m_l). Usable wherever SciPy takes a LinearOperator.
@@ -37,7 +39,7 @@ class FeatureMap(BalancedFeatures):
     ----------
     network, parameters, inputs
         What it was made from. X is copied; ``parameters`` is θ itself, not to be changed in place.
-    outputs : ndarray, shape (N,)
+    outputs : ndarray, shape (N,), or (N, C) of more than one output
         f_θ(X), a by-product of the forward pass.
     passes : Passes
     is_extreme : bool
@@ -59,13 +61,14 @@ class FeatureMap(BalancedFeatures):
         layers, X = layers_and_inputs(network, theta, X)
         require_passes_memory(network, len(X), X.itemsize, X)
         self.parameters = theta
-        super().__init__(X.dtype, (len(X), network.n_parameters), exponents)
+        shape = (len(X) * network.n_outputs, network.n_parameters)
+        super().__init__(X.dtype, shape, exponents)
         self.inputs = X = X.copy()
         scales = network.weight_scales, network.bias_scales
         if exponents is not None:
             X = shift(X, -exponents[0])
             scales = rescaled(*scales, exponents)
-        layers = Layers(layers, *scales)
+        layers = Layers(layers, *scales, network.activation.body)
         activations, self.outputs = self._kernels.forward(layers, X)
         deltas = self._kernels.backward(layers, activations)
         self.passes = Passes(activations, deltas, *scales)
@@ -79,7 +82,8 @@ class FeatureMap(BalancedFeatures):
     # Balanced features: f = 2^e f', φ = 2^e φ', from the same passes with w_l and v_l changed by
     # powers of two. Γ_l is the exponent of h^l, Γ_0 that of x:
     #     w'_l = 2^(Γ_{l−1} − Γ_l) w_l,  v'_l = 2^(−Γ_l) v_l,  x' = 2^(−Γ_0) x
-    # give h'^l = 2^(−Γ_l) h^l, δ'^l = 2^(Γ_l − Γ_L) δ^l and φ' = 2^(−Γ_L) φ in all its parts.
+    # give h'^l = 2^(−Γ_l) h^l, δ'^l = 2^(Γ_l − Γ_L) δ^l and φ' = 2^(−Γ_L) φ in all its parts. That
+    # needs α(c h) = c α(h); other activations have Γ_l = 0 below the output.
 
     def _made_for(self, dtype: np.dtype[Any]) -> FeatureMap | None:
         """The balanced features in ``dtype``, None for these themselves."""
@@ -98,7 +102,7 @@ class FeatureMap(BalancedFeatures):
 
         Returns
         -------
-        ndarray, shape (N,)
+        ndarray, as ``outputs``
 
         Raises
         ------
@@ -109,7 +113,7 @@ class FeatureMap(BalancedFeatures):
         return in_range(even.outputs, self.dtype, "f(X)", REMEDY, scale=e)
 
     def output_rounding(self) -> Array:
-        """What the rounding errors of ``outputs`` are expected to stay below, (N,), float64.
+        """What the rounding errors of ``outputs`` are expected to stay below, float64.
 
         A preactivation is a sum of n = m_{l−1} products, whose partial sums none exceed ‖W_i‖‖a‖,
         so that n independent roundings move it by λ √n (eps/2) ‖W_i‖‖a‖ at most but for a
@@ -117,13 +121,14 @@ class FeatureMap(BalancedFeatures):
 
         Returns
         -------
-        ndarray, shape (N,)
+        ndarray, shape (N C,)
         """
         squares = np.zeros(self.shape[0])
         layers = self.network.unpack(self.parameters)
         for a, delta, w, v, (W, b) in zip(*self.passes, layers, strict=True):
             lengths = np.sqrt((W * W).sum(axis=1))
             sizes = w * host(np.sqrt((a * a).sum(axis=1))).astype(np.float64)
+            sizes = np.repeat(sizes, self.network.n_outputs)
             signals = delta * delta
             total = sizes**2 * host(signals @ (lengths * lengths).astype(a.dtype))
             if b is not None:
@@ -142,13 +147,14 @@ class FeatureMap(BalancedFeatures):
 
         Returns
         -------
-        FeatureMap, shape (N_new, P)
+        FeatureMap, shape (N_new C, P)
         """
         return FeatureMap(self.network, self.parameters, X_new, exponents=self.exponents)
 
     def _exponents(self, layers: LayerList) -> tuple[int, ...]:
         """Γ_0, …, Γ_L for parameters of size 1, or of the size of those given."""
-        here = largest_exponent(self.inputs)
+        is_homogeneous = self.network.activation.is_homogeneous
+        here = largest_exponent(self.inputs) if is_homogeneous else 0
         found, widths = [here], self.network.widths
         scales = zip(self.network.weight_scales, self.network.bias_scales, strict=True)
         for l, (w, v) in enumerate(scales):
@@ -157,6 +163,7 @@ class FeatureMap(BalancedFeatures):
             here += exponent(w) + exponent(widths[l]) // 2 + size
             if v:
                 here = max(here, exponent(v) + (0 if b is None else max(largest_exponent(b), 0)))
+            here = here if is_homogeneous or l == len(widths) - 2 else 0
             found.append(here)
         return tuple(found)
 
@@ -179,7 +186,8 @@ class FeatureMap(BalancedFeatures):
     def __setstate__(self, state: Any) -> None:
         super().__setstate__(state)
         activations, _, w, v = self.passes
-        layers = Layers(self.network.unpack(self.parameters), w, v)
+        body = self.network.activation.body
+        layers = Layers(self.network.unpack(self.parameters), w, v, body)
         self.passes = self.passes._replace(deltas=self._kernels.backward(layers, activations))
 
     def _matvec(self, v: Array) -> Array:
@@ -201,16 +209,16 @@ class FeatureMap(BalancedFeatures):
         return result
 
     def toarray(self, out: Array | None = None) -> Array:
-        """The dense J, shape (N, P).
+        """The dense J.
 
         Parameters
         ----------
-        out : ndarray, shape (N, P), optional
+        out : ndarray, shape (N C, P), optional
             C-contiguous, of this operator's dtype; overwritten and returned.
 
         Returns
         -------
-        ndarray, shape (N, P)
+        ndarray, shape (N C, P)
 
         Raises
         ------
@@ -228,7 +236,13 @@ class FeatureMap(BalancedFeatures):
         self._kernels.jacobian(self.passes, self.network.has_bias, out)
         return out
 
-    def gram(self, other: FeatureMap | None = None, weights: ArrayLike | None = None) -> Array:
+    def gram(
+        self,
+        other: FeatureMap | None = None,
+        weights: ArrayLike | None = None,
+        *,
+        blocks: bool = False,
+    ) -> Array:
         """The Gram matrix K(X, X') = φ(X) D φ(X')^T.
 
         K = Σ_l (w_l² ⟨a^{l-1}, a'^{l-1}⟩ + v_l²) ⟨δ^l, δ'^l⟩; with a diagonal D see
@@ -240,10 +254,12 @@ class FeatureMap(BalancedFeatures):
             φ(X'); this one when not given, and then the symmetric work is done once.
         weights : ndarray, shape (P,), optional
             The diagonal of D ≥ 0; 1 when not given.
+        blocks : bool
+            Whether each pair of inputs has a C × C block of its own; a view of the same numbers.
 
         Returns
         -------
-        ndarray, shape (N, N')
+        ndarray, shape (N C, N' C), or (N, N', C, C) with ``blocks``
 
         Raises
         ------
@@ -254,6 +270,10 @@ class FeatureMap(BalancedFeatures):
         MemoryLimitError
             If the kernel does not fit.
         """
+        if as_flag(blocks, name="blocks"):
+            C = self.network.n_outputs
+            K = self.gram(other, weights)
+            return K.reshape(len(self.inputs), C, -1, C).swapaxes(1, 2)
         if other is self:
             other = None
         if other is not None and (
@@ -289,7 +309,7 @@ class FeatureMap(BalancedFeatures):
         self, other: FeatureMap | None, is_weighted: bool, dtype: np.dtype[Any]
     ) -> None:
         """Refuse a kernel that does not fit, with what its computation takes beside it."""
-        shape = (len(self.inputs), len(self.inputs if other is None else other.inputs))
+        shape = (self.shape[0], (self if other is None else other).shape[0])
         copies_of = self._kernels.weighted_gram_copies if is_weighted else self._kernels.gram_copies
         copies, beside_it, product = copies_of(shape, dtype.itemsize), 0, "(phi.T @ r)"
         if is_weighted:
@@ -336,8 +356,12 @@ def _in_dtype(passes: Passes, dtype: np.dtype[Any]) -> Passes:
     """The same passes in another dtype; themselves where they have it."""
     if passes.activations[0].dtype == dtype:
         return passes
-    activations, deltas = ([a.astype(dtype, copy=False) for a in arrays] for arrays in passes[:2])
-    return passes._replace(activations=activations, deltas=deltas)
+    slopes = passes.activations.slopes
+    activations, deltas, slopes = (
+        None if arrays is None else [a.astype(dtype, copy=False) for a in arrays]
+        for arrays in (*passes[:2], slopes)
+    )
+    return passes._replace(activations=Activations(activations, slopes), deltas=deltas)
 
 
 def bounded(a: Array, what: str) -> Array:
@@ -371,7 +395,7 @@ def _in_units_of(
     exponent : int
     """
     exponents = phi.exponents or (0,) * len(phi.network.widths)
-    if not phi.network.has_bias:
+    if phi.network.activation.is_homogeneous and not phi.network.has_bias:
         own = largest_exponent(other.inputs) - exponents[0]
         exponents = tuple(e + own for e in exponents)
     passes = (a.astype(dtype, copy=False) for a in (other.parameters, other.inputs))

@@ -86,6 +86,8 @@ def _limit(net: MLP, X1: ArrayLike, X2: ArrayLike | None, *, ntk: bool) -> Array
             f"net must be an ntklin.MLP, got {type(net).__name__}; the limit is known for "
             "independently drawn weights only (for an AntisymmetricPair, Θ is that of pair.network)"
         )
+    if not net.activation.is_relu:
+        raise ValueError(f"the limit of {net.activation.name!r} is not known here; ReLU's is")
     if net.scaling == "eq1" and net.has_bias:
         raise ValueError(
             "scaling='eq1' with trained biases has no infinite-width limit, because its kernel "

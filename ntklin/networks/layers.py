@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import refuse_mixed
 from ntklin.edge.checks import as_inputs, as_vector
+from ntklin.networks.activations import Activation
 from ntklin.networks.network import Network
 
 # W^l and b^l, l = 1, …, L; None in the place of b^l where a network has no biases.
@@ -17,7 +18,7 @@ LayerList = list[tuple[Array, Array | None]]
 
 
 class LayeredNetwork(Network, Protocol):
-    """h^l = w_l W^l a^{l−1} + v_l b^l, l = 1, …, L, with all W^l and b^l in one flat θ.
+    """h^l = w_l W^l a^{l−1} + v_l b^l, a^l = α(h^l), with all W^l and b^l in one flat θ.
 
     To be had rather than inherited: ``MLP`` has its widths as a field.
     """
@@ -25,6 +26,16 @@ class LayeredNetwork(Network, Protocol):
     @property
     def widths(self) -> tuple[int, ...]:
         """The widths m_0, …, m_L."""
+        ...
+
+    @property
+    def n_outputs(self) -> int:
+        """C = m_L."""
+        ...
+
+    @property
+    def activation(self) -> Activation:
+        """α."""
         ...
 
     @property

@@ -10,7 +10,8 @@ from ntklin.networks.layers import LayeredNetwork
 def passes(net: LayeredNetwork, n_samples: int) -> int:
     """How many numbers a forward and a backward pass, and a product with φ or φ^T, take.
 
-    X, activations and backward signals, and what the widest layer's product needs beside them.
+    X, activations and backward signals, with the slopes where the activation is no ReLU, and what
+    the widest layer's product needs beside them.
 
     Parameters
     ----------
@@ -22,8 +23,9 @@ def passes(net: LayeredNetwork, n_samples: int) -> int:
     -------
     int
     """
-    hidden = net.widths[1:-1]
-    return n_samples * (net.n_inputs + 2 * sum(hidden) + max(hidden, default=0) + 2)
+    hidden, n_outputs = net.widths[1:-1], net.n_outputs
+    signals = (1 + (not net.activation.is_relu) + n_outputs) * sum(hidden)
+    return n_samples * (net.n_inputs + signals + max(hidden, default=0) + 2 * n_outputs**2)
 
 
 def require_passes_memory(

@@ -1,4 +1,4 @@
-"""The network of Eq. (1): a ReLU multilayer perceptron with scalar output and a flat θ."""
+"""The network of Eq. (1): a multilayer perceptron with a flat θ."""
 
 import math
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from ntklin.edge.backends import kernels, namespace
 from ntklin.edge.checks import as_count, as_generator, as_positive, as_vector, require_bulk
 from ntklin.edge.ranges import is_far
 from ntklin.kernels.structures import Layers
+from ntklin.networks.activations import Activation, as_activation
 from ntklin.networks.features import FeatureMap
 from ntklin.networks.layers import LayerList, layers_and_inputs
 from ntklin.networks.memory import require_jacobian_memory
@@ -39,11 +40,11 @@ def _choice(value: str, allowed: tuple[str, ...], name: str) -> str:
 
 @dataclass(frozen=True)
 class MLP(Network):
-    r"""A ReLU multilayer perceptron with scalar output, Eq. (1).
+    r"""A multilayer perceptron, Eq. (1), with one output or several.
 
     .. math::
 
-        a^0 = x, \quad h^l = w_l W^l a^{l-1} + v_l b^l, \quad a^l = \max(h^l, 0)\ (l < L),
+        a^0 = x, \quad h^l = w_l W^l a^{l-1} + v_l b^l, \quad a^l = \alpha(h^l)\ (l < L),
         \quad f(x) = h^L
 
     =========== =================== ================ ==========================================
@@ -57,7 +58,7 @@ class MLP(Network):
     Parameters
     ----------
     widths : sequence of int
-        m_0 = d, m_1, …, m_L = 1.
+        m_0 = d, m_1, …, m_L = C, the number of outputs.
     sigma : float
         The initialization scale σ.
     scaling : {"fan_out", "fan_in", "eq1"}
@@ -66,6 +67,8 @@ class MLP(Network):
         N(0, 1), trained. W starts N(0, 1).
     sigma_b : float, optional
         The bias scale σ_b of ``fan_in``; σ when not given.
+    activation : str or Activation
+        α, ``"relu"`` when not given; see :class:`ntklin.Activation` for the others.
 
     Notes
     -----
@@ -84,6 +87,7 @@ class MLP(Network):
     scaling: Literal["fan_out", "fan_in", "eq1"] = field(default="fan_out", kw_only=True)
     bias: Literal["zero", "none", "normal"] = field(default="zero", kw_only=True)
     sigma_b: float | None = field(default=None, kw_only=True)
+    activation: Activation = field(default="relu", kw_only=True)  # pyright: ignore
 
     def __post_init__(self) -> None:
         try:
@@ -95,10 +99,6 @@ class MLP(Network):
         widths = tuple(as_count(m, name=f"widths[{l}]") for l, m in enumerate(widths))
         if len(widths) < 2:
             raise ValueError(f"widths needs at least an input and an output, got {widths}")
-        if widths[-1] != 1:
-            raise ValueError(
-                f"the output must be scalar (widths[-1] == 1), got widths[-1] == {widths[-1]}"
-            )
         object.__setattr__(self, "widths", widths)
         object.__setattr__(self, "sigma", as_positive(self.sigma, name="sigma"))
         _choice(self.scaling, SCALINGS, "scaling")
@@ -107,6 +107,7 @@ class MLP(Network):
             if self.scaling != "fan_in":
                 raise ValueError(f"sigma_b belongs to scaling='fan_in', not {self.scaling!r}")
             object.__setattr__(self, "sigma_b", as_positive(self.sigma_b, name="sigma_b"))
+        object.__setattr__(self, "activation", as_activation(self.activation))
 
     @property
     def depth(self) -> int:
@@ -117,6 +118,11 @@ class MLP(Network):
     def n_inputs(self) -> int:
         """The input dimension d = m_0."""
         return self.widths[0]
+
+    @property
+    def n_outputs(self) -> int:
+        """The number of outputs C = m_L."""
+        return self.widths[-1]
 
     @property
     def has_bias(self) -> bool:
@@ -265,7 +271,7 @@ class MLP(Network):
 
         Returns
         -------
-        ndarray, shape (N,)
+        ndarray, shape (N,), or (N, C) of more than one output
 
         Raises
         ------
@@ -273,13 +279,14 @@ class MLP(Network):
             If an output overflows, or all of them underflow.
         """
         layers, X = layers_and_inputs(self, theta, X)
-        layers = Layers(layers, self.weight_scales, self.bias_scales)
+        layers = Layers(layers, self.weight_scales, self.bias_scales, self.activation.body)
         rows = max(1, BLOCK // (sum(self.widths) * X.itemsize))
         forward = kernels(X).forward
         if len(X) <= rows:
             outputs = forward(layers, X)[1]
         else:
-            outputs = namespace(X).empty(len(X), X.dtype)
+            shape = (len(X), self.n_outputs)[: 1 + (self.n_outputs > 1)]
+            outputs = namespace(X).empty(shape, X.dtype)
             for start in range(0, len(X), rows):
                 part = slice(start, start + rows)
                 outputs[part] = forward(layers, X[part])[1]
@@ -292,7 +299,8 @@ class MLP(Network):
 
         Returns
         -------
-        FeatureMap, shape (N, P)
+        FeatureMap, shape (N C, P)
+            Row n C + c is that of output c of input n.
 
         Raises
         ------
@@ -308,12 +316,12 @@ class MLP(Network):
         ----------
         theta : ndarray, shape (P,)
         X : ndarray, shape (N, d)
-        out : ndarray, shape (N, P), optional
+        out : ndarray, shape (N C, P), optional
             Where to write it; C-contiguous, of the result's dtype.
 
         Returns
         -------
-        ndarray, shape (N, P)
+        ndarray, shape (N C, P)
 
         Raises
         ------
@@ -323,7 +331,7 @@ class MLP(Network):
         X = as_array(X, "X")
         if out is None and X.ndim == 2:
             # Before anything of the size of X is made; float32 is the least that J can take.
-            require_jacobian_memory(len(X), self.n_parameters, 4, X)
+            require_jacobian_memory(len(X) * self.n_outputs, self.n_parameters, 4, X)
         return self.features(theta, X).toarray(out=out)
 
 

@@ -22,7 +22,10 @@ from ntklin.edge.checks import advising, require_memory
 
 @runtime_checkable
 class Network(Protocol):
-    """A real function f_θ(x) of a flat θ, and its features: all that training asks for."""
+    """A function f_θ(x) of a flat θ, and its features: all that training asks for.
+
+    One of C > 1 outputs also has ``n_outputs`` = C.
+    """
 
     @property
     @abstractmethod
@@ -47,7 +50,7 @@ class Network(Protocol):
 
         Returns
         -------
-        ndarray, shape (N,)
+        ndarray, shape (N,), or (N, C) of more than one output
         """
         raise NotImplementedError
 
@@ -62,13 +65,18 @@ class Network(Protocol):
 
         Returns
         -------
-        FeatureOperator, shape (N, P)
+        FeatureOperator, shape (N C, P)
         """
         raise NotImplementedError
 
 
+def n_outputs_of(net: Network) -> int:
+    """C; 1 where a network does not say."""
+    return int(getattr(net, "n_outputs", 1))
+
+
 class FeatureOperator(GramOperator):
-    """φ(X) at a θ, an (N, P) operator.
+    """φ(X) at a θ, an (N C, P) operator: row n C + c is that of output c of input n.
 
     To implement are ``_matvec`` and ``_rmatvec``, as for any ``LinearOperator`` of SciPy, and
     ``gram``; and the attributes are to be set. What else there is has a default, and is there for
@@ -81,13 +89,18 @@ class FeatureOperator(GramOperator):
         θ.
     inputs : ndarray, shape (N, d)
         X.
-    outputs : ndarray, shape (N,)
+    outputs : ndarray, shape (N,), or (N, C) of more than one output
         f_θ(X).
     """
 
     network: Network
     parameters: Array
     outputs: Array
+
+    @property
+    def n_outputs(self) -> int:
+        """C."""
+        return self.shape[0] // max(1, len(self.inputs))
 
     def at(self, X_new: Array) -> FeatureOperator:
         """The features of other inputs, such that ``gram`` can take both.
@@ -98,7 +111,7 @@ class FeatureOperator(GramOperator):
 
         Returns
         -------
-        FeatureOperator, shape (N_new, P)
+        FeatureOperator, shape (N_new C, P)
         """
         return as_feature_operator(self.network.features(self.parameters, X_new))
 
@@ -124,13 +137,13 @@ class FeatureOperator(GramOperator):
         return as_feature_operator(self.network.features(theta, X)), 0
 
     def output_rounding(self) -> Array:
-        """What the rounding errors of ``outputs`` are expected to stay below, (N,), float64.
+        """What the rounding errors of ``outputs`` are expected to stay below, float64.
 
         0 where nobody knows better.
 
         Returns
         -------
-        ndarray, shape (N,)
+        ndarray, shape (N C,)
         """
         return np.zeros(self.shape[0])
 

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.checks import as_inputs, as_vector, as_weights
+from ntklin.networks.activations import Activation
 from ntklin.networks.balanced import BalancedFeatures
 from ntklin.networks.features import FeatureMap
 from ntklin.networks.layers import LayerList
@@ -67,6 +68,16 @@ class AntisymmetricPair(Network):
     def n_inputs(self) -> int:
         """The input dimension d."""
         return self.network.n_inputs
+
+    @property
+    def n_outputs(self) -> int:
+        """The number of outputs C."""
+        return self.network.n_outputs
+
+    @property
+    def activation(self) -> Activation:
+        """The activation α of each half."""
+        return self.network.activation
 
     @property
     def has_bias(self) -> bool:
@@ -135,7 +146,7 @@ class AntisymmetricPair(Network):
         return np.concatenate([self.network.pack(half) for half in halves])
 
     def apply(self, theta: ArrayLike, X: ArrayLike) -> Array:
-        """The outputs f(X), shape (N,)."""
+        """The outputs f(X), shape (N,), or (N, C) of more than one output."""
         theta = as_vector(theta, self.n_parameters, name="theta")
         return _total(
             c * self.network.apply(half, X)
@@ -143,11 +154,11 @@ class AntisymmetricPair(Network):
         )
 
     def features(self, theta: ArrayLike, X: ArrayLike) -> PairFeatures:
-        """φ(X) = (φ_g(X; θ), −φ_g(X; θ')) / √2 as a linear operator, shape (N, 2P)."""
+        """φ(X) = (φ_g(X; θ), −φ_g(X; θ')) / √2 as a linear operator, shape (N C, 2P)."""
         return PairFeatures(self, theta, X)
 
     def jacobian(self, theta: ArrayLike, X: ArrayLike, out: Array | None = None) -> Array:
-        """The dense Jacobian, shape (N, 2P)."""
+        """The dense Jacobian, shape (N C, 2P)."""
         return self.features(theta, X).toarray(out=out)
 
 
@@ -180,7 +191,7 @@ class PairFeatures(BalancedFeatures):
         ]
         self.inputs = self.halves[0].inputs
         dtype = self.halves[0].dtype
-        super().__init__(dtype, (len(self.inputs), pair.n_parameters), exponents)
+        super().__init__(dtype, (self.halves[0].shape[0], pair.n_parameters), exponents)
         self._factors = [dtype.type(c) for c in pair.factors]
         self.outputs = _total(c * phi.outputs for c, phi in self._parts())
 
@@ -201,7 +212,7 @@ class PairFeatures(BalancedFeatures):
 
         Returns
         -------
-        ndarray, shape (N,)
+        ndarray, shape (N C,)
         """
         first, second = self.network.halves(self.parameters)
         if bool((first == second).all()):
@@ -233,14 +244,20 @@ class PairFeatures(BalancedFeatures):
         return self._rmatmat(r.reshape(-1))
 
     def toarray(self, out: Array | None = None) -> Array:
-        """The dense J, shape (N, 2P); see :meth:`ntklin.FeatureMap.toarray`."""
+        """The dense J, shape (N C, 2P); see :meth:`ntklin.FeatureMap.toarray`."""
         out = self._destination(out)
         half = self.shape[1] // 2
         for k, (c, phi) in enumerate(self._parts()):
             np.multiply(phi.toarray(), c, out=out[:, k * half : (k + 1) * half])
         return out
 
-    def gram(self, other: PairFeatures | None = None, weights: ArrayLike | None = None) -> Array:
+    def gram(
+        self,
+        other: PairFeatures | None = None,
+        weights: ArrayLike | None = None,
+        *,
+        blocks: bool = False,
+    ) -> Array:
         """K(X, X') = (K_g(θ) + K_g(θ')) / 2; see :meth:`ntklin.FeatureMap.gram`."""
         if other is not None and (
             not isinstance(other, PairFeatures) or other.network != self.network
@@ -249,7 +266,7 @@ class PairFeatures(BalancedFeatures):
         others = [None, None] if other is None else other.halves
         D = [None, None] if weights is None else self._split(as_weights(weights, self.shape[1]))
         parts = zip(self._parts(), others, D, strict=True)
-        return _total(c * c * phi.gram(o, weights=d) for (c, phi), o, d in parts)
+        return _total(c * c * phi.gram(o, weights=d, blocks=blocks) for (c, phi), o, d in parts)
 
 
 def _total(terms: Iterable[Array]) -> Array:
@@ -278,13 +295,14 @@ class DoubledNetwork(MLP):
             raise TypeError(f"network must be an ntklin.MLP, got {type(network).__name__}")
         if network.depth < 2:
             raise ValueError("doubling needs a hidden layer, but the network has depth 1")
-        widths = (*network.widths[:-2], 2 * network.widths[-2], 1)
+        widths = (*network.widths[:-2], 2 * network.widths[-2], network.widths[-1])
         super().__init__(
             widths,
             sigma=network.sigma,
             scaling=network.scaling,
             bias=network.bias,
             sigma_b=network.sigma_b,
+            activation=network.activation,
         )
         object.__setattr__(self, "network", network)
 

@@ -104,10 +104,11 @@ class FusedEngine(LinearizedEngine):
     def requires(task: LinearizedTask) -> str | None:
         """The features that there are such loops for, and a compiled rule."""
         features, optimizer = task.linearization.features, task.optimizer
-        if isinstance(features, FeatureMap) and optimizer.rule is not None:
+        one = isinstance(features, FeatureMap) and features.n_outputs == 1
+        if one and optimizer.rule is not None:
             return None
         return (
-            "the features of an MLP and an optimizer with a rule of its own, got "
+            "the features of an MLP with one output and an optimizer with a rule of its own, got "
             f"{type(features).__name__} and {type(optimizer).__name__}"
         )
 

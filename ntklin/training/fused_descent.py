@@ -50,6 +50,8 @@ class FusedDescent(Engine):
         net, optimizer = task.net, task.optimizer
         if not isinstance(net, MLP) or net.depth != 2:
             return "an MLP with one hidden layer"
+        if net.n_outputs > 1 or not net.activation.is_relu:
+            return "ReLU and one output"
         if optimizer.rule is None:
             return f"an optimizer with a rule of its own, not {type(optimizer).__name__}"
         return None

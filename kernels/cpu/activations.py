@@ -1,0 +1,187 @@
+"""Activations on the CPU: a = α(h) and the slopes α'(h), while a block of h is in cache.
+
+The library's own are compiled once, with the choice among them inside, and kept between processes.
+A user's own pair of functions takes the same loops, compiled for it in each process.
+"""
+
+from functools import lru_cache
+from types import FunctionType
+
+import numpy as np
+from numba import get_num_threads, njit, prange, types
+from numba.core.errors import NumbaError
+
+from ntklin.kernels import activations as bodies
+from ntklin.kernels.activations import BODIES
+from ntklin.kernels.cpu.blas import gemm
+from ntklin.kernels.cpu.compiler import CONTRACTED, kernel, parallel_kernel
+from ntklin.kernels.cpu.intrinsics import next_task, task_counter
+from ntklin.kernels.cpu.launching import launcher
+from ntklin.kernels.cpu.plain import JIT_DISABLED
+
+KINDS = {name: kind for kind, name in enumerate(BODIES)}
+RELU, LEAKY_RELU, ABS, ERF, TANH, GELU, SOFTPLUS, SIGMOID, SIN = KINDS.values()
+# Neurons of a task.
+CHUNK = 64
+
+_leaky_relu, _leaky_relu_slope = kernel(bodies.leaky_relu), kernel(bodies.leaky_relu_slope)
+_absolute, _absolute_slope = kernel(bodies.absolute), kernel(bodies.absolute_slope)
+_erf, _erf_slope = kernel(bodies.error_function), kernel(bodies.error_function_slope)
+_tanh, _tanh_slope = kernel(bodies.hyperbolic_tangent), kernel(bodies.hyperbolic_tangent_slope)
+_gelu, _gelu_slope = kernel(bodies.gelu), kernel(bodies.gelu_slope)
+_softplus, _softplus_slope = kernel(bodies.softplus), kernel(bodies.softplus_slope)
+_sigmoid, _sigmoid_slope = kernel(bodies.sigmoid), kernel(bodies.sigmoid_slope)
+_sine, _sine_slope = kernel(bodies.sine), kernel(bodies.sine_slope)
+_relu, _relu_slope = kernel(bodies.relu), kernel(bodies.relu_slope)
+
+
+@kernel
+def value(kind, p, h):
+    """α(h) of the activation with this number."""
+    if kind == RELU:
+        return _relu(h, p)
+    if kind == LEAKY_RELU:
+        return _leaky_relu(h, p)
+    if kind == ABS:
+        return _absolute(h, p)
+    if kind == ERF:
+        return _erf(h, p)
+    if kind == TANH:
+        return _tanh(h, p)
+    if kind == GELU:
+        return _gelu(h, p)
+    if kind == SOFTPLUS:
+        return _softplus(h, p)
+    if kind == SIGMOID:
+        return _sigmoid(h, p)
+    return _sine(h, p)
+
+
+@kernel
+def slope(kind, p, h):
+    """α'(h) of the activation with this number."""
+    if kind == RELU:
+        return _relu_slope(h, p)
+    if kind == LEAKY_RELU:
+        return _leaky_relu_slope(h, p)
+    if kind == ABS:
+        return _absolute_slope(h, p)
+    if kind == ERF:
+        return _erf_slope(h, p)
+    if kind == TANH:
+        return _tanh_slope(h, p)
+    if kind == GELU:
+        return _gelu_slope(h, p)
+    if kind == SOFTPLUS:
+        return _softplus_slope(h, p)
+    if kind == SIGMOID:
+        return _sigmoid_slope(h, p)
+    return _sine_slope(h, p)
+
+
+# Loops that take ``value`` and ``slope`` from their globals, so that others can be put there.
+
+
+def _layer(layer, below, kind, p, a, slopes, block, n_workers, counter):
+    """a = α(w a' W^T + v b) and α' there, by blocks of neurons."""
+    W, b, w, v = layer
+    for _ in prange(n_workers):
+        start = next_task(counter) * block
+        while start < W.shape[0]:
+            stop = min(start + block, W.shape[0])
+            gemm(False, True, w, below, W[start:stop], w * 0, a[:, start:stop])
+            for n in range(a.shape[0]):
+                for i in range(start, stop):
+                    h = a[n, i] + v * b[i]
+                    a[n, i] = value(kind, p, h)
+                    slopes[n, i] = slope(kind, p, h)
+            start = next_task(counter) * block
+
+
+def _rows(H, moved, shift, kind, p, A, slopes):
+    """A_i = α(H_i + moved_i + shift_i) and α' there, row by row: neuron-major."""
+    for task in prange((H.shape[0] + CHUNK - 1) // CHUNK):
+        for i in range(task * CHUNK, min((task + 1) * CHUNK, H.shape[0])):
+            for n in range(A.shape[1]):
+                h = H[i, n] + moved[i, n] + shift[i]
+                A[i, n] = value(kind, p, h)
+                slopes[i, n] = slope(kind, p, h)
+
+
+_own = {f: parallel_kernel(f) for f in (_layer, _rows)}
+
+
+def _of_one(function):
+    """A user's function of h, with the arguments that ours have."""
+    if JIT_DISABLED:
+        return lambda kind, p, h: float(function(float(h)))
+    own = njit(nogil=True, **CONTRACTED)(function) if type(function) is FunctionType else function
+
+    @njit(nogil=True)
+    def called(kind, p, h):
+        return own(h)
+
+    try:
+        called.compile((types.int64, types.float64, types.float64))
+    except NumbaError as e:
+        first = str(e).strip().splitlines()[0]
+        raise TypeError(
+            f"the activation's function {function!r} cannot be compiled ({first}); it may use "
+            "numbers, the module math, and other functions compiled by numba.njit"
+        ) from e
+    return called
+
+
+@lru_cache(maxsize=16)
+def _compiled_for(loop, body):
+    """A loop with the functions of a body that is not one of ours."""
+    names = {**loop.__globals__, "value": _of_one(body.value), "slope": _of_one(body.slope)}
+    own = FunctionType(loop.__code__, names, f"{loop.__name__}_of_a_user")
+    if JIT_DISABLED:
+        return own
+    options = {"nogil": True, **CONTRACTED}
+    return launcher(own, njit(parallel=True, **options)(own), njit(**options))
+
+
+def _loop(loop, body):
+    """The compiled loop, and the activation's number in it."""
+    if body.name in KINDS:
+        return _own[loop], KINDS[body.name]
+    return _compiled_for(loop, body), 0
+
+
+def activated(body, layer, below, block):
+    """a = α(w a' W^T + v b) and the slopes α' there; to be called where BLAS is sequential.
+
+    Parameters
+    ----------
+    body : Body
+    layer : Layer
+    below : ndarray, shape (N, m')
+    block : int
+        How many neurons a task takes.
+
+    Returns
+    -------
+    a, slopes : ndarray, shape (N, m)
+    """
+    a = np.empty((len(below), len(layer.W)), below.dtype)
+    slopes = np.empty_like(a)
+    run, kind = _loop(_layer, body)
+    run(layer, below, kind, body.p, a, slopes, block, get_num_threads(), task_counter())
+    return a, slopes
+
+
+def rows(body, H, moved, shift, A, slopes):
+    """A_i ← α(H_i + moved_i + shift_i), slopes ← α' there; neuron-major arrays (m, N).
+
+    Parameters
+    ----------
+    body : Body
+    H, moved : ndarray, shape (m, at least N)
+    shift : ndarray, shape (m,)
+    A, slopes : ndarray, shape (m, N)
+        Overwritten.
+    """
+    run, kind = _loop(_rows, body)
+    run(H, moved, shift, kind, body.p, A, slopes)
