@@ -72,7 +72,7 @@ class DescentModes(Sendable):
     def initial_residual(self) -> Array:
         """V^T (Y − f_0(X)), (M, k)."""
         units = self.units
-        residual = units.linearization.residual(self.targets, units.exponent)
+        residual = units.linearization.source.residual(self.targets, units.exponent)
         return self.spectrum.vectors.T @ residual
 
     @cached_property

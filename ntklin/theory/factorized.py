@@ -13,10 +13,10 @@ from numpy.typing import ArrayLike, DTypeLike
 from ntklin.algebra.preconditioners import Weights
 from ntklin.algebra.spectrum import Spectrum, factorize, modes, ridge_in_units
 from ntklin.edge.arrays import Array
-from ntklin.edge.backends import freeze, host, refuse_mixed
+from ntklin.edge.backends import freeze
 from ntklin.edge.checks import advising, require_memory
 from ntklin.edge.errors import MemoryLimitError
-from ntklin.edge.ranges import in_range, shift
+from ntklin.edge.ranges import in_range
 from ntklin.edge.sendable import Sendable
 from ntklin.networks.network import FeatureOperator
 from ntklin.runs import stability
@@ -187,42 +187,6 @@ class FactorizedKernel(Sendable):
         name = f"the learning rate {number:g} N/λ_max"
         rate, remedy = number * self.n_samples / curvature, self.source.remedy
         return in_range(rate, np.float64, name, remedy, scale=-e)
-
-    def targets(self, Y: ArrayLike, dtype: DTypeLike = np.float64) -> Array:
-        """Targets, checked, in a copy: (N,) for one output, else (N, C).
-
-        Parameters
-        ----------
-        Y : array_like
-        dtype : dtype
-
-        Returns
-        -------
-        ndarray, shape (N,) or (N, C)
-
-        Raises
-        ------
-        ValueError
-            For another shape, which the message tells, NaN or infinity.
-        """
-        refuse_mixed(self.source.anchor, Y)
-        return self.source.columns.targets(Y, self.n_samples, dtype).copy()
-
-    def residual(self, Y: Array, exponent: int = 0) -> Array:
-        """Y − 2^exponent f_0(X) in columns that the kernel acts on, (M, k), float64, on the host.
-
-        Parameters
-        ----------
-        Y : ndarray, shape (N,) or (N, C)
-        exponent : int
-
-        Returns
-        -------
-        ndarray, shape (M, k)
-        """
-        columns = self.source.columns
-        start = shift(host(self.initial_outputs).astype(np.float64, copy=False), exponent)
-        return columns.of(Y) - columns.of(start)
 
     def weighted_kernel(self, weights: Weights = None) -> Array:
         """K_D(X, X) = φ(X) D φ(X)^T for a constant D, computed anew; ``kernel`` without one.

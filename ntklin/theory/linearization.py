@@ -128,7 +128,7 @@ class Linearization(FactorizedKernel):
         DegenerateKernelError
             If K(X, X) = 0 and no learning rate is given.
         """
-        Y = host(self.targets(Y))
+        Y = host(self.source.targets(Y))
         ridge, rcond = as_ridge(ridge), as_rank_cut(rcond)
         if learning_rate is not None:
             learning_rate = as_learning_rate(learning_rate)
@@ -167,7 +167,7 @@ class Linearization(FactorizedKernel):
             If K_D(X, X) is singular to working precision, D trains at least N directions, and
             neither ridge nor rcond is given; the message tells whether D is the cause.
         """
-        Y = host(self.targets(Y))
+        Y = host(self.source.targets(Y))
         ridge, rcond = as_ridge(ridge), as_rank_cut(rcond)
         weights = self.source.preconditioner(weights)
         return solve_minimizer(self, Y, weights=weights, rcond=rcond, ridge=ridge)
@@ -202,7 +202,7 @@ class Linearization(FactorizedKernel):
         DegenerateKernelError
             If K(X, X) is singular to working precision.
         """
-        phi, Y = self.features, self.targets(Y).reshape(-1)
+        phi, Y = self.features, self.source.targets(Y).reshape(-1)
         return interpolating_preconditioner(phi, self.kernel, self.spectrum, w, Y)
 
     def adagrad_weights(self) -> Array:

@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from ntklin.algebra.preconditioners import Constant, Weights
 from ntklin.edge.arrays import Array
+from ntklin.edge.backends import host, refuse_mixed
+from ntklin.edge.ranges import shift
 from ntklin.edge.sendable import Sendable
 from ntklin.networks.network import FeatureOperator
 from ntklin.theory.columns import Columns
@@ -57,6 +59,41 @@ class Source(Sendable, ABC):
     @abstractmethod
     def outputs(self) -> Array:
         """f_0(X), (N,) or (N, C)."""
+
+    def targets(self, Y: ArrayLike, dtype: DTypeLike = np.float64) -> Array:
+        """Targets, checked, in a copy: (N,) for one output, else (N, C).
+
+        Parameters
+        ----------
+        Y : array_like
+        dtype : dtype
+
+        Returns
+        -------
+        ndarray, shape (N,) or (N, C)
+
+        Raises
+        ------
+        ValueError
+            For another shape, which the message tells, NaN or infinity.
+        """
+        refuse_mixed(self.anchor, Y)
+        return self.columns.targets(Y, self.n_samples, dtype).copy()
+
+    def residual(self, Y: Array, exponent: int = 0) -> Array:
+        """Y − 2^exponent f_0(X) in columns that the kernel acts on, (M, k), float64, on the host.
+
+        Parameters
+        ----------
+        Y : ndarray, shape (N,) or (N, C)
+        exponent : int
+
+        Returns
+        -------
+        ndarray, shape (M, k)
+        """
+        start = shift(host(self.outputs).astype(np.float64, copy=False), exponent)
+        return self.columns.of(Y) - self.columns.of(start)
 
     @property
     @abstractmethod

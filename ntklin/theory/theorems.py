@@ -126,7 +126,7 @@ def product_formula(
     """
     lin, phi = linearization, linearization.features
     (m, P), n = phi.shape, lin.n_samples
-    Y = host(lin.targets(Y))
+    Y = host(lin.source.targets(Y))
     if isinstance(preconditioners, Optimizer):
         optimizer = _covered(preconditioners, learning_rate, lin)
         if steps is None:
@@ -150,7 +150,7 @@ def product_formula(
     if len(weights) < steps:
         raise ValueError(f"batches has only {len(weights)} batches for {steps} steps")
     J = host(phi.toarray()).astype(np.float64)
-    residual = lin.residual(Y)[:, 0]
+    residual = lin.source.residual(Y)[:, 0]
     weights = np.repeat(weights, m // n, axis=1)  # a sample's outputs are in a batch together
     if optimizer is not None:
         given = _sequence_of(optimizer, J, residual, weights)

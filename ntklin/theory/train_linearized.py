@@ -53,7 +53,7 @@ def train_linearized(
         If the run to resume is the beginning of a run, or not one of these data and options.
     """
     phi, kind = lin.features, Loss(loss)
-    Y = lin.targets(Y, phi.dtype)
+    Y = lin.source.targets(Y, phi.dtype)
     kind.check_targets(Y)
     Schedule(batches, lin.n_samples)  # refuses what are no batches
     past, engine = None, method
