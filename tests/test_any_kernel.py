@@ -11,6 +11,7 @@ from several_outputs import Problem
 from tolerances import assert_close
 
 import ntklin
+from ntklin.edge import checks as _validate
 
 X = np.linspace(-1, 1, 5)[:, None] * np.array([0.6, 0.3]) + np.array([0.0, 0.2])
 X_NEW = np.array([[0.1, 0.2], [-0.3, 0.5], [0.4, 0.4]])
@@ -293,6 +294,18 @@ def test_rounding_is_no_reason_to_refuse():
     with pytest.raises(ValueError, match="if that is the rounding of float32, pass it in float32"):
         ntklin.linearize_kernel(single.astype(np.float64))
     ntklin.linearize_kernel(np.zeros((2, 2)))
+
+
+def test_memory_is_asked_for(monkeypatch):
+    big = np.eye(300)
+    lin = ntklin.linearize_kernel(big)
+    monkeypatch.setattr(_validate, "available_memory", lambda: 1_000_000)
+    with pytest.raises(ntklin.MemoryLimitError, match=r"matrix of shape \(300, 300\) needs 2.16 MB"):
+        ntklin.linearize_kernel(big)
+    for call in (lin.minimizer, lin.gradient_descent):
+        with pytest.raises(ntklin.MemoryLimitError, match="300 training inputs.*fewer inputs$"):
+            call(np.ones(300))
+    assert ntklin.linearize_kernel(big[:100, :100]).minimizer(np.ones(100)).rank == 100
 
 
 def test_arguments_that_do_not_go_together():
