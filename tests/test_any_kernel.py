@@ -300,10 +300,12 @@ def test_memory_is_asked_for(monkeypatch):
     big = np.eye(300)
     lin = ntklin.linearize_kernel(big)
     monkeypatch.setattr(_validate, "available_memory", lambda: 1_000_000)
-    with pytest.raises(ntklin.MemoryLimitError, match=r"matrix of shape \(300, 300\) needs 2.16 MB"):
+    with pytest.raises(
+        ntklin.MemoryLimitError, match=r"matrix of shape \(300, 300\) needs 2.16 MB"
+    ):
         ntklin.linearize_kernel(big)
     for call in (lin.minimizer, lin.gradient_descent):
-        with pytest.raises(ntklin.MemoryLimitError, match="300 training inputs.*fewer inputs$"):
+        with pytest.raises(ntklin.MemoryLimitError, match=r"300 training inputs.*fewer inputs$"):
             call(np.ones(300))
     assert ntklin.linearize_kernel(big[:100, :100]).minimizer(np.ones(100)).rank == 100
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from numpy.typing import ArrayLike
 
-from ntklin.edge.arrays import as_array
 from ntklin.edge.backends import refuse_mixed
 from ntklin.edge.checks import as_inputs
 from ntklin.theory.kernel_source import (
     FunctionKernel,
     KernelFunction,
-    KernelSource,
     MatrixKernel,
     OutputFunction,
     as_kernel,
@@ -81,27 +79,20 @@ def linearize_kernel(
     if callable(K):
         if X is None:
             raise ValueError("X must be given with a function K: the training inputs, (N, d)")
-        X = as_inputs(X).copy()
-        refuse_mixed(X, *(a for a in (f0, covariance) if not callable(a)))
-        n = len(X)
+        on_x = X = as_inputs(X).copy()
     else:
         if X is not None:
             raise ValueError(
                 "X is for a function K; where K is an array, new inputs are given by K(X_new, X)"
             )
-        K = as_array(K, "K")
-        refuse_mixed(K, f0, covariance)
-        K = as_kernel(K, "K")
-        n = len(K)
-    C = None
+        on_x = K = as_kernel(K, "K")
+    refuse_mixed(on_x, *(a for a in (f0, covariance) if not callable(a)))
+    C, n = None, len(on_x)
     if f0 is not None and not callable(f0):
         f0 = as_outputs(f0, n, "f0", None).copy()
         C = f0.shape[1] if f0.ndim == 2 else 1
     if covariance is not None and not callable(covariance):
         covariance = as_kernel(covariance, "covariance", n)
-    source: KernelSource
     if callable(K):
-        source = FunctionKernel(K, X, f0, covariance, C)
-    else:
-        source = MatrixKernel(K, f0, covariance, C)
-    return Linearization(source)
+        return Linearization(FunctionKernel(K, on_x, f0, covariance, C))
+    return Linearization(MatrixKernel(on_x, f0, covariance, C))

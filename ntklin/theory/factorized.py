@@ -20,7 +20,6 @@ from ntklin.edge.ranges import in_range
 from ntklin.edge.sendable import Sendable
 from ntklin.networks.network import FeatureOperator
 from ntklin.runs import stability
-from ntklin.theory.feature_source import FeatureSource
 from ntklin.theory.source import Evaluation, Source
 
 
@@ -31,7 +30,7 @@ class FactorizedKernel(Sendable):
     Attributes
     ----------
     source : Source
-        Features φ(X) become one.
+        Of a network's features, a ``FeatureSource``.
     precision : dtype, optional
         The one that decides the rank cut, where it is not that of the source.
     """
@@ -41,10 +40,6 @@ class FactorizedKernel(Sendable):
     precision: DTypeLike | None = None
     _latest: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
     _units: dict[np.dtype[Any], Any] = field(default_factory=dict, init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.source, Source):
-            object.__setattr__(self, "source", FeatureSource(self.source))
 
     def _sent(self) -> dict[str, Any]:
         return super()._sent() | {"_latest": {}}

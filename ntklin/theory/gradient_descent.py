@@ -259,9 +259,9 @@ class LinearizedGradientDescent(Sendable):
         parts = [lin.modes_at(inputs) for inputs in ([X_new] if X2 is None else [X_new, X2])]
         covariances = np.empty((len(steps), *prior.shape))
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            for covariance, growth, fading in zip(covariances, growths, faded, strict=True):
-                maps = [modes.response(*part, growth, fading) for part in parts]
-                covariance[...] = prior.propagated(*maps)
+            for step, (growth, fading) in enumerate(zip(growths, faded, strict=True)):
+                maps = [modes.response(sure, rest, growth, fading) for sure, rest in parts]
+                covariances[step] = prior.propagated(*maps)
             covariances = shift(covariances, scale).astype(source.dtype, copy=False)
         self._refuse_overflow(covariances, steps)
         return beside(covariances.reshape(*steps.shape, *prior.shape), source.anchor)

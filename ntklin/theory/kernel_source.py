@@ -42,11 +42,10 @@ class KernelSource(Source):
 
     remedy = "scale K, f0 and Y, or use float64 for all of them"
     without_kernel = "take fewer inputs"
-    rank_bound = None
-    output_rounding = np.zeros(1)
 
     def __init__(self, f0: Any, covariance: Any, n_outputs: int | None) -> None:
-        self._f0, self._covariance = f0, covariance
+        self._f0: Any = f0
+        self._covariance: Any = covariance
         self.columns = Columns(rows=1, n_outputs=n_outputs)
 
     @property
@@ -58,6 +57,16 @@ class KernelSource(Source):
     def features(self) -> FeatureOperator:
         """There are none."""
         _refuse_parameters()
+
+    @property
+    def rank_bound(self) -> None:
+        """None but the size."""
+        return None
+
+    @property
+    def output_rounding(self) -> Array:
+        """Nobody knows better than 0."""
+        return np.zeros(1)
 
     def constant(self, weights: Weights) -> Constant:
         """A number, which is all that a D can be without θ."""
@@ -98,15 +107,15 @@ class KernelSource(Source):
             return namespace(self.anchor).zeros(shape, self.dtype)
         if not callable(self._f0):
             return self._f0 if X_new is None else None
-        at: Any = self.training_inputs if X_new is None else X_new
-        return as_outputs(self._f0(at), n, "f0(X)", self.columns.n_outputs)
+        at = self.training_inputs if X_new is None else X_new
+        f0: Any = self._f0(at)
+        return as_outputs(f0, n, "f0(X)", self.columns.n_outputs)
 
     @cached_property
     def _training_covariance(self) -> Array:
-        Sigma: Any = self._covariance
+        Sigma, X = self._covariance, self.training_inputs
         if callable(Sigma):
-            X: Any = self.training_inputs
-            Sigma = Sigma(X, X)
+            Sigma: Any = Sigma(X, X)
         return freeze(as_kernel(Sigma, "covariance", self.n_samples))
 
     def covariance(self, first: Array | None = None, second: Array | None = None) -> Array:
@@ -123,8 +132,10 @@ class KernelSource(Source):
                 "covariance was given as an array, Σ(X, X), which says nothing of other inputs "
                 "than X: leave X_new out for that of f_t(X), or give K and covariance as functions"
             )
-        X1, X2 = (self.training_inputs if A is None else A for A in (first, second))
-        return as_matrix(self._covariance(X1, X2), (len(X1), len(X2)), "covariance(X1, X2)")
+        X: Any = self.training_inputs
+        X1, X2 = (X if A is None else A for A in (first, second))
+        Sigma: Any = self._covariance(X1, X2)
+        return as_matrix(Sigma, (len(X1), len(X2)), "covariance(X1, X2)")
 
 
 class MatrixKernel(KernelSource):
@@ -138,11 +149,14 @@ class MatrixKernel(KernelSource):
         See :class:`KernelSource`.
     """
 
-    training_inputs = None
-
     def __init__(self, K: Array, f0: Any, covariance: Any, n_outputs: int | None) -> None:
         super().__init__(f0, covariance, n_outputs)
         self._K = freeze(K)
+
+    @property
+    def training_inputs(self) -> None:
+        """There are none, but K."""
+        return None
 
     @property
     def anchor(self) -> Array:

@@ -79,7 +79,7 @@ class Linearization(FactorizedKernel):
     Attributes
     ----------
     source : Source
-        What supplies K and f_0; features φ(X) become one.
+        What supplies K and f_0.
     precision : dtype, optional
         The one that decides the rank cut, where it is not that of the source.
     """
