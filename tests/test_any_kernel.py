@@ -335,3 +335,33 @@ def test_arguments_that_do_not_go_together():
         ntklin.linearize_kernel(np.zeros((5, 5))).gradient_descent(Y)
     with pytest.raises(ntklin.DegenerateKernelError, match="singular to working precision"):
         ntklin.linearize_kernel(np.ones((5, 5))).minimizer(Y)
+
+
+def test_kernels_on_a_gpu_stay_there(device):
+    lin = ntklin.linearize_kernel(device.put(K), f0=device.put(0 * COLUMNS))
+    host = ntklin.linearize_kernel(K, f0=0 * COLUMNS)
+    targets, rows = device.put(COLUMNS), device.put(K_NEW)
+    np.testing.assert_array_equal(device.get(lin.kernel), K)
+    np.testing.assert_array_equal(device.get(lin.initial_outputs), 0 * COLUMNS)
+    gd, m = lin.gradient_descent(targets), lin.minimizer(targets)
+    for call, name in ((gd, "gradient_descent"), (m, "minimizer")):
+        expected = getattr(host, name)(COLUMNS)
+        with pytest.raises(ValueError, match="f0 was given as an array"):
+            call.predict(rows)
+        with pytest.raises(TypeError, match="NumPy and CuPy"):
+            getattr(lin, name)(COLUMNS)
+        assert call.targets.shape == expected.targets.shape
+    np.testing.assert_allclose(
+        device.get(m.interpolator(rows)), host.minimizer(COLUMNS).interpolator(K_NEW), rtol=1e-10
+    )
+    plain = ntklin.linearize_kernel(device.put(K), covariance=device.put(K)).gradient_descent(
+        device.put(Y)
+    )
+    known = ntklin.linearize_kernel(K, covariance=K).gradient_descent(Y)
+    for t in (None, 3, [1, 2]):
+        np.testing.assert_allclose(
+            device.get(plain.predict(rows, t)), known.predict(K_NEW, t), rtol=1e-12
+        )
+        np.testing.assert_allclose(
+            device.get(plain.covariance(t=t)), known.covariance(t=t), rtol=1e-10, atol=1e-13
+        )
