@@ -15,6 +15,7 @@ from ntklin.edge.errors import InterpolationError as InterpolationError
 from ntklin.edge.errors import LearningRateError as LearningRateError
 from ntklin.edge.errors import MemoryLimitError as MemoryLimitError
 from ntklin.edge.errors import NonMonotoneLossWarning as NonMonotoneLossWarning
+from ntklin.edge.errors import NoParametersError as NoParametersError
 from ntklin.edge.errors import NtklinError as NtklinError
 from ntklin.edge.errors import TrainingInterrupted as TrainingInterrupted
 from ntklin.edge.errors import UncachedWarning as UncachedWarning
@@ -46,6 +47,8 @@ from ntklin.runs.optimizers import RMSprop as RMSprop
 from ntklin.runs.stops import FirstRise as FirstRise
 from ntklin.runs.stops import Stop as Stop
 from ntklin.runs.stops import TimeLimit as TimeLimit
+from ntklin.theory.any_kernel import linearize_kernel as linearize_kernel
+from ntklin.theory.infinite_mlp import InfiniteMLP as InfiniteMLP
 from ntklin.theory.linearization import linearize as linearize
 from ntklin.theory.linearized_run import LinearizedRun as LinearizedRun
 from ntklin.training.ensemble import train_ensemble as train_ensemble
@@ -75,6 +78,7 @@ __all__ = [
     "FirstRise",
     "FloatRangeError",
     "GradientDescent",
+    "InfiniteMLP",
     "InterpolationError",
     "LearningRateError",
     "LearningRateSearch",
@@ -85,6 +89,7 @@ __all__ = [
     "MitigationInterrupted",
     "Momentum",
     "Network",
+    "NoParametersError",
     "NonMonotoneLossWarning",
     "NtklinError",
     "Preconditioned",
@@ -103,6 +108,7 @@ __all__ = [
     "infinite_ntk",
     "largest_learning_rate",
     "linearize",
+    "linearize_kernel",
     "load_data",
     "load_run",
     "mitigate_initialization",

@@ -28,6 +28,8 @@ Y = np.array([0.0, 1.0, 0.5, 1.0])
 D = 1 + np.arange(P) / 8
 MATRIX = np.diag(D)
 STEPS = np.array([0, 2, 3])
+KERNEL = X @ X.T + np.eye(4)
+INFINITE = ntklin.InfiniteMLP(NET)
 RATE = ntklin.GradientDescent(0.125)
 ADAGRAD = ntklin.AdaGrad(0.125)
 
@@ -137,6 +139,21 @@ TABLE = {
     ("infinite_ntk", "X2"): (lambda v: ntklin.infinite_ntk(NET, X, v), X_NEW),
     ("infinite_nngp", "X1"): (lambda v: ntklin.infinite_nngp(NET, v), X),
     ("infinite_nngp", "X2"): (lambda v: ntklin.infinite_nngp(NET, X, v), X_NEW),
+    ("InfiniteMLP.ntk", "X1"): (lambda v: INFINITE.ntk(v), X),
+    ("InfiniteMLP.ntk", "X2"): (lambda v: INFINITE.ntk(X, v), X_NEW),
+    ("InfiniteMLP.nngp", "X1"): (lambda v: INFINITE.nngp(v), X),
+    ("InfiniteMLP.nngp", "X2"): (lambda v: INFINITE.nngp(X, v), X_NEW),
+    ("InfiniteMLP.linearize", "X"): (lambda v: INFINITE.linearize(v).kernel, X),
+    ("linearize_kernel", "K"): (lambda v: ntklin.linearize_kernel(v).kernel, KERNEL),
+    ("linearize_kernel", "X"): (lambda v: ntklin.linearize_kernel(INFINITE.ntk, v).kernel, X),
+    ("linearize_kernel", "f0"): (
+        lambda v: ntklin.linearize_kernel(KERNEL, f0=v).initial_outputs,
+        Y,
+    ),
+    ("linearize_kernel", "covariance"): (
+        lambda v: ntklin.linearize_kernel(KERNEL, covariance=v).minimizer(Y).covariance(),
+        KERNEL,
+    ),
     ("linearize", "theta"): (lambda v: ntklin.linearize(NET, v, X).kernel, THETA),
     ("linearize", "X"): (lambda v: ntklin.linearize(NET, THETA, v).kernel, X),
     ("Linearization.gradient_descent", "Y"): (
@@ -213,6 +230,32 @@ TABLE = {
         STEPS,
     ),
     ("LinearizedGradientDescent.loss", "t"): (lambda v: lin().gradient_descent(Y).loss(v), STEPS),
+    ("LinearizedGradientDescent.covariance", "X_new"): (
+        lambda v: INFINITE.linearize(X).gradient_descent(Y).covariance(v, 3),
+        X_NEW,
+    ),
+    ("LinearizedGradientDescent.covariance", "t"): (
+        lambda v: INFINITE.linearize(X).gradient_descent(Y).covariance(X_NEW, v),
+        STEPS,
+    ),
+    ("LinearizedGradientDescent.covariance", "X2"): (
+        lambda v: INFINITE.linearize(X).gradient_descent(Y).covariance(X, 3, v),
+        X_NEW,
+        "X_new",
+    ),
+    ("Minimizer.covariance", "X_new"): (
+        lambda v: INFINITE.linearize(X).minimizer(Y).covariance(v),
+        X_NEW,
+    ),
+    ("Minimizer.covariance", "X2"): (
+        lambda v: INFINITE.linearize(X).minimizer(Y).covariance(X, v),
+        X_NEW,
+        "X_new",
+    ),
+    ("Minimizer.expected_initialization_loss", "X_new"): (
+        lambda v: INFINITE.linearize(X).minimizer(Y).expected_initialization_loss(v),
+        X_NEW,
+    ),
     ("Minimizer.interpolator", "X_new"): (lambda v: lin().minimizer(Y).interpolator(v), X_NEW),
     ("Minimizer.initialization", "X_new"): (lambda v: lin().minimizer(Y).initialization(v), X_NEW),
     ("Minimizer.initialization_size", "X_new"): (
@@ -326,7 +369,7 @@ RETURNED = (
 MADE_BY_USERS = (
     *(ntklin.MLP, ntklin.AntisymmetricPair, ntklin.DoubledNetwork, ntklin.FeatureMap),
     *(ntklin.LowRank, ntklin.Batches, ntklin.Preconditioned, ntklin.Momentum, ntklin.Adam),
-    *(ntklin.AdaGrad, ntklin.RMSprop, ntklin.GradientDescent),
+    *(ntklin.AdaGrad, ntklin.RMSprop, ntklin.GradientDescent, ntklin.InfiniteMLP),
 )
 
 

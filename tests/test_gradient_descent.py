@@ -515,7 +515,7 @@ def test_rank_cut_is_the_pseudo_inverse():
     lin = linear_model(J)
     for rcond, rank in ((1e-7, 3), (1e-4, 2), (0.5, 1)):
         gd = lin.gradient_descent(Y, rcond=rcond)
-        assert gd._spectrum.kept(rcond).sum() == rank
+        assert lin.spectrum.kept(rcond).sum() == rank
         expected = J_new @ np.linalg.pinv(J, rcond=np.sqrt(rcond)) @ Y
         kappa = (lin.eigenvalues[-1] / lin.eigenvalues[-rank]).item()
         assert_close(gd.predict(J_new), expected, kind="solve", n=6, kappa=kappa * 1e4)

@@ -165,6 +165,7 @@ def test_another_engine(monkeypatch):
 # Where memory is asked for, and what follows the advice: a case above, or a test of that module's.
 ASKED = {
     "algebra/preconditioners.py": "a D for w, test_preconditioners",
+    "algebra/semidefinite.py": "test_any_kernel",
     "data/idx.py": "test_data",
     "edge/files/archives.py": "test_data",
     "networks/features.py": "kernel",
@@ -174,8 +175,8 @@ ASKED = {
     "networks/network.py": "projection",
     "runs/engine.py": "test_another_engine",
     "runs/recording.py": "test_training_records, test_adaptive",
+    "theory/factorized.py": "test_training_in_place_of_the_closed_form",
     "theory/gradient_descent.py": "test_linearization",
-    "theory/linearization.py": "test_training_in_place_of_the_closed_form",
     "theory/linearized_run.py": "test_adaptive",
     "theory/minimizer.py": "minimizer",
     "theory/theorems.py": "test_products",

@@ -152,3 +152,6 @@ def test_they_are_trained_and_linearized(net):
     np.testing.assert_allclose(minimizer.predict(X), Y, atol=1e-10)
     steps = lin.train(Y, ntklin.GradientDescent(1e-3), steps=3)
     np.testing.assert_allclose(steps.predict(X_NEW), gd.predict(X_NEW, 3), atol=1e-12)
+    adaptive = lin.train(Y, ntklin.AdaGrad(1e-3), steps=3, record=1).concentration()
+    assert adaptive.width is None
+    assert adaptive.relative_distance > 0

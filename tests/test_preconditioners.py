@@ -173,13 +173,13 @@ def test_a_factor_is_applied_to_the_training_inputs_once():
     lin = linear_model(rng.standard_normal((3, 6)))
     D = ntklin.LowRank(rng.standard_normal((6, 4)))
     m = lin.minimizer(np.ones(3), weights=D)
-    kept = lin._latest["factor"][1]
+    kept = lin.source.factor(D)
     m.predict(rng.standard_normal((2, 6)))
-    assert lin._latest["factor"][1] is kept
+    assert lin.source.factor(D) is kept
     first = lin.at(lin.features.inputs, D)
     assert lin.at(lin.features.inputs.copy(), D) is first
     lin.minimizer(np.ones(3), weights=ntklin.LowRank(rng.standard_normal((6, 4))))
-    assert lin._latest["factor"][1] is not kept
+    assert lin.source.factor(D) is not kept
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -42,6 +42,11 @@ def diagonal(t, gradient):
     return 1 / (1 + np.abs(gradient))
 
 
+def bump(X1, X2):
+    """An example of what ``linearize_kernel`` takes."""
+    return np.exp(-((X1[:, None] - X2) ** 2).sum(axis=2))
+
+
 @functools.cache
 def linearization():
     """With all that it keeps."""
@@ -106,6 +111,7 @@ EXAMPLES = {
     "FirstRise": ntklin.FirstRise,
     "FloatRangeError": lambda: ntklin.FloatRangeError("overflows"),
     "GradientDescent": lambda: ntklin.GradientDescent(0.1),
+    "InfiniteMLP": lambda: ntklin.InfiniteMLP(NETWORK),
     "InterpolationError": lambda: ntklin.InterpolationError("no D"),
     "LearningRateError": lambda: ntklin.LearningRateError("rises", trials=rate_search().trials),
     "LearningRateSearch": rate_search,
@@ -117,6 +123,7 @@ EXAMPLES = {
     "MitigationInterrupted": lambda: ntklin.MitigationInterrupted(mitigated()),
     "Momentum": lambda: ntklin.Momentum(0.1),
     "Network": lambda: ntklin.AntisymmetricPair(NETWORK),
+    "NoParametersError": lambda: ntklin.NoParametersError("a kernel"),
     "NonMonotoneLossWarning": lambda: ntklin.NonMonotoneLossWarning(
         "rose", step=3, before=1.0, after=2.0
     ),
@@ -139,6 +146,7 @@ EXAMPLES = {
         *(NETWORK, THETA, X, Y, ntklin.AdaGrad(0.1)), steps=5, precision=1
     ),
     "linearize": linearization,
+    "linearize_kernel": lambda: ntklin.linearize_kernel(bump, X, covariance=bump),
     "load_data": lambda: ntklin.load_data("mnist01", n_train=4, n_test=2),
     "load_run": training,
     "mitigate_initialization": mitigated,
@@ -156,12 +164,18 @@ ARGUMENTS = {
     "Batches.at": lambda batches: (3, 4),
     "Batches.batch_size": lambda batches: (4,),
     "Enclosure.distance": lambda enclosure: (np.zeros(len(enclosure)),),
+    "Columns.of": lambda columns: (np.ones((4, columns.rows)),),
+    "Columns.shown": lambda columns: (np.ones((4 * columns.rows, 1)), Y),
+    "Columns.targets": lambda columns: (Y, 4, np.float64),
     "FeatureMap.at": lambda phi: (X_NEW,),
+    "InfiniteMLP.linearize": lambda inf: (X,),
+    "InfiniteMLP.nngp": lambda inf: (X, X_NEW),
+    "InfiniteMLP.ntk": lambda inf: (X, X_NEW),
     "Linearization.at": lambda lin: (X_NEW,),
     "Linearization.gradient_descent": lambda lin: (Y,),
     "Linearization.minimizer": lambda lin: (Y, np.linspace(1, 2, P)),
     "Linearization.modes_at": lambda lin: (X_NEW,),
-    "Linearization.preconditioner_for": lambda lin: (lin.features.T @ lin.minimizer(Y).targets, Y),
+    "Linearization.preconditioner_for": lambda lin: (interpolating(lin), Y),
     "Linearization.rate_bound": lambda lin: (2.0,),
     "Linearization.theorem3": lambda lin: (Y, [1.0, np.linspace(1, 2, P)], 0.1),
     "Linearization.theorem6": lambda lin: (Y, ntklin.AdaGrad(0.01), None, 2),
@@ -175,6 +189,14 @@ ARGUMENTS = {
     "Optimizer.preconditioner": lambda optimizer: (stepped(optimizer),),
     "Optimizer.update": lambda optimizer: (stepped(optimizer), THETA, np.ones(P)),
     "Optimizer.with_learning_rate": lambda optimizer: (0.2,),
+    "Source.balanced": lambda source: (np.float64,),
+    "Source.between": lambda source: (X_NEW, 2.0),
+    "Source.constant": lambda source: (2.0,),
+    "Source.factor": lambda source: (None,),
+    "Source.new_inputs": lambda source: (X_NEW,),
+    "Source.preconditioner": lambda source: (2.0,),
+    "Source.residual": lambda source: (Y,),
+    "Source.targets": lambda source: (Y, np.float32),
     "PairFeatures.at": lambda phi: (X_NEW,),
     "Spectrum.scaled": lambda spectrum: (2,),
     "Stop.room": lambda stop: (3,),
@@ -186,6 +208,7 @@ ARGUMENTS = {
     "dot": lambda phi: (np.ones(phi.shape[1]),),
     "features": lambda net: (net.init(), X),
     "initialization": lambda minimizer: (X_NEW,),
+    "expected_initialization_loss": lambda minimizer: (X_NEW,),
     "initialization_size": lambda minimizer: (X_NEW,),
     "interpolating": lambda run: (X_NEW,),
     "interpolator": lambda minimizer: (X_NEW,),
@@ -212,6 +235,12 @@ RAISED = (ntklin.NtklinError, ValueError, NotImplementedError)
 
 def stepped(optimizer):
     return optimizer.update(optimizer.init(THETA), THETA, np.ones(P))[1]
+
+
+def interpolating(lin):
+    """A w for a network's linearization; a kernel takes none."""
+    phi = outcome(lambda: lin.features)
+    return THETA if isinstance(phi, ntklin.NoParametersError) else phi.T @ Y
 
 
 def outcome(call):

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
-from scipy.linalg.lapack import dpotrf  # pyright: ignore
 
 from ntklin.algebra.operators import GramOperator
+from ntklin.algebra.semidefinite import as_semidefinite
 from ntklin.algebra.spectrum import Spectrum, degenerate_error
 from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import beside, freeze, host, namespace, refuse_mixed
@@ -175,27 +175,9 @@ def _as_matrix(D: Array, P: int, name: str) -> Array:
         "pass its diagonal, or a factor W of few columns: ntklin.LowRank(W) is D = W W^T",
     )
     given, D = D, host(as_vector(D.reshape(-1), P * P, name=name)).reshape(P, P)
-    largest = float(np.abs(D).max())
-    if largest == 0:
+    if not D.any():
         raise ValueError(f"{name} are 0 everywhere: no parameter would be trained")
-    rounding = P * float(np.finfo(D.dtype).eps)
-    excess = np.abs(D - D.T)
-    if float(excess.max()) > rounding * largest:
-        i, j = np.unravel_index(int(excess.argmax()), D.shape)
-        raise ValueError(
-            f"{name} must be a symmetric matrix, but entries ({i}, {j}) and ({j}, {i}) are "
-            f"{D[i, j]:.6g} and {D[j, i]:.6g}"
-        )
-    D = (D + D.T) / 2
-    # Cholesky of D + ε‖D‖1 succeeds where no eigenvalue is below −ε‖D‖, at a tenth of eigh's cost.
-    shifted = D.astype(np.float64)
-    shifted.flat[:: P + 1] += rounding * float(np.abs(D).sum(axis=1).max())
-    if dpotrf(shifted, overwrite_a=True)[1] != 0:
-        smallest = float(np.linalg.eigvalsh(D)[0])
-        raise ValueError(
-            f"{name} must be positive semidefinite, but its smallest eigenvalue is {smallest:.3g}"
-        )
-    return beside(D, given)
+    return beside(as_semidefinite(D, name), given)
 
 
 def as_comfortable(weights: Constant, dtype: DTypeLike) -> tuple[Constant, int]:
@@ -291,6 +273,7 @@ def adagrad_weights(phi: GramOperator) -> Array:
     Parameters
     ----------
     phi : FeatureMap, shape (1, P)
+        Of one input and one output.
 
     Returns
     -------
@@ -299,12 +282,16 @@ def adagrad_weights(phi: GramOperator) -> Array:
     Raises
     ------
     ValueError
-        For more than one input, or one without features.
+        For more than one input or output, or an input without features.
     """
     if phi.shape[0] != 1:
+        n = len(phi.inputs)
+        what = f"one training input, but there are {n}"
+        if n == 1:
+            what = f"one output, but there are {phi.shape[0]}"
         raise ValueError(
-            f"Example 1 needs one training input, but there are {phi.shape[0]}: with more of them "
-            "AdaGrad's D_t depends on the path of training (Thm 3), not on φ(X) alone"
+            f"Example 1 needs {what}: with more of them AdaGrad's D_t depends on the path of "
+            "training (Thm 3), not on φ(X) alone"
         )
     xp = namespace(phi.inputs)
     size = abs(phi.T @ xp.ones(1, phi.dtype))

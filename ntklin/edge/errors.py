@@ -32,6 +32,10 @@ class InterpolationError(NtklinError, ValueError):
     """No D leads to this w: it does not interpolate the targets, φ(X)w ≠ Y, or they are all 0."""
 
 
+class NoParametersError(NtklinError, TypeError):
+    """A call needs parameters θ, but the linearization is of a kernel, which has none."""
+
+
 class FloatRangeError(NtklinError, ValueError):
     """A result is too large or too small for its floating-point type; the message has a remedy."""
 

@@ -31,7 +31,7 @@ class Concentration:
     distances, norms : ndarray, shape (T,)
         ‖D_{t−1} − D‖_op and ‖D_{t−1}‖_op, over the coordinates that had a gradient by then.
     width : int or None
-        m, the smallest width of a hidden layer; None for a network without any.
+        m, the smallest width of a hidden layer; None for a network without any, or that tells none.
     """
 
     steps: Array
@@ -94,7 +94,8 @@ def concentration(
     optimizer : Optimizer
         Whose D_t they are: only ``Preconditioned`` can mean a 0 in a diagonal, for the others it
         marks a coordinate without gradient so far.
-    network : MLP, AntisymmetricPair or DoubledNetwork
+    network : Network
+        With ``widths``, where it has layers.
 
     Returns
     -------
@@ -108,7 +109,7 @@ def concentration(
         difference = _difference(D, center, touched)
         distances.append(_operator_norm(difference))
         norms.append(_operator_norm(D))
-    hidden = network.widths[1:-1]
+    hidden = getattr(network, "widths", ())[1:-1]  # others' networks need not have layers
     return Concentration(
         steps=np.array(list(preconditioners)),
         distances=np.array(distances),

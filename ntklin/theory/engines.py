@@ -58,9 +58,9 @@ class DirectEngine(LinearizedEngine):
         return task.dtype.itemsize * ((4 + slots) * P + workspace(n))
 
     def _step(self, slopes: Array, weights: Array) -> None:
-        gradient = self._adjoint @ slopes
+        gradient = self._adjoint @ slopes.reshape(-1)
         self._state = self._optimizer.step(self._state, self._displacement, gradient)
-        self._outputs = self._phi.outputs + self._phi @ self._displacement
+        self._outputs = self._moved(self._phi @ self._displacement)
 
     def displacement(self) -> Array:
         """Δ_t, a copy."""
@@ -130,7 +130,7 @@ class FusedEngine(LinearizedEngine):
     def _step(self, slopes: Array, weights: Array) -> None:
         self._count += 1
         coefficients = self._optimizer.coefficients(self._count)
-        self._outputs = self._phi.outputs + self._network.step(coefficients, slopes)
+        self._outputs = self._moved(self._network.step(coefficients, slopes.reshape(-1)))
 
     def displacement(self) -> Array:
         """Δ_t, in the layout of θ."""

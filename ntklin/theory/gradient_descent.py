@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ntklin.algebra.spectrum import Spectrum, fade, refuse_degenerate, ridge_in_units
+from ntklin.algebra.spectrum import fade, refuse_degenerate
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, host, namespace
 from ntklin.edge.checks import as_positive, require_memory
 from ntklin.edge.errors import DivergenceError, FloatRangeError
-from ntklin.edge.ranges import exponent, in_range, is_far, norm, shift
+from ntklin.edge.ranges import in_range, shift
 from ntklin.edge.sendable import Sendable
-from ntklin.networks.features import REMEDY
-from ntklin.theory.discrete_time import Steps, as_steps, decay, decay_time, gradient_filter
+from ntklin.theory.covariance import Prior
+from ntklin.theory.descent_modes import DescentModes
+from ntklin.theory.discrete_time import Steps, as_steps, decay_time
 from ntklin.theory.first_passage import first_below
+from ntklin.theory.source import Source
 
 if TYPE_CHECKING:
-    from ntklin.theory.linearization import Linearization, Rescaled
+    from ntklin.theory.linearization import Linearization
 
 _BLOCK = 1 << 21  # entries of one (T, N) block of filters: 16 MB
 
@@ -54,7 +57,7 @@ class LinearizedGradientDescent(Sendable):
     Attributes
     ----------
     linearization : Linearization
-    targets : ndarray, shape (N,)
+    targets : ndarray, shape (N,), or (N, C) for several outputs
     learning_rate, ridge : float
     rcond : float or None
     """
@@ -73,9 +76,21 @@ class LinearizedGradientDescent(Sendable):
     @property
     def converges(self) -> bool:
         """Whether the learning rate is below ``max_learning_rate``."""
-        curvature = self._spectrum.largest + self._ridge
-        below = curvature == 0 or self._scaled_rate < 2 * len(self.targets) / curvature
-        return below and self._rate * curvature < 2
+        return self._modes.converges
+
+    @property
+    def _source(self) -> Source:
+        return self.linearization.source
+
+    @cached_property
+    def _modes(self) -> DescentModes:
+        return DescentModes(
+            linearization=self.linearization,
+            targets=self.targets,
+            learning_rate=self.learning_rate,
+            ridge=self.ridge,
+            rcond=self.rcond,
+        )
 
     def predict(self, X_new: ArrayLike, t: ArrayLike | None = None) -> Array:
         """The outputs f_t(X_new).
@@ -88,6 +103,7 @@ class LinearizedGradientDescent(Sendable):
         Returns
         -------
         ndarray, shape (N_new,) or t.shape + (N_new,)
+            For targets (N, C): (N_new, C) or t.shape + (N_new, C).
 
         Raises
         ------
@@ -100,36 +116,41 @@ class LinearizedGradientDescent(Sendable):
         MemoryLimitError
             If so many outputs do not fit.
         """
-        units, given = self._units, self.linearization.features
-        lin, dtype, inputs = units.linearization, given.dtype, given.inputs
+        source, modes, residual = self._source, self._modes, self._modes.initial_residual
+        lin, exponent = modes.units.linearization, modes.units.exponent
         certain, doubtful = lin.modes_at(X_new)
-        start = shift(host(lin.at(X_new).outputs), units.exponent)
-        insignificant = self._insignificant
+        columns, insignificant = source.columns, modes.insignificant
+        start = shift(host(columns.of(lin.at(X_new).outputs)), exponent)
         if t is None:
             growth = self._limiting_growth()
-            outputs = start + certain @ (growth * self._initial_residual)
+            outputs = start + certain @ (growth[:, None] * residual)
             if self.ridge:
-                growth = fade(growth[insignificant], self._spectrum)
-                outputs += doubtful @ (growth * self._initial_residual[insignificant])
-            return beside(in_range(outputs, dtype, "f_∞(X_new)", REMEDY), inputs)
-        steps = as_steps(t)
+                faded = modes.faded(growth)[:, None]
+                outputs += doubtful @ (faded * residual[insignificant])
+            outputs = in_range(outputs, source.dtype, "f_∞(X_new)", source.remedy)
+            return beside(columns.shown(outputs, self.targets), source.anchor)
+        steps, shape = as_steps(t), (len(start), residual.shape[1])
+        start = np.broadcast_to(start, shape)
         require_memory(
-            len(steps) * len(start) * dtype.itemsize,
-            f"outputs at {len(steps)} steps for {len(start)} inputs",
+            len(steps) * shape[0] * shape[1] * source.dtype.itemsize,
+            f"outputs at {len(steps)} steps for {shape[0] // columns.rows} inputs",
             "ask for fewer t or fewer inputs at a time",
         )
-        outputs = np.empty((len(steps), len(start)), dtype)
+        outputs = np.empty((len(steps), *shape), source.dtype)
         for block in self._blocks(steps):
             with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-                growth = self._growth(steps[block])
-                exact = start + (growth * self._initial_residual) @ certain.T
-                if insignificant.any():
-                    faded = fade(growth[:, insignificant], self._spectrum)
-                    exact += (faded * self._initial_residual[insignificant]) @ doubtful.T
+                growth = modes.growth(steps[block])
+                faded = modes.faded(growth)
+                exact = np.empty((len(growth), *shape))
+                for c, r in enumerate(residual.T):
+                    exact[..., c] = start[:, c] + (growth * r) @ certain.T
+                    if insignificant.any():
+                        exact[..., c] += (faded * r[insignificant]) @ doubtful.T
                 outputs[block] = exact
             self._refuse_underflow(exact, outputs[block])
         self._refuse_overflow(outputs, steps)
-        return beside(outputs.reshape(*steps.shape, len(start)), inputs)
+        outputs = outputs.reshape(*steps.shape, *shape)
+        return beside(columns.shown(outputs, self.targets), source.anchor)
 
     def parameters(self, t: ArrayLike | None = None) -> Array:
         """The parameters θ_t.
@@ -149,10 +170,12 @@ class LinearizedGradientDescent(Sendable):
         MemoryLimitError
             If so many θ_t do not fit.
         """
-        given, V = self.linearization.features, self._spectrum.vectors
+        given, modes = self.linearization.features, self._modes
+        V, residual = modes.spectrum.vectors, modes.initial_residual[:, 0]
         if t is None:
-            coefficients = V @ (self._limiting_growth() * self._initial_residual)
-            return in_range(given.parameters + self._move(coefficients), given.dtype, "θ_∞", REMEDY)
+            coefficients = V @ (self._limiting_growth() * residual)
+            theta = given.parameters + modes.move(coefficients)
+            return in_range(theta, given.dtype, "θ_∞", self._source.remedy)
         steps = as_steps(t)
         P = given.shape[1]
         require_memory(
@@ -165,25 +188,90 @@ class LinearizedGradientDescent(Sendable):
         parameters = namespace(start).tile(start, (len(steps), 1))
         for block in self._blocks(steps):
             with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-                coefficients = self._growth(steps[block]) * self._initial_residual
-                coefficients[:, self._null] = 0.0
+                coefficients = modes.growth(steps[block]) * residual
+                coefficients[:, modes.null] = 0.0
                 for theta, c in zip(parameters[block], coefficients @ V.T, strict=True):
-                    theta += self._move(c)
-            if self._null.any():
-                direction, certain = self._null_direction
-                growths = self._null_growth(steps[block])
-                growths = growths if certain else fade(growths, self._spectrum)
+                    theta += modes.move(c)
+            if modes.null.any():
+                direction, certain = modes.null_direction
+                growths = modes.null_growth(steps[block])
+                growths = growths if certain else fade(growths, modes.spectrum)
                 for theta, growth in zip(parameters[block], growths.tolist(), strict=True):
                     theta += growth * direction
         self._refuse_overflow(parameters, steps)
         return parameters.reshape(*steps.shape, P)
+
+    def covariance(
+        self,
+        X_new: ArrayLike | None = None,
+        t: ArrayLike | None = None,
+        X2: ArrayLike | None = None,
+    ) -> Array:
+        r"""The covariance of the outputs f_t(X_new) over initializations.
+
+        f_0 is a Gaussian process with covariance Σ, and f_t = f_0 + S_t (Y − f_0(X)) is linear in
+        it, with S_t(x) = K(x, X) V diag(g_i(t)) V^T, so that for every Y
+
+        .. math::
+
+            \operatorname{cov}(f_t(x), f_t(x')) = \Sigma(x, x') - S_t(x) \Sigma(X, x')
+                - \Sigma(x, X) S_t(x')^T + S_t(x) \Sigma(X, X) S_t(x')^T
+
+        The mean is what ``predict`` returns with the mean of f_0 for f_0, such as 0. Of several
+        outputs each has this covariance, and they are independent.
+
+        Parameters
+        ----------
+        X_new : array_like, shape (N_new, d), optional
+            The training inputs X when not given.
+        t : int, array_like of int or None
+            None for t → ∞, where without ridge the diagonal is E f_init(x)².
+        X2 : array_like, shape (N_2, d), optional
+            x', where these are other inputs than x.
+
+        Returns
+        -------
+        ndarray, shape (N_new, N_2) or t.shape + (N_new, N_2)
+
+        Raises
+        ------
+        ValueError
+            If Σ is not known, as of a network at one θ_0; see :class:`ntklin.InfiniteMLP` and
+            :func:`ntklin.linearize_kernel`.
+        DivergenceError, DegenerateKernelError, MemoryLimitError
+            As ``predict``.
+        """
+        source, modes = self._source, self._modes
+        lin, scale = modes.units.linearization, 2 * modes.units.exponent
+        steps = as_steps(0 if t is None else t)
+        prior = Prior(lin.source, X_new, X2)
+        require_memory(
+            8 * len(steps) * (math.prod(prior.shape) + 2 * source.n_rows),
+            f"covariances of shape {prior.shape} at {len(steps)} steps",
+            "ask for fewer t or fewer inputs at a time",
+        )
+        if t is None:
+            growths = self._limiting_growth()[None]
+            faded = modes.faded(growths) * bool(self.ridge)
+        else:
+            growths = modes.growth(steps)
+            faded = modes.faded(growths)
+        parts = [lin.modes_at(inputs) for inputs in ([X_new] if X2 is None else [X_new, X2])]
+        covariances = np.empty((len(steps), *prior.shape))
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            for step, (growth, fading) in enumerate(zip(growths, faded, strict=True)):
+                maps = [modes.response(sure, rest, growth, fading) for sure, rest in parts]
+                covariances[step] = prior.propagated(*maps)
+            covariances = shift(covariances, scale).astype(source.dtype, copy=False)
+        self._refuse_overflow(covariances, steps)
+        return beside(covariances.reshape(*steps.shape, *prior.shape), source.anchor)
 
     @overload
     def loss(self, t: int | None = None) -> float: ...
     @overload
     def loss(self, t: ArrayLike) -> Array: ...
     def loss(self, t: ArrayLike | None = None) -> float | Array:
-        """The training loss ‖f_t(X) − Y‖²/(2N), without the ridge's own term.
+        """The training loss ‖f_t(X) − Y‖²/(2N), summed over outputs, without the ridge's own term.
 
         Parameters
         ----------
@@ -198,17 +286,18 @@ class LinearizedGradientDescent(Sendable):
         DivergenceError, DegenerateKernelError
             As ``predict``.
         """
+        modes = self._modes
         if t is None:
             self._require_limit()
-            kept = self._spectrum.kept(self.rcond, self.ridge)
-            shares = np.where(kept, self._floors, 1.0)
-            return shift(float(shares**2 @ self._initial_losses), self._loss_exponent)
+            kept = modes.spectrum.kept(self.rcond, self.ridge)
+            shares = np.where(kept, modes.floors, 1.0)
+            return shift(float(shares**2 @ modes.initial_losses), modes.loss_exponent)
         steps = as_steps(t)
         losses = np.empty(len(steps))
         for block in self._blocks(steps):
             with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-                losses[block] = self._residuals(steps[block]) ** 2 @ self._initial_losses
-        losses = shift(losses, self._loss_exponent)
+                losses[block] = modes.residuals(steps[block]) ** 2 @ modes.initial_losses
+        losses = shift(losses, modes.loss_exponent)
         self._refuse_overflow(losses, steps)
         return losses.reshape(steps.shape) if steps.shape else float(losses[0])
 
@@ -233,23 +322,24 @@ class LinearizedGradientDescent(Sendable):
         DivergenceError
             If the learning rate is too large.
         """
-        target = as_positive(loss, name="loss")
+        target, modes = as_positive(loss, name="loss"), self._modes
         self._require_convergence("the loss has no limit")
-        horizon = decay_time(self._values[self._values > 0] + self._ridge, self._rate)
+        moving = modes.values[modes.values > 0] + modes.scaled_ridge
         t = first_below(
-            lambda t: self._residuals(as_steps(t))[0],
-            self._initial_losses,
-            shift(target, -self._loss_exponent),
-            horizon,
+            lambda t: modes.residuals(as_steps(t))[0],
+            modes.initial_losses,
+            shift(target, -modes.loss_exponent),
+            decay_time(moving, modes.rate),
         )
         if t is None:
             raise ValueError(self._unreachable(target))
         return t
 
     def _unreachable(self, target: float) -> str:
-        floor = shift(float(self._floors**2 @ self._initial_losses), self._loss_exponent)
+        modes = self._modes
+        floor = shift(float(modes.floors**2 @ modes.initial_losses), modes.loss_exponent)
         reasons = [f"ridge={self.ridge:g} holds θ near θ_0"] if self.ridge else []
-        n_null = int((self._values == 0).sum())
+        n_null = int((modes.values == 0).sum())
         if n_null:
             reasons.append(f"no step moves the {n_null}-dimensional null space of K(X, X)")
         because = f", since {' and '.join(reasons)}" if reasons else ""
@@ -271,19 +361,26 @@ class LinearizedGradientDescent(Sendable):
 
     def _require_limit(self) -> None:
         self._require_convergence("there is no limit t = None")
-        kernel = self._units.linearization.kernel
-        refuse_degenerate(kernel, self._spectrum, rcond=self.rcond, ridge=self.ridge)
+        kernel = self._modes.units.linearization.kernel
+        refuse_degenerate(kernel, self._modes.spectrum, rcond=self.rcond, ridge=self.ridge)
+
+    def _limiting_growth(self) -> Array:
+        """1/(λ_i + λ) on the kept spectrum, (M,)."""
+        self._require_limit()
+        return self._modes.limiting_growth()
 
     def _refuse_underflow(self, exact: Array, outputs: Array) -> None:
         """Outputs in a narrower dtype than they were computed in, all of which it takes for 0."""
         if exact.size and exact.any() and not outputs.any():
-            raise FloatRangeError(f"f_t(X_new) underflows {outputs.dtype}; {REMEDY}")
+            raise FloatRangeError(f"f_t(X_new) underflows {outputs.dtype}; {self._source.remedy}")
 
     def _refuse_overflow(self, values: Array, steps: Steps) -> None:
         """A diverging run outgrows floating point; then no digit of it is left."""
         finite = host(np.isfinite(values).all(axis=tuple(range(1, values.ndim))))
         if not finite.all() and self.converges:
-            raise FloatRangeError(f"f_t, θ_t or its loss overflows {values.dtype}; {REMEDY}")
+            raise FloatRangeError(
+                f"f_t, θ_t or its loss overflows {values.dtype}; {self._source.remedy}"
+            )
         if not finite.all():
             first = int(steps.count[~finite].min())
             raise DivergenceError(
@@ -296,128 +393,5 @@ class LinearizedGradientDescent(Sendable):
             )
 
     def _blocks(self, steps: Steps) -> list[slice]:
-        size = max(1, _BLOCK // len(self.targets))
+        size = max(1, _BLOCK // self._source.n_rows)
         return [slice(i, i + size) for i in range(0, len(steps), size)]
-
-    # The eigenbasis, i = 1 … N
-
-    @cached_property
-    def _units(self) -> Rescaled:
-        """Where everything is computed: in double precision, f = 2^e f', K = 4^e K'."""
-        return self.linearization.in_units(np.float64)
-
-    @property
-    def _spectrum(self) -> Spectrum:
-        """Of K'."""
-        return self._units.linearization.spectrum
-
-    @cached_property
-    def _scaled_rate(self) -> float:
-        """η' = 4^e η."""
-        rate = shift(float(self.learning_rate), 2 * self._units.exponent)
-        remedy = "take learning_rate and ridge nearer to N/λ_max and λ_max"
-        return in_range(rate, np.float64, "learning_rate times the kernel", remedy)
-
-    @property
-    def _rate(self) -> float:
-        """η'/N."""
-        return self._scaled_rate / len(self.targets)
-
-    @cached_property
-    def _ridge(self) -> float:
-        """λ' = 4^(−e) λ."""
-        return ridge_in_units(self.ridge, 2 * self._units.exponent)
-
-    @cached_property
-    def _initial_residual(self) -> Array:
-        """V^T (Y − f_0(X))."""
-        units = self._units
-        start = shift(host(units.linearization.initial_outputs), units.exponent)
-        return self._spectrum.vectors.T @ (self.targets - start)
-
-    @cached_property
-    def _loss_exponent(self) -> int:
-        """2y, where the losses are held as multiples of 4^y, to keep squares in range."""
-        size = norm(self._initial_residual)
-        return 2 * exponent(size) if size > 0 and is_far(size, np.float64) else 0
-
-    @cached_property
-    def _initial_losses(self) -> Array:
-        """4^(−y) (v_i^T (Y − f_0(X)))²/(2N), of which 4^(−y) L(f_0) is the sum."""
-        residual = shift(self._initial_residual, -self._loss_exponent // 2)
-        losses = residual**2 / (2 * len(self.targets))
-        in_range(float(losses.sum()), np.float64, "the loss", "scale Y", scale=self._loss_exponent)
-        return losses
-
-    @cached_property
-    def _insignificant(self) -> NDArray[np.bool_]:
-        """Which λ_i cannot be told from 0, (N,)."""
-        return self._spectrum.significant == 0
-
-    @cached_property
-    def _values(self) -> Array:
-        """λ_i, 0 where it is rounding; with a ridge that only matters below 0."""
-        spectrum = self._spectrum
-        return spectrum.nonnegative if self.ridge else spectrum.significant
-
-    @cached_property
-    def _floors(self) -> Array:
-        """λ/(λ_i + λ), what is left of a residual for t → ∞."""
-        total = self._values + self._ridge
-        return np.divide(self._ridge, total, where=total > 0, out=np.ones_like(total))
-
-    def _residuals(self, steps: Steps) -> Array:
-        """(λ + λ_i (1 − η(λ_i + λ)/N)^t)/(λ_i + λ), what is left of a residual, (T, N)."""
-        total = self._values + self._ridge
-        share = np.divide(self._values, total, where=total > 0, out=np.zeros_like(total))
-        with np.errstate(under="ignore"):
-            return self._floors + share * decay(total, self._rate, steps)
-
-    def _growth(self, steps: Steps) -> Array:
-        """g_i(t), (T, N)."""
-        g = gradient_filter(self._values + self._ridge, self._rate, steps)
-        g[:, self._null] = self._null_growth(steps)[:, None]
-        g[:, : self._spectrum.n_excess] = 0.0
-        return g
-
-    @cached_property
-    def _null(self) -> NDArray[np.bool_]:
-        """Which λ_i count as 0; with a ridge that decides nothing."""
-        return self._insignificant & (not self.ridge)
-
-    def _null_growth(self, steps: Steps) -> Array:
-        """g_i(t) there: ηt/N, up to the reciprocal of the smallest λ that is told from 0, (T,)."""
-        noise = self._spectrum.noise
-        return np.minimum(self._rate * steps.count, 1 / noise if noise else 0.0)
-
-    @cached_property
-    def _null_direction(self) -> tuple[Array, bool]:
-        """φ^T times the residual's part in null directions, (P,), and whether it is no rounding.
-
-        As in ``spectral.modes``: an exact null space has no gradient, and many steps must not
-        amplify what rounding leaves of it; that of two nearly equal rows has one, and they do.
-        """
-        spectrum, null = self._spectrum, self._null.copy()
-        null[: spectrum.n_excess] = False
-        residual = spectrum.vectors[:, null] @ self._initial_residual[null]
-        size = norm(residual)
-        unit = exponent(size)
-        direction = self._units.linearization.features.T @ beside(
-            shift(residual, -unit), self.linearization.features.inputs
-        )
-        lengths = np.sqrt(self._values)  # ‖φ(X)^T v_j‖
-        rounding = np.linalg.norm(lengths * spectrum.tilts) * shift(size, -unit)
-        certain = bool(float(np.linalg.norm(direction)) > rounding)
-        return shift(direction, unit - self._units.exponent), certain
-
-    def _move(self, coefficients: Array) -> Array:
-        """φ^T α for α = 4^(−e) times these coefficients, (P,), float64."""
-        phi, e = self._units.linearization.features, self._units.exponent
-        size = norm(coefficients)
-        unit = exponent(size) if is_far(size, np.float64) else 0
-        return shift(phi.T @ beside(shift(coefficients, -unit), phi.inputs), unit - e)
-
-    def _limiting_growth(self) -> Array:
-        """1/(λ_i + λ) on the kept spectrum, (N,)."""
-        self._require_limit()
-        return self._spectrum.inverse(self.rcond, self._ridge)

@@ -3,59 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from os import PathLike
 from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike
 
 from ntklin.algebra.preconditioners import (
-    Constant,
     LowRank,
     Weights,
     adagrad_weights,
-    as_constant,
-    as_preconditioner,
     interpolating_preconditioner,
-    weighted_kernel,
 )
-from ntklin.algebra.spectrum import (
-    Spectrum,
-    as_rank_cut,
-    as_ridge,
-    factorize,
-    modes,
-    require_kernel_in_range,
-    ridge_in_units,
-)
+from ntklin.algebra.spectrum import as_rank_cut, as_ridge
 from ntklin.edge.arrays import Array
-from ntklin.edge.backends import freeze, host, refuse_mixed
-from ntklin.edge.checks import (
-    advising,
-    as_inputs,
-    as_learning_rate,
-    as_new_inputs,
-    as_targets,
-    as_vector,
-    require_memory,
-    warn_outside_unit_ball,
-)
-from ntklin.edge.errors import MemoryLimitError
-from ntklin.edge.ranges import in_range
-from ntklin.edge.sendable import Sendable
+from ntklin.edge.backends import host
+from ntklin.edge.checks import as_inputs, as_learning_rate, as_vector, warn_outside_unit_ball
 from ntklin.networks.descriptions import describe_network
-from ntklin.networks.features import REMEDY
-from ntklin.networks.network import FeatureOperator, Network, as_feature_operator
-from ntklin.runs import stability
+from ntklin.networks.network import Network
 from ntklin.runs.batches import BatchSource
 from ntklin.runs.checkpoint import digest
 from ntklin.runs.engine import MethodName
 from ntklin.runs.losses import LossName
 from ntklin.runs.optimizers import Optimizer
 from ntklin.runs.stops import Horizon, Stop
+from ntklin.theory.factorized import FactorizedKernel
+from ntklin.theory.feature_source import FeatureSource
 from ntklin.theory.gradient_descent import LinearizedGradientDescent
 from ntklin.theory.linearized_run import LinearizedRun
 from ntklin.theory.minimizer import Minimizer, solve_minimizer
@@ -92,163 +65,24 @@ def linearize(net: Network, theta: ArrayLike, X: ArrayLike) -> Linearization:
     X = as_inputs(X, net.n_inputs).copy()
     theta = as_vector(theta, net.n_parameters, name="theta").copy()
     warn_outside_unit_ball(X)
-    return Linearization(net.features(theta, X))
+    return Linearization(FeatureSource(net.features(theta, X)))
 
 
-@dataclass(frozen=True, eq=False)
-class Linearization(Sendable):
+class Linearization(FactorizedKernel):
     """f_lin(x; θ) = f_0(x) + φ(x)(θ − θ_0), Eq. (2), on training inputs X with K = φ(X)φ(X)^T.
+
+    Of a network, by :func:`linearize`, or of a kernel K and f_0 alone, which is all that closed
+    forms and minimizers ask for, by :func:`ntklin.linearize_kernel`. What needs θ then raises a
+    NoParametersError. A network of C outputs has targets and outputs (N, C) in the place of (N,),
+    the loss Σ_c (f_c − y_c)²/2, averaged over the N samples, and a kernel of N·C rows, n major.
 
     Attributes
     ----------
-    features : FeatureOperator, shape (N, P)
-        φ(X); others become a FeatureOperator by ``as_feature_operator``.
+    source : Source
+        What supplies K and f_0.
     precision : dtype, optional
-        The one that decides the rank cut, where it is not that of the features.
+        The one that decides the rank cut, where it is not that of the source.
     """
-
-    features: FeatureOperator
-    _: KW_ONLY
-    precision: DTypeLike | None = None
-    _latest: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
-    _units: dict[np.dtype[Any], Any] = field(default_factory=dict, init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "features", as_feature_operator(self.features))
-
-    def _sent(self) -> dict[str, Any]:
-        return super()._sent() | {"_latest": {}}
-
-    @property
-    def n_samples(self) -> int:
-        """N."""
-        return self.features.shape[0]
-
-    @property
-    def initial_outputs(self) -> Array:
-        """f_0(X), (N,)."""
-        return self.features.outputs
-
-    @cached_property
-    def kernel(self) -> Array:
-        """K(X, X) = φ(X)φ(X)^T, (N, N), read-only."""
-        K = self.features.gram()
-        require_kernel_in_range(K)
-        return freeze(K)
-
-    @cached_property
-    def spectrum(self) -> Spectrum:
-        """The factorization of K(X, X), made at the first use and kept.
-
-        In double precision for features in single, too, so that all eigenvalues have digits.
-        """
-        double = self.in_units(np.float64)
-        if double.linearization is self:
-            self._require_room()
-            return factorize(self.kernel, self.features.shape[1], dtype=self.precision)
-        return double.linearization.spectrum.scaled(2 * double.exponent)
-
-    def in_units(self, dtype: DTypeLike | None = None) -> Rescaled:
-        """The same linearization at a scale at which no kernel leaves the range, f = 2^e f'.
-
-        Parameters
-        ----------
-        dtype : dtype, optional
-            The precision of its features; that of these when not given.
-
-        Returns
-        -------
-        Rescaled
-        """
-        dtype = np.dtype(self.features.dtype if dtype is None else dtype)
-        if dtype not in self._units:
-            phi, e = self.features.balanced(dtype)
-            kept = None
-            if phi is not self.features:
-                kept = Linearization(phi, precision=self.precision or self.features.dtype)
-            self._units[dtype] = kept, e
-        kept, e = self._units[dtype]
-        return Rescaled(linearization=kept or self, exponent=e)
-
-    def _require_room(self) -> None:
-        """Refuse what needs the spectrum where that is not there and does not fit."""
-        n = self.n_samples
-        if "spectrum" not in self.__dict__:
-            require_memory(
-                5 * 8 * n * n,
-                f"factorizing the kernel of {n} training inputs",
-                "take fewer inputs, or train step by step (ntklin.train), which needs no kernel",
-            )
-
-    @property
-    def eigenvalues(self) -> Array:
-        """λ of K(X, X), ascending, as computed: rounding can make the smallest negative, (N,)."""
-        return self.spectrum.values.astype(self.kernel.dtype)
-
-    @cached_property
-    def largest_eigenvalue(self) -> float:
-        """λ_max of K(X, X); without a kernel where there are more than a few thousand inputs."""
-        if self.n_samples <= stability.LARGE:
-            with suppress(MemoryLimitError):
-                return self.spectrum.largest
-        return stability.largest_eigenvalue(self.features)
-
-    @property
-    def max_learning_rate(self) -> float:
-        """2N/λ_max: gradient descent without ridge converges for learning rates below it."""
-        if self.in_units().exponent:
-            return self.rate_bound(2.0)
-        largest = self.largest_eigenvalue
-        return 2 * self.n_samples / largest if largest > 0 else np.inf
-
-    def default_learning_rate(self, ridge: float = 0.0) -> float:
-        """0.5 N/(λ_max + ridge), a quarter of the stability bound (App. D).
-
-        Parameters
-        ----------
-        ridge : float
-            λ ≥ 0 of App. A, in units of the kernel.
-
-        Returns
-        -------
-        float
-
-        Raises
-        ------
-        DegenerateKernelError
-            If K(X, X) = 0.
-        """
-        if self.in_units().exponent:
-            bound = self.rate_bound(0.5, ridge)
-            if bound < np.inf:
-                return bound
-        return stability.default_learning_rate(self.n_samples, self.largest_eigenvalue + ridge)
-
-    def rate_bound(self, number: float, ridge: float = 0.0) -> float:
-        """The learning rate number · N/(λ_max + ridge); infinite where that is N/0.
-
-        Parameters
-        ----------
-        number : float
-            2 for the bound below which gradient descent converges.
-        ridge : float
-
-        Returns
-        -------
-        float
-
-        Raises
-        ------
-        FloatRangeError
-            If it is out of range although the kernel is not 0.
-        """
-        units = self.in_units(np.float64)
-        spectrum, e = units.linearization.spectrum, 2 * units.exponent
-        curvature = spectrum.largest + ridge_in_units(ridge, e)
-        if curvature == 0:
-            return np.inf
-        name = f"the learning rate {number:g} N/λ_max"
-        return in_range(number * self.n_samples / curvature, np.float64, name, REMEDY, scale=-e)
 
     @cached_property
     def fingerprints(self) -> dict[str, Any]:
@@ -259,11 +93,6 @@ class Linearization(Sendable):
             "theta": digest(phi.parameters),
             "X": digest(phi.inputs),
         }
-
-    def _targets(self, Y: ArrayLike) -> Array:
-        """Y checked, a copy in float64 on the host."""
-        refuse_mixed(self.features.inputs, Y)
-        return host(as_targets(Y, self.n_samples, dtype=np.float64)).copy()
 
     def gradient_descent(
         self,
@@ -280,7 +109,7 @@ class Linearization(Sendable):
 
         Parameters
         ----------
-        Y : array_like, shape (N,) or (N, 1)
+        Y : array_like, shape (N,) or (N, C)
         learning_rate : float, optional
             η; a quarter of the stability bound when not given, 0.5 N/(λ_max + ridge).
         ridge : float
@@ -299,12 +128,12 @@ class Linearization(Sendable):
         DegenerateKernelError
             If K(X, X) = 0 and no learning rate is given.
         """
-        Y = self._targets(Y)
+        Y = host(self.source.targets(Y))
         ridge, rcond = as_ridge(ridge), as_rank_cut(rcond)
         if learning_rate is not None:
             learning_rate = as_learning_rate(learning_rate)
         else:
-            self._require_room()
+            self.require_room()
             learning_rate = self.default_learning_rate(ridge)
         return LinearizedGradientDescent(
             linearization=self, targets=Y, learning_rate=learning_rate, ridge=ridge, rcond=rcond
@@ -317,7 +146,7 @@ class Linearization(Sendable):
 
         Parameters
         ----------
-        Y : array_like, shape (N,) or (N, 1)
+        Y : array_like, shape (N,) or (N, C)
         weights : float, array_like, shape (P,) or (P, P), or LowRank, optional
             A constant D ≥ 0, K_D = φ D φ^T taking the place of K: a multiple of 1, the diagonal,
             a symmetric positive semidefinite matrix (small problems), or ``LowRank(W)`` for
@@ -338,9 +167,9 @@ class Linearization(Sendable):
             If K_D(X, X) is singular to working precision, D trains at least N directions, and
             neither ridge nor rcond is given; the message tells whether D is the cause.
         """
-        Y = self._targets(Y)
+        Y = host(self.source.targets(Y))
         ridge, rcond = as_ridge(ridge), as_rank_cut(rcond)
-        weights = as_preconditioner(weights, self.features.shape[1])
+        weights = self.source.preconditioner(weights)
         return solve_minimizer(self, Y, weights=weights, rcond=rcond, ridge=ridge)
 
     def preconditioner_for(self, w: ArrayLike, Y: ArrayLike) -> LowRank:
@@ -358,7 +187,7 @@ class Linearization(Sendable):
         Parameters
         ----------
         w : array_like, shape (P,)
-        Y : array_like, shape (N,) or (N, 1)
+        Y : array_like, shape (N,) or (N, C)
             What w interpolates; not all 0.
 
         Returns
@@ -373,10 +202,11 @@ class Linearization(Sendable):
         DegenerateKernelError
             If K(X, X) is singular to working precision.
         """
-        return interpolating_preconditioner(self.features, self.kernel, self.spectrum, w, Y)
+        phi, Y = self.features, self.source.targets(Y).reshape(-1)
+        return interpolating_preconditioner(phi, self.kernel, self.spectrum, w, Y)
 
     def adagrad_weights(self) -> Array:
-        """Example 1: the D that AdaGrad (ε = 0) has for one training input, up to a number.
+        """Example 1: the D that AdaGrad (ε = 0) has for one input and one output, up to a number.
 
         D = diag |φ(x_1)|^{-1}, 0 where φ_j(x_1) = 0. ``minimizer(Y, weights=D)`` then is AdaGrad's
         limit, whatever its learning rate,
@@ -390,7 +220,7 @@ class Linearization(Sendable):
         Raises
         ------
         ValueError
-            If there is more than one training input, or φ(x_1) = 0.
+            If there is more than one training input or output, or φ(x_1) = 0.
         """
         return adagrad_weights(self.features)
 
@@ -417,7 +247,7 @@ class Linearization(Sendable):
 
         Parameters
         ----------
-        Y : array_like, shape (N,) or (N, 1)
+        Y : array_like, shape (N,) or (N, C)
         optimizer : Optimizer, optional
             ``GradientDescent()`` when not given; its default η is ``default_learning_rate()``,
             whatever the loss.
@@ -517,7 +347,7 @@ class Linearization(Sendable):
 
         Parameters
         ----------
-        Y : array_like, shape (N,) or (N, 1)
+        Y : array_like, shape (N,) or (N, C)
             Targets of the squared loss, the only one that the theorem covers.
         preconditioners : Optimizer, or sequence of floats or array_like, shapes (P,) or (P, P)
             D_0, D_1, …, which need not be symmetric; or an optimizer with
@@ -544,125 +374,3 @@ class Linearization(Sendable):
         return product_formula(
             self, Y, preconditioners, learning_rate=learning_rate, steps=steps, batches=batches
         )
-
-    def weighted_kernel(self, weights: Weights = None) -> Array:
-        """K_D(X, X) = φ(X) D φ(X)^T for a constant D, computed anew; ``kernel`` without one.
-
-        Parameters
-        ----------
-        weights : float, ndarray, shape (P,) or (P, P), or LowRank, optional
-            D.
-
-        Returns
-        -------
-        ndarray, shape (N, N)
-        """
-        if weights is None:
-            return self.kernel
-        weights = as_constant(weights, self.features.shape[1])
-        if isinstance(weights, float | int):
-            return self.kernel.dtype.type(weights) * self.kernel
-        return weighted_kernel(self.features, weights, factors=(self._factor(weights), None))
-
-    def _factor(self, weights: Constant) -> Array | None:
-        """φ(X)W of a LowRank, kept for the latest one; None for any other D."""
-        if not isinstance(weights, LowRank):
-            return None
-        kept, factor = self._latest.get("factor", (None, None))
-        if kept is not weights:
-            factor = self.features @ weights.W
-            self._latest["factor"] = weights, factor
-        return factor
-
-    def at(self, X_new: ArrayLike, weights: Weights = None) -> Evaluation:
-        """f_0 and the kernel at new inputs; the latest ones are kept, so asking again is free.
-
-        Parameters
-        ----------
-        X_new : array_like, shape (N_new, d)
-        weights : float, ndarray, shape (P,) or (P, P), or LowRank, optional
-            D, compared by identity.
-
-        Returns
-        -------
-        Evaluation
-        """
-        phi = self.features
-        X_new = as_new_inputs(X_new, phi)
-        refuse_mixed(phi.inputs, X_new)
-        weights = as_constant(weights, phi.shape[1])
-        slot = "plain" if weights is None else "weighted"
-        latest = self._latest.get(slot)
-        if latest is not None and latest.weights is weights and _same(latest.inputs, X_new):
-            return latest
-        with advising("pass fewer rows of X_new at a time"):
-            new = phi.at(X_new)
-            K = weighted_kernel(new, weights, phi, factors=(None, self._factor(weights)))
-        self._latest[slot] = Evaluation(
-            inputs=X_new.copy(),  # its owner may change X_new in place
-            weights=weights,
-            outputs=new.outputs,
-            kernel=K,
-        )
-        return self._latest[slot]
-
-    def modes_at(self, X_new: ArrayLike) -> tuple[Array, Array]:
-        """K(X_new, X)V, in float64, what is certain of it and what is doubtful; kept like ``at``.
-
-        Parameters
-        ----------
-        X_new : array_like, shape (N_new, d)
-
-        Returns
-        -------
-        certain : ndarray, shape (N_new, N)
-        doubtful : ndarray, shape (N_new, n)
-            See ``spectral.modes``.
-        """
-        at = self.at(X_new)
-        kept, projected = self._latest.get("modes", (None, None))
-        if kept is not at:
-            projected = modes(at.kernel, self.spectrum)
-            self._latest["modes"] = at, projected
-        return projected
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Rescaled:
-    """A linearization in units of its own: f = 2^e f', φ = 2^e φ', K = 4^e K', exactly.
-
-    Attributes
-    ----------
-    linearization : Linearization
-        Of f' and φ'.
-    exponent : int
-        e.
-    """
-
-    linearization: Linearization
-    exponent: int
-
-
-def _same(kept: Array, X_new: Array) -> bool:
-    return kept.shape == X_new.shape and bool((kept == X_new).all())
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Evaluation:
-    """What new inputs contribute to f_t, whatever t and Y.
-
-    Attributes
-    ----------
-    inputs : ndarray, shape (N_new, d)
-    weights : float, ndarray, LowRank or None
-        D.
-    outputs : ndarray, shape (N_new,)
-        f_0(X_new).
-    kernel : ndarray, shape (N_new, N)
-        K_D(X_new, X).
-    """
-
-    inputs: Array
-    weights: Constant
-    outputs: Array
-    kernel: Array

@@ -34,3 +34,8 @@ class LinearizedEngine(Stepwise):
     def outputs(self) -> Array:
         """f_t(X), a copy."""
         return self._outputs.copy()
+
+    def _moved(self, change: Array) -> Array:
+        """f_0(X) plus a change that has a number for each row of φ(X)."""
+        start = self._phi.outputs
+        return start + change.reshape(start.shape)

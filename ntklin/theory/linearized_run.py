@@ -61,7 +61,7 @@ class LinearizedRun(Run):
     Attributes
     ----------
     linearization : Linearization
-    targets : ndarray, shape (N,)
+    targets : ndarray, shape (N,) or (N, C)
     optimizer : Optimizer
         With the learning rate that was used.
     loss : str
@@ -77,7 +77,7 @@ class LinearizedRun(Run):
         What ended it; see :class:`ntklin.TrainingRun`.
     displacement : ndarray, shape (P,)
         θ_t − θ_0, read-only.
-    outputs : ndarray, shape (N,)
+    outputs : ndarray, shape (N,) or (N, C)
         f_t(X), read-only.
     weights : float, or ndarray, shape (P,) or (P, P)
         D_{t−1}, the preconditioner of the latest step, 0 where no gradient came so far; 1 for
@@ -124,7 +124,7 @@ class LinearizedRun(Run):
 
         Returns
         -------
-        ndarray, shape (N_new,)
+        ndarray, shape (N_new,) or (N_new, C)
         """
         phi = self.linearization.features
         X_new = as_new_inputs(X_new, phi)
@@ -132,7 +132,7 @@ class LinearizedRun(Run):
         new = phi.network.features(phi.parameters, X_new)
         displacement = self.displacement if t is None else self.at(t).displacement
         with np.errstate(over="ignore", under="ignore"):
-            outputs = new.outputs + new @ displacement
+            outputs = new.outputs + (new @ displacement).reshape(new.outputs.shape)
         return in_range(outputs, phi.dtype, "f_t(X_new)", REMEDY)
 
     def at(self, t: int) -> LinearizedRun:
@@ -184,7 +184,7 @@ class LinearizedRun(Run):
 
     @cached_property
     def split(self) -> KernelSolution:
-        """K_{D_{t−1}}^{-1} (f_t(X) − f_0(X)), and what its digits are worth.
+        """K_{D_{t−1}}^{-1} (f_t(X) − f_0(X)), (N·C,), and what its digits are worth.
 
         One weighted Gram matrix and one Cholesky factorization.
 
@@ -203,10 +203,10 @@ class LinearizedRun(Run):
             If the kernel, or for a matrix D_{t−1} the dense J, does not fit.
         """  # noqa: DOC501
         lin, D = self.linearization, self._direction
-        n, P = lin.features.shape
+        m, P = lin.features.shape
         require_memory(
-            3 * 8 * n * n,
-            f"solving with the kernel of {n} training inputs",
+            3 * 8 * m * m,
+            f"solving with {lin.described_kernel}",
             "take fewer inputs; predict() and parameters need no kernel",
         )
         if D is not None and D.ndim == 2:
@@ -216,7 +216,7 @@ class LinearizedRun(Run):
         moved = host(self.outputs).astype(np.float64) - host(lin.initial_outputs)
         spectrum = None if D is not None else lambda: lin.spectrum
         try:
-            return solve_kernel(K, moved, rank_bound=bound, spectrum=spectrum)
+            return solve_kernel(K, moved.reshape(-1), rank_bound=bound, spectrum=spectrum)
         except DegenerateKernelError:
             remedy = "A_t needs its inverse: remove the cause; predict() and parameters do not"
             unweighted = None if D is None else lin.spectrum
@@ -244,7 +244,7 @@ class LinearizedRun(Run):
 
         Returns
         -------
-        ndarray, shape (N_new,)
+        ndarray, shape (N_new,) or (N_new, C)
 
         Raises
         ------
@@ -253,7 +253,8 @@ class LinearizedRun(Run):
         """
         solution = self.split
         at = self.linearization.at(X_new, self._direction)
-        outputs = at.outputs + at.kernel @ beside(solution.coefficients, at.kernel)
+        moved = at.kernel @ beside(solution.coefficients, at.kernel)
+        outputs = at.outputs + moved.reshape(at.outputs.shape)
         return in_range(outputs, self.outputs.dtype, "the interpolating part", REMEDY)
 
     def path_dependent(self, X_new: ArrayLike) -> Array:
@@ -265,7 +266,7 @@ class LinearizedRun(Run):
 
         Returns
         -------
-        ndarray, shape (N_new,)
+        ndarray, shape (N_new,) or (N_new, C)
 
         Raises
         ------
@@ -362,7 +363,7 @@ def read_linearized_run(
     ----------
     path : path
     linearization : Linearization
-    Y : ndarray, shape (N,)
+    Y : ndarray, shape (N,) or (N, C)
         Its targets, in the dtype of the features.
     optimizer : Optimizer, optional
         Needed where a file cannot hold all of it; else None stays in its place.
@@ -428,10 +429,10 @@ def _require_consistent(run: LinearizedRun) -> None:
     known = run.linearization.fingerprints
     if any(run.identity[part] != known[part] for part in known):
         return  # of another linearization, which is the caller's to refuse
-    n, P = run.linearization.features.shape
+    P, n = run.linearization.features.shape[1], run.linearization.initial_outputs.shape
     for moment in (run, *run.snapshots):
         shapes = moment.displacement.shape, moment.outputs.shape, np.shape(moment.weights)
-        if shapes[:2] != ((P,), (n,)) or shapes[2] not in ((), (P,), (P, P)):
+        if shapes[:2] != ((P,), n) or shapes[2] not in ((), (P,), (P, P)):
             raise ValueError(f"θ_t − θ_0, f_t(X) and D_t have shapes {shapes}")
     steps = [s.step for s in run.snapshots]
     if (np.diff([-1, *steps, run.steps + 1]) <= 0).any():

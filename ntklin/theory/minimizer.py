@@ -10,24 +10,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ntklin.algebra.preconditioners import Constant, as_comfortable, precondition, rank_bound
-from ntklin.algebra.solving import KernelSolution, solve_kernel
-from ntklin.algebra.spectrum import (
-    degenerate_error,
-    factorize,
-    require_kernel_in_range,
-    ridge_in_units,
-)
+from ntklin.algebra.preconditioners import Constant, precondition
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, freeze, host
 from ntklin.edge.checks import advising, require_memory
-from ntklin.edge.errors import DegenerateKernelError
 from ntklin.edge.ranges import in_range, is_far, largest_exponent, norm, shift
 from ntklin.edge.sendable import Sendable
-from ntklin.networks.features import REMEDY
+from ntklin.theory.covariance import Prior
+from ntklin.theory.kernel_equation import KernelEquation
+from ntklin.theory.source import Evaluation, Source
 
 if TYPE_CHECKING:
-    from ntklin.theory.linearization import Evaluation, Linearization, Rescaled
+    from ntklin.theory.linearization import Linearization
+
+# Inputs whose covariance is computed at once where only its diagonal is asked for.
+_ROWS = 256
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -54,7 +51,8 @@ class Minimizer(Sendable):
     Attributes
     ----------
     linearization : Linearization
-    targets : ndarray, shape (N,)
+    targets : ndarray, shape (N,), or (N, C) for several outputs
+        Whatever is (N_new,) below then is (N_new, C), and K_D of features has N·C rows.
     weights : float, ndarray of shape (P,) or (P, P), LowRank, or None
         D; a number stands for its multiple of 1, None for 1.
     ridge : float
@@ -80,7 +78,7 @@ class Minimizer(Sendable):
     rank: int
     condition: float
     error_bounds: tuple[float, ...]
-    _system: _System
+    _equation: KernelEquation
 
     @property
     def error_bound(self) -> float:
@@ -89,13 +87,17 @@ class Minimizer(Sendable):
 
     @cached_property
     def coefficients(self) -> Array:
-        """K_D(X, X)^{-1} Y and K_D(X, X)^{-1} f_0(X), (N, 2), float64, read-only."""
-        system = self._system
-        columns = [
-            in_range(a, np.float64, f"K_D^{{-1}} {name}", REMEDY, scale=size - system.exponent)
-            for a, size, name in zip(system.solution.T, system.sizes, ("Y", "f_0(X)"), strict=True)
+        """K_D(X, X)^{-1} Y and K_D(X, X)^{-1} f_0(X), (N, 2), float64, read-only.
+
+        For several outputs (N, C, 2).
+        """
+        equation, names = self._equation, ("K_D^{-1} Y", "K_D^{-1} f_0(X)")
+        parts = zip(equation.solution, equation.sizes, names, strict=True)
+        found = [
+            in_range(self._shown(a), np.float64, name, self._remedy, scale=y - equation.exponent)
+            for a, y, name in parts
         ]
-        return freeze(np.stack(columns, axis=1))
+        return freeze(np.stack(found, axis=-1))
 
     def interpolator(self, X_new: ArrayLike) -> Array:
         """f_int(X_new), the interpolator of least complexity, Eq. (3).
@@ -110,9 +112,9 @@ class Minimizer(Sendable):
         -------
         ndarray, shape (N_new,)
         """
-        system, at = self._system, self._at(X_new)
-        f_int = at.kernel @ beside(system.solution[:, 0], at.kernel)
-        return self._returned(f_int, "f_int", scale=system.sizes[0])
+        equation, at = self._equation, self._at(X_new)
+        f_int = at.kernel @ beside(equation.solution[0], at.kernel)
+        return self._returned(f_int, "f_int", scale=equation.sizes[0])
 
     def initialization(self, X_new: ArrayLike) -> Array:
         """f_init(X_new), what the initialization leaves in the minimizer; 0 on X itself.
@@ -128,11 +130,12 @@ class Minimizer(Sendable):
         -------
         ndarray, shape (N_new,)
         """
-        system, at = self._system, self._at(X_new)
-        e = system.units.exponent
-        alpha = shift(system.solution[:, 1], system.sizes[1] - e)
-        f_init = at.outputs - at.kernel @ beside(alpha, at.kernel)
-        return self._returned(f_init, "f_init", scale=e, terms=at.outputs)
+        equation, at = self._equation, self._at(X_new)
+        e = equation.units.exponent
+        alpha = shift(equation.solution[1], equation.sizes[1] - e)
+        start = equation.columns.of(at.outputs)
+        f_init = start - at.kernel @ beside(alpha, at.kernel)
+        return self._returned(f_init, "f_init", scale=e, terms=start)
 
     def predict(self, X_new: ArrayLike) -> Array:
         """f_∞(X_new) = f_int(X_new) + f_init(X_new).
@@ -145,13 +148,14 @@ class Minimizer(Sendable):
         -------
         ndarray, shape (N_new,)
         """
-        system, at = self._system, self._at(X_new)
-        moves, size = system.moves
-        start = shift(at.outputs.astype(np.float64), system.units.exponent - size)
+        equation, at = self._equation, self._at(X_new)
+        moves, size = equation.moves
+        start = equation.columns.of(at.outputs).astype(np.float64)
+        start = shift(start, equation.units.exponent - size)
         return self._returned(start + at.kernel @ beside(moves, at.kernel), "f_∞", scale=size)
 
     def initialization_size(self, X_new: ArrayLike) -> float:
-        """‖f_init(X_new)‖/√(2 N_new), in units of the root of a test loss.
+        """‖f_init(X_new)‖/√(2 N_new), in units of the root of a test loss, summed over outputs.
 
         This is σ^L J(X_new) of Thm 2: J is taken at σ = 1, and f_init scales as σ^L (exactly
         without biases), so J is this size divided by σ^L.
@@ -167,6 +171,68 @@ class Minimizer(Sendable):
         f_init = host(self.initialization(X_new))
         return norm(f_init) / math.sqrt(2 * len(f_init))
 
+    def covariance(self, X_new: ArrayLike | None = None, X2: ArrayLike | None = None) -> Array:
+        """The covariance of f_∞(X_new) over initializations, whatever Y.
+
+        Σ(x, x') − S(x) Σ(X, x') − Σ(x, X) S(x')^T + S(x) Σ(X, X) S(x')^T with Σ that of f_0 and
+        S(x) = K_D(x, X) (K_D(X, X) + λ1)^{-1}: that of f_init, whose mean is 0 where that of f_0
+        is. Of several outputs each has this covariance, and they are independent.
+
+        Parameters
+        ----------
+        X_new : array_like, shape (N_new, d), optional
+            The training inputs X when not given.
+        X2 : array_like, shape (N_2, d), optional
+            x', where these are other inputs than x.
+
+        Returns
+        -------
+        ndarray, shape (N_new, N_2)
+
+        Raises
+        ------
+        ValueError
+            If Σ is not known; see ``LinearizedGradientDescent.covariance``.
+        """
+        equation = self._equation
+        prior = Prior(equation.units.linearization.source, X_new, X2)
+        maps = [self._map(inputs) for inputs in ([X_new] if X2 is None else [X_new, X2])]
+        covariance, source = prior.propagated(*maps), self.linearization.source
+        scale = 2 * equation.units.exponent
+        covariance = in_range(covariance, source.dtype, "the covariance", self._remedy, scale=scale)
+        return beside(covariance, source.anchor)
+
+    def expected_initialization_loss(self, X_new: ArrayLike) -> float:
+        """E ‖f_init(X_new)‖²/(2 N_new) over initializations, for f_0 of mean 0.
+
+        Half the mean over x of the covariance's diagonal, summed over outputs: σ^{2L} E J(X_new)²
+        of Thm 2 in closed form, in the units of a test loss, and E L_T(f_∞) = L_T(f_int) + that.
+
+        Parameters
+        ----------
+        X_new : array_like, shape (N_new, d)
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError
+            If the covariance of f_0 is not known.
+        """
+        X_new = self.linearization.source.new_inputs(X_new)
+        rows = [slice(i, i + _ROWS) for i in range(0, len(X_new), _ROWS)]
+        total = sum(float(host(self.covariance(X_new[i])).trace()) for i in rows)
+        n_outputs = 1 if self.targets.ndim == 1 else self.targets.shape[1]
+        return n_outputs * total / (2 * len(X_new))
+
+    def _map(self, X_new: ArrayLike | None) -> Array:
+        """K'_D(x, X) (K'_D(X, X) + λ'1)^{-1}, (N_new, N), float64."""
+        equation = self._equation
+        rows = equation.kernel if X_new is None else self._at(X_new).kernel
+        return equation.solve(host(rows).astype(np.float64).T).coefficients.T
+
     @property
     def step_norm(self) -> float:
         """‖θ_∞ − θ_0‖_{D^{-1}} = √(r^T K_D^{-1} r), r = Y − f_0(X), a float.
@@ -174,9 +240,9 @@ class Minimizer(Sendable):
         The least that any step to zero training loss has in this norm (Lemma 2), v^T D^{-1} v being
         ∞ outside the range of D.
         """
-        system = self._system
-        moves, size = system.moves
-        return self._norm(moves, system.residual[0], size)
+        equation = self._equation
+        moves, size = equation.moves
+        return self._norm(moves, equation.residual[0], size)
 
     @property
     def interpolator_norm(self) -> float:
@@ -185,82 +251,49 @@ class Minimizer(Sendable):
         The least of all functions in it that interpolate Y (Eq. 3), and equal to the least
         ‖w‖_{D^{-1}} with φ(X)w = Y (Lemma 3). Without a preconditioner it is ‖w‖_2.
         """
-        system = self._system
-        return self._norm(system.solution[:, 0], system.right[:, 0], system.sizes[0])
+        equation = self._equation
+        return self._norm(equation.solution[0], equation.right[0], equation.sizes[0])
 
     def _norm(self, alpha: Array, right: Array, size: int) -> float:
         """√(α^T K_D α), which is α^T R − ridge |α|² for α = (K_D + ridge·1)^{-1} R, cut or not."""
-        system = self._system
-        square = float(alpha @ right - system.ridge * (alpha @ alpha))
-        scale = size - system.exponent // 2
-        return in_range(math.sqrt(max(square, 0.0)), np.float64, "the norm", REMEDY, scale=scale)
+        equation = self._equation
+        square = float(np.vdot(alpha, right) - equation.ridge * np.vdot(alpha, alpha))
+        scale = size - equation.exponent // 2
+        return in_range(
+            math.sqrt(max(square, 0.0)), np.float64, "the norm", self._remedy, scale=scale
+        )
 
     @cached_property
     def parameters(self) -> Array:
         """θ_∞, (P,), read-only."""
-        system, given = self._system, self.linearization.features
-        phi = system.units.linearization.features
-        moves, size = system.moves
+        equation, given = self._equation, self.linearization.features
+        phi = equation.units.linearization.features
+        moves, size = equation.moves
         unit = largest_exponent(moves) if is_far(norm(moves), phi.dtype) else 0
-        moves = beside(shift(moves, -unit).astype(phi.dtype), phi.inputs)
-        moved = precondition(system.weights, phi.T @ moves)
-        moved = shift(moved, unit + size - system.units.exponent)
+        moves = beside(shift(moves[:, 0], -unit).astype(phi.dtype), phi.inputs)
+        moved = precondition(equation.weights, phi.T @ moves)
+        moved = shift(moved, unit + size - equation.units.exponent)
         theta = (given.parameters + moved).astype(given.dtype, copy=False)
-        return freeze(in_range(theta, given.dtype, "θ_∞", REMEDY))
+        return freeze(in_range(theta, given.dtype, "θ_∞", self._remedy))
 
     def _at(self, X_new: ArrayLike) -> Evaluation:
-        return self._system.units.linearization.at(X_new, self._system.weights)
+        return self._equation.units.linearization.at(X_new, self._equation.weights)
 
     def _returned(
         self, outputs: Array, what: str, *, scale: int, terms: Array | None = None
     ) -> Array:
-        """2^scale · outputs in the features' dtype; relative to ``terms``, where they are sums."""
-        dtype = self.linearization.features.dtype
-        return in_range(outputs, dtype, what, REMEDY, scale=scale, terms=terms)
+        """2^scale · outputs in the source's dtype; relative to ``terms``, where they are sums."""
+        dtype = self.linearization.source.dtype
+        outputs = in_range(outputs, dtype, what, self._remedy, scale=scale, terms=terms)
+        return self._shown(outputs)
 
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class _System:
-    """(K'_D + ridge'·1) α' = R', the equation in units in which nothing leaves the range.
-
-    Attributes
-    ----------
-    units : Rescaled
-        f = 2^e f', φ = 2^e φ'.
-    weights : float, ndarray, LowRank or None
-        D'.
-    exponent : int
-        s with K_D = 2^s K'_D, ridge = 2^s ridge'; even.
-    ridge : float
-        ridge'.
-    right, solution : ndarray, shape (N, 2)
-        2^(−y) times Y and f_0(X), and α' for them.
-    sizes : tuple of two ints
-        Their y.
-    """
-
-    units: Rescaled
-    weights: Constant
-    exponent: int
-    ridge: float
-    right: Array
-    solution: Array
-    sizes: tuple[int, int]
+    def _shown(self, columns: Array) -> Array:
+        """Columns (M_new, k) as outputs (N_new,) or (N_new, C)."""
+        return self._equation.columns.shown(columns, self.targets)
 
     @property
-    def moves(self) -> tuple[Array, int]:
-        """2^(−y) K'_D^{-1} (Y − f_0(X)) and y."""
-        return self._difference(self.solution)
-
-    @property
-    def residual(self) -> tuple[Array, int]:
-        """2^(−y) (Y − f_0(X)) and the same y."""
-        return self._difference(self.right)
-
-    def _difference(self, columns: Array) -> tuple[Array, int]:
-        size = max(self.sizes)
-        first, second = (shift(a, y - size) for a, y in zip(columns.T, self.sizes, strict=True))
-        return first - second, size
+    def _remedy(self) -> str:
+        return self.linearization.source.remedy
 
 
 def solve_minimizer(
@@ -279,7 +312,7 @@ def solve_minimizer(
     Parameters
     ----------
     linearization : Linearization
-    targets : ndarray, shape (N,), float64
+    targets : ndarray, shape (N,) or (N, C), float64
     weights : float, ndarray or LowRank, optional
         A D that ``as_preconditioner`` returned.
     rcond : float, optional
@@ -296,18 +329,21 @@ def solve_minimizer(
     FloatRangeError
         If the ridge is of another size than the kernel by more than the range.
     """
-    n = linearization.n_samples
+    source, m = linearization.source, linearization.source.n_rows
     require_memory(
-        3 * 8 * n * n,
-        f"solving with the kernel of {n} training inputs",
-        _advice(weights, ridge),
+        3 * 8 * m * m,
+        f"solving with {linearization.described_kernel}",
+        _advice(source, weights, ridge),
     )
     options = {"weights": weights, "rcond": rcond, "ridge": ridge}
-    system, solution = _solve(linearization.in_units(), targets, **options)
-    single = linearization.features.dtype != np.float64
-    if single and solution.condition > 0.1 / (n * np.finfo(np.float32).eps):
+    equation = KernelEquation.of(linearization.in_units(), targets, **options)
+    single = source.dtype != np.float64
+    with advising(_advice(source, weights, ridge)):
+        solution = equation.answer
+    if single and solution.condition > 0.1 / (m * np.finfo(np.float32).eps):
         # No digit would be certain, but a ridge or an explicit cut asks for an answer.
-        system, solution = _solve(linearization.in_units(np.float64), targets, **options)
+        equation = KernelEquation.of(linearization.in_units(np.float64), targets, **options)
+        solution = equation.answer
     return Minimizer(
         linearization=linearization,
         targets=targets,
@@ -316,62 +352,18 @@ def solve_minimizer(
         rcond=rcond,
         rank=solution.rank,
         condition=solution.condition,
-        error_bounds=solution.error_bounds,
-        _system=system,
+        error_bounds=equation.error_bounds,
+        _equation=equation,
     )
 
 
-def _advice(weights: Constant, ridge: float) -> str:
-    """How to come to θ_∞ − θ_0 by products alone."""
+def _advice(source: Source, weights: Constant, ridge: float) -> str:
+    """How to come to θ_∞ − θ_0 by products alone, where there is a θ."""
+    if source.rank_bound is None:
+        return source.without_kernel
     damp = ", damp=ridge**0.5" if ridge else ""
     solved = f"z = scipy.sparse.linalg.lsmr(A, Y - f_0(X){damp})[0]"
     way = f"θ_∞ − θ_0 is {solved} for A = lin.features"
     if weights is not None:
         way = f"θ_∞ − θ_0 is R z with {solved}, where A = lin.features @ R and D = R R^T"
     return f"take fewer inputs, train step by step (ntklin.train), or without a kernel {way}"
-
-
-def _solve(
-    units: Rescaled, targets: Array, *, weights: Constant, rcond: float | None, ridge: float
-) -> tuple[_System, KernelSolution]:
-    """The equation in these units and its KernelSolution."""
-    lin, e = units.linearization, units.exponent
-    phi = lin.features
-    D, d = as_comfortable(weights, phi.dtype)
-    exponent = 2 * e + d
-    outputs = host(phi.outputs).astype(np.float64)
-    sizes = tuple(
-        largest_exponent(a) if is_far(float(abs(a).max()), phi.dtype) else 0
-        for a in (targets, outputs)
-    )
-    right = [shift(a, -y) for a, y in zip((targets, outputs), sizes, strict=True)]
-    right = np.stack(right, axis=1)
-    ridge = ridge_in_units(ridge, exponent)
-    with advising(_advice(weights, ridge)):
-        K = lin.weighted_kernel(D)
-    require_kernel_in_range(K)
-    bound = rank_bound(D, phi.shape[1])
-    try:
-        solution = solve_kernel(
-            K,
-            right,
-            right_errors=(0.0, shift(norm(phi.output_rounding()), -sizes[1])),
-            rank_bound=bound,
-            rcond=rcond,
-            ridge=ridge,
-            spectrum=(lambda: lin.spectrum) if D is None else None,
-        )
-    except DegenerateKernelError:
-        if weights is None:
-            raise
-        raise degenerate_error(K, factorize(K, bound), unweighted=lin.spectrum) from None
-    system = _System(
-        units=units,
-        weights=D,
-        exponent=exponent,
-        ridge=ridge,
-        right=right,
-        solution=solution.coefficients,
-        sizes=(sizes[0], sizes[1] + e),
-    )
-    return system, solution

@@ -27,7 +27,7 @@ class Snapshot(Sendable):
         t.
     displacement : ndarray, shape (P,)
         θ_t − θ_0.
-    outputs : ndarray, shape (N,)
+    outputs : ndarray, shape (N,) or (N, C)
         f_t(X).
     weights : float, or ndarray, shape (P,) or (P, P)
         D_{t−1}, the preconditioner of the latest step; 1 before the first one.

@@ -1,4 +1,4 @@
-"""Training of the linearized network in the span of its N features."""
+"""Training of the linearized network in the span of its features."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 
 class SpanEngine(LinearizedEngine):
-    """Steps of gradient descent, with or without mini-batches and momentum, on N numbers.
+    """Steps of gradient descent, with or without mini-batches and momentum, on a number a feature.
 
-    Every gradient is φ(X)^T s for some s in R^N. Displacement and velocity then are of that form,
-    too, and follow the optimizer's own rule with s in the place of the gradient:
+    Every gradient is φ(X)^T s for some s in R^N, or R^{NC} for C outputs. Displacement and velocity
+    then are of that form, too, and follow the optimizer's own rule with s in the place of the
+    gradient:
 
         Δ_t = φ(X)^T c_t,    f_t(X) = f_0(X) + K c_t
 
@@ -38,7 +39,7 @@ class SpanEngine(LinearizedEngine):
         self._kernel = host(task.linearization.kernel).astype(np.float64, copy=False)
         self._outputs = host(self._phi.outputs)
         self._start = self._outputs.astype(np.float64)
-        self._coefficients = np.zeros(task.n_samples)
+        self._coefficients = np.zeros(len(self._kernel))
         self._state = self._optimizer.init(self._coefficients)
 
     @property
@@ -75,9 +76,9 @@ class SpanEngine(LinearizedEngine):
         return 8 * 3 * n * n + 2 * task.dtype.itemsize * P
 
     def _step(self, slopes: Array, weights: Array) -> None:
-        slopes = slopes.astype(np.float64, copy=False)
+        slopes = slopes.astype(np.float64, copy=False).reshape(-1)
         self._state = self._optimizer.step(self._state, self._coefficients, slopes)
-        outputs = self._start + self._kernel @ self._coefficients
+        outputs = self._start + (self._kernel @ self._coefficients).reshape(self._start.shape)
         self._outputs = outputs.astype(self.dtype, copy=False)
 
     def displacement(self) -> Array:
@@ -98,7 +99,7 @@ class SpanEngine(LinearizedEngine):
         return self._phi.T @ beside(c.astype(self.dtype), self._phi.inputs)
 
     def arrays(self) -> dict[str, Any]:
-        """c_t, f_t(X) and the optimizer's slots, (N,); no copies."""
+        """c_t, f_t(X) and the optimizer's slots, of the length of c_t; no copies."""
         own = {"coefficients": self._coefficients, "outputs": self._outputs}
         return own | self._state.arrays()
 

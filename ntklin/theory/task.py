@@ -31,7 +31,7 @@ class LinearizedTask(Task):
     Attributes
     ----------
     linearization : Linearization
-    targets : ndarray, shape (N,)
+    targets : ndarray, shape (N,) or (N, C)
         Of the dtype of its features.
     optimizer : Optimizer
         With its learning rate.
@@ -86,7 +86,7 @@ class LinearizedTask(Task):
         )
 
     def initial_outputs(self) -> Any:
-        """f_0(X), (N,)."""
+        """f_0(X), (N,) or (N, C)."""
         return self.linearization.features.outputs
 
     def stability_bound(self) -> float:

@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ntklin.edge.arrays import Array, as_array, rows_of
-from ntklin.edge.backends import host, refuse_mixed
+from ntklin.edge.backends import host
 from ntklin.edge.checks import (
     as_count,
     as_learning_rate,
     as_new_inputs,
-    as_targets,
     as_vector,
     require_memory,
 )
@@ -47,15 +46,15 @@ class ProductForm(Sendable):
     Attributes
     ----------
     linearization : Linearization
-    targets : ndarray, shape (N,)
+    targets : ndarray, shape (N,) or (N, C)
     learning_rate : float
     steps : int
         t.
-    A : ndarray, shape (P, N), or None
+    A : ndarray, shape (P, N·C), or None
         A_t; there is none for t = 0.
     B : ndarray, shape (P,)
         B_t, which includes the factor Y − f_0(X).
-    fitted : ndarray, shape (N,)
+    fitted : ndarray, shape (N,) or (N, C)
         [1 − Π](Y − f_0(X)) = f_t(X) − f_0(X).
     """
 
@@ -70,7 +69,7 @@ class ProductForm(Sendable):
     @cached_property
     def interpolating_displacement(self) -> Array:
         """A_t [1 − Π](Y − f_0(X)), (P,)."""
-        return np.zeros_like(self.B) if self.A is None else self.A @ self.fitted
+        return np.zeros_like(self.B) if self.A is None else self.A @ self.fitted.reshape(-1)
 
     @property
     def path_dependent_displacement(self) -> Array:
@@ -84,18 +83,20 @@ class ProductForm(Sendable):
         return start + self.interpolating_displacement + self.B
 
     def predict(self, X_new: ArrayLike) -> Array:
-        """f_t(X_new), (N_new,)."""
+        """f_t(X_new), (N_new,) or (N_new, C)."""
         return self.interpolating(X_new) + self.path_dependent(X_new)
 
     def interpolating(self, X_new: ArrayLike) -> Array:
-        """f_0(X_new) + φ(X_new) A_t [1 − Π](Y − f_0(X)), (N_new,)."""
+        """f_0(X_new) + φ(X_new) A_t [1 − Π](Y − f_0(X)), (N_new,) or (N_new, C)."""
         new = self._features(X_new)
         J = host(new.toarray()).astype(np.float64)
-        return host(new.outputs) + J @ self.interpolating_displacement
+        outputs = host(new.outputs)
+        return outputs + (J @ self.interpolating_displacement).reshape(outputs.shape)
 
     def path_dependent(self, X_new: ArrayLike) -> Array:
-        """φ(X_new) B_t, (N_new,)."""
-        return host(self._features(X_new).toarray()).astype(np.float64) @ self.B
+        """φ(X_new) B_t, (N_new,) or (N_new, C)."""
+        new = self._features(X_new)
+        return (host(new.toarray()).astype(np.float64) @ self.B).reshape(new.outputs.shape)
 
     def _features(self, X_new: ArrayLike) -> FeatureOperator:
         phi = self.linearization.features
@@ -124,9 +125,8 @@ def product_formula(
         If steps, learning rate or batches are missing, or are told twice.
     """
     lin, phi = linearization, linearization.features
-    n, P = phi.shape
-    refuse_mixed(phi.inputs, Y)
-    Y = host(as_targets(Y, n, dtype=np.float64)).copy()
+    (m, P), n = phi.shape, lin.n_samples
+    Y = host(lin.source.targets(Y))
     if isinstance(preconditioners, Optimizer):
         optimizer = _covered(preconditioners, learning_rate, lin)
         if steps is None:
@@ -142,7 +142,7 @@ def product_formula(
     if optimizer is None and steps > len(given):
         raise ValueError(f"steps = {steps}, but there are only {len(given)} matrices D_t")
     require_memory(
-        8 * P * (5 * n + (steps if optimizer is not None else 0)),
+        8 * P * (5 * m + (steps if optimizer is not None else 0)),
         f"the product formula for {n} inputs, {P} parameters and {steps} steps",
         "use train(), which gives the same split at any size",
     )
@@ -150,7 +150,8 @@ def product_formula(
     if len(weights) < steps:
         raise ValueError(f"batches has only {len(weights)} batches for {steps} steps")
     J = host(phi.toarray()).astype(np.float64)
-    residual = Y - host(phi.outputs).astype(np.float64)
+    residual = lin.source.residual(Y)[:, 0]
+    weights = np.repeat(weights, m // n, axis=1)  # a sample's outputs are in a batch together
     if optimizer is not None:
         given = _sequence_of(optimizer, J, residual, weights)
     A, B, fitted = product_form(J, residual, given[:steps], weights, rate, _solver())
@@ -161,7 +162,7 @@ def product_formula(
         steps=steps,
         A=A,
         B=B,
-        fitted=fitted,
+        fitted=fitted.reshape(Y.shape),
     )
 
 

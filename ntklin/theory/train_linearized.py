@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import ArrayLike
 
 from ntklin.edge.arrays import Array
-from ntklin.edge.backends import refuse_mixed
-from ntklin.edge.checks import as_path, as_targets
+from ntklin.edge.checks import as_path
 from ntklin.edge.errors import DivergenceError
 from ntklin.runs import checkpoint
 from ntklin.runs.batches import BatchSource, Schedule
@@ -54,8 +53,7 @@ def train_linearized(
         If the run to resume is the beginning of a run, or not one of these data and options.
     """
     phi, kind = lin.features, Loss(loss)
-    refuse_mixed(phi.inputs, Y)
-    Y = as_targets(Y, lin.n_samples, dtype=phi.dtype).copy()
+    Y = lin.source.targets(Y, phi.dtype)
     kind.check_targets(Y)
     Schedule(batches, lin.n_samples)  # refuses what are no batches
     past, engine = None, method

@@ -16,6 +16,7 @@ from ntklin.networks.symmetrized import AntisymmetricPair
 from ntklin.runs.losses import Loss
 from ntklin.runs.optimizers import Optimizer
 from ntklin.runs.stops import TimeLimit
+from ntklin.theory.feature_source import FeatureSource
 from ntklin.theory.linearization import Linearization
 from ntklin.training.train import train
 from ntklin.training.training_run import TrainingRun
@@ -172,7 +173,7 @@ class Contest:
 
     def _initialization_size(self, network: MLP | AntisymmetricPair, theta: Array) -> float | None:
         X, Y = self.training
-        lin = Linearization(network.features(theta, X))
+        lin = Linearization(FeatureSource(network.features(theta, X)))
         try:
             return lin.minimizer(Y).initialization_size(self.validation[0])
         except DegenerateKernelError:

@@ -1,0 +1,393 @@
+"""Kernels by themselves, without a network, as what a linearization is of."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from ntklin.algebra.lanczos import largest_eigenvalue
+from ntklin.algebra.preconditioners import Constant, Weights
+from ntklin.algebra.semidefinite import as_semidefinite
+from ntklin.edge.arrays import Array, as_array
+from ntklin.edge.backends import beside, freeze, host, namespace, refuse_mixed
+from ntklin.edge.checks import as_inputs, as_number, as_positive
+from ntklin.edge.errors import NoParametersError
+from ntklin.edge.ranges import COMFORT, largest_exponent, shift
+from ntklin.networks.network import FeatureOperator
+from ntklin.theory.columns import Columns
+from ntklin.theory.source import Source
+
+# X_1, X_2 ↦ the (N_1, N_2) matrix of a kernel, and X ↦ f_0(X).
+KernelFunction = Callable[[Array, Array], ArrayLike]
+OutputFunction = Callable[[Array], ArrayLike]
+
+
+class KernelSource(Source):
+    """K, f_0 and its covariance Σ, whatever they are of.
+
+    Parameters
+    ----------
+    f0 : None, ndarray or callable
+        f_0: 0, known on X alone, or a function of inputs.
+    covariance : None, ndarray or callable
+        Σ: not known, known on X alone, or a function of two sets of inputs.
+    n_outputs : int or None
+        C; None where the targets decide.
+    """
+
+    remedy = "scale K, f0 and Y, or use float64 for all of them"
+    without_kernel = "take fewer inputs"
+
+    def __init__(self, f0: Any, covariance: Any, n_outputs: int | None) -> None:
+        self._f0: Any = f0
+        self._covariance: Any = covariance
+        self.columns = Columns(rows=1, n_outputs=n_outputs)
+
+    @property
+    @abstractmethod
+    def training_inputs(self) -> Array | None:
+        """X, of which f0 and the covariance are functions; None where there is none."""
+
+    @property
+    def features(self) -> FeatureOperator:
+        """There are none."""
+        _refuse_parameters()
+
+    @property
+    def rank_bound(self) -> None:
+        """None but the size."""
+        return None
+
+    @property
+    def output_rounding(self) -> Array:
+        """Nobody knows better than 0."""
+        return np.zeros(1)
+
+    def constant(self, weights: Weights) -> Constant:
+        """A number, which is all that a D can be without θ."""
+        if weights is not None and not np.isscalar(weights):
+            _refuse_parameters()
+        return None if weights is None else as_number(weights, "weights")
+
+    def preconditioner(self, weights: Weights) -> Constant:
+        """A number > 0."""
+        weights = self.constant(weights)
+        return None if weights is None else as_positive(weights, name="weights")
+
+    def largest_eigenvalue(self) -> float:
+        """λ_max by Lanczos' recursion."""
+        K = host(self.kernel()).astype(np.float64, copy=False)
+        tolerance = max(1e-10, 4 * float(np.finfo(self.dtype).eps))
+        return largest_eigenvalue(lambda r: K @ r, len(K), tolerance)
+
+    def balanced(self, dtype: DTypeLike) -> tuple[Source, int]:
+        """K and f_0 divided by powers of two, where K is far from 1."""
+        largest = float(self.kernel().diagonal().max())
+        e = largest_exponent(np.array([largest]))
+        if abs(e) <= COMFORT[np.dtype(self.dtype)]:
+            return self, 0
+        return ScaledKernel(self, e // 2), e // 2
+
+    @cached_property
+    def outputs(self) -> Array:
+        """f_0(X), (N,) or (N, C), read-only."""
+        return freeze(self._outputs_at(None))
+
+    def _outputs_at(self, X_new: Array | None) -> Any:
+        """f_0 at new inputs, X when there are none; None where nobody knows it."""
+        n = self.n_samples if X_new is None else len(X_new)
+        if self._f0 is None:
+            C = self.columns.n_outputs
+            shape = (n, C) if C is not None and C > 1 else (n,)
+            return namespace(self.anchor).zeros(shape, self.dtype)
+        if not callable(self._f0):
+            return self._f0 if X_new is None else None
+        at = self.training_inputs if X_new is None else X_new
+        f0: Any = self._f0(at)
+        return as_outputs(f0, n, "f0(X)", self.columns.n_outputs)
+
+    @cached_property
+    def _training_covariance(self) -> Array:
+        Sigma, X = self._covariance, self.training_inputs
+        if callable(Sigma):
+            Sigma: Any = Sigma(X, X)
+        return freeze(as_kernel(Sigma, "covariance", self.n_samples))
+
+    def covariance(self, first: Array | None = None, second: Array | None = None) -> Array:
+        """Σ(X_1, X_2)."""
+        if self._covariance is None:
+            raise ValueError(
+                "the covariance of f_0 over initializations is not known: pass covariance= to "
+                "linearize_kernel, or take ntklin.InfiniteMLP(net).linearize(X), which has it"
+            )
+        if first is None and second is None:
+            return self._training_covariance
+        if not callable(self._covariance):
+            raise ValueError(
+                "covariance was given as an array, Σ(X, X), which says nothing of other inputs "
+                "than X: leave X_new out for that of f_t(X), or give K and covariance as functions"
+            )
+        X: Any = self.training_inputs
+        X1, X2 = (X if A is None else A for A in (first, second))
+        Sigma: Any = self._covariance(X1, X2)
+        return as_matrix(Sigma, (len(X1), len(X2)), "covariance(X1, X2)")
+
+
+class MatrixKernel(KernelSource):
+    """K(X, X) as an array; what is asked of new inputs is asked of the rows K(X_new, X).
+
+    Parameters
+    ----------
+    K : ndarray, shape (N, N)
+        As ``as_kernel`` returns it.
+    f0, covariance, n_outputs
+        See :class:`KernelSource`.
+    """
+
+    def __init__(self, K: Array, f0: Any, covariance: Any, n_outputs: int | None) -> None:
+        super().__init__(f0, covariance, n_outputs)
+        self._K = freeze(K)
+
+    @property
+    def training_inputs(self) -> None:
+        """There are none, but K."""
+        return None
+
+    @property
+    def anchor(self) -> Array:
+        """K."""
+        return self._K
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """That of K."""
+        return self._K.dtype
+
+    @property
+    def n_samples(self) -> int:
+        """N."""
+        return len(self._K)
+
+    def kernel(self, weights: Constant = None) -> Array:
+        """K times a number."""
+        return times(self._K, weights)
+
+    def new_inputs(self, X_new: ArrayLike) -> Array:
+        """K(X_new, X), (N_new, N)."""
+        rows = as_array(X_new, "X_new")
+        refuse_mixed(self._K, rows)
+        if rows.ndim != 2 or rows.shape[1] != self.n_samples:
+            raise ValueError(
+                "X_new must be K(X_new, X), since K was given as an array: shape (N_new, "
+                f"{self.n_samples}), got shape {rows.shape}"
+            )
+        return as_inputs(rows, name="X_new")
+
+    def between(self, X_new: Array, weights: Constant = None) -> tuple[Array | None, Array]:
+        """f_0 and the rows that were given."""
+        return self._outputs_at(X_new), times(X_new, weights)
+
+
+class FunctionKernel(KernelSource):
+    """K as a function of two sets of inputs.
+
+    Parameters
+    ----------
+    function : callable
+        X_1, X_2 ↦ K(X_1, X_2), (N_1, N_2).
+    X : ndarray, shape (N, d)
+    f0, covariance, n_outputs
+        See :class:`KernelSource`.
+    """
+
+    def __init__(
+        self,
+        function: KernelFunction,
+        X: Array,
+        f0: Any = None,
+        covariance: Any = None,
+        n_outputs: int | None = None,
+    ) -> None:
+        super().__init__(f0, covariance, n_outputs)
+        self._function, self._X = function, X
+
+    @property
+    def training_inputs(self) -> Array:
+        """X."""
+        return self._X
+
+    @property
+    def anchor(self) -> Array:
+        """X."""
+        return self._X
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """That of K(X, X)."""
+        return self._K.dtype
+
+    @property
+    def n_samples(self) -> int:
+        """N."""
+        return len(self._X)
+
+    @cached_property
+    def _K(self) -> Array:
+        K = self._function(self._X, self._X)
+        return freeze(as_kernel(K, "K(X, X)", self.n_samples))
+
+    def kernel(self, weights: Constant = None) -> Array:
+        """K(X, X) times a number."""
+        return times(self._K, weights)
+
+    def new_inputs(self, X_new: ArrayLike) -> Array:
+        """Inputs of the function."""
+        X_new = as_inputs(X_new, name="X_new")
+        refuse_mixed(self._X, X_new)
+        if X_new.shape[1] != self._X.shape[1]:
+            d = self._X.shape[1]
+            raise ValueError(f"X_new must have shape (N_new, {d}), as X has, got {X_new.shape}")
+        return X_new.astype(np.result_type(X_new, self._X), copy=False)
+
+    def between(self, X_new: Array, weights: Constant = None) -> tuple[Array | None, Array]:
+        """f_0(X_new) and K(X_new, X)."""
+        shape = len(X_new), self.n_samples
+        K = as_matrix(self._function(X_new, self._X), shape, "K(X_new, X)")
+        return self._outputs_at(X_new), times(K, weights)
+
+    def balanced(self, dtype: DTypeLike) -> tuple[Source, int]:
+        """The function of inputs in this precision, and divided by a power of two if need be."""
+        if self._X.dtype == dtype or np.dtype(dtype) != np.float64:
+            return super().balanced(dtype)
+        options = self._f0, self._covariance, self.columns.n_outputs
+        double = FunctionKernel(self._function, self._X.astype(dtype), *options)
+        return double.balanced(dtype)
+
+
+class ScaledKernel(KernelSource):
+    """Another source divided by powers of two: f = 2^e f', K = 4^e K', Σ = 4^e Σ'.
+
+    Parameters
+    ----------
+    source : KernelSource
+    exponent : int
+        e.
+    """
+
+    def __init__(self, source: KernelSource, exponent: int) -> None:
+        super().__init__(None, None, source.columns.n_outputs)
+        self._source, self._exponent = source, exponent
+
+    @property
+    def training_inputs(self) -> Array | None:
+        """X."""
+        return self._source.training_inputs
+
+    @property
+    def anchor(self) -> Array:
+        """Of the source."""
+        return self._source.anchor
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the source."""
+        return self._source.dtype
+
+    @property
+    def n_samples(self) -> int:
+        """N."""
+        return self._source.n_samples
+
+    @cached_property
+    def outputs(self) -> Array:
+        """f'_0(X)."""
+        return freeze(shift(self._source.outputs, -self._exponent))
+
+    def kernel(self, weights: Constant = None) -> Array:
+        """K'(X, X)."""
+        return times(shift(self._source.kernel(), -2 * self._exponent), weights)
+
+    def new_inputs(self, X_new: ArrayLike) -> Array:
+        """As the source takes them."""
+        return self._source.new_inputs(X_new)
+
+    def between(self, X_new: Array, weights: Constant = None) -> tuple[Array | None, Array]:
+        """f'_0(X_new) and K'(X_new, X)."""
+        outputs, K = self._source.between(X_new)
+        outputs = None if outputs is None else shift(outputs, -self._exponent)
+        return outputs, times(shift(K, -2 * self._exponent), weights)
+
+    def balanced(self, dtype: DTypeLike) -> tuple[Source, int]:
+        """As it is."""
+        return self, 0
+
+    def covariance(self, first: Array | None = None, second: Array | None = None) -> Array:
+        """Σ'."""
+        return shift(self._source.covariance(first, second), -2 * self._exponent)
+
+
+def _refuse_parameters() -> NoReturn:
+    raise NoParametersError(
+        "this linearization is of a kernel, which has no parameters θ: parameters, train, "
+        "theorem3, theorem6 and weights other than a number need those of a network, "
+        "ntklin.linearize(net, theta, X)"
+    )
+
+
+def times(K: Array, weights: Any) -> Array:
+    """A number times K; K itself for None."""
+    return K if weights is None else K.dtype.type(weights) * K
+
+
+def as_matrix(a: ArrayLike, shape: tuple[int, int], name: str) -> Array:
+    """A finite matrix of this shape, float32 or float64."""
+    a = as_array(a, name)
+    if a.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got shape {a.shape}")
+    return as_inputs(a, name=name)
+
+
+def as_kernel(K: ArrayLike, name: str, n: int | None = None) -> Array:
+    """A kernel on N inputs, (N, N): finite, symmetric and positive semidefinite up to rounding.
+
+    Parameters
+    ----------
+    K : array_like
+    name : str
+        The argument's name in messages.
+    n : int, optional
+        N, where it is known.
+
+    Returns
+    -------
+    ndarray, shape (N, N)
+        A copy.
+
+    Raises
+    ------
+    ValueError
+        For what is no kernel.
+    """
+    given = as_array(K, name)
+    if n is None:
+        if given.ndim != 2 or given.shape[0] != given.shape[1]:
+            raise ValueError(f"{name} must be a square matrix, (N, N), got shape {given.shape}")
+        n = len(given)
+    given = as_matrix(given, (n, n), name)
+    return beside(as_semidefinite(host(given), name), given)
+
+
+def as_outputs(f0: ArrayLike, n: int, name: str, n_outputs: int | None) -> Array:
+    """f_0 of N inputs, (N,) or (N, C), finite."""
+    f0 = as_array(f0, name)
+    C = n_outputs if n_outputs is not None else f0.shape[-1] if f0.ndim == 2 else 1
+    if f0.shape != (n, C) and (C > 1 or f0.shape != (n,)):
+        wanted = f"({n}, {C})" if C > 1 else f"({n},)"
+        raise ValueError(f"{name} must have shape {wanted}, got shape {f0.shape}")
+    f0 = as_inputs(f0.reshape(n, -1), name=name)
+    return f0[:, 0] if C == 1 else f0

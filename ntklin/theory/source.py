@@ -1,0 +1,232 @@
+"""What a linearization is of: a kernel and f_0, of a network's features or by themselves."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from ntklin.algebra.preconditioners import Constant, Weights
+from ntklin.edge.arrays import Array
+from ntklin.edge.backends import host, refuse_mixed
+from ntklin.edge.ranges import shift
+from ntklin.edge.sendable import Sendable
+from ntklin.networks.network import FeatureOperator
+from ntklin.theory.columns import Columns
+
+
+class Source(Sendable, ABC):
+    """What closed forms and minimizers are made from: K(X, X), f_0(X), and both at new inputs.
+
+    Attributes
+    ----------
+    columns : Columns
+        How outputs are arranged for the kernel.
+    remedy : str
+        What to do where numbers leave the range of floating point.
+    without_kernel : str
+        How to do without an N×N kernel where that does not fit into memory.
+    """
+
+    columns: Columns
+    remedy: str
+    without_kernel: str
+
+    @property
+    @abstractmethod
+    def anchor(self) -> Array:
+        """An array of the namespace, and on the device, where kernels are computed."""
+
+    @property
+    @abstractmethod
+    def dtype(self) -> np.dtype[Any]:
+        """Of outputs and kernels."""
+
+    @property
+    @abstractmethod
+    def n_samples(self) -> int:
+        """N."""
+
+    @property
+    def n_rows(self) -> int:
+        """M, the size of the kernel."""
+        return self.n_samples * self.columns.rows
+
+    @property
+    @abstractmethod
+    def outputs(self) -> Array:
+        """f_0(X), (N,) or (N, C)."""
+
+    def targets(self, Y: ArrayLike, dtype: DTypeLike = np.float64) -> Array:
+        """Targets, checked, in a copy: (N,) for one output, else (N, C).
+
+        Parameters
+        ----------
+        Y : array_like
+        dtype : dtype
+
+        Returns
+        -------
+        ndarray, shape (N,) or (N, C)
+
+        Raises
+        ------
+        ValueError
+            For another shape, which the message tells, NaN or infinity.
+        """
+        refuse_mixed(self.anchor, Y)
+        return self.columns.targets(Y, self.n_samples, dtype).copy()
+
+    def residual(self, Y: Array, exponent: int = 0) -> Array:
+        """Y − 2^exponent f_0(X) in columns that the kernel acts on, (M, k), float64, on the host.
+
+        Parameters
+        ----------
+        Y : ndarray, shape (N,) or (N, C)
+        exponent : int
+
+        Returns
+        -------
+        ndarray, shape (M, k)
+        """
+        start = shift(host(self.outputs).astype(np.float64, copy=False), exponent)
+        return self.columns.of(Y) - self.columns.of(start)
+
+    @property
+    @abstractmethod
+    def features(self) -> FeatureOperator:
+        """φ(X), where there is a θ that they are the derivatives by.
+
+        Raises
+        ------
+        NoParametersError
+            Where there is none.
+        """
+
+    @property
+    @abstractmethod
+    def rank_bound(self) -> int | None:
+        """An upper bound on the rank of the kernel, P; None for none but its size."""
+
+    @property
+    @abstractmethod
+    def output_rounding(self) -> Array:
+        """What the rounding errors of ``outputs`` are expected to stay below."""
+
+    @abstractmethod
+    def constant(self, weights: Weights) -> Constant:
+        """A constant D that was given, of the right form; compared by identity if given again."""
+
+    @abstractmethod
+    def preconditioner(self, weights: Weights) -> Constant:
+        """The same, checked to be a D ≥ 0 and copied."""
+
+    @abstractmethod
+    def kernel(self, weights: Constant = None) -> Array:
+        """K_D(X, X), (M, M), computed anew.
+
+        Parameters
+        ----------
+        weights : float, ndarray or LowRank, optional
+            D, as ``constant`` returns it.
+
+        Returns
+        -------
+        ndarray, shape (M, M)
+        """
+
+    @abstractmethod
+    def largest_eigenvalue(self) -> float:
+        """λ_max of K(X, X) by products alone."""
+
+    @abstractmethod
+    def new_inputs(self, X_new: ArrayLike) -> Array:
+        """New inputs, checked."""
+
+    @abstractmethod
+    def between(self, X_new: Array, weights: Constant = None) -> tuple[Array | None, Array]:
+        """f_0 at new inputs and their kernel with X.
+
+        Parameters
+        ----------
+        X_new : ndarray
+            As ``new_inputs`` returns them.
+        weights : float, ndarray or LowRank, optional
+
+        Returns
+        -------
+        outputs : ndarray, shape (N_new,) or (N_new, C), or None
+            None where nobody knows f_0 there.
+        kernel : ndarray, shape (M_new, M)
+            K_D(X_new, X).
+        """
+
+    @abstractmethod
+    def balanced(self, dtype: DTypeLike) -> tuple[Source, int]:
+        """The same at a scale where no kernel leaves the range.
+
+        Parameters
+        ----------
+        dtype : dtype
+            The precision that it is to be computed in, where it can be.
+
+        Returns
+        -------
+        source : Source
+            This one where it needs no change.
+        exponent : int
+            e with f = 2^e f' and K = 4^e K', exactly.
+        """
+
+    @abstractmethod
+    def covariance(self, first: Array | None = None, second: Array | None = None) -> Array:
+        """Σ(X_1, X_2), the covariance of f_0 over initializations, of any one output.
+
+        Parameters
+        ----------
+        first, second : ndarray, optional
+            As ``new_inputs`` returns them; X when not given.
+
+        Returns
+        -------
+        ndarray, shape (N_1, N_2)
+
+        Raises
+        ------
+        ValueError
+            Where it is not known.
+        """
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Evaluation:
+    """What new inputs contribute to f_t, whatever t and Y.
+
+    Attributes
+    ----------
+    inputs : ndarray, shape (N_new, d)
+    weights : float, ndarray, LowRank or None
+        D.
+    start : ndarray, shape (N_new,) or (N_new, C), or None
+        f_0(X_new), where it is known.
+    kernel : ndarray, shape (N_new, N)
+        K_D(X_new, X); of features with C outputs (N_new·C, N·C).
+    """
+
+    inputs: Array
+    weights: Constant
+    start: Array | None
+    kernel: Array
+
+    @property
+    def outputs(self) -> Array:
+        """f_0(X_new), (N_new,) or (N_new, C)."""
+        if self.start is None:
+            raise ValueError(
+                "f0 was given as an array, f_0(X), which says nothing of f_0(X_new): give f0 as a "
+                "function of inputs, or leave it out, pass Y − f_0(X) for Y, and add f_0(X_new)"
+            )
+        return self.start
