@@ -46,7 +46,8 @@ def infinite_ntk(net: MLP, X1: ArrayLike, X2: ArrayLike | None = None) -> Array:
     Raises
     ------
     ValueError
-        For ``scaling="eq1"`` with biases, whose kernel grows like the width.
+        For ``scaling="standard"``, and for ``scaling="eq1"`` with biases, whose kernels grow like
+        the width.
     FloatRangeError
         If entries overflow, or rows other than 0 are so short that entries underflow.
     """
@@ -85,6 +86,11 @@ def _limit(net: MLP, X1: ArrayLike, X2: ArrayLike | None, *, ntk: bool) -> Array
         raise TypeError(
             f"net must be an ntklin.MLP, got {type(net).__name__}; the limit is known for "
             "independently drawn weights only (for an AntisymmetricPair, Θ is that of pair.network)"
+        )
+    if net.scaling == "standard":
+        raise ValueError(
+            "scaling='standard' has no infinite-width limit, because its kernel grows like the "
+            "width; scaling='fan_in' has the same f_0, and w_l² of the kernel is its scale there"
         )
     if net.scaling == "eq1" and net.has_bias:
         raise ValueError(
