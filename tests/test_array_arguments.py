@@ -76,6 +76,11 @@ def packed(net, k, part, value):
     return net.pack(changed)
 
 
+def state_dict_with(value):
+    """The network of a state dict whose last weight is ``value``."""
+    return ntklin.from_state_dict({"0.weight": np.ones((3, 2)), "2.weight": value})
+
+
 def preconditioned(value):
     """A step whose D_t is ``value``."""
     rule = ntklin.Preconditioned(0.125, lambda t, gradient: value)
@@ -137,6 +142,17 @@ TABLE = {
     ("infinite_ntk", "X2"): (lambda v: ntklin.infinite_ntk(NET, X, v), X_NEW),
     ("infinite_nngp", "X1"): (lambda v: ntklin.infinite_nngp(NET, v), X),
     ("infinite_nngp", "X2"): (lambda v: ntklin.infinite_nngp(NET, X, v), X_NEW),
+    ("from_state_dict", "sd"): (lambda v: state_dict_with(v)[1], D[None, :3], r"sd\['2.weight'\]"),
+    ("from_flax", "params"): (
+        lambda v: ntklin.from_flax({"params": {"kernel": v}})[1],
+        D[:3, None],
+        r"params\['kernel'\]",
+    ),
+    ("to_state_dict", "theta"): (lambda v: [*ntklin.to_state_dict(NET, v).values()], THETA),
+    ("to_flax", "theta"): (
+        lambda v: [*ntklin.to_flax(NET, v)["params"]["Dense_0"].values()],
+        THETA,
+    ),
     ("linearize", "theta"): (lambda v: ntklin.linearize(NET, v, X).kernel, THETA),
     ("linearize", "X"): (lambda v: ntklin.linearize(NET, THETA, v).kernel, X),
     ("Linearization.gradient_descent", "Y"): (
@@ -307,7 +323,7 @@ NO_ARRAYS = {
     *("compare_baselines", "on_trial", "name_or_path", "n_train", "n_test", "classes", "targets"),
     *("device", "n_samples", "state", "count", "rule", "number", "stop", "block", "taken", "f"),
     *("widths", "sigma", "scaling", "bias", "sigma_b", "split", "size", "shuffle", "momentum"),
-    *("nesterov", "eps", "alpha", "betas"),
+    *("nesterov", "eps", "alpha", "betas", "activation", "names", "factors"),
 }
 # Parameters of that name that take an array elsewhere, but here a number or no arrays of data.
 ELSEWHERE = {

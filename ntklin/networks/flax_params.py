@@ -45,8 +45,10 @@ def from_flax(
     params : mapping
         ``{"params": {"Dense_0": {"kernel": …, "bias": …}, …}}`` as ``model.init`` returns it, what
         is under "params" of it, or any nested dicts of "kernel" and "bias".
-    activation, scaling, sigma, sigma_b
-        See :func:`from_state_dict`.
+    activation : str or Activation
+    scaling : {"standard", "fan_in", "fan_out", "eq1"}
+    sigma, sigma_b : float, optional
+        As for :func:`from_state_dict`.
 
     Returns
     -------
@@ -153,7 +155,7 @@ def _collection(params: Any) -> Mapping[str, Any]:
 def _leaves(tree: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Paths and arrays, in order of appearance."""
     for key, value in tree.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and key not in AXES:
             for path, leaf in _leaves(value):
                 yield (str(key), *path), leaf
         else:
