@@ -51,9 +51,13 @@ class LinearizedGradientDescent(Sendable):
     Everything is computed in double precision and in units in which no kernel leaves the range,
     whatever the dtype of the features and of the results.
 
+    With a constant D, ``gradient_descent(Y, weights=D)``, K_D = φ D φ^T takes the place of K and
+    D φ(X)^T that of φ(X)^T.
+
     Attributes
     ----------
     linearization : Linearization
+        With a D that of the features φ R, D = R R^T, whose kernel is K_D.
     targets : ndarray, shape (N,)
     learning_rate, ridge : float
     rcond : float or None
@@ -154,7 +158,7 @@ class LinearizedGradientDescent(Sendable):
             coefficients = V @ (self._limiting_growth() * self._initial_residual)
             return in_range(given.parameters + self._move(coefficients), given.dtype, "θ_∞", REMEDY)
         steps = as_steps(t)
-        P = given.shape[1]
+        P = len(given.parameters)
         require_memory(
             len(steps) * P * given.dtype.itemsize,
             f"{len(steps)} parameter vectors of length {P}",
@@ -402,20 +406,20 @@ class LinearizedGradientDescent(Sendable):
         residual = spectrum.vectors[:, null] @ self._initial_residual[null]
         size = norm(residual)
         unit = exponent(size)
-        direction = self._units.linearization.features.T @ beside(
-            shift(residual, -unit), self.linearization.features.inputs
-        )
+        phi = self._units.linearization.features
+        direction = phi.T @ beside(shift(residual, -unit), phi.inputs)
         lengths = np.sqrt(self._values)  # ‖φ(X)^T v_j‖
         rounding = np.linalg.norm(lengths * spectrum.tilts) * shift(size, -unit)
         certain = bool(float(np.linalg.norm(direction)) > rounding)
-        return shift(direction, unit - self._units.exponent), certain
+        return shift(phi.step(direction), unit - self._units.exponent), certain
 
     def _move(self, coefficients: Array) -> Array:
         """φ^T α for α = 4^(−e) times these coefficients, (P,), float64."""
         phi, e = self._units.linearization.features, self._units.exponent
         size = norm(coefficients)
         unit = exponent(size) if is_far(size, np.float64) else 0
-        return shift(phi.T @ beside(shift(coefficients, -unit), phi.inputs), unit - e)
+        direction = phi.T @ beside(shift(coefficients, -unit), phi.inputs)
+        return shift(phi.step(direction), unit - e)
 
     def _limiting_growth(self) -> Array:
         """1/(λ_i + λ) on the kept spectrum, (N,)."""

@@ -49,6 +49,7 @@ from ntklin.edge.sendable import Sendable
 from ntklin.networks.descriptions import describe_network
 from ntklin.networks.features import REMEDY
 from ntklin.networks.network import FeatureOperator, Network, as_feature_operator
+from ntklin.networks.weighted import as_weighted
 from ntklin.runs import stability
 from ntklin.runs.batches import BatchSource
 from ntklin.runs.checkpoint import digest
@@ -271,12 +272,17 @@ class Linearization(Sendable):
         learning_rate: float | None = None,
         ridge: float = 0.0,
         rcond: float | None = None,
+        *,
+        weights: Weights = None,
     ) -> LinearizedGradientDescent:
         """Gradient descent from θ_0 on the linearized network, at any step, Eqs. (18), (19).
 
         Discrete gradient descent on L = ‖f(X) − Y‖²/(2N) + ridge ‖θ − θ_0‖²/(2N):
 
-            θ_{t+1} = θ_t − (η/N) [φ(X)^T (f_t(X) − Y) + ridge (θ_t − θ_0)]
+            θ_{t+1} = θ_t − (η/N) [D φ(X)^T (f_t(X) − Y) + ridge (θ_t − θ_0)],   D = 1
+
+        With ``weights`` another constant D, K_D = φ D φ^T takes the place of K throughout, in the
+        default learning rate, too, and the ridge is one on ‖θ − θ_0‖² in the norm of D^{-1}.
 
         Parameters
         ----------
@@ -289,6 +295,9 @@ class Linearization(Sendable):
             For t = None only: eigenvalues ≤ rcond · λ_max are cut, 1/λ becoming 0. Without it and
             without ridge a kernel that is singular to working precision is refused where P ≥ N; the
             underparametrized P < N (App. A) cuts at N·eps.
+        weights : float, array_like, shape (P,) or (P, P), or LowRank, optional
+            D ≥ 0, as for ``minimizer``: ``net.layer_weights(...)`` freezes layers or gives them
+            learning rates of their own.
 
         Returns
         -------
@@ -299,6 +308,10 @@ class Linearization(Sendable):
         DegenerateKernelError
             If K(X, X) = 0 and no learning rate is given.
         """
+        if weights is not None:
+            weights = as_preconditioner(weights, self.features.shape[1])
+            weighted = Linearization(as_weighted(self.features, weights), precision=self.precision)
+            return weighted.gradient_descent(Y, learning_rate, ridge, rcond)
         Y = self._targets(Y)
         ridge, rcond = as_ridge(ridge), as_rank_cut(rcond)
         if learning_rate is not None:
