@@ -87,15 +87,15 @@ def _limit(net: MLP, X1: ArrayLike, X2: ArrayLike | None, *, ntk: bool) -> Array
             f"net must be an ntklin.MLP, got {type(net).__name__}; the limit is known for "
             "independently drawn weights only (for an AntisymmetricPair, Θ is that of pair.network)"
         )
-    if net.scaling == "standard":
-        raise ValueError(
-            "scaling='standard' has no infinite-width limit, because its kernel grows like the "
-            "width; scaling='fan_in' has the same f_0, and w_l² of the kernel is its scale there"
-        )
     if net.scaling == "eq1" and net.has_bias:
         raise ValueError(
             "scaling='eq1' with trained biases has no infinite-width limit, because its kernel "
             "grows like the width; use scaling='fan_out', or bias='none', where both are the same"
+        )
+    if net.scaling == "standard":
+        raise ValueError(
+            "scaling='standard' has no infinite-width limit, because its kernel grows like the "
+            "width; scaling='fan_in' has the same f_0, and a limit"
         )
     X1 = as_inputs(X1, net.n_inputs, name="X1")
     if X2 is not None:
