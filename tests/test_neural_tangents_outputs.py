@@ -4,6 +4,9 @@ Needs MLP(activation=...) and its limits, several outputs, gram(blocks=True), In
 covariance of gradient descent.
 """
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from test_neural_tangents import STEPS, STORED, X_NEW, X, Y, network, pytest_id
@@ -72,3 +75,18 @@ def test_ensembles_of_initializations(stored):
         steps = None if t is None else STEPS
         np.testing.assert_allclose(gd.predict(X_NEW, steps), mean, rtol=1e-8, atol=1e-8)
         np.testing.assert_allclose(gd.covariance(X_NEW, steps), covariance, rtol=1e-8, atol=1e-8)
+
+
+def test_the_page_runs():
+    page = Path(__file__).resolve().parents[1] / "docs" / "from_neural_tangents.md"
+    variables = {}
+    for source in re.findall(r"^```python\n(.*?)^```$", page.read_text("utf-8"), re.M | re.S):
+        exec(compile(source, page.name, "exec"), variables)
+    assert variables["cov"].shape == (5, 5)
+    assert variables["early"].shape == (3, 5)
+    assert list(variables["sd_500"]) == list(variables["sd"])
+    for part in ("0.weight", "0.bias"):  # the frozen layer
+        np.testing.assert_array_equal(variables["sd_500"][part], variables["sd"][part])
+    X, X_new, Y, kernel = (variables[name] for name in ("X", "X_new", "Y", "kernel"))
+    expected = kernel(X_new, X) @ np.linalg.solve(kernel(X, X) + 0.01 * np.eye(len(X)), Y)
+    np.testing.assert_allclose(variables["ridge"], expected, rtol=1e-8)
