@@ -19,7 +19,9 @@ from ntklin.networks.layers import LayerList, layers_and_inputs
 from ntklin.networks.memory import require_jacobian_memory
 from ntklin.networks.network import Network
 
-SCALINGS = ("fan_out", "fan_in", "eq1", "standard")
+# Those that carry σ, so that one θ serves every σ, and all of them.
+SCALED = ("fan_out", "fan_in", "eq1")
+SCALINGS = (*SCALED, "standard")
 BIASES = ("zero", "none", "normal")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
@@ -90,10 +92,11 @@ class WeightedFeatures(FeatureOperator):
     def balanced(self, dtype: DTypeLike | None = None) -> tuple[FeatureOperator, int]:
         """The same features, φ and R both well within the range."""
         phi, e = self.features.balanced(dtype)
-        weights, d = as_comfortable(self.weights, phi.dtype)
+        D: Any
+        D, d = as_comfortable(self.weights, phi.dtype)
         if phi is self.features and d == 0:
             return self, 0
-        return WeightedFeatures(phi, weights, self.exponent + d // 2), e + d // 2
+        return WeightedFeatures(phi, D, self.exponent + d // 2), e + d // 2
 
     def output_rounding(self) -> Array:
         """What the rounding errors of ``outputs`` are expected to stay below."""
@@ -114,14 +117,16 @@ def as_weighted(features: FeatureOperator, weights: Constant) -> FeatureOperator
     """
     if weights is None:
         return features
-    if isinstance(weights, LowRank):
-        return WeightedFeatures(features, weights)
+    return WeightedFeatures(features, _settled(weights, features))
+
+
+def _settled(weights: float | Array | LowRank, features: FeatureOperator) -> Array | LowRank:
+    """D as a diagonal or as W W^T."""
     if isinstance(weights, float | int):
-        weights = beside(np.full(features.shape[1], float(weights)), features.inputs)
-    elif weights.ndim == 2:
-        values, V = np.linalg.eigh(host(weights).astype(np.float64))
-        # What is below rounding is no direction that D trains.
-        kept = values > len(values) * np.finfo(weights.dtype).eps * values[-1]
-        root = V[:, kept] * np.sqrt(values[kept])
-        return WeightedFeatures(features, LowRank(freeze(beside(root, features.inputs))))
-    return WeightedFeatures(features, weights)
+        return beside(np.full(features.shape[1], float(weights)), features.inputs)
+    if isinstance(weights, LowRank) or weights.ndim == 1:
+        return weights
+    values, V = np.linalg.eigh(host(weights).astype(np.float64))
+    # What is below rounding is no direction that D trains.
+    kept = values > len(values) * np.finfo(weights.dtype).eps * values[-1]
+    return LowRank(freeze(beside(V[:, kept] * np.sqrt(values[kept]), features.inputs)))

@@ -34,6 +34,15 @@ def seed(value, name):
     return as_count(value, name=name, minimum=0)
 
 
+def scaling(value, name):
+    """A scaling that carries σ: a sweep takes one θ_0 at every σ."""
+    from ntklin.networks.mlp import SCALED
+
+    if value not in SCALED:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, SCALED))}, got {value!r}")
+    return value
+
+
 def flag(value, name):
     """True or False."""
     from ntklin.edge.checks import as_flag
