@@ -159,6 +159,14 @@ TABLE = {
         lambda v: lin().gradient_descent(v, 0.125).parameters(3),
         Y,
     ),
+    ("Linearization.gradient_descent", "weights"): (
+        lambda v: lin().gradient_descent(Y, 0.125, weights=v).parameters(3),
+        D,
+    ),
+    ("Linearization.gradient_descent", "weights matrix"): (
+        lambda v: lin().gradient_descent(Y, 0.125, weights=v).parameters(3),
+        MATRIX,
+    ),
     ("Linearization.minimizer", "Y"): (lambda v: lin().minimizer(v).coefficients, Y),
     ("Linearization.minimizer", "weights"): (
         lambda v: lin().minimizer(Y, weights=v).coefficients,
