@@ -101,6 +101,17 @@ TABLE = {
     ("MLP.features", "X"): (lambda v: NET.features(THETA, v).inputs, X),
     ("MLP.jacobian", "theta"): (lambda v: NET.jacobian(v, X), THETA),
     ("MLP.jacobian", "X"): (lambda v: NET.jacobian(THETA, v), X),
+    ("from_state_dict", "sd"): (lambda v: state_dict_with(v)[1], D[None, :3], r"sd\['2.weight'\]"),
+    ("from_flax", "params"): (
+        lambda v: ntklin.from_flax({"params": {"kernel": v}})[1],
+        D[:3, None],
+        r"params\['kernel'\]",
+    ),
+    ("to_state_dict", "theta"): (lambda v: [*ntklin.to_state_dict(NET, v).values()], THETA),
+    ("to_flax", "theta"): (
+        lambda v: [*ntklin.to_flax(NET, v)["params"]["Dense_0"].values()],
+        THETA,
+    ),
     ("AntisymmetricPair.symmetrize", "theta"): (PAIR.symmetrize, THETA),
     ("AntisymmetricPair.halves", "theta"): (PAIR.halves, TWICE),
     ("AntisymmetricPair.unpack", "theta"): (lambda v: sum(PAIR.unpack(v), ()), TWICE),
@@ -142,17 +153,6 @@ TABLE = {
     ("infinite_ntk", "X2"): (lambda v: ntklin.infinite_ntk(NET, X, v), X_NEW),
     ("infinite_nngp", "X1"): (lambda v: ntklin.infinite_nngp(NET, v), X),
     ("infinite_nngp", "X2"): (lambda v: ntklin.infinite_nngp(NET, X, v), X_NEW),
-    ("from_state_dict", "sd"): (lambda v: state_dict_with(v)[1], D[None, :3], r"sd\['2.weight'\]"),
-    ("from_flax", "params"): (
-        lambda v: ntklin.from_flax({"params": {"kernel": v}})[1],
-        D[:3, None],
-        r"params\['kernel'\]",
-    ),
-    ("to_state_dict", "theta"): (lambda v: [*ntklin.to_state_dict(NET, v).values()], THETA),
-    ("to_flax", "theta"): (
-        lambda v: [*ntklin.to_flax(NET, v)["params"]["Dense_0"].values()],
-        THETA,
-    ),
     ("linearize", "theta"): (lambda v: ntklin.linearize(NET, v, X).kernel, THETA),
     ("linearize", "X"): (lambda v: ntklin.linearize(NET, THETA, v).kernel, X),
     ("Linearization.gradient_descent", "Y"): (
