@@ -47,6 +47,8 @@ _HOME = {
     "RMSprop": "runs.optimizers",
     "UncachedWarning": "edge.errors",
     "UnitBallWarning": "edge.errors",
+    "from_flax": "networks.flax_params",
+    "from_state_dict": "networks.state_dicts",
     "infinite_nngp": "networks.infinite",
     "infinite_ntk": "networks.infinite",
     "Stop": "runs.stops",
@@ -63,6 +65,8 @@ _HOME = {
     "load_run": "training.training_run",
     "ntk": "networks.empirical",
     "search_learning_rate": "recipes.learning_rate",
+    "to_flax": "networks.flax_params",
+    "to_state_dict": "networks.state_dicts",
     "train": "training.train",
     "train_ensemble": "training.ensemble",
 }

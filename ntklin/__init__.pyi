@@ -23,11 +23,15 @@ from ntklin.edge.errors import UnitBallWarning as UnitBallWarning
 from ntklin.networks.activations import Activation as Activation
 from ntklin.networks.empirical import ntk as ntk
 from ntklin.networks.features import FeatureMap as FeatureMap
+from ntklin.networks.flax_params import from_flax as from_flax
+from ntklin.networks.flax_params import to_flax as to_flax
 from ntklin.networks.infinite import infinite_nngp as infinite_nngp
 from ntklin.networks.infinite import infinite_ntk as infinite_ntk
 from ntklin.networks.mlp import MLP as MLP
 from ntklin.networks.network import FeatureOperator as FeatureOperator
 from ntklin.networks.network import Network as Network
+from ntklin.networks.state_dicts import from_state_dict as from_state_dict
+from ntklin.networks.state_dicts import to_state_dict as to_state_dict
 from ntklin.networks.symmetrized import AntisymmetricPair as AntisymmetricPair
 from ntklin.networks.symmetrized import DoubledNetwork as DoubledNetwork
 from ntklin.recipes.learning_rate import LearningRateSearch as LearningRateSearch
@@ -104,6 +108,8 @@ __all__ = [
     "__version__",
     "certify",
     "device_namespace",
+    "from_flax",
+    "from_state_dict",
     "infinite_nngp",
     "infinite_ntk",
     "largest_learning_rate",
@@ -114,6 +120,8 @@ __all__ = [
     "mitigate_initialization",
     "ntk",
     "search_learning_rate",
+    "to_flax",
+    "to_state_dict",
     "train",
     "train_ensemble",
 ]

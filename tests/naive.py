@@ -58,7 +58,10 @@ def scales(net):
     """w_1 ... w_L and v_1 ... v_L."""
     w, v = [], []
     for n_in, n_out in zip(net.widths, net.widths[1:], strict=False):
-        if net.scaling == "fan_out":
+        if net.scaling == "standard":
+            w.append(1.0)
+            v.append(1.0)
+        elif net.scaling == "fan_out":
             w.append(net.sigma / math.sqrt(n_out))
             v.append(net.sigma / math.sqrt(n_out))
         elif net.scaling == "fan_in":

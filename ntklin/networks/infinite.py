@@ -46,7 +46,8 @@ def infinite_ntk(net: MLP, X1: ArrayLike, X2: ArrayLike | None = None) -> Array:
     Raises
     ------
     ValueError
-        For ``scaling="eq1"`` with biases, whose kernel grows like the width.
+        For ``scaling="standard"``, and for ``scaling="eq1"`` with biases, whose kernels grow like
+        the width.
     FloatRangeError
         If entries overflow, or rows other than 0 are so short that entries underflow.
     """
@@ -92,6 +93,11 @@ def _limit(net: MLP, X1: ArrayLike, X2: ArrayLike | None, *, ntk: bool) -> Array
         raise ValueError(
             "scaling='eq1' with trained biases has no infinite-width limit, because its kernel "
             "grows like the width; use scaling='fan_out', or bias='none', where both are the same"
+        )
+    if net.scaling == "standard":
+        raise ValueError(
+            "scaling='standard' has no infinite-width limit, because its kernel grows like the "
+            "width; scaling='fan_in' has the same f_0, and a limit"
         )
     X1 = as_inputs(X1, net.n_inputs, name="X1")
     if X2 is not None:

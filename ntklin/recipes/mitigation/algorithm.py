@@ -124,7 +124,8 @@ def mitigate_initialization(
     TypeError
         For batches that can be read only once, or a network that is no plain MLP.
     ValueError
-        For a ``factor``, ``margin`` or ``min_sigma`` with which σ does not decrease.
+        For a ``factor``, ``margin`` or ``min_sigma`` with which σ does not decrease, and for
+        ``scaling="standard"``, where f_θ does not depend on σ.
     DivergenceError
         If training diverges at the first σ, as ``train`` has it.
     FloatRangeError
@@ -161,6 +162,12 @@ def mitigate_initialization(
         options={"batches": batches, "loss": Loss(loss).name},
         progress=progress,
     )
+    if net.scaling == "standard":
+        raise ValueError(
+            "mitigation lowers σ at one θ, and with scaling='standard' σ is no part of the "
+            "network; take the same weights with scaling='fan_in', as by ntklin.from_state_dict("
+            "ntklin.to_state_dict(net, theta), scaling='fan_in')"
+        )
     factor = as_positive(factor, name="factor")
     if factor >= 1:
         raise ValueError(f"factor must be below 1, so that σ decreases; got {factor:g}")
