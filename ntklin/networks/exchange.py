@@ -195,9 +195,8 @@ def _options(layers: list[ForeignLayer], settings: Settings) -> dict[str, Any]:
         "bias": "zero" if _have_biases(layers) else "none",
         "sigma_b": settings.sigma_b,
         "sigma": settings.sigma,
+        "activation": settings.activation,
     }
-    if settings.activation != "relu":
-        options["activation"] = settings.activation
     if settings.sigma is None:
         options["sigma"] = 1.0 if settings.scaling == "standard" else _sigma_of(layers, settings)
     return options
