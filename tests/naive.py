@@ -18,6 +18,37 @@ class Network(NamedTuple):
     scaling: str = "fan_out"
     bias: str = "zero"
     sigma_b: float | None = None
+    activation: str = "relu"
+
+
+# Activations, and what bounds the smooth ones: |α(h)| ≤ 1.2 |h| + 0.7, |α'| and |α''| ≤ 1.2
+
+
+def normal_cdf(h):
+    return (1 + math.erf(h / math.sqrt(2))) / 2
+
+
+def normal_pdf(h):
+    return math.exp(-h * h / 2) / math.sqrt(2 * math.pi)
+
+
+def logistic(h):
+    return 1 / (1 + math.exp(-h))
+
+
+ACTIVATIONS = {
+    "relu": (lambda h: max(h, 0.0), lambda h: 1.0 if h > 0 else 0.0),
+    "leaky_relu(0.2)": (lambda h: max(h, 0.2 * h), lambda h: 1.0 if h > 0 else 0.2),
+    "abs": (abs, lambda h: (h > 0) - (h < 0)),
+    "erf": (math.erf, lambda h: 2 / math.sqrt(math.pi) * math.exp(-h * h)),
+    "tanh": (math.tanh, lambda h: 1 - math.tanh(h) ** 2),
+    "gelu": (lambda h: h * normal_cdf(h), lambda h: normal_cdf(h) + h * normal_pdf(h)),
+    "softplus(2.0)": (lambda h: math.log(1 + math.exp(2 * h)) / 2, lambda h: logistic(2 * h)),
+    "sigmoid": (logistic, lambda h: logistic(h) * (1 - logistic(h))),
+    "sin": (math.sin, math.cos),
+    "bound": (lambda h: 1.2 * h + 0.7, lambda h: 1.2 * (1 + h)),
+}
+KINKED = ("relu", "leaky_relu(0.2)", "abs")
 
 
 # Parameters
@@ -96,21 +127,22 @@ def forward(net, theta, x):
             h.append(total)
         preactivations.append(h)
         if l < len(w) - 1:
-            activations.append([max(c, 0.0) for c in h])
+            activations.append([ACTIVATIONS[net.activation][0](c) for c in h])
     return activations, preactivations
 
 
 def apply(net, theta, X):
-    """f(x) = h^L for every row of X."""
-    return np.array([forward(net, theta, x)[1][-1][0] for x in X])
+    """f(x) = h^L for every row of X: (N,) of one output, (N, C) of several."""
+    outputs = np.array([forward(net, theta, x)[1][-1] for x in X])
+    return outputs[:, 0] if net.widths[-1] == 1 else outputs
 
 
-def backward(net, theta, x):
-    """δ^1 ... δ^L for one input x, with ReLU'(0) = 0."""
+def backward(net, theta, x, output=0):
+    """δ^1 ... δ^L of an output for one input x, with ReLU'(0) = 0."""
     w, _ = scales(net)
     layers = unpack(net, theta)
     _, preactivations = forward(net, theta, x)
-    deltas = [[1.0]]
+    deltas = [[1.0 if c == output else 0.0 for c in range(net.widths[-1])]]
     for l in range(len(w) - 1, 0, -1):
         W, _ = layers[l]
         delta = []
@@ -118,17 +150,17 @@ def backward(net, theta, x):
             total = 0.0
             for i in range(net.widths[l + 1]):
                 total += w[l] * W[i][j] * deltas[0][i]
-            delta.append(total if preactivations[l - 1][j] > 0 else 0.0)
+            delta.append(total * ACTIVATIONS[net.activation][1](preactivations[l - 1][j]))
         deltas.insert(0, delta)
     return deltas
 
 
-def gradient(net, theta, x):
-    """φ(x) = ∇_θ f(x), in the layout of θ."""
+def gradient(net, theta, x, output=0):
+    """φ(x) = ∇_θ f(x) of an output, in the layout of θ."""
     w, v = scales(net)
     activations, _ = forward(net, theta, x)
     layers = []
-    for l, delta in enumerate(backward(net, theta, x)):
+    for l, delta in enumerate(backward(net, theta, x, output)):
         dW = [[w[l] * d * a for a in activations[l]] for d in delta]
         db = None if net.bias == "none" else [v[l] * d for d in delta]
         layers.append((dW, db))
@@ -136,8 +168,8 @@ def gradient(net, theta, x):
 
 
 def jacobian(net, theta, X):
-    """J = φ(X), (N, P)."""
-    return np.array([gradient(net, theta, x) for x in X])
+    """J = φ(X), (N C, P): row n C + c is that of output c of input n."""
+    return np.array([gradient(net, theta, x, c) for x in X for c in range(net.widths[-1])])
 
 
 def kink_distance(net, theta, X):
@@ -146,6 +178,8 @@ def kink_distance(net, theta, X):
     A rounding error larger than this can flip a ReLU, and then no tight tolerance holds.
     """
     smallest = math.inf
+    if net.activation not in KINKED:
+        return smallest
     for x in X:
         _, signed = forward(net, theta, x)
         _, unsigned = forward(net, np.abs(theta), np.abs(x))
@@ -265,15 +299,20 @@ def optimizer(name, learning_rate, **options):
 
 
 def loss_and_slopes(f, Y, loss):
-    """(1/N) Σ_n ℓ(f_n, y_n), and every ℓ'(f_n, y_n)."""
+    """(1/N) Σ_n ℓ(f_n, y_n), and every ∂ℓ/∂f, flat and n major; rows of f and Y are samples."""
     value, slopes = 0.0, []
-    for f_n, y_n in zip(f, Y, strict=True):
-        if loss == "squared":
-            value += (f_n - y_n) ** 2 / 2
-            slopes.append(f_n - y_n)
-        else:
-            value += math.log(1 + math.exp(f_n)) - y_n * f_n
-            slopes.append(1 / (1 + math.exp(-f_n)) - y_n)
+    for f_n, y_n in zip(np.reshape(f, (len(Y), -1)), np.reshape(Y, (len(Y), -1)), strict=True):
+        total = sum(math.exp(a) for a in f_n) if loss == "softmax" else 0.0
+        for a, y in zip(f_n, y_n, strict=True):
+            if loss == "squared":
+                value += (a - y) ** 2 / 2
+                slopes.append(a - y)
+            elif loss == "logistic":
+                value += math.log(1 + math.exp(a)) - y * a
+                slopes.append(1 / (1 + math.exp(-a)) - y)
+            else:
+                value -= y * math.log(math.exp(a) / total)
+                slopes.append(math.exp(a) / total - y)
     return value / len(Y), slopes
 
 
@@ -290,7 +329,8 @@ def training(net, theta0, X, Y, step, weights, loss="squared"):
         trajectory.append((theta, value))
         if t < len(weights):
             J = jacobian(net, theta, X)
-            g = sum(w * slope * row for w, slope, row in zip(weights[t], slopes, J, strict=True))
+            each = np.repeat(weights[t], len(slopes) // len(Y))
+            g = sum(w * slope * row for w, slope, row in zip(each, slopes, J, strict=True))
             theta = theta + step(t, g, memory)[0]
     return trajectory
 
@@ -298,18 +338,20 @@ def training(net, theta0, X, Y, step, weights, loss="squared"):
 def linearized_training(J, f0, Y, step, weights, loss="squared"):
     """[(θ_t − θ_0, f_t(X), L(f_t), D_{t−1}), …], t = 0, 1, …, with f_t = f_0 + J(θ_t − θ_0).
 
-    The gradient of a step is Σ_n weights_n ℓ'(f_n, y_n) J_n; one row of ``weights`` per step.
+    The gradient of a step is Σ_n weights_n ℓ'(f_n, y_n) J_n; one row of ``weights`` per step, and
+    C rows of J for each sample, as f_0 has.
     """
     moved, memory, D = np.zeros(J.shape[1]), {}, None
+    start = np.reshape(f0, -1)
     trajectory = []
     for t in range(len(weights) + 1):
-        f = np.array([f0[n] + sum(J[n] * moved) for n in range(len(Y))])
+        f = np.array([start[n] + sum(J[n] * moved) for n in range(len(J))]).reshape(np.shape(f0))
         value, slope = loss_and_slopes(f, Y, loss)
         trajectory.append((moved, f, value, D))
         if t < len(weights):
             g = np.zeros(J.shape[1])
-            for n in range(len(Y)):
-                g = g + weights[t][n] * slope[n] * J[n]
+            for n in range(len(J)):
+                g = g + weights[t][n * len(Y) // len(J)] * slope[n] * J[n]
             change, D = step(t, g, memory)
             moved = moved + change
     return trajectory

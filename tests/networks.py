@@ -13,6 +13,7 @@ import ntklin
 SCALINGS = ("fan_out", "fan_in", "eq1")
 BIASES = ("none", "zero", "normal")
 DTYPES = (np.float32, np.float64)
+ACTIVATIONS = tuple(name for name in naive.ACTIVATIONS if name != "bound")
 
 
 class Case(NamedTuple):
@@ -36,13 +37,17 @@ class Case(NamedTuple):
         """The sums of absolute terms: the same network at |θ| and |X|."""
         return np.abs(self.theta), np.abs(self.X)
 
+    @property
+    def bounding(self):
+        """The network of absolute terms, to be asked at |θ| and |X|."""
+        is_kinked = self.reference.activation in naive.KINKED
+        return self.reference._replace(activation="relu" if is_kinked else "bound")
+
     def jacobian(self, X=None):
         return naive.jacobian(self.reference, self.theta, self.X if X is None else X)
 
     def jacobian_bound(self, X=None):
-        return naive.jacobian(
-            self.reference, np.abs(self.theta), np.abs(self.X if X is None else X)
-        )
+        return naive.jacobian(self.bounding, np.abs(self.theta), np.abs(self.X if X is None else X))
 
 
 def network(widths, **options):
@@ -80,17 +85,26 @@ def options(draw, scalings=SCALINGS, biases=BIASES):
     return {"sigma": sigma, "scaling": scaling, "bias": bias, "sigma_b": sigma_b}
 
 
+ROWS = ("plain", "degenerate")
+
+
 @st.composite
-def cases(draw, min_depth=1, max_rows=5, dtypes=DTYPES, rows=("plain", "degenerate"), **choices):
-    """Any network of up to four layers; no preactivation within rounding of its kink."""
+def cases(draw, min_depth=1, max_rows=5, dtypes=DTYPES, rows=ROWS, general=False, **choices):
+    """Any ReLU network of up to four layers and one output, or ``general`` ones of any kind.
+
+    No preactivation is within rounding of its kink.
+    """
     hidden = draw(st.lists(st.integers(1, 10), min_size=min_depth - 1, max_size=3))
+    n_outputs = draw(st.integers(1, 4)) if general else 1
+    activation = draw(st.sampled_from(ACTIVATIONS)) if general else "relu"
     case = make_case(
-        (draw(st.integers(1, 6)), *hidden, 1),
+        (draw(st.integers(1, 6)), *hidden, n_outputs),
         seed=draw(st.integers(0, 10**6)),
         n=draw(st.integers(1, max_rows)),
         dtype=draw(st.sampled_from(dtypes)),
         rows=draw(st.sampled_from(rows)),
         start=draw(st.sampled_from(["random", "init"])),
+        activation=activation,
         **draw(options(**choices)),
     )
     keep_clear_of_kinks(case)

@@ -8,7 +8,8 @@ from functools import lru_cache
 from types import FunctionType
 
 import numpy as np
-from numba import get_num_threads, njit, prange
+from numba import get_num_threads, njit, prange, types
+from numba.core.errors import NumbaError
 
 from ntklin.kernels import activations as bodies
 from ntklin.kernels.activations import BODIES
@@ -112,12 +113,23 @@ class ActivationLoop:
 
 def _of_one(function):
     """A user's function of h, with the arguments that ours have."""
-    compiled = function if JIT_DISABLED else njit(nogil=True, **CONTRACTED)(function)
+    if JIT_DISABLED:
+        return lambda kind, p, h: float(function(float(h)))
+    own = njit(nogil=True, **CONTRACTED)(function) if type(function) is FunctionType else function
 
+    @njit(nogil=True)
     def called(kind, p, h):
-        return compiled(h)
+        return own(h)
 
-    return called if JIT_DISABLED else njit(nogil=True)(called)
+    try:
+        called.compile((types.int64, types.float64, types.float64))
+    except NumbaError as e:
+        first = str(e).strip().splitlines()[0]
+        raise TypeError(
+            f"the activation's function {function!r} cannot be compiled ({first}); it may use "
+            "numbers, the module math, and other functions compiled by numba.njit"
+        ) from e
+    return called
 
 
 @lru_cache(maxsize=64)
