@@ -204,6 +204,8 @@ def _as_samples(
     net: MLP, loss: Loss, X: ArrayLike, Y: ArrayLike, which: str = ""
 ) -> tuple[Array, Array]:
     X = as_inputs(X, net.n_inputs, name=f"X{which}")
+    if which and net.n_outputs == 1:  # whose inputs are none to train on
+        Y = as_vector(Y, len(X), name=f"Y{which}")
     return X, loss.as_targets(Y, len(X), net.n_outputs, name=f"Y{which}")
 
 
