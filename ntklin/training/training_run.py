@@ -46,7 +46,7 @@ class TrainingRun(Run):
         With the learning rate that was used.
     method : str
         The engine that took the steps.
-    loss : {"squared", "logistic"}
+    loss : {"squared", "logistic", "softmax"}
     records : TrainingRecords
         At the steps that ``record`` chose.
     identity : dict
@@ -60,7 +60,7 @@ class TrainingRun(Run):
     records: TrainingRecords
 
     def predict(self, X: ArrayLike) -> Array:
-        """The trained network's outputs f_θ(X), shape (N,)."""
+        """The trained network's outputs f_θ(X), shape (N,) or (N, C)."""
         return self.network.apply(self.parameters, cast(Array, X))
 
     def snapshot(self, step: int) -> Array:
@@ -175,7 +175,9 @@ def _require_consistent(run: TrainingRun, network: Network | None) -> None:
         raise ValueError("the recorded steps are not steps of the run, in order")
     if not np.isfinite(records.initial_norm) or records.distances.shape != (n,):
         raise ValueError("there must be one distance for each recorded step")
-    if records.outputs is not None and (records.outputs.ndim != 2 or len(records.outputs) != n):
+    if records.outputs is not None and (
+        records.outputs.ndim not in (2, 3) or len(records.outputs) != n
+    ):
         raise ValueError(f"the recorded outputs have shape {records.outputs.shape}")
     for theta in records.snapshots or ():
         if (theta.shape, theta.dtype) != (parameters.shape, parameters.dtype):
