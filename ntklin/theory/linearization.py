@@ -262,6 +262,7 @@ class Linearization(FactorizedKernel):
         Parameters
         ----------
         Y : array_like, shape (N,) or (N, C)
+            For the softmax loss also class labels 0, …, C − 1, (N,).
         optimizer : Optimizer, optional
             ``GradientDescent()`` when not given; its default η is ``default_learning_rate()``,
             whatever the loss.
@@ -274,7 +275,7 @@ class Linearization(FactorizedKernel):
             Mini-batches; an iterable ends the run when it ends. All samples when not given.
         record : int or iterable of int, optional
             Keep θ_t and D_{t−1} every so many steps, 0 included, or at these steps.
-        loss : {"squared", "logistic"}
+        loss : {"squared", "logistic", "softmax"}
         method : {"auto", "reduced", "fused", "direct"}
             How steps are computed, not what they are: ``"reduced"``, for gradient descent and
             momentum, with mini-batches or without, takes them in the span of the N features, by
