@@ -8,7 +8,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import erf
 
 from ntklin.kernels.cpu.infinite_rows import scaled_inputs
 from ntklin.kernels.cpu.infinite_series import root_moment, series
@@ -68,18 +67,24 @@ def kind_of(activation):
     return CLOSED.get(activation.name, SERIES)
 
 
+def _arcsine(n2):
+    """asin(n²/(1 + n²)), with all its digits near 1, where it is steep."""
+    away = math.pi / 2 - 2 * np.arcsin(np.sqrt(0.5 / (1 + n2)))
+    return np.where(n2 > 1, away, np.arcsin(n2 / (1 + n2)))
+
+
 def _roots(activation):
     """√E α(n z)² as a function of an array n."""
 
     def of_erf(n):
-        return np.sqrt(2 / math.pi * np.arcsin(2 * n * n / (1 + 2 * n * n)))
+        return np.sqrt(2 / math.pi * _arcsine(2 * n * n))
 
     def of_sin(n):
         return np.sqrt(-np.expm1(-2 * n * n) / 2)
 
     def of_gelu(n):
         n2 = n * n
-        quarter = 0.25 + np.arcsin(n2 / (1 + n2)) / (2 * math.pi)
+        quarter = 0.25 + _arcsine(n2) / (2 * math.pi)
         return n * np.sqrt(quarter + n2 / (1 + n2) / np.sqrt(1 + 2 * n2) / math.pi)
 
     closed = {ERF: of_erf, SIN: of_sin, GELU: of_gelu}
