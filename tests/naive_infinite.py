@@ -76,9 +76,7 @@ def integrals_in_digits(f, df, m, h, end):
         rest = m.sqrt(1 - rho * rho)
         found = []
         for g in (f, df):
-            inner = [
-                m.fdot(weights, [g(m.sqrt(p) * (rho * x + rest * y)) for y in a]) for x in a
-            ]
+            inner = [m.fdot(weights, [g(m.sqrt(p) * (rho * x + rest * y)) for y in a]) for x in a]
             found.append(m.fsum(w * g(m.sqrt(q) * x) * i for w, x, i in zip(weights, a, inner)))
         return tuple(found)
 

@@ -163,6 +163,12 @@ STORED = {
     ("softplus", 3): (4.1645576621644842889340087448, 3.3231450827812203586057293321),
     ("softplus", 4): (7.98861311357375519383203401785, 4.95660494736723383200611619039),
     ("erf", 2): (-0.654008631026408662407053538525, -0.292043157935924095761827917299),
+    ("erf", 3): (-0.683575723004971604685529157645, -0.166449421692849181554532153945),
+    ("erf", 4): (-0.645916198908323531184994139087, -0.0758725328375511392703187912604),
+    ("sin", 2): (-0.278735952155103050443975565893, -0.098853026250466823833520632521),
+    ("sin", 3): (-0.216538086627778810602365046191, -0.0103772200269140679590133047129),
+    ("sin", 4): (-0.113340707945828136051593908271, 0.0544587830324636054509393727557),
+    ("gelu", 2): (-0.0700137357907547638959156343957, 0.184628136174103418073801708565),
 }
 
 
@@ -340,6 +346,11 @@ def test_what_is_not_accurate_enough_is_refused():
         net, _ = network(2, 2, ntklin.Activation(f, df), bias="none")
         with pytest.raises(ntklin.AccuracyError, match=r"known to a fraction of .* only"):
             ntklin.infinite_ntk(net, x)
+    # Rows that are equal need no series.
+    net, _ = network(2, 2, ntklin.Activation(elu, elu_slope), bias="none")
+    assert_close(
+        ntklin.infinite_ntk(net, x[:1], x[:1]), ntklin.infinite_ntk(net, x[:1]), kind="infinite"
+    )
 
 
 def test_what_grows_too_fast_is_refused():
@@ -432,7 +443,9 @@ def test_homogeneous_ones_have_the_whole_range(activation):
     K = ntklin.infinite_ntk(net, X)
     k = 2.0**-500
     np.testing.assert_array_equal(ntklin.infinite_ntk(net, k * X), k * K * k)
-    np.testing.assert_array_equal(ntklin.infinite_ntk(net, k * X, X / k), ntklin.infinite_ntk(net, X, X))
+    np.testing.assert_array_equal(
+        ntklin.infinite_ntk(net, k * X, X / k), ntklin.infinite_ntk(net, X, X)
+    )
     with pytest.raises(ntklin.FloatRangeError, match=r"overflows float64.*σ\^\(2L\)"):
         ntklin.infinite_ntk(net, X / k / k)
 

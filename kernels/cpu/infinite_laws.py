@@ -28,6 +28,8 @@ from ntklin.kernels.cpu.infinite_sides import Side
 # Orders of a series after which is looked whether the powers have faded.
 LOOK = 32
 FADED = 1e-20
+# Below that, 1 − cos θ of two equal rows may be, as rounding has it.
+EQUAL = 1e-30
 
 
 @row_kernel
@@ -182,7 +184,7 @@ def series(z, M, l, i, own: Side, start, other: Side, meets, work):
     slope_tail = own.tails[l, 1, i]
     worst = 0.0
     for j in range(n):
-        if j == meets or (z[j] == 0 and norm == other.n[l, start + j]):
+        if j == meets or (0 <= z[j] < EQUAL and norm == other.n[l, start + j]):
             # The same row, or one that is equal: these sums are known.
             z[j] = 0.0
             M[j] = slope * other.w[l, start + j]

@@ -96,9 +96,7 @@ def _stretch(S, i, own: Side, start, other: Side, meets, how: Recursion, angle: 
         tau[j] = 1.0
     if own.r.shape[0] > 0:
         row = FirstLayer(own.X[i], unit, own.share[i], first)
-        others = FirstLayer(
-            other.X[start:stop], other_unit, other.share[start:stop], other_first
-        )
+        others = FirstLayer(other.X[start:stop], other_unit, other.share[start:stop], other_first)
         first_angles(z, theta, S, M, row, others, how.biased, meets)
     worst = 0.0
     for l in range(own.r.shape[0]):

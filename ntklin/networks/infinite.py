@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ntklin.edge.arrays import Array
-from ntklin.edge.backends import kernels, namespace
+from ntklin.edge.backends import kernels
 from ntklin.edge.checks import as_inputs, free_memory, require_memory
 from ntklin.edge.errors import AccuracyError, DeviceError, FloatRangeError
 from ntklin.kernels.activations import Body
@@ -205,12 +205,8 @@ def _of_others(
     shift: float,
     ntk: bool,
 ) -> Array:
-    """The limit of an activation other than ReLU, on the CPU."""
+    """The limit of an activation other than ReLU."""
     name = net.activation.name
-    if namespace(X1, X2) is not np:
-        raise DeviceError(
-            f"the limit of {name!r} is computed on the CPU; pass NumPy arrays, cupy.asnumpy(X)"
-        )
     n_rows = len(X1) + (0 if X2 is None else len(X2))
     free, _ = free_memory()
     longest = LONGEST
@@ -221,6 +217,11 @@ def _of_others(
         return kernels(X1, X2).infinite_width_of(
             law, X1, X2, net.depth, scales, shift, ntk, longest
         )
+    except NotImplementedError:
+        raise DeviceError(
+            f"the limit of {name!r} is computed on the CPU only; pass NumPy arrays, as "
+            "cupy.asnumpy(X)"
+        ) from None
     except Unresolved as e:
         short = " that fit into memory" if longest < LONGEST else ""
         raise AccuracyError(
