@@ -1,6 +1,7 @@
 """Θ and the NNGP of any activation, pair by pair, from integrals. Imports nothing of the library.
 
-A `moments(q, s, p)` gives S = E α(u) α(v) and M = E α'(u) α'(v) for (u, v) ~ N(0, [[q, s], [s, p]]).
+A `moments(q, s, p)` gives S = E α(u) α(v) and M = E α'(u) α'(v) for normal u and v with E u² = q,
+E u v = s and E v² = p.
 """
 
 import math
@@ -77,7 +78,8 @@ def integrals_in_digits(f, df, m, h, end):
         found = []
         for g in (f, df):
             inner = [m.fdot(weights, [g(m.sqrt(p) * (rho * x + rest * y)) for y in a]) for x in a]
-            found.append(m.fsum(w * g(m.sqrt(q) * x) * i for w, x, i in zip(weights, a, inner)))
+            outer = [w * g(m.sqrt(q) * x) for w, x in zip(weights, a, strict=True)]
+            found.append(m.fdot(outer, inner))
         return tuple(found)
 
     return moments

@@ -169,6 +169,8 @@ STORED = {
     ("sin", 3): (-0.216538086627778810602365046191, -0.0103772200269140679590133047129),
     ("sin", 4): (-0.113340707945828136051593908271, 0.0544587830324636054509393727557),
     ("gelu", 2): (-0.0700137357907547638959156343957, 0.184628136174103418073801708565),
+    ("gelu", 3): (0.575575915481206849964277688546, 0.617667215056306671234133720686),
+    ("gelu", 4): (1.32478856213633522151719513124, 0.929986750796026312657910655763),
 }
 
 
@@ -358,7 +360,7 @@ def test_what_grows_too_fast_is_refused():
         return math.exp(min(h * h, 700.0))
 
     net, _ = network(2, 2, ntklin.Activation(fast, fast, name="fast"), bias="none")
-    with pytest.raises(ntklin.FloatRangeError, match="NTK overflows float64.*sigma"):
+    with pytest.raises(ntklin.FloatRangeError, match=r"NTK overflows float64.*sigma"):
         ntklin.infinite_ntk(net, np.eye(2))
 
 
@@ -463,5 +465,5 @@ def test_rows_out_of_range_are_refused(activation):
 def test_long_rows_of_a_series_are_refused():
     net, _ = network(2, 2, "tanh", bias="none")
     x = 100 * np.array([[1.0, 0.0], [1.0, 1e-3]])
-    with pytest.raises(ntklin.AccuracyError, match="8192 terms.*too long"):
+    with pytest.raises(ntklin.AccuracyError, match=r"8192 terms.*too long"):
         ntklin.infinite_ntk(net, x)

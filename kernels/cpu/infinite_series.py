@@ -184,7 +184,7 @@ def series(body, n, tolerance, longest):
         found = _coefficients(body, distinct, width, K)
         # Backwards, so that the small ones are not lost.
         tails = np.maximum(1 - (found[:, ::-1] ** 2).sum(axis=1) / scale, 0) * (total > 0)
-        if K == longest or float(tails.max()) <= tolerance:
+        if longest == K or float(tails.max()) <= tolerance:
             break
         K = min(2 * K, longest)
     roots = np.sqrt(total[:, place])

@@ -37,7 +37,7 @@ class FloatRangeError(NtklinError, ValueError):
 
 
 class AccuracyError(NtklinError, ArithmeticError):
-    """A result cannot be found to the accuracy that its function states; the message says how far."""
+    """A result is not found to the accuracy that its function states; the message says how far."""
 
 
 class DivergenceError(Portable, NtklinError, ArithmeticError):
