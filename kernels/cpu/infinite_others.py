@@ -207,10 +207,10 @@ def infinite_width_of(activation, X, other_X, n_layers, scales, shift, ntk, long
     _, gain, bias = scales
     shifted = bool(shift) and ntk
     ratio, terms, added = shift_of(n_layers, gain * math.sqrt(size), shift)
-    factors = products(norm, other_norm, dtype, added if shifted else None)
+    first, second, added, _ = products(norm, other_norm, dtype, added if shifted else None)
     own, other = (
-        side._replace(norms=factor.astype(np.float64))
-        for side, factor in ((own, factors[0]), (other, factors[1]))
+        side._replace(norms=np.asarray(factor, np.float64))
+        for side, factor in ((own, first), (other, second))
     )
     how = Recursion(
         law=kind_of(activation),
@@ -222,7 +222,7 @@ def infinite_width_of(activation, X, other_X, n_layers, scales, shift, ntk, long
         ntk=bool(ntk),
         ratio=float(ratio / size),
         terms=np.asarray(terms, np.float64),
-        added=float(factors[2]),
+        added=float(added),
     )
     result = np.empty((len(own.X), len(other.X)))
     with sequential_blas:

@@ -154,7 +154,7 @@ def _moments(activation, n, tolerance, longest):
     """e, w, the two kinds of coefficients and their tails, for all rows of both sides."""
     kind = kind_of(activation)
     n_hidden, n_rows = n.shape
-    e, w = np.zeros((2, *n.shape))
+    e, w = np.zeros(n.shape), np.zeros(n.shape)
     values = slopes = np.zeros((n_hidden, 0, n_rows))
     tails = np.zeros((n_hidden, 2, n_rows))
     if kind in (ERF, GELU):
@@ -164,7 +164,7 @@ def _moments(activation, n, tolerance, longest):
     elif kind == SERIES and n_hidden:
         layers = [series(activation, row, tolerance, longest) for row in n]
         shape = (n_hidden, max(len(found.values) for found in layers), n_rows)
-        values, slopes = np.zeros((2, *shape))
+        values, slopes = np.zeros(shape), np.zeros(shape)
         for l, found in enumerate(layers):
             values[l, : len(found.values)] = found.values
             slopes[l, : len(found.slopes)] = found.slopes

@@ -3,8 +3,8 @@
 Sect. 2 allows every activation with a bounded second derivative, and ReLU. The proofs of Lemma 7
 and of Theorems 7 and 8 use that α' is Lipschitz, as tanh' is and ReLU' is not. Both networks here
 have the same widths, data and scaling, and both exponents are told; the claims are those about
-tanh. The scaling is ``fan_in``, h^l = σ/√m_{l−1} W^l a^{l−1}: Eq. (1) puts 1/√m_l into the argument of α,
-which for ReLU is the same, but makes a wide tanh network a linear one.
+tanh. The scaling is ``fan_in``, h^l = σ/√m_{l−1} W^l a^{l−1}: Eq. (1) puts 1/√m_l into the
+argument of α, which for ReLU is the same, but makes a wide tanh network a linear one.
 
 (29): at ‖θ − θ_0‖ = 1 the preactivations of a layer move by a vector of length O(1), an entry of J
 follows at 1/√m times that, and ‖ΔJ‖_F falls like m^{−1/2} (0.05 is allowed). ReLU's control is its
