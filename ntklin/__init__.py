@@ -9,6 +9,7 @@ from importlib import import_module
 from ntklin._version import __version__
 
 _HOME = {
+    "AccuracyError": "edge.errors",
     "AdaGrad": "runs.optimizers",
     "Adam": "runs.optimizers",
     "AntisymmetricPair": "networks.symmetrized",

@@ -5,6 +5,7 @@ from ntklin.algebra.preconditioners import LowRank as LowRank
 from ntklin.data import Dataset as Dataset
 from ntklin.data import load_data as load_data
 from ntklin.edge.backends import device_namespace as device_namespace
+from ntklin.edge.errors import AccuracyError as AccuracyError
 from ntklin.edge.errors import CheckpointError as CheckpointError
 from ntklin.edge.errors import DataUnavailableError as DataUnavailableError
 from ntklin.edge.errors import DegenerateKernelError as DegenerateKernelError
@@ -64,6 +65,7 @@ from ntklin.training.training_run import load_run as load_run
 __version__: str
 __all__ = [
     "MLP",
+    "AccuracyError",
     "Activation",
     "AdaGrad",
     "Adam",

@@ -80,6 +80,10 @@ class MLP(Network):
     θ is one flat vector, layer by layer, W^l (C order) then b^l, of length
     P = Σ_l (m_{l-1} + 1) m_l with biases.
 
+    ``fan_out`` and ``eq1`` put 1/√m_l into the argument of α. An activation that is not homogeneous
+    then sees preactivations of the size 1/√m_l, where it is nearly straight: the wider, the more
+    linear is the network. ``fan_in`` is the scaling for these.
+
     Examples
     --------
     >>> net = MLP((784, 4000, 1), sigma=1.0)

@@ -283,9 +283,10 @@ class DoubledNetwork(MLP):
     """The doubling trick of Chizat et al. (2019) on the last hidden layer.
 
     The last hidden layer has 2 m_{L-1} neurons: two copies of one draw, with output weights W^L and
-    −W^L, so that f_0 = 0. For L = 2 (``fan_out``, ``fan_in``) the kernel is that of the undoubled
-    network; for L > 2 the signals δ^l of the layers below cancel, so that they get no gradient at
-    the start, which is the harm to training that Sect. 8 mentions.
+    −W^L, so that f_0 = 0. For L = 2 the kernel is that of the undoubled network (``fan_in``, and
+    ``fan_out`` with a homogeneous activation, which lets the 1/√2 of 2m neurons out); for L > 2
+    the signals δ^l of the layers below cancel, so that they get no gradient at the start, which is
+    the harm to training that Sect. 8 mentions.
 
     Parameters
     ----------

@@ -62,8 +62,9 @@ def mitigate_initialization(
 ) -> Mitigation:
     """Train from the same θ_0 at decreasing σ while the validation loss falls (Sect. 3).
 
-    What the initialization leaves in a trained network grows like σ^L (Thm 2), while very small σ
-    make training slow. Hence: (a) train at the network's own σ; (b) train again from the same
+    What the initialization leaves in a trained network grows like σ^L (Thm 2; with an activation
+    that is not homogeneous it falls with σ, too, by no such law), while very small σ make training
+    slow. Hence: (a) train at the network's own σ; (b) train again from the same
     Gaussian draw θ_0 at ``factor`` times that σ; (c) stop unless the validation loss fell by a
     significant margin; (d) repeat, until training becomes impractically slow; (e) return the
     trained network of smallest validation loss.
