@@ -22,7 +22,7 @@ CONTRACT = {
     "weighted_gram_copies": "((N, N'), itemsize) -> how many (N, N') arrays weighted_gram holds",
     "descent_state": "(H (m_1, N), dtype) -> the state of a descent that begins",
     "fold": "(state) -> None; totals and changes in two numbers, as exact as they were",
-    "descend": "(state, layers 2 … L, G, Y (N,) or (N, C), loss, rate, sample weights (k, N), end) -> losses",
+    "descend": "(state, layers 2 … L, G, Y, loss, rate, sample weights (k, N), end) -> losses",
     "update": "(rule, coefficients, theta (P,), slots, gradient (P,)) -> None",
     "LinearizedNetwork": "(passes, has_bias, rule); .step(coefficients, s (N,)), …",
     "ShallowNetwork": "(X, Y, layers, slots, rule, loss); .evaluate(sample weights), .step(…), …",
