@@ -12,6 +12,7 @@ from ntklin.edge.backends import host
 from ntklin.edge.errors import DivergenceError
 from ntklin.networks.mlp import MLP
 from ntklin.runs.batches import Batches
+from ntklin.runs.losses import Loss
 from ntklin.runs.optimizers import Optimizer
 from ntklin.runs.stops import Horizon
 from ntklin.training.task import TrainingTask
@@ -75,7 +76,7 @@ def train_real(
         On Ctrl-C.
     """
     X, Y, X_test, _ = config.arrays
-    task = TrainingTask(net, *as_problem(net, theta, X, Y), optimizer, batches=batches)
+    task = TrainingTask(net, *as_problem(net, theta, X, Y, Loss()), optimizer, batches=batches)
     run = run_task(task, Horizon(steps, config.until), progress=progress, warn=warn)
     if isinstance(run, DivergenceError):  # the linearization is stable: a narrow network leaves it
         return RealEnd(DIVERGED, run.step)
