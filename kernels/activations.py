@@ -170,12 +170,15 @@ def in_c(function):
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError):
         raise NoCError("its source is not to be had: define it in a file with def") from None
-    body = [node for node in getattr(tree.body[0], "body", []) if not _is_text(node)]
+    definition = tree.body[0]
+    if not isinstance(definition, ast.FunctionDef):
+        raise NoCError("define it in a file with def")
+    body = [node for node in definition.body if not _is_text(node)]
     if len(body) != 1 or not isinstance(body[0], ast.Return) or body[0].value is None:
         raise NoCError("it must be a def with one return, and nothing before")
     known = inspect.getclosurevars(function)
     names = {**known.builtins, **known.globals, **known.nonlocals}
-    arguments = {a.arg for a in tree.body[0].args.args}
+    arguments = {a.arg for a in definition.args.args}
     return _written(body[0].value, names, arguments)
 
 
@@ -214,8 +217,8 @@ def _written(node, names, arguments):
         return _written(part, names, arguments)
 
     match node:
-        case ast.Constant(value=bool() | int() | float()):
-            return f"((REAL){float(node.value)!r})"
+        case ast.Constant(value=bool() | int() | float() as number):
+            return f"((REAL){float(number)!r})"
         case ast.Name() if node.id in arguments:
             return node.id
         case ast.Name() if isinstance(names.get(node.id), int | float):

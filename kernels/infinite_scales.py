@@ -171,6 +171,10 @@ def rows_through(first, n_layers, gain, bias, root_of):
     root_of : callable
         √E α(n z)² of an array n.
 
+    Returns
+    -------
+    Rows, Norms
+
     Raises
     ------
     OverflowError

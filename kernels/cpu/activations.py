@@ -115,7 +115,9 @@ def _of_one(function):
     """A user's function of h, with the arguments that ours have."""
     if JIT_DISABLED:
         return lambda kind, p, h: float(function(float(h)))
-    own = njit(nogil=True, **CONTRACTED)(function) if type(function) is FunctionType else function
+    # Not kept on disk: it may come from anywhere.
+    compiler = njit(nogil=True, fastmath={"contract"})
+    own = compiler(function) if type(function) is FunctionType else function
 
     @njit(nogil=True)
     def called(kind, p, h):

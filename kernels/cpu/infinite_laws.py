@@ -147,9 +147,14 @@ def gelu(z, M, l, i, own: Side, start, other: Side):
 
 @row_kernel
 def series(z, M, l, i, own: Side, start, other: Side, meets, work):
-    """Through any other activation; returns the largest bound of what was left out.
+    """Through any other activation.
 
     ``work`` has three rows: powers of ρ, sums, and ρ.
+
+    Returns
+    -------
+    float
+        The largest bound of what was left out.
     """
     n = z.shape[0]
     power = work[0, :n]

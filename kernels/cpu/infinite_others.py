@@ -77,8 +77,12 @@ def _next_angles(z, r, other_r, q, other_q):
 def _stretch(S, i, own: Side, start, other: Side, meets, how: Recursion, angle: Angle, work):
     """Row i of S from column ``start`` on becomes Θ, or C where not ``ntk``.
 
-    ``meets`` is where along the stretch x meets itself, if it does. Returns the largest bound on
-    what a series left out.
+    ``meets`` is where along the stretch x meets itself, if it does.
+
+    Returns
+    -------
+    float
+        The largest bound on what a series left out.
     """
     n = S.shape[0]
     stop = start + n

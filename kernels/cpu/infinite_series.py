@@ -133,6 +133,10 @@ def root_moment(body, n):
     ----------
     body : Body
     n : ndarray, shape (N,)
+
+    Returns
+    -------
+    ndarray, shape (N,)
     """
     distinct, place = np.unique(n, return_inverse=True)
     return np.sqrt(squares(body, distinct)[0][0])[place]

@@ -108,6 +108,10 @@ def sides(activation, inputs, n_layers, scales, tolerance, longest):
     longest : int
         Its most terms.
 
+    Returns
+    -------
+    list of Side, list of pairs
+
     Raises
     ------
     OverflowError, Unresolved

@@ -13,6 +13,7 @@ STRETCH = 512
 
 @kernel
 def mirror(S, top, bottom, right):
+    """Above the diagonal what stands below it, for a block of rows."""
     for j in range(right):
         for i in range(max(top, j + 1), bottom):
             S[j, i] = S[i, j]
@@ -24,6 +25,11 @@ def shares(n_rows, n_columns, symmetric, n_threads):
     When symmetric, a block runs from the first column to the diagonal, so that the first and the
     last block make one share, the second and the last but one the next; an odd one counts as the
     partner of an empty block.
+
+    Returns
+    -------
+    ndarray of int, shape (tasks, blocks, 4)
+        Of each block start and stop of its rows, then of its columns.
     """
     height = min(max(-(-n_rows // (4 * n_threads)), 16), BLOCK_ROWS)
     rows = [(top, min(top + height, n_rows)) for top in range(0, n_rows, height)]

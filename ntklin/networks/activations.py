@@ -80,7 +80,7 @@ class Activation:
 
     def __post_init__(self) -> None:
         for name in ("f", "df"):
-            function = getattr(self, name)
+            function: Any = getattr(self, name)
             if not callable(function):
                 raise TypeError(
                     f"{name} must be a function of one float, got {function!r}; an activation of "
@@ -149,7 +149,7 @@ def _digest(function: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _try(function: Scalar, name: str) -> None:
+def _try(function: Any, name: str) -> None:
     """Refuse what is no function of a number before anything is compiled."""
     for h in TRIED:
         try:

@@ -356,7 +356,7 @@ def _in_dtype(passes: Passes, dtype: np.dtype[Any]) -> Passes:
     """The same passes in another dtype; themselves where they have it."""
     if passes.activations[0].dtype == dtype:
         return passes
-    slopes = passes.activations.slopes
+    slopes = getattr(passes.activations, "slopes", None)
     activations, deltas, slopes = (
         None if arrays is None else [a.astype(dtype, copy=False) for a in arrays]
         for arrays in (*passes[:2], slopes)

@@ -17,15 +17,26 @@ with their whole intervals. (31) and (32) hold in every draw, as for ReLU.
 
 import copy
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+from numpy.random import Generator
 
 import ntklin
-from ntklin.validation.theorems.check import Statement
-from ntklin.validation.theorems.experiments import draw_data, moments, network, rms
-from ntklin.validation.theorems.statistics import Below, Grid, Near, everywhere, power_law
+from ntklin import MLP
+from ntklin.validation.arrays import Array
+from ntklin.validation.theorems.check import Check, Measurement, Setting, Statement
+from ntklin.validation.theorems.experiments import (
+    Data,
+    draw_data,
+    moments,
+    network,
+    recorded,
+    rms,
+)
+from ntklin.validation.theorems.statistics import Below, Claim, Grid, Near, everywhere, power_law
 from ntklin.validation.theorems.theorem7 import concentrating
 from ntklin.validation.theorems.theorem8 import (
     decay,
@@ -40,17 +51,17 @@ TRAINED = 1e-5
 ACTIVATIONS = ("tanh", "relu")
 
 
-def network_of(activation, m):
+def network_of(activation: str, m: int) -> MLP:
     """A network of two layers of width m."""
     return network(m, scaling="fan_in", activation=activation)
 
 
-def size(data, net, rng):
+def size(data: Data, net: MLP, rng: Generator) -> float:
     """‖J(θ_0)‖_F."""
     return float(np.linalg.norm(net.jacobian(net.init(rng), data.X)))
 
 
-def change(data, net, rng):
+def change(data: Data, net: MLP, rng: Generator) -> float:
     """‖J(θ) − J(θ_0)‖_F for a random θ with ‖θ − θ_0‖ = 1."""
     theta = net.init(rng)
     step = rng.standard_normal(len(theta))
@@ -58,7 +69,7 @@ def change(data, net, rng):
     return float(np.linalg.norm(net.jacobian(moved, data.X) - net.jacobian(theta, data.X)))
 
 
-def distance(data, net, rng):
+def distance(data: Data, net: MLP, rng: Generator) -> float:
     """Lemma 1: sup_t of the rms distance from the linearization under gradient descent."""
     theta = net.init(rng)
     seen = {"record": moments(10_000), "X_record": data.X_test, "snapshots": False}
@@ -66,10 +77,10 @@ def distance(data, net, rng):
     gd = ntklin.linearize(net, theta, data.X).gradient_descent(data.Y, run.optimizer.learning_rate)
     end = rms(gd.predict(data.X_test, t=run.steps) - run.predict(data.X_test))
     linearized = gd.predict(data.X_test, t=run.records.steps)
-    return max([end, *map(rms, run.records.outputs - linearized)])
+    return max([end, *map(rms, recorded(run.records.outputs) - linearized)])
 
 
-def distance_adaptive(data, net, rng):
+def distance_adaptive(data: Data, net: MLP, rng: Generator) -> float:
     """Theorem 7: the same for D_t = D (1 ± S/√m)."""
     theta = net.init(rng)
     lin = ntklin.linearize(net, theta, data.X)
@@ -78,21 +89,21 @@ def distance_adaptive(data, net, rng):
     run = ntklin.train(net, theta, data.X, data.Y, optimizer, until=TRAINED, **seen)
     steps = run.records.steps.tolist()
     linearized = lin.train(data.Y, optimizer, steps=run.steps, record=steps)
-    pairs = zip(steps, run.records.outputs, strict=True)
+    pairs = zip(steps, recorded(run.records.outputs), strict=True)
     distances = [rms(outputs - linearized.predict(data.X_test, t)) for t, outputs in pairs]
     return max([*distances, rms(run.predict(data.X_test) - linearized.predict(data.X_test))])
 
 
-def drift(data, net, rng):
+def drift(data: Data, net: MLP, rng: Generator) -> float:
     """(33): sup_t ‖K_t − K_0‖_F."""
     theta = net.init(rng)
     run = ntklin.train(net, theta, data.X, data.Y, until=TRAINED, record=moments(10_000, count=12))
     K = ntklin.ntk(net, theta, data.X)
-    seen = (*run.records.snapshots, run.parameters)
+    seen = (*recorded(run.records.snapshots), run.parameters)
     return float(max(np.linalg.norm(ntklin.ntk(net, at, data.X) - K) for at in seen))
 
 
-def residuals(data, rng, m=1024):
+def residuals(data: Data, rng: Generator, m: int = 1024) -> tuple[Array, float, Array]:
     """(31): ‖g(θ_t)‖ at all steps of a tanh network, η_0 and the eigenvalues of Θ."""
     net = network_of("tanh", m)
     run = ntklin.train(net, net.init(rng), data.X, data.Y, until=1e-10)
@@ -101,19 +112,28 @@ def residuals(data, rng, m=1024):
     return np.sqrt(2 * n * run.losses), run.optimizer.learning_rate / n, values
 
 
-def path(data, rng, m=256):
+def path(data: Data, rng: Generator, m: int = 256) -> tuple[float, float, float, Array]:
     """(32): Σ_t ‖θ_t − θ_{t−1}‖ of a tanh network, K, R_0 and the eigenvalues of Θ."""
     net = network_of("tanh", m)
     run = ntklin.train(net, net.init(rng), data.X, data.Y, until=1e-6, record=1)
     steps = [run.snapshot(t) for t in range(run.steps + 1)]
-    length = sum(np.linalg.norm(b - a) for a, b in pairwise(steps))
+    length = sum(float(np.linalg.norm(b - a)) for a, b in pairwise(steps))
     seen = [steps[t] for t in moments(run.steps, count=12)]
     K = max(math.sqrt(np.trace(ntklin.ntk(net, at, data.X))) for at in seen)
     R = math.sqrt(2 * len(data.X) * run.losses[0])
     return length, K, R, np.linalg.eigvalsh(ntklin.infinite_ntk(net, data.X))
 
 
-def beside_relu(name, hypothesis, sample, formula, wrong, control, grid, y_label):
+def beside_relu(
+    name: str,
+    hypothesis: str,
+    sample: Callable[[Data, MLP, Generator], float],
+    formula: Claim,
+    wrong: Claim,
+    control: str,
+    grid: Grid,
+    y_label: str,
+) -> Check:
     """A law of tanh networks, with the exponent of ReLU's told beside it.
 
     Parameters
@@ -122,9 +142,13 @@ def beside_relu(name, hypothesis, sample, formula, wrong, control, grid, y_label
         As for :func:`power_law`; of ``formula`` and ``wrong`` column 0 is tanh's.
     sample : callable
         ``sample(data, net, rng)``, a positive number.
+
+    Returns
+    -------
+    Check
     """
 
-    def both(data, m, rng):
+    def both(data: Data, m: int, rng: Generator) -> list[float]:
         return [
             sample(data, network_of(activation, m), r)
             for activation, r in zip(ACTIVATIONS, rng.spawn(2), strict=True)
@@ -134,7 +158,7 @@ def beside_relu(name, hypothesis, sample, formula, wrong, control, grid, y_label
         name, hypothesis, draw_data, both, formula, wrong, control, grid, y_label=y_label
     )
 
-    def measure(formula, rng, setting):
+    def measure(formula: Claim, rng: Generator, setting: Setting) -> Measurement:
         again = copy.deepcopy(rng)  # which the check knows, and draws nothing
         found = check.measure(formula, rng, setting)
         other = 1 - formula.column
