@@ -19,7 +19,7 @@ FUNCTIONS = (
     *("count_nonzero", "cumsum", "diag", "einsum", "empty", "fill_diagonal", "minimum", "outer"),
     "sin",
     *("empty_like", "exp", "eye", "flatnonzero", "full", "full_like", "isfinite", "log1p"),
-    *("ldexp", "repeat"),
+    *("ldexp", "repeat", "take_along_axis"),
     *("matmul", "maximum", "multiply", "ndim", "nonzero", "ones", "ones_like", "reshape"),
     *("result_type", "shape", "size", "split", "sqrt", "stack", "tile", "tri", "where"),
     *("zeros", "zeros_like"),
@@ -190,7 +190,7 @@ def module(free=1 << 33):
     return cupy
 
 
-def launch(name, function, dtype, shape, arguments):
+def launch(name, function, dtype, shape, arguments, definitions=""):
     """As ``ntklin.kernels.gpu.loader.launch``, on the host."""
     loader.require_contiguous(function, arguments, ndarray)
-    host_gpu.launch(name, function, dtype, shape, unwrapped(tuple(arguments)))
+    host_gpu.launch(name, function, dtype, shape, unwrapped(tuple(arguments)), definitions)

@@ -418,6 +418,28 @@ def test_training(device, widths, method, name, loss, kind):
 
 
 @ignore_rises
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("loss", ["squared", "logistic", "softmax"])
+def test_training_of_several_outputs(device, loss, activation):
+    """By steps on θ; the kernel's closed form beside it."""
+    case = make_case((3, 7, 5, 4), n=5, activation=activation, bias="normal")
+    Y = np.random.default_rng(1).dirichlet(np.ones(4), 5)
+    step = naive.optimizer("descent", 0.1)
+    trajectory = naive.training(case.reference, case.theta, case.X, Y, step, [[0.2] * 5] * 4, loss)
+    given = device.put((case.theta, case.X, Y))
+    run = ntklin.train(case.net, *given, ntklin.GradientDescent(0.1), steps=4, loss=loss)
+    assert run.method == "direct"
+    n = 4 * case.n
+    assert_close(run.losses, [value for _, value in trajectory], kind="trajectory", n=n)
+    assert_close(device.get(run.parameters), trajectory[-1][0], kind="trajectory", n=n)
+    outputs = device.get(run.predict(device.put(case.X)))
+    assert outputs.shape == (5, 4)
+    gd = ntklin.linearize(case.net, *given[:2]).gradient_descent(given[2])
+    moved = device.get(gd.predict(given[1], t=10**9))
+    assert_close(moved, Y, kind="solve", n=n, kappa=1e6)
+
+
+@ignore_rises
 @pytest.mark.parametrize("kind", ["full", "batches"])
 @pytest.mark.parametrize("loss", ["squared", "logistic"])
 @pytest.mark.parametrize("name", OPTIMIZERS)
