@@ -15,14 +15,14 @@ from ntklin.kernels import activations as bodies
 from ntklin.kernels.activations import BODIES
 from ntklin.kernels.cpu.blas import gemm
 from ntklin.kernels.cpu.compiler import CONTRACTED, kernel, parallel_kernel
-from ntklin.kernels.cpu.intrinsics import next_task, task_counter
+from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
 from ntklin.kernels.cpu.launching import launcher
 from ntklin.kernels.cpu.plain import JIT_DISABLED
 
 KINDS = {name: kind for kind, name in enumerate(BODIES)}
 RELU, LEAKY_RELU, ABS, ERF, TANH, GELU, SOFTPLUS, SIGMOID, SIN = KINDS.values()
-# Neurons of a task.
-CHUNK = 64
+# The kind of a pair of somebody else.
+FOREIGN = -1
 
 _leaky_relu, _leaky_relu_slope = kernel(bodies.leaky_relu), kernel(bodies.leaky_relu_slope)
 _absolute, _absolute_slope = kernel(bodies.absolute), kernel(bodies.absolute_slope)
@@ -79,36 +79,36 @@ def slope(kind, p, h):
     return _sine_slope(h, p)
 
 
-# Loops that take ``value`` and ``slope`` from their globals, so that others can be put there.
+@kernel
+def relu_row(A, slopes, i):
+    """A_i ← max(A_i, 0), slopes_i ← 1[A_i > 0]: a loop that has nothing to choose."""
+    wide_vectors()
+    i, zero, one = np.uint64(i), A.dtype.type(0), A.dtype.type(1)
+    for n in range(np.uint64(A.shape[1])):
+        h = A[i, n]
+        slopes[i, n] = one if h > zero else zero
+        A[i, n] = max(h, zero)
 
 
-def _layer(layer, below, kind, p, a, slopes, block, n_workers, counter):
-    """a = α(w a' W^T + v b) and α' there, by blocks of neurons."""
-    W, b, w, v = layer
-    for _ in prange(n_workers):
-        start = next_task(counter) * block
-        while start < W.shape[0]:
-            stop = min(start + block, W.shape[0])
-            gemm(False, True, w, below, W[start:stop], w * 0, a[:, start:stop])
-            for n in range(a.shape[0]):
-                for i in range(start, stop):
-                    h = a[n, i] + v * b[i]
-                    a[n, i] = value(kind, p, h)
-                    slopes[n, i] = slope(kind, p, h)
-            start = next_task(counter) * block
+class ActivationLoop:
+    """A parallel loop over neurons, for every activation.
 
+    Parameters
+    ----------
+    function : callable
+        The loop's source, whose first arguments are the activation's kind and its number p, and
+        which takes ``value(kind, p, h)`` and ``slope(kind, p, h)`` from its globals.
+    """
 
-def _rows(H, moved, shift, kind, p, A, slopes):
-    """A_i = α(H_i + moved_i + shift_i) and α' there, row by row: neuron-major."""
-    for task in prange((H.shape[0] + CHUNK - 1) // CHUNK):
-        for i in range(task * CHUNK, min((task + 1) * CHUNK, H.shape[0])):
-            for n in range(A.shape[1]):
-                h = H[i, n] + moved[i, n] + shift[i]
-                A[i, n] = value(kind, p, h)
-                slopes[i, n] = slope(kind, p, h)
+    def __init__(self, function):
+        self._function = function
+        self._own = parallel_kernel(function)
 
-
-_own = {f: parallel_kernel(f) for f in (_layer, _rows)}
+    def __call__(self, body, *arguments):
+        """Run the loop for a body; other arguments are those of the source."""
+        if body.name in KINDS:
+            return self._own(KINDS[body.name], body.p, *arguments)
+        return _compiled_for(self._function, body)(FOREIGN, body.p, *arguments)
 
 
 def _of_one(function):
@@ -132,7 +132,7 @@ def _of_one(function):
     return called
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def _compiled_for(loop, body):
     """A loop with the functions of a body that is not one of ours."""
     names = {**loop.__globals__, "value": _of_one(body.value), "slope": _of_one(body.slope)}
@@ -143,11 +143,21 @@ def _compiled_for(loop, body):
     return launcher(own, njit(parallel=True, **options)(own), njit(**options))
 
 
-def _loop(loop, body):
-    """The compiled loop, and the activation's number in it."""
-    if body.name in KINDS:
-        return _own[loop], KINDS[body.name]
-    return _compiled_for(loop, body), 0
+@ActivationLoop
+def _layer(kind, p, layer, below, a, slopes, block, n_workers, counter):
+    """a = α(w a' W^T + v b) and α' there, by blocks of neurons."""
+    W, b, w, v = layer
+    for _ in prange(n_workers):
+        start = next_task(counter) * block
+        while start < W.shape[0]:
+            stop = min(start + block, W.shape[0])
+            gemm(False, True, w, below, W[start:stop], w * 0, a[:, start:stop])
+            for n in range(a.shape[0]):
+                for i in range(start, stop):
+                    h = a[n, i] + v * b[i]
+                    a[n, i] = value(kind, p, h)
+                    slopes[n, i] = slope(kind, p, h)
+            start = next_task(counter) * block
 
 
 def activated(body, layer, below, block):
@@ -167,21 +177,5 @@ def activated(body, layer, below, block):
     """
     a = np.empty((len(below), len(layer.W)), below.dtype)
     slopes = np.empty_like(a)
-    run, kind = _loop(_layer, body)
-    run(layer, below, kind, body.p, a, slopes, block, get_num_threads(), task_counter())
+    _layer(body, layer, below, a, slopes, block, get_num_threads(), task_counter())
     return a, slopes
-
-
-def rows(body, H, moved, shift, A, slopes):
-    """A_i ← α(H_i + moved_i + shift_i), slopes ← α' there; neuron-major arrays (m, N).
-
-    Parameters
-    ----------
-    body : Body
-    H, moved : ndarray, shape (m, at least N)
-    shift : ndarray, shape (m,)
-    A, slopes : ndarray, shape (m, N)
-        Overwritten.
-    """
-    run, kind = _loop(_rows, body)
-    run(H, moved, shift, kind, body.p, A, slopes)

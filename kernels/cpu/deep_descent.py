@@ -126,7 +126,7 @@ def deep_descent(state, above, G, Y, loss, rate, sample_weights, end):
     H, scalar = state.H, state.H.dtype.type
     rate, n_samples, n_steps = scalar(rate), len(Y), len(sample_weights)
     *hidden, output = (
-        Layer(W, b, scalar(w), scalar(v)) for (W, b), w, v in zip(*above, strict=True)
+        Layer(W, b, scalar(w), scalar(v)) for (W, b), w, v in zip(*above[:3], strict=True)
     )
     last, W_out = hidden[-1], output.W[0]
     tiles = tiled(-rate * G)

@@ -17,6 +17,7 @@ from numba import prange
 from ntklin.kernels.cpu.aligned import aligned_empty, aligned_zeros
 from ntklin.kernels.cpu.compiler import parallel_kernel
 from ntklin.kernels.cpu.deep_descent import deep_descent
+from ntklin.kernels.cpu.general_descent import general_descent
 from ntklin.kernels.cpu.shallow_descent import shallow_descent
 from ntklin.kernels.cpu.sizes import skipping_width
 from ntklin.kernels.structures import DescentState
@@ -78,7 +79,7 @@ def descend(state, above, G, Y, loss, rate, sample_weights, end):
     above : Layers
         Layers 2 … L, updated in place; with v = 0 a bias stays.
     G : ndarray, shape (N, N)
-    Y : ndarray, shape (N,)
+    Y : ndarray, shape (N,), or (N, C) of more than one output
     loss : str
         A key of ``LOSSES``.
     rate : float
@@ -92,5 +93,8 @@ def descend(state, above, G, Y, loss, rate, sample_weights, end):
     ndarray, shape (steps taken + 1,)
         The losses on all samples, before each step and after the last.
     """
-    take = shallow_descent if len(above.parameters) == 1 else deep_descent
+    if above.activation.name != "relu" or Y.ndim > 1:
+        take = general_descent
+    else:
+        take = shallow_descent if len(above.parameters) == 1 else deep_descent
     return take(state, above, G, Y, loss, rate, sample_weights, end)

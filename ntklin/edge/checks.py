@@ -155,12 +155,46 @@ def as_vector(v: Any, n: int, *, name: str, dtype: DTypeLike | None = None) -> A
     return contiguous(v if dtype is None else narrowed(v, dtype, name))
 
 
-def as_targets(Y: Any, n: int, *, name: str = "Y", dtype: DTypeLike | None = None) -> Array:
-    """Targets as a finite vector with one entry per training input."""
+def as_targets(
+    Y: Any, n: int, *, n_outputs: int = 1, name: str = "Y", dtype: DTypeLike | None = None
+) -> Array:
+    """Finite targets with one entry per training input, or a row of one for each output.
+
+    Parameters
+    ----------
+    Y : array_like
+    n : int
+        N.
+    n_outputs : int
+        C.
+    name : str
+        The argument's name in messages.
+    dtype : dtype, optional
+        Of the result.
+
+    Returns
+    -------
+    ndarray, shape (N,), or (N, C) of more than one output
+        Contiguous. (N, 1) becomes (N,).
+
+    Raises
+    ------
+    ValueError
+        For another shape, NaN or infinity.
+    """
     Y = _as_floating(Y, name)
     if Y.ndim >= 1 and Y.shape[0] != n:
         raise ValueError(f"{name} has {Y.shape[0]} entries for {n} training inputs")
-    return as_vector(Y, n, name=name, dtype=dtype)
+    if n_outputs == 1:
+        return as_vector(Y, n, name=name, dtype=dtype)
+    if Y.shape != (n, n_outputs):
+        hint = f"; class labels become such rows, one-hot, by numpy.eye({n_outputs})[{name}]"
+        raise ValueError(
+            f"{name} must have shape ({n}, {n_outputs}), a column for each of the {n_outputs} "
+            f"outputs, got shape {Y.shape}{hint if Y.shape in ((n,), (n, 1)) else ''}"
+        )
+    _require_finite(Y, name)
+    return contiguous(Y if dtype is None else narrowed(Y, dtype, name))
 
 
 def as_weights(

@@ -17,7 +17,7 @@ from ntklin.edge.errors import DivergenceError, FloatRangeError, LearningRateErr
 from ntklin.networks.network import Network
 from ntklin.runs.batches import BatchSource
 from ntklin.runs.engine import MethodName
-from ntklin.runs.losses import LossName
+from ntklin.runs.losses import Loss, LossName
 from ntklin.runs.monotone import Yardstick
 from ntklin.runs.optimizers import Optimizer
 from ntklin.runs.outcome import Run
@@ -256,14 +256,15 @@ def largest_learning_rate(
     theta : ndarray, shape (P,)
         θ_0; not changed.
     X : ndarray, shape (N, d)
-    Y : ndarray, shape (N,)
+    Y : ndarray, shape (N,), or (N, C) of more than one output
+        As for :func:`ntklin.train`.
     optimizer : Optimizer, optional
         With the learning rate to start from; ``GradientDescent()`` when not given.
     steps : int
     until : float
     batches : Batches or list of index arrays, optional
         The samples that each step sees, the same in every trial.
-    loss : {"squared", "logistic"}
+    loss : {"squared", "logistic", "softmax"}
     method : {"auto", "reduced", "fused", "direct"}
         See :func:`ntklin.train`.
     precision, reach : float
@@ -291,7 +292,7 @@ def largest_learning_rate(
             "batches must be ntklin.Batches or a list for a search, which trains several times; "
             f"got {type(batches).__name__}, which can be read only once"
         )
-    theta, X, Y = as_problem(net, theta, X, Y)
+    theta, X, Y = as_problem(net, theta, X, Y, Loss(loss))
     options = {"steps": steps, "until": until, "batches": batches, "loss": loss, "method": method}
     return search_learning_rate(
         lambda optimizer: train(net, theta, X, Y, optimizer, **options),

@@ -106,8 +106,9 @@ class Engine(ABC):
 class Stepwise(Engine):
     """An engine that takes its steps one by one.
 
-    Subclasses hold ``_targets``, ``_optimizer``, ``_loss``, the outputs f_t(X) in ``_outputs``, and
-    have ``_step(slopes, weights)``, which takes a step along φ(X)^T slopes and renews the outputs.
+    Subclasses hold ``_targets``, ``_optimizer``, ``_loss``, the outputs f_t(X) in ``_outputs``, of
+    the shape of the targets, after an axis S for several networks; and have ``_step(slopes,
+    weights)``, which takes a step along φ(X)^T slopes and renews the outputs.
     """
 
     _targets: Array
@@ -138,7 +139,7 @@ class Stepwise(Engine):
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             for w in weights:
                 slopes = self._loss.derivative(self._outputs, self._targets)
-                self._step(beside(w, slopes) * slopes, w)
+                self._step(self._each_output(beside(w, slopes)) * slopes, w)
                 losses.append(self.loss())
                 if not goes_on(losses[-1], end):
                     break
@@ -149,13 +150,25 @@ class Stepwise(Engine):
         xp = namespace(self._targets)
         losses = xp.empty(weights.shape[:-1])
         for t, (w, row) in enumerate(zip(weights, xp.asarray(weights), strict=True)):
-            self._step(row * self._loss.derivative(self._outputs, self._targets), w)
+            slopes = self._loss.derivative(self._outputs, self._targets)
+            self._step(self._each_output(row) * slopes, w)
             losses[t] = self._loss.mean(self._outputs, self._targets)
         return host(losses)
 
+    def _each_output(self, weights: Array) -> Array:
+        """Sample weights (N,) or (S, N) such that they multiply what each output has."""
+        return weights if self._targets.ndim == 1 else weights[..., None]
+
     @abstractmethod
     def _step(self, slopes: Array, weights: Array) -> None:
-        """One step along φ(X)^T slopes, with the sample weights that are in them already."""
+        """One step along φ(X)^T slopes, with the sample weights that are in them already.
+
+        Parameters
+        ----------
+        slopes : ndarray, shape (N,) or (N, C)
+            Or (S, N) or (S, N, C).
+        weights : ndarray, shape (N,) or (S, N)
+        """
 
 
 def choose(engines: Mapping[str, type[Engine]], method: str, task: Any) -> type[Engine]:

@@ -28,9 +28,10 @@ ROUNDINGS = 2
 def rounding(losses: Array | float, reference: float, dtype: DTypeLike = np.float64) -> Array:
     """How far rounding may have moved a loss L = (1/N) Σ_n ℓ(f_n, y_n).
 
-    If rounding moves every output by at most δ, it moves L by at most δ √(2L) + δ²/2, since
-    ℓ'' ≤ 1 and |ℓ'| ≤ √(2ℓ): with equality for the squared loss, by Pinsker's inequality for the
-    logistic one. δ is ``ROUNDINGS`` eps times √(2 ``reference``), the size of outputs and targets.
+    If rounding moves a sample's outputs by at most δ in norm, it moves L by at most
+    δ √(2L) + δ²/2, since ℓ'' ≤ 1 and |ℓ'| ≤ √(2ℓ): with equality for the squared loss, by Pinsker's
+    inequality for the others. δ is ``ROUNDINGS`` eps times √(2 ``reference``), the size of outputs
+    and targets.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ class Run(Sendable):
         With the learning rate that was used.
     method : str
         The engine that took the steps.
-    loss : {"squared", "logistic"}
+    loss : {"squared", "logistic", "softmax"}
     identity : dict
         What the run is of: by it a saved run knows the network and data that it belongs to.
     arrays : dict of str to ndarray, or None

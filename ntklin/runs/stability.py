@@ -19,6 +19,9 @@ from ntklin.runs.optimizers import GradientDescent, Momentum, Optimizer
 # training may need.
 LARGE = 2048
 
+# One over the largest curvature ℓ'' of each loss, and 2N/λ_max over that curvature.
+CURVED = {"squared": (1, "2N/λ_max"), "logistic": (4, "8N/λ_max"), "softmax": (2, "4N/λ_max")}
+
 
 def stability_factor(
     optimizer: Optimizer, loss: Loss, full: bool
@@ -26,7 +29,8 @@ def stability_factor(
     """What 2N/λ_max is multiplied by for the bound on η, and its formula; None where none is known.
 
     From the roots of the recursion on one eigenvector of K. The logistic loss curves by at most a
-    quarter, which bounds gradient descent, but nothing with a velocity.
+    quarter and the softmax loss by at most a half, which bounds gradient descent, but nothing with
+    a velocity.
 
     Parameters
     ----------
@@ -43,7 +47,7 @@ def stability_factor(
     if not full:
         return None, None
     if isinstance(optimizer, GradientDescent):
-        return (1, "2N/λ_max") if loss.name == "squared" else (4, "8N/λ_max")
+        return CURVED[loss.name]
     if isinstance(optimizer, Momentum) and loss.name == "squared":
         mu = optimizer.momentum
         if optimizer.nesterov:
@@ -55,14 +59,14 @@ def stability_factor(
 def largest_eigenvalue(phi: GramOperator) -> float:
     """λ_max(K(X, X)) of a feature operator, without K where there are many inputs.
 
-    For N ≤ LARGE from the kernel, to rounding, unless it does not fit into memory; else by Lanczos'
-    recursion on r ↦ φ(X) φ(X)^T r, O(N) numbers beside what φ holds, from above and to within 1e-10
-    of it or the rounding of the features.
+    For N C ≤ LARGE from the kernel, to rounding, unless it does not fit into memory; else by
+    Lanczos' recursion on r ↦ φ(X) φ(X)^T r, O(N C) numbers beside what φ holds, from above and to
+    within 1e-10 of it or the rounding of the features.
 
     Parameters
     ----------
     phi : FeatureMap
-        Or another operator, shape (N, P), with ``gram``, ``inputs`` and ``dtype``.
+        Or another operator, shape (N C, P), with ``gram``, ``inputs`` and ``dtype``.
 
     Returns
     -------
@@ -86,9 +90,9 @@ def largest_eigenvalue(phi: GramOperator) -> float:
 
 
 def stability_bound(phi: GramOperator) -> float:
-    """2N/λ_max(K(X, X)) of features at θ; infinite where K = 0."""
+    """2N/λ_max(K(X, X)) of features of N samples at θ; infinite where K = 0."""
     largest = largest_eigenvalue(phi)
-    return 2 * phi.shape[0] / largest if largest > 0 else np.inf
+    return 2 * len(phi.inputs) / largest if largest > 0 else np.inf
 
 
 def default_learning_rate(

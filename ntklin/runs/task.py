@@ -28,7 +28,8 @@ class Task(ABC):
 
     Attributes
     ----------
-    targets : ndarray, shape (N,)
+    targets : ndarray, shape (N,) or (N, C)
+        Of C > 1 outputs a row for each sample.
     optimizer : Optimizer
         With its learning rate.
     loss : Loss
@@ -119,7 +120,7 @@ class Task(ABC):
 
     @abstractmethod
     def initial_outputs(self) -> Any:
-        """f_0(X), (N,)."""
+        """f_0(X), of the shape of the targets."""
 
     @abstractmethod
     def stability_bound(self) -> float:

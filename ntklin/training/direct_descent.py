@@ -13,7 +13,7 @@ from ntklin.edge.errors import FloatRangeError
 from ntklin.kernels.structures import Layers, Passes
 from ntklin.networks.memory import passes
 from ntklin.networks.mlp import MLP
-from ntklin.networks.network import Network
+from ntklin.networks.network import Network, n_outputs_of
 from ntklin.runs.engine import Stepwise, workspace
 from ntklin.runs.optimizers import OptimizerState
 
@@ -106,7 +106,10 @@ class _Layers:
 
     def __init__(self, net: MLP, theta: Array, X: Array) -> None:
         self._kernels, self._X = kernels(X), X
-        self._layers = Layers(net.unpack(theta), net.weight_scales, net.bias_scales)
+        self._layers = Layers(
+            net.unpack(theta), net.weight_scales, net.bias_scales, net.activation.body
+        )
+        self._has_several_outputs = net.n_outputs > 1
         if theta.ndim > 1:  # copies: products with one X for all would cost more launches
             self._X = namespace(X).tile(X, (len(theta), 1, 1))
         self._gradient = namespace(theta).empty_like(theta)
@@ -124,9 +127,13 @@ class _Layers:
             seen: Any = beside(rows, signal)
             if seen.ndim > 1:
                 seen = namespace(seen).arange(len(seen))[:, None], seen
-            activations, signal = [a[seen] for a in activations], signal[seen]
-        _, w, v = self._layers
-        passes = Passes(activations, self._kernels.backward(self._layers, activations), w, v)
+            activations, signal = activations.rows(seen), signal[seen]
+        backward, layers = self._kernels.backward, self._layers
+        if self._has_several_outputs:  # one pass for their sum, from the top
+            deltas, signal = backward(layers, activations, signal), np.ones_like(signal[..., 0])
+        else:
+            deltas = backward(layers, activations)
+        passes = Passes(activations, deltas, layers.w, layers.v)
         self._kernels.vector_jacobian(passes, signal, self._parts)
         return self._gradient
 
@@ -136,10 +143,12 @@ class _Operator:
 
     def __init__(self, net: Network, theta: Array, X: Array) -> None:
         self._net, self._theta, self._X = net, theta, X
+        self._n_outputs = n_outputs_of(net)
 
     def outputs(self) -> Array:
         """f_θ(X); NaN where θ or they are beyond all numbers, which ``features`` refuses."""
-        nothing = namespace(self._X).full(len(self._X), np.nan, self._X.dtype)
+        shape = (len(self._X), self._n_outputs)[: 1 + (self._n_outputs > 1)]
+        nothing = namespace(self._X).full(shape, np.nan, self._X.dtype)
         if not bool(np.isfinite(self._theta.sum())):
             return nothing
         try:
@@ -150,4 +159,4 @@ class _Operator:
 
     def gradient(self, signal: Array, rows: Array) -> Array:
         """φ(X)^T s."""
-        return self._phi.T @ signal
+        return self._phi.T @ signal.reshape(-1)

@@ -56,8 +56,8 @@ def train_ensemble(
     thetas : sequence of ndarray, shape (P,)
         The θ_0, or the rows of an array; not changed.
     X : ndarray, shape (N, d)
-    Y : ndarray, shape (N,)
-        Between 0 and 1 for the logistic loss.
+    Y : ndarray, shape (N,), or (N, C) of more than one output
+        Between 0 and 1 for the logistic loss; labels or probabilities of classes for ``"softmax"``.
     optimizer : Optimizer, or list with one for each θ_0, optional
         ``GradientDescent()`` when not given; its default η is each network's own,
         0.5 N/λ_max(K(X, X)) at its θ_0.
@@ -67,7 +67,7 @@ def train_ensemble(
         A network stops when its loss first drops below this; 1e-5 when neither is given.
     batches : Batches, or list with one or None for each θ_0, optional
         The samples that each step sees; ``Batches(0.1, rng=seed)`` for one.
-    loss : {"squared", "logistic"}
+    loss : {"squared", "logistic", "softmax"}
     stop : Stop, optional
         What else ends a network's run; see :func:`ntklin.train`.
     progress : callable, optional
@@ -93,10 +93,9 @@ def train_ensemble(
         On Ctrl-C; its ``runs`` hold what was finished, None for each network that had not begun.
         Every run can be continued by ``train(..., resume=run)``.
     """
-    problems = _as_problems(net, thetas, X, Y)
-    _, X, Y = problems[0]
-    kind, count = Loss(loss), len(problems)
-    kind.check_targets(Y)
+    kind = Loss(loss)
+    problems = _as_problems(net, thetas, X, Y, kind)
+    X, count = problems[0][1], len(problems)
     horizon = Horizon.of(steps, until, stop)
     batches = _one_each(batches, count, Batches, "batches")
     for one in batches:
@@ -131,7 +130,11 @@ def train_ensemble(
 
 
 def _as_problems(
-    net: Network, thetas: ArrayLike | Iterable[ArrayLike], X: ArrayLike, Y: ArrayLike
+    net: Network,
+    thetas: ArrayLike | Iterable[ArrayLike],
+    X: ArrayLike,
+    Y: ArrayLike,
+    loss: Loss,
 ) -> list[tuple[Array, Array, Array]]:
     """(θ_0, X, Y) of each network, checked, in their common dtype; X and Y are shared."""
     rows = rows_of(thetas, "thetas")
@@ -144,7 +147,7 @@ def _as_problems(
         raise TypeError(f"thetas must be a sequence of vectors, got {thetas!r}")
     problems, shared = [], {}
     for s, row in enumerate(rows):
-        theta, *data = as_problem(net, row, X, Y, name=f"thetas[{s}]")
+        theta, *data = as_problem(net, row, X, Y, loss, name=f"thetas[{s}]")
         problems.append((theta, *shared.setdefault(theta.dtype, data)))
     if not problems:
         raise ValueError("thetas is empty: there is nothing to train")

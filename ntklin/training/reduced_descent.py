@@ -51,7 +51,7 @@ class ReducedDescent(Engine):
             (W, xp.zeros(W.shape[:-1], X.dtype) if b is None else b)
             for W, b in net.unpack(self._theta)
         ]
-        self._above = Layers(above, w[1:], v[1:])
+        self._above = Layers(above, w[1:], v[1:], net.activation.body)
         w, v = w[0], v[0]
         H = w * (first[0] @ X.T) + v * first[1][..., None]
         self._state = self._kernels.descent_state(H, X.dtype)
@@ -66,8 +66,6 @@ class ReducedDescent(Engine):
         net, optimizer = task.net, task.optimizer
         if not isinstance(net, MLP) or net.depth < 2:
             return "an MLP with a hidden layer"
-        if net.n_outputs > 1 or not net.activation.is_relu:
-            return "ReLU and one output"
         if type(optimizer) is not GradientDescent:
             return f"GradientDescent, not {type(optimizer).__name__}"
         return None

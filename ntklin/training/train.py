@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import refuse_mixed
-from ntklin.edge.checks import as_flag, as_inputs, as_path, as_targets, as_vector, narrowed
+from ntklin.edge.checks import as_flag, as_inputs, as_path, as_vector, narrowed
 from ntklin.edge.errors import DivergenceError
-from ntklin.networks.network import Network
+from ntklin.networks.network import Network, n_outputs_of
 from ntklin.runs import checkpoint, stability
 from ntklin.runs.batches import BatchSource, Schedule
 from ntklin.runs.engine import MethodName
@@ -47,19 +47,23 @@ def train(
 ) -> TrainingRun:
     """Train the real network on L(θ) = (1/N) Σ_n ℓ(f_θ(x_n), y_n), from θ_0.
 
-    With ``loss="squared"`` L = ‖f_θ(X) − Y‖²/(2N); ``"logistic"`` is the binary cross-entropy. With
-    mini-batches each step goes by the gradient of its batch's mean (Eq. 10), but ``losses``,
-    ``until`` and all that is reported are of all samples.
+    With ``loss="squared"`` L = ‖f_θ(X) − Y‖²/(2N); ``"logistic"`` is the binary cross-entropy, and
+    ``"softmax"`` the cross-entropy of classes that have an output each. Losses are sums over a
+    sample's outputs and means over the samples. With mini-batches each step goes by the gradient of
+    its batch's mean (Eq. 10), but ``losses``, ``until`` and all that is reported are of all
+    samples.
 
     Parameters
     ----------
     net : MLP, AntisymmetricPair or DoubledNetwork
-        Or any network with ``n_inputs``, ``n_parameters``, ``apply`` and ``features``.
+        Or any network with ``n_inputs``, ``n_parameters``, ``apply`` and ``features``, and with
+        ``n_outputs`` where there are several.
     theta : ndarray, shape (P,)
         θ_0; not changed.
     X : ndarray, shape (N, d)
-    Y : ndarray, shape (N,)
-        Between 0 and 1 for the logistic loss.
+    Y : ndarray, shape (N,), or (N, C) of more than one output
+        Between 0 and 1 for the logistic loss; for ``"softmax"`` the classes' numbers 0 … C − 1,
+        (N,), or rows of their probabilities.
     optimizer : Optimizer, optional
         ``GradientDescent()`` when not given, or that of ``resume``. The default η of gradient
         descent is 0.5 N/λ_max(K(X, X)) at θ_0, whatever the loss.
@@ -72,7 +76,7 @@ def train(
         a run may never get there, so that ``steps`` should be given as well.
     batches : Batches or iterable of index arrays, optional
         The samples that each step sees; an iterable ends the run when it ends.
-    loss : {"squared", "logistic"}
+    loss : {"squared", "logistic", "softmax"}
     method : {"auto", "reduced", "fused", "direct"}
         The engine. ``"reduced"``, for gradient descent on an MLP with or without mini-batches,
         evolves the first layer's preactivations with G = w_1² X X^T + v_1² and is exact;
@@ -123,9 +127,8 @@ def train(
     ValueError
         If the run to resume is not one of this network, these data and options.
     """
-    theta, X, Y = as_problem(net, theta, X, Y)
     kind = Loss(loss)
-    kind.check_targets(Y)
+    theta, X, Y = as_problem(net, theta, X, Y, kind)
     horizon = Horizon.of(steps, until, stop)
     Schedule(batches, len(X))  # refuses what are no batches
     past, engine = None, method
@@ -191,11 +194,11 @@ def rise_warning(
 
 
 def as_problem(
-    net: Network, theta: ArrayLike, X: ArrayLike, Y: ArrayLike, name: str = "theta"
+    net: Network, theta: ArrayLike, X: ArrayLike, Y: ArrayLike, loss: Loss, name: str = "theta"
 ) -> tuple[Array, Array, Array]:
     """θ, X and Y checked and in their common dtype; X and Y are copies."""
     X = as_inputs(X, net.n_inputs)
-    Y = as_targets(Y, len(X))
+    Y = loss.as_targets(Y, len(X), n_outputs_of(net))
     theta = as_vector(theta, net.n_parameters, name=name)
     refuse_mixed(theta, X, Y)
     dtype = np.result_type(theta.dtype, X.dtype)

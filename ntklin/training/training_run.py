@@ -46,7 +46,7 @@ class TrainingRun(Run):
         With the learning rate that was used.
     method : str
         The engine that took the steps.
-    loss : {"squared", "logistic"}
+    loss : {"squared", "logistic", "softmax"}
     records : TrainingRecords
         At the steps that ``record`` chose.
     identity : dict
@@ -60,7 +60,7 @@ class TrainingRun(Run):
     records: TrainingRecords
 
     def predict(self, X: ArrayLike) -> Array:
-        """The trained network's outputs f_θ(X), shape (N,)."""
+        """The trained network's outputs f_θ(X), shape (N,) or (N, C)."""
         return self.network.apply(self.parameters, cast(Array, X))
 
     def snapshot(self, step: int) -> Array:

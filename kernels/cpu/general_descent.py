@@ -1,0 +1,190 @@
+"""Steps of ``descent`` on a network of any activation, several outputs or both.
+
+Going down, each layer's backward signal D = (w W^T D') ∘ α' and the step of the weights above it
+take one pass over those weights; the first layer's signal goes on into its preactivations while the
+block of neurons is in cache. Everything is neuron-major, and D is w W^T D' for the sum over the
+outputs: one pass, however many there are. Columns of samples that a step does not see are left out.
+"""
+
+import numpy as np
+from numba import prange
+
+from ntklin.kernels.cpu.activations import RELU, ActivationLoop, relu_row, slope, value
+from ntklin.kernels.cpu.blas import gemm, sequential_blas
+from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
+from ntklin.kernels.cpu.losses import LOSSES, goes_on, losses_and_derivatives
+from ntklin.kernels.cpu.passes import block_size
+from ntklin.kernels.structures import Layer
+
+# Neurons of a task in the first layer, whose arrays then stay in a second-level cache.
+BLOCK = 64
+# Neurons per part of the outputs, which are summed alike by any number of threads.
+PART = 256
+
+
+@ActivationLoop
+def _activate(kind, p, state, A, slopes):
+    """A = α(H + moved) and the slopes α' there."""
+    H, moved, _, _ = state
+    for i in prange(A.shape[0]):
+        for n in range(A.shape[1]):
+            A[i, n] = H[i, n] + moved[i, n]
+        if kind == RELU:
+            relu_row(A, slopes, i)
+        else:
+            for n in range(A.shape[1]):
+                h = A[i, n]
+                A[i, n] = value(kind, p, h)
+                slopes[i, n] = slope(kind, p, h)
+
+
+@ActivationLoop
+def _hidden_forward(kind, p, layer, below, A, slopes, block):
+    """A = α(w W A' + v b) and the slopes α' there."""
+    W, b, w, v = layer
+    for task in prange((W.shape[0] + block - 1) // block):
+        start = task * block
+        stop = min(start + block, W.shape[0])
+        gemm(False, False, w, W[start:stop], below, w * 0, A[start:stop])
+        for i in range(start, stop):
+            shift = v * b[i]
+            for n in range(A.shape[1]):
+                A[i, n] += shift
+            if kind == RELU:
+                relu_row(A, slopes, i)
+            else:
+                for n in range(A.shape[1]):
+                    h = A[i, n]
+                    A[i, n] = value(kind, p, h)
+                    slopes[i, n] = slope(kind, p, h)
+
+
+@kernel
+def _columns(A, start, stop, samples):
+    """Rows start … stop of A, of its columns those that are listed."""
+    if samples.shape[0] == A.shape[1]:
+        return A[start:stop]
+    taken = np.empty((stop - start, samples.shape[0]), A.dtype)
+    for i in range(taken.shape[0]):
+        for k in range(taken.shape[1]):
+            taken[i, k] = A[start + i, samples[k]]
+    return taken
+
+
+@kernel
+def _signal_and_step(layer, above, step, A, slopes, samples, start, stop, D):
+    """D = (w W^T D') ∘ α' of neurons start … stop, and then their weights' step."""
+    W, _, w, _ = layer
+    columns, one = W[:, start:stop], w / w
+    gemm(True, False, w, columns, above, w * 0, D)
+    seen = _columns(slopes, start, stop, samples)
+    for i in range(D.shape[0]):
+        for k in range(D.shape[1]):
+            D[i, k] *= seen[i, k]
+    gemm(False, True, step, above, _columns(A, start, stop, samples), one, columns)
+
+
+@parallel_kernel
+def _hidden_backward(layer, above, step, A, slopes, samples, D, block):
+    """D = (w W^T D') ∘ α', and W ← W + step D' A^T: ``layer`` is the one above."""
+    for task in prange((A.shape[0] + block - 1) // block):
+        start = task * block
+        stop = min(start + block, A.shape[0])
+        _signal_and_step(layer, above, step, A, slopes, samples, start, stop, D[start:stop])
+
+
+@ActivationLoop
+def _first_layer(kind, p, state, layer, above, step, G, A, slopes, samples):
+    """The same for the first layer, which then takes its own step: G is −η G, of the samples."""
+    H, moved, _, S = state
+    for task in prange((A.shape[0] + BLOCK - 1) // BLOCK):
+        start = task * BLOCK
+        stop = min(start + BLOCK, A.shape[0])
+        D = np.empty((stop - start, samples.shape[0]), A.dtype)
+        _signal_and_step(layer, above, step, A, slopes, samples, start, stop, D)
+        for i in range(start, stop):
+            for k in range(samples.shape[0]):
+                S[i, samples[k]] += D[i - start, k]
+        gemm(False, False, step / step, D, G, step / step, moved[start:stop, : A.shape[1]])
+        for i in range(start, stop):
+            for n in range(A.shape[1]):
+                A[i, n] = H[i, n] + moved[i, n]
+            if kind == RELU:
+                relu_row(A, slopes, i)
+            else:
+                for n in range(A.shape[1]):
+                    h = A[i, n]
+                    A[i, n] = value(kind, p, h)
+                    slopes[i, n] = slope(kind, p, h)
+
+
+@parallel_kernel
+def _output_parts(W, w, A, parts):
+    """Each block's share of w W A, (blocks, C, N)."""
+    for task in prange(parts.shape[0]):
+        start = task * PART
+        stop = min(start + PART, A.shape[0])
+        gemm(False, False, w, W[:, start:stop], A[start:stop], w * 0, parts[task])
+
+
+@kernel
+def _sum_parts(f, parts, b, v):
+    """f = Σ parts + v b."""
+    for c in range(f.shape[0]):
+        for n in range(f.shape[1]):
+            f[c, n] = v * b[c]
+            for task in range(parts.shape[0]):
+                f[c, n] += parts[task, c, n]
+
+
+@kernel
+def _add_sums(b, D, step):
+    """b ← b + step Σ_n D_n."""
+    for i in range(b.shape[0]):
+        total = step * 0
+        for n in range(D.shape[1]):
+            total += D[i, n]
+        b[i] += step * total
+
+
+def general_descent(state, above, G, Y, loss, rate, sample_weights, end):
+    """``descend`` for any activation, and for Y of shape (N, C)."""
+    H, scalar, body = state.H, state.H.dtype.type, above.activation
+    n_samples, n_steps, dtype = len(Y), len(sample_weights), H.dtype
+    layers = [
+        Layer(W, b, scalar(w), scalar(v)) for (W, b), w, v in zip(*above[:3], strict=True)
+    ]
+    *hidden, output = layers
+    targets = np.ascontiguousarray(Y.reshape(n_samples, -1).T)
+    A = [np.empty((m, n_samples), dtype) for m in (len(H), *(len(layer.W) for layer in hidden))]
+    slopes = [np.empty_like(a) for a in A]
+    f, r = np.empty_like(targets), np.zeros_like(targets)
+    parts = np.empty((-(-len(A[-1]) // PART), *f.shape), dtype)
+    falling, losses = -scalar(rate) * G, []
+    with sequential_blas:
+        _activate(body, state, A[0], slopes[0])
+        for t in range(n_steps + 1):
+            for l, layer in enumerate(hidden):
+                block = block_size(len(layer.W))
+                _hidden_forward(body, layer, A[l], A[l + 1], slopes[l + 1], block)
+            _output_parts(output.W, output.w, A[-1], parts)
+            _sum_parts(f, parts, output.b, output.v)
+            row = sample_weights[t] if t < n_steps else np.zeros(n_samples, dtype)
+            losses.append(losses_and_derivatives(LOSSES[loss], f, targets, row, r))
+            if t == n_steps or not goes_on(losses[-1], end):
+                break
+            samples = np.flatnonzero(row)
+            is_full = len(samples) == n_samples
+            signal, G_seen = (r, falling) if is_full else (r[:, samples], falling[samples])
+            for l in range(len(layers) - 1, 0, -1):
+                layer, D = layers[l], np.empty((len(A[l]), len(samples)), dtype)
+                step = -scalar(rate) * layer.w
+                block = block_size(len(A[l]))
+                _hidden_backward(layer, signal, step, A[l], slopes[l], samples, D, block)
+                _add_sums(layer.b, signal, -scalar(rate) * layer.v)
+                signal = D
+            layer = layers[0]
+            step = -scalar(rate) * layer.w
+            _first_layer(body, state, layer, signal, step, G_seen, A[0], slopes[0], samples)
+            _add_sums(layer.b, signal, -scalar(rate) * layer.v)
+    return np.array(losses)
