@@ -66,7 +66,7 @@ class Dataset:
         ------
         ValueError
             If the targets are of no classes.
-        """  # noqa: DOC501
+        """
         return self.labels_of(self.Y_train)
 
     @property

@@ -25,9 +25,9 @@ Classes = Annotated[
     Option(
         metavar="LIST",
         panel=DATA,
-        help="The classes, such as 3,8 or 0-9. Two have the targets 0 and 1 of one output, more of "
-        "them one-hot rows and an output each. Only whole numbers make a range: T-shirt is a label. "
-        "One with a comma, or that reads like a range, goes in double quotes.",
+        help="The classes, such as 3,8 or 0-9: two have the targets 0 and 1 of one output, more of "
+        "them one-hot rows and an output each. Only whole numbers make a range, so that T-shirt is "
+        "a label; one with a comma, or that reads like a range, goes in double quotes.",
     ),
 ]
 TwoClasses = Annotated[

@@ -12,6 +12,7 @@ from ntklin.edge.backends import host
 from ntklin.edge.errors import DivergenceError
 from ntklin.networks.mlp import MLP
 from ntklin.runs.batches import Batches
+from ntklin.runs.losses import Loss
 from ntklin.runs.optimizers import Optimizer
 from ntklin.runs.stops import Horizon
 from ntklin.training.task import TrainingTask
@@ -28,7 +29,7 @@ class RealEnd:
     steps : int or None
     loss : float or None
         The training loss after them.
-    outputs : ndarray, shape (N_T,), or None
+    outputs : ndarray, shape (N_T,) or (N_T, C), or None
         On the test points, NumPy's; None where it diverged, too.
     """
 
@@ -75,7 +76,8 @@ def train_real(
         On Ctrl-C.
     """
     X, Y, X_test, _ = config.arrays
-    task = TrainingTask(net, *as_problem(net, theta, X, Y), optimizer, batches=batches)
+    problem = as_problem(net, theta, X, Y, Loss())
+    task = TrainingTask(net, *problem, optimizer, batches=batches)
     run = run_task(task, Horizon(steps, config.until), progress=progress, warn=warn)
     if isinstance(run, DivergenceError):  # the linearization is stable: a narrow network leaves it
         return RealEnd(DIVERGED, run.step)
