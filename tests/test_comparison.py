@@ -49,6 +49,10 @@ def rms(f):
     return float(np.sqrt(np.mean(np.square(f))))
 
 
+def accuracy(f, Y):
+    return float(np.mean((f > 0.5) == (Y > 0.5)))
+
+
 def rule(name, learning_rate):
     name = name.removesuffix("-sgd")
     name = name if name in RULES else "descent"
@@ -115,6 +119,9 @@ def by_hand(study, name, seed, learning_rate, most=400):
         "test_loss_linearized": loss(linear, Y_test),
         "test_loss_network": loss(real, Y_test),
         "test_loss_interpolating": loss(interpolating, Y_test),
+        "accuracy_linearized": accuracy(linear, Y_test),
+        "accuracy_network": accuracy(real, Y_test),
+        "accuracy_interpolating": accuracy(interpolating, Y_test),
         "path_dependent_size": rms(linear - interpolating),
         "minimizer_distance_linearized": rms(linear - limit),
         "minimizer_distance": rms(real - limit),

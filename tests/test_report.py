@@ -53,8 +53,13 @@ def make_record(sigma, seed=0, **changes):
         "test_loss_minimizer": 0.01 + 0.03 * sigma**4,
         "test_loss_linearized": 0.01 + 0.03 * sigma**4,
         "test_loss_network": 0.011 + 0.03 * sigma**4,
+        "accuracy_interpolator": 0.9625,
+        "accuracy_minimizer": 0.84,
+        "accuracy_linearized": 0.83,
+        "accuracy_network": 0.82 + 0.01 * seed,
         "distance": 0.02,
         "initialization_size": 0.2 * sigma**2 * (1 + 0.1 * seed),
+        "initialization_size_infinite": 0.21 * sigma**2,
     }
     return ScaleResult(sigma=sigma, seed=seed, **(values | changes))
 
@@ -89,6 +94,9 @@ def make_end(optimizer, seed=0, **changes):
         "test_loss_linearized": 0.011 if far else 0.0072,
         "test_loss_network": 0.012 if far else 0.0073,
         "test_loss_interpolating": 0.0115 if far else 0.0072,
+        "accuracy_linearized": 0.71,
+        "accuracy_network": 0.72 if far else 0.725,
+        "accuracy_interpolating": 0.73,
         "path_dependent_size": 0.008 if far else 3e-15,
         "minimizer_distance_linearized": (0.05 if far else 0.003) * (1 + 0.1 * seed),
         "minimizer_distance": 0.055 if far else 0.009,
@@ -102,7 +110,7 @@ COMPARED = ("gd", "sgd", "adagrad", "adam-sgd")
 
 
 def untrained(sigma):
-    missing = ("steps_taken", "final_loss", "test_loss_network", "distance")
+    missing = ("steps_taken", "final_loss", "test_loss_network", "accuracy_network", "distance")
     return make_record(sigma, outcome="not trained", **dict.fromkeys(missing))
 
 
@@ -429,9 +437,11 @@ SCHEMA = {
         "provenance": str,
         "n_train": int,
         "n_test": int,
+        "classes": list,
         "depth": int,
         "widths": [int],
         "n_parameters": int,
+        "activation": str,
         "scaling": str,
         "bias": str,
         "sigmas": [float],
@@ -447,11 +457,12 @@ SCHEMA = {
         "split": float,
     },
     "slope": {
-        "expected": int,
+        "expected": (int, type(None)),
         "mean": (float, type(None)),
         "std": (float, type(None)),
         "per_seed": dict,
     },
+    "infinite_width_missing": (str, type(None)),
     "summary": [{"sigma": float, "outcomes": dict, "statistics": dict}],
     "records": [
         {
@@ -469,8 +480,13 @@ SCHEMA = {
             "test_loss_minimizer": float,
             "test_loss_linearized": float,
             "test_loss_network": (float, type(None)),
+            "accuracy_interpolator": (float, type(None)),
+            "accuracy_minimizer": (float, type(None)),
+            "accuracy_linearized": (float, type(None)),
+            "accuracy_network": (float, type(None)),
             "distance": (float, type(None)),
             "initialization_size": float,
+            "initialization_size_infinite": (float, type(None)),
             "compared_at": int,
         }
     ],
@@ -500,6 +516,9 @@ SCHEMA = {
                 "test_loss_linearized": (float, type(None)),
                 "test_loss_network": (float, type(None)),
                 "test_loss_interpolating": (float, type(None)),
+                "accuracy_linearized": (float, type(None)),
+                "accuracy_network": (float, type(None)),
+                "accuracy_interpolating": (float, type(None)),
                 "path_dependent_size": (float, type(None)),
                 "minimizer_distance_linearized": (float, type(None)),
                 "minimizer_distance": (float, type(None)),

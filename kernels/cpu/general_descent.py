@@ -151,9 +151,7 @@ def general_descent(state, above, G, Y, loss, rate, sample_weights, end):
     """``descend`` for any activation, and for Y of shape (N, C)."""
     H, scalar, body = state.H, state.H.dtype.type, above.activation
     n_samples, n_steps, dtype = len(Y), len(sample_weights), H.dtype
-    layers = [
-        Layer(W, b, scalar(w), scalar(v)) for (W, b), w, v in zip(*above[:3], strict=True)
-    ]
+    layers = [Layer(W, b, scalar(w), scalar(v)) for (W, b), w, v in zip(*above[:3], strict=True)]
     *hidden, output = layers
     targets = np.ascontiguousarray(Y.reshape(n_samples, -1).T)
     A = [np.empty((m, n_samples), dtype) for m in (len(H), *(len(layer.W) for layer in hidden))]

@@ -11,6 +11,7 @@ LABEL = re.compile(r'\s*(?:"((?:[^"]|"")*)"\s*|([^,]*))(?:,|$)')
 # 0-9, but not 01-02, a date, nor -1-2.
 RANGE = re.compile(r"(0|[1-9]\d*)-(0|[1-9]\d*)")
 LONGEST_RANGE = 1000
+QUOTES = "A label with a comma goes in double quotes: '\"cat, black\",dog'"
 
 
 def parts(text: str, flag: str) -> list[str]:
@@ -64,8 +65,25 @@ def labels(text: str, flag: str = "--classes") -> tuple[str, ...]:
     Raises
     ------
     ValueError
-        For fewer than two labels, and for ranges that go down or have no end.
+        For fewer than two labels, and for ranges that go down or have too many.
     """
+    found = _labels(text, flag)
+    if len(found) < 2:
+        raise ValueError(
+            f"{flag} needs two labels or more, such as 0,1 or 0-9; got {text!r}. {QUOTES}"
+        )
+    return found
+
+
+def two_labels(text: str, flag: str = "--classes") -> tuple[str, ...]:
+    """The same, where there have to be two."""
+    found = _labels(text, flag)
+    if len(found) != 2:
+        raise ValueError(f"{flag} needs two labels, such as 0,1; got {text!r}. {QUOTES}")
+    return found
+
+
+def _labels(text: str, flag: str) -> tuple[str, ...]:
     found: list[str] = []
     for label in LABEL.finditer(text):
         quoted, plain = label.groups()
@@ -75,11 +93,6 @@ def labels(text: str, flag: str = "--classes") -> tuple[str, ...]:
             found += _range(written, flag)
         elif plain.strip():
             found.append(plain.strip())
-    if len(found) < 2:
-        raise ValueError(
-            f"{flag} needs two labels or more, such as 0,1 or 0-9; got {text!r}. A label with a "
-            "comma goes in double quotes: '\"cat, black\",dog'"
-        )
     return tuple(found)
 
 
@@ -92,14 +105,6 @@ def _range(written: re.Match[str], flag: str) -> list[str]:
             f"'\"{written[0]}\"'"
         )
     return [str(label) for label in range(first, last + 1)]
-
-
-def two_labels(text: str, flag: str = "--classes") -> tuple[str, ...]:
-    """The same, where there are to be two."""
-    found = labels(text, flag)
-    if len(found) != 2:
-        raise ValueError(f"{flag} needs two labels here, such as 0,1; got {text!r}")
-    return found
 
 
 def number(value: float) -> str:

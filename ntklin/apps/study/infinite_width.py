@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ntklin.apps.study.config import StudyConfig
-from ntklin.edge.errors import DegenerateKernelError
+from ntklin.edge.errors import NtklinError
 from ntklin.theory.infinite_mlp import InfiniteMLP
 
 
@@ -49,6 +49,6 @@ class InfiniteWidth:
                 minimizer = lin.minimizer(Y, rcond=config.rcond)
                 sizes[sigma] = math.sqrt(max(minimizer.expected_initialization_loss(X_test), 0.0))
         # No such limit, or one out of range, or inputs that it does not tell apart.
-        except (ValueError, DegenerateKernelError) as e:
+        except (ValueError, NtklinError) as e:
             return cls({}, str(e))
         return cls(sizes)
