@@ -101,6 +101,104 @@ def rows(exponents, lengths, n_layers, weight, gain, bias):
     return Rows(unit, share, np.reshape(r, shape), np.stack(q), n)
 
 
+class Unresolved(ArithmeticError):
+    """The moments of an activation could not be found to the accuracy that is asked for.
+
+    Attributes
+    ----------
+    error : float
+        The bound that was reached, relative to √(E α(u)² E α(v)²) or √(E α'(u)² E α'(v)²).
+    """
+
+    def __init__(self, error):
+        super().__init__(error)
+        self.error = error
+
+
+class TwoSlopes(NamedTuple):
+    """α(h) = right · h for h > 0 and left · h for h < 0: every α with α(c h) = c α(h) for c > 0.
+
+    Attributes
+    ----------
+    right, left : float
+    at_zero : float
+        α'(0), which a zero row has.
+    """
+
+    right: float
+    left: float
+    at_zero: float
+
+    @property
+    def square(self):
+        """E α(z)² of a standard normal z."""
+        return (self.right * self.right + self.left * self.left) / 2
+
+
+# Beyond these, fourth powers of a norm overflow, or its square has no digits.
+LEAST, LARGEST = 2.0**-500, 2.0**250
+
+
+class Norms(NamedTuple):
+    """What the recursion needs beside ``Rows`` where α is not homogeneous.
+
+    Attributes
+    ----------
+    n : ndarray, shape (L − 1, N)
+        n_l, l = 1, …, L − 1.
+    root : ndarray, shape (L − 1, N)
+        √E α(n_l z)².
+    k : ndarray, shape (L − 1, N)
+        √g n_l/n_{l+1}, of which κ has one for each row.
+    """
+
+    n: np.ndarray
+    root: np.ndarray
+    k: np.ndarray
+
+
+def rows_through(first, n_layers, gain, bias, root_of):
+    """``Rows`` and ``Norms`` for an α that is not homogeneous: r is √g √E α(n_l z)²/n_{l+1}.
+
+    Parameters
+    ----------
+    first : Rows
+        Of one layer.
+    n_layers : int
+        L.
+    gain, bias : float
+        √g and √b.
+    root_of : callable
+        √E α(n z)² of an array n.
+
+    Raises
+    ------
+    OverflowError
+    """
+    offset, step, n = _pair(bias), _pair(gain), first.norm
+    q, r, norms, roots, ks = [first.q[0]], [], [], [], []
+    for _ in range(n_layers - 1):
+        with np.errstate(over="ignore", under="ignore"):
+            here = np.ldexp(n[0], np.clip(n[1], -2000, 2000).astype(np.int32))
+        if (here > LARGEST).any():
+            raise OverflowError("overflows")
+        if (here[n[0] > 0] < LEAST).any():
+            raise OverflowError("underflows")
+        root = root_of(here)
+        if not np.isfinite(root).all():
+            raise OverflowError("overflows")
+        grown = _times(step, _pair(root))
+        latest, n = n, _hypot(grown, offset)
+        norms.append(here)
+        roots.append(root)
+        r.append(_ratio(grown, n))
+        q.append(_ratio(offset, n))
+        ks.append(_ratio(_times(step, latest), n))
+    shape = (n_layers - 1, len(first.unit))
+    found = Norms(*(np.reshape(a, shape) for a in (norms, roots, ks)))
+    return Rows(first.unit, first.share, np.reshape(r, shape), np.stack(q), n), found
+
+
 class Shift(NamedTuple):
     """How a trained bias that starts at 0 adds to Θ: θ⁺ = κ θ + s, θ_1 = s, whatever the norms.
 

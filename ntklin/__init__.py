@@ -9,6 +9,7 @@ from importlib import import_module
 from ntklin._version import __version__
 
 _HOME = {
+    "AccuracyError": "edge.errors",
     "AdaGrad": "runs.optimizers",
     "Adam": "runs.optimizers",
     "AntisymmetricPair": "networks.symmetrized",
@@ -47,6 +48,8 @@ _HOME = {
     "RMSprop": "runs.optimizers",
     "UncachedWarning": "edge.errors",
     "UnitBallWarning": "edge.errors",
+    "from_flax": "networks.flax_params",
+    "from_state_dict": "networks.state_dicts",
     "infinite_nngp": "networks.infinite",
     "infinite_ntk": "networks.infinite",
     "Stop": "runs.stops",
@@ -63,6 +66,8 @@ _HOME = {
     "load_run": "training.training_run",
     "ntk": "networks.empirical",
     "search_learning_rate": "recipes.learning_rate",
+    "to_flax": "networks.flax_params",
+    "to_state_dict": "networks.state_dicts",
     "train": "training.train",
     "train_ensemble": "training.ensemble",
 }

@@ -5,6 +5,7 @@ from ntklin.algebra.preconditioners import LowRank as LowRank
 from ntklin.data import Dataset as Dataset
 from ntklin.data import load_data as load_data
 from ntklin.edge.backends import device_namespace as device_namespace
+from ntklin.edge.errors import AccuracyError as AccuracyError
 from ntklin.edge.errors import CheckpointError as CheckpointError
 from ntklin.edge.errors import DataUnavailableError as DataUnavailableError
 from ntklin.edge.errors import DegenerateKernelError as DegenerateKernelError
@@ -23,11 +24,15 @@ from ntklin.edge.errors import UnitBallWarning as UnitBallWarning
 from ntklin.networks.activations import Activation as Activation
 from ntklin.networks.empirical import ntk as ntk
 from ntklin.networks.features import FeatureMap as FeatureMap
+from ntklin.networks.flax_params import from_flax as from_flax
+from ntklin.networks.flax_params import to_flax as to_flax
 from ntklin.networks.infinite import infinite_nngp as infinite_nngp
 from ntklin.networks.infinite import infinite_ntk as infinite_ntk
 from ntklin.networks.mlp import MLP as MLP
 from ntklin.networks.network import FeatureOperator as FeatureOperator
 from ntklin.networks.network import Network as Network
+from ntklin.networks.state_dicts import from_state_dict as from_state_dict
+from ntklin.networks.state_dicts import to_state_dict as to_state_dict
 from ntklin.networks.symmetrized import AntisymmetricPair as AntisymmetricPair
 from ntklin.networks.symmetrized import DoubledNetwork as DoubledNetwork
 from ntklin.recipes.learning_rate import LearningRateSearch as LearningRateSearch
@@ -60,6 +65,7 @@ from ntklin.training.training_run import load_run as load_run
 __version__: str
 __all__ = [
     "MLP",
+    "AccuracyError",
     "Activation",
     "AdaGrad",
     "Adam",
@@ -104,6 +110,8 @@ __all__ = [
     "__version__",
     "certify",
     "device_namespace",
+    "from_flax",
+    "from_state_dict",
     "infinite_nngp",
     "infinite_ntk",
     "largest_learning_rate",
@@ -114,6 +122,8 @@ __all__ = [
     "mitigate_initialization",
     "ntk",
     "search_learning_rate",
+    "to_flax",
+    "to_state_dict",
     "train",
     "train_ensemble",
 ]

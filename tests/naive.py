@@ -58,7 +58,10 @@ def scales(net):
     """w_1 ... w_L and v_1 ... v_L."""
     w, v = [], []
     for n_in, n_out in zip(net.widths, net.widths[1:], strict=False):
-        if net.scaling == "fan_out":
+        if net.scaling == "standard":
+            w.append(1.0)
+            v.append(1.0)
+        elif net.scaling == "fan_out":
             w.append(net.sigma / math.sqrt(n_out))
             v.append(net.sigma / math.sqrt(n_out))
         elif net.scaling == "fan_in":
@@ -299,15 +302,20 @@ def optimizer(name, learning_rate, **options):
 
 
 def loss_and_slopes(f, Y, loss):
-    """(1/N) Σ_n ℓ(f_n, y_n), and every ℓ'(f_n, y_n)."""
+    """(1/N) Σ_n ℓ(f_n, y_n), and every ∂ℓ/∂f, flat and n major; rows of f and Y are samples."""
     value, slopes = 0.0, []
-    for f_n, y_n in zip(f, Y, strict=True):
-        if loss == "squared":
-            value += (f_n - y_n) ** 2 / 2
-            slopes.append(f_n - y_n)
-        else:
-            value += math.log(1 + math.exp(f_n)) - y_n * f_n
-            slopes.append(1 / (1 + math.exp(-f_n)) - y_n)
+    for f_n, y_n in zip(np.reshape(f, (len(Y), -1)), np.reshape(Y, (len(Y), -1)), strict=True):
+        total = sum(math.exp(a) for a in f_n) if loss == "softmax" else 0.0
+        for a, y in zip(f_n, y_n, strict=True):
+            if loss == "squared":
+                value += (a - y) ** 2 / 2
+                slopes.append(a - y)
+            elif loss == "logistic":
+                value += math.log(1 + math.exp(a)) - y * a
+                slopes.append(1 / (1 + math.exp(-a)) - y)
+            else:
+                value -= y * math.log(math.exp(a) / total)
+                slopes.append(math.exp(a) / total - y)
     return value / len(Y), slopes
 
 
@@ -324,7 +332,8 @@ def training(net, theta0, X, Y, step, weights, loss="squared"):
         trajectory.append((theta, value))
         if t < len(weights):
             J = jacobian(net, theta, X)
-            g = sum(w * slope * row for w, slope, row in zip(weights[t], slopes, J, strict=True))
+            each = np.repeat(weights[t], len(slopes) // len(Y))
+            g = sum(w * slope * row for w, slope, row in zip(each, slopes, J, strict=True))
             theta = theta + step(t, g, memory)[0]
     return trajectory
 
@@ -332,18 +341,20 @@ def training(net, theta0, X, Y, step, weights, loss="squared"):
 def linearized_training(J, f0, Y, step, weights, loss="squared"):
     """[(θ_t − θ_0, f_t(X), L(f_t), D_{t−1}), …], t = 0, 1, …, with f_t = f_0 + J(θ_t − θ_0).
 
-    The gradient of a step is Σ_n weights_n ℓ'(f_n, y_n) J_n; one row of ``weights`` per step.
+    The gradient of a step is Σ_n weights_n ℓ'(f_n, y_n) J_n; one row of ``weights`` per step, and
+    C rows of J for each sample, as f_0 has.
     """
     moved, memory, D = np.zeros(J.shape[1]), {}, None
+    start = np.reshape(f0, -1)
     trajectory = []
     for t in range(len(weights) + 1):
-        f = np.array([f0[n] + sum(J[n] * moved) for n in range(len(Y))])
+        f = np.array([start[n] + sum(J[n] * moved) for n in range(len(J))]).reshape(np.shape(f0))
         value, slope = loss_and_slopes(f, Y, loss)
         trajectory.append((moved, f, value, D))
         if t < len(weights):
             g = np.zeros(J.shape[1])
-            for n in range(len(Y)):
-                g = g + weights[t][n] * slope[n] * J[n]
+            for n in range(len(J)):
+                g = g + weights[t][n * len(Y) // len(J)] * slope[n] * J[n]
             change, D = step(t, g, memory)
             moved = moved + change
     return trajectory

@@ -18,8 +18,9 @@ from tolerances import EPS
 import ntklin
 from ntklin.kernels import activations
 from ntklin.kernels.activations import BODIES, Body, NoCError, c_functions, in_c
-from ntklin.kernels.cpu.activations import rows
+from ntklin.kernels.cpu.activations import activated
 from ntklin.kernels.cpu.plain import JIT_DISABLED
+from ntklin.kernels.structures import Layer
 from ntklin.networks.activations import HOMOGENEOUS, NAMES, as_activation
 
 COMPILER = shutil.which("cc")
@@ -54,10 +55,10 @@ POINTS = np.array([*SPREAD, *(-h for h in SPREAD)])
 
 def compiled(name, h):
     """α and α' as kernels have them."""
-    A, slopes = np.empty((1, len(h)), h.dtype), np.empty((1, len(h)), h.dtype)
-    nothing = np.zeros((1, len(h)), h.dtype)
-    rows(as_activation(name).body, h[None], nothing, np.zeros(1, h.dtype), A, slopes)
-    return A[0], slopes[0]
+    one = h.dtype.type(1)
+    unit = Layer(np.ones((1, 1), h.dtype), np.zeros(1, h.dtype), one, one)
+    a, slopes = activated(as_activation(name).body, unit, h[:, None], 1)
+    return a[:, 0], slopes[:, 0]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

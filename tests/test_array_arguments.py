@@ -78,6 +78,11 @@ def packed(net, k, part, value):
     return net.pack(changed)
 
 
+def state_dict_with(value):
+    """The network of a state dict whose last weight is ``value``."""
+    return ntklin.from_state_dict({"0.weight": np.ones((3, 2)), "2.weight": value})
+
+
 def preconditioned(value):
     """A step whose D_t is ``value``."""
     rule = ntklin.Preconditioned(0.125, lambda t, gradient: value)
@@ -98,6 +103,17 @@ TABLE = {
     ("MLP.features", "X"): (lambda v: NET.features(THETA, v).inputs, X),
     ("MLP.jacobian", "theta"): (lambda v: NET.jacobian(v, X), THETA),
     ("MLP.jacobian", "X"): (lambda v: NET.jacobian(THETA, v), X),
+    ("from_state_dict", "sd"): (lambda v: state_dict_with(v)[1], D[None, :3], r"sd\['2.weight'\]"),
+    ("from_flax", "params"): (
+        lambda v: ntklin.from_flax({"params": {"kernel": v}})[1],
+        D[:3, None],
+        r"params\['kernel'\]",
+    ),
+    ("to_state_dict", "theta"): (lambda v: [*ntklin.to_state_dict(NET, v).values()], THETA),
+    ("to_flax", "theta"): (
+        lambda v: [*ntklin.to_flax(NET, v)["params"]["Dense_0"].values()],
+        THETA,
+    ),
     ("AntisymmetricPair.symmetrize", "theta"): (PAIR.symmetrize, THETA),
     ("AntisymmetricPair.halves", "theta"): (PAIR.halves, TWICE),
     ("AntisymmetricPair.unpack", "theta"): (lambda v: sum(PAIR.unpack(v), ()), TWICE),
@@ -159,6 +175,14 @@ TABLE = {
     ("Linearization.gradient_descent", "Y"): (
         lambda v: lin().gradient_descent(v, 0.125).parameters(3),
         Y,
+    ),
+    ("Linearization.gradient_descent", "weights"): (
+        lambda v: lin().gradient_descent(Y, 0.125, weights=v).parameters(3),
+        D,
+    ),
+    ("Linearization.gradient_descent", "weights matrix"): (
+        lambda v: lin().gradient_descent(Y, 0.125, weights=v).parameters(3),
+        MATRIX,
     ),
     ("Linearization.minimizer", "Y"): (lambda v: lin().minimizer(v).coefficients, Y),
     ("Linearization.minimizer", "weights"): (
@@ -350,7 +374,7 @@ NO_ARRAYS = {
     *("compare_baselines", "on_trial", "name_or_path", "n_train", "n_test", "classes", "targets"),
     *("device", "n_samples", "state", "count", "rule", "number", "stop", "block", "taken", "f"),
     *("widths", "sigma", "scaling", "bias", "sigma_b", "split", "size", "shuffle", "momentum"),
-    *("nesterov", "eps", "alpha", "betas"),
+    *("nesterov", "eps", "alpha", "betas", "activation", "names", "factors"),
 }
 # Parameters of that name that take an array elsewhere, but here a number or no arrays of data.
 ELSEWHERE = {

@@ -237,6 +237,22 @@ def test_infinite_width_is_its_kernels():
         ntklin.InfiniteMLP(3)
 
 
+@pytest.mark.parametrize("scaling", ["fan_out", "fan_in"])
+def test_outputs_of_a_wide_network_are_independent(scaling):
+    """Its kernel is near Θ ⊗ 1_C, by a distance of the size 1/√m."""
+    net, rng = ntklin.MLP((3, 4000, 3), scaling=scaling, sigma=1.2), np.random.default_rng(0)
+    X, Y = rng.uniform(-0.5, 0.5, (4, 3)), rng.standard_normal((4, 3))
+    lin = ntklin.InfiniteMLP(net).linearize(X)
+    K, limit = ntklin.linearize(net, net.init(0), X).kernel, np.kron(lin.kernel, np.eye(3))
+    assert np.linalg.norm(K - limit) < 4 * np.linalg.norm(limit) / np.sqrt(4000)
+    m = lin.minimizer(Y)
+    assert m.predict(X).shape == (4, 3)
+    single = lin.minimizer(Y).covariance(X[:2]).trace() * 3 / 4
+    assert m.expected_initialization_loss(X[:2]) == pytest.approx(single, rel=1e-12)
+    with pytest.raises(ValueError, match=r"Y must have shape \(4, 3\)"):
+        lin.minimizer(Y[:, 0])
+
+
 def test_theorem_2_at_infinite_width_on_mnist():
     """σ^{2L} E J² in closed form, 0.02403 at σ = 1."""
     data = ntklin.load_data("mnist01", n_train=100, n_test=100)

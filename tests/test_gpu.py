@@ -220,6 +220,12 @@ def test_infinite_width_of_long_opposite_rows(device, dtype):
         assert_close(*relative, kind="infinite", n=3, scale=1.0, dtype=dtype)
 
 
+def test_infinite_width_of_other_activations_is_the_cpus(device):
+    net = ntklin.MLP((3, 4, 1), activation="tanh", scaling="fan_in")
+    with pytest.raises(ntklin.DeviceError, match="'tanh' is computed on the CPU only"):
+        ntklin.infinite_ntk(net, device.put(np.eye(3)))
+
+
 def test_infinite_width_in_blocks(device, monkeypatch):
     """Blocks of two rows, and pairs of rows one by one, change nothing but rounding."""
     from ntklin.kernels.gpu import infinite

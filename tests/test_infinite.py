@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tolerances import EPS, assert_close, tolerance
 
 import ntklin
-from ntklin.kernels.cpu import infinite as kernel
 from ntklin.kernels.cpu import infinite_angles
+from ntklin.kernels.cpu import infinite_tasks as kernel
 
 # (scaling, σ_b); eq1 has a limit without biases only.
 CONVENTIONS = [("fan_out", None), ("fan_in", None), ("fan_in", 0.3)]

@@ -449,6 +449,10 @@ def test_when_one_run_serves_both_baselines():
     assert not are_one_network(ntklin.MLP((3, 4, 4, 1)), None)
     assert not are_one_network(ntklin.MLP((3, 4, 1), scaling="eq1"), None)
     assert are_one_network(ntklin.MLP((3, 4, 1), scaling="eq1", bias="none"), None)
+    # Of 2m neurons, fan_out puts the pair's 1/√2 into the argument of α.
+    for activation, is_one in (("abs", True), ("tanh", False)):
+        assert are_one_network(ntklin.MLP((3, 4, 1), activation=activation), None) == is_one
+    assert are_one_network(ntklin.MLP((3, 4, 1), scaling="fan_in", activation="tanh"), None)
 
 
 def test_the_pair_is_trained_by_itself_where_it_is_another_network(monkeypatch):

@@ -373,7 +373,11 @@ def test_bad_widths(widths, error, message):
         ({"sigma": "a"}, TypeError, "sigma must be a number, got 'a'"),
         ({"scaling": "ntk"}, ValueError, "scaling must be one of 'fan_out'.*got 'ntk'"),
         ({"bias": True}, ValueError, "bias must be one of 'zero'.*got True"),
-        ({"sigma_b": 1.0}, ValueError, "sigma_b belongs to scaling='fan_in', not 'fan_out'"),
+        (
+            {"sigma_b": 1.0},
+            ValueError,
+            "sigma_b belongs to scaling='fan_in' or 'standard', not 'fan_out'",
+        ),
         ({"sigma_b": 0, "scaling": "fan_in"}, ValueError, "sigma_b must be positive and finite"),
     ],
 )

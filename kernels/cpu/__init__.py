@@ -4,6 +4,7 @@ from ntklin.kernels.cpu.assembly import jacobian
 from ntklin.kernels.cpu.descent import descend, descent_state, fold
 from ntklin.kernels.cpu.fused import ShallowNetwork
 from ntklin.kernels.cpu.infinite import infinite_width
+from ntklin.kernels.cpu.infinite_others import infinite_width_of
 from ntklin.kernels.cpu.linearized import LinearizedNetwork
 from ntklin.kernels.cpu.passes import backward, forward
 from ntklin.kernels.cpu.products import jacobian_vector, vector_jacobian
@@ -22,6 +23,7 @@ __all__ = [
     "gram",
     "gram_copies",
     "infinite_width",
+    "infinite_width_of",
     "jacobian",
     "jacobian_vector",
     "update",

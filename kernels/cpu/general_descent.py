@@ -14,6 +14,7 @@ from ntklin.kernels.cpu.blas import gemm, sequential_blas
 from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
 from ntklin.kernels.cpu.losses import LOSSES, goes_on, losses_and_derivatives
 from ntklin.kernels.cpu.passes import block_size
+from ntklin.kernels.cpu.sums import add_row, multiply_row, set_sum
 from ntklin.kernels.structures import Layer
 
 # Neurons of a task in the first layer, whose arrays then stay in a second-level cache.
@@ -27,8 +28,7 @@ def _activate(kind, p, state, A, slopes):
     """A = α(H + moved) and the slopes α' there."""
     H, moved, _, _ = state
     for i in prange(A.shape[0]):
-        for n in range(A.shape[1]):
-            A[i, n] = H[i, n] + moved[i, n]
+        set_sum(A, i, H, moved)
         if kind == RELU:
             relu_row(A, slopes, i)
         else:
@@ -72,6 +72,17 @@ def _columns(A, start, stop, samples):
 
 
 @kernel
+def _add_columns(S, start, D, samples, n_samples):
+    """S[start + i] += D_i, in the columns that are listed."""
+    for i in range(D.shape[0]):
+        if samples.shape[0] == n_samples:
+            add_row(S, start + i, D, i)
+        else:
+            for k in range(samples.shape[0]):
+                S[start + i, samples[k]] += D[i, k]
+
+
+@kernel
 def _signal_and_step(layer, above, step, A, slopes, samples, start, stop, D):
     """D = (w W^T D') ∘ α' of neurons start … stop, and then their weights' step."""
     W, _, w, _ = layer
@@ -79,8 +90,7 @@ def _signal_and_step(layer, above, step, A, slopes, samples, start, stop, D):
     gemm(True, False, w, columns, above, w * 0, D)
     seen = _columns(slopes, start, stop, samples)
     for i in range(D.shape[0]):
-        for k in range(D.shape[1]):
-            D[i, k] *= seen[i, k]
+        multiply_row(D, i, seen, i)
     gemm(False, True, step, above, _columns(A, start, stop, samples), one, columns)
 
 
@@ -102,13 +112,10 @@ def _first_layer(kind, p, state, layer, above, step, G, A, slopes, samples):
         stop = min(start + BLOCK, A.shape[0])
         D = np.empty((stop - start, samples.shape[0]), A.dtype)
         _signal_and_step(layer, above, step, A, slopes, samples, start, stop, D)
-        for i in range(start, stop):
-            for k in range(samples.shape[0]):
-                S[i, samples[k]] += D[i - start, k]
+        _add_columns(S, start, D, samples, A.shape[1])
         gemm(False, False, step / step, D, G, step / step, moved[start:stop, : A.shape[1]])
         for i in range(start, stop):
-            for n in range(A.shape[1]):
-                A[i, n] = H[i, n] + moved[i, n]
+            set_sum(A, i, H, moved)
             if kind == RELU:
                 relu_row(A, slopes, i)
             else:

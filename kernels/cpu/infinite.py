@@ -23,7 +23,7 @@ import numpy as np
 from numba import get_num_threads, prange
 
 from ntklin.kernels.cpu.blas import gemm, sequential_blas
-from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
+from ntklin.kernels.cpu.compiler import parallel_kernel
 from ntklin.kernels.cpu.infinite_angles import (
     Angle,
     FirstLayer,
@@ -35,14 +35,9 @@ from ntklin.kernels.cpu.infinite_angles import (
     shifted_relu,
 )
 from ntklin.kernels.cpu.infinite_rows import Inputs, inputs_of
+from ntklin.kernels.cpu.infinite_tasks import STRETCH, mirror, shares
 from ntklin.kernels.cpu.intrinsics import wide_vectors
 from ntklin.kernels.infinite_scales import products, shift_of
-
-# Rows and columns of a block: BLAS wants them large, the threads' shares equal, the second-level
-# cache at most 1 MB.
-BLOCK_ROWS, BLOCK_COLUMNS = 128, 1024
-# Columns that go through all layers at once, in the first-level cache.
-STRETCH = 512
 
 
 class TrainedBiases(NamedTuple):
@@ -125,13 +120,6 @@ def _stretch(
             S[j] = kernel[j] * norm * other_norm[j]
 
 
-@kernel
-def _mirror(S, top, bottom, right):
-    for j in range(right):
-        for i in range(max(top, j + 1), bottom):
-            S[j, i] = S[i, j]
-
-
 @parallel_kernel
 def _blocks(S, blocks, own: Inputs, other: Inputs, biases: TrainedBiases, angle: Angle, kind: Kind):
     """``blocks`` is (tasks, blocks of a task, 4): the bounds top, bottom, left, right of each."""
@@ -155,31 +143,7 @@ def _blocks(S, blocks, own: Inputs, other: Inputs, biases: TrainedBiases, angle:
                         part, i, own, start, other, meets, biases, Angle(even, odd), kind, work
                     )
             if symmetric:
-                _mirror(S, top, bottom, right)
-
-
-def _shares(n_rows, n_columns, symmetric, n_threads):
-    """Equal shares of the matrix, two or more a thread where it is large: (tasks, blocks, 4).
-
-    When symmetric, a block runs from the first column to the diagonal, so that the first and the
-    last block make one share, the second and the last but one the next; an odd one counts as the
-    partner of an empty block.
-
-    Returns
-    -------
-    ndarray of int, shape (tasks, blocks, 4)
-        Of each block start and stop of its rows, then of its columns.
-    """
-    height = min(max(-(-n_rows // (4 * n_threads)), 16), BLOCK_ROWS)
-    rows = [(top, min(top + height, n_rows)) for top in range(0, n_rows, height)]
-    if symmetric:
-        blocks = [(0, 0, 0, 0)] * (len(rows) % 2)
-        blocks += [(top, bottom, 0, bottom) for top, bottom in rows]
-        return np.array(list(zip(blocks, blocks[::-1], strict=True))[: len(blocks) // 2])
-    columns = [
-        (left, min(left + BLOCK_COLUMNS, n_columns)) for left in range(0, n_columns, BLOCK_COLUMNS)
-    ]
-    return np.array([[(*r, *c)] for r in rows for c in columns])
+                mirror(S, top, bottom, right)
 
 
 def infinite_width(X, other_X, n_layers, weight, gain, bias, shift, ntk):
@@ -224,7 +188,7 @@ def infinite_width(X, other_X, n_layers, weight, gain, bias, shift, ntk):
     biases = TrainedBiases(scalar(ratio), terms.astype(X.dtype), factors[2])
     result = np.empty((len(own.X), len(other.X)), X.dtype)
     with sequential_blas:
-        blocks = _shares(*result.shape, kind.symmetric, get_num_threads())
+        blocks = shares(*result.shape, kind.symmetric, get_num_threads())
         _blocks(result, blocks, own, other, biases, angle_of(X.dtype), kind)
     if factors[3] and not np.isfinite(result).all():
         raise OverflowError("overflows")

@@ -150,7 +150,7 @@ def first_angles(z, C, S, limit, row: FirstLayer, others: FirstLayer, biased, me
 
 
 @row_kernel
-def _through(z, angle: Angle):
+def through(z, angle: Angle):
     """t̃ and 1 − θ/π after one ReLU, from the angle's z."""
     even, odd = angle
     zero = type(z)(0)
@@ -176,7 +176,7 @@ def relu(z, kernel, kept, r, other_r, q, other_q, angle: Angle):
     wide_vectors()
     one = z.dtype.type(1)
     for j in range(z.shape[0]):
-        t, share = _through(z[j], angle)
+        t, share = through(z[j], angle)
         both = r * other_r[j]
         kernel[j] = both * (kept * share * kernel[j] + (one - t)) + q * other_q[j]
         z[j] = t
@@ -188,7 +188,7 @@ def shifted_relu(z, theta, tau, r, other_r, ratio, term, angle: Angle):
     wide_vectors()
     one = z.dtype.type(1)
     for j in range(z.shape[0]):
-        t, share = _through(z[j], angle)
+        t, share = through(z[j], angle)
         both = r * other_r[j]
         theta[j] = both * (share * theta[j] + (one - t))
         # ReLU'(0) = 0: a zero row has no active neurons.

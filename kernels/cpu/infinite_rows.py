@@ -74,8 +74,8 @@ def _scale_rows(X, exponents, scaled):
             scaled[i, j] = scale * X[i, j]
 
 
-def inputs_of(X, n_layers, weight, gain, bias):
-    """``Inputs`` without their norms, and n_L as m · 2^k."""
+def scaled_inputs(X):
+    """x/2^k, and k and |x|/2^k, row by row."""
     exponents, lengths = np.empty(len(X), np.int64), np.empty(len(X))
     _exponents(X.view(f"i{X.itemsize}"), exponents)
     if np.abs(exponents).max() <= EVEN[X.itemsize]:
@@ -85,6 +85,12 @@ def inputs_of(X, n_layers, weight, gain, bias):
         scaled = np.empty(X.shape, X.dtype)
         _scale_rows(X, exponents, scaled)
     _lengths(scaled, lengths)
+    return scaled, exponents, lengths
+
+
+def inputs_of(X, n_layers, weight, gain, bias):
+    """``Inputs`` without their norms, and n_L as m · 2^k."""
+    scaled, exponents, lengths = scaled_inputs(X)
     found = rows(exponents, lengths, n_layers, weight, gain, bias)
     arrays = (found.unit, found.share, found.r, found.q)
     with np.errstate(under="ignore"):  # a bias beside a long input, for one

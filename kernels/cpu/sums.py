@@ -49,6 +49,33 @@ def add_scaled(F, k, A, i, c):
 
 
 @kernel
+def add_row(A, i, B, j):
+    """A_i += B_j, over the columns of B."""
+    wide_vectors()
+    i, j = np.uint64(i), np.uint64(j)
+    for n in range(np.uint64(B.shape[1])):
+        A[i, n] += B[j, n]
+
+
+@kernel
+def multiply_row(A, i, B, j):
+    """A_i ← A_i ∘ B_j, over the columns of A."""
+    wide_vectors()
+    i, j = np.uint64(i), np.uint64(j)
+    for n in range(np.uint64(A.shape[1])):
+        A[i, n] *= B[j, n]
+
+
+@kernel
+def set_sum(A, i, B, C):
+    """A_i ← B_i + C_i, over the columns of A."""
+    wide_vectors()
+    i = np.uint64(i)
+    for n in range(np.uint64(A.shape[1])):
+        A[i, n] = B[i, n] + C[i, n]
+
+
+@kernel
 def clear_rows(a, start, stop):
     """a[start:stop] ← 0."""
     wide_vectors()

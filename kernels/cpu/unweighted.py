@@ -3,7 +3,7 @@
 import numpy as np
 from numba import get_num_threads, prange
 
-from ntklin.kernels.cpu import neuron_subsets, skipping
+from ntklin.kernels.cpu import neuron_subsets, output_pairs, skipping
 from ntklin.kernels.cpu.blas import product, sequential_blas, slice_count
 from ntklin.kernels.cpu.compiler import parallel_kernel
 
@@ -106,17 +106,23 @@ def gram(passes, other=None):
     is_relu = activations.slopes is None
     scalar = activations[0].dtype.type
     squares = [(scalar(w**2), scalar(v**2)) for w, v in zip(w, v, strict=True)]
-    several = deltas[last].shape[1] > 1
+    n_outputs = deltas[last].shape[1]
+    several = n_outputs > 1
+    # Backward signals in another dtype than they were made in are arrays and nothing else.
+    scales = getattr(deltas, "scales", None) if is_relu and n_outputs >= output_pairs.PAYS else None
     with sequential_blas:
         # The last layer comes first: its δ is 1, so that K starts as its activations' Gram matrix.
         K = _product(activations[last], other_activations[last], is_relu and last > 0)
         if several:
-            K = _of_outputs(K, deltas[last].shape[1], squares[last], symmetric)
+            K = _of_outputs(K, n_outputs, squares[last], symmetric)
         else:
             _scale_shift(K, *squares[last], symmetric)
         for l in range(last):
             G = _product(activations[l], other_activations[l], is_relu and l > 0)
-            if several:
+            if scales is not None and l == last - 1:
+                signals = activations[last], other_activations[last], scales
+                output_pairs.add_layer(K, G, *squares[l], *signals)
+            elif several:
                 D = _product(deltas[l], other_deltas[l], is_relu)
                 _add_blocks(K, G, D, *squares[l], symmetric)
                 del D

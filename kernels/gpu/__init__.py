@@ -3,7 +3,7 @@
 from ntklin.kernels.gpu.assembly import jacobian
 from ntklin.kernels.gpu.descent import descend, descent_state, fold
 from ntklin.kernels.gpu.fused import ShallowNetwork
-from ntklin.kernels.gpu.infinite import infinite_width
+from ntklin.kernels.gpu.infinite import infinite_width, infinite_width_of
 from ntklin.kernels.gpu.linearized import LinearizedNetwork
 from ntklin.kernels.gpu.passes import backward, forward
 from ntklin.kernels.gpu.products import jacobian_vector, vector_jacobian
@@ -22,6 +22,7 @@ __all__ = [
     "gram",
     "gram_copies",
     "infinite_width",
+    "infinite_width_of",
     "jacobian",
     "jacobian_vector",
     "update",

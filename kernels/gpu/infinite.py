@@ -77,6 +77,16 @@ def infinite_width(X, other_X, n_layers, weight, gain, bias, shift, ntk):
     return symmetric(result) if other_X is None else result
 
 
+def infinite_width_of(activation, X, other_X, n_layers, scales, shift, ntk, longest):
+    """The same for another activation, which the CPU's kernels alone have.
+
+    Raises
+    ------
+    NotImplementedError
+    """
+    raise NotImplementedError("infinite width of an activation other than ReLU")
+
+
 def _rows(X, n_layers, weight, gain, bias):
     """u = √w x/n_1, |u|², r, q in the dtype of X, and n_L as m · 2^k."""
     xp = namespace(X)

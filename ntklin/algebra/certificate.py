@@ -103,7 +103,7 @@ class Certificate:
     minimizer : Enclosure or None, length N_new
         f_∞ = f_int + f_init.
     initialization_size : Enclosure or None, length 1
-        ‖f_init(X_new)‖/√(2 N_new): σ^L J of Thm 2.
+        ‖f_init(X_new)‖/√(2 N_new): σ^L J of Thm 2 if the activation is homogeneous.
     precision : int
         The bits of all midpoints.
     """

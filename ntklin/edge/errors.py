@@ -40,6 +40,10 @@ class FloatRangeError(NtklinError, ValueError):
     """A result is too large or too small for its floating-point type; the message has a remedy."""
 
 
+class AccuracyError(NtklinError, ArithmeticError):
+    """A result is not found to the accuracy that its function states; the message says how far."""
+
+
 class DivergenceError(Portable, NtklinError, ArithmeticError):
     """Gradient descent diverges.
 

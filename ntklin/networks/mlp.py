@@ -15,11 +15,14 @@ from ntklin.edge.ranges import is_far
 from ntklin.kernels.structures import Layers
 from ntklin.networks.activations import Activation, as_activation
 from ntklin.networks.features import FeatureMap
+from ntklin.networks.layer_weights import LayerFactors, layer_weights
 from ntklin.networks.layers import LayerList, layers_and_inputs
 from ntklin.networks.memory import require_jacobian_memory
 from ntklin.networks.network import Network
 
-SCALINGS = ("fan_out", "fan_in", "eq1")
+# Those that carry σ, so that one θ serves every σ, and all of them.
+SCALED = ("fan_out", "fan_in", "eq1")
+SCALINGS = (*SCALED, "standard")
 BIASES = ("zero", "none", "normal")
 
 
@@ -47,13 +50,14 @@ class MLP(Network):
         a^0 = x, \quad h^l = w_l W^l a^{l-1} + v_l b^l, \quad a^l = \alpha(h^l)\ (l < L),
         \quad f(x) = h^L
 
-    =========== =================== ================ ==========================================
-    scaling     w_l                 v_l              what it is
-    =========== =================== ================ ==========================================
-    ``fan_out`` σ/√m_l              σ/√m_l           the paper's, so that the limit Θ exists
-    ``fan_in``  σ/√m_{l-1}          σ_b              the NTK parametrization of Jacot et al.
-    ``eq1``     σ/√m_l              σ                Eq. (1) to the letter: no limit with biases
-    =========== =================== ================ ==========================================
+    ============ ============ ======= =================================================
+    scaling      w_l          v_l     what it is
+    ============ ============ ======= =================================================
+    ``fan_out``  σ/√m_l       σ/√m_l  the paper's, so that the limit Θ exists
+    ``fan_in``   σ/√m_{l-1}   σ_b     the NTK parametrization of Jacot et al.
+    ``eq1``      σ/√m_l       σ       Eq. (1) to the letter: no limit with biases
+    ``standard`` 1            1       PyTorch's: σ lies in θ, the kernel has no limit
+    ============ ============ ======= =================================================
 
     Parameters
     ----------
@@ -61,12 +65,13 @@ class MLP(Network):
         m_0 = d, m_1, …, m_L = C, the number of outputs.
     sigma : float
         The initialization scale σ.
-    scaling : {"fan_out", "fan_in", "eq1"}
+    scaling : {"fan_out", "fan_in", "eq1", "standard"}
     bias : {"zero", "none", "normal"}
         ``"none"``: no b in θ. ``"zero"``: b in θ, starts at 0, trained. ``"normal"``: starts
-        N(0, 1), trained. W starts N(0, 1).
+        N(0, 1), trained. W starts N(0, 1). With ``standard`` W starts N(0, σ²/m_{l-1}) and a normal
+        b N(0, σ_b²), so that f_0 is that of ``fan_in``, while steps and kernel differ.
     sigma_b : float, optional
-        The bias scale σ_b of ``fan_in``; σ when not given.
+        The bias scale σ_b of ``fan_in`` and ``standard``; σ when not given.
     activation : str or Activation
         α, ``"relu"`` when not given; see :class:`ntklin.Activation` for the others.
 
@@ -74,6 +79,10 @@ class MLP(Network):
     -----
     θ is one flat vector, layer by layer, W^l (C order) then b^l, of length
     P = Σ_l (m_{l-1} + 1) m_l with biases.
+
+    ``fan_out`` and ``eq1`` put 1/√m_l into the argument of α. An activation that is not homogeneous
+    then sees preactivations of the size 1/√m_l, where it is nearly straight: the wider, the more
+    linear is the network. ``fan_in`` is the scaling for these.
 
     Examples
     --------
@@ -84,7 +93,9 @@ class MLP(Network):
 
     widths: tuple[int, ...]
     sigma: float = field(default=1.0, kw_only=True)
-    scaling: Literal["fan_out", "fan_in", "eq1"] = field(default="fan_out", kw_only=True)
+    scaling: Literal["fan_out", "fan_in", "eq1", "standard"] = field(
+        default="fan_out", kw_only=True
+    )
     bias: Literal["zero", "none", "normal"] = field(default="zero", kw_only=True)
     sigma_b: float | None = field(default=None, kw_only=True)
     activation: Activation = field(default="relu", kw_only=True)  # pyright: ignore
@@ -104,8 +115,10 @@ class MLP(Network):
         _choice(self.scaling, SCALINGS, "scaling")
         _choice(self.bias, BIASES, "bias")
         if self.sigma_b is not None:
-            if self.scaling != "fan_in":
-                raise ValueError(f"sigma_b belongs to scaling='fan_in', not {self.scaling!r}")
+            if self.scaling not in ("fan_in", "standard"):
+                raise ValueError(
+                    f"sigma_b belongs to scaling='fan_in' or 'standard', not {self.scaling!r}"
+                )
             object.__setattr__(self, "sigma_b", as_positive(self.sigma_b, name="sigma_b"))
         object.__setattr__(self, "activation", as_activation(self.activation))
 
@@ -137,6 +150,8 @@ class MLP(Network):
     @property
     def weight_scales(self) -> tuple[float, ...]:
         """w_1, …, w_L."""
+        if self.scaling == "standard":
+            return (1.0,) * self.depth
         fan = self.widths[:-1] if self.scaling == "fan_in" else self.widths[1:]
         return tuple(self.sigma / math.sqrt(m) for m in fan)
 
@@ -145,16 +160,22 @@ class MLP(Network):
         """v_1, …, v_L; zeros for a network without biases."""
         if not self.has_bias:
             return (0.0,) * self.depth
-        if self.scaling == "fan_out":
+        if self.scaling in ("fan_out", "standard"):
             return self.weight_scales
-        sigma_b = self.sigma if self.sigma_b is None else self.sigma_b
-        return (sigma_b,) * self.depth
+        return (self._sigma_b,) * self.depth
+
+    @property
+    def _sigma_b(self) -> float:
+        return self.sigma if self.sigma_b is None else self.sigma_b
 
     def _shapes(self) -> list[tuple[int, int]]:
         return list(zip(self.widths[:-1], self.widths[1:], strict=True))
 
     def init(self, rng: Rng = 0, dtype: DTypeLike = float) -> Array:
         """Draw θ_0: W ~ N(0, 1), b = 0 (``"zero"``) or b ~ N(0, 1) (``"normal"``).
+
+        With ``scaling="standard"`` the same draw times σ/√m_{l-1} and σ_b, which it has no scales
+        for.
 
         Parameters
         ----------
@@ -186,6 +207,10 @@ class MLP(Network):
             _draw(rng, W.reshape(-1))
             if self.bias == "normal" and b is not None:
                 _draw(rng, b)
+            if self.scaling == "standard":
+                W *= self.sigma / math.sqrt(W.shape[1])
+                if b is not None:
+                    b *= self._sigma_b
         return theta
 
     def unpack(self, theta: ArrayLike) -> LayerList:
@@ -230,8 +255,9 @@ class MLP(Network):
         Parameters
         ----------
         layers : sequence of (W^l, b^l or None), or of W^l without biases
-            Shapes (m_l, m_{l-1}) and (m_l,), as in the ``state_dict`` of a PyTorch network. That
-            has no scales: divide by ours first, W = W_torch / w_l and b = b_torch / v_l.
+            Shapes (m_l, m_{l-1}) and (m_l,), without their scales: those of a network from
+            elsewhere are W = W_theirs / w_l and b = b_theirs / v_l. ``ntklin.from_state_dict`` and
+            ``ntklin.from_flax`` see to that.
 
         Returns
         -------
@@ -260,6 +286,23 @@ class MLP(Network):
                     raise ValueError(f"layer {l} comes without a bias, but bias={self.bias!r}")
                 flat.append(as_vector(b, m, name=f"b^{l}"))
         return namespace(*flat).concatenate(flat)
+
+    def layer_weights(self, factors: LayerFactors) -> Array:
+        """The diagonal of D for frozen layers and learning rates of their own, layer by layer.
+
+        See :func:`ntklin.networks.layer_weights.layer_weights`.
+
+        Parameters
+        ----------
+        factors : mapping
+            From l = 1 … L, "weight", "bias", (l, "weight") or (l, "bias") to a number ≥ 0, as
+            ``{1: 0.0, "bias": 0.1}``.
+
+        Returns
+        -------
+        ndarray, shape (P,)
+        """
+        return layer_weights(self, factors)
 
     def apply(self, theta: ArrayLike, X: ArrayLike) -> Array:
         """The outputs f_θ(X), Eq. (1), for so many rows of X at a time as need not much memory.

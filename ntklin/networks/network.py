@@ -147,6 +147,19 @@ class FeatureOperator(GramOperator):
         """
         return np.zeros(self.shape[0])
 
+    def step(self, z: Array) -> Array:
+        """What the step z in the coordinates of these features moves θ by: z, if they are θ's own.
+
+        Parameters
+        ----------
+        z : ndarray, of the length of the features
+
+        Returns
+        -------
+        ndarray, shape (P,)
+        """
+        return z
+
     def linearized(self, rule: str) -> Any:
         """The linearized network in the layout of compiled steps; None where there is none.
 

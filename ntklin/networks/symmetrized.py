@@ -16,6 +16,7 @@ from ntklin.edge.checks import as_inputs, as_vector, as_weights
 from ntklin.networks.activations import Activation
 from ntklin.networks.balanced import BalancedFeatures
 from ntklin.networks.features import FeatureMap
+from ntklin.networks.layer_weights import LayerFactors, layer_weights
 from ntklin.networks.layers import LayerList
 from ntklin.networks.memory import require_passes_memory
 from ntklin.networks.mlp import MLP, Rng
@@ -144,6 +145,10 @@ class AntisymmetricPair(Network):
             raise ValueError(f"expected {2 * self.depth} layers, got {len(layers)}")
         halves = layers[: self.depth], layers[self.depth :]
         return np.concatenate([self.network.pack(half) for half in halves])
+
+    def layer_weights(self, factors: LayerFactors) -> Array:
+        """The diagonal of D, the same in both halves; see :meth:`ntklin.MLP.layer_weights`."""
+        return layer_weights(self, factors)
 
     def apply(self, theta: ArrayLike, X: ArrayLike) -> Array:
         """The outputs f(X), shape (N,), or (N, C) of more than one output."""
@@ -278,9 +283,10 @@ class DoubledNetwork(MLP):
     """The doubling trick of Chizat et al. (2019) on the last hidden layer.
 
     The last hidden layer has 2 m_{L-1} neurons: two copies of one draw, with output weights W^L and
-    −W^L, so that f_0 = 0. For L = 2 (``fan_out``, ``fan_in``) the kernel is that of the undoubled
-    network; for L > 2 the signals δ^l of the layers below cancel, so that they get no gradient at
-    the start, which is the harm to training that Sect. 8 mentions.
+    −W^L, so that f_0 = 0. For L = 2 the kernel is that of the undoubled network (``fan_in``, and
+    ``fan_out`` with a homogeneous activation, which lets the 1/√2 of 2m neurons out); for L > 2
+    the signals δ^l of the layers below cancel, so that they get no gradient at the start, which is
+    the harm to training that Sect. 8 mentions.
 
     Parameters
     ----------

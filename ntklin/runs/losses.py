@@ -52,7 +52,13 @@ class Loss:
             )
 
     def as_targets(
-        self, Y: ArrayLike, n_samples: int, n_outputs: int, dtype: DTypeLike | None = None
+        self,
+        Y: ArrayLike,
+        n_samples: int,
+        n_outputs: int,
+        dtype: DTypeLike | None = None,
+        *,
+        name: str = "Y",
     ) -> Array:
         """Targets that this loss takes, checked.
 
@@ -66,6 +72,8 @@ class Loss:
             C.
         dtype : dtype, optional
             Of the result.
+        name : str
+            The argument's name in messages.
 
         Returns
         -------
@@ -83,14 +91,14 @@ class Loss:
                     "the softmax loss takes an output for each class, at least two, but the "
                     "network has one; loss='logistic' is for two classes and one output"
                 )
-            Y = as_array(Y, "Y")
+            Y = as_array(Y, name)
             if Y.shape in ((n_samples,), (n_samples, 1)):
-                Y = _one_hot(Y.reshape(-1), n_outputs)
-        Y = as_targets(Y, n_samples, n_outputs=n_outputs, dtype=dtype)
-        self.check_targets(Y)
+                Y = _one_hot(Y.reshape(-1), n_outputs, name)
+        Y = as_targets(Y, n_samples, n_outputs=n_outputs, dtype=dtype, name=name)
+        self.check_targets(Y, name=name)
         return Y
 
-    def check_targets(self, Y: Array) -> None:
+    def check_targets(self, Y: Array, *, name: str = "Y") -> None:
         """Refuse targets that the loss has no meaning for."""
         if self.name == "squared":
             return
@@ -99,16 +107,19 @@ class Loss:
             _require(
                 (Y >= 0) & (Y <= 1),
                 Y,
+                name,
                 "the logistic loss takes targets between 0 and 1 (the probability of class 1)",
             )
             return
-        _require(Y >= 0, Y, "the softmax loss takes probabilities of the classes, none negative")
+        _require(
+            Y >= 0, Y, name, "the softmax loss takes probabilities of the classes, none negative"
+        )
         sums = Y.sum(axis=1, dtype=np.float64)
         wrong = np.flatnonzero(~(np.abs(sums - 1) <= SUM_ROUNDING))
         if len(wrong):
             raise ValueError(
                 "the softmax loss takes probabilities of the classes that sum to 1, but row "
-                f"{int(wrong[0])} of Y sums to {sums[wrong[0]]:.7g}"
+                f"{int(wrong[0])} of {name} sums to {sums[wrong[0]]:.7g}"
             )
 
     def value(self, outputs: Array, Y: Array) -> Any:
@@ -187,15 +198,15 @@ class Loss:
             return np.where(outputs >= 0, (1 - Y) - unlikely, unlikely - Y)
 
 
-def _require(holds: Array, Y: Array, rule: str) -> None:
+def _require(holds: Array, Y: Array, name: str, rule: str) -> None:
     """Refuse the first target for which the rule does not hold."""
     wrong = np.argwhere(~holds)
     if len(wrong):
         at = tuple(map(int, wrong[0]))
-        raise ValueError(f"{rule}, but Y[{', '.join(map(str, at))}] = {float(Y[at]):g}")
+        raise ValueError(f"{rule}, but {name}[{', '.join(map(str, at))}] = {float(Y[at]):g}")
 
 
-def _one_hot(labels: Array, n_classes: int) -> Array:
+def _one_hot(labels: Array, n_classes: int, name: str) -> Array:
     """Rows that are 1 at the label and else 0, (N, C), of labels in any dtype."""
     xp = namespace(labels)
     numbers = host(labels)
@@ -203,7 +214,7 @@ def _one_hot(labels: Array, n_classes: int) -> Array:
     if len(wrong):
         raise ValueError(
             f"the classes' labels are whole numbers from 0 to {n_classes - 1}, the number of "
-            f"outputs less one, but Y[{int(wrong[0])}] = {numbers[wrong[0]]:g}"
+            f"outputs less one, but {name}[{int(wrong[0])}] = {numbers[wrong[0]]:g}"
         )
     return xp.eye(n_classes)[labels.astype(np.intp)]
 

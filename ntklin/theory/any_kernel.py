@@ -6,13 +6,12 @@ from numpy.typing import ArrayLike
 
 from ntklin.edge.backends import refuse_mixed
 from ntklin.edge.checks import as_inputs
+from ntklin.theory.kernel_checks import as_kernel, as_outputs
 from ntklin.theory.kernel_source import (
     FunctionKernel,
     KernelFunction,
     MatrixKernel,
     OutputFunction,
-    as_kernel,
-    as_outputs,
 )
 from ntklin.theory.linearization import Linearization
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from ntklin.edge.arrays import Array, as_array
-from ntklin.edge.checks import as_inputs, as_targets, narrowed
+from ntklin.edge.checks import as_targets
 
 
 @dataclass(frozen=True)
@@ -60,20 +59,8 @@ class Columns:
         ValueError
             For another shape, NaN or infinity.
         """
-        Y, C = as_array(Y, "Y"), self.n_outputs
-        is_one_output = C == 1 or (C is None and (Y.ndim != 2 or Y.shape[1] <= 1))
-        if is_one_output or (Y.ndim and len(Y) != n_samples):
-            return as_targets(Y, n_samples, dtype=dtype)
-        if C is not None and Y.shape != (n_samples, C):
-            raise ValueError(
-                f"Y must have shape ({n_samples}, {C}), a column for each of the {C} outputs, got "
-                f"shape {Y.shape}{_hint(Y, C)}"
-            )
-        return narrowed(as_inputs(Y, name="Y"), dtype, "Y")
-
-
-def _hint(Y: Array, n_outputs: int) -> str:
-    """How labels become rows, where ``Y`` may be labels."""
-    if Y.ndim != 1 or not np.array_equal(Y, np.clip(np.floor(Y), 0, n_outputs - 1)):
-        return ""
-    return f"; class labels become such rows, one-hot, by numpy.eye({n_outputs})[Y]"
+        C = self.n_outputs
+        if C is None:
+            Y = as_array(Y, "Y")
+            C = Y.shape[1] if Y.ndim == 2 and Y.size else 1
+        return as_targets(Y, n_samples, n_outputs=C, dtype=dtype)

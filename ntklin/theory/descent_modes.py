@@ -142,20 +142,20 @@ class DescentModes(Sendable):
         residual = spectrum.vectors[:, null] @ self.initial_residual[null, 0]
         size = norm(residual)
         unit = exponent(size)
-        direction = self.units.linearization.features.T @ beside(
-            shift(residual, -unit), self.linearization.source.anchor
-        )
+        phi = self.units.linearization.features
+        direction = phi.T @ beside(shift(residual, -unit), phi.inputs)
         lengths = np.sqrt(self.values)  # ‖φ(X)^T v_j‖
         rounding = np.linalg.norm(lengths * spectrum.tilts) * shift(size, -unit)
         certain = bool(float(np.linalg.norm(direction)) > rounding)
-        return shift(direction, unit - self.units.exponent), certain
+        return shift(phi.step(direction), unit - self.units.exponent), certain
 
     def move(self, coefficients: Array) -> Array:
         """φ^T α for α = 4^(−e) times these coefficients, (P,), float64."""
         phi, e = self.units.linearization.features, self.units.exponent
         size = norm(coefficients)
         unit = exponent(size) if is_far(size, np.float64) else 0
-        return shift(phi.T @ beside(shift(coefficients, -unit), phi.inputs), unit - e)
+        direction = phi.T @ beside(shift(coefficients, -unit), phi.inputs)
+        return shift(phi.step(direction), unit - e)
 
     def limiting_growth(self) -> Array:
         """1/(λ_i + λ) on the kept spectrum, (M,)."""

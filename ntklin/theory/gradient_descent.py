@@ -177,7 +177,7 @@ class LinearizedGradientDescent(Sendable):
             theta = given.parameters + modes.move(coefficients)
             return in_range(theta, given.dtype, "θ_∞", self._source.remedy)
         steps = as_steps(t)
-        P = given.shape[1]
+        P = len(given.parameters)
         require_memory(
             len(steps) * P * given.dtype.itemsize,
             f"{len(steps)} parameter vectors of length {P}",

@@ -92,5 +92,5 @@ class InfiniteMLP:
         """
         X = as_inputs(X, self.net.n_inputs).copy()
         warn_outside_unit_ball(X)
-        n_outputs = self.net.widths[-1]
-        return Linearization(FunctionKernel(self.ntk, X, None, self.nngp, n_outputs))
+        C = self.net.n_outputs
+        return Linearization(FunctionKernel(self.ntk, X, None, self.nngp, C))

@@ -21,6 +21,7 @@ from ntklin.edge.backends import host
 from ntklin.edge.checks import as_inputs, as_learning_rate, as_vector, warn_outside_unit_ball
 from ntklin.networks.descriptions import describe_network
 from ntklin.networks.network import Network
+from ntklin.networks.weighted import as_weighted
 from ntklin.runs.batches import BatchSource
 from ntklin.runs.checkpoint import digest
 from ntklin.runs.engine import MethodName
@@ -100,12 +101,17 @@ class Linearization(FactorizedKernel):
         learning_rate: float | None = None,
         ridge: float = 0.0,
         rcond: float | None = None,
+        *,
+        weights: Weights = None,
     ) -> LinearizedGradientDescent:
         """Gradient descent from θ_0 on the linearized network, at any step, Eqs. (18), (19).
 
         Discrete gradient descent on L = ‖f(X) − Y‖²/(2N) + ridge ‖θ − θ_0‖²/(2N):
 
-            θ_{t+1} = θ_t − (η/N) [φ(X)^T (f_t(X) − Y) + ridge (θ_t − θ_0)]
+            θ_{t+1} = θ_t − (η/N) [D φ(X)^T (f_t(X) − Y) + ridge (θ_t − θ_0)],   D = 1
+
+        With ``weights`` another constant D, K_D = φ D φ^T takes the place of K throughout, in the
+        default learning rate, too, and the ridge is one on ‖θ − θ_0‖² in the norm of D^{-1}.
 
         Parameters
         ----------
@@ -118,6 +124,9 @@ class Linearization(FactorizedKernel):
             For t = None only: eigenvalues ≤ rcond · λ_max are cut, 1/λ becoming 0. Without it and
             without ridge a kernel that is singular to working precision is refused where P ≥ N; the
             underparametrized P < N (App. A) cuts at N·eps.
+        weights : float, array_like, shape (P,) or (P, P), or LowRank, optional
+            D ≥ 0, as for ``minimizer``: ``net.layer_weights(...)`` freezes layers or gives them
+            learning rates of their own.
 
         Returns
         -------
@@ -128,6 +137,11 @@ class Linearization(FactorizedKernel):
         DegenerateKernelError
             If K(X, X) = 0 and no learning rate is given.
         """
+        if weights is not None:
+            weights = self.source.preconditioner(weights)
+            weighted = FeatureSource(as_weighted(self.features, weights))
+            weighted = Linearization(weighted, precision=self.precision)
+            return weighted.gradient_descent(Y, learning_rate, ridge, rcond)
         Y = host(self.source.targets(Y))
         ridge, rcond = as_ridge(ridge), as_rank_cut(rcond)
         if learning_rate is not None:
@@ -248,6 +262,7 @@ class Linearization(FactorizedKernel):
         Parameters
         ----------
         Y : array_like, shape (N,) or (N, C)
+            For the softmax loss also class labels 0, …, C − 1, (N,).
         optimizer : Optimizer, optional
             ``GradientDescent()`` when not given; its default η is ``default_learning_rate()``,
             whatever the loss.
@@ -260,7 +275,7 @@ class Linearization(FactorizedKernel):
             Mini-batches; an iterable ends the run when it ends. All samples when not given.
         record : int or iterable of int, optional
             Keep θ_t and D_{t−1} every so many steps, 0 included, or at these steps.
-        loss : {"squared", "logistic"}
+        loss : {"squared", "logistic", "softmax"}
         method : {"auto", "reduced", "fused", "direct"}
             How steps are computed, not what they are: ``"reduced"``, for gradient descent and
             momentum, with mini-batches or without, takes them in the span of the N features, by

@@ -102,7 +102,7 @@ class Minimizer(Sendable):
     def interpolator(self, X_new: ArrayLike) -> Array:
         """f_int(X_new), the interpolator of least complexity, Eq. (3).
 
-        Without biases it does not depend on σ.
+        Without biases it does not depend on σ, if the activation is homogeneous.
 
         Parameters
         ----------
@@ -119,8 +119,9 @@ class Minimizer(Sendable):
     def initialization(self, X_new: ArrayLike) -> Array:
         """f_init(X_new), what the initialization leaves in the minimizer; 0 on X itself.
 
-        Without biases or with zero biases (1/L) φ(x)(1 − P_F)θ_0; with any biases
-        φ(x)(1 − P_F)E_Lθ_0, E_L keeping the last layer's parameters only.
+        With any activation and biases φ(x)(1 − P_F)E_Lθ_0, E_L keeping the last layer's parameters
+        only; with a homogeneous one (relu, leaky_relu, abs) without biases or with zero biases also
+        (1/L) φ(x)(1 − P_F)θ_0 (Lemma 4). What is computed is f_0 − K_D K_D^{-1} f_0(X) for all.
 
         Parameters
         ----------
@@ -158,7 +159,8 @@ class Minimizer(Sendable):
         """‖f_init(X_new)‖/√(2 N_new), in units of the root of a test loss, summed over outputs.
 
         This is σ^L J(X_new) of Thm 2: J is taken at σ = 1, and f_init scales as σ^L (exactly
-        without biases), so J is this size divided by σ^L.
+        without biases), so J is this size divided by σ^L. Only a homogeneous activation has that
+        law: with another, J belongs to its σ, and this size is all there is.
 
         Parameters
         ----------

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import ArrayLike
 
 from ntklin.edge.arrays import Array
+from ntklin.edge.backends import refuse_mixed
 from ntklin.edge.checks import as_path
 from ntklin.edge.errors import DivergenceError
 from ntklin.runs import checkpoint
@@ -53,8 +54,8 @@ def train_linearized(
         If the run to resume is the beginning of a run, or not one of these data and options.
     """
     phi, kind = lin.features, Loss(loss)
-    Y = lin.source.targets(Y, phi.dtype)
-    kind.check_targets(Y)
+    refuse_mixed(phi.inputs, Y)
+    Y = kind.as_targets(Y, lin.n_samples, phi.n_outputs, phi.dtype).copy()
     Schedule(batches, lin.n_samples)  # refuses what are no batches
     past, engine = None, method
     if resume is not None:

@@ -10,7 +10,7 @@ import numpy as np
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, namespace
 from ntklin.edge.sendable import Sendable
-from ntklin.networks.network import Network
+from ntklin.networks.network import Network, n_outputs_of
 from ntklin.runs.checkpoint import digest
 from ntklin.runs.recording import Moment, Record, RecordedSteps, Recorder
 
@@ -32,7 +32,7 @@ class TrainingRecords(Sendable):
         ‖θ_t − θ_0‖.
     initial_norm : float
         ‖θ_0‖.
-    outputs : ndarray, shape (K, N'), or None
+    outputs : ndarray, shape (K, N') or (K, N', C), or None
         f_{θ_t}(X_record), where that was given.
     snapshots : tuple of ndarray, shape (P,), or None
         θ_t at each recorded step; None where they were switched off.
@@ -85,8 +85,8 @@ class Outputs(Record):
         return self._net.apply(moment.parameters, self._X)
 
     def nbytes(self) -> int:
-        """N' numbers."""
-        return len(self._X) * self._X.itemsize
+        """N' C numbers."""
+        return len(self._X) * n_outputs_of(self._net) * self._X.itemsize
 
 
 class Parameters(Record):
@@ -149,7 +149,9 @@ class TrainingRecorder(Recorder):
             beside=theta,
         )
         self._start = theta
-        self._width = 0 if X_record is None else len(X_record)
+        self._shape: tuple[int, ...] = ()
+        if X_record is not None:
+            self._shape = (len(X_record), n_outputs_of(net))[: 1 + (n_outputs_of(net) > 1)]
         self._inputs = None if X_record is None else digest(X_record)
         self._initial_norm = float(np.linalg.norm(theta.astype(np.float64, copy=False)))
         if past is not None and len(past.steps):
@@ -159,7 +161,7 @@ class TrainingRecorder(Recorder):
             kept = {"distances": past.distances.tolist()}
             if past.outputs is not None:
                 kept["outputs"] = beside(past.outputs, theta)
-                self._width = past.outputs.shape[1]
+                self._shape = past.outputs.shape[1:]
             if past.snapshots is not None:
                 kept["snapshots"] = [beside(one, theta) for one in past.snapshots]
             self.resume(past.steps.tolist(), kept)
@@ -179,6 +181,13 @@ class TrainingRecorder(Recorder):
                 f"{snapshots}; pass the same, or no record"
             )
 
+    def _stacked(self, outputs: list[Array]) -> Array:
+        """f_{θ_t}(X_record) at all steps, (K, N') or (K, N', C)."""
+        rows = namespace(self._start).empty((len(outputs), *self._shape), self._start.dtype)
+        for row, f in zip(rows, outputs, strict=True):
+            row[:] = f
+        return rows
+
     def records(self, losses: Array) -> TrainingRecords:
         """What was recorded so far.
 
@@ -193,10 +202,7 @@ class TrainingRecorder(Recorder):
         """
         steps, outputs = np.array(self.steps, np.int64), self.values.get("outputs")
         if outputs is not None:
-            rows = namespace(self._start).empty((len(steps), self._width), self._start.dtype)
-            for row, f in zip(rows, outputs, strict=True):
-                row[:] = f
-            outputs = rows
+            outputs = self._stacked(outputs)
         snapshots = self.values.get("snapshots")
         return TrainingRecords(
             steps=steps,

@@ -82,6 +82,8 @@ class ReducedDescent(Engine):
         first, above = net.widths[1], sum(net.widths[2:-1])
         padded = whole_tiles(n, X.itemsize)
         size = 3 * n * n + padded * (6 * first + 4 * above) + 4 * net.n_parameters
+        if net.n_outputs > 1 or not net.activation.is_relu:  # slopes, signals and outputs' parts
+            size += n * (2 * first + above + net.n_outputs * (4 + net.widths[-2] // 256))
         return X.itemsize * (size + X.size + workspace(n))
 
     def _descend(self, weights: Array, end: End) -> Array:

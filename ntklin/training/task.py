@@ -33,7 +33,7 @@ class TrainingTask(Task):
     theta : ndarray, shape (P,)
         θ_0; (S, P) of S networks that are trained at once.
     X : ndarray, shape (N, d)
-    targets : ndarray, shape (N,)
+    targets : ndarray, shape (N,), or (N, C) of more than one output
     optimizer : Optimizer
         With its learning rate.
     loss : Loss
@@ -88,7 +88,7 @@ class TrainingTask(Task):
         )
 
     def initial_outputs(self) -> Any:
-        """f_0(X), (N,)."""
+        """f_0(X), (N,) or (N, C)."""
         return self.net.apply(self.theta, self.X)
 
     def stability_bound(self) -> float:

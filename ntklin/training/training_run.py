@@ -175,7 +175,9 @@ def _require_consistent(run: TrainingRun, network: Network | None) -> None:
         raise ValueError("the recorded steps are not steps of the run, in order")
     if not np.isfinite(records.initial_norm) or records.distances.shape != (n,):
         raise ValueError("there must be one distance for each recorded step")
-    if records.outputs is not None and (records.outputs.ndim != 2 or len(records.outputs) != n):
+    if records.outputs is not None and (
+        records.outputs.ndim not in (2, 3) or len(records.outputs) != n
+    ):
         raise ValueError(f"the recorded outputs have shape {records.outputs.shape}")
     for theta in records.snapshots or ():
         if (theta.shape, theta.dtype) != (parameters.shape, parameters.dtype):

@@ -17,6 +17,7 @@ from ntklin.validation.theorems import (
     lemma6,
     lemma7,
     section6,
+    smooth,
     symmetrized,
     theorem1,
     theorem2,
@@ -60,6 +61,7 @@ STATEMENTS = tuple(
         theorem7,
         lemma7,
         theorem8,
+        smooth,
         equation18,
         equation19,
     )

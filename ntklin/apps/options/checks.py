@@ -39,6 +39,15 @@ def seed(value: Any, name: str) -> int:
     return as_count(value, name=name, minimum=0)
 
 
+def scaling(value: Any, name: str) -> Any:
+    """A scaling that carries σ: a sweep takes one θ_0 at every σ."""
+    from ntklin.networks.mlp import SCALED
+
+    if value not in SCALED:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, SCALED))}, got {value!r}")
+    return value
+
+
 def flag(value: Any, name: str) -> bool:
     """True or False."""
     from ntklin.edge.checks import as_flag

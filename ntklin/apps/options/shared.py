@@ -54,6 +54,7 @@ Scaling = Annotated[
         panel=NETWORK,
         help="fan_out (the paper's), fan_in (the usual NTK parametrization) or eq1 (Eq. 1 to "
         "the letter).",
+        check=checks.scaling,
     ),
 ]
 Bias = Annotated[

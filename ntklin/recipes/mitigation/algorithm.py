@@ -14,7 +14,6 @@ from ntklin.edge.checks import (
     as_fraction,
     as_inputs,
     as_positive,
-    as_targets,
     as_vector,
 )
 from ntklin.networks.mlp import MLP, Rng
@@ -63,8 +62,9 @@ def mitigate_initialization(
 ) -> Mitigation:
     """Train from the same θ_0 at decreasing σ while the validation loss falls (Sect. 3).
 
-    What the initialization leaves in a trained network grows like σ^L (Thm 2), while very small σ
-    make training slow. Hence: (a) train at the network's own σ; (b) train again from the same
+    What the initialization leaves in a trained network grows like σ^L (Thm 2; with an activation
+    that is not homogeneous it falls with σ, too, by no such law), while very small σ make training
+    slow. Hence: (a) train at the network's own σ; (b) train again from the same
     Gaussian draw θ_0 at ``factor`` times that σ; (c) stop unless the validation loss fell by a
     significant margin; (d) repeat, until training becomes impractically slow; (e) return the
     trained network of smallest validation loss.
@@ -72,11 +72,12 @@ def mitigate_initialization(
     Parameters
     ----------
     net : MLP
-        Its σ is the first one. The others have the same parameters θ_0, since σ enters through the
-        scales w_l and v_l alone; a ``sigma_b`` of its own stays as it is.
-    X, Y : array_like, shapes (N, d) and (N,)
-        Training inputs and targets.
-    X_val, Y_val : array_like, shapes (N_val, d) and (N_val,)
+        With a homogeneous activation: ``relu``, ``leaky_relu`` or ``abs``. Its σ is the first one.
+        The others have the same parameters θ_0, since σ enters through the scales w_l and v_l
+        alone; a ``sigma_b`` of its own stays as it is.
+    X, Y : array_like, shapes (N, d) and (N,), or (N, C) of more than one output
+        Training inputs and targets, as for :func:`ntklin.train`.
+    X_val, Y_val : array_like, shapes (N_val, d) and (N_val,) or (N_val, C)
         What the networks are chosen by.
     theta : array_like, shape (P,), optional
         θ_0; not changed. Drawn with ``rng`` when not given.
@@ -102,7 +103,7 @@ def mitigate_initialization(
         … and so are more seconds for one network; no limit when not given.
     batches : Batches or list of index arrays, optional
         As for :func:`ntklin.train`.
-    loss : {"squared", "logistic"}
+    loss : {"squared", "logistic", "softmax"}
         Validation and test losses are of the same kind.
     X_test, Y_test : array_like, optional
         For test losses, by which nothing is chosen.
@@ -124,7 +125,8 @@ def mitigate_initialization(
     TypeError
         For batches that can be read only once, or a network that is no plain MLP.
     ValueError
-        For a ``factor``, ``margin`` or ``min_sigma`` with which σ does not decrease.
+        For a ``factor``, ``margin`` or ``min_sigma`` with which σ does not decrease, and for
+        ``scaling="standard"``, where f_θ does not depend on σ.
     DivergenceError
         If training diverges at the first σ, as ``train`` has it.
     FloatRangeError
@@ -150,17 +152,24 @@ def mitigate_initialization(
             "batches must be ntklin.Batches or a list, since several networks are trained; got "
             f"{type(batches).__name__}, which can be read only once"
         )
+    kind = Loss(loss)
     contest = Contest(
-        training=_as_samples(net, X, Y, "X", "Y"),
-        validation=_as_samples(net, X_val, Y_val, "X_val", "Y_val"),
-        test=_as_test_set(net, X_test, Y_test),
+        training=_as_samples(net, kind, X, Y),
+        validation=_as_samples(net, kind, X_val, Y_val, "_val"),
+        test=_as_test_set(net, kind, X_test, Y_test),
         optimizer=optimizer,
         until=as_positive(until, name="until"),
         max_steps=as_count(max_steps, name="max_steps"),
         time_limit=None if time_limit is None else as_positive(time_limit, name="time_limit"),
-        options={"batches": batches, "loss": Loss(loss).name},
+        options={"batches": batches, "loss": kind.name},
         progress=progress,
     )
+    if net.scaling == "standard":
+        raise ValueError(
+            "mitigation lowers σ at one θ, and with scaling='standard' σ is no part of the "
+            "network; take the same weights with scaling='fan_in', as by ntklin.from_state_dict("
+            "ntklin.to_state_dict(net, theta), scaling='fan_in')"
+        )
     factor = as_positive(factor, name="factor")
     if factor >= 1:
         raise ValueError(f"factor must be below 1, so that σ decreases; got {factor:g}")
@@ -191,25 +200,31 @@ def _require_mlp(net: MLP) -> None:
             "net must be a plain ntklin.MLP: a DoubledNetwork starts at f_0 = 0, so that its "
             "initialization leaves nothing to mitigate"
         )
+    if not net.activation.is_homogeneous:
+        raise ValueError(
+            "net must have a homogeneous activation ('relu', 'leaky_relu' or 'abs'), for which "
+            "what the initialization leaves in the network grows like σ^L, got "
+            f"{net.activation.name!r}; search over sigma with ntklin.train for others"
+        )
 
 
 def _as_samples(
-    net: MLP, X: ArrayLike, Y: ArrayLike, name_X: str, name_Y: str
+    net: MLP, loss: Loss, X: ArrayLike, Y: ArrayLike, which: str = ""
 ) -> tuple[Array, Array]:
-    X = as_inputs(X, net.n_inputs, name=name_X)
-    if name_Y == "Y":
-        return X, as_targets(Y, len(X))
-    return X, as_vector(Y, len(X), name=name_Y)
+    X = as_inputs(X, net.n_inputs, name=f"X{which}")
+    if which and net.n_outputs == 1:  # whose inputs are none to train on
+        Y = as_vector(Y, len(X), name=f"Y{which}")
+    return X, loss.as_targets(Y, len(X), net.n_outputs, name=f"Y{which}")
 
 
 def _as_test_set(
-    net: MLP, X_test: ArrayLike | None, Y_test: ArrayLike | None
+    net: MLP, loss: Loss, X_test: ArrayLike | None, Y_test: ArrayLike | None
 ) -> tuple[Array, Array] | None:
     if (X_test is None) != (Y_test is None):
         raise ValueError("X_test and Y_test go together; one of them is missing")
     if X_test is None or Y_test is None:
         return None
-    return _as_samples(net, X_test, Y_test, "X_test", "Y_test")
+    return _as_samples(net, loss, X_test, Y_test, "_test")
 
 
 class _Search:

@@ -38,9 +38,10 @@ def baselines(net: MLP, theta: Array, contest: Contest) -> Iterator[Trial]:
 def are_one_network(net: MLP, optimizer: object) -> bool:
     """Whether the pair and the doubled network are one function of t, so that one run serves both.
 
-    For L = 2 the pair is an MLP of 2m neurons: as ReLU is homogeneous, the scales of ``fan_out``
-    and ``fan_in`` for this width contain the pair's 1/√2; those of ``eq1`` only without biases. Its
-    output bias (b − b')/√2 moves as one b does where steps are linear in the gradients.
+    For L = 2 the pair is an MLP of 2m neurons: the scales of ``fan_in`` for this width contain the
+    pair's 1/√2, and so do those of ``fan_out``, and of ``eq1`` without biases, if the activation is
+    homogeneous: they have it in the argument of α. Its output bias (b − b')/√2 moves as one b does
+    where steps are linear in the gradients.
 
     Returns
     -------
@@ -48,4 +49,6 @@ def are_one_network(net: MLP, optimizer: object) -> bool:
     """
     if net.depth != 2 or not isinstance(optimizer, GradientDescent | Momentum | None):
         return False
-    return net.scaling in ("fan_out", "fan_in") or not net.has_bias
+    if net.scaling == "fan_in":
+        return True
+    return net.activation.is_homogeneous and (net.scaling == "fan_out" or not net.has_bias)

@@ -1,0 +1,37 @@
+"""How the infinite-width recursions share a matrix out to threads."""
+
+import numpy as np
+
+from ntklin.kernels.cpu.compiler import kernel
+
+# Rows and columns of a block: BLAS wants them large, the threads' shares equal, the second-level
+# cache at most 1 MB.
+BLOCK_ROWS, BLOCK_COLUMNS = 128, 1024
+# Columns that go through all layers at once, in the first-level cache.
+STRETCH = 512
+
+
+@kernel
+def mirror(S, top, bottom, right):
+    for j in range(right):
+        for i in range(max(top, j + 1), bottom):
+            S[j, i] = S[i, j]
+
+
+def shares(n_rows, n_columns, symmetric, n_threads):
+    """Equal shares of the matrix, two or more a thread where it is large: (tasks, blocks, 4).
+
+    When symmetric, a block runs from the first column to the diagonal, so that the first and the
+    last block make one share, the second and the last but one the next; an odd one counts as the
+    partner of an empty block.
+    """
+    height = min(max(-(-n_rows // (4 * n_threads)), 16), BLOCK_ROWS)
+    rows = [(top, min(top + height, n_rows)) for top in range(0, n_rows, height)]
+    if symmetric:
+        blocks = [(0, 0, 0, 0)] * (len(rows) % 2)
+        blocks += [(top, bottom, 0, bottom) for top, bottom in rows]
+        return np.array(list(zip(blocks, blocks[::-1], strict=True))[: len(blocks) // 2])
+    columns = [
+        (left, min(left + BLOCK_COLUMNS, n_columns)) for left in range(0, n_columns, BLOCK_COLUMNS)
+    ]
+    return np.array([[(*r, *c)] for r in rows for c in columns])
