@@ -116,7 +116,7 @@ def test_more_than_two_classes_have_a_column_each(load, targets):
     order, low = (2, 0, 1), {"01": 0.0, "pm1": -1.0}[targets]
     places, Y = load(INTEGERS, order, targets=targets, n_train=12)
     assert places == list(range(12))
-    assert Y == [[1.0 if label == c else low for c in order] for label in INTEGERS]
+    assert [[1.0 if label == c else low for c in order] for label in INTEGERS] == Y
 
 
 def test_places_of_classes(tmp_path):

@@ -106,6 +106,9 @@ def make_end(optimizer, seed=0, **changes):
     return OptimizerResult(optimizer=optimizer, seed=seed, **(values | changes))
 
 
+ACCURACIES = tuple(
+    f"accuracy_{name}" for name in ("interpolator", "minimizer", "linearized", "network")
+)
 COMPARED = ("gd", "sgd", "adagrad", "adam-sgd")
 
 
@@ -135,6 +138,26 @@ def test_the_terminal_shows_deviations_of_several_seeds():
     assert f"± {0.2 * 0.1 * math.sqrt(0.5):.1e}" in text  # of the initialization term at σ = 1
 
 
+def test_the_terminal_shows_the_term_at_infinite_width_and_accuracies():
+    title = "Initialization term and accuracy on 2 test points"
+    text = printed(make_result(seeds=(0, 1)))
+    assert title in text
+    # The same for all seeds, so that it has no deviation.
+    (row,) = (line for line in text.splitlines() if f"{0.21 * 0.25:.2e}" in line)
+    cells = ["0.5", "5.25e-02", "5.25e-02", "96.2%", "84.0%", "83.0%", "82.5%"]
+    assert [cell.strip() for cell in row.strip("│").split("│")] == cells
+    below = text.splitlines()[text.splitlines().index(row) + 1]
+    assert [cell.strip() for cell in below.strip("│").split("│")][2:4] == ["", "± 0.0%"]
+    assert "± 0.7%" in below
+
+    bare = dict.fromkeys((*ACCURACIES, "initialization_size_infinite"))
+    records = [make_record(sigma, **bare) for sigma in (0.5, 1.0, 2.0)]
+    text = printed(make_result(records=records))
+    assert "Initialization term on 2 test points" in text
+    assert "m = ∞" not in text
+    assert "%" not in text
+
+
 def test_no_digit_is_lost_on_80_columns():
     text = printed(make_result(seeds=(0, 1)), width=80)
     assert "…" not in text
@@ -157,7 +180,9 @@ def test_the_terminal_shows_where_optimizers_end():
     assert "Optimizers at σ = 0.5 to loss 1e-05; SGD on |B|/N = 0.1" in text
     assert "Where they end, root mean squares over 2 test points" in text
     for name in ("│        GD │", "│       SGD │", "│   AdaGrad │", "│  Adam-SGD │"):
-        assert text.count(name) == 2, name
+        assert text.count(name) == 3, name
+    assert "Accuracy on 2 test points, σ = 0.5" in text
+    assert "│ 71.0% │    72.0% │     73.0% │" in text
     for value in ("1,234", "5,678", "0.0625", "1.15e-02", "8.00e-03", "5.60e-02", "3.00e-15"):
         assert value in text, value
     assert (
@@ -234,6 +259,15 @@ def test_the_figure_shows_the_records():
     assert "L" in sizes.get_legend().get_texts()[1].get_text()
     assert losses.get_xlabel()
     assert losses.get_ylabel() == "test loss"
+
+
+def test_the_figure_shows_infinite_width_where_it_is_known():
+    _, sizes = plots.study_figure(make_result()).axes
+    sigma, size = curve(sizes, "infinite width")
+    np.testing.assert_allclose(size, 0.21 * sigma**2)
+    records = [make_record(s, initialization_size_infinite=None) for s in (0.5, 1.0, 2.0)]
+    _, sizes = plots.study_figure(make_result(records=records)).axes
+    assert "infinite" not in " ".join(line.get_label() for line in sizes.lines)
 
 
 def test_bands_appear_with_several_seeds_only():

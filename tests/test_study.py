@@ -18,7 +18,8 @@ from ntklin.apps.study import (
 from ntklin.apps.study import real as real_module
 from ntklin.apps.study.infinite_width import InfiniteWidth
 from ntklin.apps.study.study_result import fit_power_law, statistic
-from ntklin.edge.errors import DegenerateKernelError, DivergenceError
+from ntklin.edge import checks
+from ntklin.edge.errors import DegenerateKernelError, DivergenceError, MemoryLimitError
 from ntklin.runs.stops import Horizon
 from ntklin.training.train import run_task
 
@@ -128,7 +129,7 @@ def by_hand(study, sigma, seed, infinite=True):
 
 
 def infinite_size(net, X, X_test):
-    """√(C mean_x E f_init(x)²/2), f_init = [1, −S] (f_0(X_T), f_0(X)) with the NNGP's covariance."""
+    """√(C mean_x E f_init(x)²/2) for f_init = f_0(X_T) − S f_0(X), by f_0's covariance."""
     both = np.concatenate([X_test, X])
     theta, sigma = ntklin.infinite_ntk(net, both), ntklin.infinite_nngp(net, both)
     S = np.linalg.solve(theta[N_TEST:, N_TEST:], theta[N_TEST:, :N_TEST]).T
@@ -144,7 +145,7 @@ def infinite_size(net, X, X_test):
         {"hidden_widths": (6, 5)},
         {"bias": "normal"},
         {"data": dataset(n_classes=3)},
-        {"data": dataset(n_classes=4), "hidden_widths": (9, 8), "scaling": "fan_in"},
+        {"data": dataset(n_classes=4), "hidden_widths": (20, 15), "scaling": "fan_in"},
     ],
 )
 def test_every_number_is_that_of_the_definition(changes):
@@ -167,7 +168,6 @@ def test_the_term_of_thm_2_is_that_of_infinite_width_on_average():
     n_seeds = 200
     study = config(
         data=dataset(n_classes=3),
-        scaling="fan_in",  # in which an output's size does not depend on how many there are
         hidden_widths=(600,),
         sigmas=(1.2,),
         seeds=range(n_seeds),
@@ -178,6 +178,19 @@ def test_the_term_of_thm_2_is_that_of_infinite_width_on_average():
     error = 5 * squares.std() / math.sqrt(n_seeds)
     assert error < expected / 5
     assert squares.mean() == pytest.approx(expected, abs=error)
+
+
+def test_a_kernel_that_does_not_fit_is_refused_before_it_is_made(monkeypatch):
+    """N C = 180 rows, 5 arrays of them; P and the gradients are small beside it."""
+    data = dataset(n=60, n_classes=3)
+    study = config(data=data, hidden_widths=(20,), until=0.4, train=False, sigmas=(1.0,))
+    monkeypatch.setattr(checks, "available_memory", lambda: 5 * 8 * 180**2 - 1)
+    message = "factorizing the kernel of 60 training inputs with 3 outputs each"
+    with pytest.raises(MemoryLimitError, match=message):
+        list(scale_results(study))
+    monkeypatch.setattr(checks, "available_memory", lambda: 50 * 8 * 180**2)
+    (record,) = scale_results(study)
+    assert record.lambda_min > 0
 
 
 def test_the_papers_term_of_thm_2():
@@ -208,7 +221,7 @@ def test_other_activations():
         for key in ("lambda_max", "test_loss_minimizer", "test_loss_network", "distance"):
             assert record.numbers()[key] == pytest.approx(expected[key], rel=1e-9), key
         assert record.outcome == "converged"
-    with pytest.raises(TypeError, match="activation must be a name, got Activation"):
+    with pytest.raises(TypeError, match="activation must be a name, got NamedActivation"):
         config(activation=ntklin.MLP((2, 2, 1)).activation)
 
 
@@ -426,6 +439,7 @@ def test_the_description_is_plain():
     described = config(seeds=(1, 2)).describe()
     assert described["widths"] == [D, 7, 1]
     assert described["n_parameters"] == D * 7 + 7 + 7 + 1
+    assert (described["classes"], described["activation"]) == ([], "relu")
     assert described["sigmas"] == [0.5, 1.0, 2.0]
     assert (described["n_train"], described["n_test"], described["depth"]) == (N, N_TEST, 2)
 

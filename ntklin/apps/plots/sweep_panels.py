@@ -23,7 +23,6 @@ SERIES = (
     ),
 )
 SIZE_COLOR = "#7A3E9D"
-INFINITE_LABEL = r"infinite width, $\sigma^L(\mathbb{E}J^2)^{1/2}$"
 INFINITE = {"color": GUIDE_COLOR, "marker": "_", "linestyle": "--", "zorder": 2}
 
 
@@ -40,10 +39,11 @@ def draw_initialization_sizes(axes: Axes, result: StudyResult) -> None:
     """‖f_init(X_T)‖/√(2N_T) against σ, log-log, with its fitted power and infinite width's."""
     style = {"color": SIZE_COLOR, "marker": "D", "linestyle": "none"}
     _draw_series(axes, result, "initialization_size", "measured", style)
-    _draw_series(axes, result, "initialization_size_infinite", INFINITE_LABEL, INFINITE)
+    depth = result.config.power
+    term = "" if depth is None else r", $\sigma^L\,(\mathbb{E}\,J^2)^{1/2}$"
+    _draw_series(axes, result, "initialization_size_infinite", f"infinite width{term}", INFINITE)
     law = result.mean_power_law
     if law is not None:
-        depth = result.config.power
         power = "" if depth is None else rf"  ($L$ = {depth})"
         ends = np.array([result.rows[0].sigma, result.rows[-1].sigma])
         axes.plot(

@@ -76,8 +76,7 @@ def train_real(
         On Ctrl-C.
     """
     X, Y, X_test, _ = config.arrays
-    problem = as_problem(net, theta, X, Y, Loss())
-    task = TrainingTask(net, *problem, optimizer, batches=batches)
+    task = TrainingTask(net, *as_problem(net, theta, X, Y, Loss()), optimizer, batches=batches)
     run = run_task(task, Horizon(steps, config.until), progress=progress, warn=warn)
     if isinstance(run, DivergenceError):  # the linearization is stable: a narrow network leaves it
         return RealEnd(DIVERGED, run.step)
