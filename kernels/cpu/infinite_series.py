@@ -19,8 +19,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ntklin.kernels.cpu import activations
+from ntklin.kernels.cpu.activations import activated
+from ntklin.kernels.cpu.blas import sequential_blas
 from ntklin.kernels.infinite_scales import Unresolved
+from ntklin.kernels.structures import Layer
 
 # z where the normal density ends: e^{−z²/4} is below eps.
 END = 13.0
@@ -33,6 +35,8 @@ HALVINGS = 9
 SHORTEST = 32
 ROWS = 512
 ORDERS = 256
+# Places that a thread takes at a time.
+PLACES = 64
 
 
 class Series(NamedTuple):
@@ -67,11 +71,10 @@ def _nodes(width):
 
 
 def _values(body, n, z):
-    """α(n z) and α'(n z), shapes (N, number of z)."""
-    H = np.multiply.outer(n, z)
-    A, slopes = np.empty_like(H), np.empty_like(H)
-    activations.rows(body, H, np.zeros_like(H), np.zeros(len(H)), A, slopes)
-    return A, slopes
+    """α(n z) and α'(n z), shapes (N, number of z): a layer whose one input is n, its weights z."""
+    layer = Layer(z[:, None], np.zeros_like(z), np.float64(1), np.float64(0))
+    with sequential_blas:
+        return activated(body, layer, np.ascontiguousarray(n)[:, None], PLACES)
 
 
 def _squares(body, n, width):

@@ -179,7 +179,7 @@ STATEMENT = Statement(
             Below(-0.4, paper=-0.5),
             Below(-1.5, paper=-0.5),
             "m^{−3/2}",
-            Grid((64, 256, 1024, 4096), 16, ((32, 256), 6)),
+            Grid((64, 256, 1024, 4096), 16, ((32, 1024), 8)),
             "sup_t rms distance",
         ),
         beside_relu(
@@ -189,7 +189,7 @@ STATEMENT = Statement(
             Below(-0.4, paper=-0.5),
             Below(-1.5, paper=-0.5),
             "m^{−3/2}",
-            Grid((64, 256, 1024, 4096), 16, ((32, 256), 6)),
+            Grid((64, 256, 1024, 4096), 16, ((32, 1024), 6)),
             "sup_t rms distance",
         ),
         everywhere(
