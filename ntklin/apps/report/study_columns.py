@@ -137,12 +137,14 @@ ENDS = (
 )
 
 ACCURACIES = (
-    Column("accuracy_linearized", "f_lin", "of the linearized network after its steps", ".1%"),
-    Column("accuracy_network", "real net", "of the real network after its steps", ".1%"),
+    Column(
+        "accuracy_linearized", "f_lin", "accuracy of the linearized network after its steps", ".1%"
+    ),
+    Column("accuracy_network", "real net", "accuracy of the real network after its steps", ".1%"),
     Column(
         "accuracy_interpolating",
         "interpol.",
-        "of the interpolating part of the linearized network",
+        "accuracy of the interpolating part of the linearized network",
         ".1%",
     ),
 )

@@ -113,21 +113,27 @@ def _introduction(result: StudyResult) -> str:
     text = INTRODUCTION.format(power=powers[0], layers=powers[1])
     if config.data.n_outputs > 1:
         text += " " + CLASSES.format(n=config.data.n_outputs)
-    has_limit = any(row.statistics["initialization_size_infinite"] for row in result.rows)
-    return f"{text} {LIMIT}" if has_limit else text
+    return f"{text} {LIMIT}" if _has_limit(result) else text
+
+
+def _has_limit(result: StudyResult) -> bool:
+    """Whether there is anything to say of infinite width."""
+    return any(row.statistics["initialization_size_infinite"] for row in result.rows)
 
 
 def _picture(result: StudyResult, image: bytes) -> str:
     description = (
         "Left: test loss against σ for the trained network, the linearized network and the kernel "
-        "interpolator. Right: size of the initialization term against σ with its fitted power law "
-        "and what it is at infinite width."
+        "interpolator. Right: size of the initialization term against σ with its fitted power law"
     )
-    caption = (
-        "Left: test loss against the initialization scale σ, and how a loss ∝ σ<sup>2L</sup> would "
-        "grow. Right: size of the initialization term, its fitted power of σ, and the root of its "
-        "mean square over initializations at infinite width."
-    )
+    caption = "Left: test loss against the initialization scale σ"
+    if result.config.power is not None:
+        caption += ", and how a loss ∝ σ<sup>2L</sup> would grow"
+    caption += ". Right: size of the initialization term, and its fitted power of σ"
+    if _has_limit(result):
+        description += " and what it is at infinite width"
+        caption += "; the root of its mean square over initializations at infinite width"
+    description, caption = f"{description}.", f"{caption}."
     if result.optimizer_rows:
         description += " Below: test losses and distances on the test points for each optimizer."
         caption += (
