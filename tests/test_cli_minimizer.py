@@ -165,6 +165,71 @@ def test_seeds(seed, seeds, expected):
     assert SeedOptions(seed=seed, seeds=seeds).value() == expected
 
 
+TEN = ("--n-train", "25", "--n-test", "15", "--width", "30", "--until", "0.05", "--sigma", "1,2")
+
+
+def test_ten_classes_from_one_command(tmp_path):
+    """Closed form and trained network side by side, and other optimizers."""
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 10
+    X = 2 * rng.standard_normal((10, 12))[y] + rng.standard_normal((60, 12))
+    np.savez(tmp_path / "ten.npz", images=X, labels=y)
+    out = tmp_path / "out"
+    flags = ("--data", tmp_path / "ten.npz", "--classes", "0-9", "--seeds", 2)
+    done = invoke("minimizer", *TEN, *flags, "--optimizer", "gd,sgd,adam", "--out", out)
+    assert done.exit_code == 0, done.output
+    values = results(out)
+    assert values["complete"]
+    assert values["config"]["widths"] == [12, 30, 10]
+    assert values["config"]["classes"] == list("0123456789")
+    for record in (*values["records"], *values["optimizers"]["records"]):
+        assert record["outcome"] == "converged"
+        assert record["final_loss"] < 0.05
+        for name in ("linearized", "network"):
+            # Ten classes at random give 0.1; losses of f = 0 would be 1/2.
+            assert 0.3 < record[f"accuracy_{name}"] <= 1
+        assert record["distance"] < 1
+    for record in values["records"]:
+        assert record["initialization_size_infinite"] > 0
+        assert record["accuracy_network"] == pytest.approx(record["accuracy_linearized"], abs=0.3)
+    page = (out / "report.html").read_text("utf-8")
+    for text in (done.output, page):
+        assert "and accuracy on 15 test points" in text
+        assert f"{values['records'][0]['accuracy_interpolator']:.1%}" in text
+    assert "Each of the 10 classes has an output of its own" in page
+    assert values["provenance"]["command"].count("--classes 0-9") == 1
+    by_name = {r["optimizer"]: r for r in values["optimizers"]["records"]}
+    assert by_name["gd"]["path_dependent_size"] < 1e-10 < by_name["adam"]["path_dependent_size"]
+
+
+def test_an_activation_by_name(tmp_path):
+    flags = ("--activation", "tanh", "--scaling", "eq1")
+    done = invoke("minimizer", *SWEEP, *flags, "--out", tmp_path)
+    assert done.exit_code == 0, done.output
+    assert "no power is predicted for tanh" in done.output
+    assert "m = ∞" not in done.output
+    assert "Nothing to compare at infinite width: " in done.output
+    values = results(tmp_path)
+    assert values["slope"]["expected"] is None
+    assert values["infinite_width_missing"]
+    assert "--activation tanh" in values["provenance"]["command"]
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "Nothing to compare at infinite width: " in page
+    assert "number of layers L" not in page
+
+
+def test_classes_may_be_ranges():
+    assert reading.labels("0-9") == tuple("0123456789")
+    assert reading.labels("7, 0-2,x") == ("7", "0", "1", "2", "x")
+    assert reading.labels("9-11") == ("9", "10", "11")
+    # Dashes that make no range, and what quotes keep from being one.
+    assert reading.labels("T-shirt,7 - sneaker") == ("T-shirt", "7 - sneaker")
+    assert reading.labels('01-02,-1-2,"3-5",1-x') == ("01-02", "-1-2", "3-5", "1-x")
+    for text, message in (("3-3", "two labels or more"), ("5-3", "the range 5-3 goes down")):
+        with pytest.raises(ValueError, match=message):
+            reading.labels(text)
+
+
 def test_classes_may_be_words():
     assert reading.labels("3, 8") == ("3", "8")
     assert reading.labels("-1,1") == ("-1", "1")

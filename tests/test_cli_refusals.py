@@ -8,7 +8,9 @@ from ntklin.apps.cli import minimizer, mitigate
 
 REFUSED_BY_BOTH = [
     (("--data", "mnst01"), "no data set or path is called 'mnst01'.*Did you mean"),
-    (("--classes", "1"), "--classes needs two labels, such as 0,1; got '1'"),
+    (("--classes", "9-0"), "--classes: the range 9-0 goes down; a label of this name goes in"),
+    (("--classes", "0-1000000"), "--classes: the range 0-1000000 has more than 1000 labels"),
+    (("--activation", "swish"), "activation must be one of 'relu', 'leaky_relu', .*'swish'"),
     (("--depth", "0"), "depth must be at least 1, got 0"),
     (("--width", "wide"), "--width: 'wide' is not an integer"),
     (("--scaling", "he"), "scaling must be one of 'fan_out', 'fan_in', 'eq1', got 'he'"),
@@ -19,7 +21,7 @@ REFUSED_BY_BOTH = [
     (("--max-steps", "0"), "max_steps must be at least 1"),
     (("--threads", "0"), "--threads must be between 1 and"),
     (("--data", "/no/such/file.npz"), "/no/such/file.npz: no such file or folder"),
-    (("--classes", "1,1"), "classes must be two different labels"),
+    (("--classes", "1,1"), "classes must be different labels, but '1' and '1' are the same"),
     (("--classes", "1,7"), "no samples of class 7; it has 0, 1"),
     (("--width", "4.5"), "--width: '4.5' is not an integer"),
     (("--width", "0"), "must be at least 1, got 0"),
@@ -31,6 +33,9 @@ REFUSED_BY_BOTH = [
     (("--depth", "9" * 23), "--depth must be at most 10000, got 999"),
 ]
 REFUSED_BY_MINIMIZER = [
+    (("--classes", "1"), "--classes needs two labels or more, such as 0,1 or 0-9; got '1'"),
+    (("--classes", "0-9"), "no samples of class 2; it has 0, 1"),
+    (("--classes", "0-1,1"), "different labels, but '1' and '1' are the same"),
     (("--seeds", "9" * 23), "--seeds must be at most 100000, got 999"),
     (("--seeds", "999999999999"), "for one certain seed write --seed 999999999999"),
     (("--seeds", "1,-2"), "--seeds must be at least 0, got -2"),
@@ -57,6 +62,8 @@ REFUSED_BY_MINIMIZER = [
     (("--split", "2"), "split is a share of the samples, in .0, 1., got 2"),
 ]
 REFUSED_BY_MITIGATE = [
+    (("--classes", "1"), "--classes needs two labels, such as 0,1; got '1'"),
+    (("--classes", "0-2"), "--classes needs two labels, such as 0,1; got '0-2'"),
     (
         ("--n-train", "5000"),
         "n_train . n_test = 5008, but .*; n_train is --n-train and --n-val tog",

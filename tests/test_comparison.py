@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+from types import SimpleNamespace
 
 import naive
 import numpy as np
@@ -49,6 +50,10 @@ def rms(f):
     return float(np.sqrt(np.mean(np.square(f))))
 
 
+def accuracy(f, Y):
+    return float(np.mean((f > 0.5) == (Y > 0.5)))
+
+
 def rule(name, learning_rate):
     name = name.removesuffix("-sgd")
     name = name if name in RULES else "descent"
@@ -93,10 +98,11 @@ def by_hand(study, name, seed, learning_rate, most=400):
     interpolating = f_0_test + J_test @ A @ (f - f_0)
     linear = f_0_test + J_test @ moved
 
-    real_walk = naive.training(net, theta, X, Y, step, shares)
+    plain = SimpleNamespace(**vars(net) | {"activation": net.activation.name})
+    real_walk = naive.training(plain, theta, X, Y, step, shares)
     taken = until_below(study, real_walk, 1)
     real = net.apply(real_walk[taken][0], X_test)
-    gd_walk = naive.training(net, theta, X, Y, rule("gd", gd_rate), weights(study, "gd", 0, most))
+    gd_walk = naive.training(plain, theta, X, Y, rule("gd", gd_rate), weights(study, "gd", 0, most))
     gd = net.apply(gd_walk[until_below(study, gd_walk, 1)][0], X_test)
     limit = f_0_test + J_test @ J.T @ np.linalg.solve(K, Y - f_0)
     return {
@@ -115,6 +121,9 @@ def by_hand(study, name, seed, learning_rate, most=400):
         "test_loss_linearized": loss(linear, Y_test),
         "test_loss_network": loss(real, Y_test),
         "test_loss_interpolating": loss(interpolating, Y_test),
+        "accuracy_linearized": accuracy(linear, Y_test),
+        "accuracy_network": accuracy(real, Y_test),
+        "accuracy_interpolating": accuracy(interpolating, Y_test),
         "path_dependent_size": rms(linear - interpolating),
         "minimizer_distance_linearized": rms(linear - limit),
         "minimizer_distance": rms(real - limit),

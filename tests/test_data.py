@@ -157,9 +157,10 @@ def test_dataset_is_frozen_and_prints_short():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"classes": (0, 1, 2)}, ValueError, r"classes must be two different labels.*\(0, 1, 2\)"),
-        ({"classes": (1, 1)}, ValueError, r"classes must be two different labels"),
-        ({"classes": 1}, TypeError, r"classes must be a pair of labels, got 1"),
+        ({"classes": (0, 1, 2)}, ValueError, r"no samples of class 2; it has 0, 1"),
+        ({"classes": (0,)}, ValueError, r"classes must be two or more labels, got \(0,\)"),
+        ({"classes": (1, 1)}, ValueError, r"different labels, but 1 and 1 are the same"),
+        ({"classes": 1}, TypeError, r"classes must be a sequence of labels, got 1"),
         ({"classes": (0, 7)}, ValueError, r"no samples of class 7; it has 0, 1"),
         ({"classes": "ab"}, ValueError, r"no samples of class 'a'; it has 0, 1"),
         ({"n_train": 2000, "n_test": 500}, ValueError, r"n_train \+ n_test = 2500, but .* 2128"),

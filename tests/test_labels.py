@@ -1,5 +1,7 @@
 """`load_data(classes=...)`: labels of any kind, chosen by value."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -86,9 +88,11 @@ def test_numbers_find_the_strings_that_write_them(load):
         (INTEGERS.astype(str), ("00", "1"), "no samples of class '00'; it has '0'"),
         (INTEGERS.astype("S1"), ("0", "7"), "no samples of class b'7'; it has b'0', b'1'"),
         (np.arange(40), (0, 77), r"it has 0, 1, .*, 18, 19, …$"),
-        (INTEGERS, (0, "0"), r"classes must be two different labels, got \(0, '0'\)"),
-        (INTEGERS, ("1.0", "1"), r"classes must be two different labels, got \('1.0', '1'\)"),
-        (INTEGERS.astype(str), (0, b"0"), r"two different labels, got \(0, b'0'\)"),
+        (INTEGERS, (0, "0"), "classes must be different labels, but 0 and '0' are the same"),
+        (INTEGERS, ("1.0", "1"), "classes must be different labels, but '1.0' and '1' are the"),
+        (INTEGERS, (0, 1, 2, "1"), "classes must be different labels, but 1 and '1' are the"),
+        (INTEGERS.astype(str), (0, b"0"), "different labels, but 0 and b'0' are the same"),
+        (INTEGERS, (0, 1, 2, 3), "no samples of class 3; it has 0, 1, 2$"),
     ],
 )
 def test_what_is_not_there_is_shown_with_its_type(load, labels, classes, message):
@@ -101,6 +105,46 @@ def test_too_few_samples_are_told_with_the_labels(load):
         load(INTEGERS.astype(str), (0, 1), n_train=9)
 
 
+def test_too_few_samples_of_several_classes(load):
+    with pytest.raises(ValueError, match="has 12 samples of the classes 2, 0 and 1"):
+        load(INTEGERS, (2, 0, 1), n_train=13)
+
+
+@pytest.mark.parametrize("targets", ["01", "pm1"])
+def test_more_than_two_classes_have_a_column_each(load, targets):
+    """In the order of the classes, whatever that of the labels."""
+    order, low = (2, 0, 1), {"01": 0.0, "pm1": -1.0}[targets]
+    places, Y = load(INTEGERS, order, targets=targets, n_train=12)
+    assert places == list(range(12))
+    assert [[1.0 if label == c else low for c in order] for label in INTEGERS] == Y
+
+
+def test_places_of_classes(tmp_path):
+    """Of outputs as of targets: the largest of several, above the middle for two classes."""
+    np.savez(tmp_path / "labeled.npz", images=np.eye(12) + 0.1, labels=np.array(list("cab") * 4))
+    options = {"n_train": 8, "n_test": 4, "rng": 3}
+    data = ntklin.load_data(tmp_path / "labeled.npz", classes=("a", "b", "c"), **options)
+    assert data.classes == ("a", "b", "c")
+    assert (data.n_outputs, data.threshold) == (3, None)
+    for X, Y, labels in (
+        (data.X_train, data.Y_train, data.labels_train),
+        (data.X_test, data.Y_test, data.labels_test),
+    ):
+        assert [("cab" * 4)[i] for i in X.argmax(axis=1)] == ["abc"[k] for k in labels]
+        np.testing.assert_array_equal(Y, np.eye(3)[labels])
+    np.testing.assert_array_equal(data.labels_of(np.array([[0.1, 0.3, 0.2], [2, 2, 1]])), [1, 0])
+
+    options |= {"n_train": 5, "n_test": 3}
+    pair = ntklin.load_data(tmp_path / "labeled.npz", classes=("c", "b"), targets="pm1", **options)
+    assert (pair.n_outputs, pair.threshold) == (1, 0.0)
+    np.testing.assert_array_equal(pair.labels_train, (pair.Y_train + 1) / 2)
+    np.testing.assert_array_equal(pair.labels_of(np.array([-0.1, 0.1, 0.0])), [0, 1, 0])
+    real = dataclasses.replace(pair, Y_train=np.arange(5.0))
+    assert real.threshold is None
+    with pytest.raises(ValueError, match="are of no classes"):
+        _ = real.labels_test
+
+
 def test_large_integers_are_not_compared_as_floats(load):
     labels = np.array([2**53, 2**53 + 1] * 3)
     assert load(labels, (2**53 + 1, 2**53), n_train=6)[1] == [1, 0] * 3
@@ -111,14 +155,16 @@ def test_large_integers_are_not_compared_as_floats(load):
 @pytest.mark.parametrize(
     ("classes", "error", "message"),
     [
-        ({0, 1}, TypeError, "classes must be a pair in order, such as a tuple, got the set"),
+        ({0, 1}, TypeError, "classes must be in order, as in a tuple, got the set"),
         ((0, None), TypeError, "numbers or strings, got None"),
         ((0, [1]), TypeError, r"numbers or strings, got \[1\]"),
         (np.ma.array([0, 1], mask=[0, 1]), TypeError, "classes is a masked array"),
-        ((np.int8(1), 1.0), ValueError, "two different labels"),
+        ((np.int8(1), 1.0), ValueError, "different labels, but 1 and 1.0 are the same"),
+        ((np.int8(1),), ValueError, "two or more labels"),
+        ((0, 1, True), ValueError, "different labels, but 1 and True are the same"),
     ],
 )
-def test_what_is_no_pair_of_labels(classes, error, message):
+def test_what_are_no_labels(classes, error, message):
     with pytest.raises(error, match=message):
         as_classes(classes)
 

@@ -53,8 +53,13 @@ def make_record(sigma, seed=0, **changes):
         "test_loss_minimizer": 0.01 + 0.03 * sigma**4,
         "test_loss_linearized": 0.01 + 0.03 * sigma**4,
         "test_loss_network": 0.011 + 0.03 * sigma**4,
+        "accuracy_interpolator": 0.9625,
+        "accuracy_minimizer": 0.84,
+        "accuracy_linearized": 0.83,
+        "accuracy_network": 0.82 + 0.01 * seed,
         "distance": 0.02,
         "initialization_size": 0.2 * sigma**2 * (1 + 0.1 * seed),
+        "initialization_size_infinite": 0.21 * sigma**2,
     }
     return ScaleResult(sigma=sigma, seed=seed, **(values | changes))
 
@@ -89,6 +94,9 @@ def make_end(optimizer, seed=0, **changes):
         "test_loss_linearized": 0.011 if far else 0.0072,
         "test_loss_network": 0.012 if far else 0.0073,
         "test_loss_interpolating": 0.0115 if far else 0.0072,
+        "accuracy_linearized": 0.71,
+        "accuracy_network": 0.72 if far else 0.725,
+        "accuracy_interpolating": 0.73,
         "path_dependent_size": 0.008 if far else 3e-15,
         "minimizer_distance_linearized": (0.05 if far else 0.003) * (1 + 0.1 * seed),
         "minimizer_distance": 0.055 if far else 0.009,
@@ -98,11 +106,14 @@ def make_end(optimizer, seed=0, **changes):
     return OptimizerResult(optimizer=optimizer, seed=seed, **(values | changes))
 
 
+ACCURACIES = tuple(
+    f"accuracy_{name}" for name in ("interpolator", "minimizer", "linearized", "network")
+)
 COMPARED = ("gd", "sgd", "adagrad", "adam-sgd")
 
 
 def untrained(sigma):
-    missing = ("steps_taken", "final_loss", "test_loss_network", "distance")
+    missing = ("steps_taken", "final_loss", "test_loss_network", "accuracy_network", "distance")
     return make_record(sigma, outcome="not trained", **dict.fromkeys(missing))
 
 
@@ -127,6 +138,26 @@ def test_the_terminal_shows_deviations_of_several_seeds():
     assert f"± {0.2 * 0.1 * math.sqrt(0.5):.1e}" in text  # of the initialization term at σ = 1
 
 
+def test_the_terminal_shows_the_term_at_infinite_width_and_accuracies():
+    title = "Initialization term and accuracy on 2 test points"
+    text = printed(make_result(seeds=(0, 1)))
+    assert title in text
+    # The same for all seeds, so that it has no deviation.
+    (row,) = (line for line in text.splitlines() if f"{0.21 * 0.25:.2e}" in line)
+    cells = ["0.5", "5.25e-02", "5.25e-02", "96.2%", "84.0%", "83.0%", "82.5%"]
+    assert [cell.strip() for cell in row.strip("│").split("│")] == cells
+    below = text.splitlines()[text.splitlines().index(row) + 1]
+    assert [cell.strip() for cell in below.strip("│").split("│")][2:4] == ["", "± 0.0%"]
+    assert "± 0.7%" in below
+
+    bare = dict.fromkeys((*ACCURACIES, "initialization_size_infinite"))
+    records = [make_record(sigma, **bare) for sigma in (0.5, 1.0, 2.0)]
+    text = printed(make_result(records=records))
+    assert "Initialization term on 2 test points" in " ".join(text.split())
+    assert "m = ∞" not in text
+    assert "%" not in text
+
+
 def test_no_digit_is_lost_on_80_columns():
     text = printed(make_result(seeds=(0, 1)), width=80)
     assert "…" not in text
@@ -149,7 +180,9 @@ def test_the_terminal_shows_where_optimizers_end():
     assert "Optimizers at σ = 0.5 to loss 1e-05; SGD on |B|/N = 0.1" in text
     assert "Where they end, root mean squares over 2 test points" in text
     for name in ("│        GD │", "│       SGD │", "│   AdaGrad │", "│  Adam-SGD │"):
-        assert text.count(name) == 2, name
+        assert text.count(name) == 3, name
+    assert "Accuracy on 2 test points, σ = 0.5" in text
+    assert "│ 71.0% │    72.0% │     73.0% │" in text
     for value in ("1,234", "5,678", "0.0625", "1.15e-02", "8.00e-03", "5.60e-02", "3.00e-15"):
         assert value in text, value
     assert (
@@ -226,6 +259,15 @@ def test_the_figure_shows_the_records():
     assert "L" in sizes.get_legend().get_texts()[1].get_text()
     assert losses.get_xlabel()
     assert losses.get_ylabel() == "test loss"
+
+
+def test_the_figure_shows_infinite_width_where_it_is_known():
+    _, sizes = plots.study_figure(make_result()).axes
+    sigma, size = curve(sizes, "infinite width")
+    np.testing.assert_allclose(size, 0.21 * sigma**2)
+    records = [make_record(s, initialization_size_infinite=None) for s in (0.5, 1.0, 2.0)]
+    _, sizes = plots.study_figure(make_result(records=records)).axes
+    assert "infinite" not in " ".join(line.get_label() for line in sizes.lines)
 
 
 def test_bands_appear_with_several_seeds_only():
@@ -429,9 +471,11 @@ SCHEMA = {
         "provenance": str,
         "n_train": int,
         "n_test": int,
+        "classes": list,
         "depth": int,
         "widths": [int],
         "n_parameters": int,
+        "activation": str,
         "scaling": str,
         "bias": str,
         "sigmas": [float],
@@ -447,11 +491,12 @@ SCHEMA = {
         "split": float,
     },
     "slope": {
-        "expected": int,
+        "expected": (int, type(None)),
         "mean": (float, type(None)),
         "std": (float, type(None)),
         "per_seed": dict,
     },
+    "infinite_width_missing": (str, type(None)),
     "summary": [{"sigma": float, "outcomes": dict, "statistics": dict}],
     "records": [
         {
@@ -469,8 +514,13 @@ SCHEMA = {
             "test_loss_minimizer": float,
             "test_loss_linearized": float,
             "test_loss_network": (float, type(None)),
+            "accuracy_interpolator": (float, type(None)),
+            "accuracy_minimizer": (float, type(None)),
+            "accuracy_linearized": (float, type(None)),
+            "accuracy_network": (float, type(None)),
             "distance": (float, type(None)),
             "initialization_size": float,
+            "initialization_size_infinite": (float, type(None)),
             "compared_at": int,
         }
     ],
@@ -500,6 +550,9 @@ SCHEMA = {
                 "test_loss_linearized": (float, type(None)),
                 "test_loss_network": (float, type(None)),
                 "test_loss_interpolating": (float, type(None)),
+                "accuracy_linearized": (float, type(None)),
+                "accuracy_network": (float, type(None)),
+                "accuracy_interpolating": (float, type(None)),
                 "path_dependent_size": (float, type(None)),
                 "minimizer_distance_linearized": (float, type(None)),
                 "minimizer_distance": (float, type(None)),

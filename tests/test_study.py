@@ -16,19 +16,23 @@ from ntklin.apps.study import (
     scale_results,
 )
 from ntklin.apps.study import real as real_module
+from ntklin.apps.study.infinite_width import InfiniteWidth
 from ntklin.apps.study.study_result import fit_power_law, statistic
-from ntklin.edge.errors import DegenerateKernelError, DivergenceError
+from ntklin.edge import checks
+from ntklin.edge.errors import DegenerateKernelError, DivergenceError, MemoryLimitError
 from ntklin.runs.stops import Horizon
 from ntklin.training.train import run_task
 
 N, N_TEST, D = 4, 3, 5
 
 
-def dataset(n_test=N_TEST, seed=3, n=N):
+def dataset(n_test=N_TEST, seed=3, n=N, n_classes=2):
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((n + n_test, D))
     X /= np.linalg.norm(X, axis=1, keepdims=True)
-    Y = rng.integers(0, 2, n + n_test).astype(float)
+    Y = rng.integers(0, n_classes, n + n_test).astype(float)
+    if n_classes > 2:
+        Y = np.eye(n_classes)[Y.astype(int)]
     return ntklin.Dataset(
         name="gauss",
         X_train=X[:n],
@@ -54,14 +58,28 @@ def loss(f, Y):
     return float(np.sum((f - Y) ** 2) / (2 * len(Y)))
 
 
-def by_hand(study, sigma, seed):
-    """The record's numbers from dense linear algebra and explicit gradient steps."""
+def by_hand(study, sigma, seed, infinite=True):
+    """The record's numbers from dense linear algebra and explicit gradient steps; outputs flat."""
     data = study.data
-    X, Y, X_test, Y_test = data.X_train, data.Y_train, data.X_test, data.Y_test
-    net = ntklin.MLP((D, *study.hidden_widths, 1), sigma=sigma, bias=study.bias)
+    X, X_test, C = data.X_train, data.X_test, data.n_outputs
+    Y, Y_test = data.Y_train.ravel(), data.Y_test.ravel()
+    kinds = {"bias": study.bias, "scaling": study.scaling, "activation": study.activation}
+    net = ntklin.MLP((D, *study.hidden_widths, C), sigma=sigma, **kinds)
     theta = net.init(rng=seed)
+
+    def apply(theta, X):
+        return net.apply(theta, X).ravel()
+
+    def loss(f, Y):
+        return float(np.sum((f - Y) ** 2) / (2 * len(Y) / C))
+
+    def accuracy(f):
+        if C == 1:
+            return float(np.mean((f > 0.5) == (Y_test > 0.5)))
+        return float(np.mean(f.reshape(-1, C).argmax(1) == Y_test.reshape(-1, C).argmax(1)))
+
     J, J_test = net.jacobian(theta, X), net.jacobian(theta, X_test)
-    f_0, f_0_test = net.apply(theta, X), net.apply(theta, X_test)
+    f_0, f_0_test = apply(theta, X), apply(theta, X_test)
     K = J @ J.T
     lambdas = np.linalg.eigvalsh(K)
     rate = 0.5 * N / lambdas[-1]
@@ -74,10 +92,10 @@ def by_hand(study, sigma, seed):
 
     # The real network, step by step with a fresh Jacobian.
     trained, taken = theta.copy(), 0
-    while loss(net.apply(trained, X), Y) >= study.until:
-        trained -= rate / N * net.jacobian(trained, X).T @ (net.apply(trained, X) - Y)
+    while loss(apply(trained, X), Y) >= study.until:
+        trained -= rate / N * net.jacobian(trained, X).T @ (apply(trained, X) - Y)
         taken += 1
-    f_real = net.apply(trained, X_test)
+    f_real = apply(trained, X_test)
     moved = np.zeros_like(theta)
     for _ in range(taken):
         moved -= rate / N * J.T @ (f_0 + J @ moved - Y)
@@ -95,21 +113,43 @@ def by_hand(study, sigma, seed):
         "steps_predicted": steps,
         "outcome": "converged",
         "steps_taken": taken,
-        "final_loss": loss(net.apply(trained, X), Y),
+        "final_loss": loss(apply(trained, X), Y),
         "test_loss_interpolator": loss(f_int, Y_test),
         "test_loss_minimizer": loss(f_int + f_init, Y_test),
         "test_loss_linearized": loss(f_lin, Y_test),
         "test_loss_network": loss(f_real, Y_test),
-        "distance": float(np.sqrt(np.mean((f_real - f_lin) ** 2))),
+        "accuracy_interpolator": accuracy(f_int),
+        "accuracy_minimizer": accuracy(f_int + f_init),
+        "accuracy_linearized": accuracy(f_lin),
+        "accuracy_network": accuracy(f_real),
+        "distance": float(np.linalg.norm(f_real - f_lin) / math.sqrt(N_TEST)),
         "initialization_size": float(np.linalg.norm(f_init) / math.sqrt(2 * N_TEST)),
+        "initialization_size_infinite": infinite_size(net, X, X_test) if infinite else None,
     }
 
 
+def infinite_size(net, X, X_test):
+    """√(C mean_x E f_init(x)²/2) for f_init = f_0(X_T) − S f_0(X), by f_0's covariance."""
+    both = np.concatenate([X_test, X])
+    theta, sigma = ntklin.infinite_ntk(net, both), ntklin.infinite_nngp(net, both)
+    S = np.linalg.solve(theta[N_TEST:, N_TEST:], theta[N_TEST:, :N_TEST]).T
+    left = np.concatenate([np.eye(N_TEST), -S], axis=1)
+    return math.sqrt(net.n_outputs * np.trace(left @ sigma @ left.T) / (2 * N_TEST))
+
+
 @pytest.mark.parametrize(
-    ("widths", "bias"), [((7,), "zero"), ((7,), "none"), ((6, 5), "zero"), ((7,), "normal")]
+    "changes",
+    [
+        {},
+        {"bias": "none"},
+        {"hidden_widths": (6, 5)},
+        {"bias": "normal"},
+        {"data": dataset(n_classes=3)},
+        {"data": dataset(n_classes=4), "hidden_widths": (20, 15), "scaling": "fan_in"},
+    ],
 )
-def test_every_number_is_that_of_the_definition(widths, bias):
-    study = config(hidden_widths=widths, bias=bias, sigmas=(1.3,), seeds=(2,))
+def test_every_number_is_that_of_the_definition(changes):
+    study = config(**{"sigmas": (1.3,), "seeds": (2,)} | changes)
     (record,) = scale_results(study)
     expected = by_hand(study, 1.3, 2)
     assert expected["steps_taken"] > 5
@@ -121,6 +161,75 @@ def test_every_number_is_that_of_the_definition(widths, bias):
         else:
             assert actual[name] == pytest.approx(value, rel=1e-9), name
     assert record.compared_at == record.steps_taken
+
+
+def test_the_term_of_thm_2_is_that_of_infinite_width_on_average():
+    """Over initializations of a wide network; its mean square has χ²'s spread at most."""
+    n_seeds = 200
+    study = config(
+        data=dataset(n_classes=3),
+        hidden_widths=(600,),
+        sigmas=(1.2,),
+        seeds=range(n_seeds),
+        train=False,
+    )
+    squares = np.array([r.initialization_size**2 for r in scale_results(study)])
+    expected = next(iter(InfiniteWidth.of(study).sizes.values())) ** 2
+    error = 5 * squares.std() / math.sqrt(n_seeds)
+    assert error < expected / 4
+    assert squares.mean() == pytest.approx(expected, abs=error)
+
+
+def test_a_kernel_that_does_not_fit_is_refused_before_it_is_made(monkeypatch):
+    """N C = 180 rows, 5 arrays of them; P and the gradients are small beside it."""
+    data = dataset(n=60, n_classes=3)
+    study = config(data=data, hidden_widths=(200,), until=0.4, train=False, sigmas=(1.0,))
+    monkeypatch.setattr(checks, "available_memory", lambda: 5 * 8 * 180**2 - 1)
+    message = "factorizing the kernel of 60 training inputs with 3 outputs each"
+    with pytest.raises(MemoryLimitError, match=message):
+        list(scale_results(study))
+    monkeypatch.setattr(checks, "available_memory", lambda: 50 * 8 * 180**2)
+    (record,) = scale_results(study)
+    assert record.lambda_min > 0
+
+
+def test_the_papers_term_of_thm_2():
+    """MNIST 0/1, L = 2, N = 100: E J² = 0.02403; without biases a power of σ, exactly."""
+    study = StudyConfig(data=ntklin.load_data("mnist01"), sigmas=(1.0,))
+    assert InfiniteWidth.of(study).sizes[1.0] ** 2 == pytest.approx(0.02403, rel=3e-4)
+    bare = dataclasses.replace(study, sigmas=(1.0, 2.0), bias="none")
+    sizes = InfiniteWidth.of(bare).sizes
+    assert sizes[2.0] == pytest.approx(4 * sizes[1.0], rel=1e-8)
+
+
+def test_where_there_is_no_infinite_width_that_is_said():
+    study = config(scaling="eq1", train=False)
+    result = StudyResult(study, tuple(scale_results(study)))
+    assert "no infinite-width limit" in result.infinite_width_missing
+    assert {r.initialization_size_infinite for r in result.scale_results} == {None}
+    assert result.rows[0].statistics["initialization_size_infinite"] is None
+
+
+def test_other_activations():
+    """The sweep takes them; a power of σ is predicted for homogeneous ones only."""
+    for name, power in (("tanh", None), ("leaky_relu(0.2)", 2)):
+        study = config(activation=name, scaling="fan_in", sigmas=(1.3,), hidden_widths=(40,))
+        assert study.power == power
+        assert study.describe()["activation"] == name
+        (record,) = scale_results(study)
+        expected = by_hand(study, 1.3, 0, infinite=False)
+        for key in ("lambda_max", "test_loss_minimizer", "test_loss_network", "distance"):
+            assert record.numbers()[key] == pytest.approx(expected[key], rel=1e-9), key
+        assert record.outcome == "converged"
+    with pytest.raises(TypeError, match="activation must be a name, got NamedActivation"):
+        config(activation=ntklin.MLP((2, 2, 1)).activation)
+
+
+def test_targets_of_no_classes_have_no_accuracy():
+    data = dataclasses.replace(dataset(), Y_train=np.linspace(0, 1, N))
+    (record,) = scale_results(config(data=data, sigmas=(1.0,)))
+    assert record.accuracy_network is None
+    assert record.test_loss_network is not None
 
 
 def test_the_order_is_seed_by_seed_and_observers_hear_everything():
@@ -330,6 +439,7 @@ def test_the_description_is_plain():
     described = config(seeds=(1, 2)).describe()
     assert described["widths"] == [D, 7, 1]
     assert described["n_parameters"] == D * 7 + 7 + 7 + 1
+    assert (described["classes"], described["activation"]) == ([], "relu")
     assert described["sigmas"] == [0.5, 1.0, 2.0]
     assert (described["n_train"], described["n_test"], described["depth"]) == (N, N_TEST, 2)
 

@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ntklin.data.labels import Label
 from ntklin.edge.arrays import Array
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """Training and test rows of unit length with two-valued targets.
+    """Training and test rows of unit length with the targets of their classes.
 
     Attributes
     ----------
@@ -15,12 +19,15 @@ class Dataset:
         The name or file that was asked for.
     X_train, X_test : ndarray, shape (n_train, d) and (n_test, d)
         One sample a row, ‖x‖ = 1.
-    Y_train, Y_test : ndarray, shape (n_train,) and (n_test,)
-        0 and 1, or −1 and +1.
+    Y_train, Y_test : ndarray, shape (n_train,) and (n_test,), or (n_train, C) and (n_test, C)
+        0 and 1, or −1 and +1. Of two classes the second has the higher one; of C > 2 classes each
+        has a column, which is higher on its samples.
     provenance : str
         Where the samples come from and under which license, in one line.
     image_shape : tuple of int or None
         The shape that ``X_train[i].reshape(image_shape)`` is an image in; None for plain features.
+    classes : tuple of labels
+        In the order of the targets; empty where they are not known.
     """
 
     name: str
@@ -30,6 +37,70 @@ class Dataset:
     Y_test: Array
     provenance: str
     image_shape: tuple[int, ...] | None = None
+    classes: tuple[Label, ...] = ()
+
+    @property
+    def n_outputs(self) -> int:
+        """How many outputs a network for these targets has: C, and 1 for two classes."""
+        return 1 if self.Y_train.ndim == 1 else self.Y_train.shape[1]
+
+    @property
+    def threshold(self) -> float | None:
+        """Midway between the two targets of two classes, above which an output is for the second.
+
+        None for more classes, where the largest output decides, and for targets of other values
+        than two.
+        """
+        if self.n_outputs > 1:
+            return None
+        values = np.unique(np.concatenate([self.Y_train.ravel(), self.Y_test.ravel()]))
+        return float(values.mean()) if len(values) == 2 else None
+
+    @property
+    def labels_train(self) -> NDArray[np.intp]:
+        """Of each training sample the place of its class in ``classes``, shape (n_train,).
+
+        These are the labels of ``loss="softmax"``.
+
+        Raises
+        ------
+        ValueError
+            If the targets are of no classes.
+        """
+        return self.labels_of(self.Y_train)
+
+    @property
+    def labels_test(self) -> NDArray[np.intp]:
+        """The same for the test samples, shape (n_test,)."""
+        return self.labels_of(self.Y_test)
+
+    def labels_of(self, outputs: Array) -> NDArray[np.intp]:
+        """The place in ``classes`` of the class that each output, or target, is for.
+
+        The largest of C outputs, the first of equal ones; of two classes the second above
+        ``threshold``.
+
+        Parameters
+        ----------
+        outputs : ndarray, shape (n,) or (n, C)
+
+        Returns
+        -------
+        ndarray of int, shape (n,)
+
+        Raises
+        ------
+        ValueError
+            If the targets of the data set are of no classes.
+        """
+        if self.n_outputs > 1:
+            return outputs.argmax(axis=1)
+        threshold = self.threshold
+        if threshold is None:
+            raise ValueError(
+                f"the targets of {self.name} are of no classes: they have not two values"
+            )
+        return (outputs.reshape(-1) > threshold).astype(np.intp)
 
     def __repr__(self) -> str:
         return (

@@ -13,21 +13,21 @@ TEXT, NUMBERS = "UST", "biuf"
 WORDS = {"True": True, "False": False}
 
 
-def as_classes(classes: Any) -> tuple[Label, Label]:
-    """Two different labels as a tuple of Python's numbers and strings; their order counts."""
+def as_classes(classes: Any) -> tuple[Label, ...]:
+    """Two or more different labels as Python's numbers and strings; their order counts."""
     if isinstance(classes, set | frozenset):
-        raise TypeError(f"classes must be a pair in order, such as a tuple, got the set {classes}")
+        raise TypeError(f"classes must be in order, as in a tuple, got the set {classes}")
     if hasattr(classes, "__array__"):
         classes = to_numpy(classes, "classes")
     try:
         given = tuple(classes)
     except TypeError:
-        raise TypeError(f"classes must be a pair of labels, got {classes!r}") from None
-    if len(given) != 2:
-        raise ValueError(f"classes must be two different labels, got {classes!r}")
-    pair = _as_label(given[0]), _as_label(given[1])
-    _require_different(pair, pair)
-    return pair
+        raise TypeError(f"classes must be a sequence of labels, got {classes!r}") from None
+    if len(given) < 2:
+        raise ValueError(f"classes must be two or more labels, got {classes!r}")
+    labels = tuple(map(_as_label, given))
+    _require_different(labels, labels)
+    return labels
 
 
 def _as_label(label: Any) -> Label:
@@ -35,13 +35,19 @@ def _as_label(label: Any) -> Label:
     if not isinstance(label, bool | int | float | str | bytes) or isinstance(label, np.generic):
         label = label.item() if getattr(label, "shape", None) == () else label
     if not isinstance(label, bool | int | float | str | bytes):
-        raise TypeError(f"classes must be a pair of labels, numbers or strings, got {label!r}")
+        raise TypeError(f"classes must be labels, numbers or strings, got {label!r}")
     return label
 
 
-def _require_different(pair: Sequence[Label], given: Any) -> None:
-    if pair[0] == pair[1]:
-        raise ValueError(f"classes must be two different labels, got {given!r}")
+def _require_different(labels: Sequence[Label], given: Sequence[Label]) -> None:
+    """Refuse labels of which two are the same, by the names under which they were given."""
+    first: dict[Label, Label] = {}
+    for label, name in zip(labels, given, strict=True):
+        if label in first:
+            raise ValueError(
+                f"classes must be different labels, but {first[label]!r} and {name!r} are the same"
+            )
+        first[label] = name
 
 
 def in_kind_of(labels: Array, label: Label) -> Label:
@@ -75,12 +81,11 @@ def in_kind_of(labels: Array, label: Label) -> Label:
     return label
 
 
-def both_in_kind_of(labels: Array, classes: Sequence[Label]) -> tuple[Label, Label]:
-    """Two classes as they would stand among ``labels``; there, too, they have to differ."""
-    first, second = classes
-    pair = in_kind_of(labels, first), in_kind_of(labels, second)
-    _require_different(pair, classes)
-    return pair
+def all_in_kind_of(labels: Array, classes: Sequence[Label]) -> tuple[Label, ...]:
+    """Classes as they would stand among ``labels``; there, too, they have to differ."""
+    found = tuple(in_kind_of(labels, label) for label in classes)
+    _require_different(found, classes)
+    return found
 
 
 def of_class(labels: Array, label: Label) -> NDArray[np.bool_]:

@@ -16,7 +16,7 @@ from ntklin.data.embedded import PROVENANCE, read_embedded
 from ntklin.data.idx import read_folder
 from ntklin.data.labels import Label, as_classes
 from ntklin.data.npz import read_npz
-from ntklin.data.selection import choose, two_valued, unit_rows
+from ntklin.data.selection import as_targets, choose, unit_rows
 from ntklin.data.source import Source
 from ntklin.edge.checks import as_count, as_generator
 from ntklin.edge.errors import DataUnavailableError
@@ -36,7 +36,7 @@ def load_data(
     targets: Literal["01", "pm1"] = "01",
     dtype: DTypeLike = float,
 ) -> Dataset:
-    """Two classes of a data set as rows x / ‖x‖ and two-valued targets.
+    """Classes of a data set as rows x / ‖x‖ and targets: numbers for two classes, else one-hot.
 
     Parameters
     ----------
@@ -50,13 +50,16 @@ def load_data(
     n_train, n_test : int
         Samples to draw, without repetition and without balancing the classes: from the training
         and the test part where the data has both, else disjoint ones from its only part.
-    classes : pair of labels
-        Numbers or strings; the first gets the lower target, the second the higher. A label and a
-        class are the same where one is how the other is written: 0 finds the labels 0 and "0".
+    classes : sequence of labels
+        Numbers or strings, each once, in the order in which they count. Of two classes the first
+        gets the lower target, the second the higher, and targets are (n,). Of C > 2 classes each
+        has a column of its own, (n, C), which is higher on its samples. A label and a class are the
+        same where one is how the other is written: 0 finds the labels 0 and "0".
     rng : int, numpy.random.Generator or None
         The same seed gives the same samples; None draws fresh ones.
     targets : {"01", "pm1"}
-        0 and 1, or −1 and +1.
+        0 and 1, or −1 and +1: for more than two classes one-hot rows, or each class against all
+        others.
     dtype : {float64, float32}
         The type of rows and targets.
 
@@ -67,8 +70,8 @@ def load_data(
     Raises
     ------
     ValueError
-        For an unknown name or option, a class that is absent, more samples than there are, or a
-        sample that is zero everywhere.
+        For an unknown name or option, a class that is absent or comes twice, more samples than
+        there are, or a sample that is zero everywhere.
     DataUnavailableError
         If a file is absent or damaged, or no mirror gave it.
 
@@ -77,6 +80,8 @@ def load_data(
     >>> data = load_data("mnist01", n_train=100, n_test=50)
     >>> data.X_train.shape, data.Y_test.shape
     ((100, 784), (50,))
+    >>> data.labels_test[:5]  # places in data.classes, for any number of classes
+    array([1, 0, 0, 0, 1])
     """
     n_train = as_count(n_train, name="n_train")
     n_test = as_count(n_test, name="n_test", minimum=0)
@@ -94,11 +99,12 @@ def load_data(
     arrays = {}
     for key, (part, rows) in parts.items():
         arrays[f"X_{key}"] = unit_rows(part.samples, rows, source.name, dtype)
-        arrays[f"Y_{key}"] = two_valued(part.labels[rows], classes[1], TARGETS[targets], dtype)
+        arrays[f"Y_{key}"] = as_targets(part.labels[rows], classes, TARGETS[targets], dtype)
     return Dataset(
         name=source.name,
         provenance=source.provenance,
         image_shape=source.image_shape,
+        classes=classes,
         **arrays,
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ntklin.data.labels import Label, both_in_kind_of, listing, of_class
+from ntklin.data.labels import Label, all_in_kind_of, listing, of_class
 from ntklin.data.source import Part, Source
 from ntklin.edge.arrays import Array
 
@@ -14,7 +14,7 @@ from ntklin.edge.arrays import Array
 def choose(
     source: Source, n_train: int, n_test: int, classes: Sequence[Label], rng: np.random.Generator
 ) -> tuple[Array, Array]:
-    """Disjoint random rows of two classes: indices into the training part and the test part.
+    """Disjoint random rows of some classes: indices into the training part and the test part.
 
     Without a test part of its own, the test rows come from the end of the permutation of the
     training part: a larger ``n_train`` keeps the test rows, and its training rows contain those
@@ -29,7 +29,7 @@ def choose(
     ValueError
         If a class is absent or there are too few samples.
     """
-    classes = both_in_kind_of(source.train.labels, classes)
+    classes = all_in_kind_of(source.train.labels, classes)
     pool = permuted_rows(source.train, classes, rng, f"the training part of {source.name}")
     if source.test is None:
         require(n_train + n_test, "n_train + n_test", pool, source.name, classes)
@@ -46,20 +46,22 @@ def permuted_rows(
 ) -> Array:
     """All rows of ``part`` with a label in ``classes``, in random order."""
     labels = part.labels
-    pair = both_in_kind_of(labels, classes)
-    chosen = [of_class(labels, label) for label in pair]
-    for label, rows in zip(pair, chosen, strict=True):
+    chosen = np.zeros(labels.shape, bool)
+    for label in all_in_kind_of(labels, classes):
+        rows = of_class(labels, label)
         if not rows.any():
             raise ValueError(f"{where} has no samples of class {label!r}; it has {listing(labels)}")
-    return rng.permutation(np.flatnonzero(chosen[0] | chosen[1]))
+        chosen |= rows
+    return rng.permutation(np.flatnonzero(chosen))
 
 
 def require(n: int, what: str, pool: Array, where: str, classes: Sequence[Label]) -> None:
     """Refuse to draw more samples than there are."""
     if n > len(pool):
+        *others, last = map(repr, classes)
         raise ValueError(
             f"{what} = {n}, but {where} has {len(pool)} samples of the classes "
-            f"{classes[0]!r} and {classes[1]!r}"
+            f"{', '.join(others)} and {last}"
         )
 
 
@@ -88,8 +90,25 @@ def unit_rows(samples: Array, rows: Array, where: str, dtype: DTypeLike) -> Arra
     return X.astype(dtype, copy=False)
 
 
-def two_valued(
-    labels: Array, positive: Label, values: tuple[float, float], dtype: DTypeLike
+def as_targets(
+    labels: Array, classes: Sequence[Label], values: tuple[float, float], dtype: DTypeLike
 ) -> Array:
-    """``values[1]`` where the label is ``positive``, else ``values[0]``."""
-    return np.where(of_class(labels, positive), values[1], values[0]).astype(dtype)
+    """``values[1]`` where the label is the class, else ``values[0]``.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (n,)
+    classes : sequence of C labels
+    values : pair of floats
+    dtype : dtype
+
+    Returns
+    -------
+    ndarray, shape (n,) or (n, C)
+        Of two classes for the second alone, since the first is the rest; else a column for each.
+    """
+    if len(classes) == 2:
+        chosen = of_class(labels, classes[1])
+    else:
+        chosen = np.stack([of_class(labels, label) for label in classes], axis=1)
+    return np.where(chosen, values[1], values[0]).astype(dtype)

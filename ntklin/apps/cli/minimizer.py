@@ -22,15 +22,17 @@ if TYPE_CHECKING:
 HELP = """Measure what the initialization leaves in the minimizer.
 
     For each initialization scale σ: the spectrum of the kernel, the steps of gradient descent \
-predicted and taken, and the test losses of the kernel interpolator, of the linearized network and \
-of the real trained one; over all σ, the power with which the initialization term grows. Then, at \
-one σ, where other optimizers end: how far from the minimizer of gradient descent, and how much of \
-it is due to the path. Ctrl-C keeps what is finished."""
+predicted and taken, and the test losses and accuracies of the kernel interpolator, of the \
+linearized network and of the real trained one; over all σ, the power with which the \
+initialization term grows, and how large it is at infinite width. Then, at one σ, where other \
+optimizers end: how far from the minimizer of gradient descent, and how much of it is due to the \
+path. Ctrl-C keeps what is finished."""
 EXAMPLES = (
     "ntklin minimizer",
     "ntklin minimizer --optimizer gd,sgd,adagrad,rmsprop,adam --split 0.1",
     "ntklin minimizer --depth 3 --bias none --seeds 10",
     "ntklin minimizer --data fashion01 --sigma 0.5,1,2 --out fashion",
+    "ntklin minimizer --data mnist --classes 0-9 --n-train 300 --sigma 1 --optimizer none",
     "ntklin minimizer --data ~/my-data.npz --classes 3,8 --width 1000 --no-train",
 )
 

@@ -79,7 +79,11 @@ def configure(options: Options) -> Problem:
     xp = device_namespace(device)
     n_train = options.data.n_train
     data = options.data.load(settings.dtype)
-    kinds: dict[str, Any] = {"scaling": settings.scaling, "bias": settings.bias}
+    kinds: dict[str, Any] = {
+        "activation": settings.activation,
+        "scaling": settings.scaling,
+        "bias": settings.bias,
+    }
     widths = (data.X_train.shape[1], *settings.hidden_widths, 1)
     net = MLP(widths, sigma=settings.sigma, **kinds)
     samples = {

@@ -69,6 +69,15 @@ def split(value: Any, name: str) -> float | None:
     return Batches(value).split
 
 
+def activation(value: Any, name: str) -> str:
+    """The name of an activation of the library's own."""
+    from ntklin.networks.activations import as_activation
+
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a name, got {type(value).__name__}")
+    return as_activation(value).name
+
+
 def device(value: Any, name: str) -> str:
     """The CPU, or a GPU that is there."""
     from ntklin.edge.backends import device_namespace

@@ -20,7 +20,7 @@ class SplitDataOptions:
     """Which samples, validation points among them."""
 
     data: shared.Source = "mnist01"
-    classes: shared.Classes = "0,1"
+    classes: shared.TwoClasses = "0,1"
     n_train: Annotated[int, shared.points("Training", checks.count)] = 100
     n_val: Annotated[
         int,
@@ -48,7 +48,7 @@ class SplitDataOptions:
             For an option that cannot be, or data that have fewer points.
         """
         checked(SplitDataOptions, self, by_flag=True)
-        classes = reading.labels(self.classes)
+        classes = reading.two_labels(self.classes)
 
         from ntklin.data import load_data
 
@@ -93,6 +93,7 @@ class MitigationSettings:
             write=repr,
         ),
     ] = 1.0
+    activation: shared.Activation = "relu"
     scaling: shared.Scaling = "fan_out"
     bias: shared.Bias = "zero"
     seed: shared.Seed = 0

@@ -20,10 +20,32 @@ Source = Annotated[
         "a folder of IDX files, or an .npz archive.",
     ),
 ]
-Classes = Annotated[str, Option(metavar="A,B", panel=DATA, help="The two classes; targets 0, 1.")]
+Classes = Annotated[
+    str,
+    Option(
+        metavar="LIST",
+        panel=DATA,
+        help="The classes, such as 3,8 or 0-9: two have the targets 0 and 1 of one output, more of "
+        "them one-hot rows and an output each. Only whole numbers make a range, so that T-shirt is "
+        "a label; one with a comma, or that reads like a range, goes in double quotes.",
+    ),
+]
+TwoClasses = Annotated[
+    str, Option(metavar="A,B", panel=DATA, help="The two classes; targets 0, 1.")
+]
 DataSeed = Annotated[
     int,
     Option(metavar="SEED", panel=DATA, help="Which points are drawn.", check=checks.seed),
+]
+Activation = Annotated[
+    str,
+    Option(
+        metavar="NAME",
+        panel=NETWORK,
+        help="relu, leaky_relu, abs, erf, tanh, gelu, softplus, sigmoid or sin; with a number as "
+        "'leaky_relu(0.2)'.",
+        check=checks.activation,
+    ),
 ]
 Scaling = Annotated[
     str,

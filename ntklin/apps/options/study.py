@@ -131,6 +131,7 @@ class StudySettings:
             check=checks.distinct(checks.positive),
         ),
     ] = (0.5, 0.7, 1.0, 1.4, 2.0, 3.0)
+    activation: shared.Activation = "relu"
     scaling: shared.Scaling = "fan_out"
     bias: shared.Bias = "zero"
     # One initialization each; for one seed all σ share the same Gaussian draw θ_0.

@@ -45,9 +45,8 @@ def study_figure(result: StudyResult) -> Figure:
     config = result.config
     widths = "–".join(str(m) for m in config.widths)
     seeds = f"{len(config.seeds)} initializations" if len(config.seeds) > 1 else "1 initialization"
+    kind = "" if config.activation == "relu" else f"{without_math(config.activation)}, "
     name = without_math(shown(config.data.name, LONGEST_NAME))
-    figure.suptitle(
-        f"{name}, N = {len(config.data.X_train)}, widths {widths}, bias {config.bias}, {seeds}",
-        fontsize=10,
-    )
+    network = f"widths {widths}, {kind}bias {config.bias}"
+    figure.suptitle(f"{name}, N = {len(config.data.X_train)}, {network}, {seeds}", fontsize=10)
     return figure

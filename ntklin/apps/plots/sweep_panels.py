@@ -23,6 +23,7 @@ SERIES = (
     ),
 )
 SIZE_COLOR = "#7A3E9D"
+INFINITE = {"color": GUIDE_COLOR, "marker": "_", "linestyle": "--", "zorder": 2}
 
 
 def draw_test_losses(axes: Axes, result: StudyResult) -> None:
@@ -35,18 +36,22 @@ def draw_test_losses(axes: Axes, result: StudyResult) -> None:
 
 
 def draw_initialization_sizes(axes: Axes, result: StudyResult) -> None:
-    """‖f_init(X_T)‖/√(2N_T) against σ, log-log, with the fitted power of σ."""
+    """‖f_init(X_T)‖/√(2N_T) against σ, log-log, with its fitted power and infinite width's."""
     style = {"color": SIZE_COLOR, "marker": "D", "linestyle": "none"}
     _draw_series(axes, result, "initialization_size", "measured", style)
+    depth = result.config.power
+    term = "" if depth is None else r", $\sigma^L\,(\mathbb{E}\,J^2)^{1/2}$"
+    _draw_series(axes, result, "initialization_size_infinite", f"infinite width{term}", INFINITE)
     law = result.mean_power_law
     if law is not None:
+        power = "" if depth is None else rf"  ($L$ = {depth})"
         ends = np.array([result.rows[0].sigma, result.rows[-1].sigma])
         axes.plot(
             ends,
             law.coefficient * ends**law.exponent,
             color=SIZE_COLOR,
             linewidth=1.4,
-            label=rf"fit $\propto\sigma^{{{law.exponent:.2f}}}$  ($L$ = {result.config.depth})",
+            label=rf"fit $\propto\sigma^{{{law.exponent:.2f}}}${power}",
         )
     axes.set_ylabel(r"$\|f^{\mathrm{init}}(X_{\mathcal{T}})\|\,/\,\sqrt{2N_{\mathcal{T}}}$")
     finish(axes, [row.sigma for row in result.rows])
@@ -54,9 +59,9 @@ def draw_initialization_sizes(axes: Axes, result: StudyResult) -> None:
 
 def _draw_guide(axes: Axes, result: StudyResult) -> None:
     """A line ∝ σ^{2L} a little above the largest σ's loss, down to the interpolator's."""
-    if len(result.rows) < 2:
+    if len(result.rows) < 2 or result.config.power is None:
         return
-    power = 2 * result.config.depth
+    power = 2 * result.config.power
     last = result.rows[-1]
     top, floor = (
         last.statistics[name].mean for name in ("test_loss_linearized", "test_loss_interpolator")

@@ -51,9 +51,9 @@ def study_json(result: StudyResult, provenance: dict[str, Any]) -> dict[str, Any
     -------
     dict
         ``schema``, ``complete``, ``config``, ``slope`` (expected L, mean, std and per seed),
-        ``summary`` (per σ: outcomes and statistics), ``records``, ``optimizers`` (the comparison:
-        its own ``summary`` and ``records``) and ``provenance``. A number that is missing or not
-        finite is None.
+        ``infinite_width_missing`` (why nothing is known of it, or None), ``summary`` (per σ:
+        outcomes and statistics), ``records``, ``optimizers`` (the comparison: its own ``summary``
+        and ``records``) and ``provenance``. A number that is missing or not finite is None.
     """
     slope = result.slope
     return plain(
@@ -62,11 +62,12 @@ def study_json(result: StudyResult, provenance: dict[str, Any]) -> dict[str, Any
             "complete": result.complete,
             "config": result.config.describe(),
             "slope": {
-                "expected": result.config.depth,
+                "expected": result.config.power,
                 "mean": None if slope is None else slope.mean,
                 "std": None if slope is None else slope.std,
                 "per_seed": {str(seed): law.exponent for seed, law in result.power_laws.items()},
             },
+            "infinite_width_missing": result.infinite_width_missing or None,
             "summary": [
                 {
                     "sigma": row.sigma,

@@ -1,5 +1,7 @@
 """Which numbers of a study are shown, under which heading and with how many digits."""
 
+from collections.abc import Iterable, Mapping, Sequence
+
 from ntklin.apps.report.columns import MISSING, Column
 from ntklin.apps.study import Statistic
 
@@ -37,14 +39,34 @@ TEST = (
         "root mean square of real minus linearized output on the test points, at the same step",
         ".2e",
     ),
+)
+# Where there is something to show in them.
+TERM = (
     Column(
         "initialization_size",
         "size of\nf_init",
-        "‖f_init(X_T)‖/√(2 N_T), the initialization term in units of the root of a test loss",
+        "‖f_init(X_T)‖/√(2 N_T), the initialization term in units of the root of a test loss, "
+        "σ^L J of Thm 2",
         ".2e",
     ),
+    Column(
+        "initialization_size_infinite",
+        "the same\nm = ∞",
+        "√(E ‖f_init(X_T)‖²/(2 N_T)) over initializations of a network of infinite width, in "
+        "closed form, σ^L √(E J²)",
+        ".2e",
+    ),
+    Column(
+        "accuracy_interpolator",
+        "accuracy\nf_int",
+        "share of the test points to which the kernel interpolator gives their class",
+        ".1%",
+    ),
+    Column("accuracy_minimizer", "f_lin\nt = ∞", "the same of the minimizer", ".1%"),
+    Column("accuracy_linearized", "f_lin\nstep t", "the same of the linearized network", ".1%"),
+    Column("accuracy_network", "real net", "the same of the trained network", ".1%"),
 )
-# The comparison's tables, in two parts that fit on 80 columns.
+# The comparison's tables, in parts that fit on 80 columns.
 TRAINING = (
     Column(
         "learning_rate",
@@ -114,8 +136,29 @@ ENDS = (
     ),
 )
 
+ACCURACIES = (
+    Column(
+        "accuracy_linearized", "f_lin", "accuracy of the linearized network after its steps", ".1%"
+    ),
+    Column("accuracy_network", "real net", "accuracy of the real network after its steps", ".1%"),
+    Column(
+        "accuracy_interpolating",
+        "interpol.",
+        "accuracy of the interpolating part of the linearized network",
+        ".1%",
+    ),
+)
+
 # The standard deviation has two digits in the mean's notation.
-DEVIATION = {".3g": ".2g", ".4g": ".2g", ",.0f": ",.0f", ".2e": ".1e"}
+DEVIATION = {".3g": ".2g", ".4g": ".2g", ",.0f": ",.0f", ".2e": ".1e", ".1%": ".1%"}
+
+
+def known(
+    columns: Sequence[Column], rows: Iterable[Mapping[str, Statistic | None]]
+) -> tuple[Column, ...]:
+    """The columns in which any of the rows' statistics have a number."""
+    rows = list(rows)
+    return tuple(c for c in columns if any(row[c.name] is not None for row in rows))
 
 
 def cell(statistic: Statistic | None, style: str) -> tuple[str, str]:

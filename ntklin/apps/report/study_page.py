@@ -17,7 +17,16 @@ from ntklin.apps.report.html import (
     origin,
     picture,
 )
-from ntklin.apps.report.study_columns import DYNAMICS, ENDS, TEST, TRAINING, cell
+from ntklin.apps.report.study_columns import (
+    ACCURACIES,
+    DYNAMICS,
+    ENDS,
+    TERM,
+    TEST,
+    TRAINING,
+    cell,
+    known,
+)
 from ntklin.apps.report.study_sentences import (
     optimizer_sentence,
     outcome_sentences,
@@ -30,8 +39,18 @@ from ntklin.edge.files.names import shown
 INTRODUCTION = (
     "Training from θ_0 on the squared loss ends, for a wide network, near the minimizer of its "
     "linearization, f_∞ = f_int + f_init. The kernel interpolator f_int comes from the data alone; "
-    "f_init is what the initialization leaves behind, and grows like σ^L with the initialization "
-    "scale σ and the number of layers L. All σ start from the same Gaussian draw."
+    "f_init is what the initialization leaves behind, and grows {power} the initialization scale σ"
+    "{layers}. All σ start from the same Gaussian draw."
+)
+LIMIT = (
+    "At infinite width f_0 is a Gaussian process and the kernel does not depend on the draw, so "
+    "that what f_init is on average is known in closed form: its root mean square over test points "
+    "and initializations stands beside the size that was measured."
+)
+CLASSES = (
+    "Each of the {n} classes has an output of its own, with the higher target on its samples and "
+    "the lower one on all others; losses and distances are sums over outputs, and the largest "
+    "output gives the class."
 )
 OPTIMIZERS = "From the same θ_0, steps θ_{t+1} = θ_t − η D_t ∇L take the linearized network to"
 SPLIT = (
@@ -71,28 +90,50 @@ def study_page(result: StudyResult, image: bytes, provenance: dict[str, Any]) ->
     numbers = "Every number is also in results.json, with all digits and seed by seed."
     body = f"""<h1>Which minimizer does the network converge to?</h1>
 <p class="quiet">{escape(_subtitle(config))}</p>
-{notes(outcome_sentences(result))}<p>{formulas(INTRODUCTION)}</p>
+{notes(outcome_sentences(result))}<p>{formulas(_introduction(result))}</p>
 {f"<p><strong>{finding}</strong></p>" if finding else ""}
 {_picture(result, image)}
 <h2>{escape(title["dynamics"])}</h2>
 {_table("σ", sweep, DYNAMICS)}
 <h2>{escape(title["test"])}</h2>
 {_table("σ", sweep, TEST)}
+<h2>{escape(title["term"])}</h2>
+{_table("σ", sweep, known(TERM, (statistics for _, statistics in sweep)))}
 {_comparison(result, title)}<h2>Configuration</h2>
 {facts(_configuration(config))}
 {origin(provenance, numbers)}"""
     return document(f"ntklin minimizer: {shown(config.data.name)}", body)
 
 
+def _introduction(result: StudyResult) -> str:
+    config = result.config
+    powers = (
+        ("with", "") if config.power is None else ("like σ^L with", " and the number of layers L")
+    )
+    text = INTRODUCTION.format(power=powers[0], layers=powers[1])
+    if config.data.n_outputs > 1:
+        text += " " + CLASSES.format(n=config.data.n_outputs)
+    return f"{text} {LIMIT}" if _has_limit(result) else text
+
+
+def _has_limit(result: StudyResult) -> bool:
+    """Whether there is anything to say of infinite width."""
+    return any(row.statistics["initialization_size_infinite"] for row in result.rows)
+
+
 def _picture(result: StudyResult, image: bytes) -> str:
     description = (
         "Left: test loss against σ for the trained network, the linearized network and the kernel "
-        "interpolator. Right: size of the initialization term against σ with its fitted power law."
+        "interpolator. Right: size of the initialization term against σ with its fitted power law"
     )
-    caption = (
-        "Left: test loss against the initialization scale σ, and how a loss ∝ σ<sup>2L</sup> would "
-        "grow. Right: size of the initialization term, and its fitted power of σ."
-    )
+    caption = "Left: test loss against the initialization scale σ"
+    if result.config.power is not None:
+        caption += ", and how a loss ∝ σ<sup>2L</sup> would grow"
+    caption += ". Right: size of the initialization term, and its fitted power of σ"
+    if _has_limit(result):
+        description += " and what it is at infinite width"
+        caption += "; the root of its mean square over initializations at infinite width"
+    description, caption = f"{description}.", f"{caption}."
     if result.optimizer_rows:
         description += " Below: test losses and distances on the test points for each optimizer."
         caption += (
@@ -116,6 +157,16 @@ def _comparison(result: StudyResult, title: Mapping[str, str]) -> str:
 {_table("optimizer", rows, TRAINING)}
 <h2>{escape(title["ends"])}</h2>
 {_table("optimizer", rows, ENDS)}
+{_accuracies(rows, title)}"""
+
+
+def _accuracies(rows: Sequence[tuple[str, Mapping[str, Any]]], title: Mapping[str, str]) -> str:
+    """The optimizers' accuracies, or nothing where targets are of no classes."""
+    columns = known(ACCURACIES, (statistics for _, statistics in rows))
+    if not columns:
+        return ""
+    return f"""<h2>{escape(title["accuracies"])}</h2>
+{_table("optimizer", rows, columns)}
 """
 
 
@@ -131,6 +182,7 @@ def _subtitle(config: StudyConfig) -> str:
 
 def _configuration(config: StudyConfig) -> dict[str, Any]:
     values = told(StudySettings, config.describe())
+    values["classes"] = ", ".join(map(str, values["classes"])) or "not known"
     values["widths"] = ", ".join(map(str, values["widths"]))
     values["n_parameters"] = f"{values['n_parameters']:,}"
     return values

@@ -6,7 +6,7 @@ from ntklin.apps.study import DIVERGED, METHODS, STEP_LIMIT, OptimizerRow, Study
 
 
 def titles(result: StudyResult) -> dict[str, str]:
-    """Texts by the names of the tables: "dynamics", "test", "training" and "ends".
+    """Texts by the tables' names: "dynamics", "test", "term", "training", "ends", "accuracies".
 
     Parameters
     ----------
@@ -24,21 +24,30 @@ def titles(result: StudyResult) -> dict[str, str]:
     return {
         "dynamics": f"Gradient descent to loss {until:g}",
         "test": f"Test loss ‖f − Y‖²/(2N) on {n_test} test points",
+        "term": f"Initialization term{_and_accuracy(result)} on {n_test} test points",
         "training": f"Optimizers at σ = {sigma:g} to loss {until:g}{batches}",
         "ends": f"Where they end, root mean squares over {n_test} test points",
+        "accuracies": f"Accuracy on {n_test} test points, σ = {sigma:g}",
     }
 
 
+def _and_accuracy(result: StudyResult) -> str:
+    """Words of a title, where there are classes."""
+    is_known = any(one.accuracy_minimizer is not None for one in result.scale_results)
+    return " and accuracy" if is_known else ""
+
+
 def slope_sentence(result: StudyResult) -> str | None:
-    """How the initialization term grows with σ, beside what Thm 2 says; None without a fit."""
+    """How the initialization term grows with σ, beside Thm 2's power; None without a fit."""
     slope = result.slope
     if slope is None:
         return None
     spread = "" if slope.std is None else f" ± {slope.std:.3f}"
-    depth = result.config.depth
-    return (
-        f"The initialization term grows like σ^p with p = {slope.mean:.3f}{spread}; theory: {depth}"
-    )
+    config = result.config
+    theory = f"no power is predicted for {config.activation}"
+    if config.power is not None:
+        theory = f"theory: {config.power}"
+    return f"The initialization term grows like σ^p with p = {slope.mean:.3f}{spread}; {theory}"
 
 
 def optimizer_sentence(result: StudyResult) -> str | None:
@@ -73,6 +82,8 @@ def outcome_sentences(result: StudyResult) -> list[str]:
             )
     for row in result.optimizer_rows:
         sentences += _optimizer_outcomes(config, row)
+    if result.infinite_width_missing:
+        sentences.append(f"Nothing to compare at infinite width: {result.infinite_width_missing}")
     if not result.complete:
         finished = len(result.scale_results) + len(result.optimizer_results)
         sentences.append(

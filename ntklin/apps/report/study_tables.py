@@ -8,7 +8,16 @@ from rich.table import Table
 from rich.text import Text
 
 from ntklin.apps.report.columns import Column
-from ntklin.apps.report.study_columns import DYNAMICS, ENDS, TEST, TRAINING, cell
+from ntklin.apps.report.study_columns import (
+    ACCURACIES,
+    DYNAMICS,
+    ENDS,
+    TERM,
+    TEST,
+    TRAINING,
+    cell,
+    known,
+)
 from ntklin.apps.report.study_sentences import (
     optimizer_sentence,
     outcome_sentences,
@@ -32,9 +41,13 @@ def print_study(console: Console, result: StudyResult) -> None:
     optimizers = [(METHODS[row.optimizer].label, row.statistics) for row in result.optimizer_rows]
     console.print(study_table("σ", sweep, DYNAMICS, title["dynamics"]))
     console.print(study_table("σ", sweep, TEST, title["test"]))
+    term = known(TERM, (statistics for _, statistics in sweep))
+    console.print(study_table("σ", sweep, term, title["term"]))
     if optimizers:
         console.print(study_table("optimizer", optimizers, TRAINING, title["training"]))
         console.print(study_table("optimizer", optimizers, ENDS, title["ends"]))
+        if shares := known(ACCURACIES, (statistics for _, statistics in optimizers)):
+            console.print(study_table("optimizer", optimizers, shares, title["accuracies"]))
     for sentence in (slope_sentence(result), optimizer_sentence(result)):
         if sentence:
             console.print(Text(sentence + "."), soft_wrap=True)

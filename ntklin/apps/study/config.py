@@ -52,8 +52,14 @@ class StudyConfig(StudySettings):
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """m_0 = d, m_1, …, m_L = 1."""
-        return (self.data.X_train.shape[1], *self.hidden_widths, 1)
+        """m_0 = d, m_1, …, m_L = C."""
+        return (self.data.X_train.shape[1], *self.hidden_widths, self.data.n_outputs)
+
+    @cached_property
+    def power(self) -> int | None:
+        """The p with f_init ∝ σ^p, L; None for an activation of which no power is known (Thm 2)."""
+        homogeneous = self.network(self.sigmas[0]).activation.is_homogeneous
+        return self.depth if homogeneous else None
 
     @cached_property
     def arrays(self) -> tuple[Array, Array, Array, Array]:
@@ -66,7 +72,11 @@ class StudyConfig(StudySettings):
 
     def network(self, sigma: float) -> MLP:
         """The network with initialization scale σ."""
-        kinds: dict[str, Any] = {"scaling": self.scaling, "bias": self.bias}
+        kinds: dict[str, Any] = {
+            "activation": self.activation,
+            "scaling": self.scaling,
+            "bias": self.bias,
+        }
         return MLP(self.widths, sigma=sigma, **kinds)
 
     def step_limit(self, predicted: int) -> int:
@@ -94,6 +104,7 @@ class StudyConfig(StudySettings):
             "provenance": shown(self.data.provenance),
             "n_train": len(self.data.X_train),
             "n_test": len(self.data.X_test),
+            "classes": list(self.data.classes),
             **network,
             **{k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()},
         }

@@ -33,9 +33,9 @@ class LinearizedEnd:
         ``outputs_at(t)`` returns f_t(X_T), or None where it diverges before step t.
     loss : float or None
         The training loss at the end; None where it diverged, as is what follows.
-    outputs : ndarray, shape (N_T,), or None
+    outputs : ndarray, shape (N_T,) or (N_T, C), or None
         f_t(X_T) at the end.
-    interpolating : ndarray, shape (N_T,), or None
+    interpolating : ndarray, shape (N_T,) or (N_T, C), or None
         Its interpolating part, f_0(X_T) + φ(X_T) A_t (f_t(X) − f_0(X)), Thms 3 and 6.
     """
 

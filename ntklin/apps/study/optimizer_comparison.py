@@ -6,7 +6,7 @@ from typing import Any, cast
 from ntklin.apps.study.config import StudyConfig
 from ntklin.apps.study.ends import closed_ends, tuned_ends
 from ntklin.apps.study.linearized import LinearizedEnd
-from ntklin.apps.study.measures import distance, loss
+from ntklin.apps.study.measures import accuracy, distance, loss
 from ntklin.apps.study.methods import METHODS, Method
 from ntklin.apps.study.observer import StudyObserver, Unobserved
 from ntklin.apps.study.optimizer_result import OptimizerResult
@@ -106,7 +106,7 @@ def _result(
             end.outputs if real.steps == end.steps else end.outputs_at(cast(int, real.steps))
         )
 
-    def measured(measure: Callable[[Any, Any], float], f: Any, g: Any) -> float | None:
+    def measured(measure: Callable[[Any, Any], float | None], f: Any, g: Any) -> float | None:
         return None if f is None or g is None else measure(f, g)
 
     trained_by_gd = None if by_gd is None else by_gd.outputs
@@ -126,6 +126,9 @@ def _result(
         test_loss_linearized=measured(loss, end.outputs, Y_test),
         test_loss_network=measured(loss, real.outputs, Y_test),
         test_loss_interpolating=measured(loss, end.interpolating, Y_test),
+        accuracy_linearized=measured(accuracy, end.outputs, config.data),
+        accuracy_network=measured(accuracy, real.outputs, config.data),
+        accuracy_interpolating=measured(accuracy, end.interpolating, config.data),
         path_dependent_size=measured(distance, end.outputs, end.interpolating),
         minimizer_distance_linearized=measured(distance, end.outputs, limit),
         minimizer_distance=measured(distance, real.outputs, limit),

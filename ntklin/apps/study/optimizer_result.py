@@ -7,9 +7,9 @@ from dataclasses import dataclass
 class OptimizerResult:
     """One optimizer from one initialization: where its linearized and its real network end.
 
-    Losses are as in ``ScaleResult``; distances are root mean squares over the test points. What
-    needs a trained network is None without one, and what needs the linearized one where that
-    diverged.
+    Losses and accuracies are as in ``ScaleResult``; distances are root mean squares over the test
+    points. What needs a trained network is None without one, and what needs the linearized one
+    where that diverged.
 
     Attributes
     ----------
@@ -38,6 +38,8 @@ class OptimizerResult:
         Of the real network at its own end.
     test_loss_interpolating : float or None
         Of the interpolating part of the linearized network's end state, Thms 3 and 6.
+    accuracy_linearized, accuracy_network, accuracy_interpolating : float or None
+        Of the same three.
     path_dependent_size : float or None
         Of the path-dependent part, ‖φ(X_T) B_t‖/√N_T; 0 up to rounding where D is constant.
     minimizer_distance_linearized, minimizer_distance : float or None
@@ -63,6 +65,9 @@ class OptimizerResult:
     test_loss_linearized: float | None = None
     test_loss_network: float | None = None
     test_loss_interpolating: float | None = None
+    accuracy_linearized: float | None = None
+    accuracy_network: float | None = None
+    accuracy_interpolating: float | None = None
     path_dependent_size: float | None = None
     minimizer_distance_linearized: float | None = None
     minimizer_distance: float | None = None

@@ -32,7 +32,7 @@ def search_monotone(
     Parameters
     ----------
     linearization : Linearization
-    Y : ndarray, shape (N,)
+    Y : ndarray, shape (N,) or (N, C)
     optimizer : Optimizer
         Its learning rate is not used.
     until : float
@@ -76,7 +76,7 @@ def best_first_step(linearization: Linearization, Y: Array, optimizer: Optimizer
     Parameters
     ----------
     linearization : Linearization
-    Y : ndarray, shape (N,)
+    Y : ndarray, shape (N,) or (N, C)
     optimizer : Optimizer
 
     Returns
@@ -85,7 +85,8 @@ def best_first_step(linearization: Linearization, Y: Array, optimizer: Optimizer
     """
     phi = linearization.features
     residual = linearization.initial_outputs - Y
-    gradient = phi.T @ (residual / residual.dtype.type(len(residual)))
+    residual, n_samples = residual.reshape(-1), residual.dtype.type(len(residual))
+    gradient = phi.T @ (residual / n_samples)
     still = np.zeros_like(gradient)
     optimizer = optimizer.with_learning_rate(1.0)
     step, _ = optimizer.update(optimizer.init(still), still, gradient)

@@ -29,7 +29,7 @@ class RealEnd:
     steps : int or None
     loss : float or None
         The training loss after them.
-    outputs : ndarray, shape (N_T,), or None
+    outputs : ndarray, shape (N_T,) or (N_T, C), or None
         On the test points, NumPy's; None where it diverged, too.
     """
 

@@ -10,7 +10,8 @@ from ntklin.edge.arrays import Array
 class ScaleResult:
     """One initialization at one scale σ: its linearization's predictions and the trained network.
 
-    Losses are L(f) = ‖f(X) − Y‖²/(2N), test losses the same on X_T, Y_T. What needs a trained
+    Losses are L(f) = ‖f(X) − Y‖²/(2N), summed over outputs, test losses the same on X_T, Y_T.
+    Accuracies are shares of the test points, None for targets of no classes. What needs a trained
     network is None without one.
 
     Attributes
@@ -39,11 +40,16 @@ class ScaleResult:
         Of the linearized network f_t at ``compared_at`` steps.
     test_loss_network : float or None
         Of the trained network.
+    accuracy_interpolator, accuracy_minimizer, accuracy_linearized, accuracy_network : float or None
+        Of the same four.
     distance : float or None
         ‖f_θt(X_T) − f_t(X_T)‖/√N_T between the real and the linearized network at the same step.
     initialization_size : float
         ‖f_init(X_T)‖/√(2 N_T), which is σ^L J of Thm 2 where the biases are not in θ.
-    test_outputs : ndarray, shape (N_T,), or None
+    initialization_size_infinite : float or None
+        The root of what its square is on average at infinite width, σ^L √(E J²), the same for all
+        seeds; None where there is no such limit.
+    test_outputs : ndarray, shape (N_T,) or (N_T, C), or None
         The trained network's outputs on the test points, for the study's own use.
     """
 
@@ -61,8 +67,13 @@ class ScaleResult:
     test_loss_minimizer: float
     test_loss_linearized: float
     test_loss_network: float | None = None
+    accuracy_interpolator: float | None = None
+    accuracy_minimizer: float | None = None
+    accuracy_linearized: float | None = None
+    accuracy_network: float | None = None
     distance: float | None = None
     initialization_size: float
+    initialization_size_infinite: float | None = None
     test_outputs: Array | None = field(default=None, repr=False, compare=False)
 
     @property

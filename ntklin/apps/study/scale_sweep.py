@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from ntklin.apps.study.config import StudyConfig
-from ntklin.apps.study.measures import distance, loss
+from ntklin.apps.study.infinite_width import InfiniteWidth
+from ntklin.apps.study.measures import accuracy, distance, loss
 from ntklin.apps.study.observer import StudyObserver, Unobserved
 from ntklin.apps.study.real import RealEnd, train_real
 from ntklin.apps.study.scale_result import ScaleResult
@@ -37,12 +38,13 @@ def scale_results(
         On Ctrl-C; the results before it are complete.
     """  # noqa: DOC501
     observer = Unobserved() if observer is None else observer
+    infinite = InfiniteWidth.of(config)
     for seed in config.seeds:
         theta = draw(config, seed)
         for sigma in config.sigmas:
             observer.started(sigma, seed)
             try:
-                result = measure(config, sigma, seed, theta, observer)
+                result = measure(config, sigma, seed, theta, infinite, observer)
             except DegenerateKernelError as e:
                 raise refused(e, f"at σ = {sigma:g}, seed {seed}") from None
             yield result  # first, so that what is announced is safe from Ctrl-C
@@ -50,7 +52,12 @@ def scale_results(
 
 
 def measure(
-    config: StudyConfig, sigma: float, seed: int, theta: Array, observer: StudyObserver
+    config: StudyConfig,
+    sigma: float,
+    seed: int,
+    theta: Array,
+    infinite: InfiniteWidth,
+    observer: StudyObserver,
 ) -> ScaleResult:
     """One result: θ_0's linearization at scale σ, and the real network trained from θ_0."""
     X_test, Y_test = config.arrays[2:]
@@ -69,7 +76,13 @@ def measure(
             progress=observer.trained,
         )
     trained = real.outputs is not None
-    linearized = gd.predict(X_test, real.steps if trained else start.predicted)
+    outputs = {
+        "interpolator": minimizer.interpolator(X_test),
+        "minimizer": minimizer.predict(X_test),
+        "linearized": gd.predict(X_test, real.steps if trained else start.predicted),
+    }
+    if trained:
+        outputs["network"] = real.outputs
     return ScaleResult(
         sigma=sigma,
         seed=seed,
@@ -81,11 +94,10 @@ def measure(
         outcome=real.outcome,
         steps_taken=real.steps,
         final_loss=real.loss,
-        test_loss_interpolator=loss(minimizer.interpolator(X_test), Y_test),
-        test_loss_minimizer=loss(minimizer.predict(X_test), Y_test),
-        test_loss_linearized=loss(linearized, Y_test),
-        test_loss_network=loss(real.outputs, Y_test) if trained else None,
-        distance=distance(real.outputs, linearized) if trained else None,
+        **{f"test_loss_{name}": loss(f, Y_test) for name, f in outputs.items()},
+        **{f"accuracy_{name}": accuracy(f, config.data) for name, f in outputs.items()},
+        distance=distance(real.outputs, outputs["linearized"]) if trained else None,
         initialization_size=minimizer.initialization_size(X_test),
+        initialization_size_infinite=infinite.sizes.get(sigma),
         test_outputs=real.outputs,
     )

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ntklin.apps.study.config import StudyConfig
+from ntklin.apps.study.infinite_width import InfiniteWidth
 from ntklin.apps.study.optimizer_result import OptimizerResult
 from ntklin.apps.study.scale_result import ScaleResult
 
@@ -19,6 +20,8 @@ _NO_QUANTITIES = {
     *("sigma", "seed", "outcome", "test_outputs"),
     *("optimizer", "split", "outcome_linearized"),
 }
+# The same for all seeds.
+_SEEDLESS = {"initialization_size_infinite"}
 QUANTITIES, OPTIMIZER_QUANTITIES = (
     tuple(field.name for field in fields(kind) if field.name not in _NO_QUANTITIES)
     for kind in (ScaleResult, OptimizerResult)
@@ -44,7 +47,11 @@ def statistic(values: Iterable[float | None]) -> Statistic | None:
 
 
 def _statistics(group: Iterable[Any], names: Iterable[str]) -> dict[str, Statistic | None]:
-    return {name: statistic([getattr(one, name) for one in group]) for name in names}
+    """By name; of what no seed changes the one value that it has."""
+    return {
+        name: statistic((set if name in _SEEDLESS else list)(getattr(one, name) for one in group))
+        for name in names
+    }
 
 
 def _counted(group: Iterable[Any], name: str) -> dict[str, int]:
@@ -175,6 +182,13 @@ class StudyResult:
     def slope(self) -> Statistic | None:
         """The fitted exponents' Statistic, to be compared with L (Thm 2); None without a fit."""
         return statistic([law.exponent for law in self.power_laws.values()])
+
+    @cached_property
+    def infinite_width_missing(self) -> str:
+        """Why nothing is known of infinite width, without a full stop; empty where it is."""
+        if any(one.initialization_size_infinite is not None for one in self.scale_results):
+            return ""
+        return InfiniteWidth.of(self.config).missing
 
     @property
     def mean_power_law(self) -> PowerLaw | None:
