@@ -76,13 +76,9 @@ def measure(
             progress=observer.trained,
         )
     trained = real.outputs is not None
-    outputs = {
-        "interpolator": minimizer.interpolator(X_test),
-        "minimizer": minimizer.predict(X_test),
-        "linearized": gd.predict(X_test, real.steps if trained else start.predicted),
-    }
-    if trained:
-        outputs["network"] = real.outputs
+    interpolator, limit = minimizer.interpolator(X_test), minimizer.predict(X_test)
+    linearized = gd.predict(X_test, real.steps if trained else start.predicted)
+    data = config.data
     return ScaleResult(
         sigma=sigma,
         seed=seed,
@@ -94,9 +90,15 @@ def measure(
         outcome=real.outcome,
         steps_taken=real.steps,
         final_loss=real.loss,
-        **{f"test_loss_{name}": loss(f, Y_test) for name, f in outputs.items()},
-        **{f"accuracy_{name}": accuracy(f, config.data) for name, f in outputs.items()},
-        distance=distance(real.outputs, outputs["linearized"]) if trained else None,
+        test_loss_interpolator=loss(interpolator, Y_test),
+        test_loss_minimizer=loss(limit, Y_test),
+        test_loss_linearized=loss(linearized, Y_test),
+        test_loss_network=loss(real.outputs, Y_test) if trained else None,
+        accuracy_interpolator=accuracy(interpolator, data),
+        accuracy_minimizer=accuracy(limit, data),
+        accuracy_linearized=accuracy(linearized, data),
+        accuracy_network=accuracy(real.outputs, data) if trained else None,
+        distance=distance(real.outputs, linearized) if trained else None,
         initialization_size=minimizer.initialization_size(X_test),
         initialization_size_infinite=infinite.sizes.get(sigma),
         test_outputs=real.outputs,
