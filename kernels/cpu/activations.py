@@ -70,8 +70,8 @@ _other_row = kernel(_row_by_numbers)
 @kernel
 def _relu_row(A, slopes, i, start, stop):
     wide_vectors()
-    i, zero, one = np.uint64(i), A.dtype.type(0), A.dtype.type(1)
-    for n in range(np.uint64(start), np.uint64(stop)):
+    zero, one = A.dtype.type(0), A.dtype.type(1)
+    for n in range(start, stop):
         h = A[i, n]
         slopes[i, n] = one if h > zero else zero
         A[i, n] = max(h, zero)
@@ -80,6 +80,8 @@ def _relu_row(A, slopes, i, start, stop):
 @kernel
 def row(kind, p, A, slopes, i, start, stop):
     """A_i ← α(A_i), slopes_i ← α'(A_i) in columns start … stop: one choice for the whole row."""
+    # Nothing to check for a negative index; and one type, so that a row is compiled once.
+    i, start, stop = np.uint64(i), np.uint64(start), np.uint64(stop)
     if kind == RELU:
         _relu_row(A, slopes, i, start, stop)
     elif kind == TANH:

@@ -118,9 +118,9 @@ def _log1p(e, c):
 def tanh_row(A, slopes, i, start, stop):
     """tanh |h| = −d/(2 + d) and tanh' h = 4 e/(2 + d)², where e = e^{−2|h|} and d = e − 1."""
     wide_vectors()
-    c, i = _constants(A), np.uint64(i)
+    c = _constants(A)
     one, two, four = A.dtype.type(1), A.dtype.type(2), A.dtype.type(4)
-    for n in range(np.uint64(start), np.uint64(stop)):
+    for n in range(start, stop):
         h = A[i, n]
         e, s, q = _exponential(-two * abs(h), c)
         d = s * q + (s - one)
@@ -133,9 +133,9 @@ def tanh_row(A, slopes, i, start, stop):
 def sigmoid_row(A, slopes, i, start, stop):
     """σ = 1/(1 + e) or, of h < 0, e/(1 + e), and σ' = e/(1 + e)², where e = e^{−|h|}."""
     wide_vectors()
-    c, i = _constants(A), np.uint64(i)
+    c = _constants(A)
     zero, one = A.dtype.type(0), A.dtype.type(1)
-    for n in range(np.uint64(start), np.uint64(stop)):
+    for n in range(start, stop):
         h = A[i, n]
         e, _, _ = _exponential(-abs(h), c)
         part = one / (one + e)
@@ -147,9 +147,9 @@ def sigmoid_row(A, slopes, i, start, stop):
 def softplus_row(p, A, slopes, i, start, stop):
     """max(h, 0) + log(1 + e)/p, where e = e^{−|p h|}, and the sigmoid of p h."""
     wide_vectors()
-    c, i = _constants(A), np.uint64(i)
+    c = _constants(A)
     zero, one, p = A.dtype.type(0), A.dtype.type(1), A.dtype.type(p)
-    for n in range(np.uint64(start), np.uint64(stop)):
+    for n in range(start, stop):
         h = A[i, n]
         e, _, _ = _exponential(-abs(p * h), c)
         part = one / (one + e)
@@ -161,9 +161,9 @@ def softplus_row(p, A, slopes, i, start, stop):
 def _gauss_row(factor, rate, A, slopes, i, start, stop):
     """slopes_i ← factor e^{−rate h²}."""
     wide_vectors()
-    c, i = _constants(A), np.uint64(i)
+    c = _constants(A)
     factor, rate = A.dtype.type(factor), A.dtype.type(rate)
-    for n in range(np.uint64(start), np.uint64(stop)):
+    for n in range(start, stop):
         h = A[i, n]
         e, _, _ = _exponential(-rate * h * h, c)
         slopes[i, n] = factor * e
