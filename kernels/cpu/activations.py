@@ -1,7 +1,8 @@
 """Activations on the CPU: a = α(h) and the slopes α'(h), while a block of h is in cache.
 
 The library's own are compiled once, with the choice among them inside, and kept between processes.
-A user's own pair of functions takes the same loops, compiled for it in each process.
+A user's own pair of functions takes the same loops, compiled for it in each process. All of them
+call ``row``, which does a row at a time: what is made of exponentials has vector lanes there.
 """
 
 from functools import lru_cache
