@@ -1,8 +1,9 @@
 """Activations α and their slopes α', each as one scalar function for every backend.
 
 The functions below are ordinary Python of one real number. On the CPU they are compiled as they
-stand; for a GPU ``in_c`` writes the same expression in C. Each is evaluated so that it keeps its
-digits where it is small, and overflows nowhere. At a kink, α' is what PyTorch has there.
+stand, but for those that ``cpu.exponentials`` has in vector lanes; for a GPU ``in_c`` writes the
+same expression in C. Each is evaluated so that it keeps its digits where it is small, and overflows
+nowhere. At a kink, α' is what PyTorch has there.
 """
 
 import ast

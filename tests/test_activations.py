@@ -75,6 +75,37 @@ def test_values_and_slopes_to_the_last_digits(name, dtype):
                 assert abs(mpmath.mpf(y) - true) <= bound, (x, y, float(true))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["tanh", "sigmoid", "softplus", "softplus(2.0)"])
+def test_exponentials_to_four_units_everywhere(name, dtype):
+    """Near 0, in between, and out to where the slopes are no normal numbers and then nothing."""
+    eps, smallest = EPS[np.dtype(dtype)], float(np.finfo(dtype).tiny)
+    rng, end = np.random.default_rng(0), -1.1 * math.log(smallest * eps)
+    parts = [np.exp(rng.uniform(-80, 1, 200)), rng.uniform(0, 5, 200), rng.uniform(0, end, 200)]
+    h = (np.concatenate(parts) * rng.choice([-1, 1], 600)).astype(dtype)
+    with mpmath.workdps(50):
+        for found, exact in zip(compiled(name, h), (EXACT[name], SLOPES[name]), strict=True):
+            for x, y in zip(h.tolist(), found.tolist(), strict=True):
+                true = exact(mpmath.mpf(x))
+                error = abs(mpmath.mpf(y) - true)
+                assert error <= 4 * eps * max(abs(true), smallest), (x, y, float(true))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("name", "ends", "slopes"),
+    [
+        ("tanh", (-1, 1), (0, 0)),
+        ("sigmoid", (0, 1), (0, 0)),
+        ("softplus", (0, math.inf), (0, 1)),
+        ("erf", (-1, 1), (0, 0)),
+    ],
+)
+def test_infinities_and_nan(name, ends, slopes, dtype):
+    h = np.array([-math.inf, math.inf, math.nan], dtype)
+    np.testing.assert_array_equal(compiled(name, h), [(*ends, math.nan), (*slopes, math.nan)])
+
+
 @given(st.floats(-30, 30))
 def test_the_reference_has_the_same_functions(h):
     for name in EXACT:

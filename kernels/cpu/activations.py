@@ -1,7 +1,8 @@
 """Activations on the CPU: a = α(h) and the slopes α'(h), while a block of h is in cache.
 
 The library's own are compiled once, with the choice among them inside, and kept between processes.
-A user's own pair of functions takes the same loops, compiled for it in each process.
+A user's own pair of functions takes the same loops, compiled for it in each process. All of them
+call ``row``, which does a row at a time: what is made of exponentials has vector lanes there.
 """
 
 from functools import lru_cache
@@ -15,6 +16,13 @@ from ntklin.kernels import activations as bodies
 from ntklin.kernels.activations import BODIES
 from ntklin.kernels.cpu.blas import gemm
 from ntklin.kernels.cpu.compiler import CONTRACTED, kernel, parallel_kernel
+from ntklin.kernels.cpu.exponentials import (
+    erf_row,
+    gelu_row,
+    sigmoid_row,
+    softplus_row,
+    tanh_row,
+)
 from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
 from ntklin.kernels.cpu.launching import launcher
 from ntklin.kernels.cpu.plain import JIT_DISABLED
@@ -26,68 +34,69 @@ FOREIGN = -1
 
 _leaky_relu, _leaky_relu_slope = kernel(bodies.leaky_relu), kernel(bodies.leaky_relu_slope)
 _absolute, _absolute_slope = kernel(bodies.absolute), kernel(bodies.absolute_slope)
-_erf, _erf_slope = kernel(bodies.error_function), kernel(bodies.error_function_slope)
-_tanh, _tanh_slope = kernel(bodies.hyperbolic_tangent), kernel(bodies.hyperbolic_tangent_slope)
-_gelu, _gelu_slope = kernel(bodies.gelu), kernel(bodies.gelu_slope)
-_softplus, _softplus_slope = kernel(bodies.softplus), kernel(bodies.softplus_slope)
-_sigmoid, _sigmoid_slope = kernel(bodies.sigmoid), kernel(bodies.sigmoid_slope)
 _sine, _sine_slope = kernel(bodies.sine), kernel(bodies.sine_slope)
-_relu, _relu_slope = kernel(bodies.relu), kernel(bodies.relu_slope)
 
 
 @kernel
 def value(kind, p, h):
-    """α(h) of the activation with this number."""
-    if kind == RELU:
-        return _relu(h, p)
+    """α(h) of one of those that have no row of their own."""
     if kind == LEAKY_RELU:
         return _leaky_relu(h, p)
     if kind == ABS:
         return _absolute(h, p)
-    if kind == ERF:
-        return _erf(h, p)
-    if kind == TANH:
-        return _tanh(h, p)
-    if kind == GELU:
-        return _gelu(h, p)
-    if kind == SOFTPLUS:
-        return _softplus(h, p)
-    if kind == SIGMOID:
-        return _sigmoid(h, p)
     return _sine(h, p)
 
 
 @kernel
 def slope(kind, p, h):
-    """α'(h) of the activation with this number."""
-    if kind == RELU:
-        return _relu_slope(h, p)
+    """α'(h) of one of those."""
     if kind == LEAKY_RELU:
         return _leaky_relu_slope(h, p)
     if kind == ABS:
         return _absolute_slope(h, p)
-    if kind == ERF:
-        return _erf_slope(h, p)
-    if kind == TANH:
-        return _tanh_slope(h, p)
-    if kind == GELU:
-        return _gelu_slope(h, p)
-    if kind == SOFTPLUS:
-        return _softplus_slope(h, p)
-    if kind == SIGMOID:
-        return _sigmoid_slope(h, p)
     return _sine_slope(h, p)
 
 
+def _row_by_numbers(kind, p, A, slopes, i, start, stop):
+    """A row of what takes one number at a time."""
+    for n in range(start, stop):
+        h = A[i, n]
+        A[i, n] = value(kind, p, h)
+        slopes[i, n] = slope(kind, p, h)
+
+
+_other_row = kernel(_row_by_numbers)
+
+
 @kernel
-def relu_row(A, slopes, i):
-    """A_i ← max(A_i, 0), slopes_i ← 1[A_i > 0]: a loop that has nothing to choose."""
+def _relu_row(A, slopes, i, start, stop):
     wide_vectors()
-    i, zero, one = np.uint64(i), A.dtype.type(0), A.dtype.type(1)
-    for n in range(np.uint64(A.shape[1])):
+    zero, one = A.dtype.type(0), A.dtype.type(1)
+    for n in range(start, stop):
         h = A[i, n]
         slopes[i, n] = one if h > zero else zero
         A[i, n] = max(h, zero)
+
+
+@kernel
+def row(kind, p, A, slopes, i, start, stop):
+    """A_i ← α(A_i), slopes_i ← α'(A_i) in columns start … stop: one choice for the whole row."""
+    # Nothing to check for a negative index; and one type, so that a row is compiled once.
+    i, start, stop = np.uint64(i), np.uint64(start), np.uint64(stop)
+    if kind == RELU:
+        _relu_row(A, slopes, i, start, stop)
+    elif kind == TANH:
+        tanh_row(A, slopes, i, start, stop)
+    elif kind == SIGMOID:
+        sigmoid_row(A, slopes, i, start, stop)
+    elif kind == SOFTPLUS:
+        softplus_row(p, A, slopes, i, start, stop)
+    elif kind == ERF:
+        erf_row(A, slopes, i, start, stop)
+    elif kind == GELU:
+        gelu_row(A, slopes, i, start, stop)
+    else:
+        _other_row(kind, p, A, slopes, i, start, stop)
 
 
 class ActivationLoop:
@@ -97,7 +106,7 @@ class ActivationLoop:
     ----------
     function : callable
         The loop's source, whose first arguments are the activation's kind and its number p, and
-        which takes ``value(kind, p, h)`` and ``slope(kind, p, h)`` from its globals.
+        which takes ``row(kind, p, A, slopes, i, start, stop)`` from its globals.
     """
 
     def __init__(self, function):
@@ -137,12 +146,18 @@ def _of_one(function):
 @lru_cache(maxsize=64)
 def _compiled_for(loop, body):
     """A loop with the functions of a body that is not one of ours."""
-    names = {**loop.__globals__, "value": _of_one(body.value), "slope": _of_one(body.slope)}
-    own = FunctionType(loop.__code__, names, f"{loop.__name__}_of_a_user")
-    if JIT_DISABLED:
-        return own
+    own_row = _with(_row_by_numbers, value=_of_one(body.value), slope=_of_one(body.slope))
     options = {"nogil": True, **CONTRACTED}
+    if JIT_DISABLED:
+        return _with(loop, row=own_row)
+    own = _with(loop, row=njit(**options)(own_row))
     return launcher(own, njit(parallel=True, **options)(own), njit(**options))
+
+
+def _with(function, **names):
+    """The same function with others in the place of those that it calls by these names."""
+    known = {**function.__globals__, **names}
+    return FunctionType(function.__code__, known, f"{function.__name__}_of_a_user")
 
 
 @ActivationLoop
@@ -156,9 +171,8 @@ def _layer(kind, p, layer, below, a, slopes, block, n_workers, counter):
             gemm(False, True, w, below, W[start:stop], w * 0, a[:, start:stop])
             for n in range(a.shape[0]):
                 for i in range(start, stop):
-                    h = a[n, i] + v * b[i]
-                    a[n, i] = value(kind, p, h)
-                    slopes[n, i] = slope(kind, p, h)
+                    a[n, i] += v * b[i]
+                row(kind, p, a, slopes, n, start, stop)
             start = next_task(counter) * block
 
 

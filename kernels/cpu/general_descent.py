@@ -9,7 +9,7 @@ outputs: one pass, however many there are. Columns of samples that a step does n
 import numpy as np
 from numba import prange
 
-from ntklin.kernels.cpu.activations import RELU, ActivationLoop, relu_row, slope, value
+from ntklin.kernels.cpu.activations import ActivationLoop, row
 from ntklin.kernels.cpu.blas import gemm, sequential_blas
 from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
 from ntklin.kernels.cpu.losses import LOSSES, goes_on, losses_and_derivatives
@@ -29,13 +29,7 @@ def _activate(kind, p, state, A, slopes):
     H, moved, _, _ = state
     for i in prange(A.shape[0]):
         set_sum(A, i, H, moved)
-        if kind == RELU:
-            relu_row(A, slopes, i)
-        else:
-            for n in range(A.shape[1]):
-                h = A[i, n]
-                A[i, n] = value(kind, p, h)
-                slopes[i, n] = slope(kind, p, h)
+        row(kind, p, A, slopes, i, 0, A.shape[1])
 
 
 @ActivationLoop
@@ -50,13 +44,7 @@ def _hidden_forward(kind, p, layer, below, A, slopes, block):
             shift = v * b[i]
             for n in range(A.shape[1]):
                 A[i, n] += shift
-            if kind == RELU:
-                relu_row(A, slopes, i)
-            else:
-                for n in range(A.shape[1]):
-                    h = A[i, n]
-                    A[i, n] = value(kind, p, h)
-                    slopes[i, n] = slope(kind, p, h)
+            row(kind, p, A, slopes, i, 0, A.shape[1])
 
 
 @kernel
@@ -116,13 +104,7 @@ def _first_layer(kind, p, state, layer, above, step, G, A, slopes, samples):
         gemm(False, False, step / step, D, G, step / step, moved[start:stop, : A.shape[1]])
         for i in range(start, stop):
             set_sum(A, i, H, moved)
-            if kind == RELU:
-                relu_row(A, slopes, i)
-            else:
-                for n in range(A.shape[1]):
-                    h = A[i, n]
-                    A[i, n] = value(kind, p, h)
-                    slopes[i, n] = slope(kind, p, h)
+            row(kind, p, A, slopes, i, 0, A.shape[1])
 
 
 @parallel_kernel

@@ -13,6 +13,7 @@ import numpy as np
 
 from ntklin.kernels.cpu.compiler import kernel
 from ntklin.kernels.cpu.intrinsics import wide_vectors
+from ntklin.kernels.cpu.sums import horner
 
 # Below this fraction of what it is a difference of, t or 2 − t comes from the rows; above, its
 # rounding moves θ by some 30 eps at most.
@@ -89,15 +90,6 @@ row_kernel = kernel(error_model="numpy")
 
 
 @row_kernel
-def _horner(c, y):
-    """Σ_k c_k y^k; ``c`` is a short tuple, so that the compiler unrolls and then vectorizes."""
-    total = c[len(c) - 1]
-    for k in range(len(c) - 2, -1, -1):
-        total = total * y + c[k]
-    return total
-
-
-@row_kernel
 def _half_distance(unit, x, q, other_unit, other_x, other_q):
     """(‖u − u'‖² + (q − q')²)/2 for u = unit x."""
     total = (q - other_q) * (q - other_q)
@@ -162,7 +154,7 @@ def through(z, angle: Angle):
     s = abs(z)
     y = half * s
     sine = np.sqrt(s * (two - s))
-    ratio = one + y * (_horner(even, y * y) + y * _horner(odd, y * y))
+    ratio = one + y * (horner(even, y * y) + y * horner(odd, y * y))
     phi = sine * ratio * per_pi
     acute = z >= zero
     # Never negative: the second term is exactly 0 as long as 1 − s rounds to 1.

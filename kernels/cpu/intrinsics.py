@@ -50,6 +50,13 @@ def wide_vectors(typing_context):
     return types.void(), instructions.wide_vectors
 
 
+@twin(plain.power_of_two)
+@intrinsic
+def power_of_two(typing_context, number):
+    """2^k, of a number in whose last bits there is k and the bias of an exponent."""
+    return floating(number)(number), instructions.power_of_two
+
+
 @intrinsic
 def never_inlined(typing_context):
     """Keep the calling function out of those that call it: for what seldom happens."""

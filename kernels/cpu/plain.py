@@ -27,6 +27,12 @@ def next_task(counter):
     return counter[0] - 1
 
 
+def power_of_two(number):
+    info = np.finfo(number.dtype)
+    word = np.dtype(f"u{number.itemsize}")
+    return (number.view(word) << word.type(info.nmant)).view(number.dtype)
+
+
 def positive_samples(A, i, n):
     return sum(int(A[i, n + p] > 0) << p for p in range(SAMPLES))
 

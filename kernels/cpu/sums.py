@@ -91,3 +91,12 @@ def sum_of(x):
     for n in range(x.shape[0]):
         total += x[n]
     return total
+
+
+@kernel
+def horner(c, y):
+    """Σ_k c_k y^k; ``c`` is a short tuple, so that the compiler unrolls and then vectorizes."""
+    total = c[len(c) - 1]
+    for k in range(len(c) - 2, -1, -1):
+        total = total * y + c[k]
+    return total
