@@ -30,6 +30,7 @@ MATRIX = np.diag(D)
 STEPS = np.array([0, 2, 3])
 KERNEL = X @ X.T + np.eye(4)
 INFINITE = ntklin.InfiniteMLP(NET)
+DATA = ntklin.load_data(n_train=4, n_test=2)
 RATE = ntklin.GradientDescent(0.125)
 ADAGRAD = ntklin.AdaGrad(0.125)
 
@@ -133,6 +134,9 @@ TABLE = {
     ("FeatureMap.dot", "x transposed"): (lambda v: PHI.T @ v, Y, "the operand"),
     ("FeatureMap.dot", "x pair"): (lambda v: PAIR_PHI @ v, TWICE, "the operand"),
     ("FeatureMap.at", "X_new"): (lambda v: PHI.at(v).inputs, X_NEW, "X"),
+    ("Activation.value", "h"): (lambda v: NET.activation.value(v), Y),
+    ("Activation.slope", "h"): (lambda v: NET.activation.slope(v), Y),
+    ("Dataset.labels_of", "outputs"): (lambda v: DATA.labels_of(v), Y),
     ("FeatureMap.gram", "weights"): (lambda v: PHI.gram(weights=v), D),
     ("FeatureMap.gram", "weights pair"): (lambda v: PAIR_PHI.gram(weights=v), 1 + TWICE**2),
     ("FeatureMap.project", "v"): (PHI.project, D),
@@ -374,7 +378,7 @@ NO_ARRAYS = {
     *("compare_baselines", "on_trial", "name_or_path", "n_train", "n_test", "classes", "targets"),
     *("device", "n_samples", "state", "count", "rule", "number", "stop", "block", "taken", "f"),
     *("widths", "sigma", "scaling", "bias", "sigma_b", "split", "size", "shuffle", "momentum"),
-    *("nesterov", "eps", "alpha", "betas", "activation", "names", "factors"),
+    *("nesterov", "eps", "alpha", "betas", "activation", "names", "factors", "blocks"),
 }
 # Parameters of that name that take an array elsewhere, but here a number or no arrays of data.
 ELSEWHERE = {

@@ -12,6 +12,7 @@ from commands import invoke
 from rich.console import Console
 
 import ntklin
+from ntklin.apps.cli.bench import Options
 from ntklin.apps.plots import png, study_figure
 from ntklin.apps.report.study import NAMES
 from ntklin.apps.study import StudyConfig, StudyResult, scale_results
@@ -104,10 +105,6 @@ def test_an_unfinished_verification_goes_beside_a_finished_one(tmp_path, monkeyp
     finished_stays(tmp_path, names, lambda status: printed(*words, status=status), str)
 
 
-NOT_GIVEN = ("works", "cases", "dtypes", "sizes", "inputs", "rounds", "peers", "peer_scripts")
-NOT_GIVEN += ("threads",)
-
-
 def rows_of(path):
     return read_sealed(path)["rows"]
 
@@ -127,7 +124,7 @@ class Row:
 def test_a_benchmark_is_replaced_by_no_lesser_one(tmp_path):
     def bench(n):
         b = benchmark.Benchmark(
-            as_options(**dict.fromkeys(NOT_GIVEN), out=tmp_path, quick=True, device="cpu"),
+            as_options(Options(out=tmp_path, quick=True)),
             Console(file=io.StringIO()),
         )
         b.rows = [Row(k) for k in range(n)]
@@ -156,7 +153,7 @@ def test_a_benchmark_that_is_killed_leaves_the_finished_one(tmp_path, monkeypatc
     console, out = Console(file=io.StringIO(), width=200), tmp_path / "out"
     options = {"quick": True, "out": out, "threads": 1, "works": ["infinite"], "cases": ["A"]}
     options |= {"dtypes": ["float64"], "inputs": ["gaussian"]}
-    assert benchmark.main(**options, console=console) == 0
+    assert benchmark.main(Options(**options), console) == 0
     assert read_sealed(out / "bench.json")["complete"]
     before = (out / "bench.json").read_bytes()
 
@@ -165,7 +162,7 @@ def test_a_benchmark_that_is_killed_leaves_the_finished_one(tmp_path, monkeypatc
 
     monkeypatch.setattr(benchmark.Benchmark, "problem", fail)
     with pytest.raises(ZeroDivisionError, match="amid"):
-        benchmark.main(**options, console=console)
+        benchmark.main(Options(**options), console)
     assert (out / "bench.json").read_bytes() == before
 
 

@@ -170,6 +170,7 @@ ASKED = {
     "edge/files/archives.py": "test_data",
     "networks/features.py": "kernel",
     "networks/infinite.py": "infinite",
+    "networks/layer_weights.py": "test_layer_weights",
     "networks/memory.py": "jacobian, test_memory_needs",
     "networks/mlp.py": "test_memory_needs",
     "networks/network.py": "projection",

@@ -93,7 +93,19 @@ def memory_limit():
     return error
 
 
+def cube(h):
+    """An example of what ``Activation`` takes."""
+    return h * h * h
+
+
+def thrice_square(h):
+    """Its derivative."""
+    return 3 * h * h
+
+
 EXAMPLES = {
+    "AccuracyError": lambda: ntklin.AccuracyError("not found"),
+    "Activation": lambda: ntklin.Activation(cube, thrice_square),
     "AdaGrad": lambda: ntklin.AdaGrad(0.1),
     "Adam": lambda: ntklin.Adam(0.1),
     "AntisymmetricPair": lambda: ntklin.AntisymmetricPair(NETWORK),
@@ -140,6 +152,8 @@ EXAMPLES = {
     "__version__": lambda: ntklin.__version__,
     "certify": certified,
     "device_namespace": lambda: None,  # a module, which is not sent
+    "from_flax": lambda: ntklin.from_flax(ntklin.to_flax(NETWORK, THETA)),
+    "from_state_dict": lambda: ntklin.from_state_dict(ntklin.to_state_dict(NETWORK, THETA)),
     "infinite_nngp": lambda: ntklin.infinite_nngp(NETWORK, X),
     "infinite_ntk": lambda: ntklin.infinite_ntk(NETWORK, X),
     "largest_learning_rate": lambda: ntklin.largest_learning_rate(
@@ -152,6 +166,8 @@ EXAMPLES = {
     "mitigate_initialization": mitigated,
     "ntk": lambda: ntklin.ntk(NETWORK, THETA, X),
     "search_learning_rate": rate_search,
+    "to_flax": lambda: ntklin.to_flax(NETWORK, THETA),
+    "to_state_dict": lambda: ntklin.to_state_dict(NETWORK, THETA),
     "train": training,
     "train_ensemble": lambda: ntklin.train_ensemble(
         NETWORK, [THETA, NETWORK.init(rng=1)], X, Y, ntklin.GradientDescent(0.1), steps=2
@@ -160,14 +176,18 @@ EXAMPLES = {
 
 # The positional arguments of public methods that need some.
 ARGUMENTS = {
+    "Activation.slope": lambda activation: ([0.5, -1.0],),
+    "Activation.value": lambda activation: ([0.5, -1.0],),
     "AntisymmetricPair.halves": lambda pair: (pair.init(),),
     "Batches.at": lambda batches: (3, 4),
     "Batches.batch_size": lambda batches: (4,),
+    "Dataset.labels_of": lambda data: (data.Y_test,),
     "Enclosure.distance": lambda enclosure: (np.zeros(len(enclosure)),),
     "Columns.of": lambda columns: (np.ones((4, columns.rows)),),
     "Columns.shown": lambda columns: (np.ones((4 * columns.rows, 1)), Y),
     "Columns.targets": lambda columns: (Y, 4, np.float64),
     "FeatureMap.at": lambda phi: (X_NEW,),
+    "FeatureOperator.step": lambda phi: (np.ones(phi.shape[1]),),
     "InfiniteMLP.linearize": lambda inf: (X,),
     "InfiniteMLP.nngp": lambda inf: (X, X_NEW),
     "InfiniteMLP.ntk": lambda inf: (X, X_NEW),
@@ -213,6 +233,7 @@ ARGUMENTS = {
     "interpolating": lambda run: (X_NEW,),
     "interpolator": lambda minimizer: (X_NEW,),
     "jacobian": lambda net: (net.init(), X),
+    "layer_weights": lambda net: ({1: 0.5},),
     "pack": lambda net: (net.unpack(net.init()),),
     "path_dependent": lambda run: (X_NEW,),
     "predict": lambda run: (X_NEW,),

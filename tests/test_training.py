@@ -10,7 +10,7 @@ from tolerances import assert_close
 
 import ntklin
 from ntklin.kernels import cpu
-from ntklin.kernels.structures import Layers, Passes
+from ntklin.kernels.structures import Activations, Layers, Passes
 from ntklin.runs import loop
 
 SCALINGS = ("fan_out", "fan_in", "eq1")
@@ -284,7 +284,7 @@ def test_products_at_block_ends(n, dtype):
     for k in (1, 63, 64, 65, 130):
         x = np.maximum(rng.standard_normal((n, k)), 0).astype(dtype)
         y = rng.standard_normal((7, k)).astype(dtype)
-        a = [x, np.maximum(x @ rng.standard_normal((k, 66)).astype(dtype), 0)]
+        a = Activations([x, np.maximum(x @ rng.standard_normal((k, 66)).astype(dtype), 0)])
         layers = [(np.empty((66, k), dtype), None), (np.full((1, 66), 0.25, dtype), None)]
         d = [np.where(a[1] > 0, dtype(0.5), dtype(0)), np.ones((n, 1), dtype)]
         scales = (1.0, 2.0), (0.5, 0.25)

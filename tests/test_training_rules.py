@@ -245,7 +245,7 @@ def test_an_iterable_ends_the_run_when_it_ends():
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({"loss": "hinge"}, "loss must be one of 'squared', 'logistic', got 'hinge'"),
+        ({"loss": "hinge"}, "loss must be one of 'squared', 'logistic', 'softmax', got 'hinge'"),
         ({"loss": "logistic", "Y": np.array([0.0, 1, 2, 0, 1])}, r"between 0 and 1.*Y\[2\] = 2"),
         ({"batches": [[5]]}, "the batch of step 0 has the index 5, outside 0 … 4"),
         ({"batches": ntklin.Batches(size=6)}, "size = 6 exceeds the number of samples, 5"),

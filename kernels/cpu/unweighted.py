@@ -103,7 +103,7 @@ def gram(passes, other=None):
     symmetric = other is None
     last = len(activations) - 1
     other_activations, other_deltas = ([None] * (last + 1),) * 2 if symmetric else other[:2]
-    is_relu = activations.slopes is None
+    is_relu = getattr(activations, "slopes", None) is None
     scalar = activations[0].dtype.type
     squares = [(scalar(w**2), scalar(v**2)) for w, v in zip(w, v, strict=True)]
     n_outputs = deltas[last].shape[1]

@@ -66,7 +66,7 @@ class ShallowNetwork:
 
     def step(self, coefficients):
         """One step of the rule, with the loss's derivatives of the last ``evaluate``."""
-        _, w, v = self._layers
+        w, v = self._layers.w, self._layers.v
         passes = Passes(self._activations, backward(self._layers, self._activations), w, v)
         vector_jacobian(passes, self._s, self._views(self._gradient))
         update(self._rule, coefficients, self._theta, self._slots, self._gradient)

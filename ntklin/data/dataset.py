@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ntklin.data.labels import Label
-from ntklin.edge.arrays import Array
+from ntklin.edge.arrays import Array, as_array
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -74,7 +74,7 @@ class Dataset:
         """The same for the test samples, shape (n_test,)."""
         return self.labels_of(self.Y_test)
 
-    def labels_of(self, outputs: Array) -> NDArray[np.intp]:
+    def labels_of(self, outputs: ArrayLike) -> NDArray[np.intp]:
         """The place in ``classes`` of the class that each output, or target, is for.
 
         The largest of C outputs, the first of equal ones; of two classes the second above
@@ -93,6 +93,7 @@ class Dataset:
         ValueError
             If the targets of the data set are of no classes.
         """
+        outputs = as_array(outputs, "outputs")
         if self.n_outputs > 1:
             return outputs.argmax(axis=1)
         threshold = self.threshold

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ntklin.edge.arrays import Array
+from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.checks import as_flag
 from ntklin.kernels.activations import BODIES, PARAMETERS, Body
 
@@ -106,11 +106,11 @@ class Activation:
 
     def value(self, h: Any) -> Array:
         """α(h), elementwise in float64."""
-        return np.vectorize(self.f, otypes=[float])(np.asarray(h, float))
+        return np.vectorize(self.f, otypes=[float])(as_array(h, "h"))
 
     def slope(self, h: Any) -> Array:
         """α'(h), elementwise in float64."""
-        return np.vectorize(self.df, otypes=[float])(np.asarray(h, float))
+        return np.vectorize(self.df, otypes=[float])(as_array(h, "h"))
 
 
 @dataclass(frozen=True, repr=False)
