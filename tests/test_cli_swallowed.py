@@ -190,6 +190,33 @@ def test_the_rest_is_the_former_hooks(monkeypatch):
         assert (len(told), sent) == (3, [1])
 
 
+def test_what_an_interruption_left_half_made_goes_in_silence(monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+
+    def finalizer(module):
+        def __del__(self):
+            """Of an object without what its constructor did not come to."""
+
+        __del__.__module__ = module
+        return __del__
+
+    def missing(module, kind=AttributeError):
+        return SimpleNamespace(exc_type=kind, object=finalizer(module))
+
+    with pytest.raises(SystemExit), swallowed.sent_again(lambda: None):  # noqa: PT012
+        sys.unraisablehook(missing("llvmlite.binding.ffi"))
+        raise SystemExit(130)
+    sys.unraisablehook(missing("llvmlite.binding.ffi"))
+    assert told == []
+    sys.unraisablehook(missing("numpy"))
+    sys.unraisablehook(missing("llvmlite.binding.ffi", ValueError))
+    assert len(told) == 2
+    with swallowed.sent_again(lambda: None):  # is not stacked
+        pass
+    assert sys.unraisablehook.former == told.append
+
+
 def test_without_a_thread_it_is_told(monkeypatch):
     told = []
 

@@ -34,6 +34,8 @@ class SendingAgain:
 
     def __call__(self, unraisable: Any) -> None:
         """Send the main thread's interruption again a little later."""
+        if is_half_made(unraisable):
+            return
         # Python's handlers run in the main thread; a subclass is raised by code, for itself.
         ours = unraisable.exc_type is KeyboardInterrupt
         if not ours or threading.current_thread() is not threading.main_thread():
@@ -64,14 +66,37 @@ class SendingAgain:
                 self._timer.cancel()
 
 
+def is_half_made(unraisable: Any) -> bool:
+    """Whether a compiler's object is taken down that an interruption kept from being made."""
+    owner = getattr(getattr(unraisable, "object", None), "__module__", None) or ""
+    return issubclass(unraisable.exc_type, AttributeError) and owner.startswith("llvmlite")
+
+
+class SilentOfHalfMade:
+    """A ``sys.unraisablehook`` that leaves such objects to nobody, and the rest to the former."""
+
+    def __init__(self, former: Callable[[Any], Any]) -> None:
+        self.former = former
+
+    def __call__(self, unraisable: Any) -> None:
+        """Tell of all else."""
+        if not is_half_made(unraisable):
+            self.former(unraisable)
+
+
 @contextmanager
 def sent_again(send: Callable[[], None]) -> Iterator[None]:
     """Have interruptions that Python swallows inside sent again by ``send()``."""
     hook = SendingAgain(send, sys.unraisablehook)
-    sys.unraisablehook = hook
+    sys.unraisablehook, following = hook, hook.former
     try:
         yield
+    except BaseException:
+        # What was amid is in the traceback, and is taken down after this.
+        if not isinstance(following, SilentOfHalfMade):
+            following = SilentOfHalfMade(following)
+        raise
     finally:
         hook.end()
         if sys.unraisablehook is hook:
-            sys.unraisablehook = hook.former
+            sys.unraisablehook = following
