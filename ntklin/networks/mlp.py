@@ -328,11 +328,9 @@ class MLP(Network):
         if len(X) <= rows:
             outputs = forward(layers, X)[1]
         else:
-            shape = (len(X), self.n_outputs)[: 1 + (self.n_outputs > 1)]
-            outputs = namespace(X).empty(shape, X.dtype)
-            for start in range(0, len(X), rows):
-                part = slice(start, start + rows)
-                outputs[part] = forward(layers, X[part])[1]
+            starts = range(0, len(X), rows)
+            parts = [forward(layers, X[start : start + rows])[1] for start in starts]
+            outputs = namespace(X).concatenate(parts)
         if is_far(float(abs(outputs).max()), outputs.dtype):
             return self.features(theta, X).certain_outputs()
         return outputs
