@@ -181,6 +181,14 @@ def slice_count(n, n_other, symmetric):
     return -(-4 * n_threads // n_tiles) if n_tiles < 4 * n_threads else 1
 
 
+@parallel_kernel
+def mirror_lower(K):
+    """Set what is above the diagonal to what is below it, as after :func:`product` with itself."""
+    for n in prange(K.shape[0]):
+        for k in range(n):
+            K[k, n] = K[n, k]
+
+
 def product(x, y=None):
     """x y^T, or the lower triangle of x x^T when ``y`` is None; the rest is then not meant.
 

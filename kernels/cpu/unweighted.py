@@ -4,7 +4,7 @@ import numpy as np
 from numba import get_num_threads, prange
 
 from ntklin.kernels.cpu import neuron_subsets, output_pairs, skipping
-from ntklin.kernels.cpu.blas import product, sequential_blas, slice_count
+from ntklin.kernels.cpu.blas import mirror_lower, product, sequential_blas, slice_count
 from ntklin.kernels.cpu.compiler import parallel_kernel
 
 # From this many inputs on, products of activations or signals gain from skipping their zeros.
@@ -49,13 +49,6 @@ def _set_blocks(K, G, w2, v2, symmetric):
             K[row] = 0
             for k in range(n + 1 if symmetric else G.shape[1]):
                 K[row, k * n_outputs + c] = w2 * G[n, k] + v2
-
-
-@parallel_kernel
-def _mirror_lower(K):
-    for n in prange(K.shape[0]):
-        for k in range(n):
-            K[k, n] = K[n, k]
 
 
 def _product(x, y, sparse):
@@ -134,7 +127,7 @@ def gram(passes, other=None):
                 del D
             del G  # or it would still be there beside the next one
     if symmetric:
-        _mirror_lower(K)
+        mirror_lower(K)
     return K
 
 

@@ -16,7 +16,7 @@ from numba import get_num_threads, prange
 
 from ntklin.kernels.cpu import weighted_outputs
 from ntklin.kernels.cpu.aligned import aligned_empty, padded
-from ntklin.kernels.cpu.blas import product, slice_count
+from ntklin.kernels.cpu.blas import mirror_lower, product, slice_count
 from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import wide_vectors
 from ntklin.kernels.cpu.ordering import sparsest_first, staircase
@@ -113,13 +113,6 @@ def _panel(K, own: Side, other: Side, D, columns, bias, symmetric, left):
                     add_tile(accumulator, work, other_a, end, active, p, other_active, q, bias[i])
 
 
-@kernel
-def _mirror_lower(K):
-    for n in range(K.shape[0]):
-        for k in range(n):
-            K[k, n] = K[n, k]
-
-
 def weighted_gram_copies(shape, itemsize):
     """How many (N, N') arrays :func:`weighted_gram` holds at its peak: one a thread, and others.
 
@@ -197,7 +190,7 @@ def weighted_gram(passes, diagonal, other=None):
     total += dense
     if symmetric:
         # Tiles fill pairs (n, k) with n ≥ k, and a few above the diagonal that are mirrored over.
-        _mirror_lower(total)
+        mirror_lower(total)
     result = np.empty_like(total)
     result[np.ix_(order, other_order)] = total
     return result

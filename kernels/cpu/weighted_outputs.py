@@ -13,7 +13,7 @@ import numpy as np
 from numba import get_num_threads, prange
 
 from ntklin.kernels.cpu.aligned import aligned_empty
-from ntklin.kernels.cpu.blas import gemm, product, sequential_blas
+from ntklin.kernels.cpu.blas import gemm, mirror_lower, product, sequential_blas
 from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import next_task, task_counter
 from ntklin.kernels.cpu.ordering import sparsest_first, staircase
@@ -161,13 +161,6 @@ def _layer(K, own: OutputsSide, other: OutputsSide, D, columns, bias, corners, c
             task = next_task(counter)
 
 
-@parallel_kernel
-def _mirror_lower(K):
-    for row in prange(K.shape[0]):
-        for k in range(row):
-            K[k, row] = K[row, k]
-
-
 def _side(a, delta, w, groups, stops):
     """One side by panels of columns; ``delta`` is (N, C, m)."""
     width = -(-max(map(len, groups)) // 16) * 16
@@ -224,7 +217,7 @@ def weighted_gram(passes, diagonal, other=None):
             left = aligned_empty((get_num_threads(), 5, own.a.shape[2]), K.dtype)
             _layer(K, own, others, D, chosen, bias, corners, task_counter(), left)
     if symmetric:
-        _mirror_lower(K)
+        mirror_lower(K)
     result = np.empty_like(K)
     rows, other_rows = (_rows_of(o, n_outputs) for o in (order, other_order))
     result[np.ix_(rows, other_rows)] = K
