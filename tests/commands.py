@@ -17,8 +17,12 @@ MITIGATION = (
 
 
 def invoke(*words):
-    """The command line's result for these words; its ``output`` is of both streams."""
-    return CliRunner().invoke(app, [str(word) for word in words], prog_name="ntklin")
+    """The command line's result for these words; its ``output`` is of both streams.
+
+    What the command does not catch is raised here.
+    """
+    typed = [str(word) for word in words]
+    return CliRunner().invoke(app, typed, prog_name="ntklin", catch_exceptions=False)
 
 
 def results(folder):

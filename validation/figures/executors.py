@@ -70,10 +70,17 @@ def dask(address: str) -> Iterator[tuple[Executor, int]]:
     """
     try:
         from distributed import Client
+        from distributed.comm.addressing import parse_address, parse_host_port
+        from distributed.comm.registry import get_backend
         from distributed.scheduler import KilledWorker
     except ImportError:
         raise ValueError("--dask needs Dask: pip install 'ntklin[dask]'") from None
     try:
+        # A client that fails leaves its threads behind: what is no address makes none.
+        scheme, location = parse_address(address)
+        get_backend(scheme)
+        if scheme != "inproc":
+            parse_host_port(location)
         client: Any = Client(address, timeout="20s")
     except (ValueError, TypeError, OSError) as e:
         raise ValueError(
