@@ -163,10 +163,14 @@ def test_unit_weights_give_the_plain_gram(case, seed):
         ((3, 33, 20, 1), 13, 6),  # tiles of four rows with every remainder
         ((2, 130, 1), 3, 9),  # few inputs, several slices of neurons
         ((2, 70, 1), 131, 3),  # more inputs than one tile
+        ((3, 70, 4), 70, 35),  # the same of several outputs, by products of their weights
+        ((3, 20, 70, 3), 39, 7),  # and by backward signals of each
+        ((850, 9, 5), 6, 33),
     ],
 )
-def test_grams_beyond_one_block(widths, n, n_other, dtype):
-    case = make_case(widths, n=n, dtype=dtype)
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_grams_beyond_one_block(widths, n, n_other, dtype, activation):
+    case = make_case(widths, n=n, dtype=dtype, activation=activation)
     case.X[:, 0] = 0
     X = inputs(np.random.default_rng(1), widths[0], n_other, dtype)
     phi, other = (case.net.features(case.theta, x) for x in (case.X, X))

@@ -4,9 +4,12 @@
     T_i(n, n') = w_l² Σ_j D^{W,l}_ij a_nj a_n'j + v_l² D^{b,l}_i
 
 T does not depend on the outputs, and is found for the pairs that both activate neuron i, as in
-``weighted``; for a block of neurons it is kept, and BLAS takes the outputs from it.
+``weighted``; for a block of neurons it is kept, and BLAS takes the outputs from it. In the last
+hidden layer δ^c_ni is u_ci α'_ni, α' goes into T, and what is left is one product of T with the
+u_ci u_c'i, of which there are C (C + 1)/2.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +21,7 @@ from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import next_task, task_counter
 from ntklin.kernels.cpu.ordering import sparsest_first, staircase
 from ntklin.kernels.cpu.weighted_tiles import ActiveRows, add_tile, panels, room, scaled_rows
+from ntklin.kernels.structures import Activations
 
 # Inputs along each side of a tile, and neurons of a block: their T fits a second-level cache.
 TILE = 32
@@ -33,144 +37,256 @@ class OutputsSide(NamedTuple):
         The activations by panels of columns, padding zero.
     stops : ndarray, shape (panels, N)
         How many of a panel's columns each row needs.
-    delta : ndarray, shape (m, N, C)
-        w_l δ^{l,c}.
+    gates : ndarray, shape (m, N)
+        What T is multiplied with; zero where an input moves no output through a neuron.
     """
 
     a: np.ndarray
     stops: np.ndarray
-    delta: np.ndarray
+    gates: np.ndarray
+
+
+class Diagonal(NamedTuple):
+    """D of one layer.
+
+    Attributes
+    ----------
+    D : ndarray, shape (m, m')
+    columns : ndarray, shape (panels, at most padded columns)
+        Indices into the second axis of D, −1 beyond the end.
+    bias : ndarray, shape (m,)
+    """
+
+    D: np.ndarray
+    columns: np.ndarray
+    bias: np.ndarray
+
+
+class Tile(NamedTuple):
+    """Inputs ``start`` to ``stop`` and, on the other side, ``other_start`` to ``other_stop``.
+
+    Of a tile on the diagonal only the pairs that lie on or below it are found, by fours.
+    """
+
+    start: int
+    stop: int
+    other_start: int
+    other_stop: int
+    is_diagonal: bool
 
 
 @kernel
-def _is_active(delta, i, n):
-    """Whether input n moves any output through neuron i."""
-    count = 0
-    for c in range(delta.shape[2]):
-        count += delta[i, n, c] != 0
-    return count > 0
+def _tile(corners, task, sizes, symmetric):
+    row, column = corners[task, 0], corners[task, 1]
+    ends = min(row + TILE, sizes[0]), min(column + TILE, sizes[1])
+    return Tile(row, ends[0], column, ends[1], symmetric and row == column)
 
 
 @kernel
-def _find_active(delta, i, start, stop, stops, active: ActiveRows):
+def _find_active(side: OutputsSide, panel, i, start, stop, active: ActiveRows):
     """The inputs from ``start`` to ``stop`` that activate neuron i, counted from ``start``."""
     rows, factors, ends = active
     count = 0
     for n in range(start, stop):
-        if _is_active(delta, i, n):
-            rows[count] = n - start
-            factors[count] = 1
-            count += 1
+        rows[count] = n - start
+        factors[count] = side.gates[i, n]
+        count += side.gates[i, n] != 0
     for k in range(count, (count + 3) // 4 * 4):
         rows[k] = 0
         factors[k] = 0
     for p in range(0, count, 4):
         end = 0
         for k in range(p, p + 4):
-            end = max(end, stops[start + np.int64(rows[k])])
+            end = max(end, side.stops[panel, start + np.int64(rows[k])])
         ends[p // 4] = end
     return count
 
 
 @kernel
-def _add_outputs(K, T, own_delta, other_delta, first, corner, sizes, work, chosen):
-    """K's rows and columns of a tile += Σ_i δ_i δ'_i T_i, for the neurons of a block."""
-    n_block, n_outputs = T.shape[0], own_delta.shape[2]
-    row, column = corner
-    one = T.dtype.type(1)
-    width = sizes[1] * n_outputs
-    for n in range(sizes[0]):
-        count = 0
-        for b in range(n_block):
+def _fill(T, own: OutputsSide, other: OutputsSide, diagonal: Diagonal, first, tile: Tile, left):
+    """T[b] ← gates gates' T_i on a tile, for the neurons i = first + b of a block; else zero.
+
+    ``left``, of shape (5, padded columns), is work space: four scaled rows, and D_i.
+    """
+    D, columns, bias = diagonal
+    active, other_active = room(TILE, T), room(TILE, T)
+    T[:] = 0
+    for panel in range(own.a.shape[0]):
+        a = own.a[panel, tile.start : tile.stop]
+        other_a = other.a[panel, tile.other_start : tile.other_stop]
+        left[4] = 0
+        for b in range(min(T.shape[0], D.shape[0] - first)):
             i = first + b
-            if i < own_delta.shape[0] and _is_active(own_delta, i, row + n):
+            count = _find_active(own, panel, i, tile.start, tile.stop, active)
+            other_count = _find_active(
+                other, panel, i, tile.other_start, tile.other_stop, other_active
+            )
+            if count == 0 or other_count == 0:
+                continue
+            for k in range(columns.shape[1]):
+                if columns[panel, k] >= 0:
+                    left[4, k] = D[i, columns[panel, k]]
+            shift = bias[i] if panel == 0 else bias[i] * 0
+            for p in range(0, count, 4):
+                stop = active.ends[p // 4]
+                scaled_rows(left, a, stop, active.rows, p)
+                for q in range(0, p + 4 if tile.is_diagonal else other_count, 4):
+                    end = min(stop, other_active.ends[q // 4])
+                    add_tile(T[b], left, other_a, end, active, p, other_active, q, shift)
+
+
+@kernel
+def _add_outputs(K, T, gates, deltas, first, tile: Tile, row, chosen):
+    """K's rows and columns of a tile += Σ_i δ_i δ'_i T_i, for the neurons of a block."""
+    own_delta, other_delta = deltas
+    n_outputs = own_delta.shape[2]
+    one = T.dtype.type(1)
+    n_columns = tile.other_stop - tile.other_start
+    width, column = n_columns * n_outputs, tile.other_start * n_outputs
+    for n in range(tile.start, tile.stop):
+        count = 0
+        for b in range(min(T.shape[0], gates.shape[0] - first)):
+            i = first + b
+            if gates[i, n] != 0:
                 for c in range(n_outputs):
-                    chosen[count, c] = own_delta[i, row + n, c]
-                for k in range(sizes[1]):
-                    t = T[b, n, k]
+                    chosen[count, c] = own_delta[i, n, c]
+                for k in range(n_columns):
+                    t = T[b, n - tile.start, k]
                     for c in range(n_outputs):
-                        work[count, k * n_outputs + c] = t * other_delta[i, column + k, c]
+                        row[count, k * n_outputs + c] = t * other_delta[i, tile.other_start + k, c]
                 count += 1
         if count:
-            place = (row + n) * n_outputs
-            target = K[place : place + n_outputs, column * n_outputs : column * n_outputs + width]
-            gemm(True, False, one, chosen[:count], work[:count, :width], one, target)
+            target = K[n * n_outputs : (n + 1) * n_outputs, column : column + width]
+            gemm(True, False, one, chosen[:count], row[:count, :width], one, target)
 
 
 @parallel_kernel
-def _layer(K, own: OutputsSide, other: OutputsSide, D, columns, bias, corners, counter, left):
+def _layer(
+    K,
+    own: OutputsSide,
+    other: OutputsSide,
+    deltas,
+    diagonal: Diagonal,
+    corners,
+    symmetric,
+    counter,
+    left,
+):
     """Add a layer to K on the tiles that start at ``corners``.
 
     Parameters
     ----------
     K : ndarray, shape (N C, N' C)
     own, other : OutputsSide
-    D : ndarray, shape (m, m')
-    columns : ndarray, shape (panels, at most padded columns)
-        Indices into the second axis of D, −1 beyond the end.
-    bias : ndarray, shape (m,)
+        Their gates are 1 or 0.
+    deltas : pair of ndarray, shape (m, N, C)
+        w_l δ^{l,c}.
+    diagonal : Diagonal
     corners : ndarray, shape (tiles, 2)
+    symmetric : bool
     left : ndarray, shape (threads, 5, padded columns)
-        Work space: four scaled rows, and D_i.
+        Work space.
     """
-    n_neurons, n_outputs = own.delta.shape[0], own.delta.shape[2]
+    n_outputs = deltas[0].shape[2]
+    sizes = own.gates.shape[1], other.gates.shape[1]
     for worker in prange(left.shape[0]):
-        own_active, other_active = room(TILE, K), room(TILE, K)
         T = np.empty((BLOCK, TILE, TILE), K.dtype)
-        work = np.empty((BLOCK, TILE * n_outputs), K.dtype)
+        row = np.empty((BLOCK, TILE * n_outputs), K.dtype)
         chosen = np.empty((BLOCK, n_outputs), K.dtype)
-        my_left = left[worker]
         task = next_task(counter)
         while task < corners.shape[0]:
-            row, column = corners[task, 0], corners[task, 1]
-            stop = min(row + TILE, own.delta.shape[1])
-            other_stop = min(column + TILE, other.delta.shape[1])
-            for first in range(0, n_neurons, BLOCK):
-                T[:] = 0
-                for panel in range(own.a.shape[0]):
-                    a, other_a = own.a[panel, row:stop], other.a[panel, column:other_stop]
-                    for b in range(min(BLOCK, n_neurons - first)):
-                        i = first + b
-                        count = _find_active(own.delta, i, row, stop, own.stops[panel], own_active)
-                        other_count = _find_active(
-                            other.delta, i, column, other_stop, other.stops[panel], other_active
-                        )
-                        my_left[4] = 0
-                        for k in range(columns.shape[1]):
-                            if columns[panel, k] >= 0:
-                                my_left[4, k] = D[i, columns[panel, k]]
-                        shift = bias[i] if panel == 0 else bias[i] * 0
-                        for p in range(0, count, 4):
-                            end = own_active.ends[p // 4]
-                            scaled_rows(my_left, a, end, own_active.rows, p)
-                            for q in range(0, other_count, 4):
-                                end_here = min(end, other_active.ends[q // 4])
-                                add_tile(
-                                    T[b],
-                                    my_left,
-                                    other_a,
-                                    end_here,
-                                    own_active,
-                                    p,
-                                    other_active,
-                                    q,
-                                    shift,
-                                )
-                corner, sizes = (row, column), (stop - row, other_stop - column)
-                _add_outputs(K, T, own.delta, other.delta, first, corner, sizes, work, chosen)
+            tile = _tile(corners, task, sizes, symmetric)
+            for first in range(0, own.gates.shape[0], BLOCK):
+                _fill(T, own, other, diagonal, first, tile, left[worker])
+                _add_outputs(K, T, own.gates, deltas, first, tile, row, chosen)
             task = next_task(counter)
 
 
-def _side(a, delta, w, groups, stops):
-    """One side by panels of columns; ``delta`` is (N, C, m)."""
+@parallel_kernel
+def _last_hidden(
+    K,
+    own: OutputsSide,
+    other: OutputsSide,
+    products,
+    diagonal: Diagonal,
+    corners,
+    symmetric,
+    counter,
+    left,
+):
+    """Add the last hidden layer to K on the tiles that start at ``corners``.
+
+    Parameters
+    ----------
+    K : ndarray, shape (N C, N' C)
+    own, other : OutputsSide
+        Their gates are w_l α'.
+    products : ndarray, shape (m, C (C + 1)/2)
+        u_ci u_c'i for c' ≤ c.
+    diagonal : Diagonal
+    corners : ndarray, shape (tiles, 2)
+    symmetric : bool
+    left : ndarray, shape (threads, 5, padded columns)
+        Work space.
+    """
+    one = K.dtype.type(1)
+    n_outputs = K.shape[0] // own.gates.shape[1]
+    sizes = own.gates.shape[1], other.gates.shape[1]
+    for worker in prange(left.shape[0]):
+        T = np.empty((BLOCK, TILE, TILE), K.dtype)
+        rows = T.reshape(BLOCK, TILE * TILE)
+        sums = np.empty((TILE * TILE, products.shape[1]), K.dtype)
+        task = next_task(counter)
+        while task < corners.shape[0]:
+            tile = _tile(corners, task, sizes, symmetric)
+            sums[:] = 0
+            for first in range(0, products.shape[0], BLOCK):
+                _fill(T, own, other, diagonal, first, tile, left[worker])
+                factors = products[first : first + BLOCK]
+                gemm(True, False, one, rows[: factors.shape[0]], factors, one, sums)
+            for n in range(tile.start, tile.stop):
+                for k in range(tile.other_start, tile.other_stop):
+                    place, e = (n - tile.start) * TILE + k - tile.other_start, 0
+                    for c in range(n_outputs):
+                        for d in range(c + 1):
+                            K[n * n_outputs + c, k * n_outputs + d] += sums[place, e]
+                            if d < c:
+                                K[n * n_outputs + d, k * n_outputs + c] += sums[place, e]
+                            e += 1
+            task = next_task(counter)
+
+
+class _Inputs(NamedTuple):
+    """One side's activations and backward signals, and the order in which inputs are taken."""
+
+    activations: Activations
+    deltas: Sequence
+    order: np.ndarray
+
+    def below(self, l):
+        """What the layer l takes, (N, m')."""
+        return self.activations[l][self.order]
+
+    def slopes(self, l):
+        """α' of what it gives, (N, m)."""
+        if self.activations.slopes is None:
+            return (self.activations[l + 1] > 0)[self.order]
+        return self.activations.slopes[l][self.order]
+
+    def delta(self, l):
+        """Its backward signals, (m, N, C)."""
+        delta = self.deltas[l].reshape(len(self.order), -1, self.activations[l + 1].shape[1])
+        return np.ascontiguousarray(delta[self.order].transpose(2, 0, 1))
+
+
+def _by_panels(a, groups):
+    """The columns of each group, zero-padded to one width in whole lines."""
     width = -(-max(map(len, groups)) // 16) * 16
-    by_panels = aligned_empty((len(groups), len(a), width), a.dtype)
-    by_panels[:] = 0
-    for panel, columns in zip(by_panels, groups, strict=True):
+    out = aligned_empty((len(groups), len(a), width), a.dtype)
+    out[:] = 0
+    for panel, columns in zip(out, groups, strict=True):
         panel[:, : len(columns)] = a[:, columns]
-    signals = np.ascontiguousarray(delta.transpose(2, 0, 1))
-    signals *= a.dtype.type(w)
-    return OutputsSide(by_panels, np.stack(stops), signals)
+    return out
 
 
 def weighted_gram(passes, diagonal, other=None):
@@ -186,40 +302,58 @@ def weighted_gram(passes, diagonal, other=None):
     -------
     ndarray, shape (N C, N' C)
     """
-    activations, deltas, w, v = passes
     symmetric = other is None
-    other_activations, other_deltas = passes[:2] if symmetric else other[:2]
-    n_outputs = deltas[len(activations) - 1].shape[1]
-    order = sparsest_first(activations[0])
-    other_order = order if symmetric else sparsest_first(other_activations[0])
-    n, n_other = len(order), len(other_order)
-    K = _of_last_layer(passes, diagonal[-1], other, order, other_order)
+    own, others = (
+        _Inputs(p.activations, p.deltas, sparsest_first(p.activations[0]))
+        for p in (passes, passes if symmetric else other)
+    )
+
+    def both(part):
+        mine = part(own)
+        return mine, mine if symmetric else part(others)
+
+    n, n_other = len(own.order), len(others.order)
+    K = _of_last_layer(passes, diagonal[-1], other, own.order, others.order)
+    n_outputs = K.shape[0] // n
     corners = np.array(
         [(i, j) for i in range(0, n, TILE) for j in range(0, i + 1 if symmetric else n_other, TILE)]
     )
+    # Backward signals in another dtype than they were made in are arrays and nothing else.
+    u = getattr(passes.deltas, "scales", None)
     with sequential_blas:
         for l, (D, D_bias) in enumerate(diagonal[:-1]):
-            a = activations[l][order]
-            other_a = a if symmetric else other_activations[l][other_order]
-            columns, stops = staircase(a) if symmetric else staircase(a, other_a)
+            is_last_hidden = u is not None and l == len(diagonal) - 2
+            w, v = K.dtype.type(passes.w[l]), K.dtype.type(passes.v[l])
+            below = both(lambda side, l=l: side.below(l))
+            columns, stops = staircase(*below[: 1 if symmetric else 2])
             groups, ends = zip(*panels(columns, stops, K.itemsize), strict=True)
-            delta = deltas[l].reshape(n, n_outputs, -1)[order]
-            own = others = _side(a, delta, w[l], groups, [e[0] for e in ends])
-            if not symmetric:
-                delta = other_deltas[l].reshape(n_other, n_outputs, -1)[other_order]
-                others = _side(other_a, delta, w[l], groups, [e[1] for e in ends])
-            bias = np.zeros(len(D), K.dtype)
-            if D_bias is not None:
-                bias += (v[l] / w[l]) ** 2 * D_bias
             chosen = np.full((len(groups), max(map(len, groups))), -1)
             for row, group in zip(chosen, groups, strict=True):
                 row[: len(group)] = group
-            left = aligned_empty((get_num_threads(), 5, own.a.shape[2]), K.dtype)
-            _layer(K, own, others, D, chosen, bias, corners, task_counter(), left)
+            bias = np.zeros(len(D), K.dtype)
+            if D_bias is not None:
+                bias += (v / w) ** 2 * D_bias
+            if is_last_hidden:
+                gates = both(lambda side, l=l, w=w: np.ascontiguousarray(w * side.slopes(l).T))
+            else:
+                signals = both(lambda side, l=l, w=w: w * side.delta(l))
+                gates = tuple((d != 0).any(axis=2).astype(K.dtype) for d in signals)
+            sides = tuple(
+                OutputsSide(_by_panels(a, groups), np.stack([e[k] for e in ends]), gate)
+                for k, a, gate in zip((0, -1), below, gates, strict=True)
+            )
+            left = aligned_empty((get_num_threads(), 5, sides[0].a.shape[2]), K.dtype)
+            where = Diagonal(D, chosen, bias), corners, symmetric, task_counter(), left
+            if is_last_hidden:
+                rows, columns = np.tril_indices(n_outputs)
+                products = np.ascontiguousarray((u[rows] * u[columns]).T)
+                _last_hidden(K, *sides, products, *where)
+            else:
+                _layer(K, *sides, signals, *where)
     if symmetric:
         mirror_lower(K)
     result = np.empty_like(K)
-    rows, other_rows = (_rows_of(o, n_outputs) for o in (order, other_order))
+    rows, other_rows = (_rows_of(side.order, n_outputs) for side in (own, others))
     result[np.ix_(rows, other_rows)] = K
     return result
 
