@@ -233,7 +233,7 @@ def gradient_descent(net, theta0, X, Y, learning_rate, steps):
     """θ_t of the network itself, one explicit step after the other."""
     theta = np.array(theta0, dtype=float)
     for _ in range(steps):
-        residual = apply(net, theta, X) - Y
+        residual = np.ravel(apply(net, theta, X) - Y)
         theta = theta - learning_rate / len(Y) * (jacobian(net, theta, X).T @ residual)
     return theta
 

@@ -29,7 +29,19 @@ DOORS = ("array", "asarray", "ascontiguousarray")
 LINEAR_ALGEBRA = ("norm",)
 ATTRIBUTES = ("dtype", "itemsize", "nbytes", "ndim", "shape", "size", "T")
 METHODS = (
-    *("all", "any", "argmax", "astype", "copy", "diagonal", "max", "mean", "min", "ravel"),
+    *(
+        "all",
+        "any",
+        "argmax",
+        "astype",
+        "copy",
+        "diagonal",
+        "max",
+        "mean",
+        "min",
+        "ravel",
+        "transpose",
+    ),
     *("fill", "reshape", "sum", "swapaxes", "tolist", "view"),
 )
 REFUSED = {"where", "initial"}
@@ -114,7 +126,7 @@ ALLOWED_UFUNCS = {
     *FUNCTIONS,
     *("absolute", "add", "subtract", "divide", "power", "negative", "equal", "not_equal"),
     *("less", "less_equal", "greater", "greater_equal", "bitwise_and", "bitwise_or", "invert"),
-    *("logical_and", "logical_not"),
+    *("logical_and", "logical_not", "tanh"),
 }
 
 

@@ -39,10 +39,11 @@ from ntklin.validation.benchmarks import (
     streams,
     targets,
     timing,
+    work,
     works,
 )
 
-A, B = cases.QUICK.cases
+A, B, A10, ATANH = cases.QUICK.cases
 
 
 def reference_of(case=B, n=6, inputs="gaussian", dtype="float64"):
@@ -51,7 +52,7 @@ def reference_of(case=B, n=6, inputs="gaussian", dtype="float64"):
 
 def naive_network(problem, **changes):
     net = naive.Network(problem.case.widths, cases.SIGMA, "eq1", "zero")
-    return net._replace(**changes)
+    return net._replace(activation=problem.case.activation, **changes)
 
 
 @pytest.fixture
@@ -79,14 +80,18 @@ def bench(tmp_path, console, monkeypatch):
 FROZEN = {
     "A": (-1.789456864952712, 0.2854731475176147, -0.03971107821152339, 0.4368459719734782),
     "B": (-1.789456864952712, 0.9802868695541995, 0.027399554899039943, -0.4674306456233675),
+    "A10": (-1.789456864952712, 0.4302620163347079, 0.024566720128722165, -0.2739925874820423),
 }
-FROZEN_WEIGHT = {"A": 1.3414584014665802, "B": 1.0747539804115083}
+FROZEN["Atanh"] = FROZEN["A"]
+FROZEN_WEIGHT = {"A": 1.3414584014665802, "B": 1.0747539804115083, "A10": 0.6966174023087717}
+FROZEN_WEIGHT["Atanh"] = FROZEN_WEIGHT["A"]
 
 
 @pytest.mark.parametrize("case", cases.FULL.cases, ids=lambda case: case.name)
 def test_the_cases_are_frozen(case):
     problem = cases.draw(case, 100, "gaussian", "float64")
-    found = problem.theta[0], problem.theta[-2], problem.X[0, 0], problem.Y[-1]
+    last_weight = problem.theta[-case.n_outputs - 1]
+    found = problem.theta[0], last_weight, problem.X[0, 0], problem.Y.flat[-1]
     assert found == FROZEN[case.name]
     assert problem.weights[-1] == FROZEN_WEIGHT[case.name]
     assert len(problem.theta) == problem.net.n_parameters
@@ -124,17 +129,19 @@ def test_whole_images_stay_as_they_are_and_others_are_summed_in_blocks():
 # What is true, against the loops of naive.py
 
 
-def test_plain_kernels_are_those_of_the_loops():
-    reference = reference_of()
+@pytest.mark.parametrize("case", [B, A10, ATANH], ids=lambda case: case.name)
+def test_plain_kernels_are_those_of_the_loops(case):
+    reference = reference_of(case)
     problem = reference.problem
     J = naive.jacobian(naive_network(problem), problem.theta, problem.X)
     n = sum(problem.case.widths)
     assert_close(reference.gram, naive.gram(J), kind="gram", n=n)
     K_D = naive.weighted_gram(J, problem.weights)
     assert_close(reference.weighted_gram, K_D, kind="weighted_gram", n=n)
-    rows = np.array([reference.passes.jacobian_row(i) for i in range(problem.n)])
+    rows = np.array([reference.passes.jacobian_row(i) for i in range(len(J))])
     assert_close(rows, J, kind="jacobian", n=n)
-    assert_close(reference.jacobian_probe, J @ problem.probe, kind="jacobian", n=len(J.T))
+    if case.n_outputs == 1:
+        assert_close(reference.jacobian_probe, J @ problem.probe, kind="jacobian", n=len(J.T))
     outputs = naive.apply(naive_network(problem), problem.theta, problem.X)
     assert_close(reference.passes.outputs, outputs, kind="output", n=n)
 
@@ -147,8 +154,9 @@ def test_plain_test_kernel_has_test_rows_and_training_columns():
     assert_close(reference.test_gram[:2], naive.gram(J_test, J), kind="gram", n=33)
 
 
-def test_plain_training_is_that_of_the_loops():
-    reference = reference_of()
+@pytest.mark.parametrize("case", [B, A10, ATANH], ids=lambda case: case.name)
+def test_plain_training_is_that_of_the_loops(case):
+    reference = reference_of(case)
     problem, net = reference.problem, naive_network(reference.problem)
     J = naive.jacobian(net, problem.theta, problem.X)
     rate = 0.5 * problem.n / np.linalg.eigvalsh(J @ J.T)[-1]
@@ -183,10 +191,10 @@ def test_doubling_counts_steps():
 
 
 def all_rows(dtype="float64"):
-    for n, frozen in ((8, 100), (12, 1000)):
-        setup = works.Setup(cases.draw(B, n, "gaussian", dtype), cases.QUICK)
-        names = [name for name in works.CPU_WORKS if frozen in works.WORKS[name].sizes]
-        yield from works.rows(names, setup, frozen)
+    for case, n, frozen in ((B, 8, 100), (B, 12, 1000), (A10, 8, 100), (ATANH, 8, 100)):
+        setup = work.Setup(cases.draw(case, n, "gaussian", dtype), cases.QUICK)
+        names = [name for name in works.CPU_WORKS if works.WORKS[name].has(case, frozen)]
+        yield from work.rows(names, setup, frozen)
 
 
 def test_all_works_pass_their_gates_in_float32():
@@ -483,7 +491,7 @@ def test_the_machine_is_described():
     [
         ({"works": ["gram", "gramm"]}, "works must be from jacobian, .*, got gramm"),
         ({"works": []}, "works must be from .*, got nothing"),
-        ({"cases": "C"}, "cases must be from A, B, got C"),
+        ({"cases": "C"}, "cases must be from A, B, A10, Atanh, got C"),
         ({"dtypes": ["float16"]}, "dtypes must be from float64, float32, got float16"),
         ({"sizes": [10]}, "sizes must be from 100, 1000, got 10"),
         ({"inputs": ["fashion"]}, "inputs must be from gaussian, mnist, got fashion"),
@@ -509,7 +517,7 @@ def test_everything_is_selected_by_default():
     chosen = as_options(quick=False)
     assert chosen.scale is cases.FULL
     assert chosen.works == works.CPU_WORKS
-    assert len(chosen.groups) == 2 * 2 * 2 * 2
+    assert len(chosen.groups) == 2 * 2 * 2 * 2 + 2 * 2 * 2
     assert all(chosen.wants(target) for target in works.TARGETS)
 
 
@@ -542,7 +550,10 @@ def test_a_quick_run_measures_everything(bench):
     expected |= {("split", variant, 100) for variant in ("A_t", "Gram and Cholesky")}
     expected |= {("infinite", "", 1000)}
     expected |= {("closed_form", variant, 1000) for variant in ("factorize", "queries")}
-    assert found == {(work, variant, case, n) for work, variant, n in expected for case in "AB"}
+    expected = {(work, variant, case, n) for work, variant, n in expected for case in "AB"}
+    further = {("gram", "A10"), ("gram", "Atanh"), ("gd_step", "A10"), ("gd_step", "Atanh")}
+    further |= {("weighted_gram", "A10")}
+    assert found == expected | {(work, "", case, 100) for work, case in further}
     assert {r["implementation"] for r in rows} == {"ntklin", "numpy"}
     for r in rows:
         assert r["error"] <= r["tolerance"] < 1e-9
@@ -885,6 +896,16 @@ def test_the_targets_are_pinned():
     assert table[*step, "A", "float64", "gaussian", "peers", "JAX jit_sgd"] == 6
     assert table[*step, "A", "float32", "gaussian", "peers", "JAX jit_sgd"] == 3
     assert table[*step, "B", "float64", "gaussian", "peers", "JAX jit_sgd"] == 1.3
+    for dtype in cases.DTYPES:
+        for kernel, peer in (("gram", "jitted"), ("weighted_gram", "jitted10")):
+            several = (kernel, "", "A10", dtype, "gaussian")
+            assert table[*several, "peers", f"JAX, own forms {peer}"] == 3
+            assert table[*several, "hand", ""] == 3
+        step = ("gd_step", "", "A10", dtype, "gaussian", "peers")
+        assert table[*step, "JAX, own forms jitted"] == 2
+        for name in ("gram", "gd_step"):
+            smooth = (name, "", "Atanh", dtype, "gaussian", "peers")
+            assert table[*smooth, "JAX, own forms jitted"] == 1
     jacobian = ("jacobian", "into out", "A", "float64", "gaussian")
     assert table[*jacobian, "peers", "torch structured"] == 1
     assert table[*jacobian, "peers", "torch vmap_grad"] == 15
@@ -920,6 +941,32 @@ def test_targets_against_the_factorization():
         assert verdict.ratio == factorize_ms / 2
         assert verdict.met is met
         assert verdict.foreign_cores == 0.3
+
+
+def test_targets_against_numpy_by_hand():
+    target = targets.Target(work="gram", case="A10", n=100, against="hand", least=3)
+    own = row_record(work="gram", variant="", case="A10", frozen_n=100, n=100)
+    by_hand = own | {"implementation": "numpy", "median_ms": 5.0}
+    verdict = scores.score(target, [own, by_hand], [])
+    assert verdict.ratio == 2.5
+    assert not verdict.met
+    assert verdict.other == "NumPy by hand"
+    assert scores.score(target, [own], []).note == "not measured"
+
+
+def test_jax_forms_are_the_kernels_of_the_problem(monkeypatch):
+    pytest.importorskip("jax", reason="needs JAX")
+    from ntklin.validation.benchmarks import jax_forms
+
+    jax_forms.jax.config.update("jax_enable_x64", True)
+    for case in (A10, ATANH):
+        reference = reference_of(case)
+        X, _, layers = jax_forms.draw(case.widths, 6, "float64")
+        arguments = layers, X
+        assert not gates.gram(reference, jax_forms.gram(*arguments, case.activation)).failure
+        D = reference.problem.weights
+        K_D = jax_forms.weighted_gram(*arguments, D, case.activation, block=4)
+        assert not gates.weighted_gram(reference, K_D).failure
 
 
 def test_targets_against_the_limits():

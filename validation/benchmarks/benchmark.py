@@ -16,7 +16,7 @@ from ntklin.edge.files.names import shown
 from ntklin.edge.files.seal import sealed
 from ntklin.edge.files.unfinished import COMPLETE, FOLDER, amount, forget, place
 from ntklin.edge.files.writing import require_writable, write_whole
-from ntklin.validation.benchmarks import gpu_peers, machine, report, works
+from ntklin.validation.benchmarks import gpu_peers, machine, report, work, works
 from ntklin.validation.benchmarks import limits as limits_module
 from ntklin.validation.benchmarks.cases import FULL, Case, Group, draw
 from ntklin.validation.benchmarks.compare import Comparison, Referee, interleave
@@ -138,9 +138,11 @@ class Benchmark:
         tick(f"{where}: drawing")
         scale = self.options.scale
         problem = draw(case, scale.n[n], inputs, dtype)
-        setup = works.Setup(problem, scale, self.options.xp)
-        others = None if self.on_cpu else gpu_peers.ways(problem, setup.reference)
-        rows = works.rows(names, setup, n, others)
+        setup = work.Setup(problem, scale, self.options.xp)
+        others = None
+        if not self.on_cpu and case.is_plain:
+            others = gpu_peers.ways(problem, setup.reference)
+        rows = work.rows(names, setup, n, others)
         self.rows += rows
         tick(f"{where}: gates")
         ready = pass_gates(rows, on_host=self.on_cpu)
@@ -166,20 +168,20 @@ class Benchmark:
         tick: Callable[[str], object],
     ) -> None:
         """Run the peers of one group between turns of ntklin."""
-        work, case_name, dtype, n = group
+        name, case_name, dtype, n = group
         options, scale = self.options, self.options.scale
         case = next(case for case in options.cases if case.name == case_name)
-        tick(f"{work}, peers: gates")
+        tick(f"{name}, peers: gates")
         variants = {(target.variant, target.inputs) for target in targets}
         # The peers work on Gaussian inputs whatever ntklin does.
         setups = {
-            inputs: works.Setup(draw(case, scale.n[n], inputs, dtype), scale)
+            inputs: work.Setup(draw(case, scale.n[n], inputs, dtype), scale)
             for inputs in dict.fromkeys(["gaussian", *(target.inputs for target in targets)])
         }
         rows = [
             row
             for setup in setups.values()
-            for row in works.rows([work], setup, n)
+            for row in work.rows([name], setup, n)
             if row.facts["implementation"] == "ntklin"
             and (row.facts["variant"], row.facts["inputs"]) in variants
         ]

@@ -36,11 +36,23 @@ class Case:
     widths : tuple of int
     steps : int
         So many that the set-up, which is timed and subtracted, is a small part of the run.
+    activation : str
     """
 
     name: str
     widths: tuple[int, ...]
     steps: int
+    activation: str = "relu"
+
+    @property
+    def n_outputs(self) -> int:
+        """C."""
+        return self.widths[-1]
+
+    @property
+    def is_plain(self) -> bool:
+        """One output and ReLU, which all works and peers know."""
+        return self.n_outputs == 1 and self.activation == "relu"
 
 
 @dataclass(frozen=True)
@@ -74,7 +86,12 @@ class Scale:
 
 
 FULL = Scale(
-    cases=(Case("A", (784, 4000, 1), 400), Case("B", (784, 2000, 2000, 1), 60)),
+    cases=(
+        Case("A", (784, 4000, 1), 400),
+        Case("B", (784, 2000, 2000, 1), 60),
+        Case("A10", (784, 4000, 10), 200),
+        Case("Atanh", (784, 4000, 1), 200, "tanh"),
+    ),
     n={100: 100, 1000: 1000},
     rounds=5,
     peer_rounds=3,
@@ -85,7 +102,12 @@ FULL = Scale(
     stream_bytes=1 << 30,
 )
 QUICK = Scale(
-    cases=(Case("A", (16, 12, 1), 4), Case("B", (16, 10, 8, 1), 4)),
+    cases=(
+        Case("A", (16, 12, 1), 4),
+        Case("B", (16, 10, 8, 1), 4),
+        Case("A10", (16, 12, 3), 4),
+        Case("Atanh", (16, 12, 1), 4, "tanh"),
+    ),
     n={100: 8, 1000: 12},
     rounds=2,
     peer_rounds=1,
@@ -109,7 +131,7 @@ class Problem:
     layers : list of (W^l, b^l)
     X, X_test : ndarray, shapes (N, d) and (100, d)
         Unit rows.
-    Y : ndarray, shape (N,)
+    Y : ndarray, shape (N,), or (N, C) of more than one output
     xp : module
         The namespace of the arrays.
     """
@@ -142,7 +164,8 @@ class Problem:
     @property
     def net(self) -> ntklin.MLP:
         """The network; ``eq1`` is the parametrization of the peers: w_l = σ/√m_l, v_l = σ."""
-        return ntklin.MLP(self.case.widths, sigma=SIGMA, scaling="eq1", bias="zero")
+        options = {"activation": self.case.activation, "sigma": SIGMA, "bias": "zero"}
+        return ntklin.MLP(self.case.widths, scaling="eq1", **options)
 
     @property
     def infinite_net(self) -> ntklin.MLP:
@@ -194,11 +217,13 @@ def draw(case: Case, n: int, inputs: str, dtype: str) -> Problem:
     if inputs == "gaussian":
         X = unit_rows(rng.standard_normal((n + N_TEST, case.widths[0])))
         X, X_test = X[:n], X[n:]
-        Y = rng.standard_normal(n)
+        Y = rng.standard_normal((n, case.n_outputs) if case.n_outputs > 1 else n)
     else:
         data = ntklin.load_data("mnist01", n_train=n, n_test=N_TEST)
         X, X_test = (pooled(images, case.widths[0]) for images in (data.X_train, data.X_test))
         Y = data.Y_train
+        if case.n_outputs > 1:
+            Y = np.eye(case.n_outputs)[Y.astype(int)]
     return Problem(
         case=case,
         inputs=inputs,

@@ -46,6 +46,7 @@ class Cost:
     bound: str = "copy"
 
 
+# Also of several outputs and of other activations than ReLU.
 UNCOUNTED = Cost()
 
 
@@ -77,6 +78,8 @@ def gram(problem: Problem, passes: Passes, *, skips_zeros: bool) -> Cost:
     -------
     Cost
     """
+    if not problem.case.is_plain:
+        return UNCOUNTED
     widths, n, P = problem.case.widths, problem.n, len(problem.theta)
     hidden = (*passes.a[1:], *passes.delta[:-1])
     inputs = n * (n + 1) * widths[0]
@@ -108,6 +111,8 @@ def weighted_gram(problem: Problem, passes: Passes, *, skips_zeros: bool) -> Cos
     -------
     Cost
     """
+    if not problem.case.is_plain:
+        return UNCOUNTED
     widths, n, P = problem.case.widths, problem.n, len(problem.theta)
     flops = forward(widths, n) + backward(widths, n)
     if skips_zeros:
@@ -134,6 +139,8 @@ def gradient_step(problem: Problem, passes: Passes, *, reduced: bool) -> Cost:
     -------
     Cost
     """
+    if not problem.case.is_plain:
+        return UNCOUNTED
     widths, n = problem.case.widths, problem.n
     dense = 2 * forward(widths, n) + backward(widths, n)
     if not reduced:

@@ -88,8 +88,8 @@ def switched(reference: Reference) -> int:
 
 def gram(reference: Reference, actual: Array, name: str = "gram") -> Agreement:
     """K(X, X), or what the reference calls otherwise: K_D(X, X), against the truth."""
-    kept = np.ix_(reference.clear, reference.clear)
-    error = relative_error(actual, getattr(reference, name), kept=kept)
+    kept = np.repeat(reference.clear, reference.problem.case.n_outputs)
+    error = relative_error(actual, getattr(reference, name), kept=np.ix_(kept, kept))
     return Agreement(error, of_chain(reference), switched(reference))
 
 

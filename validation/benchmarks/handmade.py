@@ -22,9 +22,19 @@ Move = Callable[[Array, Array], None]
 BLOCK_BYTES = 5 << 20
 
 
-def both_passes(layers: Layers, X: Array) -> tuple[list[Any], list[Array], list[Array], Array]:
-    """Scales, activations, backward signals and outputs, in the dtype of ``X``."""
+# α in place, and α' from α.
+ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
+    "relu": (lambda h: np.maximum(h, 0, out=h), lambda a: a > 0),
+    "tanh": (lambda h: np.tanh(h, out=h), lambda a: 1 - a * a),
+}
+
+
+def forward(
+    layers: Layers, X: Array, activation: str = "relu"
+) -> tuple[list[Any], list[Array], Array]:
+    """Scales, activations and outputs (N, C), in the dtype of ``X``."""
     scalar = X.dtype.type
+    alpha, _ = ACTIVATIONS[activation]
     w = [scalar(SIGMA / np.sqrt(len(W))) for W, _ in layers]
     v = scalar(SIGMA)
     activations = [X]
@@ -32,15 +42,30 @@ def both_passes(layers: Layers, X: Array) -> tuple[list[Any], list[Array], list[
         h = activations[-1] @ W.T
         h *= w[l]
         h += v * b
-        activations.append(np.maximum(h, 0, out=h) if l < len(layers) - 1 else h)
-    outputs = activations.pop()[:, 0]
-    deltas = [np.ones_like(X[:, :1])]
+        activations.append(alpha(h) if l < len(layers) - 1 else h)
+    outputs = activations.pop()
+    return w, activations, outputs
+
+
+def backward(
+    layers: Layers, w: list[Any], activations: list[Array], top: Array, activation: str = "relu"
+) -> list[Array]:
+    """The backward signals from that of the outputs."""
+    _, slope = ACTIVATIONS[activation]
+    deltas = [top]
     for l in range(len(layers) - 1, 0, -1):
         delta = deltas[0] @ layers[l][0]
         delta *= w[l]
-        delta *= activations[l] > 0
+        delta *= slope(activations[l])
         deltas.insert(0, delta)
-    return w, activations, deltas, outputs
+    return deltas
+
+
+def both_passes(layers: Layers, X: Array) -> tuple[list[Any], list[Array], list[Array], Array]:
+    """Scales, activations, backward signals and outputs of a ReLU network of one output."""
+    w, activations, outputs = forward(layers, X)
+    deltas = backward(layers, w, activations, np.ones_like(X[:, :1]))
+    return w, activations, deltas, outputs[:, 0]
 
 
 def gram(layers: Layers, X: Array, other: Array | None = None) -> Array:
@@ -85,6 +110,75 @@ def weighted_gram(
     return K
 
 
+def outputs_passes(
+    layers: Layers, X: Array, activation: str = "relu"
+) -> tuple[list[Any], list[Array], list[Array]]:
+    """Scales, activations, and backward signals of C outputs, of which input n has rows n C + c."""
+    w, activations, outputs = forward(layers, X, activation)
+    n, n_outputs = outputs.shape
+    top = np.zeros_like(X, shape=(n, n_outputs, n_outputs))
+    top[:, range(n_outputs), range(n_outputs)] = 1
+    _, slope = ACTIVATIONS[activation]
+    deltas = [top.reshape(n * n_outputs, n_outputs)]
+    for l in range(len(layers) - 1, 0, -1):
+        delta = (deltas[0] @ layers[l][0]).reshape(n, n_outputs, -1)
+        delta *= w[l]
+        delta *= slope(activations[l])[:, None]
+        deltas.insert(0, delta.reshape(n * n_outputs, -1))
+    return w, activations, deltas
+
+
+def general_gram(layers: Layers, X: Array, activation: str = "relu") -> Array:
+    """K(X, X): each pair's ⟨a, a'⟩ times its C × C products of signals."""
+    w, A, B = outputs_passes(layers, X, activation)
+    n, n_outputs = len(X), len(layers[-1][0])
+    v2 = X.dtype.type(SIGMA**2)
+    K = np.zeros_like(X, shape=(n, n_outputs, n, n_outputs))
+    for scale, a, d in zip(w[:-1], A[:-1], B[:-1], strict=True):
+        part = scale * scale * (a @ a.T) + v2
+        K += (d @ d.T).reshape(K.shape) * part[:, None, :, None]
+    part = w[-1] * w[-1] * (A[-1] @ A[-1].T) + v2
+    for c in range(n_outputs):
+        K[:, c, :, c] += part
+    return K.reshape(n * n_outputs, n * n_outputs)
+
+
+def outputs_weighted_gram(
+    layers: Layers, X: Array, weights: Array, block_bytes: int = 4 * BLOCK_BYTES
+) -> Array:
+    """J D J^T of a network of one hidden layer and several outputs.
+
+    The hidden layer's products are found once for all outputs, a block of neurons at a time, and
+    one matrix product gives each pair of inputs its C × C outputs.
+
+    Returns
+    -------
+    ndarray, shape (N C, N C)
+    """
+    U = layers[1][0]
+    w, (_, a), _ = forward(layers, X)
+    n, (n_outputs, m), k = len(X), U.shape, X.shape[1]
+    v2 = X.dtype.type(SIGMA**2)
+    D, rest = weights[: m * k].reshape(m, k), weights[m * k :]
+    D_bias, D_above, D_bias_above = rest[:m], rest[m : m + m * n_outputs], rest[-n_outputs:]
+    D_above = D_above.reshape(n_outputs, m)
+    gates = (a > 0).astype(X.dtype).T.copy()
+    K = np.zeros_like(X, shape=(n * n, n_outputs * n_outputs))
+    size = max(1, block_bytes // (n * max(n, k) * X.itemsize))
+    for i in range(0, m, size):
+        part = slice(i, min(i + size, m))
+        T = (X * (w[0] * w[0] * D[part])[:, None]) @ X.T
+        T += v2 * D_bias[part, None, None]
+        T *= gates[part, :, None]
+        T *= gates[part, None, :]
+        products = w[1] * w[1] * (U[:, None, part] * U[None, :, part])
+        K += T.reshape(len(T), -1).T @ products.reshape(n_outputs**2, -1).T
+    K = K.reshape(n, n, n_outputs, n_outputs).transpose(0, 2, 1, 3).copy()
+    for c in range(n_outputs):
+        K[:, c, :, c] += w[1] * w[1] * ((a * D_above[c]) @ a.T) + v2 * D_bias_above[c]
+    return K.reshape(n * n_outputs, n * n_outputs)
+
+
 def jacobian(layers: Layers, X: Array, out: Array | None = None) -> Array:
     """J, every entry written once, into ``out`` or a new array."""
     w, A, B, _ = both_passes(layers, X)
@@ -101,15 +195,19 @@ def jacobian(layers: Layers, X: Array, out: Array | None = None) -> Array:
     return out
 
 
-def descend(layers: Layers, X: Array, Y: Array, learning_rate: float, steps: int) -> Layers:
-    """Gradient steps on ½ mean (f − Y)², changing ``layers`` in place."""
+def descend(
+    layers: Layers, X: Array, Y: Array, learning_rate: float, steps: int, activation: str = "relu"
+) -> Layers:
+    """Gradient steps on ½ mean ‖f − Y‖², changing ``layers`` in place."""
     rate = X.dtype.type(learning_rate / len(X))
+    v = X.dtype.type(SIGMA)
     for _ in range(steps):
-        w, A, B, outputs = both_passes(layers, X)
-        r = rate * (outputs - Y)
-        for (W, b), (G, g) in zip(layers, pull(w, A, B, r), strict=True):
-            W -= G
-            b -= g
+        w, A, outputs = forward(layers, X, activation)
+        top = rate * (outputs - Y.reshape(outputs.shape))
+        B = backward(layers, w, A, top, activation)
+        for (W, b), scale, a, d in zip(layers, w, A, B, strict=True):
+            W -= (scale * d).T @ a
+            b -= v * d.sum(axis=0)
     return layers
 
 
@@ -123,9 +221,7 @@ def pull(w: list[Any], A: list[Array], B: list[Array], r: Array) -> Iterator[tup
 def train(
     layers: Layers, X: Array, Y: Array, rule: str, learning_rate: float, steps: int
 ) -> Layers:
-    """Steps of gradient descent, AdaGrad or Adam on the same loss, in place."""
-    if rule == "descent":
-        return descend(layers, X, Y, learning_rate, steps)
+    """Steps of AdaGrad or Adam on the same loss, of one output, in place."""
     moves = moves_of(rule, learning_rate, layers)
     for _ in range(steps):
         w, A, B, outputs = both_passes(layers, X)

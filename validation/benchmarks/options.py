@@ -53,7 +53,7 @@ class Options:
             for dtype in self.dtypes
             for inputs in self.inputs
             for n in self.sizes
-            if (works := [work for work in self.works if n in WORKS[work].sizes])
+            if (works := [work for work in self.works if WORKS[work].has(case, n)])
         ]
 
     def wants(self, target: Target) -> bool:

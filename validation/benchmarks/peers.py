@@ -2,7 +2,7 @@
 
 A peer script is called as
 
-    PYTHON SCRIPT WORKLOAD IMPLEMENTATION --setting A|B --n N --dtype f64|f32
+    PYTHON SCRIPT WORKLOAD IMPLEMENTATION --setting CASE --n N --dtype f64|f32
 
 and prints one JSON object as its last line: ``median_s``, ``min_s``, ``max_s``, ``foreign_cores``,
 ``versions``, and where its result can be checked either ``result_file``, an ``.npy`` file below the
@@ -26,6 +26,8 @@ from ntklin.validation.benchmarks.memory import available_bytes
 # Library: its environment, its script, and what it needs in the environment for its best.
 LIBRARIES = {
     "JAX": ("venv-jax", "peer_jax.py", {}),
+    # What no script of theirs has stands beside this one.
+    "JAX, own forms": ("venv-jax", str(Path(__file__).with_name("jax_forms.py")), {}),
     "neural-tangents": ("venv-nt", "peer_jax.py", {}),
     "torch": ("venv", "peer_torch.py", {}),
     "torch, huge pages": (

@@ -12,6 +12,12 @@ import numpy as np
 from ntklin.validation.arrays import Array
 from ntklin.validation.benchmarks.cases import SIGMA, Layers, Problem
 
+# α and α'.
+ACTIVATIONS = {
+    "relu": (lambda h: np.maximum(h, 0), lambda h: h > 0),
+    "tanh": (np.tanh, lambda h: 1 - np.tanh(h) ** 2),
+}
+
 
 class Passes:
     """Forward and backward pass of Eq. (1), with w_l = σ/√m_l and v_l = σ.
@@ -19,26 +25,35 @@ class Passes:
     Attributes
     ----------
     w : list of float
-    a, h, delta : list of ndarray
-        a^0 … a^{L-1}, h^1 … h^L and δ^1 … δ^L, one row per input.
+    h : list of ndarray
+        h^1 … h^L, one row per input.
+    a, delta : list of ndarray
+        a^0 … a^{L-1} and δ^1 … δ^L, C rows per input, one for each output.
     """
 
-    def __init__(self, layers: Layers, X: Array) -> None:
+    def __init__(self, layers: Layers, X: Array, activation: str = "relu") -> None:
+        alpha, slope = ACTIVATIONS[activation]
         self.w = [SIGMA / np.sqrt(len(W)) for W, _ in layers]
-        self.a, self.h = [X], []
+        self.n_outputs = len(layers[-1][0])
+        a, self.h = X, []
+        self.a = []
         for l, (W, b) in enumerate(layers):
-            self.h.append(self.w[l] * (self.a[-1] @ W.T) + SIGMA * b)
-            self.a.append(np.maximum(self.h[-1], 0))
-        self.a.pop()
-        self.delta = [np.ones((len(X), 1))]
+            self.a.append(self.of_rows(a))
+            self.h.append(self.w[l] * (a @ W.T) + SIGMA * b)
+            a = alpha(self.h[-1])
+        self.delta = [np.tile(np.eye(self.n_outputs), (len(X), 1))]
         for l in range(len(layers) - 1, 0, -1):
             behind = self.w[l] * (self.delta[0] @ layers[l][0])
-            self.delta.insert(0, behind * (self.h[l - 1] > 0))
+            self.delta.insert(0, behind * self.of_rows(slope(self.h[l - 1])))
+
+    def of_rows(self, by_input: Array) -> Array:
+        """What each input has, for each of its rows."""
+        return by_input if self.n_outputs == 1 else np.repeat(by_input, self.n_outputs, axis=0)
 
     @property
     def outputs(self) -> Array:
-        """f(X), shape (N,)."""
-        return self.h[-1][:, 0]
+        """f(X), shape (N,), or (N, C) of more than one output."""
+        return self.h[-1][:, 0] if self.n_outputs == 1 else self.h[-1]
 
     def gram(self, other: Passes) -> Array:
         """K(X, X') = Σ_l (w_l² ⟨a^{l-1}, a'^{l-1}⟩ + v_l²) ⟨δ^l, δ'^l⟩."""
@@ -50,6 +65,7 @@ class Passes:
 
     def pull(self, r: Array) -> Layers:
         """φ^T r, layer by layer."""
+        r = r.ravel()
         return [
             (w * (d * r[:, None]).T @ a, SIGMA * (d * r[:, None]).sum(axis=0))
             for w, a, d in zip(self.w, self.a, self.delta, strict=True)
@@ -114,12 +130,15 @@ class Reference:
     @cached_property
     def passes(self) -> Passes:
         """Of the training inputs."""
-        return Passes(self.layers, self.X)
+        return self._passes(self.layers, self.X)
 
     @cached_property
     def test_passes(self) -> Passes:
         """Of the test inputs."""
-        return Passes(self.layers, self.X_test)
+        return self._passes(self.layers, self.X_test)
+
+    def _passes(self, layers: Layers, X: Array) -> Passes:
+        return Passes(layers, X, self.problem.case.activation)
 
     @cached_property
     def clear(self) -> Array:
@@ -143,9 +162,12 @@ class Reference:
         """
         eps = np.finfo(self.problem.dtype).eps
         clear = np.ones(len(passes.outputs), bool)
+        if self.problem.case.activation != "relu":
+            return clear
         for l, (W, _) in enumerate(self.layers[:-1]):
             size = np.outer(
-                np.linalg.norm(passes.a[l], axis=1), passes.w[l] * np.linalg.norm(W, axis=1)
+                np.linalg.norm(passes.a[l][:: passes.n_outputs], axis=1),
+                passes.w[l] * np.linalg.norm(W, axis=1),
             )
             clear &= (np.abs(passes.h[l]) > 2 * eps * size).all(axis=1)
         return clear
@@ -167,16 +189,18 @@ class Reference:
 
     def gram_with(self, weights: Array) -> Array:
         """K_D(X, X), neuron by neuron."""
-        K = np.zeros((self.problem.n,) * 2)
+        n_outputs = self.passes.n_outputs
+        K = np.zeros((self.problem.n * n_outputs,) * 2)
         start = 0
         weights = weights.astype(float)
         for l, (W, b) in enumerate(self.layers):
             D = weights[start : start + W.size].reshape(W.shape)
             D_bias = weights[start + W.size : start + W.size + b.size]
             start += W.size + b.size
-            w, a, delta = self.passes.w[l], self.passes.a[l], self.passes.delta[l]
+            w, a, delta = self.passes.w[l], self.passes.a[l][::n_outputs], self.passes.delta[l]
             for i in range(len(W)):
                 inner = w**2 * ((a * D[i]) @ a.T) + SIGMA**2 * D_bias[i]
+                inner = self.passes.of_rows(self.passes.of_rows(inner).T)
                 K += np.outer(delta[:, i], delta[:, i]) * inner
         return K
 
@@ -192,19 +216,19 @@ class Reference:
         return 0.5 * self.problem.n / float(np.linalg.eigvalsh(self.gram)[-1])
 
     def trained_outputs(self, steps: int, rule: str = "descent") -> Array:
-        """f_θ on the training and the test inputs, before and after steps, (2, N + N')."""
+        """f_θ on the training and the test inputs, before and after steps, (2, N + N', …)."""
         layers = [(W.copy(), b.copy()) for W, b in self.layers]
         X = np.concatenate([self.X, self.X_test])
-        before = Passes(layers, X).outputs
+        before = self._passes(layers, X).outputs
         move = self._rule(rule)
         for _ in range(steps):
-            at = Passes(layers, self.X)
+            at = self._passes(layers, self.X)
             move(layers, at.pull((at.outputs - self.Y) / len(self.X)))
-        return np.stack([before, Passes(layers, X).outputs])
+        return np.stack([before, self._passes(layers, X).outputs])
 
     def linearized_outputs(self, steps: int, rule: str) -> Array:
         """The same of the linearized network, f_0 + φ(θ_t − θ_0)."""
-        everywhere = Passes(self.layers, np.concatenate([self.X, self.X_test]))
+        everywhere = self._passes(self.layers, np.concatenate([self.X, self.X_test]))
         moved = [(np.zeros_like(W), np.zeros_like(b)) for W, b in self.layers]
         move = self._rule(rule)
         for _ in range(steps):

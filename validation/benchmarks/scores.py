@@ -8,10 +8,16 @@ from typing import Any
 from ntklin.validation.benchmarks.compare import Comparison
 from ntklin.validation.benchmarks.targets import Target
 
-# What a work is held to that is measured beside it. Other variants of it: the variant, its name.
-VARIANTS = {
-    "factorize": ("factorize", "its factorization"),
-    "parts": ("Gram and Cholesky", "one weighted Gram matrix and one Cholesky factorization"),
+# What a work is held to that is measured beside it. Other variants or implementations of it: the
+# variant (None for its own), by whom, its name.
+BESIDE = {
+    "factorize": ("factorize", "ntklin", "its factorization"),
+    "parts": (
+        "Gram and Cholesky",
+        "ntklin",
+        "one weighted Gram matrix and one Cholesky factorization",
+    ),
+    "hand": (None, "numpy", "NumPy by hand"),
 }
 # Limits: the row's fraction of it, its name.
 LIMITS = {
@@ -86,8 +92,8 @@ def score(
         fraction, name = LIMITS[target.against]
         found = {"ratio": own.get(fraction), "foreign_cores": own["foreign_cores"]}
     else:
-        variant, name = VARIANTS[target.against]
-        other = _timed(target, records, variant)
+        variant, by, name = BESIDE[target.against]
+        other = _timed(target, records, target.variant if variant is None else variant, by)
         if other is None:
             return missing
         found = {
@@ -104,11 +110,11 @@ def _larger(*values: float | None) -> float | None:
 
 
 def _timed(
-    target: Target, records: Sequence[dict[str, Any]], variant: str
+    target: Target, records: Sequence[dict[str, Any]], variant: str, by: str = "ntklin"
 ) -> dict[str, Any] | None:
-    """ntklin's row of a target's work in the given variant, or None."""
+    """An implementation's row of a target's work in the given variant, or None."""
     wanted = {name: getattr(target, name) for name in ("work", "case", "dtype", "inputs")}
-    wanted |= {"variant": variant, "frozen_n": target.n, "implementation": "ntklin"}
+    wanted |= {"variant": variant, "frozen_n": target.n, "implementation": by}
     return next((r for r in records if wanted.items() <= r.items() and "median_ms" in r), None)
 
 

@@ -15,10 +15,10 @@ class Target:
     ----------
     work, variant, case, dtype, inputs : str
     n : int
-    against : {"peers", "gemm", "gemm unskipped", "fill", "factorize", "parts"}
-        What the measured rate or time is divided by: the best of ``peers``, the limit of matrix
-        products (for the flops done, or as if no use were made of zeros) or of writing, or the time
-        of the factorization, or of the parts that the work is made of.
+    against : {"peers", "hand", "gemm", "gemm unskipped", "fill", "factorize", "parts"}
+        What the measured rate or time is divided by: the best of ``peers``, NumPy by hand, the
+        limit of matrix products (for the flops done, or as if no use were made of zeros) or of
+        writing, or the time of the factorization, or of the parts that the work is made of.
     peers : tuple of Peer
     least : float or None
         The ratio to reach; None where it is shown for context.
@@ -47,6 +47,8 @@ class Goal:
     Attributes
     ----------
     cases, dtypes, inputs : sequence of str
+    n : int, optional
+        The work's largest when not given.
     """
 
     least: float | None
@@ -56,11 +58,12 @@ class Goal:
     cases: tuple[str, ...] = ("A",)
     dtypes: tuple[str, ...] = ("float64",)
     inputs: tuple[str, ...] = ("gaussian",)
+    n: int | None = None
 
     def targets(self, work: str, n: int) -> list[Target]:
-        """Of a work that is done with N = ``n``."""
+        """Of a work that is done with N up to ``n``."""
         shared = {"peers": self.peers, "against": self.against, "variant": self.variant}
         return [
-            Target(work=work, n=n, least=self.least, case=c, dtype=d, inputs=i, **shared)
+            Target(work=work, n=self.n or n, least=self.least, case=c, dtype=d, inputs=i, **shared)
             for c, d, i in product(self.cases, self.dtypes, self.inputs)
         ]

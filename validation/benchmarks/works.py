@@ -1,15 +1,10 @@
-"""The works that are timed: what each is, its gate, its implementations and its targets.
-
-A work is a function from the setup to its variants; ``work`` lists it. Each variant has a gate and
-a ``Way`` for every implementation: ntklin and NumPy (or CuPy) by hand. All else is shared.
-"""
+"""The works that are timed: what each is, its gate, its implementations and its targets."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
-from types import ModuleType
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,232 +13,31 @@ import scipy.linalg
 import ntklin
 from ntklin.validation.arrays import Array
 from ntklin.validation.benchmarks import costs, gates, handmade
-from ntklin.validation.benchmarks.cases import DTYPES, INPUTS, Layers, Problem, Scale
+from ntklin.validation.benchmarks.cases import DTYPES, INPUTS, Layers
 from ntklin.validation.benchmarks.gates import GATE_STEPS
-from ntklin.validation.benchmarks.measure import Row
-from ntklin.validation.benchmarks.memory import require
 from ntklin.validation.benchmarks.peers import Peer
-from ntklin.validation.benchmarks.plain import Reference
-from ntklin.validation.benchmarks.targets import Goal, Target
+from ntklin.validation.benchmarks.targets import Goal
 from ntklin.validation.benchmarks.way import Way
+from ntklin.validation.benchmarks.work import (
+    GENERAL,
+    OPTIMIZERS,
+    WORKS,
+    Setup,
+    Variant,
+    steps,
+    work,
+)
 
 if TYPE_CHECKING:
-    from ntklin.runs.optimizers import Optimizer
     from ntklin.theory.gradient_descent import LinearizedGradientDescent
     from ntklin.theory.linearization import Linearization
 
-Variants = Callable[["Setup"], list["Variant"]]
-
 # Steps of the hand-made descent in one timed run; it has no set-up to make small.
 HANDMADE_STEPS = 20
-# A timed run of an adaptive method takes so many times fewer steps than one of gradient descent.
-ADAPTIVE_SHARE = 4
 # Networks that are trained at once, as many as the paper has initializations.
 MEMBERS = 10
 # A block of J by hand on a GPU, large enough to keep it busy.
 GPU_BLOCK_BYTES = 1 << 28
-# The optimizers with the number of their slots.
-OPTIMIZERS = {
-    "descent": (ntklin.GradientDescent, 0),
-    "adagrad": (ntklin.AdaGrad, 1),
-    "adam": (ntklin.Adam, 2),
-}
-
-
-@dataclass(frozen=True)
-class Work:
-    """Something to time.
-
-    Attributes
-    ----------
-    variants : callable
-        ``variants(setup)``, a list of ``Variant``.
-    sizes : tuple of int
-        Where it is done: the N of the frozen cases.
-    devices : tuple of {"cpu", "gpu"}
-    targets : tuple of Target
-    """
-
-    variants: Variants
-    sizes: tuple[int, ...]
-    devices: tuple[str, ...]
-    targets: tuple[Target, ...]
-
-
-class Variant:
-    """A form of a work: what all its implementations have to agree on, and how each does it."""
-
-    def __init__(self, gate: Callable[..., gates.Agreement], name: str = "", **ways: Way) -> None:
-        self.gate, self.name, self.ways = gate, name, ways
-
-
-class Setup:
-    """One problem, with what its works share.
-
-    Parameters
-    ----------
-    problem : Problem
-    scale : Scale
-    xp : module
-        Where the work is done: NumPy, or CuPy for a GPU.
-    """
-
-    def __init__(self, problem: Problem, scale: Scale, xp: ModuleType = np) -> None:
-        self.reference, self.scale, self.xp = Reference(problem), scale, xp
-        self.problem = problem if xp is np else problem.on(xp)
-
-    @cached_property
-    def touched(self) -> Array:
-        """The array that all Jacobians "into out" are written to, its pages touched."""
-        shape = (self.problem.n, len(self.problem.theta))
-        if self.xp is np:
-            require(shape[0] * shape[1] * self.problem.dtype.itemsize, "the dense Jacobian")
-        out = self.xp.empty(shape, self.problem.dtype)
-        out.fill(0)
-        return out
-
-    @cached_property
-    def everywhere(self) -> Array:
-        """Training and test inputs."""
-        return self.xp.concatenate([self.problem.X, self.problem.X_test])
-
-    def predict(self, run: Any) -> Array:
-        """The outputs of ntklin's run on all inputs."""
-        return run.predict(self.everywhere)
-
-    def outputs(self, layers: Layers) -> Array:
-        """Those of a network by hand."""
-        return handmade.both_passes(layers, self.everywhere)[-1]
-
-    def copies(self) -> tuple[Layers]:
-        """The arguments of a training run by hand, which spoils them."""
-        return ([(W.copy(), b.copy()) for W, b in self.problem.layers],)
-
-    def rate(self, rule: str) -> float:
-        """The learning rate."""
-        return self.reference.learning_rate if rule == "descent" else self.problem.adaptive_rate
-
-    def optimizer(self, rule: str) -> Optimizer:
-        """ntklin's."""
-        return OPTIMIZERS[rule][0](self.rate(rule))
-
-    def count(self, rule: str) -> int:
-        """How many steps are timed at once."""
-        steps = self.problem.case.steps
-        return steps if rule == "descent" else max(1, steps // ADAPTIVE_SHARE)
-
-    def linearization(self) -> Linearization:
-        """ntklin's, nothing of it computed yet."""
-        return ntklin.linearize(self.problem.net, self.problem.theta, self.problem.X)
-
-
-WORKS: dict[str, Work] = {}
-
-
-def work(
-    *goals: Goal, n: tuple[int, ...] = (100,), devices: tuple[str, ...] = ("cpu", "gpu")
-) -> Callable[[Variants], Variants]:
-    """Decorate the function that gives a work's variants; its targets are those of the first N.
-
-    Parameters
-    ----------
-    *goals : Goal
-    n, devices : tuple
-        See ``Work``.
-
-    Returns
-    -------
-    callable
-    """
-
-    def listed(variants: Variants) -> Variants:
-        name = variants.__name__
-        targets = [target for goal in goals for target in goal.targets(name, max(n))]
-        targets.sort(key=lambda t: (t.case, DTYPES.index(t.dtype)))
-        WORKS[name] = Work(variants, n, devices, tuple(targets))
-        return variants
-
-    return listed
-
-
-def rows(
-    names: Iterable[str],
-    setup: Setup,
-    frozen_n: int,
-    others: dict[str, dict[tuple[str, str], Way]] | None = None,
-) -> list[Row]:
-    """All variants of some works by all implementations.
-
-    Parameters
-    ----------
-    names : sequence of str
-    setup : Setup
-    frozen_n : int
-        The N that the problem's stands for; another one in a quick run.
-    others : dict, optional
-        Other libraries' ways: {library: {(work, variant): Way}}.
-
-    Returns
-    -------
-    list of Row
-    """
-    problem, on_gpu = setup.problem, setup.xp is not np
-    shared = {"case": problem.case.name, "dtype": problem.dtype.name, "inputs": problem.inputs}
-    shared |= {"n": problem.n, "frozen_n": frozen_n}
-    found = []
-    for name in names:
-        for variant in WORKS[name].variants(setup):
-            ways = dict(variant.ways)
-            if on_gpu:
-                wait = setup.xp.cuda.get_current_stream().synchronize
-                ways = {
-                    "cupy" if by == "numpy" else by: replace(way, finish=wait)
-                    for by, way in ways.items()
-                }
-            for library, theirs in (others or {}).items():
-                if (name, variant.name) in theirs:
-                    ways[library] = theirs[name, variant.name]
-            facts = {"work": name, "variant": variant.name, **shared}
-            gate = partial(variant.gate, setup.reference)
-            found += [Row(way, gate, facts | {"implementation": by}) for by, way in ways.items()]
-    return found
-
-
-def steps(
-    train: Callable[..., Any],
-    count: int,
-    predict: Callable[[Any], Any],
-    overhead: bool = True,
-    **options: Any,
-) -> Way:
-    """The way of a training run, of which one step counts.
-
-    ntklin: (T(k) − T(0))/k, where T(k) is the time of a run of k steps; T(0), its set-up and the
-    return to θ, is timed right before and kept. By hand: k steps of a loop.
-
-    Parameters
-    ----------
-    train : callable
-        ``train(*arguments, steps=k)``.
-    count : int
-    predict : callable
-        From what ``train`` returns to the outputs on all inputs.
-    overhead : bool
-        Whether to subtract T(0).
-    **options
-        Of Way.
-
-    Returns
-    -------
-    Way
-    """
-    return Way(
-        run=partial(train, steps=count),
-        overhead=partial(train, steps=0) if overhead else None,
-        count=count,
-        probe=lambda *given: predict(train(*given, steps=GATE_STEPS)),
-        **options,
-    )
 
 
 @work(
@@ -275,6 +69,9 @@ def jacobian(setup: Setup) -> list[Variant]:
     ]
 
 
+# The peer of several outputs and of other activations than ReLU: see ``jax_forms``.
+JITTED = Peer("JAX, own forms", "jitted")
+JITTED_BLOCKS = tuple(Peer("JAX, own forms", f"jitted{size}") for size in (10, 40, 160))
 STRUCTURED = tuple(
     Peer(library, "structured") for library in ("JAX", "NumPy", "NumPy AVX-512", "torch")
 )
@@ -285,18 +82,28 @@ STRUCTURED = tuple(
     Goal(least=4, peers=(Peer("neural-tangents", "nt3"),), cases=("A", "B")),
     Goal(least=0.85, against="gemm", cases=("A", "B")),
     Goal(least=None, against="gemm unskipped", cases=("A", "B")),
+    Goal(least=3, peers=(JITTED,), cases=("A10",), dtypes=DTYPES, n=100),
+    Goal(least=3, against="hand", cases=("A10",), dtypes=DTYPES, n=100),
+    Goal(least=1, peers=(JITTED,), cases=("Atanh",), dtypes=DTYPES, n=100),
     n=(100, 1000),
+    cases=GENERAL,
 )
 def gram(setup: Setup) -> list[Variant]:
     """K(X, X), both passes included."""
     p, cost = setup.problem, partial(costs.gram, setup.problem, setup.reference.passes)
+
+    def by_hand() -> Array:
+        if p.case.is_plain:
+            return handmade.gram(p.layers, p.X)
+        return handmade.general_gram(p.layers, p.X, p.case.activation)
+
     return [
         Variant(
             gates.gram,
             ntklin=Way(
                 run=lambda: p.net.features(p.theta, p.X).gram(), cost=cost(skips_zeros=True)
             ),
-            numpy=Way(run=lambda: handmade.gram(p.layers, p.X), cost=cost(skips_zeros=False)),
+            numpy=Way(run=by_hand, cost=cost(skips_zeros=False)),
         )
     ]
 
@@ -315,11 +122,16 @@ CHUNKED = (
     # The peers' work is dense, so that their time on Gaussian inputs is that on any inputs.
     Goal(least=12, peers=CHUNKED, inputs=("mnist",)),
     Goal(least=4, peers=CHUNKED, cases=("B",)),
+    Goal(least=3, peers=JITTED_BLOCKS, cases=("A10",), dtypes=DTYPES),
+    Goal(least=3, against="hand", cases=("A10",), dtypes=DTYPES),
+    cases=("A", "B", "A10"),
 )
 def weighted_gram(setup: Setup) -> list[Variant]:
     """K_D(X, X), both passes included."""
     p, cost = setup.problem, partial(costs.weighted_gram, setup.problem, setup.reference.passes)
     block = handmade.BLOCK_BYTES if setup.xp is np else GPU_BLOCK_BYTES
+    one = p.case.n_outputs == 1
+    by_hand = handmade.weighted_gram if one else handmade.outputs_weighted_gram
     return [
         Variant(
             gates.weighted_gram,
@@ -328,7 +140,7 @@ def weighted_gram(setup: Setup) -> list[Variant]:
                 cost=cost(skips_zeros=True),
             ),
             numpy=Way(
-                run=lambda: handmade.weighted_gram(p.layers, p.X, p.weights, block),
+                run=lambda: by_hand(p.layers, p.X, p.weights, block),
                 cost=cost(skips_zeros=False),
             ),
         )
@@ -345,6 +157,9 @@ def real_step(
         return ntklin.train(p.net, p.theta, p.X, p.Y, optimizer, steps=steps)
 
     def by_hand(layers: Layers, steps: int) -> Layers:
+        if rule == "descent":
+            rate, activation = setup.rate(rule), p.case.activation
+            return handmade.descend(layers, p.X, p.Y, rate, steps, activation)
         return handmade.train(layers, p.X, p.Y, rule, setup.rate(rule), steps)
 
     return [
@@ -365,6 +180,9 @@ SGD = (Peer("JAX", "jit_sgd"), Peer("torch", "eager_sgd"), Peer("torch", "compil
     Goal(least=6, peers=SGD),
     Goal(least=3, peers=SGD, dtypes=("float32",)),
     Goal(least=1.3, peers=SGD, cases=("B",)),
+    Goal(least=2, peers=(JITTED,), cases=("A10",), dtypes=DTYPES),
+    Goal(least=1, peers=(JITTED,), cases=("Atanh",), dtypes=DTYPES),
+    cases=GENERAL,
 )
 def gd_step(setup: Setup) -> list[Variant]:
     """One step of gradient descent on the real network."""
