@@ -155,3 +155,49 @@ def test_they_are_trained_and_linearized(net):
     adaptive = lin.train(Y, ntklin.AdaGrad(1e-3), steps=3, record=1).concentration()
     assert adaptive.width is None
     assert adaptive.relative_distance > 0
+
+
+class Linear(Model):
+    """f(x) = ⟨θ, x⟩."""
+
+    def __init__(self, n_inputs):
+        self.n_inputs = self.n_parameters = n_inputs
+
+    def apply(self, theta, X):
+        return np.asarray(X) @ theta
+
+    def features(self, theta, X):
+        phi = Features(self, theta, np.asarray(X))
+        phi.J = phi.inputs
+        return phi
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        ntklin.AdaGrad(0.01, eps=1e-300),
+        ntklin.RMSprop(0.001, eps=1e-300),
+        ntklin.Adam(0.001, eps=1e-300),
+        ntklin.GradientDescent(0.1),
+    ],
+)
+def test_adaptive_methods_see_only_signs_on_the_data_of_wilson(optimizer):
+    """Wilson et al. (2017): w_t is a multiple of sgn(X^T y), and so new inputs get (y + 2)/4."""
+    labels, own = np.array([1.0, -1.0, 1.0, 1.0]), {1.0: 1, -1.0: 5}
+    X = np.zeros((4, 3 + sum(own[y] for y in labels)))
+    X[:, 0], X[:, 1:3], start = labels, 1, 3
+    for x, y in zip(X, labels, strict=True):
+        x[start : start + own[y]] = 1
+        start += own[y]
+    w_0 = np.zeros(X.shape[1])
+    lin = ntklin.linearize(Linear(len(w_0)), w_0, X)
+    run = lin.train(labels, optimizer, steps=40_000, until=1e-6)
+    assert run.converged
+    new = np.array([[1.0, 1, 1], [-1, 1, 1]])
+    outputs = run.predict(np.pad(new, ((0, 0), (0, len(w_0) - 3))))
+    if isinstance(optimizer, ntklin.GradientDescent):
+        np.testing.assert_array_equal(np.sign(outputs), [1, -1])
+    else:
+        signs = np.sign(X.T @ labels)
+        np.testing.assert_allclose(run.displacement, signs * run.displacement[0], rtol=1e-10)
+        np.testing.assert_allclose(outputs, [0.75, 0.25], rtol=0.01)

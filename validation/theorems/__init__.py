@@ -27,6 +27,7 @@ from ntklin.validation.theorems import (
     theorem6,
     theorem7,
     theorem8,
+    wilson,
 )
 from ntklin.validation.theorems.check import (
     Check,
@@ -64,6 +65,7 @@ STATEMENTS = tuple(
         smooth,
         equation18,
         equation19,
+        wilson,
     )
 )
 
