@@ -151,6 +151,17 @@ def degenerate_message(J):
     return str(degenerate_error(K, factorize(K)))
 
 
+def test_no_row_is_blamed_for_what_single_precision_cannot_resolve():
+    """Of many rows N·eps·λ_max is above whole rows of K, none of which is zero or parallel."""
+    K = (0.5 + 0.5 * np.eye(60)).astype(np.float32)
+    spectrum = dataclasses.replace(factorize(K), resolution=0.05)
+    assert K.max() <= spectrum.threshold()
+    assert parallel_rows(K, spectrum.threshold()) == []
+    assert "no two rows have parallel features" in str(degenerate_error(K, spectrum))
+    K[4, 7] = K[7, 4] = 1
+    assert parallel_rows(K, spectrum.threshold()) == [(4, 7)]
+
+
 def test_parallel_rows_are_named():
     J = features(6, 30)
     J[4] = J[1]

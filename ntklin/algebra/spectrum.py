@@ -332,7 +332,8 @@ def degenerate_error(
 
 def _dependent_rows(K: Array, spectrum: Spectrum, under: str = "") -> str:
     """Name the rows (0-based) that make K singular; ``under`` goes with the word features."""
-    zero = np.flatnonzero(K.diagonal() <= spectrum.threshold())
+    sizes = K.diagonal()
+    zero = np.flatnonzero(sizes <= min(spectrum.threshold(), _rounding(K) * float(sizes.max())))
     if len(zero):
         return f"rows without features{under or ', φ(x) = 0 to rounding'}: {_listing(zero)}"
     pairs = parallel_rows(K, spectrum.threshold())
@@ -347,11 +348,18 @@ def _dependent_rows(K: Array, spectrum: Spectrum, under: str = "") -> str:
     )
 
 
+def _rounding(K: Array) -> float:
+    """What an entry of a kernel may be wrong by, relatively: a sum of a million products or so."""
+    return 1024 * float(np.finfo(K.dtype).eps)
+
+
 def parallel_rows(K: Array, threshold: float) -> list[tuple[int, int]]:
-    """Pairs i < j whose 2×2 block of K alone has an eigenvalue ≤ ``threshold``.
+    """Pairs i < j whose 2×2 block of K alone is singular: λ ≤ ``threshold``, and to its rounding.
 
     λ_min of the block bounds λ_min(K) from above (Cauchy interlacing), so each pair is a reason of
-    its own for K to be singular: φ(x_i) and φ(x_j) are parallel to rounding.
+    its own for K to be singular. Of many rows in single precision the threshold is so high that
+    all pairs stay below it; φ(x_i) and φ(x_j) are parallel only where the block's own entries
+    cannot tell them apart.
 
     Parameters
     ----------
@@ -364,6 +372,7 @@ def parallel_rows(K: Array, threshold: float) -> list[tuple[int, int]]:
     list of tuple of int
     """
     diagonal = K.diagonal().astype(np.float64)
+    rounding = _rounding(K)
     pairs = []
     for i in range(len(K) - 1):
         a, b = diagonal[i], diagonal[i + 1 :]
@@ -372,7 +381,8 @@ def parallel_rows(K: Array, threshold: float) -> list[tuple[int, int]]:
         # det/λ_larger; (√a√b − |c|)(√a√b + |c|) keeps the digits that a·b − c² would cancel.
         mean = np.sqrt(a) * np.sqrt(b)
         smaller = (mean - np.abs(c)) * (mean + np.abs(c)) / larger
-        pairs += [(i, i + 1 + int(j)) for j in np.flatnonzero(smaller <= threshold)]
+        parallel = smaller <= np.minimum(threshold, rounding * larger)
+        pairs += [(i, i + 1 + int(j)) for j in np.flatnonzero(parallel)]
     return pairs
 
 
