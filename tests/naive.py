@@ -259,14 +259,15 @@ def minimizer(K, K_new, f0, f0_new, Y):
 def optimizer(name, learning_rate, **options):
     """``step(t, g, memory)``, t = 0, 1, …: the change of θ and the diagonal of D_t.
 
-    A coordinate that never had a gradient has D = 0 and stays where it is; so does one whose
-    denominator is 0.
+    The learning rate may be a function of t. A coordinate that never had a gradient has D = 0 and
+    stays where it is; so does one whose denominator is 0.
     """
 
     def step(t, g, memory):
         first, second = memory.setdefault("first", {}), memory.setdefault("second", {})
         had = memory.setdefault("had", set())
         change, D = np.zeros(len(g)), np.zeros(len(g))
+        rate = learning_rate(t) if callable(learning_rate) else learning_rate
         for j in range(len(g)):
             if g[j] != 0:
                 had.add(j)
@@ -295,7 +296,7 @@ def optimizer(name, learning_rate, **options):
                 root = math.sqrt(second[j]) + options["eps"]
                 if j in had and root > 0:
                     D[j] = 1 / root
-            change[j] = -learning_rate * D[j] * direction
+            change[j] = -rate * D[j] * direction
         return change, D
 
     return step

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from ntklin.edge.arrays import Array
 from ntklin.edge.errors import NonMonotoneLossWarning
-from ntklin.runs.optimizers import Optimizer
+from ntklin.runs.optimizer import Optimizer
 
 # A loss this many times its start counts as divergence: below it, a wide network can still come
 # back although η is above the bound of the linearized one.
@@ -142,7 +142,7 @@ class RiseWarning:
                 f"the training loss{whose} rose at step {step}, from {before:.4g} to {after:.4g} "
                 f"(by {after - before:.2g}), with "
                 f"{type(self._optimizer).__name__} at learning rate η = "
-                f"{self._optimizer.learning_rate:.4g}. {_advice(self._optimizer)}",
+                f"{self._optimizer.rate(step - 1):.4g}. {_advice(self._optimizer)}",
                 step=step,
                 before=before,
                 after=after,

@@ -13,7 +13,8 @@ from ntklin.edge.backends import beside, host
 from ntklin.edge.checks import fits
 from ntklin.edge.errors import DegenerateKernelError, DivergenceError, MemoryLimitError
 from ntklin.runs.losses import Loss
-from ntklin.runs.optimizers import GradientDescent, Momentum, Optimizer
+from ntklin.runs.optimizer import Optimizer
+from ntklin.runs.optimizers import GradientDescent, Momentum
 
 # From here on λ_max is found without the kernel, whose N² numbers and N³ operations nothing else in
 # training may need.
@@ -30,7 +31,7 @@ def stability_factor(
 
     From the roots of the recursion on one eigenvector of K. The logistic loss curves by at most a
     quarter and the softmax loss by at most a half, which bounds gradient descent, but nothing with
-    a velocity.
+    a velocity. A learning rate that stays below the bound of gradient descent may also change.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ def stability_factor(
         return None, None
     if isinstance(optimizer, GradientDescent):
         return CURVED[loss.name]
-    if isinstance(optimizer, Momentum) and loss.name == "squared":
+    if isinstance(optimizer, Momentum) and loss.name == "squared" and not optimizer.has_schedule:
         mu = optimizer.momentum
         if optimizer.nesterov:
             return (1 + mu) / (1 + 2 * mu), "2(1 + μ)N/((1 + 2μ) λ_max)"
@@ -190,7 +191,8 @@ def divergence_error(
     -------
     DivergenceError
     """
-    step, rate, known = len(losses) - 1, optimizer.learning_rate, None
+    step, known = len(losses) - 1, None
+    rate = optimizer.rate(max(step - 1, 0))
     name = type(optimizer).__name__
     factor, formula = stability_factor(optimizer, loss, full)
     if factor is None:

@@ -16,7 +16,7 @@ from ntklin.edge.backends import beside, namespace
 from ntklin.networks.features import FeatureMap
 from ntklin.networks.layers import LayeredNetwork
 from ntklin.runs.engine import workspace
-from ntklin.runs.optimizers import OptimizerState
+from ntklin.runs.optimizer import OptimizerState
 from ntklin.theory.linearized_engine import LinearizedEngine
 from ntklin.theory.span_engine import SpanEngine
 

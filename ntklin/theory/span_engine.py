@@ -11,7 +11,7 @@ from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, host
 from ntklin.edge.checks import fits
 from ntklin.runs.monotone import LINEAR_RULES
-from ntklin.runs.optimizers import OptimizerState
+from ntklin.runs.optimizer import OptimizerState
 from ntklin.theory.linearized_engine import LinearizedEngine
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from ntklin.edge.errors import DegenerateKernelError
 from ntklin.edge.sendable import Sendable
 from ntklin.networks.network import FeatureOperator
 from ntklin.runs.batches import BatchSource, SampleWeights
-from ntklin.runs.optimizers import Optimizer
+from ntklin.runs.optimizer import Optimizer
 from ntklin.runs.stability import with_learning_rate
 from ntklin.theory.products import Solver, product_form
 
@@ -174,6 +174,11 @@ def _covered(
         raise ValueError(
             f"{type(optimizer).__name__} carries a velocity, so that its steps are not −η D_t ∇L "
             "(Eq. 6) and the theorem does not cover it; train() splits its end state"
+        )
+    if optimizer.has_schedule:
+        raise ValueError(
+            "the product formula has one learning rate for all steps; pass the sequence of "
+            "(η_t/η) D_t with learning_rate=η in the place of an optimizer with a schedule"
         )
     if learning_rate is not None:
         raise ValueError("learning_rate is the optimizer's own; give it with a sequence of D_t")

@@ -17,7 +17,7 @@ from ntklin.runs.batches import BatchSource, SampleWeights
 from ntklin.runs.engine import MethodName
 from ntklin.runs.loop import Track, carry_out
 from ntklin.runs.losses import Loss, LossName
-from ntklin.runs.optimizers import Optimizer
+from ntklin.runs.optimizer import Optimizer
 from ntklin.runs.recording import RecordedSteps
 from ntklin.runs.stability import with_learning_rate
 from ntklin.runs.stops import Horizon

@@ -15,7 +15,7 @@ from ntklin.networks.memory import passes
 from ntklin.networks.mlp import MLP
 from ntklin.networks.network import Network, n_outputs_of
 from ntklin.runs.engine import Stepwise, workspace
-from ntklin.runs.optimizers import OptimizerState
+from ntklin.runs.optimizer import OptimizerState
 
 if TYPE_CHECKING:
     from ntklin.training.task import TrainingTask

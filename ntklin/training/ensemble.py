@@ -16,7 +16,7 @@ from ntklin.runs.batches import Batches, SampleWeights
 from ntklin.runs.engine import Engine
 from ntklin.runs.loop import EngineMaker, Track, carry_out
 from ntklin.runs.losses import Loss, LossName
-from ntklin.runs.optimizers import Optimizer
+from ntklin.runs.optimizer import Optimizer
 from ntklin.runs.stops import Horizon, Stop
 from ntklin.training.stacked_optimizers import StackedOptimizers
 from ntklin.training.task import TrainingTask

@@ -13,7 +13,7 @@ from ntklin.kernels.ends import End, goes_on
 from ntklin.kernels.structures import Layers
 from ntklin.networks.mlp import MLP
 from ntklin.runs.engine import Engine, whole_tiles, workspace
-from ntklin.runs.optimizers import OptimizerState
+from ntklin.runs.optimizer import OptimizerState
 
 if TYPE_CHECKING:
     from ntklin.training.task import TrainingTask

@@ -18,7 +18,7 @@ from ntklin.runs.engine import MethodName
 from ntklin.runs.loop import Track, carry_out
 from ntklin.runs.losses import Loss, LossName
 from ntklin.runs.monotone import RiseWarning
-from ntklin.runs.optimizers import Optimizer
+from ntklin.runs.optimizer import Optimizer
 from ntklin.runs.recording import RecordedSteps
 from ntklin.runs.stops import Horizon, Stop
 from ntklin.training.recording import TrainingRecorder

@@ -28,7 +28,7 @@ from ntklin.validation.benchmarks.targets import Goal, Target
 from ntklin.validation.benchmarks.way import Way
 
 if TYPE_CHECKING:
-    from ntklin.runs.optimizers import Optimizer
+    from ntklin.runs.optimizer import Optimizer
     from ntklin.theory.gradient_descent import LinearizedGradientDescent
     from ntklin.theory.linearization import Linearization
 

@@ -12,7 +12,8 @@ from ntklin.apps.study.rates import search_monotone
 from ntklin.apps.study.real import RealEnd, train_real
 from ntklin.apps.study.start import Start
 from ntklin.runs.batches import Batches
-from ntklin.runs.optimizers import GradientDescent, Optimizer
+from ntklin.runs.optimizer import Optimizer
+from ntklin.runs.optimizers import GradientDescent
 from ntklin.theory.linearized_run import LinearizedRun
 
 # How often a learning rate is halved with which one of the two networks fails.

@@ -13,7 +13,8 @@ from ntklin.apps.study.start import Start
 from ntklin.edge.arrays import Array
 from ntklin.edge.errors import DivergenceError
 from ntklin.runs.batches import Batches
-from ntklin.runs.optimizers import GradientDescent, Optimizer
+from ntklin.runs.optimizer import Optimizer
+from ntklin.runs.optimizers import GradientDescent
 from ntklin.theory.linearization import Linearization
 from ntklin.theory.linearized_run import LinearizedRun
 

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from ntklin.runs.optimizers import AdaGrad, Adam, GradientDescent, Optimizer, RMSprop
+from ntklin.runs.optimizer import Optimizer
+from ntklin.runs.optimizers import AdaGrad, Adam, GradientDescent, RMSprop
 
 STOCHASTIC = "-sgd"
 

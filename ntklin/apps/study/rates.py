@@ -7,7 +7,7 @@ import numpy as np
 
 from ntklin.edge.arrays import Array
 from ntklin.recipes.learning_rate import search_learning_rate
-from ntklin.runs.optimizers import Optimizer
+from ntklin.runs.optimizer import Optimizer
 from ntklin.theory.linearization import Linearization
 from ntklin.theory.linearized_run import LinearizedRun
 
