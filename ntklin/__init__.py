@@ -12,6 +12,7 @@ _HOME = {
     "AccuracyError": "edge.errors",
     "AdaGrad": "runs.optimizers",
     "Adam": "runs.optimizers",
+    "AdamW": "runs.optimizers",
     "AntisymmetricPair": "networks.symmetrized",
     "Batches": "runs.batches",
     "CheckpointError": "edge.errors",

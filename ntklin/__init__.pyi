@@ -45,6 +45,7 @@ from ntklin.runs.batches import Batches as Batches
 from ntklin.runs.engine import Engine as Engine
 from ntklin.runs.optimizers import AdaGrad as AdaGrad
 from ntklin.runs.optimizers import Adam as Adam
+from ntklin.runs.optimizers import AdamW as AdamW
 from ntklin.runs.optimizers import GradientDescent as GradientDescent
 from ntklin.runs.optimizers import Momentum as Momentum
 from ntklin.runs.optimizers import Preconditioned as Preconditioned
@@ -74,6 +75,7 @@ __all__ = [
     "Activation",
     "AdaGrad",
     "Adam",
+    "AdamW",
     "AntisymmetricPair",
     "Batches",
     "CheckpointError",

@@ -108,6 +108,7 @@ EXAMPLES = {
     "Activation": lambda: ntklin.Activation(cube, thrice_square),
     "AdaGrad": lambda: ntklin.AdaGrad(0.1),
     "Adam": lambda: ntklin.Adam(0.1),
+    "AdamW": lambda: ntklin.AdamW(0.1),
     "AntisymmetricPair": lambda: ntklin.AntisymmetricPair(NETWORK),
     "Batches": lambda: ntklin.Batches(0.5, rng=3),
     "CheckpointError": lambda: ntklin.CheckpointError("damaged"),

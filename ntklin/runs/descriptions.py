@@ -27,6 +27,8 @@ def describe_optimizer(optimizer: Optimizer) -> dict[str, Any]:
     """An optimizer in words and numbers; functions are left out.
 
     A schedule of ntklin's is described; of any other function of the step only that it is one.
+    What an optimizer has got since files were first written is left out at its default, so that
+    those are still of the same runs.
 
     Returns
     -------
@@ -35,7 +37,10 @@ def describe_optimizer(optimizer: Optimizer) -> dict[str, Any]:
     kind = type(optimizer)
     known = OPTIMIZERS.get(kind.__name__) is kind
     name = kind.__name__ if known else f"{kind.__module__}.{kind.__qualname__}"
-    return {"class": name} | fields_of(optimizer)
+    default = {f.name: f.default for f in dataclasses.fields(optimizer)} if known else {}
+    fields = fields_of(optimizer)
+    later = [n for n in optimizer.later if n in default and fields[n] == default[n]]
+    return {"class": name} | {k: v for k, v in fields.items() if k not in later}
 
 
 def optimizer_from(description: Mapping[str, Any]) -> Any:
@@ -93,7 +98,7 @@ def fields_of(instance: Any) -> dict[str, Any]:
     """A dataclass as JSON has it, so that what comes from a file compares equal."""
     if not dataclasses.is_dataclass(instance):
         return {}
-    values = {f.name: getattr(instance, f.name) for f in dataclasses.fields(instance)}
+    values = {f.name: getattr(instance, f.name) for f in dataclasses.fields(instance) if f.init}
     if "learning_rate" in values:
         values["learning_rate"] = _describe_rate(values["learning_rate"])
     return json.loads(json.dumps({name: v for name, v in values.items() if not callable(v)}))

@@ -76,11 +76,20 @@ class Optimizer:
 
     #: η, a number or a callable t → η_t; None where a run is to take its default.
     learning_rate: Any
+    #: λ of the decay: L + (λ/2)‖θ‖² is what is minimized, while L is what is reported.
+    weight_decay: Any = 0.0
+    #: Whether θ ← (1 − η_t λ) θ comes before the rule's step, in the place of g_t ← g_t + λ θ_t.
+    decoupled: Any = False
+    #: Fields that a saved run does not name where they have their defaults: it may be older.
+    later: ClassVar[tuple[str, ...]] = ("weight_decay", "decoupled")
     #: The name of its compiled rule; None where only ``step`` knows what to do.
-    rule: ClassVar[str | None] = None
-    _slots: ClassVar[tuple[str, ...]] = ()
-    #: Whether a step is −η D_t g_t (Eq. 6); with a velocity it is not, and only D_t is shared.
-    is_preconditioner: ClassVar[bool] = True
+    rule: Any = None
+    _slots: Any = ()
+
+    @property
+    def is_preconditioner(self) -> bool:
+        """Whether a step is −η D_t ∇L (Eq. 6); with a velocity or decay only D_t is shared."""
+        return not self.weight_decay
 
     @property
     def has_schedule(self) -> bool:
@@ -163,10 +172,22 @@ class Optimizer:
         gradient = as_vector(gradient, len(theta), name="gradient", dtype=theta.dtype)
         return theta, self.step(state.copy(), theta, gradient)
 
-    def step(self, state: OptimizerState, theta: Array, gradient: Array) -> OptimizerState:
+    def step(
+        self,
+        state: OptimizerState,
+        theta: Array,
+        gradient: Array,
+        origin: Array | None = None,
+    ) -> OptimizerState:
         """``update`` in place: changes ``theta`` and the state's arrays, returns the new state.
 
-        The arrays are contiguous and of one dtype.
+        Parameters
+        ----------
+        state : OptimizerState
+        theta, gradient : ndarray, shape (P,)
+            Contiguous, of one dtype.
+        origin : ndarray, shape (P,), optional
+            What weight decay adds to ``theta``, where that is θ_t − θ_0: θ_0.
 
         Returns
         -------
@@ -174,8 +195,10 @@ class Optimizer:
             With the arrays of ``state``.
         """
         self._require_learning_rate()
-        slots, gradient = self._ordered(state, theta), contiguous(gradient)
-        count = state.count + 1
+        slots, count = self._ordered(state, theta), state.count + 1
+        if self.weight_decay:
+            gradient = self._decay(state.count, theta, gradient, origin)
+        gradient = contiguous(gradient)
         kernels(theta).update(self.rule, self.coefficients(count), theta, slots, gradient)
         return OptimizerState(count, state.slots)
 
@@ -202,6 +225,15 @@ class Optimizer:
         """The same optimizer with another learning rate."""
         again: Any = self
         return replace(again, learning_rate=learning_rate)
+
+    def _decay(self, t: int, theta: Array, gradient: Array, origin: Array | None) -> Array:
+        """The gradient with decay in it; decoupled decay moves θ instead."""
+        whole = theta if origin is None else origin + theta
+        with np.errstate(over="ignore", under="ignore"):
+            if not self.decoupled:
+                return gradient + self.weight_decay * whole
+            theta -= (self.rate(t) * self.weight_decay) * whole
+        return gradient
 
     def _require_learning_rate(self) -> None:
         if self.learning_rate is None:

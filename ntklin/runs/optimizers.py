@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,16 @@ from ntklin.edge.errors import FloatRangeError
 from ntklin.runs.optimizer import Optimizer, OptimizerState
 from ntklin.runs.schedules import LearningRate, as_rate
 
+# The checks of what most of them have.
+DECAY: dict[str, Callable[..., Any]] = {"weight_decay": as_nonnegative, "decoupled": as_flag}
+
 
 @dataclass(frozen=True)
 class GradientDescent(Optimizer):
-    """Gradient descent, θ_{t+1} = θ_t − η ∇L(θ_t).
+    """Gradient descent, as ``torch.optim.SGD``.
+
+    Plain, θ_{t+1} = θ_t − η ∇L(θ_t). With momentum μ, v_{t+1} = μ v_t + g_t and
+    θ_{t+1} = θ_t − η v_{t+1} (heavy ball), or θ_t − η (g_t + μ v_{t+1}) with ``nesterov``; v_0 = 0.
 
     Parameters
     ----------
@@ -28,52 +34,65 @@ class GradientDescent(Optimizer):
         L = ‖f(X) − Y‖²/(2N). When not given, 0.5 N/λ_max(K(X, X)) at θ_0, a quarter of the
         stability bound 2N/λ_max of the linearized network (App. D, whose 0.5/λ_max absorbs the 1/N
         of the loss).
+    momentum : float
+        0 ≤ μ < 1.
+    nesterov : bool
+        Needs momentum.
+    weight_decay : float
+        λ ≥ 0: g_t = ∇L(θ_t) + λ θ_t. All parameters decay, biases too.
+    decoupled : bool
+        Whether θ ← (1 − η_t λ) θ, before the step along g_t = ∇L(θ_t), in the place of that.
     """
 
     learning_rate: LearningRate | None = None
+    momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    decoupled: bool = False
 
-    rule = "descent"
+    later = ("momentum", "nesterov", *Optimizer.later)
 
     def __post_init__(self) -> None:
         if self.learning_rate is not None:
             self._check(learning_rate=as_rate)
+        self._check(momentum=as_fraction, nesterov=as_flag, **DECAY)
+        if self.nesterov and self.rule == "descent":
+            raise ValueError("nesterov=True needs a momentum above 0")
+
+    @property
+    def rule(self) -> str:
+        """With a velocity where there is momentum."""
+        return "momentum" if self.momentum else "descent"
+
+    @property
+    def _slots(self) -> tuple[str, ...]:
+        return ("velocity",) if self.rule == "momentum" else ()
+
+    @property
+    def is_preconditioner(self) -> bool:
+        """Whether a step is −η ∇L, without velocity or decay."""
+        return self.rule == "descent" and not self.weight_decay
 
     def coefficients(self, count: int) -> tuple[Any, ...]:
-        """η."""
-        return (self.rate(count - 1),)
+        """η; with a velocity also μ, and what g_t and v_{t+1} contribute to the step."""
+        rate, mu = self.rate(count - 1), self.momentum
+        if self.rule == "descent":
+            return (rate,)
+        return (rate, mu, *((1.0, mu) if self.nesterov else (0.0, 1.0)))
 
 
 @dataclass(frozen=True)
-class Momentum(Optimizer):
-    """Gradient descent with a velocity, as ``torch.optim.SGD(momentum=...)``.
+class Momentum(GradientDescent):
+    """``GradientDescent`` with momentum 0.9 unless told otherwise."""
 
-    v_{t+1} = μ v_t + g_t and θ_{t+1} = θ_t − η v_{t+1} (heavy ball), or θ_t − η (g_t + μ v_{t+1})
-    with ``nesterov``; v_0 = 0.
-
-    Parameters
-    ----------
-    learning_rate : float or callable
-        η, or t → η_t for the step t = 0, 1, …, such as a :class:`ntklin.Schedule`.
-    momentum : float
-        0 ≤ μ < 1.
-    nesterov : bool
-    """
-
-    learning_rate: LearningRate
     momentum: float = 0.9
-    nesterov: bool = False
 
-    rule = "momentum"
-    _slots = ("velocity",)
-    is_preconditioner = False
+    later = Optimizer.later
 
-    def __post_init__(self) -> None:
-        self._check(learning_rate=as_rate, momentum=as_fraction, nesterov=as_flag)
-
-    def coefficients(self, count: int) -> tuple[float, ...]:
-        """η, μ, and what g_t and v_{t+1} contribute to the step."""
-        mu = self.momentum
-        return (self.rate(count - 1), mu, *((1.0, mu) if self.nesterov else (0.0, 1.0)))
+    @property
+    def rule(self) -> str:
+        """With a velocity, be it that of μ = 0."""
+        return "momentum"
 
 
 def _inverse_root(squares: Array, eps: float, scale: float = 1.0) -> Array:
@@ -101,16 +120,21 @@ class AdaGrad(Optimizer):
         η, or t → η_t for the step t = 0, 1, …, such as a :class:`ntklin.Schedule`.
     eps : float
         ε ≥ 0; with ε = 0, too, a coordinate without gradient stays where it is.
+    weight_decay, decoupled
+        As of :class:`ntklin.GradientDescent`.
     """
 
     learning_rate: LearningRate
     eps: float = 1e-10
 
+    weight_decay: float = 0.0
+    decoupled: bool = False
+
     rule = "adagrad"
     _slots = ("squares",)
 
     def __post_init__(self) -> None:
-        self._check(learning_rate=as_rate, eps=as_nonnegative)
+        self._check(learning_rate=as_rate, eps=as_nonnegative, **DECAY)
 
     def coefficients(self, count: int) -> tuple[float, ...]:
         """η, what squares and their sum are multiplied by, and ε."""
@@ -134,17 +158,22 @@ class RMSprop(Optimizer):
         0 ≤ α < 1.
     eps : float
         ε ≥ 0.
+    weight_decay, decoupled
+        As of :class:`ntklin.GradientDescent`.
     """
 
     learning_rate: LearningRate
     alpha: float = 0.99
     eps: float = 1e-8
 
+    weight_decay: float = 0.0
+    decoupled: bool = False
+
     rule = "rmsprop"
     _slots = ("squares",)
 
     def __post_init__(self) -> None:
-        self._check(learning_rate=as_rate, alpha=as_fraction, eps=as_nonnegative)
+        self._check(learning_rate=as_rate, alpha=as_fraction, eps=as_nonnegative, **DECAY)
 
     def coefficients(self, count: int) -> tuple[float, ...]:
         """η, α, 1 − α, ε."""
@@ -172,18 +201,22 @@ class Adam(Optimizer):
         0 ≤ β_1, β_2 < 1.
     eps : float
         ε ≥ 0.
+    weight_decay, decoupled
+        As of :class:`ntklin.GradientDescent`.
     """
 
     learning_rate: LearningRate
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
 
+    weight_decay: float = 0.0
+    decoupled: bool = False
+
     rule = "adam"
     _slots = ("means", "squares")
-    is_preconditioner = False
 
     def __post_init__(self) -> None:
-        self._check(learning_rate=as_rate, eps=as_nonnegative)
+        self._check(learning_rate=as_rate, eps=as_nonnegative, **DECAY)
         betas = rows_of(self.betas, "betas")
         try:
             first, second = betas
@@ -191,6 +224,11 @@ class Adam(Optimizer):
             raise TypeError(f"betas must be a pair (β_1, β_2), got {self.betas!r}") from None
         betas = as_fraction(first, name="betas[0]"), as_fraction(second, name="betas[1]")
         object.__setattr__(self, "betas", betas)
+
+    @property
+    def is_preconditioner(self) -> bool:
+        """Never: its steps go along a mean of gradients."""
+        return False
 
     def coefficients(self, count: int) -> tuple[float, ...]:
         """η with the bias correction of step ``count``, the weights of means and squares, and ε."""
@@ -205,6 +243,28 @@ class Adam(Optimizer):
         self._require_a_step(state)
         correction = 1 / np.sqrt(1 - self.betas[1] ** state.count)
         return _inverse_root(state.slots["squares"], self.eps, correction)
+
+
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """Adam with decoupled decay: θ ← (1 − η_t λ) θ before each step of Adam, whatever D_t.
+
+    Parameters
+    ----------
+    learning_rate : float or callable
+        η, or t → η_t for the step t = 0, 1, …, such as a :class:`ntklin.Schedule`.
+    betas : pair of float
+        0 ≤ β_1, β_2 < 1.
+    eps : float
+        ε ≥ 0.
+    weight_decay : float
+        λ ≥ 0.
+    """
+
+    weight_decay: float = 0.01
+    decoupled: bool = field(default=True, init=False)
+
+    later = ()
 
 
 @dataclass(frozen=True)
@@ -230,7 +290,13 @@ class Preconditioned(Optimizer):
         if not callable(self.fn):
             raise TypeError(f"fn must be callable as fn(t, gradient), got {self.fn!r}")
 
-    def step(self, state: OptimizerState, theta: Array, gradient: Array) -> OptimizerState:
+    def step(
+        self,
+        state: OptimizerState,
+        theta: Array,
+        gradient: Array,
+        origin: Array | None = None,
+    ) -> OptimizerState:
         """``update`` in place, with D_t from ``fn``."""
         D = self._matrix(state.count, gradient)
         exact = self.rate(state.count)

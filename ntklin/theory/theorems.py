@@ -170,6 +170,11 @@ def _covered(
     optimizer: Optimizer, learning_rate: float | None, linearization: Linearization
 ) -> Optimizer:
     """The optimizer with its learning rate, if Eq. (6) covers it."""
+    if optimizer.weight_decay:
+        raise ValueError(
+            f"{type(optimizer).__name__} has weight decay, so that its steps are not −η D_t ∇L "
+            "(Eq. 6) and the theorem does not cover it; train() splits its end state"
+        )
     if not optimizer.is_preconditioner:
         raise ValueError(
             f"{type(optimizer).__name__} carries a velocity, so that its steps are not −η D_t ∇L "

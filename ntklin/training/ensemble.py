@@ -174,7 +174,8 @@ def _groups(net: Network, problems: Any, optimizers: Sequence[Optimizer]) -> Ite
     for s, ((theta, _, _), optimizer) in enumerate(zip(problems, optimizers, strict=True)):
         on_gpu = namespace(theta) is not np
         together = on_gpu and isinstance(net, MLP) and optimizer.rule is not None
-        key = (type(optimizer), theta.dtype) if together else s
+        kind = type(optimizer), optimizer.rule, bool(optimizer.weight_decay)
+        key = (kind, theta.dtype) if together else s
         groups.setdefault(key, []).append(s)
     return groups.values()
 

@@ -66,7 +66,7 @@ class ReducedDescent(Engine):
 
     @staticmethod
     def requires(task: TrainingTask) -> str | None:
-        """An MLP with a hidden layer, and plain gradient descent."""
+        """An MLP with a hidden layer, and gradient descent without momentum or decay."""
         net, optimizer = task.net, task.optimizer
         if not isinstance(net, MLP) or net.depth < 2:
             return "an MLP with a hidden layer"
@@ -74,6 +74,8 @@ class ReducedDescent(Engine):
             return "on a GPU ReLU and one output"
         if type(optimizer) is not GradientDescent:
             return f"GradientDescent, not {type(optimizer).__name__}"
+        if not optimizer.is_preconditioner:
+            return "GradientDescent without momentum and weight decay"
         return None
 
     @staticmethod

@@ -51,7 +51,7 @@ def train(
     ``"softmax"`` the cross-entropy of classes that have an output each. Losses are sums over a
     sample's outputs and means over the samples. With mini-batches each step goes by the gradient of
     its batch's mean (Eq. 10), but ``losses``, ``until`` and all that is reported are of all
-    samples.
+    samples; and of L alone where weight decay adds (λ/2)‖θ‖² to it.
 
     Parameters
     ----------
