@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from ntklin.runs import optimizers, schedules
 from ntklin.runs.batches import Batches, BatchSource
@@ -37,7 +37,8 @@ def describe_optimizer(optimizer: Optimizer) -> dict[str, Any]:
     kind = type(optimizer)
     known = OPTIMIZERS.get(kind.__name__) is kind
     name = kind.__name__ if known else f"{kind.__module__}.{kind.__qualname__}"
-    default = {f.name: f.default for f in dataclasses.fields(optimizer)} if known else {}
+    each = dataclasses.fields(cast(Any, optimizer)) if known else ()
+    default = {f.name: f.default for f in each}
     fields = fields_of(optimizer)
     later = [n for n in optimizer.later if n in default and fields[n] == default[n]]
     return {"class": name} | {k: v for k, v in fields.items() if k not in later}

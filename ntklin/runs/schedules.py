@@ -211,8 +211,9 @@ def as_rate(value: Any, *, name: str = "learning_rate") -> Any:
         raise TypeError(f"{name} must be a number or a callable t → η_t, got {value!r}, a class")
     if not callable(value):
         return as_learning_rate(value, name=name)
-    rate_at(value, 0, name=name)
-    return value
+    function: Any = value
+    rate_at(function, 0, name=name)
+    return function
 
 
 def rate_at(learning_rate: LearningRate, t: int, *, name: str = "learning_rate") -> float:

@@ -226,7 +226,7 @@ def divergence_error(
     rate = optimizer.rate(max(step - 1, 0))
     name = type(optimizer).__name__
     factor, formula = stability_factor(optimizer, loss, full)
-    if factor is None:
+    if factor is None or formula is None:
         advice = (
             f"no bound on η is known beforehand for {name}{'' if full else ' with mini-batches'} "
             f"and the {loss.name} loss, so take a smaller one; {search} finds the largest that "
