@@ -26,7 +26,7 @@ class LinearizedEnd:
     Attributes
     ----------
     optimizer : Optimizer
-        With the learning rate that was used.
+        With the learning rate that was used, without the study's schedule.
     batches : Batches or None
     outcome : str
     steps : int
@@ -117,7 +117,7 @@ def stepwise_end(
     _, Y, X_test, _ = config.arrays
 
     def walk(**ends: Any) -> LinearizedRun:
-        return lin.train(Y, optimizer, batches=batches, progress=progress, **ends)
+        return lin.train(Y, config.scheduled(optimizer), batches=batches, progress=progress, **ends)
 
     def outputs_at(t: int) -> Array | None:
         try:
