@@ -226,6 +226,22 @@ def test_what_is_told_of_a_learning_rate_is_that_of_the_step():
         train(ntklin.Momentum(lambda t: 500.0), 50)
 
 
+def test_any_preconditioner_takes_a_schedule():
+    """Also a rate of 0, where a number has to be above it."""
+    case, Y = problem("shallow")
+    D = np.linspace(0.5, 2, case.net.n_parameters)
+    schedule = SCHEDULES["idle"]
+    optimizer = ntklin.Preconditioned(schedule, lambda t, g: D)
+
+    def step(t, g, memory):
+        return -schedule(t) * D * g, D
+
+    walk = naive.training(case.reference, case.theta, case.X, Y, step, sample_weights(None))
+    run = ntklin.train(case.net, case.theta, case.X, Y, optimizer, STEPS)
+    assert_close(run.parameters, walk[-1][0], kind="trajectory", n=STEPS * case.n)
+    assert run.rates.tolist() == [schedule(t) for t in range(STEPS)]
+
+
 def test_a_function_that_fails_later_is_named():
     train = trainer("train", "shallow", "direct")
     with pytest.raises(ValueError, match=r"what learning_rate\(2\) returns must be finite"):

@@ -83,7 +83,17 @@ class GradientDescent(Optimizer):
 
 @dataclass(frozen=True)
 class Momentum(GradientDescent):
-    """``GradientDescent`` with momentum 0.9 unless told otherwise."""
+    """``GradientDescent`` with a velocity: momentum 0.9 unless told otherwise.
+
+    Parameters
+    ----------
+    learning_rate : float or callable, optional
+        η or t → η_t, and its default, as of :class:`ntklin.GradientDescent`.
+    momentum : float
+        0 ≤ μ < 1.
+    nesterov, weight_decay, decoupled
+        As of :class:`ntklin.GradientDescent`.
+    """
 
     momentum: float = 0.9
 

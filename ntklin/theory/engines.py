@@ -55,10 +55,11 @@ class DirectEngine(LinearizedEngine):
 
     @staticmethod
     def needs(task: LinearizedTask) -> int:
-        """Δ with its gradient, its slots, a step and copies."""
+        """Δ with its gradient, its slots, a step, decay and copies."""
         n, P = task.linearization.features.shape
         slots = len(task.optimizer.init(np.zeros(1)).slots)
-        return task.dtype.itemsize * ((4 + slots) * P + workspace(n))
+        decay = 3 * bool(task.optimizer.weight_decay)
+        return task.dtype.itemsize * ((4 + slots + decay) * P + workspace(n))
 
     def _step(self, slopes: Array, weights: Array) -> None:
         gradient = self._adjoint @ slopes.reshape(-1)
