@@ -259,7 +259,8 @@ def minimizer(K, K_new, f0, f0_new, Y):
 def optimizer(name, learning_rate, **options):
     """``step(t, g, memory)``, t = 0, 1, …: the change of θ and the diagonal of D_t.
 
-    A coordinate that never had a gradient has D = 0 and stays where it is; so does one whose
+    The learning rate may be a function of t. Weight decay needs θ_t, which is in ``memory``. A
+    coordinate that never had a gradient has D = 0 and stays where it is; so does one whose
     denominator is 0.
     """
 
@@ -267,6 +268,11 @@ def optimizer(name, learning_rate, **options):
         first, second = memory.setdefault("first", {}), memory.setdefault("second", {})
         had = memory.setdefault("had", set())
         change, D = np.zeros(len(g)), np.zeros(len(g))
+        rate = learning_rate(t) if callable(learning_rate) else learning_rate
+        decay, theta = options.get("weight_decay", 0.0), memory.get("theta")
+        coupled = decay if not options.get("decoupled") else 0.0
+        if coupled:
+            g = [g[j] + coupled * theta[j] for j in range(len(g))]
         for j in range(len(g)):
             if g[j] != 0:
                 had.add(j)
@@ -295,7 +301,9 @@ def optimizer(name, learning_rate, **options):
                 root = math.sqrt(second[j]) + options["eps"]
                 if j in had and root > 0:
                     D[j] = 1 / root
-            change[j] = -learning_rate * D[j] * direction
+            change[j] = -rate * D[j] * direction
+            if decay and not coupled:  # θ shrinks first, and the step is the rule's all the same
+                change[j] -= rate * decay * theta[j]
         return change, D
 
     return step
@@ -334,15 +342,16 @@ def training(net, theta0, X, Y, step, weights, loss="squared"):
             J = jacobian(net, theta, X)
             each = np.repeat(weights[t], len(slopes) // len(Y))
             g = sum(w * slope * row for w, slope, row in zip(each, slopes, J, strict=True))
+            memory["theta"] = theta
             theta = theta + step(t, g, memory)[0]
     return trajectory
 
 
-def linearized_training(J, f0, Y, step, weights, loss="squared"):
+def linearized_training(J, f0, Y, step, weights, loss="squared", theta0=0.0):
     """[(θ_t − θ_0, f_t(X), L(f_t), D_{t−1}), …], t = 0, 1, …, with f_t = f_0 + J(θ_t − θ_0).
 
     The gradient of a step is Σ_n weights_n ℓ'(f_n, y_n) J_n; one row of ``weights`` per step, and
-    C rows of J for each sample, as f_0 has.
+    C rows of J for each sample, as f_0 has. θ_0 is for weight decay.
     """
     moved, memory, D = np.zeros(J.shape[1]), {}, None
     start = np.reshape(f0, -1)
@@ -355,6 +364,7 @@ def linearized_training(J, f0, Y, step, weights, loss="squared"):
             g = np.zeros(J.shape[1])
             for n in range(len(J)):
                 g = g + weights[t][n * len(Y) // len(J)] * slope[n] * J[n]
+            memory["theta"] = theta0 + moved
             change, D = step(t, g, memory)
             moved = moved + change
     return trajectory

@@ -1,5 +1,6 @@
 """``ntklin minimizer``: from options to files."""
 
+import itertools
 import shlex
 
 import numpy as np
@@ -57,6 +58,24 @@ def test_optimizers_are_chosen_by_name(tmp_path):
     assert found[0]["distance"] == swept["distance"]
     gd, sgd, adam = (record["minimizer_distance_linearized"] for record in found)
     assert 2 * max(gd, sgd) < adam
+
+
+def test_momentum_decay_and_schedules(tmp_path):
+    """What is typed is what is computed, shown, and repeated by the command of the report."""
+    options = {"--weight-decay": "0.01", "--schedule": "warmup:20*cosine:3000:0.1"}
+    flags = ("--optimizer", "gd,sgd+momentum,adamw", *itertools.chain(*options.items()))
+    flags = (*flags, "--max-steps", 40, "--split", 0.5)
+    done = invoke("minimizer", *STUDY, *flags, "--out", tmp_path)
+    assert done.exit_code == 0, done.output
+    values = results(tmp_path)
+    assert values["config"]["weight_decay"] == 0.01
+    assert values["config"]["schedule"] == options["--schedule"]
+    found = values["optimizers"]["records"]
+    assert [record["optimizer"] for record in found] == ["gd", "sgd+momentum", "adamw"]
+    for flag, text in options.items():
+        assert f"{flag} {text}" in values["provenance"]["command"].replace("'", "")
+        assert text in (tmp_path / "report.html").read_text("utf-8")
+    assert "SGD+momentum" in done.output
 
 
 @pytest.mark.parametrize("nothing", ["none", "", " None "])

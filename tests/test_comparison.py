@@ -33,6 +33,8 @@ RULES = {
     "rmsprop": {"alpha": 0.99, "eps": 1e-8},
     "adam": {"betas": (0.9, 0.999), "eps": 1e-8},
 }
+ADAMW = {"weight_decay": 0.01, "decoupled": True}
+HEAVY_BALL = {"momentum": 0.9, "nesterov": False}
 
 
 def config(optimizers=("gd", "adagrad"), **changes):
@@ -54,16 +56,20 @@ def accuracy(f, Y):
     return float(np.mean((f > 0.5) == (Y > 0.5)))
 
 
-def rule(name, learning_rate):
+def rule(name, learning_rate, **options):
     name = name.removesuffix("-sgd")
+    if name.endswith("momentum"):
+        return naive.optimizer("momentum", learning_rate, **HEAVY_BALL | options)
+    if name == "adamw":
+        name, options = "adam", ADAMW | options
     name = name if name in RULES else "descent"
-    return naive.optimizer(name, learning_rate, **RULES[name])
+    return naive.optimizer(name, learning_rate, **RULES[name] | options)
 
 
 def weights(study, name, seed, steps):
     """1/|B| on the batch of each step, else 0."""
     found = np.full((steps, N), 1 / N)
-    if name.endswith("sgd"):
+    if "sgd" in name:
         batches = ntklin.Batches(study.split, rng=seed)
         for t, row in enumerate(found):
             batch = batches.at(t, N)
@@ -86,12 +92,12 @@ def by_hand(study, name, seed, learning_rate, most=400):
     f_0, f_0_test = net.apply(theta, X), net.apply(theta, X_test)
     K = J @ J.T
     gd_rate = 0.5 * N / np.linalg.eigvalsh(K)[-1]
-    if name in ("gd", "sgd"):
+    if not METHODS[name].adaptive:
         assert learning_rate == pytest.approx(gd_rate, rel=1e-12)
     shares = weights(study, name, seed, most)
     step = rule(name, learning_rate)
 
-    walk = naive.linearized_training(J, f_0, Y, step, shares)
+    walk = naive.linearized_training(J, f_0, Y, step, shares, theta0=theta)
     t = until_below(study, walk, 2)
     moved, f, final, diagonal = walk[t]
     A = diagonal[:, None] * J.T @ np.linalg.inv(J * diagonal @ J.T)
@@ -109,7 +115,7 @@ def by_hand(study, name, seed, learning_rate, most=400):
         "optimizer": name,
         "seed": seed,
         "sigma": study.optimizer_sigma,
-        "split": study.split if name.endswith("sgd") else None,
+        "split": study.split if "sgd" in name else None,
         "learning_rate": learning_rate,
         "outcome_linearized": "converged",
         "outcome": "converged",
@@ -229,6 +235,52 @@ def test_one_search_serves_an_optimizer_with_and_without_batches(monkeypatch):
     assert searched == ["Adam", "AdaGrad"] * 2
     alone = list(optimizer_results(config(optimizers=("adam",), seeds=(0, 1), train=False)))
     assert [r for r in found if r.optimizer == "adam"] == alone
+
+
+SCHEDULES = {
+    "warmup:8": lambda t: 1 / 3 + 2 / 3 * min(t, 8) / 8,
+    "step:20:0.5 * warmup:4:0.1": lambda t: 0.5 ** (t // 20) * (0.1 + 0.9 * min(t, 4) / 4),
+    "cosine:300:0.2": lambda t: 0.2 + 0.4 * (1 + math.cos(math.pi * t / 300)),
+}
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("name", ["sgd+momentum", "adam"])
+def test_a_schedule_multiplies_the_rate_of_both_networks(name, schedule):
+    study = config(optimizers=(name,), schedule=schedule, seeds=(2,))
+    (record,) = optimizer_results(study)
+    X, Y, X_test, Y_test = study.arrays
+    net = study.network(study.optimizer_sigma)
+    theta = net.init(rng=2)
+    step = rule(name, lambda t: record.learning_rate * SCHEDULES[schedule](t))
+    J, shares = net.jacobian(theta, X), weights(study, name, 2, 400)
+    walk = naive.linearized_training(J, net.apply(theta, X), Y, step, shares)
+    assert record.steps_linearized == until_below(study, walk, 2)
+    plain = SimpleNamespace(**vars(net) | {"activation": net.activation.name})
+    real = naive.training(plain, theta, X, Y, step, shares)
+    assert record.steps_taken == until_below(study, real, 1)
+    end = net.apply(real[record.steps_taken][0], X_test)
+    assert record.test_loss_network == pytest.approx(loss(end, Y_test), rel=1e-8)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw", "adagrad"])
+def test_weight_decay_is_that_of_all_but_gd(name):
+    study = config(optimizers=("gd", name), weight_decay=0.02, max_steps=60)
+    gd, record = optimizer_results(study)
+    (alone,) = optimizer_results(config(optimizers=("gd",), max_steps=60))
+    assert gd == alone
+    X, Y, X_test, _ = study.arrays
+    net = study.network(study.optimizer_sigma)
+    theta = net.init(rng=0)
+    options = {"weight_decay": 0.02, "decoupled": name == "adamw"}
+    step, shares = rule(name, record.learning_rate, **options), weights(study, name, 0, 60)
+    J, f_0 = net.jacobian(theta, X), net.apply(theta, X)
+    walk = naive.linearized_training(J, f_0, Y, step, shares, theta0=theta)
+    t = record.steps_linearized
+    assert record.final_loss_linearized == pytest.approx(walk[t][2], rel=1e-8)
+    limit = J.T @ np.linalg.solve(J @ J.T, Y - f_0)
+    away = rms(net.jacobian(theta, X_test) @ (walk[t][0] - limit))
+    assert record.minimizer_distance_linearized == pytest.approx(away, rel=1e-7)
 
 
 class Listener(StudyObserver):
@@ -480,11 +532,21 @@ def test_nothing_is_checked_where_nothing_is_compared():
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"optimizers": ("gd", "adamw")}, ValueError, "contains 'adamw'; known are gd, sgd, adag"),
+        (
+            {"optimizers": ("gd", "lion")},
+            ValueError,
+            r"contains 'lion'; known are gd, sgd, gd\+mom",
+        ),
         ({"optimizers": ("sgd", "gd", "sgd")}, ValueError, "contains sgd more than once"),
         ({"optimizers": "gd"}, TypeError, "a sequence of names, got the string 'gd'"),
         ({"optimizer_sigma": 0}, ValueError, "optimizer_sigma must be positive"),
         ({"split": 0}, ValueError, "split must be positive"),
+        ({"weight_decay": -1}, ValueError, "weight_decay must be finite and at least 0, got -1"),
+        ({"schedule": 3}, TypeError, "schedule must be a text such as 'cosine:5000', got 3"),
+        ({"schedule": "linear:3"}, ValueError, "the factor 'linear:3'; a factor is one of cosine:"),
+        ({"schedule": "step:5:2:1"}, ValueError, "the factor 'step:5:2:1'; a factor is one of"),
+        ({"schedule": "warmup:9*"}, ValueError, "the factor ''; a factor is one of"),
+        ({"schedule": "cosine:0"}, ValueError, "'cosine:0': steps must be at least 1, got 0; a"),
         ({"split": 1.5}, ValueError, r"split is a share of the samples, in \(0, 1\], got 1.5"),
     ],
 )

@@ -21,6 +21,7 @@ from ntklin.training.stacked_optimizers import StackedOptimizers
 ignore_rises = pytest.mark.filterwarnings("ignore::ntklin.NonMonotoneLossWarning")
 SHALLOW, DEEP, LINEAR = (4, 9, 1), (4, 8, 7, 1), (4, 1)
 RATES = (0.3, 0.1, 0.2)
+SCHEDULES = 0.1 * ntklin.WarmupSchedule(3, 0.0), 0.1, ntklin.CosineSchedule(0.2, 4)
 ORDERS = [ntklin.Batches(0.4, rng=seed) for seed in range(3)]
 DIFFERENT = [ntklin.Batches(size=2), None, ntklin.Batches(size=3, rng=1)]
 
@@ -73,6 +74,8 @@ CASES = {
     "one rate": (DEEP, "none", ntklin.GradientDescent(0.1), ORDERS, "squared"),
     "orders": (SHALLOW, "normal", None, ORDERS, "logistic"),
     "linear": (LINEAR, "zero", [ntklin.GradientDescent(rate) for rate in RATES], None, "squared"),
+    "schedules": (SHALLOW, "zero", list(map(ntklin.GradientDescent, SCHEDULES)), ORDERS, "squared"),
+    "scheduled adam": (DEEP, "none", list(map(ntklin.Adam, SCHEDULES)), None, "squared"),
     "momentum": (SHALLOW, "none", OPTIMIZERS["momentum"][0], DIFFERENT, "squared"),
     "adagrad": (DEEP, "normal", at_rates("adagrad"), ORDERS, "squared"),
     "rmsprop": (SHALLOW, "zero", OPTIMIZERS["rmsprop"][0], ntklin.Batches(0.4), "logistic"),

@@ -366,6 +366,7 @@ OPTIMIZERS = {
     "rmsprop": (ntklin.RMSprop(0.005, alpha=0.9), {"alpha": 0.9, "eps": 1e-8}),
     "adam": (ntklin.Adam(0.01), {"betas": (0.9, 0.999), "eps": 1e-8}),
 }
+SCHEDULE = 2 * (ntklin.WarmupSchedule(2, 0.0) * ntklin.CosineSchedule(0.05, 6))
 ignore_rises = pytest.mark.filterwarnings("ignore::ntklin.NonMonotoneLossWarning")
 
 
@@ -415,6 +416,24 @@ def test_training(device, widths, method, name, loss, kind):
         kappa=kappa,
         scale=1 + abs(expected),
     )
+
+
+@ignore_rises
+@pytest.mark.parametrize("name", ["descent", "momentum", "adagrad"])
+@pytest.mark.parametrize("method", ["reduced", "fused", "direct"])
+def test_training_with_a_schedule(device, method, name):
+    case, Y = problem(SHALLOW, bias="zero")
+    optimizer, options = OPTIMIZERS[name]
+    optimizer = optimizer.with_learning_rate(SCHEDULE)
+    given = device.put((case.theta, case.X, Y))
+    if method == "reduced" and name != "descent":
+        return
+    step = naive.optimizer(name, SCHEDULE, **options)
+    walk = naive.training(case.reference, case.theta, case.X, Y, step, [[1 / len(Y)] * len(Y)] * 5)
+    run = ntklin.train(case.net, *given, optimizer, steps=5, method=method)
+    close = {"kind": "trajectory", "n": 5 * case.n, "kappa": 1e3 if name == "adagrad" else 1}
+    assert_close(run.losses, [value for _, value in walk], **close)
+    assert_close(device.get(run.parameters), walk[-1][0], **close)
 
 
 @ignore_rises

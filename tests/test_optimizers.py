@@ -16,8 +16,8 @@ from tolerances import assert_each_close
 
 import ntklin
 from ntklin.kernels.cpu import rules
-from ntklin.runs import optimizers as room
-from ntklin.runs.optimizers import OptimizerState
+from ntklin.runs import optimizer as room
+from ntklin.runs.optimizer import OptimizerState
 
 DTYPES = (np.float64, np.float32)
 REFERENCE = json.loads(Path(__file__).with_name("reference_optimizers.json").read_text("utf-8"))

@@ -489,6 +489,8 @@ SCHEMA = {
         "optimizers": [str],
         "optimizer_sigma": float,
         "split": float,
+        "weight_decay": (float, type(None)),
+        "schedule": (str, type(None)),
     },
     "slope": {
         "expected": (int, type(None)),

@@ -19,7 +19,7 @@ from ntklin.runs.batches import BatchSource
 from ntklin.runs.engine import MethodName
 from ntklin.runs.losses import Loss, LossName
 from ntklin.runs.monotone import Yardstick
-from ntklin.runs.optimizers import Optimizer
+from ntklin.runs.optimizer import Optimizer
 from ntklin.runs.outcome import Run
 from ntklin.runs.stops import FirstRise, every_run_ends
 from ntklin.training.train import as_problem, train, with_learning_rate
@@ -125,7 +125,7 @@ def search_learning_rate(
     LearningRateError
         If the loss rises at every rate down to the reach; with the ``trials``.
     ValueError
-        If the trainer takes no step.
+        If the trainer takes no step, or the optimizer has a schedule.
     FloatRangeError
         If the loss at the start is not finite.
 
@@ -139,6 +139,12 @@ def search_learning_rate(
         raise TypeError(f"trainer must be callable as trainer(optimizer), got {trainer!r}")
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"optimizer must be an ntklin optimizer, got {optimizer!r}")
+    if optimizer.has_schedule:
+        raise ValueError(
+            "optimizer has a learning rate that depends on the step, and the search is for a "
+            "number; pass the number to start from, and let trainer(optimizer) multiply a schedule "
+            "by optimizer.learning_rate"
+        )
     if optimizer.learning_rate is None:
         raise ValueError("optimizer needs a learning_rate for the search to start from")
     precision = as_positive(precision, name="precision")
@@ -283,7 +289,7 @@ def largest_learning_rate(
     LearningRateError
         If the loss rises at every rate down to the reach.
     ValueError
-        If the loss starts below ``until``.
+        If the loss starts below ``until``, or the optimizer has a schedule.
     """
     steps = as_count(steps, name="steps")
     until = as_positive(until, name="until")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
@@ -19,9 +18,8 @@ from ntklin.edge.files.archives import read_arrays
 from ntklin.edge.files.names import shown
 from ntklin.edge.files.reading import DamagedFileError
 from ntklin.edge.files.seal import sealed, unsealed
-from ntklin.runs import optimizers
-from ntklin.runs.batches import Batches, BatchSource
-from ntklin.runs.optimizers import Optimizer
+from ntklin.runs.descriptions import needs_function
+from ntklin.runs.optimizer import Optimizer
 
 if TYPE_CHECKING:
     from ntklin.runs.outcome import Run
@@ -30,12 +28,6 @@ if TYPE_CHECKING:
 ENGINE = "engine."
 VERSION = 2  # 1 had no digest
 META = "run"
-OPTIMIZERS = {
-    kind.__name__: kind
-    for kind in vars(optimizers).values()
-    if isinstance(kind, type) and issubclass(kind, optimizers.Optimizer)
-}
-ITERABLE = "an iterable"
 
 
 def digest(a: Array) -> str:
@@ -45,52 +37,16 @@ def digest(a: Array) -> str:
     return hashed.hexdigest()
 
 
-def describe_optimizer(optimizer: Optimizer) -> dict[str, Any]:
-    """An optimizer in words and numbers; functions are left out."""
-    kind = type(optimizer)
-    known = OPTIMIZERS.get(kind.__name__) is kind
-    name = kind.__name__ if known else f"{kind.__module__}.{kind.__qualname__}"
-    return {"class": name} | fields_of(optimizer)
-
-
-def describe_batches(batches: BatchSource | None) -> dict[str, Any] | str | None:
-    """Mini-batches in words and numbers; an iterable has none of its own."""
-    if batches is None:
-        return None
-    return fields_of(batches) if isinstance(batches, Batches) else ITERABLE
-
-
-def fields_of(instance: Any) -> dict[str, Any]:
-    """A dataclass as JSON has it, so that what comes from a file compares equal."""
-    if not dataclasses.is_dataclass(instance):
-        return {}
-    values = {f.name: getattr(instance, f.name) for f in dataclasses.fields(instance)}
-    return json.loads(json.dumps({name: v for name, v in values.items() if not callable(v)}))
-
-
-def batches_from(description: Any) -> BatchSource | None:
-    """The mini-batches of a description; () stands for an iterable, None for the full batch."""
-    if description is None:
-        return None
-    return () if description == ITERABLE else Batches(**description)
-
-
-def optimizer_from(description: Mapping[str, Any]) -> Any:
-    """The optimizer of a description; None where that leaves a function out."""
-    kind = OPTIMIZERS.get(description["class"])
-    if kind is None or kind is optimizers.Preconditioned:
-        return None
-    return kind(**{k: v for k, v in description.items() if k != "class"})
-
-
 def as_before(optimizer: Optimizer | None, past: Run) -> Optimizer:
     """The optimizer of the run to continue, where the caller leaves it open."""
     if optimizer is None and past.optimizer is None:
         kind = past.identity["optimizer"]["class"]
         raise ValueError(f"optimizer must be passed again: a file cannot hold all of a {kind}")
-    open_rate = getattr(optimizer, "learning_rate", 0) is None
-    if optimizer is None or (open_rate and type(optimizer) is type(past.optimizer)):
+    if optimizer is None:
         return past.optimizer
+    open_rate = getattr(optimizer, "learning_rate", 0) is None
+    if open_rate and type(optimizer) is type(past.optimizer):
+        return optimizer.with_learning_rate(past.optimizer.learning_rate)
     return optimizer
 
 
@@ -125,6 +81,34 @@ def require_same(saved: Mapping[str, Any], present: Mapping[str, Any], what: str
             for part in differing
         ]
         raise ValueError(f"{what}: the saved run is another one; {'; '.join(texts)}")
+
+
+def require_same_rates(past: Run, optimizer: Optimizer, what: str) -> None:
+    """Refuse a function of the step as learning rate that was another one so far.
+
+    Parameters
+    ----------
+    past : Run
+    optimizer : Optimizer
+        Of the same description.
+    what : str
+        How the message begins.
+
+    Raises
+    ------
+    ValueError
+        Naming the first step whose rate differs.
+    """
+    if past.rates is None or not needs_function(past.identity["optimizer"]):
+        return
+    present = optimizer.rates(0, past.steps)
+    differing = np.flatnonzero(present != past.rates)
+    if len(differing):
+        t = differing[0]
+        raise ValueError(
+            f"{what}: the saved run is another one; learning_rate({t}) was {past.rates[t]:.6g}, "
+            f"not {present[t]:.6g}"
+        )
 
 
 def _words(value: Any, part: str | None = None) -> str:
@@ -215,6 +199,11 @@ def require_consistent(run: Run) -> None:
     losses = run.losses
     if losses.ndim != 1 or losses.dtype.kind != "f" or not np.isfinite(losses).all():
         raise ValueError("the losses are no vector of finite numbers")
+    rates = run.rates
+    if rates is None and needs_function(run.identity["optimizer"]):
+        raise KeyError("rates")
+    if rates is not None and (rates.shape != (run.steps,) or not np.isfinite(rates).all()):
+        raise ValueError("there must be one learning rate for each step")
 
 
 def require_fitting(fresh: Mapping[str, Any], arrays: Mapping[str, Any], steps: int) -> None:

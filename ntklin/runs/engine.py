@@ -14,7 +14,7 @@ from ntklin.edge.backends import beside, host, namespace
 from ntklin.edge.checks import NEGLIGIBLE, fits, require_memory
 from ntklin.kernels.ends import End, goes_on
 from ntklin.runs.losses import Loss
-from ntklin.runs.optimizers import OptimizerState
+from ntklin.runs.optimizer import OptimizerState
 
 # Tables of subset sums, gradients and the like, for each thread, in numbers of the arrays' dtype.
 EACH_THREAD = 1 << 17
@@ -75,7 +75,7 @@ class Engine(ABC):
         Parameters
         ----------
         weights : ndarray, shape (k, N)
-            See :class:`ntklin.runs.batches.Schedule`.
+            See :class:`ntklin.runs.batches.SampleWeights`.
         until, ceiling : float
             It stops after a step whose loss is below ``until``, above ``ceiling`` or NaN, unless
             it ``is_blind``.

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from ntklin.edge.arrays import Array
 from ntklin.edge.errors import NonMonotoneLossWarning
-from ntklin.runs.optimizers import Optimizer
+from ntklin.runs.optimizer import Optimizer
 
 # A loss this many times its start counts as divergence: below it, a wide network can still come
 # back although η is above the bound of the linearized one.
@@ -90,7 +90,8 @@ class Yardstick:
 
         ``CEILING`` times the start, or what rounding may make of it. The first steps of the other
         rules are as long from a θ that is trained as from any, and the loss may have to come down
-        from where they lead: the start that counts is never below the loss of f = 0.
+        from where they lead: the start that counts is never below the loss of f = 0. Nor is it with
+        weight decay, which leads towards that f from wherever training starts.
 
         Parameters
         ----------
@@ -100,7 +101,8 @@ class Yardstick:
         -------
         float
         """
-        start = self.start if optimizer.rule in LINEAR_RULES else self.reference
+        shrinks = optimizer.rule in LINEAR_RULES and not optimizer.weight_decay
+        start = self.start if shrinks else self.reference
         return CEILING * (start + float(rounding(start, self.reference, self.dtype)))
 
 
@@ -142,7 +144,7 @@ class RiseWarning:
                 f"the training loss{whose} rose at step {step}, from {before:.4g} to {after:.4g} "
                 f"(by {after - before:.2g}), with "
                 f"{type(self._optimizer).__name__} at learning rate η = "
-                f"{self._optimizer.learning_rate:.4g}. {_advice(self._optimizer)}",
+                f"{self._optimizer.rate(step - 1):.4g}. {_advice(self._optimizer)}",
                 step=step,
                 before=before,
                 after=after,
@@ -156,6 +158,11 @@ def _advice(optimizer: Optimizer) -> str:
     advice = (
         "Take a smaller one; ntklin.largest_learning_rate finds the largest whose loss only falls"
     )
-    if not optimizer.is_preconditioner:
+    if optimizer.weight_decay:
+        advice += (
+            ". With weight decay L + (λ/2)‖θ‖² falls, and L alone may rise where the decay is what "
+            "moves θ"
+        )
+    if optimizer.rule in ("momentum", "adam"):
         advice += ". With a velocity some rises are usual, and harmless where the loss comes back"
     return advice

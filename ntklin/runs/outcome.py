@@ -13,7 +13,7 @@ from ntklin.edge.files.writing import whole
 from ntklin.edge.sendable import Sendable
 from ntklin.runs import checkpoint
 from ntklin.runs.monotone import Yardstick
-from ntklin.runs.optimizers import Optimizer
+from ntklin.runs.optimizer import Optimizer
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -35,6 +35,8 @@ class Run(Sendable):
     method : str
         The engine that took the steps.
     loss : {"squared", "logistic", "softmax"}
+    rates : ndarray, shape (steps,), or None
+        η_0, …, η_{t−1} where the learning rate depends on the step.
     identity : dict
         What the run is of: by it a saved run knows the network and data that it belongs to.
     arrays : dict of str to ndarray, or None
@@ -47,6 +49,7 @@ class Run(Sendable):
     optimizer: Optimizer
     method: str
     loss: str
+    rates: NDArray[np.float64] | None = field(default=None, repr=False)
     identity: Mapping[str, Any] = field(repr=False)
     arrays: Mapping[str, Any] | None = field(repr=False)
 
@@ -112,7 +115,8 @@ class Run(Sendable):
             "converged": self.converged,
             "ended_by": self.ended_by,
         }
-        return meta, {"losses": self.losses} | engine
+        rates = {} if self.rates is None else {"rates": self.rates}
+        return meta, {"losses": self.losses} | rates | engine
 
     def _holds(self, name: str, value: Any) -> bool:
         """Whether the engine keeps an array as it is, so that a file need not hold it twice."""

@@ -13,7 +13,8 @@ from ntklin.edge.backends import beside, host
 from ntklin.edge.checks import fits
 from ntklin.edge.errors import DegenerateKernelError, DivergenceError, MemoryLimitError
 from ntklin.runs.losses import Loss
-from ntklin.runs.optimizers import GradientDescent, Momentum, Optimizer
+from ntklin.runs.optimizer import Optimizer
+from ntklin.runs.optimizers import GradientDescent
 
 # From here on λ_max is found without the kernel, whose N² numbers and N³ operations nothing else in
 # training may need.
@@ -30,7 +31,7 @@ def stability_factor(
 
     From the roots of the recursion on one eigenvector of K. The logistic loss curves by at most a
     quarter and the softmax loss by at most a half, which bounds gradient descent, but nothing with
-    a velocity.
+    a velocity. A learning rate that stays below the bound of gradient descent may also change.
 
     Parameters
     ----------
@@ -46,14 +47,45 @@ def stability_factor(
     """
     if not full:
         return None, None
-    if isinstance(optimizer, GradientDescent):
+    if not isinstance(optimizer, GradientDescent):
+        return None, None
+    if optimizer.rule == "descent":
         return CURVED[loss.name]
-    if isinstance(optimizer, Momentum) and loss.name == "squared":
-        mu = optimizer.momentum
-        if optimizer.nesterov:
-            return (1 + mu) / (1 + 2 * mu), "2(1 + μ)N/((1 + 2μ) λ_max)"
-        return 1 + mu, "2(1 + μ)N/λ_max"
-    return None, None
+    knows_nothing = optimizer.has_schedule or (optimizer.weight_decay and optimizer.decoupled)
+    if loss.name != "squared" or knows_nothing:
+        return None, None
+    mu = optimizer.momentum
+    if optimizer.nesterov:
+        return (1 + mu) / (1 + 2 * mu), "2(1 + μ)N/((1 + 2μ) λ_max)"
+    return 1 + mu, "2(1 + μ)N/λ_max"
+
+
+def with_decay(
+    optimizer: Optimizer, factor: float, formula: str, bound: float | None
+) -> tuple[str, float | None]:
+    """A bound B on η as it is with weight decay λ, which adds λ to every eigenvalue of K/N.
+
+    B/(1 + λ B/s), where B without decay is s N/λ_max over the loss's curvature.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    factor, formula
+        See :func:`stability_factor`.
+    bound : float or None
+        B, where it is known.
+
+    Returns
+    -------
+    formula : str
+    bound : float or None
+    """
+    decay = optimizer.weight_decay
+    if not decay:
+        return formula, bound
+    s = 2 * factor if optimizer.rule == "momentum" else 2.0
+    text = f"B/(1 + λ B/{s:.4g}) with B = {formula} and λ = {decay:.4g}"
+    return text, None if bound is None else bound / (1 + decay * bound / s)
 
 
 def largest_eigenvalue(phi: GramOperator) -> float:
@@ -190,10 +222,11 @@ def divergence_error(
     -------
     DivergenceError
     """
-    step, rate, known = len(losses) - 1, optimizer.learning_rate, None
+    step, known = len(losses) - 1, None
+    rate = optimizer.rate(max(step - 1, 0))
     name = type(optimizer).__name__
     factor, formula = stability_factor(optimizer, loss, full)
-    if factor is None:
+    if factor is None or formula is None:
         advice = (
             f"no bound on η is known beforehand for {name}{'' if full else ' with mini-batches'} "
             f"and the {loss.name} loss, so take a smaller one; {search} finds the largest that "
@@ -202,6 +235,7 @@ def divergence_error(
     else:
         with suppress(MemoryLimitError):
             known = factor * bound()
+        formula, known = with_decay(optimizer, factor, formula, known)
         advice = (
             f"{'gradient descent' if name == 'GradientDescent' else name} on the linearized "
             f"network is stable for η < {formula}{'' if known is None else f' = {known:.4g}'}, so "

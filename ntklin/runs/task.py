@@ -8,15 +8,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import namespace
 from ntklin.edge.errors import DivergenceError
-from ntklin.runs import checkpoint
+from ntklin.runs import checkpoint, descriptions
 from ntklin.runs.batches import BatchSource
 from ntklin.runs.engine import Engine, choose
 from ntklin.runs.losses import Loss
-from ntklin.runs.optimizers import Optimizer
+from ntklin.runs.optimizer import Optimizer
 from ntklin.runs.stability import divergence_error
 
 if TYPE_CHECKING:
@@ -79,10 +80,10 @@ class Task(ABC):
         """By which a saved run is known whatever its engine; see ``checkpoint.PARTS``."""
         return {
             **self.fingerprints,
-            "optimizer": checkpoint.describe_optimizer(self.optimizer),
+            "optimizer": descriptions.describe_optimizer(self.optimizer),
             "loss": self.loss.name,
             "loss_of_zero": self.loss_of_zero,
-            "batches": checkpoint.describe_batches(self.batches),
+            "batches": descriptions.describe_batches(self.batches),
             "dtype": str(self.dtype),
             "Y": checkpoint.digest(self.targets),
         }
@@ -91,6 +92,10 @@ class Task(ABC):
     def identity(self) -> Mapping[str, Any]:
         """By which a saved run is known."""
         return {**self.description, "method": self.engine_type.method}
+
+    def rates(self, steps: int) -> NDArray[np.float64] | None:
+        """η_0 … η_{steps−1} where they depend on the step, else None: what a run keeps of them."""
+        return self.optimizer.rates(0, steps) if self.optimizer.has_schedule else None
 
     @cached_property
     def engine_type(self) -> type[Engine]:
@@ -109,6 +114,7 @@ class Task(ABC):
         # First without the engine, which may not even serve what differs.
         checkpoint.require_same(saved, {**self.description, "method": saved["method"]}, "resume")
         checkpoint.require_same(saved, self.identity, "resume")
+        checkpoint.require_same_rates(past, self.optimizer, "resume")
 
     def engine(self) -> Engine:
         """An engine at θ_0."""

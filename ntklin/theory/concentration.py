@@ -11,7 +11,8 @@ import numpy as np
 
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import host
-from ntklin.runs.optimizers import Optimizer, Preconditioned
+from ntklin.runs.optimizer import Optimizer
+from ntklin.runs.optimizers import Preconditioned
 
 if TYPE_CHECKING:
     from ntklin.theory.linearization import Linearization

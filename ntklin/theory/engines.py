@@ -16,7 +16,7 @@ from ntklin.edge.backends import beside, namespace
 from ntklin.networks.features import FeatureMap
 from ntklin.networks.layers import LayeredNetwork
 from ntklin.runs.engine import workspace
-from ntklin.runs.optimizers import OptimizerState
+from ntklin.runs.optimizer import OptimizerState
 from ntklin.theory.linearized_engine import LinearizedEngine
 from ntklin.theory.span_engine import SpanEngine
 
@@ -39,6 +39,9 @@ class DirectEngine(LinearizedEngine):
         xp = namespace(self._targets)
         self._displacement = xp.zeros(self._phi.shape[1], self._phi.dtype)
         self._state = self._optimizer.init(self._displacement)
+        # Weight decay is of θ_t = θ_0 + Δ_t.
+        decays = bool(self._optimizer.weight_decay)
+        self._origin = {"origin": self._phi.parameters} if decays else {}
 
     @staticmethod
     def requires(task: LinearizedTask) -> str | None:
@@ -52,14 +55,16 @@ class DirectEngine(LinearizedEngine):
 
     @staticmethod
     def needs(task: LinearizedTask) -> int:
-        """Δ with its gradient, its slots, a step and copies."""
+        """Δ with its gradient, its slots, a step, decay and copies."""
         n, P = task.linearization.features.shape
         slots = len(task.optimizer.init(np.zeros(1)).slots)
-        return task.dtype.itemsize * ((4 + slots) * P + workspace(n))
+        decay = 3 * bool(task.optimizer.weight_decay)
+        return task.dtype.itemsize * ((4 + slots + decay) * P + workspace(n))
 
     def _step(self, slopes: Array, weights: Array) -> None:
         gradient = self._adjoint @ slopes.reshape(-1)
-        self._state = self._optimizer.step(self._state, self._displacement, gradient)
+        moved, origin = self._displacement, self._origin
+        self._state = self._optimizer.step(self._state, moved, gradient, **origin)
         self._outputs = self._moved(self._phi @ self._displacement)
 
     def displacement(self) -> Array:
@@ -102,9 +107,11 @@ class FusedEngine(LinearizedEngine):
 
     @staticmethod
     def requires(task: LinearizedTask) -> str | None:
-        """The features that there are such loops for, and a compiled rule."""
+        """The features that there are such loops for, and a compiled rule without decay."""
         features, optimizer = task.linearization.features, task.optimizer
         one = isinstance(features, FeatureMap) and features.n_outputs == 1
+        if optimizer.weight_decay:  # of θ, which these loops do not have
+            return "an optimizer without weight decay"
         if one and optimizer.rule is not None:
             return None
         return (

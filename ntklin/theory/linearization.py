@@ -26,7 +26,7 @@ from ntklin.runs.batches import BatchSource
 from ntklin.runs.checkpoint import digest
 from ntklin.runs.engine import MethodName
 from ntklin.runs.losses import LossName
-from ntklin.runs.optimizers import Optimizer
+from ntklin.runs.optimizer import Optimizer
 from ntklin.runs.stops import Horizon, Stop
 from ntklin.theory.factorized import FactorizedKernel
 from ntklin.theory.feature_source import FeatureSource

@@ -24,7 +24,8 @@ from ntklin.edge.ranges import in_range
 from ntklin.networks.features import REMEDY
 from ntklin.runs import checkpoint
 from ntklin.runs.batches import BatchSource
-from ntklin.runs.optimizers import Optimizer
+from ntklin.runs.descriptions import batches_from, optimizer_from
+from ntklin.runs.optimizer import Optimizer
 from ntklin.runs.outcome import Run
 from ntklin.theory.concentration import Concentration, KernelDrift, concentration, kernel_drift
 from ntklin.theory.snapshots import Snapshot
@@ -65,6 +66,8 @@ class LinearizedRun(Run):
     optimizer : Optimizer
         With the learning rate that was used.
     loss : str
+    rates : ndarray, shape (steps,), or None
+        η_0, …, η_{t−1} where the learning rate depends on the step.
     batches : Batches, iterable of index arrays, or None
         In a copy, () stands for an iterator.
     method : str
@@ -167,6 +170,7 @@ class LinearizedRun(Run):
             outputs=known[t].outputs,
             weights=known[t].weights,
             losses=self.losses[: t + 1],
+            rates=None if self.rates is None else self.rates[:t],
             converged=False,
             ended_by=None,
             arrays=None,
@@ -390,9 +394,10 @@ def read_linearized_run(
         run = LinearizedRun(
             linearization=linearization,
             targets=Y,
-            optimizer=optimizer or checkpoint.optimizer_from(identity["optimizer"]),
+            optimizer=optimizer or optimizer_from(identity["optimizer"]),
             loss=identity["loss"],
-            batches=checkpoint.batches_from(identity["batches"]),
+            rates=arrays.get("rates"),
+            batches=batches_from(identity["batches"]),
             method=identity["method"],
             losses=arrays["losses"],
             converged=meta["converged"],

@@ -9,7 +9,7 @@ from ntklin.edge.arrays import Array
 from ntklin.edge.backends import freeze
 from ntklin.edge.sendable import Sendable
 from ntklin.runs.engine import Engine
-from ntklin.runs.optimizers import Optimizer
+from ntklin.runs.optimizer import Optimizer
 from ntklin.runs.recording import Moment, Record, RecordedSteps, Recorder
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, host
 from ntklin.edge.checks import fits
 from ntklin.runs.monotone import LINEAR_RULES
-from ntklin.runs.optimizers import OptimizerState
+from ntklin.runs.optimizer import OptimizerState
 from ntklin.theory.linearized_engine import LinearizedEngine
 
 if TYPE_CHECKING:
@@ -27,6 +27,11 @@ class SpanEngine(LinearizedEngine):
 
         Δ_t = φ(X)^T c_t,    f_t(X) = f_0(X) + K c_t
 
+    Weight decay moves θ_t along θ_0, too, so that one more number follows the same rule, from 1 and
+    without a gradient of its own:
+
+        θ_t = s_t θ_0 + φ(X)^T c_t,    f_t(X) = f_0(X) + K c_t + (s_t − 1) φ(X) θ_0
+
     N² operations a step, exact, in float64 whatever the dtype of the features, and on the host
     wherever these are: N numbers are too few for a GPU.
     """
@@ -39,7 +44,12 @@ class SpanEngine(LinearizedEngine):
         self._kernel = host(task.linearization.kernel).astype(np.float64, copy=False)
         self._outputs = host(self._phi.outputs)
         self._start = self._outputs.astype(np.float64)
-        self._coefficients = np.zeros(len(self._kernel))
+        self._decays = bool(self._optimizer.weight_decay)
+        self._coefficients = np.zeros(len(self._kernel) + self._decays)  # c_t, and s_t behind it
+        if self._decays:
+            self._coefficients[-1] = 1.0
+            pull = host(self._phi @ self._phi.parameters).astype(np.float64)  # φ(X) θ_0
+            self._kernel = np.column_stack([self._kernel, pull])
         self._state = self._optimizer.init(self._coefficients)
 
     @property
@@ -77,26 +87,38 @@ class SpanEngine(LinearizedEngine):
 
     def _step(self, slopes: Array, weights: Array) -> None:
         slopes = slopes.astype(np.float64, copy=False).reshape(-1)
+        if self._decays:
+            slopes = np.append(slopes, 0.0)
         self._state = self._optimizer.step(self._state, self._coefficients, slopes)
-        outputs = self._start + (self._kernel @ self._coefficients).reshape(self._start.shape)
+        outputs = self._start + (self._kernel @ self._moved_by()).reshape(self._start.shape)
         self._outputs = outputs.astype(self.dtype, copy=False)
 
+    def _moved_by(self) -> Array:
+        """c_t, and s_t − 1 behind it."""
+        if not self._decays:
+            return self._coefficients
+        moved = self._coefficients.copy()
+        moved[-1] -= 1.0
+        return moved
+
     def displacement(self) -> Array:
-        """Δ_t = φ(X)^T c_t."""
-        return self._spread(self._coefficients)
+        """Δ_t = φ(X)^T c_t + (s_t − 1) θ_0."""
+        return self._spread(self._moved_by())
 
     def outputs(self) -> Array:
         """f_t(X), a copy where the inputs are."""
         return beside(self._outputs.copy(), self._phi.inputs)
 
     def optimizer_state(self) -> OptimizerState:
-        """The state with slots φ(X)^T s, (P,), as the other engines have it."""
+        """The state with slots of shape (P,), as the other engines have it."""
         slots = {name: self._spread(a) for name, a in self._state.slots.items()}
         return OptimizerState(self._state.count, slots)
 
     def _spread(self, c: Array) -> Array:
-        """φ(X)^T c."""
-        return self._phi.T @ beside(c.astype(self.dtype), self._phi.inputs)
+        """φ(X)^T c, and of weight decay's last number that multiple of θ_0."""
+        along = c[:-1] if self._decays else c
+        spread = self._phi.T @ beside(along.astype(self.dtype), self._phi.inputs)
+        return spread + float(c[-1]) * self._phi.parameters if self._decays else spread
 
     def arrays(self) -> dict[str, Any]:
         """c_t, f_t(X) and the optimizer's slots, of the length of c_t; no copies."""

@@ -13,7 +13,7 @@ from ntklin.edge.backends import freeze
 from ntklin.runs.batches import BatchSource
 from ntklin.runs.loop import Track
 from ntklin.runs.losses import Loss
-from ntklin.runs.optimizers import Optimizer
+from ntklin.runs.optimizer import Optimizer
 from ntklin.runs.recording import Moment
 from ntklin.runs.task import Task
 from ntklin.theory.engines import ENGINES
@@ -71,6 +71,7 @@ class LinearizedTask(Task):
             targets=self.targets,
             optimizer=self.optimizer,
             loss=self.loss.name,
+            rates=self.rates(track.taken),
             batches=self.batches,
             method=engine.method,
             losses=np.array(track.losses),

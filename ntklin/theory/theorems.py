@@ -23,8 +23,8 @@ from ntklin.edge.checks import (
 from ntklin.edge.errors import DegenerateKernelError
 from ntklin.edge.sendable import Sendable
 from ntklin.networks.network import FeatureOperator
-from ntklin.runs.batches import BatchSource, Schedule
-from ntklin.runs.optimizers import Optimizer
+from ntklin.runs.batches import BatchSource, SampleWeights
+from ntklin.runs.optimizer import Optimizer
 from ntklin.runs.stability import with_learning_rate
 from ntklin.theory.products import Solver, product_form
 
@@ -146,7 +146,7 @@ def product_formula(
         f"the product formula for {n} inputs, {P} parameters and {steps} steps",
         "use train(), which gives the same split at any size",
     )
-    weights = Schedule(batches, n).take(steps, np.dtype(float))
+    weights = SampleWeights(batches, n).take(steps, np.dtype(float))
     if len(weights) < steps:
         raise ValueError(f"batches has only {len(weights)} batches for {steps} steps")
     J = host(phi.toarray()).astype(np.float64)
@@ -170,10 +170,20 @@ def _covered(
     optimizer: Optimizer, learning_rate: float | None, linearization: Linearization
 ) -> Optimizer:
     """The optimizer with its learning rate, if Eq. (6) covers it."""
+    if optimizer.weight_decay:
+        raise ValueError(
+            f"{type(optimizer).__name__} has weight decay, so that its steps are not −η D_t ∇L "
+            "(Eq. 6) and the theorem does not cover it; train() splits its end state"
+        )
     if not optimizer.is_preconditioner:
         raise ValueError(
             f"{type(optimizer).__name__} carries a velocity, so that its steps are not −η D_t ∇L "
             "(Eq. 6) and the theorem does not cover it; train() splits its end state"
+        )
+    if optimizer.has_schedule:
+        raise ValueError(
+            "the product formula has one learning rate for all steps; pass the sequence of "
+            "(η_t/η) D_t with learning_rate=η in the place of an optimizer with a schedule"
         )
     if learning_rate is not None:
         raise ValueError("learning_rate is the optimizer's own; give it with a sequence of D_t")

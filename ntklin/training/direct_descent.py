@@ -15,7 +15,7 @@ from ntklin.networks.memory import passes
 from ntklin.networks.mlp import MLP
 from ntklin.networks.network import Network, n_outputs_of
 from ntklin.runs.engine import Stepwise, workspace
-from ntklin.runs.optimizers import OptimizerState
+from ntklin.runs.optimizer import OptimizerState
 
 if TYPE_CHECKING:
     from ntklin.training.task import TrainingTask
@@ -50,10 +50,11 @@ class DirectDescent(Stepwise):
 
     @staticmethod
     def needs(task: TrainingTask) -> int:
-        """Passes over all inputs, and θ with its gradient, its slots, a step and copies."""
+        """Passes over all inputs, and θ with its gradient, its slots, a step, decay and copies."""
         net, X = task.net, task.X
         slots = len(task.optimizer.init(np.zeros(1)).slots)
-        size = (4 + slots) * net.n_parameters + X.size + workspace(len(X))
+        decay = 2 * bool(task.optimizer.weight_decay)
+        size = (4 + slots + decay) * net.n_parameters + X.size + workspace(len(X))
         if isinstance(net, MLP):
             size += passes(net, len(X))
         elif isinstance(half := getattr(net, "network", None), MLP):

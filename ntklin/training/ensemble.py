@@ -12,11 +12,11 @@ from ntklin.edge.backends import free_device_memory, namespace
 from ntklin.edge.errors import DivergenceError, TrainingInterrupted
 from ntklin.networks.mlp import MLP
 from ntklin.networks.network import Network
-from ntklin.runs.batches import Batches, Schedule
+from ntklin.runs.batches import Batches, SampleWeights
 from ntklin.runs.engine import Engine
 from ntklin.runs.loop import EngineMaker, Track, carry_out
 from ntklin.runs.losses import Loss, LossName
-from ntklin.runs.optimizers import Optimizer
+from ntklin.runs.optimizer import Optimizer
 from ntklin.runs.stops import Horizon, Stop
 from ntklin.training.stacked_optimizers import StackedOptimizers
 from ntklin.training.task import TrainingTask
@@ -99,7 +99,7 @@ def train_ensemble(
     horizon = Horizon.of(steps, until, stop)
     batches = _one_each(batches, count, Batches, "batches")
     for one in batches:
-        Schedule(one, len(X))  # refuses a size above N
+        SampleWeights(one, len(X))  # refuses a size above N
     optimizers = [
         with_learning_rate(one, net, theta, X, name=f"thetas[{s}]")
         for s, (one, (theta, X, _)) in enumerate(
@@ -174,7 +174,8 @@ def _groups(net: Network, problems: Any, optimizers: Sequence[Optimizer]) -> Ite
     for s, ((theta, _, _), optimizer) in enumerate(zip(problems, optimizers, strict=True)):
         on_gpu = namespace(theta) is not np
         together = on_gpu and isinstance(net, MLP) and optimizer.rule is not None
-        key = (type(optimizer), theta.dtype) if together else s
+        kind = type(optimizer), optimizer.rule, bool(optimizer.weight_decay)
+        key = (kind, theta.dtype) if together else s
         groups.setdefault(key, []).append(s)
     return groups.values()
 

@@ -13,7 +13,7 @@ from ntklin.kernels.ends import End, goes_on
 from ntklin.kernels.structures import Layers
 from ntklin.networks.mlp import MLP
 from ntklin.runs.engine import Engine, whole_tiles, workspace
-from ntklin.runs.optimizers import OptimizerState
+from ntklin.runs.optimizer import OptimizerState
 
 if TYPE_CHECKING:
     from ntklin.training.task import TrainingTask
@@ -46,7 +46,7 @@ class FusedDescent(Engine):
 
     @staticmethod
     def requires(task: TrainingTask) -> str | None:
-        """An MLP with one hidden layer, and a compiled rule."""
+        """An MLP with one hidden layer, and a compiled rule without decay."""
         net, optimizer = task.net, task.optimizer
         if not isinstance(net, MLP) or net.depth != 2:
             return "an MLP with one hidden layer"
@@ -54,6 +54,8 @@ class FusedDescent(Engine):
             return "ReLU and one output"
         if optimizer.rule is None:
             return f"an optimizer with a rule of its own, not {type(optimizer).__name__}"
+        if optimizer.weight_decay:  # also of weights that no input reaches, which are not in tiles
+            return "an optimizer without weight decay"
         return None
 
     @staticmethod

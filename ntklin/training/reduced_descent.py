@@ -13,7 +13,8 @@ from ntklin.kernels.ends import End, goes_on
 from ntklin.kernels.structures import Layers
 from ntklin.networks.mlp import MLP
 from ntklin.runs.engine import Engine, whole_tiles, workspace
-from ntklin.runs.optimizers import GradientDescent, OptimizerState
+from ntklin.runs.optimizer import OptimizerState
+from ntklin.runs.optimizers import GradientDescent
 
 if TYPE_CHECKING:
     from ntklin.training.task import TrainingTask
@@ -26,6 +27,8 @@ FOLD = 128
 
 class ReducedDescent(Engine):
     """Gradient descent, stochastic or not, on preactivations in place of the first layer.
+
+    A learning rate η_t that depends on the step is a factor η_t/η of the step's sample weights.
 
     (W^1, b^1) moves in the span of the inputs, so that H^1 ← H^1 − η (δ^1 ∘ s) G with
     G = w_1² X X^T + v_1² and s = weights ∘ ℓ'(f): N² m_1 operations a step where the weights take
@@ -42,7 +45,8 @@ class ReducedDescent(Engine):
         net, X = cast(MLP, task.net), task.X
         self.dtype = X.dtype
         self._net, self._X, self._Y = net, X, task.targets
-        self._rate, self._loss_name = task.optimizer.learning_rate, task.loss.name
+        self._optimizer, self._loss_name = task.optimizer, task.loss.name
+        self._rate = _unit(task.optimizer.rate(0))
         self._count = 0
         self._theta = task.theta.copy()  # of which W^1, b^1 stay at their start
         w, v = net.weight_scales, net.bias_scales
@@ -62,7 +66,7 @@ class ReducedDescent(Engine):
 
     @staticmethod
     def requires(task: TrainingTask) -> str | None:
-        """An MLP with a hidden layer, and plain gradient descent."""
+        """An MLP with a hidden layer, and gradient descent without momentum or decay."""
         net, optimizer = task.net, task.optimizer
         if not isinstance(net, MLP) or net.depth < 2:
             return "an MLP with a hidden layer"
@@ -70,6 +74,8 @@ class ReducedDescent(Engine):
             return "on a GPU ReLU and one output"
         if type(optimizer) is not GradientDescent:
             return f"GradientDescent, not {type(optimizer).__name__}"
+        if not optimizer.is_preconditioner:
+            return "GradientDescent without momentum and weight decay"
         return None
 
     @staticmethod
@@ -103,6 +109,9 @@ class ReducedDescent(Engine):
 
     def advance(self, weights: Array, until: float | Array, ceiling: float | Array) -> Array:
         """Take a step for each row of sample weights; see ``Engine``."""
+        if self._optimizer.has_schedule:  # η_t r = η (η_t/η) r
+            rates = self._optimizer.rates(self._count, self._count + len(weights))
+            weights = weights * (rates / self._rate).astype(self.dtype)[..., None]
         losses, taken, end = [], 0, End(until, ceiling)
         while taken < len(weights):
             due = FOLD - self._count % FOLD  # at the same steps wherever a block is cut
@@ -152,3 +161,13 @@ class ReducedDescent(Engine):
         """Where θ goes on after W^1 and b^1."""
         d, m = self._net.widths[:2]
         return m * (d + self._net.has_bias)
+
+
+def _unit(first: Any) -> Any:
+    """The rate η that all sums are in units of: the first one, or 1 where that is 0.
+
+    Returns
+    -------
+    float, or ndarray, shape (S,), of several networks
+    """
+    return np.where(first == 0, 1.0, first) if np.ndim(first) else first or 1.0

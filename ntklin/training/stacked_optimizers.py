@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ntklin.edge.arrays import Array
-from ntklin.runs.optimizers import Optimizer, OptimizerState
+from ntklin.runs.optimizer import Optimizer, OptimizerState
 
 
 class StackedOptimizers:
@@ -23,7 +23,15 @@ class StackedOptimizers:
     def __init__(self, optimizers: Sequence[Optimizer]) -> None:
         self._optimizers = tuple(optimizers)
         self.rule = self._optimizers[0].rule
-        self.learning_rate = np.array([one.learning_rate for one in self._optimizers])
+        self.has_schedule = any(one.has_schedule for one in self._optimizers)
+
+    def rate(self, t: int) -> Array:
+        """η_t of each network, (S,)."""
+        return np.array([one.rate(t) for one in self._optimizers])
+
+    def rates(self, start: int, stop: int) -> Array:
+        """η_t of the steps ``start`` … ``stop`` − 1, (steps, S)."""
+        return np.stack([one.rates(start, stop) for one in self._optimizers], axis=1)
 
     def init(self, theta: Array) -> OptimizerState:
         """The state before the first step."""

@@ -15,7 +15,7 @@ from ntklin.runs import checkpoint
 from ntklin.runs.batches import BatchSource
 from ntklin.runs.loop import Track
 from ntklin.runs.losses import Loss
-from ntklin.runs.optimizers import Optimizer
+from ntklin.runs.optimizer import Optimizer
 from ntklin.runs.stability import stability_bound
 from ntklin.runs.task import Task
 from ntklin.training.descents import ENGINES
@@ -82,6 +82,7 @@ class TrainingTask(Task):
             optimizer=self.optimizer,
             method=engine.method,
             loss=self.loss.name,
+            rates=self.rates(track.taken),
             records=recorder.records(losses),
             identity=self.identity,
             arrays=engine.arrays(),

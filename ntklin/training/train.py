@@ -13,12 +13,12 @@ from ntklin.edge.checks import as_flag, as_inputs, as_path, as_vector, narrowed
 from ntklin.edge.errors import DivergenceError
 from ntklin.networks.network import Network, n_outputs_of
 from ntklin.runs import checkpoint, stability
-from ntklin.runs.batches import BatchSource, Schedule
+from ntklin.runs.batches import BatchSource, SampleWeights
 from ntklin.runs.engine import MethodName
 from ntklin.runs.loop import Track, carry_out
 from ntklin.runs.losses import Loss, LossName
 from ntklin.runs.monotone import RiseWarning
-from ntklin.runs.optimizers import Optimizer
+from ntklin.runs.optimizer import Optimizer
 from ntklin.runs.recording import RecordedSteps
 from ntklin.runs.stops import Horizon, Stop
 from ntklin.training.recording import TrainingRecorder
@@ -51,7 +51,7 @@ def train(
     ``"softmax"`` the cross-entropy of classes that have an output each. Losses are sums over a
     sample's outputs and means over the samples. With mini-batches each step goes by the gradient of
     its batch's mean (Eq. 10), but ``losses``, ``until`` and all that is reported are of all
-    samples.
+    samples; and of L alone where weight decay adds (λ/2)‖θ‖² to it.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def train(
     kind = Loss(loss)
     theta, X, Y = as_problem(net, theta, X, Y, kind)
     horizon = Horizon.of(steps, until, stop)
-    Schedule(batches, len(X))  # refuses what are no batches
+    SampleWeights(batches, len(X))  # refuses what are no batches
     past, engine = None, method
     if resume is not None:
         past = _as_past(resume, net)

@@ -17,7 +17,8 @@ from ntklin.edge.files.names import shown
 from ntklin.networks.descriptions import describe_network, network_from
 from ntklin.networks.network import Network
 from ntklin.runs import checkpoint
-from ntklin.runs.optimizers import Optimizer
+from ntklin.runs.descriptions import describe_optimizer, optimizer_from
+from ntklin.runs.optimizer import Optimizer
 from ntklin.runs.outcome import Run
 from ntklin.training.recording import TrainingRecords
 
@@ -47,6 +48,8 @@ class TrainingRun(Run):
     method : str
         The engine that took the steps.
     loss : {"squared", "logistic", "softmax"}
+    rates : ndarray, shape (steps,), or None
+        η_0, …, η_{t−1} where the learning rate depends on the step.
     records : TrainingRecords
         At the steps that ``record`` chose.
     identity : dict
@@ -114,7 +117,8 @@ def load_run(
     network : object, optional
         Needed only for a network that is not of this library's classes.
     optimizer : Optimizer, optional
-        Needed only for ``Preconditioned``, whose function cannot be saved, and for other classes.
+        Needed only where it has a function, which cannot be saved: ``Preconditioned``, or one with
+        a learning rate of your own; and for other classes.
 
     Returns
     -------
@@ -138,9 +142,10 @@ def load_run(
             raise ValueError(f"{name} must be passed: a file cannot hold all of a {kind}")
     described = {
         "network": describe_network(run.network),
-        "optimizer": checkpoint.describe_optimizer(run.optimizer),
+        "optimizer": describe_optimizer(run.optimizer),
     }
     checkpoint.require_same(run.identity, {**run.identity, **described}, shown(path))
+    checkpoint.require_same_rates(run, run.optimizer, shown(path))
     return run
 
 
@@ -152,7 +157,7 @@ def read_run(
     try:
         identity = meta["identity"]
         saved = network_from(identity["network"])
-        optimizer = optimizer or checkpoint.optimizer_from(identity["optimizer"])
+        optimizer = optimizer or optimizer_from(identity["optimizer"])
         run = _assemble(meta, arrays, network or saved, optimizer)
         _require_consistent(run, saved)
     except KeyError as e:
@@ -204,6 +209,7 @@ def _assemble(
         optimizer=optimizer,
         method=identity["method"],
         loss=identity["loss"],
+        rates=arrays.get("rates"),
         records=TrainingRecords(
             steps=steps,
             losses=losses[steps],

@@ -26,7 +26,7 @@ from ntklin.validation.benchmarks.targets import Goal, Target
 from ntklin.validation.benchmarks.way import Way
 
 if TYPE_CHECKING:
-    from ntklin.runs.optimizers import Optimizer
+    from ntklin.runs.optimizer import Optimizer
     from ntklin.theory.linearization import Linearization
 
 Variants = Callable[["Setup"], list["Variant"]]

@@ -18,7 +18,7 @@ from ntklin.validation.figures.configuration import OPTIMIZERS, Run, Search, Tas
 from ntklin.validation.figures.outcomes import CONVERGED, DIVERGED, STEP_LIMIT, End, Rate, Result
 
 if TYPE_CHECKING:
-    from ntklin.runs.optimizers import Optimizer
+    from ntklin.runs.optimizer import Optimizer
     from ntklin.theory.linearization import Linearization
 
 # A second digit would cost more runs than it would save steps.

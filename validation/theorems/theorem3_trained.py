@@ -18,7 +18,7 @@ from ntklin.validation.theorems.experiments import Data, adagrad, draw_data, net
 from ntklin.validation.theorems.statistics import Below, Grid, power_law
 
 if TYPE_CHECKING:
-    from ntklin.runs.optimizers import Optimizer
+    from ntklin.runs.optimizer import Optimizer
 
 
 def distance(

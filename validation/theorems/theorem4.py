@@ -23,7 +23,7 @@ from ntklin.validation.theorems.experiments import Data, adagrad, draw_data, net
 from ntklin.validation.theorems.statistics import Below, Grid, everywhere, power_law
 
 if TYPE_CHECKING:
-    from ntklin.runs.optimizers import Optimizer
+    from ntklin.runs.optimizer import Optimizer
 
 SPLITS = (0.2, 0.4)
 

@@ -37,7 +37,7 @@ from ntklin.validation.theorems.experiments import (
 from ntklin.validation.theorems.statistics import Above, Below, Grid, power_law
 
 if TYPE_CHECKING:
-    from ntklin.runs.optimizers import Optimizer
+    from ntklin.runs.optimizer import Optimizer
     from ntklin.theory.linearization import Linearization
 
 

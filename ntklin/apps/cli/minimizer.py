@@ -30,6 +30,7 @@ path. Ctrl-C keeps what is finished."""
 EXAMPLES = (
     "ntklin minimizer",
     "ntklin minimizer --optimizer gd,sgd,adagrad,rmsprop,adam --split 0.1",
+    "ntklin minimizer --optimizer gd,sgd+momentum,adamw --weight-decay 0.001 --schedule warmup:100",
     "ntklin minimizer --depth 3 --bias none --seeds 10",
     "ntklin minimizer --data fashion01 --sigma 0.5,1,2 --out fashion",
     "ntklin minimizer --data mnist --classes 0-9 --n-train 300 --sigma 1 --optimizer none",

@@ -13,6 +13,13 @@ def positive(value: Any, name: str) -> float:
     return as_positive(value, name=name)
 
 
+def nonnegative(value: Any, name: str) -> float:
+    """A finite number from 0 on."""
+    from ntklin.edge.checks import as_nonnegative
+
+    return as_nonnegative(value, name=name)
+
+
 def count(value: Any, name: str) -> int:
     """An integer from 1 on."""
     from ntklin.edge.checks import as_count
@@ -91,6 +98,14 @@ def methods(value: Any, name: str) -> tuple[str, ...]:
     from ntklin.apps.study.methods import as_method_names
 
     return as_method_names(value)
+
+
+def schedule(value: Any, name: str) -> str:
+    """A schedule of learning rates, as it is typed."""
+    from ntklin.apps.study.factors import schedule_of
+
+    schedule_of(value, name)
+    return value
 
 
 def optional(check: Check) -> Check:

@@ -100,8 +100,8 @@ Optimizers = Annotated[
         flag="--optimizer",
         metavar="LIST",
         panel=OPTIMIZERS,
-        help="From gd, sgd, adagrad, rmsprop, adam; adagrad-sgd, rmsprop-sgd and adam-sgd see "
-        "mini-batches, as sgd does. Or none.",
+        help="From gd, sgd, gd+momentum, sgd+momentum, adagrad, rmsprop, adam, adamw; adagrad-sgd, "
+        "rmsprop-sgd, adam-sgd and adamw-sgd see mini-batches, as sgd does. Or none.",
         read=reading.names,
         write=reading.listed_names,
         check=checks.methods,
@@ -196,3 +196,27 @@ class StudySettings:
             check=checks.split,
         ),
     ] = 0.1
+    # Of all but gd, whose closed form the others are measured against.
+    weight_decay: Annotated[
+        float | None,
+        Option(
+            metavar="NUMBER",
+            panel=OPTIMIZERS,
+            help="The λ of the L2 decay of all of them but gd, decoupled for adamw. Default: 0.01 "
+            "for adamw, none for the others.",
+            write=reading.number,
+            check=checks.optional(checks.nonnegative),
+            unset="0.01 for AdamW, none for others",
+        ),
+    ] = None
+    schedule: Annotated[
+        str | None,
+        Option(
+            metavar="TEXT",
+            panel=OPTIMIZERS,
+            help="What the learning rate of all of them but gd is multiplied by at each step: "
+            "warmup:STEPS, cosine:STEPS, step:SIZE:GAMMA, or several, as warmup:100*cosine:5000.",
+            check=checks.optional(checks.schedule),
+            unset="constant",
+        ),
+    ] = None

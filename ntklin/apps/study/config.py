@@ -1,16 +1,20 @@
 """What an initialization study computes, fixed before it starts."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from ntklin.apps.options.declared import checked
 from ntklin.apps.options.study import Optimizers, StudyLayers, StudySettings
+from ntklin.apps.study.factors import schedule_of
+from ntklin.apps.study.methods import Method
 from ntklin.data import Dataset
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import device_namespace
 from ntklin.edge.files.names import shown
 from ntklin.networks.mlp import MLP
+from ntklin.runs.optimizer import Optimizer
 
 PATIENCE = 10
 # The fewest steps that an adaptive method may take where gradient descent is done sooner.
@@ -87,6 +91,18 @@ class StudyConfig(StudySettings):
         """How many steps a trial of a learning rate has; gradient descent takes ``predicted``."""
         horizon = max(predicted, LEAST_HORIZON)
         return horizon if self.max_steps is None else min(horizon, self.max_steps)
+
+    def maker(self, method: Method) -> Callable[..., Optimizer]:
+        """The optimizer of a learning rate, with the study's weight decay; gd has none."""
+        if self.weight_decay is None or method.closed:
+            return method.optimizer
+        return partial(method.optimizer, weight_decay=self.weight_decay)
+
+    def scheduled(self, optimizer: Optimizer) -> Optimizer:
+        """The optimizer with the study's schedule times its learning rate."""
+        if self.schedule is None:
+            return optimizer
+        return optimizer.with_learning_rate(optimizer.learning_rate * schedule_of(self.schedule))
 
     def describe(self) -> dict[str, Any]:
         """The configuration as plain values, for reports."""

@@ -1,6 +1,5 @@
 """Where a method takes the linearized and the real network, with one learning rate for both."""
 
-from collections.abc import Callable
 from typing import Any
 
 from ntklin.apps.study.config import StudyConfig
@@ -12,7 +11,7 @@ from ntklin.apps.study.rates import search_monotone
 from ntklin.apps.study.real import RealEnd, train_real
 from ntklin.apps.study.start import Start
 from ntklin.runs.batches import Batches
-from ntklin.runs.optimizers import GradientDescent, Optimizer
+from ntklin.runs.optimizer import Optimizer
 from ntklin.theory.linearized_run import LinearizedRun
 
 # How often a learning rate is halved with which one of the two networks fails.
@@ -39,7 +38,7 @@ def closed_ends(
     LinearizedEnd, RealEnd
     """
     end = closed_form_end(config, start)
-    return end, real or _train(config, start, end, start.predicted, observer)
+    return end, real or _train(config, start, end, end.optimizer, start.predicted, observer)
 
 
 def tuned_ends(
@@ -54,7 +53,8 @@ def tuned_ends(
 
     A rate with which the loss only falls on the linearized network can still be too large with
     mini-batches, or for the real network: RMSprop at a large rate may reach the target just before
-    its loss would rise. It is then halved.
+    its loss would rise. It is then halved. The rate of a method with momentum is gradient
+    descent's, and a schedule multiplies whatever rate it is.
 
     Parameters
     ----------
@@ -81,12 +81,14 @@ def tuned_ends(
         On Ctrl-C.
     """
     batches = Batches(config.split, rng=seed) if method.stochastic else None
-    optimizer, expected, run = _tune(config, start, method.optimizer, tuned, observer)
+    optimizer, expected, run = _tune(config, start, method, tuned, observer)
     if batches is not None or (run is not None and not run.converged):
         run = None
     # Steps that the user limits are no failure, nor is it one of a real network under gradient
-    # descent to need more than its linearization: a smaller rate would not help.
-    stuck = {DIVERGED} if config.max_steps is not None else {DIVERGED, STEP_LIMIT}
+    # descent to need more than its linearization, or to stay above the target where the weights
+    # decay or the rate comes down: a smaller rate would not help.
+    limited = config.max_steps is not None or config.weight_decay or config.schedule is not None
+    stuck = {DIVERGED} if limited else {DIVERGED, STEP_LIMIT}
     stuck_real = stuck if method.adaptive else {DIVERGED}
     halvings = 0
     while True:
@@ -101,7 +103,8 @@ def tuned_ends(
             progress=observer.linearized,
         )
         if last or end.outcome not in stuck:
-            real = _train(config, start, end, expected if end.loss is None else end.steps, observer)
+            due = expected if end.loss is None else end.steps
+            real = _train(config, start, end, config.scheduled(optimizer), due, observer)
             if last or real.outcome not in stuck_real:
                 return end, real
         optimizer, run = optimizer.with_learning_rate(optimizer.learning_rate / 2), None
@@ -111,33 +114,40 @@ def tuned_ends(
 def _tune(
     config: StudyConfig,
     start: Start,
-    kind: Callable[..., Optimizer],
+    method: Method,
     tuned: dict[Any, tuple[Optimizer, int]],
     observer: StudyObserver,
 ) -> tuple[Optimizer, int, LinearizedRun | None]:
     """The optimizer with its first learning rate, the steps to expect, and its run if known."""
-    if kind is GradientDescent:
-        return GradientDescent(start.gradient_descent.learning_rate), start.predicted, None
+    kind, make = method.optimizer, config.maker(method)
+    if not method.adaptive:
+        return make(start.gradient_descent.learning_rate), start.predicted, None
     if start.predicted == 0:  # θ_0 is at the target: no step will be taken
-        return kind(learning_rate=1.0), 0, None
+        return make(learning_rate=1.0), 0, None
     if kind in tuned:
         return *tuned[kind], None
-    run = search_monotone(
+    optimizer, run = search_monotone(
         start.linearization,
         config.arrays[1],
-        kind(learning_rate=1.0),
+        make(learning_rate=1.0),
+        shaped=config.scheduled,
         until=config.until,
         steps=config.horizon(start.predicted),
         progress=observer.searched,
     )
-    tuned[kind] = run.optimizer, run.steps
-    return run.optimizer, run.steps, run
+    tuned[kind] = optimizer, run.steps
+    return optimizer, run.steps, run
 
 
 def _train(
-    config: StudyConfig, start: Start, end: LinearizedEnd, expected: int, observer: StudyObserver
+    config: StudyConfig,
+    start: Start,
+    end: LinearizedEnd,
+    optimizer: Optimizer,
+    expected: int,
+    observer: StudyObserver,
 ) -> RealEnd:
-    """The real network by the linearized one's optimizer, learning rate and batches."""
+    """The real network by the linearized one's optimizer and batches."""
     if not config.train:
         return RealEnd()
     observer.predicted(start.gradient_descent.loss(0), expected)
@@ -145,7 +155,7 @@ def _train(
         config,
         start.network,
         start.theta,
-        end.optimizer,
+        optimizer,
         steps=config.step_limit(max(expected, FEW_STEPS)),
         batches=end.batches,
         progress=observer.trained,

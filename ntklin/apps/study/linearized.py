@@ -13,7 +13,8 @@ from ntklin.apps.study.start import Start
 from ntklin.edge.arrays import Array
 from ntklin.edge.errors import DivergenceError
 from ntklin.runs.batches import Batches
-from ntklin.runs.optimizers import GradientDescent, Optimizer
+from ntklin.runs.optimizer import Optimizer
+from ntklin.runs.optimizers import GradientDescent
 from ntklin.theory.linearization import Linearization
 from ntklin.theory.linearized_run import LinearizedRun
 
@@ -25,7 +26,7 @@ class LinearizedEnd:
     Attributes
     ----------
     optimizer : Optimizer
-        With the learning rate that was used.
+        With the learning rate that was used, without the study's schedule.
     batches : Batches or None
     outcome : str
     steps : int
@@ -116,7 +117,7 @@ def stepwise_end(
     _, Y, X_test, _ = config.arrays
 
     def walk(**ends: Any) -> LinearizedRun:
-        return lin.train(Y, optimizer, batches=batches, progress=progress, **ends)
+        return lin.train(Y, config.scheduled(optimizer), batches=batches, progress=progress, **ends)
 
     def outputs_at(t: int) -> Array | None:
         try:

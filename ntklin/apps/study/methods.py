@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from ntklin.runs.optimizers import AdaGrad, Adam, GradientDescent, Optimizer, RMSprop
+from ntklin.runs.optimizer import Optimizer
+from ntklin.runs.optimizers import AdaGrad, Adam, AdamW, GradientDescent, Momentum, RMSprop
 
 STOCHASTIC = "-sgd"
 
@@ -31,20 +32,22 @@ class Method:
     @property
     def adaptive(self) -> bool:
         """Whether D_t changes in training."""
-        return self.optimizer is not GradientDescent
+        return self.optimizer not in (GradientDescent, Momentum)
 
     @property
     def closed(self) -> bool:
         """Whether the linearized network's training has a closed form."""
-        return not (self.adaptive or self.stochastic)
+        return self.optimizer is GradientDescent and not self.stochastic
 
 
-_ADAPTIVE = {"adagrad": AdaGrad, "rmsprop": RMSprop, "adam": Adam}
+_ADAPTIVE = {"adagrad": AdaGrad, "rmsprop": RMSprop, "adam": Adam, "adamw": AdamW}
 METHODS = {
     method.name: method
     for method in (
         Method("gd", "GD", GradientDescent),
         Method("sgd", "SGD", GradientDescent, stochastic=True),
+        Method("gd+momentum", "GD+momentum", Momentum),
+        Method("sgd+momentum", "SGD+momentum", Momentum, stochastic=True),
         *(Method(name, kind.__name__, kind) for name, kind in _ADAPTIVE.items()),
         *(
             Method(name + STOCHASTIC, f"{kind.__name__}-SGD", kind, stochastic=True)
@@ -78,8 +81,8 @@ def as_method_names(names: Iterable[str]) -> tuple[str, ...]:
     for name in names:
         if name not in METHODS:
             raise ValueError(
-                f"optimizers contains {name!r}; known are {', '.join(METHODS)}, where sgd and "
-                f"names in {STOCHASTIC} see mini-batches"
+                f"optimizers contains {name!r}; known are {', '.join(METHODS)}, where sgd, "
+                f"sgd+momentum and names in {STOCHASTIC} see mini-batches"
             )
         if names.count(name) > 1:
             raise ValueError(f"optimizers contains {name} more than once")

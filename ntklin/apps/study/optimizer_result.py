@@ -22,7 +22,8 @@ class OptimizerResult:
     learning_rate : float or None
         η = 0.5 N/λ_max for gradient descent; else the largest, to within 20 %, whose loss only
         falls on the linearized network with all samples. Halved until no network diverges, and
-        none of an adaptive method is stuck above the target. None where no step is taken.
+        none of an adaptive method is stuck above the target. None where no step is taken. A
+        schedule multiplies it.
     outcome_linearized, outcome : str
         "converged", "step limit" or "diverged"; that of the real network can be "not trained".
     steps_linearized, steps_taken : int, int or None

@@ -7,7 +7,7 @@ import numpy as np
 
 from ntklin.edge.arrays import Array
 from ntklin.recipes.learning_rate import search_learning_rate
-from ntklin.runs.optimizers import Optimizer
+from ntklin.runs.optimizer import Optimizer
 from ntklin.theory.linearization import Linearization
 from ntklin.theory.linearized_run import LinearizedRun
 
@@ -22,8 +22,9 @@ def search_monotone(
     *,
     until: float,
     steps: int,
+    shaped: Callable[[Optimizer], Optimizer] = lambda optimizer: optimizer,
     progress: Callable[[float, int, float], object] | None = None,
-) -> LinearizedRun:
+) -> tuple[Optimizer, LinearizedRun]:
     """Train the linearized network at the largest learning rate whose loss only falls.
 
     Every trial trains from θ_0 on all samples until the loss is below ``until``, or has risen, or
@@ -38,12 +39,16 @@ def search_monotone(
     until : float
         Below the loss at θ_0.
     steps : int
+    shaped : callable, optional
+        Makes of an optimizer with a learning rate the one that trains, with a schedule of it.
     progress : callable, optional
         Called as ``progress(learning_rate, step, loss)`` about ten times a second.
 
     Returns
     -------
-    LinearizedRun
+    optimizer : Optimizer
+        With that rate.
+    run : LinearizedRun
 
     Raises
     ------
@@ -56,7 +61,7 @@ def search_monotone(
 
     def trial(optimizer: Optimizer) -> LinearizedRun:
         tell = None if progress is None else partial(progress, optimizer.learning_rate)
-        run = linearization.train(Y, optimizer, steps=steps, until=until, progress=tell)
+        run = linearization.train(Y, shaped(optimizer), steps=steps, until=until, progress=tell)
         if run.first_rise() is None:
             falling.clear()  # the search goes up between rates that fall: the latest is the largest
             falling[optimizer.learning_rate] = run
@@ -64,7 +69,7 @@ def search_monotone(
 
     start = optimizer.with_learning_rate(best_first_step(linearization, Y, optimizer))
     found = search_learning_rate(trial, start, precision=PRECISION)
-    return falling[found.learning_rate]
+    return found.optimizer, falling[found.learning_rate]
 
 
 def best_first_step(linearization: Linearization, Y: Array, optimizer: Optimizer) -> float:

@@ -13,7 +13,7 @@ from ntklin.edge.errors import DivergenceError
 from ntklin.networks.mlp import MLP
 from ntklin.runs.batches import Batches
 from ntklin.runs.losses import Loss
-from ntklin.runs.optimizers import Optimizer
+from ntklin.runs.optimizer import Optimizer
 from ntklin.runs.stops import Horizon
 from ntklin.training.task import TrainingTask
 from ntklin.training.train import as_problem, run_task

@@ -32,7 +32,7 @@ from ntklin.recipes.mitigation.result import (
 from ntklin.recipes.mitigation.trial import Contest, Trial
 from ntklin.runs.batches import BatchSource
 from ntklin.runs.losses import Loss, LossName
-from ntklin.runs.optimizers import Optimizer
+from ntklin.runs.optimizer import Optimizer
 from ntklin.training.training_run import TrainingRun
 
 

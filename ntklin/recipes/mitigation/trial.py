@@ -14,7 +14,7 @@ from ntklin.networks.mlp import MLP
 from ntklin.networks.network import Network
 from ntklin.networks.symmetrized import AntisymmetricPair
 from ntklin.runs.losses import Loss
-from ntklin.runs.optimizers import Optimizer
+from ntklin.runs.optimizer import Optimizer
 from ntklin.runs.stops import TimeLimit
 from ntklin.theory.feature_source import FeatureSource
 from ntklin.theory.linearization import Linearization
