@@ -49,6 +49,11 @@ from ntklin.runs.optimizers import GradientDescent as GradientDescent
 from ntklin.runs.optimizers import Momentum as Momentum
 from ntklin.runs.optimizers import Preconditioned as Preconditioned
 from ntklin.runs.optimizers import RMSprop as RMSprop
+from ntklin.runs.schedules import ConstantSchedule as ConstantSchedule
+from ntklin.runs.schedules import CosineSchedule as CosineSchedule
+from ntklin.runs.schedules import Schedule as Schedule
+from ntklin.runs.schedules import StepSchedule as StepSchedule
+from ntklin.runs.schedules import WarmupSchedule as WarmupSchedule
 from ntklin.runs.stops import FirstRise as FirstRise
 from ntklin.runs.stops import Stop as Stop
 from ntklin.runs.stops import TimeLimit as TimeLimit
@@ -72,6 +77,8 @@ __all__ = [
     "AntisymmetricPair",
     "Batches",
     "CheckpointError",
+    "ConstantSchedule",
+    "CosineSchedule",
     "DataUnavailableError",
     "Dataset",
     "DegenerateKernelError",
@@ -100,6 +107,8 @@ __all__ = [
     "NtklinError",
     "Preconditioned",
     "RMSprop",
+    "Schedule",
+    "StepSchedule",
     "Stop",
     "TimeLimit",
     "TrainingInterrupted",
@@ -107,6 +116,7 @@ __all__ = [
     "TrainingRun",
     "UncachedWarning",
     "UnitBallWarning",
+    "WarmupSchedule",
     "__version__",
     "certify",
     "device_namespace",

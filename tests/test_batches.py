@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import ntklin
 from ntklin.runs import batches as room
-from ntklin.runs.batches import Schedule
+from ntklin.runs.batches import SampleWeights
 
 F64 = np.dtype(float)
 
@@ -145,7 +145,7 @@ def test_bad_options(options, error, match):
 @given(plan=plans(), steps=st.integers(0, 12))
 def test_weights_are_one_over_the_batch(dtype, plan, steps):
     batches, n = plan
-    weights = Schedule(batches, n).take(steps, np.dtype(dtype))
+    weights = SampleWeights(batches, n).take(steps, np.dtype(dtype))
     assert weights.dtype == dtype
     assert weights.flags.c_contiguous
     expected = weights_of(first(batches, steps, n), n).astype(dtype)
@@ -154,14 +154,14 @@ def test_weights_are_one_over_the_batch(dtype, plan, steps):
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_the_full_batch(dtype):
-    schedule = Schedule(None, 7)
+    schedule = SampleWeights(None, 7)
     weights = schedule.take(3, np.dtype(dtype))
     assert schedule.full
     assert weights.dtype == dtype
     np.testing.assert_array_equal(weights, np.full((3, 7), 1 / 7, dtype))
-    assert not Schedule(ntklin.Batches(1.0), 7).full
+    assert not SampleWeights(ntklin.Batches(1.0), 7).full
     np.testing.assert_array_equal(
-        Schedule(ntklin.Batches(1.0), 7).take(3, np.dtype(dtype)), weights
+        SampleWeights(ntklin.Batches(1.0), 7).take(3, np.dtype(dtype)), weights
     )
 
 
@@ -178,8 +178,8 @@ def test_results_do_not_depend_on_cuts_nor_on_where_a_run_is_continued(plan, lis
     steps = start + sum(cuts)
     if listed:
         batches = first(batches, steps, n)
-    whole = Schedule(batches, n).take(steps, F64)
-    schedule = Schedule(batches, n, start=start)
+    whole = SampleWeights(batches, n).take(steps, F64)
+    schedule = SampleWeights(batches, n, start=start)
     parts = [schedule.take(k, F64) for k in cuts]
     assert [len(p) for p in parts] == cuts
     np.testing.assert_array_equal(np.concatenate(parts), whole[start:])
@@ -188,7 +188,7 @@ def test_results_do_not_depend_on_cuts_nor_on_where_a_run_is_continued(plan, lis
 def test_listed_batches_may_overlap_miss_samples_and_repeat_them():
     listed = [[0], [3, 3, 1], np.array([2, 0], np.uint8), (4,), [1, 1]]
     np.testing.assert_array_equal(
-        Schedule(listed, 5).take(5, F64),
+        SampleWeights(listed, 5).take(5, F64),
         [
             [1, 0, 0, 0, 0],
             [0, 1 / 3, 0, 2 / 3, 0],
@@ -201,10 +201,10 @@ def test_listed_batches_may_overlap_miss_samples_and_repeat_them():
 
 @pytest.mark.parametrize("make", [list, tuple, iter, np.array])
 def test_any_iterable_ends_the_run_when_it_ends(make):
-    schedule = Schedule(make([[0, 1], [1, 2], [2, 0]]), 3)
+    schedule = SampleWeights(make([[0, 1], [1, 2], [2, 0]]), 3)
     assert [len(schedule.take(2, F64)) for _ in range(4)] == [2, 1, 0, 0]
-    assert len(Schedule(make([[0, 1]]), 3, start=2).take(1, F64)) == 0
-    assert Schedule([], 3).take(2, F64).shape == (0, 3)
+    assert len(SampleWeights(make([[0, 1]]), 3, start=2).take(1, F64)) == 0
+    assert SampleWeights([], 3).take(2, F64).shape == (0, 3)
 
 
 def test_a_generator_is_read_no_further_than_needed():
@@ -215,11 +215,11 @@ def test_a_generator_is_read_no_further_than_needed():
             read.append(t)
             yield [t % 3]
 
-    schedule = Schedule(stream(), 3, start=2)
+    schedule = SampleWeights(stream(), 3, start=2)
     assert read == []
     np.testing.assert_array_equal(schedule.take(2, F64), np.eye(3)[[2, 0]])
     assert read == [0, 1, 2, 3]
-    assert len(Schedule(cycle([[0]]), 3).take(100, F64)) == 100
+    assert len(SampleWeights(cycle([[0]]), 3).take(100, F64)) == 100
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_a_generator_is_read_no_further_than_needed():
     ],
 )
 def test_bad_batches_name_their_step(batch, match):
-    schedule = Schedule([[0], [1], batch], 3, start=1)
+    schedule = SampleWeights([[0], [1], batch], 3, start=1)
     schedule.take(1, F64)
     with pytest.raises(ValueError, match=f"the batch of step 2 .*{match}"):
         schedule.take(1, F64)
@@ -258,7 +258,7 @@ def test_bad_batches_name_their_step(batch, match):
 def test_samples_in_place_of_their_indices_are_named(batch, count):
     match = rf"the batch of step 0 holds {count} arrays, as a pair \(X, Y\).*vectors of indices"
     with pytest.raises(TypeError, match=match):
-        Schedule([batch], 3).take(1, F64)
+        SampleWeights([batch], 3).take(1, F64)
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_samples_in_place_of_their_indices_are_named(batch, count):
 )
 def test_what_to_do_about_a_bad_batch(batch, error, match):
     with pytest.raises(error, match=f"the batch of step 0 .*{match}"):
-        Schedule([batch], 3).take(1, F64)
+        SampleWeights([batch], 3).take(1, F64)
 
 
 @pytest.mark.parametrize(
@@ -287,12 +287,12 @@ def test_what_to_do_about_a_bad_batch(batch, error, match):
     ],
 )
 def test_indices_of_any_integers(batch):
-    np.testing.assert_array_equal(Schedule([batch], 3).take(1, F64), [[0.5, 0, 0.5]])
+    np.testing.assert_array_equal(SampleWeights([batch], 3).take(1, F64), [[0.5, 0, 0.5]])
 
 
 def test_a_size_above_the_number_of_samples():
     with pytest.raises(ValueError, match="size = 4 exceeds the number of samples, 3"):
-        Schedule(ntklin.Batches(size=4), 3)
+        SampleWeights(ntklin.Batches(size=4), 3)
 
 
 @pytest.mark.parametrize("batches", ["0123", b"01", 5, 0.5, ntklin.Batches])
@@ -300,4 +300,4 @@ def test_what_is_no_sequence_of_batches(batches):
     with pytest.raises(
         TypeError, match=r"batches must be an ntklin\.Batches or an iterable of ind"
     ):
-        Schedule(batches, 3)
+        SampleWeights(batches, 3)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import ntklin
 from ntklin.runs import loop
-from ntklin.runs.batches import Schedule
+from ntklin.runs.batches import SampleWeights
 from ntklin.runs.engine import Engine
 from ntklin.runs.loop import EngineMaker, Track, carry_out
 from ntklin.runs.losses import Loss
@@ -231,7 +231,7 @@ def test_losses_are_appended_to_what_came_before():
     engine, batches = Plain(), ntklin.Batches(size=1)
     losses = go(engine, batches, steps=6, past=Past([9.0, 8.0, 7.0, 6.0, 5.0]))
     assert losses == [9.0, 8.0, 7.0, 6.0, 5.0, 1 / 6, 1 / 7]
-    assert engine.seen == Schedule(batches, N).take(6, np.dtype(float))[4:].tolist()
+    assert engine.seen == SampleWeights(batches, N).take(6, np.dtype(float))[4:].tolist()
     assert len(go(Plain(), steps=6, past=Past(losses))) == 7
 
 
@@ -267,7 +267,7 @@ def test_a_condition_of_the_callers_own_ends_a_run_at_its_step(monkeypatch, puls
     assert go.ended_by == "third"
     assert losses == [1 / (1 + t) for t in range(end + 1)]
     assert engine.steps == end
-    assert engine.seen == Schedule(batches, N).take(end, np.dtype(float)).tolist()
+    assert engine.seen == SampleWeights(batches, N).take(end, np.dtype(float)).tolist()
 
 
 def test_an_engine_that_cannot_repeat_a_step_takes_one_at_a_time():
@@ -418,7 +418,7 @@ def test_nothing_depends_on_where_blocks_are_cut(pulse, most, when, steps, until
         )
     assert losses == expected[: end + 1]
     assert blocks == losses[1:]
-    assert engine.seen == Schedule(batches, N).take(end, np.dtype(float)).tolist()
+    assert engine.seen == SampleWeights(batches, N).take(end, np.dtype(float)).tolist()
     assert found.taken == [(t, t) for t in range(end + 1) if t in when]
     assert max(engine.blocks, default=0) <= max(1, most // N)
 
@@ -577,7 +577,7 @@ def test_an_interrupt_waits_for_the_end_of_the_block(batches):
     # The run goes on as if nothing had been.
     engine.on_step = lambda t: None
     losses = go(engine, batches, steps=taken + 20, past=Past(e.value.run.losses))
-    assert engine.seen == Schedule(batches, N).take(taken + 20, np.dtype(float)).tolist()
+    assert engine.seen == SampleWeights(batches, N).take(taken + 20, np.dtype(float)).tolist()
     assert losses == go(Plain(), batches, steps=taken + 20)
 
 

@@ -97,7 +97,7 @@ class Batches:
 BatchSource = Batches | Iterable[ArrayLike]
 
 
-class Schedule:
+class SampleWeights:
     """The weights of the samples in each step's gradient, g = Σ_n weight_n ℓ'_n φ(x_n)^T.
 
     1/N for the full batch; 1/|B| on a batch, else 0. An index that a batch holds twice counts

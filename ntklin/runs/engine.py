@@ -75,7 +75,7 @@ class Engine(ABC):
         Parameters
         ----------
         weights : ndarray, shape (k, N)
-            See :class:`ntklin.runs.batches.Schedule`.
+            See :class:`ntklin.runs.batches.SampleWeights`.
         until, ceiling : float
             It stops after a step whose loss is below ``until``, above ``ceiling`` or NaN, unless
             it ``is_blind``.

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from ntklin.edge.arrays import Array
 from ntklin.edge.errors import MemoryLimitError, TrainingInterrupted
 from ntklin.runs import checkpoint
-from ntklin.runs.batches import Schedule
+from ntklin.runs.batches import SampleWeights
 from ntklin.runs.engine import Engine
 from ntklin.runs.interrupts import DeferredInterrupt, Interrupted
 from ntklin.runs.monotone import RiseWarning, Yardstick
@@ -255,7 +255,7 @@ def _until_one_ends(engine: Engine, tracks: Sequence[Track], pulse: _Pulse, stac
     """Let the engine take steps until one of its tracks has ended, ``ended_by`` something."""
     taken = tracks[0].taken
     n_samples = tracks[0].task.n_samples
-    schedules = [Schedule(track.task.batches, n_samples, start=taken) for track in tracks]
+    sources = [SampleWeights(track.task.batches, n_samples, start=taken) for track in tracks]
     until = tracks[0].horizon.until or 0.0
     ceiling = np.array([one.ceiling for one in tracks]) if stacked else tracks[0].ceiling
     # What ends amid a block goes back to its start, and takes only as many steps.
@@ -269,7 +269,7 @@ def _until_one_ends(engine: Engine, tracks: Sequence[Track], pulse: _Pulse, stac
             began = time.perf_counter()
             limits = [block, *(track.room() for track in tracks)]
             size = min(n for n in limits if n is not None)
-            weights = [schedule.take(size, np.dtype(engine.dtype)) for schedule in schedules]
+            weights = [source.take(size, np.dtype(engine.dtype)) for source in sources]
             size = min(map(len, weights))
             if size == 0:
                 for track in tracks:

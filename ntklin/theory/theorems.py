@@ -23,7 +23,7 @@ from ntklin.edge.checks import (
 from ntklin.edge.errors import DegenerateKernelError
 from ntklin.edge.sendable import Sendable
 from ntklin.networks.network import FeatureOperator
-from ntklin.runs.batches import BatchSource, Schedule
+from ntklin.runs.batches import BatchSource, SampleWeights
 from ntklin.runs.optimizers import Optimizer
 from ntklin.runs.stability import with_learning_rate
 from ntklin.theory.products import Solver, product_form
@@ -146,7 +146,7 @@ def product_formula(
         f"the product formula for {n} inputs, {P} parameters and {steps} steps",
         "use train(), which gives the same split at any size",
     )
-    weights = Schedule(batches, n).take(steps, np.dtype(float))
+    weights = SampleWeights(batches, n).take(steps, np.dtype(float))
     if len(weights) < steps:
         raise ValueError(f"batches has only {len(weights)} batches for {steps} steps")
     J = host(phi.toarray()).astype(np.float64)

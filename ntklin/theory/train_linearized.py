@@ -13,7 +13,7 @@ from ntklin.edge.backends import refuse_mixed
 from ntklin.edge.checks import as_path
 from ntklin.edge.errors import DivergenceError
 from ntklin.runs import checkpoint
-from ntklin.runs.batches import BatchSource, Schedule
+from ntklin.runs.batches import BatchSource, SampleWeights
 from ntklin.runs.engine import MethodName
 from ntklin.runs.loop import Track, carry_out
 from ntklin.runs.losses import Loss, LossName
@@ -56,7 +56,7 @@ def train_linearized(
     phi, kind = lin.features, Loss(loss)
     refuse_mixed(phi.inputs, Y)
     Y = kind.as_targets(Y, lin.n_samples, phi.n_outputs, phi.dtype).copy()
-    Schedule(batches, lin.n_samples)  # refuses what are no batches
+    SampleWeights(batches, lin.n_samples)  # refuses what are no batches
     past, engine = None, method
     if resume is not None:
         past = _as_past(resume, lin, Y)

@@ -12,7 +12,7 @@ from ntklin.edge.backends import free_device_memory, namespace
 from ntklin.edge.errors import DivergenceError, TrainingInterrupted
 from ntklin.networks.mlp import MLP
 from ntklin.networks.network import Network
-from ntklin.runs.batches import Batches, Schedule
+from ntklin.runs.batches import Batches, SampleWeights
 from ntklin.runs.engine import Engine
 from ntklin.runs.loop import EngineMaker, Track, carry_out
 from ntklin.runs.losses import Loss, LossName
@@ -99,7 +99,7 @@ def train_ensemble(
     horizon = Horizon.of(steps, until, stop)
     batches = _one_each(batches, count, Batches, "batches")
     for one in batches:
-        Schedule(one, len(X))  # refuses a size above N
+        SampleWeights(one, len(X))  # refuses a size above N
     optimizers = [
         with_learning_rate(one, net, theta, X, name=f"thetas[{s}]")
         for s, (one, (theta, X, _)) in enumerate(

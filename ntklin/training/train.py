@@ -13,7 +13,7 @@ from ntklin.edge.checks import as_flag, as_inputs, as_path, as_vector, narrowed
 from ntklin.edge.errors import DivergenceError
 from ntklin.networks.network import Network, n_outputs_of
 from ntklin.runs import checkpoint, stability
-from ntklin.runs.batches import BatchSource, Schedule
+from ntklin.runs.batches import BatchSource, SampleWeights
 from ntklin.runs.engine import MethodName
 from ntklin.runs.loop import Track, carry_out
 from ntklin.runs.losses import Loss, LossName
@@ -130,7 +130,7 @@ def train(
     kind = Loss(loss)
     theta, X, Y = as_problem(net, theta, X, Y, kind)
     horizon = Horizon.of(steps, until, stop)
-    Schedule(batches, len(X))  # refuses what are no batches
+    SampleWeights(batches, len(X))  # refuses what are no batches
     past, engine = None, method
     if resume is not None:
         past = _as_past(resume, net)
