@@ -258,6 +258,10 @@ TABLE = {
         STEPS,
     ),
     ("LinearizedGradientDescent.loss", "t"): (lambda v: lin().gradient_descent(Y).loss(v), STEPS),
+    ("LinearizedGradientDescent.shrinkage", "t"): (
+        lambda v: lin().gradient_descent(Y, weight_decay=0.1).shrinkage(v),
+        STEPS,
+    ),
     ("LinearizedGradientDescent.covariance", "X_new"): (
         lambda v: INFINITE.linearize(X).gradient_descent(Y).covariance(v, 3),
         X_NEW,
@@ -379,6 +383,7 @@ NO_ARRAYS = {
     *("device", "n_samples", "state", "count", "rule", "number", "stop", "block", "taken", "f"),
     *("widths", "sigma", "scaling", "bias", "sigma_b", "split", "size", "shuffle", "momentum"),
     *("nesterov", "eps", "alpha", "betas", "activation", "names", "factors", "blocks"),
+    *("weight_decay", "decoupled", "depth"),
 }
 # Parameters of that name that take an array elsewhere, but here a number or no arrays of data.
 ELSEWHERE = {

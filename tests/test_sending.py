@@ -201,6 +201,7 @@ ARGUMENTS = {
     "Linearization.theorem6": lambda lin: (Y, ntklin.AdaGrad(0.01), None, 2),
     "Linearization.train": lambda lin: (Y, ntklin.Adam(0.01), 2),
     "LinearizedGradientDescent.predict": lambda gd: (X_NEW, [0, 7]),
+    "LinearizedGradientDescent.shrinkage": lambda gd: ([0, 7],),
     "LinearizedGradientDescent.steps_to": lambda gd: (0.9 * gd.loss(0),),
     "LinearizedRun.at": lambda run: (1,),
     "Optimizer.coefficients": lambda optimizer: (2,),
