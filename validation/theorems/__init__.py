@@ -5,9 +5,11 @@
 
 from ntklin.validation.theorems import (
     appendix_a,
+    decay,
     equation18,
     equation19,
     example1,
+    flip,
     kernel_limit,
     lemma1,
     lemma2,
@@ -16,6 +18,8 @@ from ntklin.validation.theorems import (
     lemma5,
     lemma6,
     lemma7,
+    momentum,
+    schedule,
     section6,
     smooth,
     symmetrized,
@@ -64,6 +68,10 @@ STATEMENTS = tuple(
         smooth,
         equation18,
         equation19,
+        momentum,
+        decay,
+        flip,
+        schedule,
     )
 )
 
