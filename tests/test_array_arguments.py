@@ -290,6 +290,7 @@ TABLE = {
     ),
     ("Minimizer.interpolator", "X_new"): (lambda v: lin().minimizer(Y).interpolator(v), X_NEW),
     ("Minimizer.initialization", "X_new"): (lambda v: lin().minimizer(Y).initialization(v), X_NEW),
+    ("Minimizer.decayed", "X_new"): (lambda v: lin().minimizer(Y).decayed(v), X_NEW),
     ("Minimizer.initialization_size", "X_new"): (
         lambda v: lin().minimizer(Y).initialization_size(v),
         X_NEW,

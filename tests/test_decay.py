@@ -203,3 +203,21 @@ def test_what_is_refused():
         lin.gradient_descent([1, 2]).interpolation_step()
     with pytest.raises(ntklin.DivergenceError, match=r"2N/\(λ_max \+ ridge \+ N weight_decay\)"):
         lin.gradient_descent([1, 2], 9.0, weight_decay=0.1).predict(np.eye(2))
+
+
+@pytest.mark.parametrize("bias", ["zero", "normal"])
+def test_the_minimizer_knows_where_vanishing_decay_ends(bias):
+    lin, X_new, Y = problem(3, bias)
+    m = lin.minimizer(Y)
+    gd = lin.gradient_descent(Y, weight_decay=1e-10)
+    assert_close(m.decayed(X_new), gd.predict(X_new), kind="trajectory", kappa=1e9)
+    flipped = m.interpolator(X_new) - 2 * m.initialization(X_new)
+    assert (np.abs(m.decayed(X_new) - flipped).max() < 1e-10) == (bias == "zero")
+    D = np.random.default_rng(0).uniform(0.5, 2, lin.features.shape[1])
+    weighted = lin.gradient_descent(Y, weight_decay=1e-10, decoupled=True, weights=D)
+    expected = lin.minimizer(Y, weights=D).decayed(X_new)
+    assert_close(weighted.predict(X_new), expected, kind="trajectory", kappa=1e9)
+    with pytest.raises(ValueError, match="a ridge holds θ near θ_0"):
+        lin.minimizer(Y, ridge=0.1).decayed(X_new)
+    with pytest.raises(ntklin.NoParametersError):
+        ntklin.linearize_kernel(np.eye(2)).minimizer([1, 2]).decayed(np.eye(2))

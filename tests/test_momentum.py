@@ -190,3 +190,26 @@ def test_no_momentum_is_plain_descent_to_the_bit():
 def test_momenta_that_are_none(momentum):
     with pytest.raises(ValueError, match="momentum must be"):
         linear_model(np.eye(2)).gradient_descent([1, 2], momentum=momentum)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.3, 0.9])
+@RULES
+def test_the_best_rate_contracts_fastest(nesterov, momentum):
+    rng = np.random.default_rng(0)
+    lin = linear_model(rng.standard_normal((4, 6)))
+    Y, options = rng.standard_normal(4), {"momentum": momentum, "nesterov": nesterov}
+
+    def decline(eta):
+        """log ‖residual‖ per step, over times long enough for oscillations to matter little."""
+        gd = lin.gradient_descent(Y, eta, **options)
+        losses = gd.loss(np.arange(2000))
+        losses = losses[losses > 1e-280]
+        return np.log(losses[len(losses) // 2 :].max() / losses.max()) / (len(losses) // 2)
+
+    gd = lin.gradient_descent(Y, **options)
+    best = gd.best_learning_rate
+    assert best < gd.max_learning_rate
+    fastest = decline(best)
+    for factor in (0.5, 0.8, 1.15):
+        if factor * best < gd.max_learning_rate:
+            assert fastest < decline(factor * best) + 0.02 * abs(fastest)

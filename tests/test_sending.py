@@ -228,6 +228,7 @@ ARGUMENTS = {
     "apply": lambda net: (net.init(), X),
     "dot": lambda phi: (np.ones(phi.shape[1]),),
     "features": lambda net: (net.init(), X),
+    "decayed": lambda minimizer: (X_NEW,),
     "initialization": lambda minimizer: (X_NEW,),
     "expected_initialization_loss": lambda minimizer: (X_NEW,),
     "initialization_size": lambda minimizer: (X_NEW,),

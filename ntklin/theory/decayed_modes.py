@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ntklin.algebra.spectrum import ridge_in_units
 from ntklin.edge.arrays import Array
@@ -49,17 +50,16 @@ class DecayedModes(DescentModes):
         return self.scaled_ridge + self.scaled_decay
 
     @property
-    def max_learning_rate(self) -> float:
-        """The bound on η."""
-        total = self.ridge + self.n_samples * self.decay
-        return self.linearization.rate_bound(self.bound_and_formula[0], total)
+    def curvature(self) -> float:
+        """What is added to every λ_i, in the kernel's own units."""
+        return self.ridge + self.n_samples * self.decay
 
     @cached_property
     def start(self) -> Array:
         """q = V^T φ(X) θ_0, (M,)."""
         return self.spectrum.vectors.T @ self.along_parameters()
 
-    def along_parameters(self, X_new: Array | None = None) -> Array:
+    def along_parameters(self, X_new: ArrayLike | None = None) -> Array:
         """φ(x) θ_0 on X, or on other inputs, (M_new,), in these units."""
         phi = self.units.linearization.features
         if X_new is not None:

@@ -110,29 +110,3 @@ class Guards(Sendable):
         return (
             f"the training loss never drops below {target:.6g}: it approaches {floor:.6g}{because}"
         )
-
-
-def refuse_decay_without_closed_form(momentum: float, decoupled: bool, weighted: bool) -> None:
-    """Refuse what mixes the eigendirections of the kernel with others.
-
-    Parameters
-    ----------
-    momentum : float
-    decoupled : bool
-    weighted : bool
-        Whether there is a D.
-
-    Raises
-    ------
-    ValueError
-        With what to do instead.
-    """
-    instead = "; lin.train takes its steps"
-    if momentum and (decoupled or weighted):
-        other = "weights" if weighted else "decoupled=True"
-        raise ValueError(f"weight_decay with momentum and {other} has no closed form{instead}")
-    if weighted and not decoupled:
-        raise ValueError(
-            "weight_decay with weights D has a closed form for decoupled=True only, θ_{t+1} = "
-            f"(1 − η w) θ_t − η D ∇L: else D scales the decay of each parameter{instead}"
-        )

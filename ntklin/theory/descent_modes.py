@@ -18,7 +18,7 @@ from ntklin.runs.schedules import LearningRate
 from ntklin.theory.descent_rules import PlainRule, Rule, bound_of
 from ntklin.theory.discrete_time import Steps
 from ntklin.theory.first_passage import Course
-from ntklin.theory.momentum import MomentumRule
+from ntklin.theory.momentum import MomentumRule, best_rate
 from ntklin.theory.scheduled import ScheduledRule
 
 if TYPE_CHECKING:
@@ -273,9 +273,23 @@ class DescentModes(Sendable):
         return bound_of(self.momentum, self.nesterov)
 
     @property
+    def curvature(self) -> float:
+        """What is added to every λ_i, in the kernel's own units."""
+        return self.ridge
+
+    @property
     def max_learning_rate(self) -> float:
         """The bound on η."""
-        return self.linearization.rate_bound(self.bound_and_formula[0], self.ridge)
+        return self.linearization.rate_bound(self.bound_and_formula[0], self.curvature)
+
+    @property
+    def best_learning_rate(self) -> float:
+        """The η at which the slowest direction contracts fastest."""
+        moving = self.spectrum.significant
+        moving = moving[moving > 0] + self.penalty
+        ratio = float(moving[0] / moving[-1]) if len(moving) else 1.0
+        number = best_rate(ratio, self.momentum, self.nesterov)
+        return self.linearization.rate_bound(number, self.curvature)
 
     @property
     def converges(self) -> bool:

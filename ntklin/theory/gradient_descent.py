@@ -87,6 +87,15 @@ class LinearizedGradientDescent(Sendable):
         return self._modes.max_learning_rate
 
     @property
+    def best_learning_rate(self) -> float:
+        """At which the slowest direction that moves contracts fastest, for the same momentum.
+
+        2(1 + β)N/(μ_min + μ_max) with μ = λ + ridge + N weight_decay, λ from the least one that is
+        told from 0 to λ_max; found by bisection for Nesterov's.
+        """
+        return self._modes.best_learning_rate
+
+    @property
     def converges(self) -> bool:
         """Whether the learning rate is below ``max_learning_rate``.
 

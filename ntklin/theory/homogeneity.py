@@ -29,7 +29,7 @@ def degree_at(network: Network, theta: Array) -> int:
         raise ValueError(f"only of an MLP it is known whether it is homogeneous{instead}")
     if not network.activation.is_homogeneous:
         raise ValueError(
-            f"the activation {network.activation.kind!r} is not homogeneous, so that f_θ is not "
+            f"the activation {network.activation.name!r} is not homogeneous, so that f_θ is not "
             f"(1/L) φ(x) θ{instead}"
         )
     if any(b is not None and bool((b != 0).any()) for _, b in network.unpack(theta)):

@@ -18,26 +18,17 @@ from ntklin.algebra.preconditioners import (
 from ntklin.algebra.spectrum import as_rank_cut, as_ridge
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import host
-from ntklin.edge.checks import (
-    as_flag,
-    as_fraction,
-    as_inputs,
-    as_nonnegative,
-    as_vector,
-    warn_outside_unit_ball,
-)
+from ntklin.edge.checks import as_inputs, as_vector, warn_outside_unit_ball
 from ntklin.networks.descriptions import describe_network
 from ntklin.networks.network import Network
-from ntklin.networks.weighted import as_weighted
 from ntklin.runs.batches import BatchSource
 from ntklin.runs.checkpoint import digest
 from ntklin.runs.engine import MethodName
 from ntklin.runs.losses import LossName
 from ntklin.runs.optimizers import Optimizer
-from ntklin.runs.schedules import LearningRate, as_rate
+from ntklin.runs.schedules import LearningRate
 from ntklin.runs.stops import Horizon, Stop
-from ntklin.theory.descent_guards import refuse_decay_without_closed_form
-from ntklin.theory.descent_rules import bound_of
+from ntklin.theory.descend import descend
 from ntklin.theory.factorized import FactorizedKernel
 from ntklin.theory.feature_source import FeatureSource
 from ntklin.theory.gradient_descent import LinearizedGradientDescent
@@ -171,37 +162,17 @@ class Linearization(FactorizedKernel):
             For a decay that has no closed form: with weights and coupled, or with momentum and
             decoupled or with weights.
         """
-        momentum = as_fraction(momentum, name="momentum")
-        nesterov, decoupled = (
-            as_flag(flag, name=name)
-            for name, flag in (("nesterov", nesterov), ("decoupled", decoupled))
-        )
-        weight_decay = as_nonnegative(weight_decay, name="weight_decay")
-        if weight_decay:
-            refuse_decay_without_closed_form(momentum, decoupled, weights is not None)
-            _ = self.features  # a kernel has no θ that could decay
-        lin = self
-        if weights is not None:
-            weights = self.source.preconditioner(weights)
-            weighted = FeatureSource(as_weighted(self.features, weights))
-            lin = Linearization(weighted, precision=self.precision)
-        Y = host(self.source.targets(Y))
-        ridge, rcond = as_ridge(ridge), as_rank_cut(rcond)
-        if learning_rate is not None:
-            learning_rate = as_rate(learning_rate)
-        else:
-            lin.require_room()
-            quarter = lin.default_learning_rate(ridge + self.n_samples * weight_decay)
-            learning_rate = bound_of(momentum, nesterov)[0] / 2 * quarter
-        return LinearizedGradientDescent(
-            linearization=lin,
-            targets=Y,
-            learning_rate=learning_rate,
+        return descend(
+            self,
+            Y,
+            learning_rate,
             ridge=ridge,
             rcond=rcond,
             momentum=momentum,
             nesterov=nesterov,
             weight_decay=weight_decay,
+            decoupled=decoupled,
+            weights=weights,
         )
 
     def minimizer(

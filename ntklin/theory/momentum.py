@@ -9,7 +9,7 @@ import numpy as np
 
 from ntklin.edge.arrays import Array
 from ntklin.theory.companion import Companion, heavy_ball, nesterov
-from ntklin.theory.descent_rules import Rule
+from ntklin.theory.descent_rules import Rule, bound_of
 from ntklin.theory.discrete_time import Steps, as_steps
 from ntklin.theory.first_passage import Course, first_within
 
@@ -20,6 +20,33 @@ _FAR = 1e280  # steps, beyond which their numbers might overflow
 def contributions(momentum: float, is_nesterov: bool) -> tuple[float, float]:
     """What g_t and β v_t contribute to a step of −η: (1, 1), or (1 + β, β) of Nesterov's."""
     return (1 + momentum, momentum) if is_nesterov else (1.0, 1.0)
+
+
+def best_rate(ratio: float, momentum: float, is_nesterov: bool) -> float:
+    """The ημ/N of the largest μ at which the slowest direction contracts fastest in the limit.
+
+    2(1 + β)/(1 + ratio) for heavy ball, at which both ends of the spectrum do alike; with Nesterov
+    |z_1| falls up to ημ/N = 1 and rises beyond, so that both ends meet there, too.
+
+    Parameters
+    ----------
+    ratio : float
+        The smallest μ over the largest, in (0, 1].
+    momentum : float
+        0 ≤ β < 1.
+    is_nesterov : bool
+
+    Returns
+    -------
+    float
+    """
+    if not (is_nesterov and momentum):
+        return 2 * (1 + momentum) / (1 + ratio)
+    below, above = 1.0, bound_of(momentum, is_nesterov)[0]
+    while below < (middle := (below + above) / 2) < above:
+        slow, fast = nesterov(np.array([ratio, 1.0]) * middle, momentum).spread("log_size")
+        below, above = (middle, above) if fast < slow else (below, middle)
+    return below
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 from flint import fmpq, fmpq_mat
 from numpy.random import Generator
@@ -46,12 +46,12 @@ class Descent:
     decay: fmpq | int = 0
 
     @classmethod
-    def random(cls, rng: Generator, **options: fmpq | bool) -> Self:
+    def random(cls, rng: Generator, **options: Any) -> Self:
         """Random fractions, with one rate throughout."""
         regression = Regression.random(rng)
         return cls(regression=regression, rates=(regression.rate,) * STEPS, **options)
 
-    def replaced(self, **options: object) -> Self:
+    def replaced(self, **options: Any) -> Self:
         """The same with other options."""
         return replace(self, **options)
 
