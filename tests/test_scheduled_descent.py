@@ -108,6 +108,12 @@ def test_a_schedule_travels_along():
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(gd)).loss(np.arange(20)), before)
 
 
+def test_rates_may_fade_away():
+    lin = linear_model(np.diag([1.0, 0.5]))
+    gd = lin.gradient_descent([1.0, 2.0], ntklin.StepSchedule(1.0, 10, 0.1))
+    assert gd.loss(10_000) == gd.loss(9_000) == pytest.approx(gd.loss(200), rel=1e-13)
+
+
 def test_what_is_refused():
     lin = linear_model(np.diag([1.0, 0.5]))
     gd = lin.gradient_descent([1.0, 2.0], ntklin.CosineSchedule(1.0, 10))

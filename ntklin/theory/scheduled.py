@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntklin.edge.arrays import Array
-from ntklin.edge.errors import DivergenceError
-from ntklin.edge.ranges import in_range, shift
+from ntklin.edge.errors import DivergenceError, FloatRangeError
+from ntklin.edge.ranges import shift
 from ntklin.runs.schedules import LearningRate, rates
 from ntklin.theory.descent_rules import Rule
 from ntklin.theory.discrete_time import Steps, log_base
@@ -92,10 +92,12 @@ class ScheduledRule(Rule):
     def rates(self, start: int, stop: int) -> Array:
         """2^exponent η_t/N of the steps start … stop − 1."""
         found = shift(rates(self.schedule, start, stop), self.exponent)
-        remedy = "let the schedule have rates nearer to N/λ_max"
-        return in_range(found, np.float64, "learning_rate times the kernel", remedy) / (
-            self.n_samples
-        )
+        if not np.isfinite(found).all():  # small ones may well underflow: schedules end near 0
+            raise FloatRangeError(
+                "learning_rate times the kernel overflows float64; let the schedule have rates "
+                "nearer to N/λ_max"
+            )
+        return found / self.n_samples
 
     def _walk(self, values: Array, steps: Steps) -> tuple[_Walk, list[Array], NDArray[np.intp]]:
         """A walk, its states at the different t in ascending order, and which is each t's."""
