@@ -317,7 +317,6 @@ def test_descent_with_momentum_decay_and_a_schedule(device, dtype):
     assert_close(found, expected, scale=1 + abs(expected).max(), **close)
 
 
-
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_minimizer(device, weighted, dtype):
