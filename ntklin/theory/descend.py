@@ -42,6 +42,8 @@ def descend(
     momentum = as_fraction(momentum, name="momentum")
     nesterov = as_flag(nesterov, name="nesterov")
     decoupled = as_flag(decoupled, name="decoupled")
+    if nesterov and not momentum:
+        raise ValueError("nesterov=True needs a momentum above 0")
     weight_decay = as_nonnegative(weight_decay, name="weight_decay")
     if weight_decay:
         _refuse_without_closed_form(momentum, decoupled, weights is not None)
