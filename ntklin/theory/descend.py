@@ -38,6 +38,11 @@ def descend(
     Returns
     -------
     LinearizedGradientDescent
+
+    Raises
+    ------
+    ValueError
+        See there.
     """
     momentum = as_fraction(momentum, name="momentum")
     nesterov = as_flag(nesterov, name="nesterov")

@@ -159,8 +159,8 @@ class Linearization(FactorizedKernel):
         NoParametersError
             If a kernel without θ is to have weight decay.
         ValueError
-            For Nesterov's rule without momentum, and for a decay that has no closed form: with weights and coupled, or with momentum and
-            decoupled or with weights.
+            For Nesterov's rule without momentum, and for a decay that has no closed form: with
+            weights and coupled, or with momentum and decoupled or with weights.
         """
         return descend(
             self,
