@@ -38,9 +38,12 @@ class Course:
             return self.floors + self.shares * left
 
     def losses(self, left: Array) -> Array:
-        """Σ_i w_i (a_i + b_i p_i)² for p (…, M)."""
+        """Σ_i w_i (a_i + b_i p_i)² for p (…, M), which is overwritten: it may be large."""
         with np.errstate(under="ignore"):
-            return self.residuals(left) ** 2 @ self.weights
+            left *= self.shares
+            left += self.floors
+            np.square(left, out=left)
+            return left @ self.weights
 
 
 def first_below(

@@ -23,6 +23,7 @@ from ntklin.theory.descent_guards import Guards
 from ntklin.theory.descent_modes import DescentModes
 from ntklin.theory.discrete_time import Steps, as_steps
 from ntklin.theory.homogeneity import degree_at
+from ntklin.theory.scheduled import MOST_STEPS
 from ntklin.theory.source import Source
 
 if TYPE_CHECKING:
@@ -47,7 +48,10 @@ class LinearizedGradientDescent(Sendable):
     .. math:: \frac{1}{2N} \|f(X) - Y\|^2 + \frac{\lambda}{2N} \|\theta - \theta_0\|^2,
 
     whose limit is f_0(x) + φ(x) (φ(X)^T φ(X) + λ1)^{-1} φ(X)^T (Y − f_0(X)), App. A's regularized
-    minimizer of what f_0 leaves of Y. Made by ``Linearization.gradient_descent``.
+    minimizer of what f_0 leaves of Y. With momentum or a schedule another polynomial p_t(μ) takes
+    the place of (1 − ημ/N)^t, and with weight decay μ is λ_i + λ + N weight_decay, while θ_0 itself
+    shrinks: see ``descent_rules`` and ``decayed_modes``. Made by
+    ``Linearization.gradient_descent``.
 
     Throughout, t is an integer ≥ 0 of any size, an array of them (whose shape leads the result's),
     or None for t → ∞, where g_i = 1/(λ_i + λ) on the kept spectrum and 0 below the rank cut.
@@ -348,7 +352,8 @@ class LinearizedGradientDescent(Sendable):
     def steps_to(self, loss: float) -> int:
         """The number of steps after which the training loss first drops below ``loss``.
 
-        The smallest t with L(f_t) < ``loss``, exact up to the rounding of L.
+        The smallest t with L(f_t) < ``loss``, exact up to the rounding of L, also where the loss
+        does not only fall. With a schedule every step is looked at, up to 10⁷ of them.
 
         Parameters
         ----------
@@ -425,7 +430,8 @@ class LinearizedGradientDescent(Sendable):
         self._guards.require_convergence("c_t has no limit")
         step = modes.step_nearest(1 - 1 / depth)
         if step is None:
-            raise ValueError(f"c_t does not come down to 1 − 1/L = {1 - 1 / depth:.6g}")
+            within = f" within {MOST_STEPS:.0e} steps" if callable(self.learning_rate) else ""
+            raise ValueError(f"c_t does not come down to 1 − 1/L = {1 - 1 / depth:.6g}{within}")
         return step
 
     def _blocks(self, steps: Steps) -> list[slice]:
