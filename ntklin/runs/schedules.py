@@ -24,8 +24,11 @@ LearningRate = float | Callable[[int], float]
 class Schedule(ABC):
     """A learning rate η_t that depends on the step t alone; called as ``schedule(t)``.
 
-    Subclasses have ``__call__``, and compare by value. Schedules multiply with each other and with
-    numbers, step by step: ``WarmupSchedule(100) * CosineSchedule(0.1, 1000)``.
+    Subclasses have ``__call__``, and compare by value. A saved run names those of ntklin; one of
+    your own is passed again where a run goes on from a file, as any function is.
+
+    Schedules multiply with each other and with numbers, step by step:
+    ``WarmupSchedule(100) * CosineSchedule(0.1, 1000)``.
     """
 
     __array_ufunc__ = None  # so that NumPy's numbers leave products to ``__rmul__``
@@ -211,8 +214,9 @@ def as_rate(value: Any, *, name: str = "learning_rate") -> Any:
         raise TypeError(f"{name} must be a number or a callable t → η_t, got {value!r}, a class")
     if not callable(value):
         return as_learning_rate(value, name=name)
-    rate_at(value, 0, name=name)
-    return value
+    function: Any = value
+    rate_at(function, 0, name=name)
+    return function
 
 
 def rate_at(learning_rate: LearningRate, t: int, *, name: str = "learning_rate") -> float:
