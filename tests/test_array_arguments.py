@@ -258,6 +258,10 @@ TABLE = {
         STEPS,
     ),
     ("LinearizedGradientDescent.loss", "t"): (lambda v: lin().gradient_descent(Y).loss(v), STEPS),
+    ("LinearizedGradientDescent.shrinkage", "t"): (
+        lambda v: lin().gradient_descent(Y, weight_decay=0.1).shrinkage(v),
+        STEPS,
+    ),
     ("LinearizedGradientDescent.covariance", "X_new"): (
         lambda v: INFINITE.linearize(X).gradient_descent(Y).covariance(v, 3),
         X_NEW,
@@ -286,6 +290,7 @@ TABLE = {
     ),
     ("Minimizer.interpolator", "X_new"): (lambda v: lin().minimizer(Y).interpolator(v), X_NEW),
     ("Minimizer.initialization", "X_new"): (lambda v: lin().minimizer(Y).initialization(v), X_NEW),
+    ("Minimizer.decayed", "X_new"): (lambda v: lin().minimizer(Y).decayed(v), X_NEW),
     ("Minimizer.initialization_size", "X_new"): (
         lambda v: lin().minimizer(Y).initialization_size(v),
         X_NEW,
@@ -379,6 +384,7 @@ NO_ARRAYS = {
     *("device", "n_samples", "state", "count", "rule", "number", "stop", "block", "taken", "f"),
     *("widths", "sigma", "scaling", "bias", "sigma_b", "split", "size", "shuffle", "momentum"),
     *("nesterov", "eps", "alpha", "betas", "activation", "names", "factors", "blocks"),
+    *("weight_decay", "decoupled", "depth"),
 }
 # Parameters of that name that take an array elsewhere, but here a number or no arrays of data.
 ELSEWHERE = {

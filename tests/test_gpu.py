@@ -288,6 +288,35 @@ def test_gradient_descent(device, widths, dtype):
     assert gd.loss(gd.steps_to(1e-3)) < 1e-3
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_descent_with_momentum_decay_and_a_schedule(device, dtype):
+    """What the host computes of each, whatever the array."""
+    case, Y = problem((4, 9, 1), dtype=dtype)
+    there = ntklin.linearize(case.net, *device.put((case.theta, case.X)))
+    here = ntklin.linearize(case.net, case.theta, case.X)
+    for options in (
+        {"momentum": 0.9, "nesterov": True, "weight_decay": 0.01},
+        {"learning_rate": ntklin.CosineSchedule(0.1, 20), "weight_decay": 0.01},
+        {"weights": np.linspace(0, 1, case.net.n_parameters).astype(dtype), "weight_decay": 0.1},
+    ):
+        given = {"decoupled": "weights" in options} | options
+        gd = here.gradient_descent(Y, **given)
+        if "weights" in given:
+            given["weights"] = device.put(given["weights"])
+        other = there.gradient_descent(device.put(Y), **given)
+        close = {"kind": "trajectory", "n": case.n, "kappa": 100}
+        for call in (lambda d, X: d.predict(X, [0, 3, 17]), lambda d, X: d.parameters([0, 3, 17])):
+            found = call(other, device.put(case.X))
+            assert isinstance(found, type(device.put(case.X)))
+            expected = call(gd, case.X)
+            assert_close(device.get(found), expected, scale=1 + abs(expected).max(), **close)
+    m, other = here.minimizer(Y), there.minimizer(device.put(Y))
+    close = {"kind": "trajectory", "n": case.n, "kappa": m.condition}
+    expected = m.decayed(case.X)
+    found = device.get(other.decayed(device.put(case.X)))
+    assert_close(found, expected, scale=1 + abs(expected).max(), **close)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_minimizer(device, weighted, dtype):

@@ -147,6 +147,15 @@ class FeatureOperator(GramOperator):
         """
         return np.zeros(self.shape[0])
 
+    def along_parameters(self) -> Array:
+        """φ(X) θ, by which f changes as θ shrinks to 0; in the units of ``outputs``.
+
+        Returns
+        -------
+        ndarray, shape (N C,)
+        """
+        return self @ self.parameters
+
     def step(self, z: Array) -> Array:
         """What the step z in the coordinates of these features moves θ by: z, if they are θ's own.
 

@@ -98,6 +98,10 @@ class WeightedFeatures(FeatureOperator):
             return self, 0
         return WeightedFeatures(phi, D, self.exponent + d // 2), e + d // 2
 
+    def along_parameters(self) -> Array:
+        """φ(X) θ, whatever D."""
+        return shift(self.features.along_parameters(), -self.exponent)
+
     def output_rounding(self) -> Array:
         """What the rounding errors of ``outputs`` are expected to stay below."""
         return shift(self.features.output_rounding(), -self.exponent)

@@ -177,11 +177,11 @@ def decay_time(values: Array, rate: float) -> int:
     -------
     int
     """
-    slowest = float(np.min(-_log_base(rate * values), initial=np.inf))
+    slowest = float(np.min(-log_base(rate * values), initial=np.inf))
     return math.ceil(800 / max(slowest, 1e-300))  # exp(−745) is the smallest float64
 
 
-def _log_base(x: Array) -> Array:
+def log_base(x: Array) -> Array:
     """log|1 − x|; x − 2 is exact for 1 ≤ x ≤ 4, so a base near −1 loses no digits either."""
     with np.errstate(divide="ignore"):
         return np.log1p(np.where(x > 1, x - 2, -x))
@@ -191,6 +191,6 @@ def _logarithms(values: Array, rate: float, steps: Steps) -> tuple[Array, NDArra
     """t · log|1 − rate·λ| and where the power of 1 − rate·λ is negative, both (T, N)."""
     x = rate * values
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        logs = np.multiply.outer(steps.count, _log_base(x))
+        logs = np.multiply.outer(steps.count, log_base(x))
     logs[steps.count == 0] = 0.0  # 0 · log 0 at x = 1
     return logs, np.logical_and.outer(steps.odd, x > 1)

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ntklin.algebra.spectrum import fade, refuse_degenerate
+from ntklin.algebra.spectrum import fade
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, host, namespace
-from ntklin.edge.checks import as_positive, require_memory
-from ntklin.edge.errors import DivergenceError, FloatRangeError
+from ntklin.edge.checks import as_count, as_positive, require_memory
 from ntklin.edge.ranges import in_range, shift
 from ntklin.edge.sendable import Sendable
+from ntklin.runs.schedules import LearningRate
 from ntklin.theory.covariance import Prior
+from ntklin.theory.decayed_modes import DecayedModes
+from ntklin.theory.descent_guards import Guards
 from ntklin.theory.descent_modes import DescentModes
-from ntklin.theory.discrete_time import Steps, as_steps, decay_time
-from ntklin.theory.first_passage import first_below
+from ntklin.theory.discrete_time import Steps, as_steps
+from ntklin.theory.homogeneity import degree_at
+from ntklin.theory.scheduled import MOST_STEPS
 from ntklin.theory.source import Source
 
 if TYPE_CHECKING:
@@ -45,7 +48,10 @@ class LinearizedGradientDescent(Sendable):
     .. math:: \frac{1}{2N} \|f(X) - Y\|^2 + \frac{\lambda}{2N} \|\theta - \theta_0\|^2,
 
     whose limit is f_0(x) + φ(x) (φ(X)^T φ(X) + λ1)^{-1} φ(X)^T (Y − f_0(X)), App. A's regularized
-    minimizer of what f_0 leaves of Y. Made by ``Linearization.gradient_descent``.
+    minimizer of what f_0 leaves of Y. With momentum or a schedule another polynomial p_t(μ) takes
+    the place of (1 − ημ/N)^t, and with weight decay μ is λ_i + λ + N weight_decay, while θ_0 itself
+    shrinks: see ``descent_rules`` and ``decayed_modes``. Made by
+    ``Linearization.gradient_descent``.
 
     Throughout, t is an integer ≥ 0 of any size, an array of them (whose shape leads the result's),
     or None for t → ∞, where g_i = 1/(λ_i + λ) on the kept spectrum and 0 below the rank cut.
@@ -58,24 +64,52 @@ class LinearizedGradientDescent(Sendable):
     ----------
     linearization : Linearization
     targets : ndarray, shape (N,), or (N, C) for several outputs
-    learning_rate, ridge : float
+    learning_rate : float, or callable t ↦ η_t
+    ridge : float
     rcond : float or None
+    momentum : float
+        β.
+    nesterov : bool
+    weight_decay : float
     """
 
     linearization: Linearization
     targets: Array
-    learning_rate: float
+    learning_rate: LearningRate
     ridge: float = 0.0
     rcond: float | None = None
+    momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0
 
     @property
     def max_learning_rate(self) -> float:
-        """2N/(λ_max + ridge): gradient descent converges for learning rates below it."""
-        return self.linearization.rate_bound(2.0, self.ridge)
+        """Below which it converges: 2N/(λ_max + ridge + N weight_decay).
+
+        With momentum β (1 + β) times that, and (1 + β)/(1 + 2β) times for Nesterov's.
+        """
+        return self._modes.max_learning_rate
+
+    @property
+    def best_learning_rate(self) -> float:
+        """At which the slowest direction that moves contracts fastest, for the same momentum.
+
+        2(1 + β)N/(μ_min + μ_max) with μ = λ + ridge + N weight_decay, λ from the least one that is
+        told from 0 to λ_max; found by bisection for Nesterov's.
+        """
+        return self._modes.best_learning_rate
 
     @property
     def converges(self) -> bool:
-        """Whether the learning rate is below ``max_learning_rate``."""
+        """Whether the learning rate is below ``max_learning_rate``.
+
+        Raises
+        ------
+        ValueError
+            For a schedule, whose rates are not known for all t.
+        """
+        if callable(self.learning_rate):
+            raise ValueError("a schedule's rates decide whether it converges, for all t together")
         return self._modes.converges
 
     @property
@@ -84,13 +118,16 @@ class LinearizedGradientDescent(Sendable):
 
     @cached_property
     def _modes(self) -> DescentModes:
-        return DescentModes(
-            linearization=self.linearization,
-            targets=self.targets,
-            learning_rate=self.learning_rate,
-            ridge=self.ridge,
-            rcond=self.rcond,
-        )
+        options: dict[str, Any] = {
+            field.name: getattr(self, field.name) for field in fields(DescentModes)
+        }
+        if self.weight_decay:
+            return DecayedModes(decay=self.weight_decay, **options)
+        return DescentModes(**options)
+
+    @cached_property
+    def _guards(self) -> Guards:
+        return Guards(modes=self._modes)
 
     def predict(self, X_new: ArrayLike, t: ArrayLike | None = None) -> Array:
         """The outputs f_t(X_new).
@@ -116,20 +153,25 @@ class LinearizedGradientDescent(Sendable):
         MemoryLimitError
             If so many outputs do not fit.
         """
-        source, modes, residual = self._source, self._modes, self._modes.initial_residual
+        source, modes, columns = self._source, self._modes, self._source.columns
         lin, exponent = modes.units.linearization, modes.units.exponent
         certain, doubtful = lin.modes_at(X_new)
-        columns, insignificant = source.columns, modes.insignificant
         start = shift(host(columns.of(lin.at(X_new).outputs)), exponent)
+        along = modes.along_parameters(X_new) if isinstance(modes, DecayedModes) else None
+        n_columns = modes.initial_residual.shape[1]
         if t is None:
-            growth = self._limiting_growth()
-            outputs = start + certain @ (growth[:, None] * residual)
-            if self.ridge:
-                faded = modes.faded(growth)[:, None]
-                outputs += doubtful @ (faded * residual[insignificant])
+            self._guards.require_limit()
+            motion = modes.limiting_motion()
+            moves = [motion.coefficients(c)[0] for c in range(n_columns)]
+            outputs = start + certain @ np.stack(moves, axis=1)
+            if modes.penalty:
+                moves = [motion.doubtful_coefficients(c)[0] for c in range(n_columns)]
+                outputs += doubtful @ np.stack(moves, axis=1)
+            if along is not None and motion.shrunk is not None:
+                outputs -= motion.shrunk[0] * along[:, None]
             outputs = in_range(outputs, source.dtype, "f_∞(X_new)", source.remedy)
             return beside(columns.shown(outputs, self.targets), source.anchor)
-        steps, shape = as_steps(t), (len(start), residual.shape[1])
+        steps, shape = as_steps(t), (len(start), n_columns)
         start = np.broadcast_to(start, shape)
         require_memory(
             len(steps) * shape[0] * shape[1] * source.dtype.itemsize,
@@ -139,16 +181,17 @@ class LinearizedGradientDescent(Sendable):
         outputs = np.empty((len(steps), *shape), source.dtype)
         for block in self._blocks(steps):
             with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-                growth = modes.growth(steps[block])
-                faded = modes.faded(growth)
-                exact = np.empty((len(growth), *shape))
-                for c, r in enumerate(residual.T):
-                    exact[..., c] = start[:, c] + (growth * r) @ certain.T
-                    if insignificant.any():
-                        exact[..., c] += (faded * r[insignificant]) @ doubtful.T
+                motion = modes.motion(steps[block])
+                exact = np.empty((len(motion.growth), *shape))
+                for c in range(n_columns):
+                    exact[..., c] = start[:, c] + motion.coefficients(c) @ certain.T
+                    if modes.insignificant.any():
+                        exact[..., c] += motion.doubtful_coefficients(c) @ doubtful.T
+                if along is not None and motion.shrunk is not None:
+                    exact -= np.multiply.outer(motion.shrunk, along)[..., None]
                 outputs[block] = exact
-            self._refuse_underflow(exact, outputs[block])
-        self._refuse_overflow(outputs, steps)
+            self._guards.refuse_underflow(exact, outputs[block])
+        self._guards.refuse_overflow(outputs, steps)
         outputs = outputs.reshape(*steps.shape, *shape)
         return beside(columns.shown(outputs, self.targets), source.anchor)
 
@@ -171,10 +214,13 @@ class LinearizedGradientDescent(Sendable):
             If so many θ_t do not fit.
         """
         given, modes = self.linearization.features, self._modes
-        V, residual = modes.spectrum.vectors, modes.initial_residual[:, 0]
+        V = modes.spectrum.vectors
         if t is None:
-            coefficients = V @ (self._limiting_growth() * residual)
-            theta = given.parameters + modes.move(coefficients)
+            self._guards.require_limit()
+            motion = modes.limiting_motion()
+            theta = given.parameters + modes.move(V @ motion.coefficients()[0])
+            if motion.shrunk is not None:
+                theta -= motion.shrunk[0] * given.parameters
             return in_range(theta, given.dtype, "θ_∞", self._source.remedy)
         steps = as_steps(t)
         P = len(given.parameters)
@@ -188,7 +234,10 @@ class LinearizedGradientDescent(Sendable):
         parameters = namespace(start).tile(start, (len(steps), 1))
         for block in self._blocks(steps):
             with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-                coefficients = modes.growth(steps[block]) * residual
+                motion = modes.motion(steps[block])
+                if motion.shrunk is not None:
+                    parameters[block] *= beside(1 - motion.shrunk, start)[:, None]
+                coefficients = motion.coefficients()
                 coefficients[:, modes.null] = 0.0
                 for theta, c in zip(parameters[block], coefficients @ V.T, strict=True):
                     theta += modes.move(c)
@@ -198,7 +247,7 @@ class LinearizedGradientDescent(Sendable):
                 growths = growths if certain else fade(growths, modes.spectrum)
                 for theta, growth in zip(parameters[block], growths.tolist(), strict=True):
                     theta += growth * direction
-        self._refuse_overflow(parameters, steps)
+        self._guards.refuse_overflow(parameters, steps)
         return parameters.reshape(*steps.shape, P)
 
     def covariance(
@@ -251,8 +300,9 @@ class LinearizedGradientDescent(Sendable):
             "ask for fewer t or fewer inputs at a time",
         )
         if t is None:
-            growths = self._limiting_growth()[None]
-            faded = modes.faded(growths) * bool(self.ridge)
+            self._guards.require_limit()
+            growths = modes.limiting_growth()[None]
+            faded = modes.faded(growths) * bool(modes.penalty)
         else:
             growths = modes.growth(steps)
             faded = modes.faded(growths)
@@ -263,7 +313,7 @@ class LinearizedGradientDescent(Sendable):
                 maps = [modes.response(sure, rest, growth, fading) for sure, rest in parts]
                 covariances[step] = prior.propagated(*maps)
             covariances = shift(covariances, scale).astype(source.dtype, copy=False)
-        self._refuse_overflow(covariances, steps)
+        self._guards.refuse_overflow(covariances, steps)
         return beside(covariances.reshape(*steps.shape, *prior.shape), source.anchor)
 
     @overload
@@ -288,23 +338,22 @@ class LinearizedGradientDescent(Sendable):
         """
         modes = self._modes
         if t is None:
-            self._require_limit()
-            kept = modes.spectrum.kept(self.rcond, self.ridge)
-            shares = np.where(kept, modes.floors, 1.0)
-            return shift(float(shares**2 @ modes.initial_losses), modes.loss_exponent)
+            self._guards.require_limit()
+            return shift(modes.limiting_loss(), modes.loss_exponent)
         steps = as_steps(t)
         losses = np.empty(len(steps))
         for block in self._blocks(steps):
             with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-                losses[block] = modes.residuals(steps[block]) ** 2 @ modes.initial_losses
+                losses[block] = modes.losses(steps[block])
         losses = shift(losses, modes.loss_exponent)
-        self._refuse_overflow(losses, steps)
+        self._guards.refuse_overflow(losses, steps)
         return losses.reshape(steps.shape) if steps.shape else float(losses[0])
 
     def steps_to(self, loss: float) -> int:
         """The number of steps after which the training loss first drops below ``loss``.
 
-        The smallest t with L(f_t) < ``loss``, exact up to the rounding of L.
+        The smallest t with L(f_t) < ``loss``, exact up to the rounding of L, also where the loss
+        does not only fall. With a schedule every step is looked at, up to 10⁷ of them.
 
         Parameters
         ----------
@@ -323,74 +372,67 @@ class LinearizedGradientDescent(Sendable):
             If the learning rate is too large.
         """
         target, modes = as_positive(loss, name="loss"), self._modes
-        self._require_convergence("the loss has no limit")
-        moving = modes.values[modes.values > 0] + modes.scaled_ridge
-        t = first_below(
-            lambda t: modes.residuals(as_steps(t))[0],
-            modes.initial_losses,
-            shift(target, -modes.loss_exponent),
-            decay_time(moving, modes.rate),
-        )
+        self._guards.require_convergence("the loss has no limit")
+        t = modes.rule.first_below(modes.course, shift(target, -modes.loss_exponent))
         if t is None:
-            raise ValueError(self._unreachable(target))
+            raise ValueError(self._guards.unreachable(target))
         return t
 
-    def _unreachable(self, target: float) -> str:
+    def shrinkage(self, t: ArrayLike) -> float | Array:
+        """c_t, what weight decay leaves of (1 − P_F) θ_0 after t steps: (1 − η weight_decay)^t.
+
+        Parameters
+        ----------
+        t : int or array_like of int
+
+        Returns
+        -------
+        float or ndarray, shape t.shape
+            1 without decay.
+        """
+        modes, steps = self._modes, as_steps(t)
+        left = np.ones(len(steps))
+        if isinstance(modes, DecayedModes):
+            left = modes.left_of_start(steps)
+        return left.reshape(steps.shape) if steps.shape else float(left[0])
+
+    def interpolation_step(self, depth: int | None = None) -> int:
+        """The step at which weight decay has taken f_init away: c_t nearest to 1 − 1/L.
+
+        For a network that is homogeneous of degree L in θ, and once gradient descent has fitted the
+        data, f_t = f_int + (1 − L(1 − c_t)) f_init up to O(weight_decay): f_int itself at
+        c_t = 1 − 1/L, for two layers after one half-life of the decay.
+
+        Parameters
+        ----------
+        depth : int, optional
+            L ≥ 2; the layers of an MLP when not given.
+
+        Returns
+        -------
+        int
+
+        Raises
+        ------
+        ValueError
+            Without weight decay, for a network that is not homogeneous at θ_0 if no ``depth`` is
+            given, and where c_t does not get there.
+        DivergenceError
+            If the learning rate is too large.
+        """
         modes = self._modes
-        floor = shift(float(modes.floors**2 @ modes.initial_losses), modes.loss_exponent)
-        reasons = [f"ridge={self.ridge:g} holds θ near θ_0"] if self.ridge else []
-        n_null = int((modes.values == 0).sum())
-        if n_null:
-            reasons.append(f"no step moves the {n_null}-dimensional null space of K(X, X)")
-        because = f", since {' and '.join(reasons)}" if reasons else ""
-        return (
-            f"the training loss never drops below {target:.6g}: it approaches {floor:.6g}{because}"
-        )
-
-    # Guards
-
-    def _require_convergence(self, consequence: str) -> None:
-        if not self.converges:
-            raise DivergenceError(
-                f"gradient descent diverges: learning_rate={self.learning_rate:.6g} is not below "
-                f"2N/(λ_max + ridge) = {self.max_learning_rate:.6g}, so {consequence}; "
-                "lower it, or ask for a finite t",
-                learning_rate=self.learning_rate,
-                bound=self.max_learning_rate,
-            )
-
-    def _require_limit(self) -> None:
-        self._require_convergence("there is no limit t = None")
-        kernel = self._modes.units.linearization.kernel
-        refuse_degenerate(kernel, self._modes.spectrum, rcond=self.rcond, ridge=self.ridge)
-
-    def _limiting_growth(self) -> Array:
-        """1/(λ_i + λ) on the kept spectrum, (M,)."""
-        self._require_limit()
-        return self._modes.limiting_growth()
-
-    def _refuse_underflow(self, exact: Array, outputs: Array) -> None:
-        """Outputs in a narrower dtype than they were computed in, all of which it takes for 0."""
-        if exact.size and exact.any() and not outputs.any():
-            raise FloatRangeError(f"f_t(X_new) underflows {outputs.dtype}; {self._source.remedy}")
-
-    def _refuse_overflow(self, values: Array, steps: Steps) -> None:
-        """A diverging run outgrows floating point; then no digit of it is left."""
-        finite = host(np.isfinite(values).all(axis=tuple(range(1, values.ndim))))
-        if not finite.all() and self.converges:
-            raise FloatRangeError(
-                f"f_t, θ_t or its loss overflows {values.dtype}; {self._source.remedy}"
-            )
-        if not finite.all():
-            first = int(steps.count[~finite].min())
-            raise DivergenceError(
-                f"gradient descent at learning_rate={self.learning_rate:.6g}, not below "
-                f"2N/(λ_max + ridge) = {self.max_learning_rate:.6g}, has outgrown "
-                f"{values.dtype} at t = {first:.6g}",
-                learning_rate=self.learning_rate,
-                bound=self.max_learning_rate,
-                step=first,
-            )
+        if not isinstance(modes, DecayedModes):
+            raise ValueError("weight_decay is 0, so that f_init stays: give it a small value")
+        if depth is None:
+            phi = self.linearization.features
+            depth = degree_at(phi.network, phi.parameters)
+        depth = as_count(depth, name="depth", minimum=2)
+        self._guards.require_convergence("c_t has no limit")
+        step = modes.step_nearest(1 - 1 / depth)
+        if step is None:
+            within = f" within {MOST_STEPS:.0e} steps" if callable(self.learning_rate) else ""
+            raise ValueError(f"c_t does not come down to 1 − 1/L = {1 - 1 / depth:.6g}{within}")
+        return step
 
     def _blocks(self, steps: Steps) -> list[slice]:
         size = max(1, _BLOCK // self._source.n_rows)

@@ -18,16 +18,17 @@ from ntklin.algebra.preconditioners import (
 from ntklin.algebra.spectrum import as_rank_cut, as_ridge
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import host
-from ntklin.edge.checks import as_inputs, as_learning_rate, as_vector, warn_outside_unit_ball
+from ntklin.edge.checks import as_inputs, as_vector, warn_outside_unit_ball
 from ntklin.networks.descriptions import describe_network
 from ntklin.networks.network import Network
-from ntklin.networks.weighted import as_weighted
 from ntklin.runs.batches import BatchSource
 from ntklin.runs.checkpoint import digest
 from ntklin.runs.engine import MethodName
 from ntklin.runs.losses import LossName
 from ntklin.runs.optimizer import Optimizer
+from ntklin.runs.schedules import LearningRate
 from ntklin.runs.stops import Horizon, Stop
+from ntklin.theory.descend import descend
 from ntklin.theory.factorized import FactorizedKernel
 from ntklin.theory.feature_source import FeatureSource
 from ntklin.theory.gradient_descent import LinearizedGradientDescent
@@ -98,10 +99,14 @@ class Linearization(FactorizedKernel):
     def gradient_descent(
         self,
         Y: ArrayLike,
-        learning_rate: float | None = None,
+        learning_rate: LearningRate | None = None,
         ridge: float = 0.0,
         rcond: float | None = None,
         *,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+        decoupled: bool = False,
         weights: Weights = None,
     ) -> LinearizedGradientDescent:
         """Gradient descent from θ_0 on the linearized network, at any step, Eqs. (18), (19).
@@ -113,17 +118,32 @@ class Linearization(FactorizedKernel):
         With ``weights`` another constant D, K_D = φ D φ^T takes the place of K throughout, in the
         default learning rate, too, and the ridge is one on ‖θ − θ_0‖² in the norm of D^{-1}.
 
+        Momentum, decay and schedules are PyTorch's. With g_t the gradient of L and v_0 = 0,
+
+            v_{t+1} = β v_t + g_t + weight_decay θ_t,   θ_{t+1} = θ_t − η_t v_{t+1}
+
         Parameters
         ----------
         Y : array_like, shape (N,) or (N, C)
-        learning_rate : float, optional
-            η; a quarter of the stability bound when not given, 0.5 N/(λ_max + ridge).
+        learning_rate : float or callable, optional
+            η, or t ↦ η_t ≥ 0 for the step from θ_t to θ_{t+1}, as ``CosineSchedule``; a quarter of
+            the stability bound when not given, 0.5 N/(λ_max + ridge) without momentum and decay.
         ridge : float
             λ ≥ 0 of App. A, in units of the kernel: it turns K^{-1} into (K + λ1)^{-1}.
         rcond : float, optional
             For t = None only: eigenvalues ≤ rcond · λ_max are cut, 1/λ becoming 0. Without it and
             without ridge a kernel that is singular to working precision is refused where P ≥ N; the
             underparametrized P < N (App. A) cuts at N·eps.
+        momentum : float
+            0 ≤ β < 1.
+        nesterov : bool
+            θ_{t+1} = θ_t − η_t (g_t + β v_{t+1}) instead, with the decay in g_t.
+        weight_decay : float
+            w ≥ 0, that of (w/2) ‖θ‖² beside the loss. It needs features of a network.
+        decoupled : bool
+            θ_{t+1} = (1 − η_t w) θ_t − η_t g_t, with D g_t in the place of g_t for weights D:
+            without momentum the same as the coupled decay if D = 1, and for other D the one that
+            has a closed form. With momentum there is none.
         weights : float, array_like, shape (P,) or (P, P), or LowRank, optional
             D ≥ 0, as for ``minimizer``: ``net.layer_weights(...)`` freezes layers or gives them
             learning rates of their own.
@@ -136,21 +156,23 @@ class Linearization(FactorizedKernel):
         ------
         DegenerateKernelError
             If K(X, X) = 0 and no learning rate is given.
+        NoParametersError
+            If a kernel without θ is to have weight decay.
+        ValueError
+            For Nesterov's rule without momentum, and for a decay that has no closed form: with
+            weights and coupled, or with momentum and decoupled or with weights.
         """
-        if weights is not None:
-            weights = self.source.preconditioner(weights)
-            weighted = FeatureSource(as_weighted(self.features, weights))
-            weighted = Linearization(weighted, precision=self.precision)
-            return weighted.gradient_descent(Y, learning_rate, ridge, rcond)
-        Y = host(self.source.targets(Y))
-        ridge, rcond = as_ridge(ridge), as_rank_cut(rcond)
-        if learning_rate is not None:
-            learning_rate = as_learning_rate(learning_rate)
-        else:
-            self.require_room()
-            learning_rate = self.default_learning_rate(ridge)
-        return LinearizedGradientDescent(
-            linearization=self, targets=Y, learning_rate=learning_rate, ridge=ridge, rcond=rcond
+        return descend(
+            self,
+            Y,
+            learning_rate,
+            ridge=ridge,
+            rcond=rcond,
+            momentum=momentum,
+            nesterov=nesterov,
+            weight_decay=weight_decay,
+            decoupled=decoupled,
+            weights=weights,
         )
 
     def minimizer(

@@ -155,6 +155,41 @@ class Minimizer(Sendable):
         start = shift(start, equation.units.exponent - size)
         return self._returned(start + at.kernel @ beside(moves, at.kernel), "f_∞", scale=size)
 
+    def decayed(self, X_new: ArrayLike) -> Array:
+        """Where gradient descent with vanishing L2 decay ends: f_∞ − φ(x)(1 − P_F)θ_0.
+
+        The limit for w → 0 of the minimum of L + (w/2)‖θ‖²; with a constant D that of decoupled
+        decay, P_F = D φ(X)^T K_D^{-1} φ(X). With a homogeneous activation without biases or with
+        zero biases it is f_int − (L − 1) f_init: what was f_init has flipped.
+
+        Parameters
+        ----------
+        X_new : array_like, shape (N_new, d)
+
+        Returns
+        -------
+        ndarray, shape (N_new,)
+
+        Raises
+        ------
+        NoParametersError
+            For a kernel, which has no θ that could decay.
+        ValueError
+            With a ridge, which holds θ at θ_0 whatever the decay.
+        """
+        if self.ridge:
+            raise ValueError("a ridge holds θ near θ_0, so that vanishing decay changes nothing")
+        equation, at = self._equation, self._at(X_new)
+        lin = equation.units.linearization
+        here, there = (
+            host(phi.along_parameters()).astype(np.float64)[:, None]
+            for phi in (lin.features, lin.features.at(lin.source.new_inputs(X_new)))
+        )
+        inside = at.kernel @ beside(equation.solve(here).coefficients, at.kernel)
+        start = beside(there, at.kernel) - inside
+        outputs = self._returned(start, "φ(x)(1 − P_F)θ_0", scale=equation.units.exponent)
+        return self.predict(X_new) - outputs
+
     def initialization_size(self, X_new: ArrayLike) -> float:
         """‖f_init(X_new)‖/√(2 N_new), in units of the root of a test loss, summed over outputs.
 

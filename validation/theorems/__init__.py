@@ -5,9 +5,11 @@
 
 from ntklin.validation.theorems import (
     appendix_a,
+    decay,
     equation18,
     equation19,
     example1,
+    flip,
     kernel_limit,
     lemma1,
     lemma2,
@@ -16,6 +18,8 @@ from ntklin.validation.theorems import (
     lemma5,
     lemma6,
     lemma7,
+    momentum,
+    schedule,
     section6,
     smooth,
     symmetrized,
@@ -66,6 +70,10 @@ STATEMENTS = tuple(
         equation18,
         equation19,
         wilson,
+        momentum,
+        decay,
+        flip,
+        schedule,
     )
 )
 

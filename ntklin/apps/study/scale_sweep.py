@@ -84,7 +84,7 @@ def measure(
         seed=seed,
         lambda_min=float(lin.eigenvalues[0]),
         lambda_max=float(lin.eigenvalues[-1]),
-        learning_rate=gd.learning_rate,
+        learning_rate=lin.default_learning_rate(),
         initial_loss=initial_loss,
         steps_predicted=start.predicted,
         outcome=real.outcome,
