@@ -46,6 +46,7 @@ _HOME = {
     "NtklinError": "edge.errors",
     "Preconditioned": "runs.optimizers",
     "RMSprop": "runs.optimizers",
+    "SGDMoments": "theory.moments",
     "UncachedWarning": "edge.errors",
     "UnitBallWarning": "edge.errors",
     "from_flax": "networks.flax_params",

@@ -271,6 +271,29 @@ TABLE = {
         X_NEW,
         "X_new",
     ),
+    ("Linearization.moments", "Y"): (lambda v: lin().moments(v, 0.25, 2).loss(STEPS), Y),
+    ("Linearization.moments", "weights"): (
+        lambda v: lin().moments(Y, 0.25, 2, weights=v).loss(STEPS),
+        D,
+    ),
+    ("Linearization.moments", "weights matrix"): (
+        lambda v: lin().moments(Y, 0.25, 2, weights=v).loss(STEPS),
+        MATRIX,
+    ),
+    ("SGDMoments.loss", "t"): (lambda v: lin().moments(Y, 0.25, 2).loss(v), STEPS),
+    ("SGDMoments.predict", "X_new"): (
+        lambda v: lin().moments(Y, 0.25, 2).predict(v, STEPS),
+        X_NEW,
+    ),
+    ("SGDMoments.predict", "t"): (lambda v: lin().moments(Y, 0.25, 2).predict(X_NEW, v), STEPS),
+    ("SGDMoments.covariance", "X_new"): (
+        lambda v: lin().moments(Y, 0.25, 2).covariance(v, STEPS),
+        X_NEW,
+    ),
+    ("SGDMoments.covariance", "t"): (
+        lambda v: lin().moments(Y, 0.25, 2).covariance(X_NEW, v),
+        STEPS,
+    ),
     ("Minimizer.covariance", "X_new"): (
         lambda v: INFINITE.linearize(X).minimizer(Y).covariance(v),
         X_NEW,
@@ -379,6 +402,7 @@ NO_ARRAYS = {
     *("device", "n_samples", "state", "count", "rule", "number", "stop", "block", "taken", "f"),
     *("widths", "sigma", "scaling", "bias", "sigma_b", "split", "size", "shuffle", "momentum"),
     *("nesterov", "eps", "alpha", "betas", "activation", "names", "factors", "blocks"),
+    "batch_size",
 }
 # Parameters of that name that take an array elsewhere, but here a number or no arrays of data.
 ELSEWHERE = {
