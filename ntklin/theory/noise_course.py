@@ -22,6 +22,10 @@ _FEW = 64
 # taken again, shorter, beyond the second.
 _AIM, _MOST = 6, 14
 
+# By how much a block can be longer than the one before: blocks that grow so cost half as much again
+# as one that had all steps.
+_GROWTH = 8
+
 # Sums that are evaluated at once.
 _SUMS = 4096
 
@@ -128,8 +132,8 @@ class NoiseCourse:
 
     def _settle(self, length: int, H: Array) -> None:
         if length == self._length:
-            longer = min(2.0, _AIM / max(self._fall(length, H), 1.0))
-            self._length = max(_FEW, int(length * longer))
+            fall = max(self._fall(length, H), _AIM / _GROWTH)
+            self._length = max(_FEW, int(length * _AIM / fall))
         self.t, self.H = self.t + length, H
 
     def _single(self, length: int, wanted: NDArray[np.int64], pulse: _Pulse) -> tuple[Array, Array]:
@@ -173,12 +177,12 @@ class NoiseCourse:
 
 
 class _Pulse:
-    """Tells of progress, not too often."""
+    """Tells of progress, not too often, and not of a block that is taken again."""
 
     def __init__(self, told: Told | None) -> None:
-        self._told, self._next = told, time.monotonic() + _PULSE
+        self._told, self._next, self._latest = told, time.monotonic() + _PULSE, 0
 
     def at(self, step: int) -> None:
-        if self._told is not None and time.monotonic() >= self._next:
+        if self._told is not None and step > self._latest and time.monotonic() >= self._next:
             self._told(step)
-            self._next = time.monotonic() + _PULSE
+            self._next, self._latest = time.monotonic() + _PULSE, step
