@@ -12,6 +12,7 @@ from foreign_arrays import REFUSED, WELCOME
 
 import ntklin
 from ntklin.algebra.certificate import Enclosure
+from ntklin.theory.epoch_moments import EpochMoments
 from ntklin.theory.gradient_descent import LinearizedGradientDescent
 from ntklin.theory.linearization import Linearization
 from ntklin.theory.minimizer import Minimizer
@@ -41,6 +42,10 @@ def lin():
 
 def run():
     return lin().train(Y, ADAGRAD, steps=3, record=1)
+
+
+def epochs():
+    return lin().moments(Y, 0.25, 2).epochs()
 
 
 def certificate(**changes):
@@ -294,6 +299,15 @@ TABLE = {
         lambda v: lin().moments(Y, 0.25, 2).covariance(X_NEW, v),
         STEPS,
     ),
+    ("EpochMoments.loss", "t"): (lambda v: epochs().loss(v).value, STEPS),
+    ("EpochMoments.predict", "X_new"): (lambda v: epochs().predict(v, STEPS).value, X_NEW),
+    ("EpochMoments.predict", "t"): (lambda v: epochs().predict(X_NEW, v).value, STEPS),
+    ("EpochMoments.covariance", "X_new"): (lambda v: epochs().covariance(v, STEPS).value, X_NEW),
+    ("EpochMoments.covariance", "t"): (lambda v: epochs().covariance(X_NEW, v).value, STEPS),
+    ("EpochMoments.difference", "X_new"): (
+        lambda v: [part.value for part in epochs().difference(v, 3)],
+        X_NEW,
+    ),
     ("Minimizer.covariance", "X_new"): (
         lambda v: INFINITE.linearize(X).minimizer(Y).covariance(v),
         X_NEW,
@@ -402,12 +416,13 @@ NO_ARRAYS = {
     *("device", "n_samples", "state", "count", "rule", "number", "stop", "block", "taken", "f"),
     *("widths", "sigma", "scaling", "bias", "sigma_b", "split", "size", "shuffle", "momentum"),
     *("nesterov", "eps", "alpha", "betas", "activation", "names", "factors", "blocks"),
-    "batch_size",
+    *("batch_size", "draws"),
 }
 # Parameters of that name that take an array elsewhere, but here a number or no arrays of data.
 ELSEWHERE = {
     ("LinearizedRun.predict", "t"),
     ("LinearizedRun.at", "t"),
+    ("EpochMoments.difference", "t"),
     ("train_ensemble", "batches"),
     ("mitigate_initialization", "batches"),
     ("FeatureMap", "theta"),  # MLP.features
@@ -415,7 +430,7 @@ ELSEWHERE = {
     ("FeatureMap", "exponents"),  # integers that ``balanced`` finds
 }
 RETURNED = (
-    *(Enclosure, Linearization, LinearizedGradientDescent, Minimizer, ProductForm),
+    *(Enclosure, EpochMoments, Linearization, LinearizedGradientDescent, Minimizer, ProductForm),
     ntklin.AdaGrad.__base__,
 )
 MADE_BY_USERS = (

@@ -19,6 +19,8 @@ from ntklin.edge.sendable import Sendable
 from ntklin.theory.batch_noise import BatchNoise
 from ntklin.theory.descent_modes import DescentModes
 from ntklin.theory.discrete_time import Steps, as_steps
+from ntklin.theory.epoch_laws import Problem
+from ntklin.theory.epoch_moments import EpochMoments, is_enumerable
 from ntklin.theory.gradient_descent import LinearizedGradientDescent
 from ntklin.theory.noise_course import NoiseCourse
 
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 # M×M matrices beside the eigenvectors: of a block of steps, of the search for the bound.
 _MATRICES = 10
 _MATRICES_OF_BOUND = 16
+
+# Runs that moments are estimated from.
+_DRAWS = 200
 
 # Beyond it no number of products that grows like √t is within reach.
 _MOST_STEPS = 10**12
@@ -57,6 +62,8 @@ class SGDMoments(Sendable):
     since they share its batches. What is computed is Cov(c_t), about √t steps of the recursion for
     t of them, each two products of M×M matrices; what the latest call came to is kept, so that a
     later t goes on from there. Made by ``Linearization.moments``.
+
+    Batches that go through shuffled epochs have another law: see ``epochs``.
 
     Attributes
     ----------
@@ -225,6 +232,29 @@ class SGDMoments(Sendable):
         self._refuse_overflow(found, steps)
         found = found.reshape(*steps.shape, n_new, n_new, rows * k)
         return beside(found[..., 0] if self.targets.ndim == 1 else found, source.anchor)
+
+    def epochs(self, draws: int | None = None, *, rng: int = 0) -> EpochMoments:
+        """The same with batches of shuffled epochs, each sample once an epoch.
+
+        Parameters
+        ----------
+        draws : int, optional
+            Estimate from so many runs, at least 2. When not given, moments are exact where an epoch
+            is small enough, as for N ≤ 12, and else of 200 runs.
+        rng : int
+            The first run's seed; run i has the batches ``Batches(size=b, rng=rng + i)``.
+
+        Returns
+        -------
+        EpochMoments
+        """
+        if draws is not None:
+            draws = as_count(draws, name="draws", minimum=2)
+        elif not is_enumerable(self):
+            draws = _DRAWS
+        rng = as_count(rng, name="rng", minimum=0)
+        problem = Problem.of(self._modes, self.targets, self.batch_size)
+        return EpochMoments(moments=self, draws=draws, rng=rng, _problem=problem)
 
     @cached_property
     def _modes(self) -> DescentModes:
