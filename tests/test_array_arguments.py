@@ -327,6 +327,15 @@ TABLE = {
         lambda v: lin().minimizer(Y).initialization_size(v),
         X_NEW,
     ),
+    ("Minimizer.noise_amplification", "X_new"): (
+        lambda v: lin().minimizer(Y).noise_amplification(v),
+        X_NEW,
+    ),
+    ("LinearizedRun.noise_amplification", "X_new"): (
+        lambda v: run().noise_amplification(v),
+        X_NEW,
+    ),
+    ("LinearizedRun.label_sensitivity", "X_new"): (lambda v: run().label_sensitivity(v), X_NEW),
     ("Minimizer.predict", "X_new"): (lambda v: lin().minimizer(Y).predict(v), X_NEW),
     ("ProductForm.predict", "X_new"): (
         lambda v: lin().theorem3(Y, [D], 0.125).predict(v),
@@ -416,7 +425,7 @@ NO_ARRAYS = {
     *("device", "n_samples", "state", "count", "rule", "number", "stop", "block", "taken", "f"),
     *("widths", "sigma", "scaling", "bias", "sigma_b", "split", "size", "shuffle", "momentum"),
     *("nesterov", "eps", "alpha", "betas", "activation", "names", "factors", "blocks"),
-    *("batch_size", "draws"),
+    *("batch_size", "draws", "relative_step"),
 }
 # Parameters of that name that take an array elsewhere, but here a number or no arrays of data.
 ELSEWHERE = {

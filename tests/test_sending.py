@@ -243,6 +243,8 @@ ARGUMENTS = {
     "interpolator": lambda minimizer: (X_NEW,),
     "jacobian": lambda net: (net.init(), X),
     "layer_weights": lambda net: ({1: 0.5},),
+    "label_sensitivity": lambda run: (X_NEW,),
+    "noise_amplification": lambda found: (X_NEW,),
     "pack": lambda net: (net.unpack(net.init()),),
     "path_dependent": lambda run: (X_NEW,),
     "predict": lambda run: (X_NEW,),
