@@ -9,6 +9,7 @@ from ntklin.validation.theorems import (
     equation19,
     example1,
     kernel_limit,
+    label_noise,
     lemma1,
     lemma2,
     lemma3,
@@ -17,6 +18,7 @@ from ntklin.validation.theorems import (
     lemma6,
     lemma7,
     section6,
+    sgd_moments,
     smooth,
     symmetrized,
     theorem1,
@@ -64,6 +66,8 @@ STATEMENTS = tuple(
         smooth,
         equation18,
         equation19,
+        sgd_moments,
+        label_noise,
     )
 )
 
