@@ -66,7 +66,7 @@ def power_coefficients(t: NDArray[np.int64], low: float, high: float) -> Array:
             s = t[i : i + size, None]
             powers = np.where(s == 0, 1.0, np.exp(s * logs))
             np.negative(powers, where=(s % 2 == 1) & (x < 0), out=powers)
-            coefficients[i : i + size] = dct(powers, axis=1) / nodes
+            coefficients[i : i + size] = np.asarray(dct(powers, axis=1)) / nodes
     coefficients[:, 0] /= 2
     coefficients[np.arange(nodes) > degrees[:, None]] = 0.0
     return coefficients

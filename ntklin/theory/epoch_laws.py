@@ -7,7 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
@@ -20,10 +20,15 @@ if TYPE_CHECKING:
 
 
 class Estimate(NamedTuple):
-    """A number or an array, and its standard error, 0 where it is exact."""
+    """A number or an array, and its standard error, 0 where it is exact.
 
-    value: Array | float
-    error: Array | float
+    Attributes
+    ----------
+    value, error : float or ndarray
+    """
+
+    value: Any
+    error: Any
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -110,15 +115,15 @@ class ExactLaw(Law):
         ExactLaw
         """
         m, k = problem.residual.shape
-        start = np.zeros((k, m + 1, m + 1))
+        start: Array = np.zeros((k, m + 1, m + 1))
         start[:, m, m] = 1.0
         yield cls(problem, start)
         while True:
-            seen = {frozenset[int](): start}
+            seen: dict[frozenset[int], Array] = {frozenset(): start}
             for _ in range(0, problem.n_samples, problem.batch_size):
                 seen = cls._step(problem, seen)
-                start = sum(seen.values())
-                yield cls(problem, np.asarray(start))
+                start = np.asarray(sum(seen.values()))
+                yield cls(problem, start)
 
     @staticmethod
     def _step(problem: Problem, seen: dict[frozenset[int], Array]) -> dict[frozenset[int], Array]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -44,18 +44,13 @@ def label_sensitivity(run: LinearizedRun, X_new: ArrayLike, relative_step: float
     Y = host(run.targets).astype(np.float64)
     unit = float(np.sqrt(np.mean((Y - host(lin.initial_outputs)) ** 2)))
     step = relative_step * (unit or 1.0)
+    options: dict[str, Any] = {"batches": run.batches, "loss": run.loss, "method": run.method}
 
     def outputs(labels: Array) -> Array:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NonMonotoneLossWarning)
-            trained = lin.train(
-                beside(labels, lin.source.anchor),
-                run.optimizer,
-                run.steps,
-                batches=run.batches,
-                loss=run.loss,
-                method=run.method,
-            )
+            labels = beside(labels, lin.source.anchor)
+            trained = lin.train(labels, run.optimizer, run.steps, **options)
         return host(trained.predict(X_new)).astype(np.float64)
 
     slopes = []

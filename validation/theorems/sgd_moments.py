@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from flint import fmpq, fmpq_mat
@@ -36,6 +37,9 @@ from ntklin.validation.theorems.rationals import (
     zeros,
 )
 from ntklin.validation.theorems.statistics import everywhere, expectation
+
+if TYPE_CHECKING:
+    from ntklin.theory.linearization import Linearization
 
 STEPS = 3
 
@@ -210,7 +214,7 @@ class Descent:
     moments : SGDMoments
     """
 
-    lin: ntklin.theory.linearization.Linearization
+    lin: Linearization
     data: Data
     moments: ntklin.SGDMoments
 
