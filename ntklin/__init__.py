@@ -49,6 +49,7 @@ _HOME = {
     "NtklinError": "edge.errors",
     "Preconditioned": "runs.optimizers",
     "RMSprop": "runs.optimizers",
+    "SGDMoments": "theory.moments",
     "Schedule": "runs.schedules",
     "StepSchedule": "runs.schedules",
     "UncachedWarning": "edge.errors",

@@ -62,6 +62,7 @@ from ntklin.theory.any_kernel import linearize_kernel as linearize_kernel
 from ntklin.theory.infinite_mlp import InfiniteMLP as InfiniteMLP
 from ntklin.theory.linearization import linearize as linearize
 from ntklin.theory.linearized_run import LinearizedRun as LinearizedRun
+from ntklin.theory.moments import SGDMoments as SGDMoments
 from ntklin.training.ensemble import train_ensemble as train_ensemble
 from ntklin.training.recording import TrainingRecords as TrainingRecords
 from ntklin.training.train import train as train
@@ -109,6 +110,7 @@ __all__ = [
     "NtklinError",
     "Preconditioned",
     "RMSprop",
+    "SGDMoments",
     "Schedule",
     "StepSchedule",
     "Stop",

@@ -4,6 +4,7 @@ Nothing of ntklin is imported here. Where the library is fast, this file is shor
 All arithmetic is float64, whatever comes in.
 """
 
+import itertools
 import math
 from typing import NamedTuple
 
@@ -251,6 +252,31 @@ def closed_form(K, K_new, f0, f0_new, Y, learning_rate, steps):
 def minimizer(K, K_new, f0, f0_new, Y):
     """f_∞ = f_0 + K_new K^{-1} (Y − f_0(X))."""
     return f0_new + K_new @ np.linalg.solve(K, Y - f0)
+
+
+# SGD on batches drawn for each step
+
+
+def batch_maps(K, learning_rate, batch_size, outputs=1):
+    """The map r ↦ r − (η/b) K P_B r of each batch B, P_B keeping its samples' rows."""
+    n = len(K) // outputs
+    maps = []
+    for batch in itertools.combinations(range(n), batch_size):
+        P = np.zeros((len(K), len(K)))
+        for sample in batch:
+            for row in range(sample * outputs, (sample + 1) * outputs):
+                P[row, row] = 1.0
+        maps.append(np.eye(len(K)) - learning_rate / batch_size * K @ P)
+    return maps
+
+
+def residual_moments(maps, residual, steps):
+    """E r_t and E r_t r_t^T, averaged over all batches one step after the other."""
+    mean, second = np.array(residual, float), np.outer(residual, residual)
+    for _ in range(steps):
+        mean = sum(A @ mean for A in maps) / len(maps)
+        second = sum(A @ second @ A.T for A in maps) / len(maps)
+    return mean, second
 
 
 # Training with any optimizer

@@ -12,6 +12,7 @@ from foreign_arrays import REFUSED, WELCOME
 
 import ntklin
 from ntklin.algebra.certificate import Enclosure
+from ntklin.theory.epoch_moments import EpochMoments
 from ntklin.theory.gradient_descent import LinearizedGradientDescent
 from ntklin.theory.linearization import Linearization
 from ntklin.theory.minimizer import Minimizer
@@ -41,6 +42,10 @@ def lin():
 
 def run():
     return lin().train(Y, ADAGRAD, steps=3, record=1)
+
+
+def epochs():
+    return lin().moments(Y, 0.25, 2).epochs()
 
 
 def certificate(**changes):
@@ -275,6 +280,38 @@ TABLE = {
         X_NEW,
         "X_new",
     ),
+    ("Linearization.moments", "Y"): (lambda v: lin().moments(v, 0.25, 2).loss(STEPS), Y),
+    ("Linearization.moments", "weights"): (
+        lambda v: lin().moments(Y, 0.25, 2, weights=v).loss(STEPS),
+        D,
+    ),
+    ("Linearization.moments", "weights matrix"): (
+        lambda v: lin().moments(Y, 0.25, 2, weights=v).loss(STEPS),
+        MATRIX,
+    ),
+    ("SGDMoments.loss", "t"): (lambda v: lin().moments(Y, 0.25, 2).loss(v), STEPS),
+    ("SGDMoments.predict", "X_new"): (
+        lambda v: lin().moments(Y, 0.25, 2).predict(v, STEPS),
+        X_NEW,
+    ),
+    ("SGDMoments.predict", "t"): (lambda v: lin().moments(Y, 0.25, 2).predict(X_NEW, v), STEPS),
+    ("SGDMoments.covariance", "X_new"): (
+        lambda v: lin().moments(Y, 0.25, 2).covariance(v, STEPS),
+        X_NEW,
+    ),
+    ("SGDMoments.covariance", "t"): (
+        lambda v: lin().moments(Y, 0.25, 2).covariance(X_NEW, v),
+        STEPS,
+    ),
+    ("EpochMoments.loss", "t"): (lambda v: epochs().loss(v).value, STEPS),
+    ("EpochMoments.predict", "X_new"): (lambda v: epochs().predict(v, STEPS).value, X_NEW),
+    ("EpochMoments.predict", "t"): (lambda v: epochs().predict(X_NEW, v).value, STEPS),
+    ("EpochMoments.covariance", "X_new"): (lambda v: epochs().covariance(v, STEPS).value, X_NEW),
+    ("EpochMoments.covariance", "t"): (lambda v: epochs().covariance(X_NEW, v).value, STEPS),
+    ("EpochMoments.difference", "X_new"): (
+        lambda v: [part.value for part in epochs().difference(v, 3)],
+        X_NEW,
+    ),
     ("Minimizer.covariance", "X_new"): (
         lambda v: INFINITE.linearize(X).minimizer(Y).covariance(v),
         X_NEW,
@@ -295,6 +332,15 @@ TABLE = {
         lambda v: lin().minimizer(Y).initialization_size(v),
         X_NEW,
     ),
+    ("Minimizer.noise_amplification", "X_new"): (
+        lambda v: lin().minimizer(Y).noise_amplification(v),
+        X_NEW,
+    ),
+    ("LinearizedRun.noise_amplification", "X_new"): (
+        lambda v: run().noise_amplification(v),
+        X_NEW,
+    ),
+    ("LinearizedRun.label_sensitivity", "X_new"): (lambda v: run().label_sensitivity(v), X_NEW),
     ("Minimizer.predict", "X_new"): (lambda v: lin().minimizer(Y).predict(v), X_NEW),
     ("ProductForm.predict", "X_new"): (
         lambda v: lin().theorem3(Y, [D], 0.125).predict(v),
@@ -385,11 +431,13 @@ NO_ARRAYS = {
     *("widths", "sigma", "scaling", "bias", "sigma_b", "split", "size", "shuffle", "momentum"),
     *("nesterov", "eps", "alpha", "betas", "activation", "names", "factors", "blocks"),
     *("weight_decay", "decoupled", "depth"),
+    *("batch_size", "draws", "relative_step"),
 }
 # Parameters of that name that take an array elsewhere, but here a number or no arrays of data.
 ELSEWHERE = {
     ("LinearizedRun.predict", "t"),
     ("LinearizedRun.at", "t"),
+    ("EpochMoments.difference", "t"),
     ("train_ensemble", "batches"),
     ("mitigate_initialization", "batches"),
     ("FeatureMap", "theta"),  # MLP.features
@@ -397,7 +445,7 @@ ELSEWHERE = {
     ("FeatureMap", "exponents"),  # integers that ``balanced`` finds
 }
 RETURNED = (
-    *(Enclosure, Linearization, LinearizedGradientDescent, Minimizer, ProductForm),
+    *(Enclosure, EpochMoments, Linearization, LinearizedGradientDescent, Minimizer, ProductForm),
     ntklin.AdaGrad.__base__,
 )
 MADE_BY_USERS = (

@@ -10,7 +10,9 @@ MOST_VECTORS = 128
 MOST_ROUNDS = 8
 
 
-def largest_eigenvalue(product: Product, n: int, tolerance: float) -> float:
+def largest_eigenvalue(
+    product: Product, n: int, tolerance: float, vectors: int = MOST_VECTORS
+) -> float:
     """λ_max of a symmetric positive semidefinite A ∈ R^{n×n}, from above.
 
     Lanczos' recursion A V = V T + β v e^T with full reorthogonalization, from a fixed start: the
@@ -26,6 +28,8 @@ def largest_eigenvalue(product: Product, n: int, tolerance: float) -> float:
     tolerance : float
         Ends the recursion where r ≤ tolerance · θ. The error of θ itself is about r² over the
         distance to the next eigenvalue. Without a gap r may stay above it, and is returned with θ.
+    vectors : int
+        So many of length n are kept.
 
     Returns
     -------
@@ -42,15 +46,17 @@ def largest_eigenvalue(product: Product, n: int, tolerance: float) -> float:
     unit = 2.0 ** np.clip(np.frexp(size)[1], -1000, 1000)
     value = residual = 0.0
     for _ in range(MOST_ROUNDS):
-        value, residual, start = _round(lambda v: product(v) / unit, start, tolerance)
+        value, residual, start = _round(lambda v: product(v) / unit, start, tolerance, vectors)
         if not residual > tolerance * value:
             break
     return unit * (value + residual)
 
 
-def _round(product: Product, start: Array, tolerance: float) -> tuple[float, float, Array]:
+def _round(
+    product: Product, start: Array, tolerance: float, vectors: int
+) -> tuple[float, float, Array]:
     """θ, r and the Ritz vector, from one start, after as many products as it takes or as fit."""
-    most = min(MOST_VECTORS, len(start))
+    most = min(vectors, len(start))
     basis = np.empty((most, len(start)))
     diagonal, side = np.empty(most), np.empty(most)
     vector = start
@@ -65,13 +71,13 @@ def _round(product: Product, start: Array, tolerance: float) -> tuple[float, flo
             vector = vector - (known @ vector) @ known
         side[k] = np.linalg.norm(vector)
         T = np.diag(diagonal[: k + 1]) + np.diag(side[:k], 1) + np.diag(side[:k], -1)
-        values, vectors = np.linalg.eigh(T)
-        value, residual = float(values[-1]), float(side[k] * abs(vectors[-1, -1]))
+        values, ritz = np.linalg.eigh(T)
+        value, residual = float(values[-1]), float(side[k] * abs(ritz[-1, -1]))
         if not residual > tolerance * value or side[k] == 0:
             break
         vector = vector / side[k]
     else:
         if most == len(start):  # the whole space: what is left is rounding
             residual = min(residual, tolerance * value)
-    best = vectors[:, -1] @ known
+    best = ritz[:, -1] @ known
     return value, residual, best / np.linalg.norm(best)

@@ -34,6 +34,7 @@ from ntklin.theory.feature_source import FeatureSource
 from ntklin.theory.gradient_descent import LinearizedGradientDescent
 from ntklin.theory.linearized_run import LinearizedRun
 from ntklin.theory.minimizer import Minimizer, solve_minimizer
+from ntklin.theory.moments import SGDMoments, as_batch_size
 from ntklin.theory.theorems import ProductForm, product_formula
 from ntklin.theory.train_linearized import train_linearized
 
@@ -173,6 +174,46 @@ class Linearization(FactorizedKernel):
             weight_decay=weight_decay,
             decoupled=decoupled,
             weights=weights,
+        )
+
+    def moments(
+        self,
+        Y: ArrayLike,
+        learning_rate: float | None,
+        batch_size: int,
+        *,
+        weights: Weights = None,
+    ) -> SGDMoments:
+        """Mean and covariance of f_t under SGD, over batches that are drawn for each step.
+
+        Parameters
+        ----------
+        Y : array_like, shape (N,) or (N, C)
+        learning_rate : float or None
+            η; None for ``default_learning_rate()``, which is not stable for every batch size.
+        batch_size : int
+            b, 1 … N: each step has its own batch, uniform without replacement.
+        weights : float, array_like, shape (P,) or (P, P), or LowRank, optional
+            A constant D ≥ 0, as for ``gradient_descent``.
+
+        Returns
+        -------
+        SGDMoments
+
+        Raises
+        ------
+        DegenerateKernelError
+            If K(X, X) = 0 and no learning rate is given.
+        ValueError
+            For a batch size above N.
+        """
+        batch_size = as_batch_size(batch_size, self.n_samples)
+        mean = self.gradient_descent(Y, learning_rate, weights=weights)
+        return SGDMoments(
+            linearization=mean.linearization,
+            targets=mean.targets,
+            learning_rate=mean.learning_rate,
+            batch_size=batch_size,
         )
 
     def minimizer(

@@ -17,7 +17,13 @@ from ntklin.algebra.solving import KernelSolution, solve_kernel
 from ntklin.algebra.spectrum import degenerate_error, factorize, require_kernel_in_range
 from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import beside, freeze, host, refuse_mixed
-from ntklin.edge.checks import as_count, as_new_inputs, as_vector, require_memory
+from ntklin.edge.checks import (
+    as_count,
+    as_new_inputs,
+    as_positive,
+    as_vector,
+    require_memory,
+)
 from ntklin.edge.errors import CheckpointError, DegenerateKernelError
 from ntklin.edge.files.names import shown
 from ntklin.edge.ranges import in_range
@@ -28,6 +34,7 @@ from ntklin.runs.descriptions import batches_from, optimizer_from
 from ntklin.runs.optimizer import Optimizer
 from ntklin.runs.outcome import Run
 from ntklin.theory.concentration import Concentration, KernelDrift, concentration, kernel_drift
+from ntklin.theory.label_noise import label_sensitivity
 from ntklin.theory.snapshots import Snapshot
 
 if TYPE_CHECKING:
@@ -290,6 +297,55 @@ class LinearizedRun(Run):
     def path_dependent_displacement(self) -> Array:
         """B_t = θ_t − θ_0 − A_t (f_t(X) − f_0(X)), (P,); raises what ``split`` raises."""
         return self.displacement - self.interpolating_displacement
+
+    def noise_amplification(self, X_new: ArrayLike) -> Array:
+        """‖K_D(x, X) K_D^{-1}‖² for the last D_{t−1}: what A_t makes of noise in f_t(X).
+
+        The linear map of the interpolating part at a fixed D_t, which for a constant D and t → ∞ is
+        Var f_t(x)/s² for label noise of variance s² (``Minimizer.noise_amplification``). What the
+        whole path makes of it, D_t and B_t included, is in ``label_sensitivity``.
+
+        Parameters
+        ----------
+        X_new : array_like, shape (N_new, d)
+
+        Returns
+        -------
+        ndarray, shape (N_new,) or (N_new, C)
+
+        Raises
+        ------
+        DegenerateKernelError, MemoryLimitError
+            As ``Linearization.minimizer``.
+        """
+        minimizer = self.linearization.minimizer(self.targets, weights=self._direction)
+        return minimizer.noise_amplification(X_new)
+
+    def label_sensitivity(self, X_new: ArrayLike, relative_step: float | None = None) -> Array:
+        """∂f_t(x)/∂Y along the whole path, by central differences: two runs a label.
+
+        D_t, B_t and f_t(X) move with the labels, so that for label noise of a small variance s²
+        Var f_t(x) = s² Σ_n (∂f_t(x)/∂Y_n)², for any optimizer and batches.
+
+        Parameters
+        ----------
+        X_new : array_like, shape (N_new, d)
+        relative_step : float, optional
+            By how much a label is moved, in units of the root mean square of Y − f_0(X); the cube
+            root of eps when not given.
+
+        Returns
+        -------
+        ndarray, shape (N_new, N) or (N_new, C, N, C)
+
+        Raises
+        ------
+        ValueError
+            If the run's batches were an iterator, which cannot be taken again.
+        """
+        if relative_step is None:
+            relative_step = float(np.cbrt(np.finfo(self.outputs.dtype).eps))
+        return label_sensitivity(self, X_new, as_positive(relative_step, name="relative_step"))
 
     def concentration(self, D: ArrayLike | None = None) -> Concentration:
         """How closely D_t stays around D at the recorded steps: the assumption under Eq. (6).

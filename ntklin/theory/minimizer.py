@@ -264,6 +264,27 @@ class Minimizer(Sendable):
         n_outputs = 1 if self.targets.ndim == 1 else self.targets.shape[1]
         return n_outputs * total / (2 * len(X_new))
 
+    def noise_amplification(self, X_new: ArrayLike) -> Array:
+        """Var f_∞(x)/s² for labels Y + ε with independent ε of variance s²: ‖K_D(x, X) K_D^{-1}‖².
+
+        What of label noise reaches the output at x, for this D; that of f_int, as f_init does not
+        depend on labels. It is 1 on X itself, and less with a ridge λ, where (K_D + λ1)^{-1} takes
+        the place of K_D^{-1}. Label noise of one output reaches others through features with
+        several, where the sum is over all labels.
+
+        Parameters
+        ----------
+        X_new : array_like, shape (N_new, d)
+
+        Returns
+        -------
+        ndarray, shape (N_new,)
+        """
+        source, S = self.linearization.source, self._map(X_new)
+        k = source.columns.of(self.targets).shape[1]
+        squares = np.repeat((S * S).sum(axis=1)[:, None], k, axis=1)
+        return beside(self._shown(squares.astype(source.dtype)), source.anchor)
+
     def _map(self, X_new: ArrayLike | None) -> Array:
         """K'_D(x, X) (K'_D(X, X) + λ'1)^{-1}, (N_new, N), float64."""
         equation = self._equation

@@ -11,6 +11,7 @@ from ntklin.validation.theorems import (
     example1,
     flip,
     kernel_limit,
+    label_noise,
     lemma1,
     lemma2,
     lemma3,
@@ -21,6 +22,7 @@ from ntklin.validation.theorems import (
     momentum,
     schedule,
     section6,
+    sgd_moments,
     smooth,
     symmetrized,
     theorem1,
@@ -74,6 +76,8 @@ STATEMENTS = tuple(
         decay,
         flip,
         schedule,
+        sgd_moments,
+        label_noise,
     )
 )
 

@@ -1,0 +1,330 @@
+"""Mean and covariance of SGD on the linearized network, over its random batches, at any step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ntklin.edge.arrays import Array
+from ntklin.edge.backends import beside
+from ntklin.edge.checks import as_count, require_memory
+from ntklin.edge.errors import DivergenceError
+from ntklin.edge.ranges import in_range, shift
+from ntklin.edge.sendable import Sendable
+from ntklin.theory.batch_noise import BatchNoise
+from ntklin.theory.descent_modes import DescentModes
+from ntklin.theory.discrete_time import Steps, as_steps
+from ntklin.theory.epoch_laws import Problem
+from ntklin.theory.epoch_moments import EpochMoments, is_enumerable
+from ntklin.theory.gradient_descent import LinearizedGradientDescent
+from ntklin.theory.noise_course import NoiseCourse
+
+if TYPE_CHECKING:
+    from ntklin.theory.linearization import Linearization
+
+# M×M matrices beside the eigenvectors: of a block of steps, of the search for the bound.
+_MATRICES = 10
+_MATRICES_OF_BOUND = 16
+
+# Runs that moments are estimated from.
+_DRAWS = 200
+
+# Beyond it no number of products that grows like √t is within reach.
+_MOST_STEPS = 10**12
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SGDMoments(Sendable):
+    r"""Mean and covariance of f_t under stochastic gradient descent on the linearized network.
+
+    Batches of b samples are drawn uniformly without replacement, independently for each step:
+
+    .. math:: \theta_{t+1} = \theta_t - \frac{\eta}{b} \varphi(X_{B_t})^T (f_t(X_{B_t}) - Y_{B_t})
+
+    With r_t = f_t(X) − Y, ρ = (b − 1)/(N − 1) and R_t = E r_t r_t^T, the first two moments follow
+    exactly:
+
+    .. math::
+
+        E r_{t+1} &= (1 - \eta K/N)\, E r_t \\
+        R_{t+1} &= R_t - \frac{\eta}{N}(K R_t + R_t K)
+            + \frac{\eta^2}{bN} K\, [\rho R_t + (1 - \rho) \operatorname{diag} R_t]\, K \\
+        E L_t &= \operatorname{tr} R_t / (2N), \qquad
+        \operatorname{Cov} f_t(x) = K(x, X) \operatorname{Cov}(c_t) K(X, x)
+
+    for θ_t = θ_0 + φ(X)^T c_t, where R_t = E r_t E r_t^T + K Cov(c_t) K; no inverse is taken, and
+    singular kernels pass. Of a sample with several outputs diag keeps the block of all of them,
+    since they share its batches. What is computed is Cov(c_t), about √t steps of the recursion for
+    t of them, each two products of M×M matrices; what the latest call came to is kept, so that a
+    later t goes on from there. Made by ``Linearization.moments``.
+
+    Batches that go through shuffled epochs have another law: see ``epochs``.
+
+    Attributes
+    ----------
+    linearization : Linearization
+    targets : ndarray, shape (N,), or (N, C) for several outputs
+    learning_rate : float
+    batch_size : int
+    """
+
+    linearization: Linearization
+    targets: Array
+    learning_rate: float
+    batch_size: int
+    _courses: dict[Any, NoiseCourse] = field(default_factory=dict, init=False, repr=False)
+
+    def _sent(self) -> dict[str, Any]:
+        return super()._sent() | {"_courses": {}}
+
+    @cached_property
+    def mean(self) -> LinearizedGradientDescent:
+        """The mean over batches, which is gradient descent on all samples."""
+        return LinearizedGradientDescent(
+            linearization=self.linearization,
+            targets=self.targets,
+            learning_rate=self.learning_rate,
+        )
+
+    @property
+    def max_learning_rate(self) -> float:
+        """η(b): below it E L_t contracts on the range of K, above it E L_t grows without bound.
+
+        N/μ, with μ the largest eigenvalue of a symmetric operator on symmetric matrices
+        (``BatchNoise.curvature``), by Lanczos' recursion, whose residual is an error bound: μ is
+        enlarged by it, so that the rate errs on the safe side, by a relative 1e-9 where the
+        eigenvalue has a gap. 2N/λ_max for b = N.
+        """
+        self._require_room(_MATRICES_OF_BOUND)
+        modes, curvature = self._modes, self._noise.curvature
+        if curvature == 0:
+            return np.inf
+        remedy = self.linearization.source.remedy
+        scale = -2 * modes.units.exponent
+        rate = modes.scaled_rate / curvature
+        return in_range(rate, np.float64, "the largest learning rate", remedy, scale=scale)
+
+    @property
+    def converges(self) -> bool:
+        """Whether the learning rate is below ``max_learning_rate``."""
+        return self.learning_rate < self.max_learning_rate
+
+    @overload
+    def loss(self, t: int, *, progress: Callable[[int], object] | None = None) -> float: ...
+    @overload
+    def loss(self, t: ArrayLike, *, progress: Callable[[int], object] | None = None) -> Array: ...
+    def loss(
+        self, t: ArrayLike, *, progress: Callable[[int], object] | None = None
+    ) -> float | Array:
+        """E L_t = tr R_t/(2N), summed over outputs; for many t in one pass.
+
+        Parameters
+        ----------
+        t : int or array_like of int
+        progress : callable, optional
+            Called as ``progress(step)`` about ten times a second.
+
+        Returns
+        -------
+        float or ndarray, shape t.shape
+
+        Raises
+        ------
+        DivergenceError
+            For a t at which the loss has outgrown floating point.
+        MemoryLimitError
+            If ten matrices of the kernel's size do not fit.
+        """
+        steps, modes = as_steps(t), self._modes
+        counts, places = _ascending(steps)
+        course = self._course(slice(None), counts)
+        noise = np.zeros(0)
+        if len(counts):
+            noise = course.advance(int(counts[-1]), counts, progress)[places]
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            losses = modes.residuals(steps) ** 2 @ modes.initial_losses
+            losses = shift(losses + noise / (2 * len(self.targets)), modes.loss_exponent)
+        self._refuse_overflow(losses, steps)
+        return losses.reshape(steps.shape) if steps.shape else float(losses[0])
+
+    def predict(self, X_new: ArrayLike, t: ArrayLike) -> Array:
+        """E f_t(X_new), what gradient descent on all samples has at t.
+
+        Parameters
+        ----------
+        X_new : array_like, shape (N_new, d)
+        t : int or array_like of int
+
+        Returns
+        -------
+        ndarray, shape (N_new,) or t.shape + (N_new,)
+            For targets (N, C): (N_new, C) or t.shape + (N_new, C).
+
+        Raises
+        ------
+        DivergenceError, MemoryLimitError
+            As ``LinearizedGradientDescent.predict``.
+        """
+        as_steps(t)
+        return self.mean.predict(X_new, t)
+
+    def covariance(
+        self,
+        X_new: ArrayLike | None,
+        t: ArrayLike,
+        *,
+        progress: Callable[[int], object] | None = None,
+    ) -> Array:
+        """Cov f_t(X_new) over batches; of several outputs each one's own.
+
+        Parameters
+        ----------
+        X_new : array_like, shape (N_new, d), or None
+            None for the training inputs X.
+        t : int or array_like of int
+            Many t cost more than one: the recursion halts at each.
+        progress : callable, optional
+            Called as ``progress(step)`` about ten times a second.
+
+        Returns
+        -------
+        ndarray, shape (N_new, N_new) or t.shape + (N_new, N_new)
+            For targets (N, C): (N_new, N_new, C) or t.shape + (N_new, N_new, C).
+
+        Raises
+        ------
+        DivergenceError
+            For a t at which it has outgrown floating point.
+        MemoryLimitError
+            If ten matrices of the kernel's size, or so many covariances, do not fit.
+        """
+        source, modes = self.linearization.source, self._modes
+        steps = as_steps(t)
+        counts, places = _ascending(steps)
+        maps = modes.units.linearization.modes_at(X_new)[0]
+        rows, k = source.columns.rows, modes.initial_residual.shape[1]
+        n_new = len(maps) // rows
+        require_memory(
+            8 * len(steps) * n_new * n_new * rows * k,
+            f"covariances of {n_new} outputs at {len(steps)} steps",
+            "ask for fewer t or fewer inputs at a time",
+        )
+        found = np.empty((len(counts), n_new, n_new, rows * k))
+        for column in range(k):
+            course = self._course(slice(column, column + 1), counts)
+            for i, count in enumerate(counts):
+                course.advance(int(count), told=progress)
+                H = np.triu(course.H) + np.triu(course.H, 1).T
+                for row in range(rows):
+                    S = maps[row::rows]
+                    with np.errstate(over="ignore", invalid="ignore"):
+                        covariance = S @ (modes.rate**2 * H) @ S.T
+                        covariance = (covariance + covariance.T) / 2
+                        covariance = shift(covariance, modes.loss_exponent)
+                        found[i, :, :, column + row] = covariance
+        with np.errstate(over="ignore", under="ignore"):
+            found = found[places].astype(source.dtype, copy=False)
+        self._refuse_overflow(found, steps)
+        found = found.reshape(*steps.shape, n_new, n_new, rows * k)
+        return beside(found[..., 0] if self.targets.ndim == 1 else found, source.anchor)
+
+    def epochs(self, draws: int | None = None, *, rng: int = 0) -> EpochMoments:
+        """The same with batches of shuffled epochs, each sample once an epoch.
+
+        Parameters
+        ----------
+        draws : int, optional
+            Estimate from so many runs, at least 2. When not given, moments are exact where an epoch
+            is small enough, as for N ≤ 12, and else of 200 runs.
+        rng : int
+            The first run's seed; run i has the batches ``Batches(size=b, rng=rng + i)``.
+
+        Returns
+        -------
+        EpochMoments
+        """
+        if draws is not None:
+            draws = as_count(draws, name="draws", minimum=2)
+        elif not is_enumerable(self):
+            draws = _DRAWS
+        rng = as_count(rng, name="rng", minimum=0)
+        problem = Problem.of(self._modes, self.targets, self.batch_size)
+        return EpochMoments(moments=self, draws=draws, rng=rng, _problem=problem)
+
+    @cached_property
+    def _modes(self) -> DescentModes:
+        return DescentModes(
+            linearization=self.linearization,
+            targets=self.targets,
+            learning_rate=self.learning_rate,
+            ridge=0.0,
+            rcond=None,
+        )
+
+    @cached_property
+    def _noise(self) -> BatchNoise:
+        modes = self._modes
+        return BatchNoise(
+            vectors=modes.spectrum.vectors,
+            steps=modes.rate * modes.values,
+            n_samples=len(self.targets),
+            batch_size=self.batch_size,
+        )
+
+    def _course(self, columns: slice, counts: NDArray[np.int64]) -> NoiseCourse:
+        """A course of these columns that has not passed the first of ascending steps."""
+        residual = shift(self._modes.initial_residual, -self._modes.loss_exponent // 2)[:, columns]
+        key = columns.start if residual.shape != self._modes.initial_residual.shape else None
+        kept = self._courses.get(key)
+        if kept is None or (len(counts) and kept.t > counts[0]):
+            self._require_room(_MATRICES)
+            kept = NoiseCourse(self._noise, residual)
+            self._courses.clear()
+            self._courses[key] = kept
+        return kept
+
+    def _require_room(self, matrices: int) -> None:
+        lin = self.linearization
+        lin.require_room()
+        require_memory(
+            8 * matrices * lin.source.n_rows**2,
+            f"second moments over {lin.described_kernel}",
+            "take fewer inputs, or runs with ntklin.Batches, whose scatter estimates them",
+        )
+
+    def _refuse_overflow(self, values: Array, steps: Steps) -> None:
+        finite = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
+        if not finite.all():
+            first = int(steps.count[~finite].min())
+            raise DivergenceError(
+                f"SGD with batches of {self.batch_size} at learning_rate="
+                f"{self.learning_rate:.6g}, which is stable below {self.max_learning_rate:.6g}, "
+                f"has outgrown {values.dtype} in mean square at t = {first:.6g}",
+                learning_rate=self.learning_rate,
+                bound=self.max_learning_rate,
+                step=first,
+            )
+
+
+def as_batch_size(value: Any, n_samples: int) -> int:
+    """An integer 1 ≤ b ≤ N."""
+    size = as_count(value, name="batch_size")
+    if size > n_samples:
+        raise ValueError(f"batch_size = {size} exceeds the number of samples, {n_samples}")
+    return size
+
+
+def _ascending(steps: Steps) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+    """The distinct steps, and which of them each step is."""
+    largest = float(steps.count.max(initial=0.0))
+    if largest > _MOST_STEPS:
+        raise ValueError(
+            f"t goes up to {largest:.3g}: second moments are followed up to t = {_MOST_STEPS:.0e}"
+        )
+    counts, places = np.unique(steps.count.astype(np.int64), return_inverse=True)
+    return counts, places.reshape(-1)
