@@ -438,6 +438,8 @@ ELSEWHERE = {
     ("LinearizedRun.predict", "t"),
     ("LinearizedRun.at", "t"),
     ("EpochMoments.difference", "t"),
+    ("Optimizer.rate", "t"),
+    ("Optimizer.rates", "start"),
     ("train_ensemble", "batches"),
     ("mitigate_initialization", "batches"),
     ("FeatureMap", "theta"),  # MLP.features

@@ -147,7 +147,7 @@ class SGDMoments(Sendable):
         if len(counts):
             noise = course.advance(int(counts[-1]), counts, progress)[places]
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            losses = modes.residuals(steps) ** 2 @ modes.initial_losses
+            losses = modes.losses(steps)
             losses = shift(losses + noise / (2 * len(self.targets)), modes.loss_exponent)
         self._refuse_overflow(losses, steps)
         return losses.reshape(steps.shape) if steps.shape else float(losses[0])
