@@ -348,6 +348,32 @@ def test_minimizer(device, weighted, dtype):
         assert_close(device.get(converged), f, scale=size, **options)
 
 
+def test_moments_and_label_noise(device):
+    """What the host finds for the same arrays."""
+    case, Y = problem()
+    X_new = inputs(np.random.default_rng(5), 4, 3, np.float64)
+    D = 0.5 + np.random.default_rng(6).random(case.net.n_parameters)
+
+    def found(put, get):
+        theta, X, targets, new, weights = put((case.theta, case.X, Y, X_new, D))
+        lin = ntklin.linearize(case.net, theta, X)
+        moments = lin.moments(targets, None, 2, weights=weights)
+        epochs = [moments.epochs(), moments.epochs(3)]
+        run = lin.train(targets, ntklin.GradientDescent(0.1), steps=4)
+        outputs = [moments.predict(new, [0, 9]), moments.covariance(new, [3, 200])]
+        outputs += [part for law in epochs for part in law.predict(new, 4)]
+        outputs += [part for law in epochs for part in law.covariance(new, 4)]
+        outputs += [lin.minimizer(targets, weights=weights).noise_amplification(new)]
+        outputs += [run.noise_amplification(new), run.label_sensitivity(new)]
+        numbers = [moments.loss(200), moments.max_learning_rate, epochs[0].loss(4).value]
+        return [get(a) for a in outputs], numbers + list(epochs[1].difference(new, 4).loss)
+
+    here, there = found(lambda arrays: arrays, lambda a: a), found(device.put, device.get)
+    for a, b in zip(here[0], there[0], strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(there[1], here[1], rtol=1e-9)
+
+
 def test_a_singular_kernel_names_its_rows(device):
     case, Y = problem()
     case.X[2] = case.X[4]

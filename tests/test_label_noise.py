@@ -123,11 +123,11 @@ def test_adagrad_of_one_sample():
 def test_adaptive_paths_answer_to_every_label(optimizer):
     """Against the outputs for labels with a small error in all of them at once."""
     lin, Y, x = problem(7)
-    run = lin.train(Y, optimizer, steps=200)
+    run = lin.train(Y, optimizer, steps=60)
     slopes = run.label_sensitivity(x)
     assert slopes.shape == (2, 4)
     error = 1e-4 * np.random.default_rng(0).standard_normal(4)
-    ends = [lin.train(Y + s * error, optimizer, steps=200).predict(x) for s in (1, -1)]
+    ends = [lin.train(Y + s * error, optimizer, steps=60).predict(x) for s in (1, -1)]
     np.testing.assert_allclose(slopes @ error, (ends[0] - ends[1]) / 2, rtol=1e-3, atol=1e-8)
     fixed = run.noise_amplification(x)
     assert fixed.shape == (2,)

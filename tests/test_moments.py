@@ -286,6 +286,33 @@ def test_singular_kernels_pass():
     assert later.min() > 0
 
 
+def test_what_has_faded_is_over():
+    """However many steps, and beside a null space that keeps what noise it got."""
+    case = Case(6)
+    np.testing.assert_array_equal(case.moments.loss([10**9, 10**12]), [0, 0])
+    assert not case.moments.covariance(case.rows, 10**12).any()
+    K = np.pad(case.K, (0, 1))  # an output that no parameter moves
+    Y = np.append(case.Y, 0.5)
+    moments = ntklin.linearize_kernel(K).moments(Y, case.moments.learning_rate, 1)
+    np.testing.assert_allclose(moments.loss([10**6, 10**9]), [0.025, 0.025], rtol=1e-12)
+    still = ntklin.linearize_kernel(case.K).moments(0 * case.Y, 0.1, 1)
+    np.testing.assert_array_equal(still.loss([0, 10**12]), [0, 0])
+
+
+def test_f0_at_x_alone():
+    case = Case(6)
+    lin = ntklin.linearize_kernel(case.K, f0=case.Y / 2)
+    moments = lin.moments(case.Y * 1.5, case.moments.learning_rate, 2)
+    assert moments.loss(5) == pytest.approx(case.moments.loss(5), rel=1e-12)
+    covariance = case.moments.covariance(case.rows, 5)
+    np.testing.assert_allclose(moments.covariance(case.rows, 5), covariance, rtol=1e-10)
+    own, other = (m.epochs().covariance(case.rows, 5).value for m in (moments, case.moments))
+    np.testing.assert_allclose(own, other, rtol=1e-10)
+    for law in (moments, moments.epochs()):
+        with pytest.raises(ValueError, match="f0 was given as an array"):
+            law.predict(case.rows, 5)
+
+
 def test_one_sample():
     moments = ntklin.linearize_kernel([[2.0]]).moments([1.0], 0.25, 1)
     np.testing.assert_array_equal(moments.loss([0, 1, 2]), [0.5, 0.125, 0.03125])
@@ -355,6 +382,8 @@ def test_divergence_is_told():
     assert np.isfinite(case.moments.loss([1, 5])).all()
     with pytest.raises(ntklin.DivergenceError, match=r"SGD with batches of 2.*in mean square at t"):
         case.moments.loss([5, 10**6])
+    with pytest.raises(ntklin.DivergenceError, match="at t = 1"):
+        case.lin.moments(case.Y, 1e300, 2).loss(1)
     with pytest.raises(ntklin.DivergenceError, match="which is stable below") as caught:
         case.moments.covariance(case.rows, 10**6)
     assert caught.value.bound == case.moments.max_learning_rate
@@ -365,3 +394,11 @@ def test_memory_is_asked_for_beforehand(monkeypatch):
     monkeypatch.setattr("ntklin.edge.checks.available_memory", lambda: 1000)
     with pytest.raises(ntklin.MemoryLimitError, match="kernel of 4 training inputs needs"):
         case.lin.moments(case.Y, RATE, 2).loss(3)
+
+
+def test_a_schedule_is_refused_by_name():
+    X = np.eye(3)
+    net = ntklin.MLP((3, 8, 1))
+    lin = ntklin.linearize(net, net.init(0), X)
+    with pytest.raises(ValueError, match="not of a schedule; pass a number"):
+        lin.moments(np.ones(3), ntklin.StepSchedule(0.1, 5), 2)

@@ -19,6 +19,7 @@ from ntklin.edge.sendable import Sendable
 from ntklin.runs.batches import Batches
 from ntklin.theory.discrete_time import as_steps
 from ntklin.theory.epoch_laws import Estimate, ExactLaw, Law, Problem, SampledLaw
+from ntklin.theory.source import Evaluation
 
 if TYPE_CHECKING:
     from ntklin.theory.moments import SGDMoments
@@ -100,9 +101,12 @@ class EpochMoments(Sendable):
         Estimate
             Of t.shape + (N_new,), for targets (N, C) of t.shape + (N_new, C).
         """
-        maps, start = self._at(X_new)
-        found = [law.outputs(maps, start) for law in self._laws(t)]
+        at, exponent = self._at(X_new)
+        maps = host(at.kernel).astype(np.float64, copy=False)
         columns, anchor = self.moments.linearization.source.columns, self._anchor
+        start = columns.of(shift(host(at.outputs).astype(np.float64), exponent))
+        start = np.broadcast_to(start, (len(start), self._problem.residual.shape[1]))
+        found = [law.outputs(maps, start) for law in self._laws(t)]
         means = _stacked(found, (*as_steps(t).shape, *start.shape))
         return Estimate(*(beside(columns.shown(a, self.moments.targets), anchor) for a in means))
 
@@ -119,10 +123,10 @@ class EpochMoments(Sendable):
         Estimate
             Of t.shape + (N_new, N_new), for targets (N, C) of t.shape + (N_new, N_new, C).
         """
-        maps, start = self._at(X_new)
+        maps = host(self._at(X_new)[0].kernel).astype(np.float64, copy=False)
         rows = self.moments.linearization.source.columns.rows
         found = [law.covariance(maps, rows) for law in self._laws(t)]
-        n, C = len(maps) // rows, rows * start.shape[1]
+        n, C = len(maps) // rows, rows * self._problem.residual.shape[1]
         shape = (n, n) if self.moments.targets.ndim == 1 else (n, n, C)
         both = _stacked(found, (*as_steps(t).shape, *shape))
         return Estimate(*(beside(a, self._anchor) for a in both))
@@ -158,14 +162,10 @@ class EpochMoments(Sendable):
     def _anchor(self) -> Array:
         return self.moments.linearization.source.anchor
 
-    def _at(self, X_new: ArrayLike) -> tuple[Array, Array]:
-        """K(X_new, X) and f_0(X_new) in columns, in the problem's units."""
-        units = self.moments.mean.linearization.in_units(np.float64)
-        source, at = units.linearization.source, units.linearization.at(X_new)
-        start = source.columns.of(shift(host(at.outputs).astype(np.float64), units.exponent))
-        k = source.columns.of(self.moments.targets).shape[1]
-        start = np.broadcast_to(start, (len(start), k))
-        return host(at.kernel).astype(np.float64, copy=False), start
+    def _at(self, X_new: ArrayLike) -> tuple[Evaluation, int]:
+        """The kernel and f_0 there, in the problem's units, f = 2^e f', and e."""
+        units = self.moments.linearization.in_units(np.float64)
+        return units.linearization.at(X_new), units.exponent
 
     def _laws(self, t: ArrayLike) -> list[Law]:
         """The laws of c_t, one for each t."""

@@ -205,9 +205,14 @@ class Linearization(FactorizedKernel):
         DegenerateKernelError
             If K(X, X) = 0 and no learning rate is given.
         ValueError
-            For a batch size above N.
+            For a batch size above N, and for a schedule: the recursion is that of one η.
         """
         batch_size = as_batch_size(batch_size, self.n_samples)
+        if callable(learning_rate):
+            raise ValueError(
+                "moments are those of one learning rate, not of a schedule; pass a number, and for "
+                "a schedule take the scatter of runs with ntklin.Batches"
+            )
         mean = self.gradient_descent(Y, learning_rate, weights=weights)
         return SGDMoments(
             linearization=mean.linearization,

@@ -14,7 +14,7 @@ from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside
 from ntklin.edge.checks import as_count, require_memory
 from ntklin.edge.errors import DivergenceError
-from ntklin.edge.ranges import in_range, shift
+from ntklin.edge.ranges import exponent, in_range, norm, shift
 from ntklin.edge.sendable import Sendable
 from ntklin.theory.batch_noise import BatchNoise
 from ntklin.theory.descent_modes import DescentModes
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # M×M matrices beside the eigenvectors: of a block of steps, of the search for the bound.
 _MATRICES = 10
-_MATRICES_OF_BOUND = 16
+_MATRICES_OF_BOUND = 20
 
 # Runs that moments are estimated from.
 _DRAWS = 200
@@ -148,7 +148,8 @@ class SGDMoments(Sendable):
             noise = course.advance(int(counts[-1]), counts, progress)[places]
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             losses = modes.losses(steps)
-            losses = shift(losses + noise / (2 * len(self.targets)), modes.loss_exponent)
+            losses = shift(losses, modes.loss_exponent)
+            losses = losses + shift(noise / (2 * len(self.targets)), 2 * self._size)
         self._refuse_overflow(losses, steps)
         return losses.reshape(steps.shape) if steps.shape else float(losses[0])
 
@@ -225,8 +226,7 @@ class SGDMoments(Sendable):
                     with np.errstate(over="ignore", invalid="ignore"):
                         covariance = S @ (modes.rate**2 * H) @ S.T
                         covariance = (covariance + covariance.T) / 2
-                        covariance = shift(covariance, modes.loss_exponent)
-                        found[i, :, :, column + row] = covariance
+                        found[i, :, :, column + row] = shift(covariance, 2 * self._size)
         with np.errstate(over="ignore", under="ignore"):
             found = found[places].astype(source.dtype, copy=False)
         self._refuse_overflow(found, steps)
@@ -276,10 +276,16 @@ class SGDMoments(Sendable):
             batch_size=self.batch_size,
         )
 
+    @cached_property
+    def _size(self) -> int:
+        """z with ‖r_0‖ about 2^z."""
+        return exponent(norm(self._modes.initial_residual))
+
     def _course(self, columns: slice, counts: NDArray[np.int64]) -> NoiseCourse:
         """A course of these columns that has not passed the first of ascending steps."""
-        residual = shift(self._modes.initial_residual, -self._modes.loss_exponent // 2)[:, columns]
-        key = columns.start if residual.shape != self._modes.initial_residual.shape else None
+        whole = self._modes.initial_residual
+        residual = shift(whole[:, columns], -self._size)
+        key = columns.start if residual.shape != whole.shape else None
         kept = self._courses.get(key)
         if kept is None or (len(counts) and kept.t > counts[0]):
             self._require_room(_MATRICES)

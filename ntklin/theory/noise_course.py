@@ -26,6 +26,9 @@ _AIM, _MOST = 6, 14
 # as one that had all steps.
 _GROWTH = 8
 
+# Of a residual of the size 1: less is as good as 0, and would soon be too small to shrink.
+_FADED = 1e-280
+
 # Sums that are evaluated at once.
 _SUMS = 4096
 
@@ -47,7 +50,7 @@ class NoiseCourse:
     ----------
     noise : BatchNoise
     residual : ndarray, shape (M, k)
-        V^T r_0; k columns of it make P_0 = Σ r_0 r_0^T.
+        V^T r_0, of the size 1; k columns of it make P_0 = Σ r_0 r_0^T.
 
     Attributes
     ----------
@@ -88,25 +91,34 @@ class NoiseCourse:
             tr K Cov(c) K at these; infinite once that has left the range.
         """
         wanted = np.zeros(0, np.int64) if wanted is None else wanted
-        found = np.full(len(wanted), np.inf)
-        found[wanted == self.t] = self.noise.trace(self.H)
-        pulse = _Pulse(told)
-        while self.t < stop:
-            if not self.noise.share:  # the full batch has no noise
-                found[:], self.t = 0.0, stop
-                break
-            length = min(self._length, stop - self.t)
-            own = (wanted > self.t) & (wanted <= self.t + length)
-            with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        found, pulse = np.zeros(len(wanted)), _Pulse(told)
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            found[wanted == self.t] = self.noise.trace(self.H)
+            while self.t < stop:
+                if self._is_over():
+                    self.t = stop
+                    break
+                length = min(self._length, stop - self.t)
+                own = (wanted > self.t) & (wanted <= self.t + length)
                 taken = self._block(length, wanted[own] - self.t, pulse)
-            if taken is None:
-                self._length = max(_FEW, length // 2)
-                continue
-            found[own] = taken
-            if not np.isfinite(self.H).all():
-                found[wanted > self.t] = np.inf
-                self.t = stop
+                if taken is None:
+                    self._length = max(_FEW, length // 2)
+                    continue
+                found[own] = taken
+                if not np.isfinite(self.H).all():
+                    found[wanted > self.t] = np.inf
+                    self.t = stop
         return np.where(np.isnan(found), np.inf, found)
+
+    def _is_over(self) -> bool:
+        """Whether nothing happens any more: of a full batch, and once all has faded."""
+        if self.noise.share:
+            moving = self.noise.steps > 0  # no step changes what is left where y = 0
+            mean = self.mean().diagonal()[moving]
+            if self.t == 0 or self.noise.trace(self.H) > _FADED or (mean > _FADED).any():
+                return False
+            self.H[moving] = self.H[:, moving] = 0.0
+        return True
 
     def _block(self, length: int, wanted: NDArray[np.int64], pulse: _Pulse) -> Array | None:
         """Take a block of steps, and return the noise at some of them; None for too long a one."""
