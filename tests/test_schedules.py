@@ -114,7 +114,14 @@ def test_a_schedule_is_a_value(schedule):
         schedule.gamma = schedule.steps = 3
 
 
-@pytest.mark.parametrize("schedule", [*SCHEDULES, 0.2, lambda t: 1 / (1 + t)], ids=repr)
+def inverse(t):
+    return 1 / (1 + t)
+
+
+# A function's repr has its address, which differs between the processes of pytest-xdist.
+@pytest.mark.parametrize(
+    "schedule", [*SCHEDULES, 0.2, inverse], ids=lambda s: getattr(s, "__name__", repr(s))
+)
 def test_any_stretch_has_the_same_rates(schedule):
     whole = schedules.rates(schedule, 0, 20)
     assert whole.dtype == np.float64
