@@ -72,6 +72,7 @@ _HOME = {
     "load_run": "training.training_run",
     "ntk": "networks.empirical",
     "search_learning_rate": "recipes.learning_rate",
+    "sharpness_bound": "runs.stability",
     "to_flax": "networks.flax_params",
     "to_state_dict": "networks.state_dicts",
     "train": "training.train",

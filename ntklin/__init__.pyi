@@ -55,6 +55,7 @@ from ntklin.runs.schedules import CosineSchedule as CosineSchedule
 from ntklin.runs.schedules import Schedule as Schedule
 from ntklin.runs.schedules import StepSchedule as StepSchedule
 from ntklin.runs.schedules import WarmupSchedule as WarmupSchedule
+from ntklin.runs.stability import sharpness_bound as sharpness_bound
 from ntklin.runs.stops import FirstRise as FirstRise
 from ntklin.runs.stops import Stop as Stop
 from ntklin.runs.stops import TimeLimit as TimeLimit
@@ -134,6 +135,7 @@ __all__ = [
     "mitigate_initialization",
     "ntk",
     "search_learning_rate",
+    "sharpness_bound",
     "to_flax",
     "to_state_dict",
     "train",

@@ -5,6 +5,7 @@
 
 from ntklin.validation.theorems import (
     appendix_a,
+    edge_of_stability,
     equation18,
     equation19,
     example1,
@@ -66,6 +67,7 @@ STATEMENTS = tuple(
         equation18,
         equation19,
         wilson,
+        edge_of_stability,
     )
 )
 
