@@ -18,6 +18,7 @@ from ntklin.validation.theorems import (
     lemma6,
     lemma7,
     section6,
+    sign_descent,
     smooth,
     symmetrized,
     theorem1,
@@ -68,6 +69,7 @@ STATEMENTS = tuple(
         equation19,
         wilson,
         edge_of_stability,
+        sign_descent,
     )
 )
 
