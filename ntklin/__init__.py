@@ -58,6 +58,7 @@ _HOME = {
     "from_state_dict": "networks.state_dicts",
     "infinite_nngp": "networks.infinite",
     "infinite_ntk": "networks.infinite",
+    "ScaledNetwork": "networks.scaled",
     "Stop": "runs.stops",
     "TimeLimit": "runs.stops",
     "TrainingInterrupted": "edge.errors",

@@ -31,6 +31,7 @@ from ntklin.networks.infinite import infinite_ntk as infinite_ntk
 from ntklin.networks.mlp import MLP as MLP
 from ntklin.networks.network import FeatureOperator as FeatureOperator
 from ntklin.networks.network import Network as Network
+from ntklin.networks.scaled import ScaledNetwork as ScaledNetwork
 from ntklin.networks.state_dicts import from_state_dict as from_state_dict
 from ntklin.networks.state_dicts import to_state_dict as to_state_dict
 from ntklin.networks.symmetrized import AntisymmetricPair as AntisymmetricPair
@@ -110,6 +111,7 @@ __all__ = [
     "NtklinError",
     "Preconditioned",
     "RMSprop",
+    "ScaledNetwork",
     "Schedule",
     "StepSchedule",
     "Stop",

@@ -4,12 +4,15 @@
 """
 
 from ntklin.validation.theorems import (
+    adam_batches,
+    adamw_box,
     appendix_a,
     edge_of_stability,
     equation18,
     equation19,
     example1,
     kernel_limit,
+    lazy_training,
     lemma1,
     lemma2,
     lemma3,
@@ -70,6 +73,9 @@ STATEMENTS = tuple(
         wilson,
         edge_of_stability,
         sign_descent,
+        lazy_training,
+        adam_batches,
+        adamw_box,
     )
 )
 

@@ -101,7 +101,7 @@ Sampled = tuple[Array, Array, Array, list[int], Array, Array]
 
 
 def adam(data: Data, rng: Generator) -> Sampled:
-    """The library's Adam on a linearized network, a sample a step, and what its kernel is made of."""
+    """The library's Adam, linearized, a sample a step, and what the kernel is made of."""
     net = network(16)
     theta = net.init(rng)
     samples = [int(n) for n in rng.integers(len(data.Y), size=STEPS)]
