@@ -84,14 +84,13 @@ def at_minus_one(rates: Rates, h: tuple[fmpq, fmpq, fmpq]) -> fmpq_mat:
 def at_the_bounds(rates: Rates) -> fmpq_mat:
     """With each method's own h."""
     mu, plain = rates.mu, rates.plain
-    own = (1 + mu, (1 + mu) / (1 + 2 * mu), (1 + mu) / (1 - mu))
-    heavy, nesterov, adam = (s * plain for s in own)
-    return at_minus_one(rates, (heavy, nesterov, adam))
+    heavy, nesterov = (1 + mu) * plain, (1 + mu) / (1 + 2 * mu) * plain
+    return at_minus_one(rates, (heavy, nesterov, (1 + mu) / (1 - mu) * plain))
 
 
 def at_the_plain_bound(rates: Rates) -> fmpq_mat:
     """With gradient descent's h for all of them."""
-    return at_minus_one(rates, (rates.plain,) * 3)
+    return at_minus_one(rates, (rates.plain, rates.plain, rates.plain))
 
 
 # Real networks
