@@ -31,6 +31,7 @@ from ntklin.networks.infinite import infinite_ntk as infinite_ntk
 from ntklin.networks.mlp import MLP as MLP
 from ntklin.networks.network import FeatureOperator as FeatureOperator
 from ntklin.networks.network import Network as Network
+from ntklin.networks.scaled import ScaledNetwork as ScaledNetwork
 from ntklin.networks.state_dicts import from_state_dict as from_state_dict
 from ntklin.networks.state_dicts import to_state_dict as to_state_dict
 from ntklin.networks.symmetrized import AntisymmetricPair as AntisymmetricPair
@@ -55,6 +56,7 @@ from ntklin.runs.schedules import CosineSchedule as CosineSchedule
 from ntklin.runs.schedules import Schedule as Schedule
 from ntklin.runs.schedules import StepSchedule as StepSchedule
 from ntklin.runs.schedules import WarmupSchedule as WarmupSchedule
+from ntklin.runs.stability import sharpness_bound as sharpness_bound
 from ntklin.runs.stops import FirstRise as FirstRise
 from ntklin.runs.stops import Stop as Stop
 from ntklin.runs.stops import TimeLimit as TimeLimit
@@ -111,6 +113,7 @@ __all__ = [
     "Preconditioned",
     "RMSprop",
     "SGDMoments",
+    "ScaledNetwork",
     "Schedule",
     "StepSchedule",
     "Stop",
@@ -136,6 +139,7 @@ __all__ = [
     "mitigate_initialization",
     "ntk",
     "search_learning_rate",
+    "sharpness_bound",
     "to_flax",
     "to_state_dict",
     "train",

@@ -97,6 +97,7 @@ def preconditioned(value):
 
 PHI, PAIR_PHI = NET.features(THETA, X), PAIR.features(np.r_[THETA, D], X)
 TWICE = np.r_[THETA, D]
+SCALED = ntklin.ScaledNetwork(NET, 2.0, THETA)
 
 # (where, argument): a function of its value, the plain value, and its name in messages.
 TABLE = {
@@ -122,6 +123,11 @@ TABLE = {
     ),
     ("AntisymmetricPair.symmetrize", "theta"): (PAIR.symmetrize, THETA),
     ("AntisymmetricPair.halves", "theta"): (PAIR.halves, TWICE),
+    ("ScaledNetwork", "origin"): (lambda v: ntklin.ScaledNetwork(NET, 2.0, v).origin, THETA),
+    ("ScaledNetwork.apply", "theta"): (lambda v: SCALED.apply(v, X), D),
+    ("ScaledNetwork.apply", "X"): (lambda v: SCALED.apply(D, v), X),
+    ("ScaledNetwork.features", "theta"): (lambda v: SCALED.features(v, X).parameters, D),
+    ("ScaledNetwork.features", "X"): (lambda v: SCALED.features(D, v).inputs, X),
     ("AntisymmetricPair.unpack", "theta"): (lambda v: sum(PAIR.unpack(v), ()), TWICE),
     ("AntisymmetricPair.pack", "layers"): (
         lambda v: packed(PAIR, 2, 0, v),
@@ -432,6 +438,7 @@ NO_ARRAYS = {
     *("nesterov", "eps", "alpha", "betas", "activation", "names", "factors", "blocks"),
     *("weight_decay", "decoupled", "depth"),
     *("batch_size", "draws", "relative_step"),
+    *("sharpness", "scale"),
 }
 # Parameters of that name that take an array elsewhere, but here a number or no arrays of data.
 ELSEWHERE = {
@@ -440,6 +447,7 @@ ELSEWHERE = {
     ("EpochMoments.difference", "t"),
     ("Optimizer.rate", "t"),
     ("Optimizer.rates", "start"),
+    ("sharpness_bound", "t"),
     ("train_ensemble", "batches"),
     ("mitigate_initialization", "batches"),
     ("FeatureMap", "theta"),  # MLP.features
@@ -454,6 +462,7 @@ MADE_BY_USERS = (
     *(ntklin.MLP, ntklin.AntisymmetricPair, ntklin.DoubledNetwork, ntklin.FeatureMap),
     *(ntklin.LowRank, ntklin.Batches, ntklin.Preconditioned, ntklin.Momentum, ntklin.Adam),
     *(ntklin.AdaGrad, ntklin.RMSprop, ntklin.GradientDescent, ntklin.InfiniteMLP),
+    ntklin.ScaledNetwork,
 )
 
 

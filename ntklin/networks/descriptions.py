@@ -5,6 +5,7 @@ from typing import Any
 
 from ntklin.networks.mlp import MLP
 from ntklin.networks.network import Network
+from ntklin.networks.scaled import ScaledNetwork
 from ntklin.networks.symmetrized import AntisymmetricPair, DoubledNetwork
 
 NETWORKS = {kind.__name__: kind for kind in (MLP, AntisymmetricPair, DoubledNetwork)}
@@ -19,7 +20,10 @@ def describe_network(net: Network) -> dict[str, Any]:
         described = {f.name: getattr(net, f.name) for f in dataclasses.fields(net)}
         plain = {"widths": list(net.widths), "activation": net.activation.described()}
         return {"class": kind.__name__} | described | plain
-    return {"class": f"{kind.__module__}.{kind.__qualname__}", "P": net.n_parameters}
+    named = {"class": f"{kind.__module__}.{kind.__qualname__}", "P": net.n_parameters}
+    if isinstance(net, ScaledNetwork):  # θ_0 is not kept: who loads the run passes the network
+        named |= {"network": describe_network(net.network), "scale": net.scale}
+    return named
 
 
 def network_from(description: dict[str, Any]) -> Network | None:

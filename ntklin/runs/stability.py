@@ -10,11 +10,11 @@ from ntklin.algebra.operators import GramOperator
 from ntklin.algebra.spectrum import require_kernel_in_range
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, host
-from ntklin.edge.checks import fits
+from ntklin.edge.checks import as_count, fits
 from ntklin.edge.errors import DegenerateKernelError, DivergenceError, MemoryLimitError
 from ntklin.runs.losses import Loss
 from ntklin.runs.optimizer import Optimizer
-from ntklin.runs.optimizers import GradientDescent
+from ntklin.runs.optimizers import AdaGrad, Adam, GradientDescent, Preconditioned, RMSprop
 
 # From here on λ_max is found without the kernel, whose N² numbers and N³ operations nothing else in
 # training may need.
@@ -54,10 +54,74 @@ def stability_factor(
     knows_nothing = optimizer.has_schedule or (optimizer.weight_decay and optimizer.decoupled)
     if loss.name != "squared" or knows_nothing:
         return None, None
-    mu = optimizer.momentum
-    if optimizer.nesterov:
-        return (1 + mu) / (1 + 2 * mu), "2(1 + μ)N/((1 + 2μ) λ_max)"
-    return 1 + mu, "2(1 + μ)N/λ_max"
+    formula = "2(1 + μ)N/((1 + 2μ) λ_max)" if optimizer.nesterov else "2(1 + μ)N/λ_max"
+    return velocity_factor(optimizer), formula
+
+
+def velocity_factor(optimizer: Optimizer) -> float:
+    """What a velocity multiplies the bound 2/η on an eigenvalue by; NaN for unknown rules.
+
+    From the roots of z² − (trace) z + (determinant) of the recursion on one eigenvector. Adam's
+    mean is a velocity with β_1 at the rate (1 − β_1) η.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+
+    Returns
+    -------
+    float
+    """
+    if isinstance(optimizer, GradientDescent):
+        mu = optimizer.momentum
+        return (1 + mu) / (1 + 2 * mu) if optimizer.nesterov else 1 + mu
+    if isinstance(optimizer, Adam):
+        return (1 + optimizer.betas[0]) / (1 - optimizer.betas[0])
+    return 1.0 if isinstance(optimizer, AdaGrad | RMSprop | Preconditioned) else np.nan
+
+
+def sharpness_bound(optimizer: Optimizer, t: int) -> float:
+    """The edge of stability: below which λ_max(K_D(X, X))/N the step t is stable, D being D_t.
+
+    s/η_t with s = 2 of gradient descent, AdaGrad and RMSprop, 2(1 + μ) of momentum,
+    2(1 + μ)/(1 + 2μ) of Nesterov's, and 2(1 + β_1)/(1 − β_1) of Adam once its bias correction has
+    faded, all for the squared loss and the full batch. Weight decay λ makes it s/η_t − λ with
+    D = 1, and s (2 − η_t λ)/(2 η_t) if it is decoupled. Other D with coupled decay have no bound on
+    K_D alone.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        With its learning rate.
+    t : int
+        The step.
+
+    Returns
+    -------
+    float
+        Infinite for η_t = 0, NaN where no bound is known.
+
+    Raises
+    ------
+    ValueError
+        If the optimizer has no learning rate yet, or t is negative.
+
+    Examples
+    --------
+    >>> import ntklin
+    >>> ntklin.sharpness_bound(ntklin.Momentum(0.1), 0)
+    38.0
+    """
+    t = as_count(t, name="t", minimum=0)
+    if optimizer.learning_rate is None:
+        raise ValueError("optimizer has no learning rate yet; that of a run has, run.optimizer")
+    eta, decay = optimizer.rate(t), optimizer.weight_decay
+    bound = 2 * velocity_factor(optimizer) / eta if eta else np.inf
+    if optimizer.decoupled:
+        return bound * (1 - eta * decay / 2)
+    if decay and not isinstance(optimizer, GradientDescent):
+        return np.nan
+    return bound - decay
 
 
 def with_decay(
@@ -111,14 +175,33 @@ def largest_eigenvalue(phi: GramOperator) -> float:
             require_kernel_in_range(K)
             return float(np.linalg.eigvalsh(K.astype(np.float64, copy=False))[-1])
 
+    largest = largest_by_products(phi, 1e-10)
+    require_kernel_in_range(np.array([[largest]], phi.dtype))
+    return largest
+
+
+def largest_by_products(phi: GramOperator, tolerance: float) -> float:
+    """λ_max(φ φ^T) by Lanczos' recursion on r ↦ φ φ^T r, without K.
+
+    Parameters
+    ----------
+    phi : GramOperator, shape (N C, P)
+    tolerance : float
+        Relative; what the rounding of φ allows where that is more.
+
+    Returns
+    -------
+    float
+        Not finite where the products are not.
+    """
+
     def product(r: Array) -> Array:
         with np.errstate(over="ignore", invalid="ignore"):
             pulled = phi.T @ beside(r.astype(phi.dtype), phi.inputs)
             return host(phi @ pulled).astype(np.float64)
 
-    largest = lanczos.largest_eigenvalue(product, n, max(1e-10, 4 * np.finfo(phi.dtype).eps))
-    require_kernel_in_range(np.array([[largest]], phi.dtype))
-    return largest
+    rounding = 4 * float(np.finfo(phi.dtype).eps)
+    return lanczos.largest_eigenvalue(product, phi.shape[0], max(tolerance, rounding))
 
 
 def stability_bound(phi: GramOperator) -> float:

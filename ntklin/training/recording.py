@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, namespace
 from ntklin.edge.sendable import Sendable
-from ntklin.networks.network import Network, n_outputs_of
+from ntklin.networks.network import Network, as_feature_operator, n_outputs_of
+from ntklin.networks.weighted import as_weighted
 from ntklin.runs.checkpoint import digest
+from ntklin.runs.optimizer import Optimizer
+from ntklin.runs.optimizers import GradientDescent
 from ntklin.runs.recording import Moment, Record, RecordedSteps, Recorder
+from ntklin.runs.stability import largest_by_products
 
 if TYPE_CHECKING:
     from ntklin.training.task import TrainingTask
@@ -34,6 +38,8 @@ class TrainingRecords(Sendable):
         ‖θ_0‖.
     outputs : ndarray, shape (K, N') or (K, N', C), or None
         f_{θ_t}(X_record), where that was given.
+    sharpness : ndarray, shape (K,), or None
+        λ_max(K_{D_{t−1}}(X, X))/N at θ_t, where that was asked for.
     snapshots : tuple of ndarray, shape (P,), or None
         θ_t at each recorded step; None where they were switched off.
     inputs : str or None
@@ -45,6 +51,7 @@ class TrainingRecords(Sendable):
     distances: Array
     initial_norm: float
     outputs: Array | None
+    sharpness: Array | None
     snapshots: tuple[Array, ...] | None = field(repr=False)
     inputs: str | None = field(repr=False)
 
@@ -89,6 +96,34 @@ class Outputs(Record):
         return len(self._X) * n_outputs_of(self._net) * self._X.itemsize
 
 
+class Sharpness(Record):
+    """λ_max(K_D(X, X))/N at θ_t with the D of the latest step, by products with φ alone.
+
+    Of K_D = φ D φ^T, which has the eigenvalues of D^{1/2} φ^T φ D^{1/2} and N of them.
+    """
+
+    name = "sharpness"
+    #: What Lanczos' recursion may leave, relative.
+    tolerance = 1e-6
+
+    def __init__(self, net: Network, X: Array, optimizer: Optimizer) -> None:
+        self._net, self._X, self._optimizer = net, X, optimizer
+
+    def take(self, moment: Moment) -> float:
+        """λ_max/N; NaN before the first step where D is known only after it."""
+        phi = as_feature_operator(self._net.features(moment.parameters, self._X))
+        if not isinstance(self._optimizer, GradientDescent):
+            if not moment.step:
+                return np.nan
+            D: Any = self._optimizer.preconditioner(moment.optimizer_state)
+            phi = as_weighted(phi, D)
+        return largest_by_products(phi, self.tolerance) / len(self._X)
+
+    def nbytes(self) -> int:
+        """Nothing to speak of."""
+        return 0
+
+
 class Parameters(Record):
     """θ_t."""
 
@@ -118,6 +153,7 @@ class TrainingRecorder(Recorder):
         θ_0.
     X_record : ndarray, shape (N', d), or None
     snapshots : bool
+    sharpness : Sharpness, optional
     past : TrainingRecords, optional
         Of the run that is continued.
 
@@ -134,10 +170,12 @@ class TrainingRecorder(Recorder):
         theta: Array,
         X_record: Array | None,
         snapshots: bool,
+        sharpness: Sharpness | None = None,
         past: TrainingRecords | None = None,
     ) -> None:
-        records = [Distance(theta)]
+        records: list[Record] = [Distance(theta)]
         records += [] if X_record is None else [Outputs(net, X_record)]
+        records += [] if sharpness is None else [sharpness]
         records += [Parameters(theta)] if snapshots else []
         less = ["snapshots=False"] if snapshots else []
         less += [] if X_record is None else ["fewer rows of X_record"]
@@ -156,12 +194,14 @@ class TrainingRecorder(Recorder):
         self._initial_norm = float(np.linalg.norm(theta.astype(np.float64, copy=False)))
         if past is not None and len(past.steps):
             if when is not None:
-                self._require_the_same(past, snapshots)
+                self._require_the_same(past, snapshots, sharpness is not None)
             self._inputs = past.inputs
             kept = {"distances": past.distances.tolist()}
             if past.outputs is not None:
                 kept["outputs"] = beside(past.outputs, theta)
                 self._shape = past.outputs.shape[1:]
+            if past.sharpness is not None:
+                kept["sharpness"] = past.sharpness.tolist()
             if past.snapshots is not None:
                 kept["snapshots"] = [beside(one, theta) for one in past.snapshots]
             self.resume(past.steps.tolist(), kept)
@@ -171,15 +211,17 @@ class TrainingRecorder(Recorder):
         """One that records nothing of a task."""
         return cls(None, task.net, task.theta, None, snapshots=True)
 
-    def _require_the_same(self, past: TrainingRecords, snapshots: bool) -> None:
+    def _require_the_same(self, past: TrainingRecords, snapshots: bool, sharpness: bool) -> None:
         if past.inputs != self._inputs:
             was = "another X_record" if past.inputs is not None else "no X_record"
             raise ValueError(f"resume continues records of {was}; pass the same, or no record")
-        if (past.snapshots is None) == snapshots:
-            raise ValueError(
-                f"resume continues records with snapshots={past.snapshots is not None}, not "
-                f"{snapshots}; pass the same, or no record"
-            )
+        for name, wanted in (("snapshots", snapshots), ("sharpness", sharpness)):
+            had = getattr(past, name) is not None
+            if had != wanted:
+                raise ValueError(
+                    f"resume continues records with {name}={had}, not {wanted}; pass the same, or "
+                    "no record"
+                )
 
     def _stacked(self, outputs: list[Array]) -> Array:
         """f_{θ_t}(X_record) at all steps, (K, N') or (K, N', C)."""
@@ -203,13 +245,14 @@ class TrainingRecorder(Recorder):
         steps, outputs = np.array(self.steps, np.int64), self.values.get("outputs")
         if outputs is not None:
             outputs = self._stacked(outputs)
-        snapshots = self.values.get("snapshots")
+        sharpness, snapshots = (self.values.get(name) for name in ("sharpness", "snapshots"))
         return TrainingRecords(
             steps=steps,
             losses=losses[steps],
             distances=np.array(self.values["distances"]),
             initial_norm=self._initial_norm,
             outputs=outputs,
+            sharpness=None if sharpness is None else np.array(sharpness, np.float64),
             snapshots=None if snapshots is None else tuple(snapshots),
             inputs=self._inputs,
         )

@@ -21,7 +21,7 @@ from ntklin.runs.monotone import RiseWarning
 from ntklin.runs.optimizer import Optimizer
 from ntklin.runs.recording import RecordedSteps
 from ntklin.runs.stops import Horizon, Stop
-from ntklin.training.recording import TrainingRecorder
+from ntklin.training.recording import Sharpness, TrainingRecorder
 from ntklin.training.task import TrainingTask
 from ntklin.training.training_run import TrainingRun, read_run
 
@@ -41,6 +41,7 @@ def train(
     record: int | Iterable[int] | None = None,
     X_record: ArrayLike | None = None,
     snapshots: bool = True,
+    sharpness: bool = False,
     stop: Stop | None = None,
     resume: str | PathLike[str] | TrainingRun | None = None,
     progress: Callable[[int, float], object] | None = None,
@@ -89,6 +90,9 @@ def train(
     snapshots : bool
         Whether θ_t is kept at the steps to record, P numbers each. ``linearize(net,
         run.snapshot(t), X)`` goes on from there (Sect. 6).
+    sharpness : bool
+        Whether λ_max(K_{D_{t−1}}(X, X))/N is recorded as well, by some ten products with φ(X) at
+        each step to record. ``run.sharpness_bounds`` has the edge of stability beside it.
     stop : Stop, optional
         What else ends the run: ``ntklin.TimeLimit(60)``, ``ntklin.FirstRise()``, a condition of
         your own, or several by ``|``. ``run.ended_by`` tells which one did.
@@ -142,7 +146,8 @@ def train(
         task.require_continues(past)
     when, X_record = _as_record(record, X_record, net, theta.dtype)
     snapshots = as_flag(snapshots, name="snapshots")
-    recorder = TrainingRecorder(when, net, theta, X_record, snapshots, past and past.records)
+    sharp = _as_sharpness(sharpness, when, task)
+    recorder = TrainingRecorder(when, net, theta, X_record, snapshots, sharp, past and past.records)
     outcome = run_task(task, horizon, recorder=recorder, past=past, progress=progress)
     if isinstance(outcome, DivergenceError):
         raise outcome
@@ -215,6 +220,16 @@ def _as_record(
         X_record = as_inputs(X_record, net.n_inputs, name="X_record")
         X_record = narrowed(X_record, dtype, "X_record", rows=True).astype(dtype)
     return when, X_record
+
+
+def _as_sharpness(
+    sharpness: bool, when: RecordedSteps | None, task: TrainingTask
+) -> Sharpness | None:
+    if not as_flag(sharpness, name="sharpness"):
+        return None
+    if when is None:
+        raise ValueError("sharpness is recorded at the steps that record= chooses; it is None")
+    return Sharpness(task.net, task.X, task.optimizer)
 
 
 def _as_past(resume: Any, net: Network) -> TrainingRun:

@@ -8,7 +8,7 @@ from os import PathLike
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ntklin.edge.arrays import Array
 from ntklin.edge.checks import as_path
@@ -20,6 +20,7 @@ from ntklin.runs import checkpoint
 from ntklin.runs.descriptions import describe_optimizer, optimizer_from
 from ntklin.runs.optimizer import Optimizer
 from ntklin.runs.outcome import Run
+from ntklin.runs.stability import sharpness_bound
 from ntklin.training.recording import TrainingRecords
 
 SNAPSHOT = "records.snapshot."
@@ -66,6 +67,15 @@ class TrainingRun(Run):
         """The trained network's outputs f_θ(X), shape (N,) or (N, C)."""
         return self.network.apply(self.parameters, cast(Array, X))
 
+    @property
+    def sharpness_bounds(self) -> NDArray[np.float64]:
+        """At which sharpness each recorded step is at the edge of stability, shape (K,).
+
+        See :func:`ntklin.sharpness_bound`; beside it, ``records.sharpness``.
+        """
+        bounds = [sharpness_bound(self.optimizer, t) for t in self.records.steps.tolist()]
+        return np.array(bounds, np.float64)
+
     def snapshot(self, step: int) -> Array:
         """θ_t at a recorded step, or the last: what ``linearize`` goes on from (Sect. 6, Eq. 11).
 
@@ -101,6 +111,8 @@ class TrainingRun(Run):
         arrays |= {"records.steps": r.steps, "records.distances": r.distances}
         if r.outputs is not None:
             arrays["records.outputs"] = r.outputs
+        if r.sharpness is not None:
+            arrays["records.sharpness"] = r.sharpness
         arrays |= {f"{SNAPSHOT}{k}": theta for k, theta in enumerate(r.snapshots or ())}
         records = {"initial_norm": r.initial_norm, "inputs": r.inputs}
         return meta | records | {"snapshots": r.snapshots is not None}, arrays
@@ -180,6 +192,8 @@ def _require_consistent(run: TrainingRun, network: Network | None) -> None:
         raise ValueError("the recorded steps are not steps of the run, in order")
     if not np.isfinite(records.initial_norm) or records.distances.shape != (n,):
         raise ValueError("there must be one distance for each recorded step")
+    if records.sharpness is not None and records.sharpness.shape != (n,):
+        raise ValueError("there must be one sharpness for each recorded step")
     if records.outputs is not None and (
         records.outputs.ndim not in (2, 3) or len(records.outputs) != n
     ):
@@ -216,6 +230,7 @@ def _assemble(
             distances=arrays["records.distances"],
             initial_norm=meta["initial_norm"],
             outputs=arrays.get("records.outputs"),
+            sharpness=arrays.get("records.sharpness"),
             snapshots=snapshots,
             inputs=meta["inputs"],
         ),

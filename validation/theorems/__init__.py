@@ -4,14 +4,18 @@
 """
 
 from ntklin.validation.theorems import (
+    adam_batches,
+    adamw_box,
     appendix_a,
     decay,
+    edge_of_stability,
     equation18,
     equation19,
     example1,
     flip,
     kernel_limit,
     label_noise,
+    lazy_training,
     lemma1,
     lemma2,
     lemma3,
@@ -23,6 +27,7 @@ from ntklin.validation.theorems import (
     schedule,
     section6,
     sgd_moments,
+    sign_descent,
     smooth,
     symmetrized,
     theorem1,
@@ -78,6 +83,11 @@ STATEMENTS = tuple(
         schedule,
         sgd_moments,
         label_noise,
+        edge_of_stability,
+        sign_descent,
+        lazy_training,
+        adam_batches,
+        adamw_box,
     )
 )
 

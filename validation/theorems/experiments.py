@@ -1,6 +1,7 @@
 """What the statistical checks train on, and how far a network is from its linearization."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -82,6 +83,31 @@ def recorded(values: Values | None) -> Values:
 def rms(values: ArrayLike) -> float:
     """√(mean of squares)."""
     return float(np.sqrt(np.mean(np.square(values))))
+
+
+def descend(
+    optimizer: Any, gradient: Callable[[int, Array], Array], size: int, steps: int
+) -> Array:
+    """θ after so many steps from 0, by an optimizer's rule on the gradients of a convex problem.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    gradient : callable
+        ``gradient(t, theta)``.
+    size : int
+        The length of θ.
+    steps : int
+
+    Returns
+    -------
+    ndarray, shape (size,)
+    """
+    theta = np.zeros(size)
+    state = optimizer.init(theta)
+    for t in range(steps):
+        theta, state = optimizer.update(state, theta, gradient(t, theta))
+    return theta
 
 
 def moments(last: int, count: int = 40) -> list[int]:
