@@ -159,7 +159,7 @@ EXAMPLES = {
     "__version__": lambda: ntklin.__version__,
     "certify": certified,
     "decay_initialization": lambda: ntklin.decay_initialization(
-        *(NETWORK, np.where(NETWORK.init(0) == 0, 0, NETWORK.init(0)), X, Y), weight_decay=0.1
+        *(NETWORK, THETA, X, Y), weight_decay=0.1, depth=3
     ),
     "device_namespace": lambda: None,  # a module, which is not sent
     "from_flax": lambda: ntklin.from_flax(ntklin.to_flax(NETWORK, THETA)),
