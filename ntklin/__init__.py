@@ -66,6 +66,7 @@ _HOME = {
     "TrainingRecords": "training.recording",
     "TrainingRun": "training.training_run",
     "certify": "algebra.certificate",
+    "decay_initialization": "recipes.mitigation",
     "largest_learning_rate": "recipes.learning_rate",
     "linearize": "theory.linearization",
     "linearize_kernel": "theory.any_kernel",

@@ -41,6 +41,7 @@ from ntklin.recipes.learning_rate import largest_learning_rate as largest_learni
 from ntklin.recipes.learning_rate import search_learning_rate as search_learning_rate
 from ntklin.recipes.mitigation import Mitigation as Mitigation
 from ntklin.recipes.mitigation import MitigationInterrupted as MitigationInterrupted
+from ntklin.recipes.mitigation import decay_initialization as decay_initialization
 from ntklin.recipes.mitigation import mitigate_initialization as mitigate_initialization
 from ntklin.runs.batches import Batches as Batches
 from ntklin.runs.engine import Engine as Engine
@@ -126,6 +127,7 @@ __all__ = [
     "WarmupSchedule",
     "__version__",
     "certify",
+    "decay_initialization",
     "device_namespace",
     "from_flax",
     "from_state_dict",

@@ -64,6 +64,11 @@ def mitigated(**changes):
     return [trial.validation_loss, trial.test_loss]
 
 
+def decayed(theta=THETA, X=X, Y=Y):
+    options = {"weight_decay": 0.25, "learning_rate": 0.5, "depth": 2}
+    return ntklin.decay_initialization(NET, theta, X, Y, **options).parameters
+
+
 def trained(net=NET, theta=THETA, X=X, Y=Y, **options):
     return ntklin.train(net, theta, X, Y, RATE, steps=3, **options)
 
@@ -410,6 +415,10 @@ TABLE = {
         }.items()
     },
     **{
+        ("decay_initialization", name): (lambda v, name=name: decayed(**{name: v}), plain)
+        for name, plain in {"theta": THETA, "X": X, "Y": Y}.items()
+    },
+    **{
         ("certify", name): (lambda v, name=name: certificate(**{name: v}), plain)
         for name, plain in {
             **{"K": 2 * np.eye(4), "Y": Y, "K_new": X_NEW @ X.T, "f0": Y, "f0_new": X_NEW[0]},
@@ -432,7 +441,16 @@ NO_ARRAYS = {
     *("net", "network", "rng", "dtype", "out", "other", "optimizer", "learning_rate", "steps"),
     *("until", "loss", "method", "snapshots", "resume", "progress", "ridge", "rcond", "step"),
     *("precision", "reach", "factor", "margin", "min_sigma", "max_steps", "time_limit", "path"),
-    *("compare_baselines", "on_trial", "name_or_path", "n_train", "n_test", "classes", "targets"),
+    *(
+        "compare_baselines",
+        "compare_decay",
+        "on_trial",
+        "name_or_path",
+        "n_train",
+        "n_test",
+        "classes",
+        "targets",
+    ),
     *("device", "n_samples", "state", "count", "rule", "number", "stop", "block", "taken", "f"),
     *("widths", "sigma", "scaling", "bias", "sigma_b", "split", "size", "shuffle", "momentum"),
     *("nesterov", "eps", "alpha", "betas", "activation", "names", "factors", "blocks"),

@@ -79,6 +79,32 @@ def test_the_reported_command_repeats_the_run(tmp_path):
     assert words == shlex.split(second["provenance"]["command"])
 
 
+def test_half_life_stopping_is_a_row(tmp_path):
+    flags = (*MITIGATION, "--half-life", "--weight-decay", 0.02, "--no-baselines")
+    done = invoke("mitigate", *flags, "--out", tmp_path)
+    assert done.exit_code == 0, done.output
+    for wanted in ("decay", "half-life at loss", "the linearized network is f_int after"):
+        assert wanted in done.output
+    values = results(tmp_path)
+    trial = values["decayed"]
+    assert (trial["outcome"], trial["weight_decay"]) == ("half-life", 0.02)
+    assert (values["config"]["half_life"], values["config"]["weight_decay"]) == (True, 0.02)
+    words = shlex.split(values["provenance"]["command"])
+    assert "--half-life" in words
+    assert words[words.index("--weight-decay") + 1] == "0.02"
+    problem = mitigate.configure(typed(mitigate.Options, **FEW | {"width": "20", "sigma": 2.0}))
+    net, X, Y = problem.net, problem.samples["X"], problem.samples["Y"]
+    run = ntklin.decay_initialization(net, net.init(0), X, Y, weight_decay=0.02)
+    assert (trial["steps"], trial["training_loss"]) == (run.steps, pytest.approx(run.losses[-1]))
+
+
+def test_half_life_stopping_needs_a_homogeneous_start(tmp_path):
+    done = invoke("mitigate", *MITIGATION, "--half-life", "--bias", "normal", "--out", tmp_path)
+    assert done.exit_code != 0
+    assert "biases other than 0" in done.output
+    assert not list(tmp_path.iterdir())
+
+
 def test_quiet_says_nothing_and_writes_all(tmp_path):
     done = invoke("mitigate", *MITIGATION, "--quiet", "--out", tmp_path)
     assert (done.exit_code, done.output) == (0, "")

@@ -31,6 +31,7 @@ FLAGS = {
     "shuffle": lambda flag: ntklin.Batches(0.5, shuffle=flag),
     "train": lambda flag: config(train=flag),
     "snapshots": lambda flag: train(record=1, snapshots=flag),
+    "compare_decay": lambda flag: mitigate(compare_decay=flag),
     "compare_baselines": lambda flag: mitigate(compare_baselines=flag),
 }
 
@@ -68,6 +69,7 @@ def test_runs_with_numpy_flags_are_those_with_pythons(tmp_path, flag):
     records = train(record=[1], snapshots=flag).records
     assert (records.snapshots is not None) == bool(flag)
     assert len(mitigate(compare_baselines=flag).baselines) == 2 * bool(flag)
+    assert (mitigate(compare_decay=flag).decayed is not None) == bool(flag)
 
 
 def test_a_studys_description_is_plain():

@@ -17,6 +17,7 @@ from ntklin.apps.report.mitigation_table import print_mitigation
 from ntklin.recipes.mitigation import (
     CONVERGED,
     DIVERGED,
+    HALF_LIFE,
     INTERRUPTED,
     NO_DECREASE,
     SMALLEST,
@@ -68,6 +69,7 @@ def trial(sigma, loss, **changes):
         "validation_loss": loss,
         "test_loss": None if loss is None else 2 * loss,
         "initialization_size": 0.1 * sigma**2,
+        "interpolator_distance": 0.2 * sigma**2,
     }
     return Trial(**values | changes)
 
@@ -88,6 +90,12 @@ def mitigation(
 def baselines(loss=0.02, **changes):
     doubled = replace(trial(1.0, loss), network=ntklin.DoubledNetwork(NET), **changes)
     return doubled, replace(doubled, network=ntklin.AntisymmetricPair(NET))
+
+
+def decayed(**changes):
+    values = {"outcome": HALF_LIFE, "steps": 4321, "weight_decay": 1.5e-5}
+    values |= {"training_loss": 3e-4, "interpolator_distance": 0.0625}
+    return trial(1.0, 0.015, **values | changes)
 
 
 def printed(found, config=CONFIG, width=80):
@@ -180,6 +188,27 @@ def test_baselines_are_compared():
     assert "The antisymmetrical pair diverged." in printed(mitigation(baselines=(doubled, gone)))
 
 
+def test_weight_decay_is_compared():
+    text = printed(mitigation(baselines=baselines(), decayed=decayed()))
+    assert "│     decay │   1.50e-02 │ 3.00e-02 │  3.0e-04 │" in text
+    assert "│ half-life │" in text
+    assert (
+        "The network with weight decay has 1.52 times the validation loss of the best network with "
+        "1.00 times as many parameters." in text
+    )
+    assert (
+        "With weight decay 1.5e-05 the linearized network is f_int after 4,321 steps; the real "
+        "one, its training loss 3.0e-04, is 0.062 away from it, and without decay 0.2." in text
+    )
+    text = printed(mitigation(decayed=decayed(outcome=STEP_LIMIT)))
+    assert "1.00 times as many parameters, its training being cut short." in text
+    assert "the linearized network is f_int" not in text
+    gone = decayed(outcome=DIVERGED, validation_loss=None, interpolator_distance=None)
+    assert "The network with weight decay diverged." in printed(mitigation(decayed=gone))
+    unknown = decayed(interpolator_distance=None)
+    assert "the linearized network is f_int" not in printed(mitigation(decayed=unknown))
+
+
 def test_no_network_that_is_trained_to_the_end():
     found = mitigation((0.04,))
     first = replace(found.best, outcome=STEP_LIMIT)
@@ -193,7 +222,8 @@ def curve(axes, label):
 
 
 def test_the_figure_shows_the_trials():
-    losses, steps = mitigation_figure(mitigation(baselines=baselines()), CONFIG).axes
+    found = mitigation(baselines=baselines(), decayed=decayed())
+    losses, steps = mitigation_figure(found, CONFIG).axes
     assert (losses.get_xscale(), losses.get_yscale()) == ("log", "log")
     sigmas = 0.7 ** np.arange(3)
     x, y = curve(losses, "validation loss")
@@ -205,6 +235,8 @@ def test_the_figure_shows_the_trials():
     assert curve(losses, "pair")[0] == [1.0]
     assert curve(steps, "steps")[1].tolist() == [1234] * 3
     assert curve(steps, "pair")[1] == [1234]
+    assert curve(losses, "decay")[1] == [0.015]
+    assert curve(steps, "decay")[1] == [4321]
     ring = losses.get_lines()[-1]
     assert (ring.get_xdata()[0], ring.get_ydata()[0]) == (pytest.approx(0.49), 0.0099)
     assert [label.get_text() for label in losses.get_xticklabels()] == ["1", "0.7", "0.49"]
@@ -232,7 +264,7 @@ def test_a_vanishing_initialization_term_does_not_squeeze_the_losses():
 
 def test_the_page_says_what_how_and_on_what():
     page = mitigation_page(
-        mitigation(baselines=baselines()),
+        mitigation(baselines=baselines(), decayed=decayed()),
         CONFIG | {"data": "<b>&data"},
         b"picture",
         PROVENANCE,
@@ -242,6 +274,9 @@ def test_the_page_says_what_how_and_on_what():
     for wanted in (
         "9.90e-03",
         "antisymmetrical pair",
+        "network with weight decay<small>half-life</small>",
+        "6.2e-02",
+        "distance to f",
         "the margin is 5%",
         "f<sub>init</sub>",
         "<small>best</small>",
@@ -265,6 +300,7 @@ TRIAL = {
     "test_loss": float,
     "training_loss": float,
     "initialization_size": float,
+    "interpolator_distance": float,
     "steps": int,
     "seconds": float,
 }
@@ -274,7 +310,8 @@ def test_the_json_has_its_schema():
     values = mitigation_json(mitigation(baselines=baselines()), CONFIG, PROVENANCE)
     values = json.loads(json.dumps(values, allow_nan=False))
     assert list(values) == [
-        *("schema", "complete", "stopped", "best", "config", "trials", "baselines", "provenance")
+        *("schema", "complete", "stopped", "best", "config", "trials", "baselines", "decayed"),
+        "provenance",
     ]
     assert values["schema"] == "ntklin-mitigate/1"
     assert (values["stopped"], values["best"]) == ("no significant decrease", 2)
@@ -285,6 +322,15 @@ def test_the_json_has_its_schema():
     assert names == ["doubled network", "antisymmetrical pair"]
     for numbers in values["baselines"]:
         assert {name: type(value) for name, value in numbers.items()} == TRIAL
+
+
+def test_the_json_has_weight_decay():
+    assert mitigation_json(mitigation(), CONFIG, PROVENANCE)["decayed"] is None
+    numbers = mitigation_json(mitigation(decayed=decayed()), CONFIG, PROVENANCE)["decayed"]
+    numbers = json.loads(json.dumps(numbers, allow_nan=False))
+    kinds = {"weight_decay": float, **TRIAL}
+    assert {name: type(value) for name, value in numbers.items()} == kinds
+    assert (numbers["outcome"], numbers["weight_decay"]) == ("half-life", 1.5e-5)
 
 
 def test_missing_numbers_are_null():

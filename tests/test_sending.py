@@ -158,6 +158,9 @@ EXAMPLES = {
     "WarmupSchedule": lambda: ntklin.WarmupSchedule(3),
     "__version__": lambda: ntklin.__version__,
     "certify": certified,
+    "decay_initialization": lambda: ntklin.decay_initialization(
+        *(NETWORK, THETA, X, Y), weight_decay=0.1, depth=3
+    ),
     "device_namespace": lambda: None,  # a module, which is not sent
     "from_flax": lambda: ntklin.from_flax(ntklin.to_flax(NETWORK, THETA)),
     "from_state_dict": lambda: ntklin.from_state_dict(ntklin.to_state_dict(NETWORK, THETA)),

@@ -121,8 +121,9 @@ found = ntklin.largest_learning_rate(net, theta, X, Y, progress=lambda trial: pr
 print(ntklin.search_learning_rate(lambda o: lin.train(Y, o, steps=10), found.optimizer).trials)
 best = ntklin.mitigate_initialization(
     net, X, Y, X, Y, optimizer=lambda net: ntklin.Adam(0.01 / net.sigma),
-    on_trial=lambda trial: print(trial.outcome),
+    on_trial=lambda trial: print(trial.outcome), compare_decay=True,
 )
+print(best.decayed, ntklin.decay_initialization(net, theta, X, Y, weight_decay=1e-3).steps)
 print(best.network.sigma, best.predict(X), best.best.test_loss)
 rule = ntklin.Preconditioned(0.1, lambda t, g: np.ones(len(g)) / (t + 1))
 theta, state = rule.update(rule.init(theta), theta, gradient=theta)

@@ -24,9 +24,11 @@ HELP = """Train with less of the initialization in the result.
 
     Trains real networks from one draw θ₀ at ever smaller initialization scales σ, as long as the \
 validation loss falls by a significant margin, and keeps the best; then, for comparison, networks \
-of about twice the size that start at f = 0. Ctrl-C keeps what is finished."""
+of about twice the size that start at f = 0, and on request one with weight decay. Ctrl-C keeps \
+what is finished."""
 EXAMPLES = (
     "ntklin mitigate",
+    "ntklin mitigate --half-life --n-train 30",
     "ntklin mitigate --sigma 2 --factor 0.8 --margin 0.02",
     "ntklin mitigate --data ~/my-data.npz --classes 3,8 --n-train 500 --n-val 200 --no-baselines",
 )
@@ -151,6 +153,8 @@ def run(options: Options) -> None:
                 max_steps=settings.max_steps,
                 time_limit=settings.time_limit,
                 compare_baselines=settings.baselines,
+                compare_decay=settings.half_life,
+                weight_decay=settings.weight_decay,
                 progress=observer.trained,
                 on_trial=observer.finished,
             )

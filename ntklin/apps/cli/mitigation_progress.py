@@ -39,6 +39,7 @@ class MitigationBars(LossBars):
         if trial.network is not self.network:
             self._begin(trial.network)
         self.end(summary(trial))
+        self.network = None  # the same one may be trained again, with weight decay
 
     def _begin(self, network: MLP | AntisymmetricPair) -> None:
         self.network = network
@@ -53,13 +54,14 @@ class MitigationLines(Lines):
 
     def finished(self, trial: Trial) -> None:
         """The network is trained."""
-        self.say(f"{label(trial.network)}  {summary(trial)}")
+        self.say(f"{label(trial.network, trial.weight_decay)}  {summary(trial)}")
 
 
-def label(network: MLP | AntisymmetricPair) -> str:
-    """σ, and for a baseline what it is."""
-    kind = {"DoubledNetwork": " doubled", "AntisymmetricPair": " pair"}
-    return f"σ = {network.sigma:<6.3g}{kind.get(type(network).__name__, ''):<8}"
+def label(network: MLP | AntisymmetricPair, weight_decay: float = 0.0) -> str:
+    """σ, and for what stands beside the search what it is."""
+    kinds = {"DoubledNetwork": " doubled", "AntisymmetricPair": " pair"}
+    kind = " decay" if weight_decay else kinds.get(type(network).__name__, "")
+    return f"σ = {network.sigma:<6.3g}{kind:<8}"
 
 
 def summary(trial: Trial) -> str:

@@ -129,6 +129,25 @@ class MitigationSettings:
             help="Also train the doubled network and the antisymmetrical pair at the first σ.",
         ),
     ] = True
+    half_life: Annotated[
+        bool,
+        Option(
+            also="--no-half-life",
+            panel=SEARCH,
+            help="Also train the first network with weight decay, up to the step at which its "
+            "linearization is f_int. For biases that start at 0; takes many steps.",
+        ),
+    ] = False
+    weight_decay: Annotated[
+        float | None,
+        Option(
+            metavar="NUMBER",
+            panel=SEARCH,
+            help="Of that. Default: a tenth of λ_min/N.",
+            write=repr,
+            unset="a tenth of λ_min/N",
+        ),
+    ] = None
     until: Annotated[float, shared.until()] = 1e-5
     max_steps: Annotated[
         int,

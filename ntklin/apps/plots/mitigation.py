@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ntklin.apps.plots.axes import STYLE, finish
-from ntklin.apps.report.mitigation_columns import kind
+from ntklin.apps.report.mitigation_columns import beside, kind
 from ntklin.edge.files.names import LONGEST_NAME, shown, without_math
 from ntklin.recipes.mitigation import Mitigation, Trial
 
@@ -16,9 +16,10 @@ VALIDATION = {"color": "#0072B2", "marker": "o", "zorder": 4}
 TEST = {"color": "#D55E00", "marker": "x", "linestyle": "--", "zorder": 5}
 INITIALIZATION = {"color": "#7A3E9D", "marker": "D", "linestyle": ":", "zorder": 3}
 STEPS = {"color": "#0072B2", "marker": "o"}
-BASELINES = (
+BESIDE = (
     {"color": "#009E73", "marker": "s", "markersize": 8, "fillstyle": "none", "zorder": 6},
     {"color": "#E69F00", "marker": "^", "markersize": 6, "zorder": 7},
+    {"color": "#CC79A7", "marker": "v", "markersize": 7, "zorder": 8},
 )
 RING = {"marker": "o", "markersize": 13, "fillstyle": "none", "color": "#1d2126"}
 
@@ -60,7 +61,7 @@ def draw_losses(axes: Axes, found: Mitigation) -> None:
         r"$\|f^{\mathrm{init}}\|^2/(2N)$, linearized",
         INITIALIZATION,
     )
-    for trial, style in zip(found.baselines, BASELINES, strict=False):
+    for trial, style in zip(beside(found), BESIDE, strict=False):
         if trial.validation_loss:
             label = f"{kind(trial)}, validation"
             axes.plot(
@@ -96,7 +97,7 @@ def draw_steps(axes: Axes, found: Mitigation) -> None:
             color="#1d2126",
             label="given up",
         )
-    for trial, style in zip(found.baselines, BASELINES, strict=False):
+    for trial, style in zip(beside(found), BESIDE, strict=False):
         axes.plot([trial.sigma], [trial.steps], label=kind(trial), linestyle="none", **style)
     axes.set_ylabel("steps of gradient descent")
     finish(axes, [trial.sigma for trial in found.trials])

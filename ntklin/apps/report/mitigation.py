@@ -64,7 +64,8 @@ def mitigation_json(
     -------
     dict
         ``schema``, ``complete``, ``stopped``, ``best`` (its place among the trials), ``config``,
-        ``trials``, ``baselines`` and ``provenance``. A number that is missing or not finite is
+        ``trials``, ``baselines``, ``decayed`` (None if it was not asked for) and ``provenance``. A
+        number that is missing or not finite is
         None.
     """
     return plain(
@@ -79,6 +80,8 @@ def mitigation_json(
                 {"network": KINDS[type(trial.network)], **_numbers(trial)}
                 for trial in found.baselines
             ],
+            "decayed": found.decayed
+            and {"weight_decay": found.decayed.weight_decay, **_numbers(found.decayed)},
             "provenance": provenance,
         }
     )

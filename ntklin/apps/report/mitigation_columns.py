@@ -2,7 +2,7 @@
 
 from ntklin.apps.report.columns import MISSING, Column
 from ntklin.networks.symmetrized import AntisymmetricPair, DoubledNetwork
-from ntklin.recipes.mitigation import Trial
+from ntklin.recipes.mitigation import Mitigation, Trial
 
 KINDS: dict[type, str] = {
     AntisymmetricPair: "antisymmetrical pair",
@@ -26,9 +26,17 @@ COLUMNS = (
         "units of the root of a validation loss",
         ".1e",
     ),
+    Column(
+        "interpolator_distance",
+        "distance\nto f_int",
+        "‖f(X_val) − f_int(X_val)‖/√(2 N_val) of the trained network, in the same units",
+        ".1e",
+    ),
     Column("steps", "steps", "of gradient descent until the training loss is reached", ",d"),
     Column("seconds", "time", "of training", show=_duration),
 )
+# Those that a terminal of 80 characters has room for.
+NARROW = tuple(column for column in COLUMNS if column.name != "interpolator_distance")
 
 
 def cell(trial: Trial, column: Column) -> str:
@@ -41,9 +49,14 @@ def cell(trial: Trial, column: Column) -> str:
 
 def kind(trial: Trial) -> str:
     """What a baseline is called."""
-    return KINDS[type(trial.network)]
+    return "network with weight decay" if trial.weight_decay else KINDS[type(trial.network)]
 
 
 def short_kind(trial: Trial) -> str:
     """The same in one word."""
-    return SHORT[type(trial.network)]
+    return "decay" if trial.weight_decay else SHORT[type(trial.network)]
+
+
+def beside(found: Mitigation) -> tuple[Trial, ...]:
+    """The trials beside the search, at its first σ."""
+    return found.everything[len(found.trials) :]

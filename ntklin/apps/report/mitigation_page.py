@@ -15,7 +15,7 @@ from ntklin.apps.report.html import (
     origin,
     picture,
 )
-from ntklin.apps.report.mitigation_columns import COLUMNS, cell, kind
+from ntklin.apps.report.mitigation_columns import COLUMNS, beside, cell, kind
 from ntklin.apps.report.mitigation_sentences import comparison, finding, reason, warnings
 from ntklin.edge.files.names import shown
 from ntklin.recipes.mitigation import CONVERGED, Mitigation, Trial
@@ -25,7 +25,9 @@ INTRODUCTION = (
     "the initialization scale σ and has nothing to do with the targets. Smaller σ remove it, but "
     "make training slower. So the same draw θ_0 is trained at ever smaller σ, as long as the loss "
     "on a validation set falls by a significant margin, and the network of smallest validation "
-    "loss is kept. The baselines start at f = 0 by a symmetry between two copies, at the first σ."
+    "loss is kept. The baselines start at f = 0 by a symmetry between two copies, at the first σ. "
+    "Weight decay, too, takes f_init away: the linearized network is f_int alone when (1 − ηw)^t "
+    "has come down to 1 − 1/L, where of the real one (1 − 1/L)^L of f_init is left."
 )
 
 
@@ -83,7 +85,7 @@ def _subtitle(config: dict[str, Any]) -> str:
 
 def _table(found: Mitigation) -> str:
     rows = [_row(f"{trial.sigma:.3g}", trial, trial is found.best) for trial in found.trials]
-    rows += [_row(kind(trial), trial, False) for trial in found.baselines]
+    rows += [_row(kind(trial), trial, False) for trial in beside(found)]
     return number_table(["σ", *(column.heading for column in COLUMNS)], rows)
 
 

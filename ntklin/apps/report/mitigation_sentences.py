@@ -6,7 +6,9 @@ from typing import Any
 
 from ntklin.apps.report.mitigation_columns import kind
 from ntklin.recipes.mitigation import (
+    CONVERGED,
     DIVERGED,
+    HALF_LIFE,
     INTERRUPTED,
     NO_DECREASE,
     SMALLEST,
@@ -74,19 +76,38 @@ def comparison(found: Mitigation) -> list[str]:
     trials = list(found.baselines)
     if len(trials) == 2 and trials[1] == replace(trials[0], network=trials[1].network):
         name = f"The {kind(trials[0])} and the {kind(trials[1])}, one function here, have"
-        return [_compared(found, name, trials[0])]
+        return [_compared(found, name, trials[0]), *_decay(found)]
     for trial in trials:
         if trial.validation_loss is None:
             sentences.append(f"The {kind(trial)} diverged")
         else:
             sentences.append(_compared(found, f"The {kind(trial)} has", trial))
+    return sentences + _decay(found)
+
+
+def _decay(found: Mitigation) -> list[str]:
+    """What weight decay came to."""
+    trial, first = found.decayed, found.trials[0]
+    if trial is None:
+        return []
+    if trial.validation_loss is None:
+        return [f"The {kind(trial)} diverged"]
+    sentences = [_compared(found, f"The {kind(trial)} has", trial)]
+    if trial.outcome == HALF_LIFE and trial.interpolator_distance is not None:
+        sentences.append(
+            f"With weight decay {trial.weight_decay:.2g} the linearized network is f_int after "
+            f"{trial.steps:,} steps; the real one, its training loss {trial.training_loss:.1e}, is "
+            f"{trial.interpolator_distance:.2g} away from it, and without decay "
+            f"{first.interpolator_distance:.2g}"
+        )
     return sentences
 
 
 def _compared(found: Mitigation, subject: str, trial: Trial) -> str:
     ratio = _ratio(trial, found.best)
     size = trial.network.n_parameters / found.network.n_parameters
-    end = "" if trial.converged else ", its training being cut short"
+    is_cut = trial.outcome not in (CONVERGED, HALF_LIFE)
+    end = ", its training being cut short" if is_cut else ""
     return (
         f"{subject} {ratio:.2f} times the validation loss of the best network with {size:.2f} "
         f"times as many parameters{end}"

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ntklin.apps.report.mitigation_columns import COLUMNS, cell, short_kind
+from ntklin.apps.report.mitigation_columns import NARROW, beside, cell, short_kind
 from ntklin.apps.report.mitigation_sentences import comparison, finding, reason, warnings
 from ntklin.recipes.mitigation import CONVERGED, Mitigation, Trial
 
@@ -38,14 +38,14 @@ def mitigation_table(found: Mitigation, config: dict[str, Any]) -> Table:
     title = f"Gradient descent to training loss {config['until']:g}"
     table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column("\nσ", justify="right", no_wrap=True)
-    for column in COLUMNS:
+    for column in NARROW:
         table.add_column(column.two_lines, justify="right", overflow="fold")
     for i, trial in enumerate(found.trials):
         best = trial is found.best
         name = f"{'best ' if best else ''}{trial.sigma:.3g}"
         last = i == len(found.trials) - 1
         table.add_row(*_row(name, trial), style="bold green" if best else None, end_section=last)
-    for trial in found.baselines:
+    for trial in beside(found):
         table.add_row(*_row(short_kind(trial), trial))
     return table
 
@@ -53,4 +53,4 @@ def mitigation_table(found: Mitigation, config: dict[str, Any]) -> Table:
 def _row(name: str, trial: Trial) -> tuple[str, ...]:
     if trial.outcome != CONVERGED:
         name = f"{name}\n{trial.outcome}"
-    return name, *(cell(trial, column) for column in COLUMNS)
+    return name, *(cell(trial, column) for column in NARROW)

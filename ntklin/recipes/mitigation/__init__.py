@@ -1,6 +1,7 @@
 """Sect. 3's algorithm against what the initialization leaves in the trained network."""
 
 from ntklin.recipes.mitigation.algorithm import mitigate_initialization
+from ntklin.recipes.mitigation.half_life import decay_initialization
 from ntklin.recipes.mitigation.result import (
     DIVERGED,
     INTERRUPTED,
@@ -10,11 +11,12 @@ from ntklin.recipes.mitigation.result import (
     Mitigation,
     MitigationInterrupted,
 )
-from ntklin.recipes.mitigation.trial import CONVERGED, STEP_LIMIT, TIME_LIMIT, Trial
+from ntklin.recipes.mitigation.trial import CONVERGED, HALF_LIFE, STEP_LIMIT, TIME_LIMIT, Trial
 
 __all__ = [
     "CONVERGED",
     "DIVERGED",
+    "HALF_LIFE",
     "INTERRUPTED",
     "NO_DECREASE",
     "SMALLEST",
@@ -24,5 +26,6 @@ __all__ = [
     "Mitigation",
     "MitigationInterrupted",
     "Trial",
+    "decay_initialization",
     "mitigate_initialization",
 ]

@@ -18,7 +18,8 @@ from ntklin.edge.checks import (
 )
 from ntklin.networks.mlp import MLP, Rng
 from ntklin.networks.symmetrized import AntisymmetricPair, DoubledNetwork
-from ntklin.recipes.mitigation.baselines import baselines
+from ntklin.recipes.mitigation.baselines import baselines, decay_course
+from ntklin.recipes.mitigation.half_life import DecayCourse
 from ntklin.recipes.mitigation.result import (
     DIVERGED,
     INTERRUPTED,
@@ -57,6 +58,8 @@ def mitigate_initialization(
     X_test: ArrayLike | None = None,
     Y_test: ArrayLike | None = None,
     compare_baselines: bool = False,
+    compare_decay: bool = False,
+    weight_decay: float | None = None,
     progress: Callable[[MLP | AntisymmetricPair, int, float], object] | None = None,
     on_trial: Callable[[Trial], object] | None = None,
 ) -> Mitigation:
@@ -111,6 +114,13 @@ def mitigate_initialization(
         Whether networks with f_0 = 0 are trained, too, at the first σ from the same θ_0: the
         doubled network (Chizat et al. 2019) and the antisymmetrical pair (Zhang et al. 2020b). For
         L = 2 under gradient descent the two are one function of t, which is then trained once.
+    compare_decay : bool
+        Whether the network is trained at the first σ from the same θ_0 with weight decay, too, as
+        :func:`ntklin.decay_initialization` does it: to where its linearization is f_int, or to the
+        limits of steps and time. For gradient descent at a constant rate, the squared loss, no
+        batches, and a θ_0 whose biases are 0.
+    weight_decay : float, optional
+        Of that; λ_min(K(X, X))/(10N) when not given.
     progress : callable, optional
         Called as ``progress(network, step, loss)`` about ten times a second.
     on_trial : callable, optional
@@ -178,15 +188,19 @@ def mitigate_initialization(
     if min_sigma > net.sigma:
         raise ValueError(f"min_sigma = {min_sigma:g} is above the network's sigma = {net.sigma:g}")
     compare_baselines = as_flag(compare_baselines, name="compare_baselines")
+    compare_decay = as_flag(compare_decay, name="compare_decay")
     if theta is None:
         theta = beside(net.init(rng, contest.training[0].dtype), contest.training[0])
     theta = as_vector(theta, net.n_parameters, name="theta")
     contest.require_losses(net, theta)
+    course = decay_course(net, theta, contest, weight_decay) if compare_decay else None
     search = _Search(net, theta, contest, factor, margin, min_sigma, on_trial)
     try:
         search.descend()
         if compare_baselines:
             search.compare()
+        if course is not None:
+            search.decay(course)
     except KeyboardInterrupt as e:
         raise MitigationInterrupted(search.result(INTERRUPTED)) from e
     return cast(Mitigation, search.result())  # the first network was trained, or has raised
@@ -245,6 +259,7 @@ class _Search:
         self.on_trial = on_trial
         self.trials: list[Trial] = []
         self.baselines: list[Trial] = []
+        self.decayed: Trial | None = None
         self.best: Trial | None = None
         self.run: TrainingRun | None = None
         self.stopped: str | None = None
@@ -283,6 +298,11 @@ class _Search:
             self.baselines.append(trial)
             self._announce(trial)
 
+    def decay(self, course: DecayCourse) -> None:
+        """The network of the first σ with weight decay."""
+        self.decayed = self.contest.enter_decay(self.net, self.theta, course)
+        self._announce(self.decayed)
+
     def _announce(self, trial: Trial) -> None:
         if self.on_trial is not None:
             self.on_trial(trial)
@@ -297,6 +317,7 @@ class _Search:
             best=self.best,
             run=self.run,
             baselines=tuple(self.baselines),
+            decayed=self.decayed,
             factor=self.factor,
             margin=self.margin,
         )

@@ -1,4 +1,4 @@
-"""The baselines of Sect. 3 and 8: networks whose output is 0 at the start."""
+"""What stands beside Sect. 3's algorithm: networks whose output is 0 at the start, and decay."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -6,6 +6,7 @@ from dataclasses import replace
 from ntklin.edge.arrays import Array
 from ntklin.networks.mlp import MLP
 from ntklin.networks.symmetrized import AntisymmetricPair, DoubledNetwork
+from ntklin.recipes.mitigation.half_life import DecayCourse
 from ntklin.recipes.mitigation.trial import Contest, Trial
 from ntklin.runs.optimizers import GradientDescent, Momentum
 
@@ -52,3 +53,36 @@ def are_one_network(net: MLP, optimizer: object) -> bool:
     if net.scaling == "fan_in":
         return True
     return net.activation.is_homogeneous and (net.scaling == "fan_out" or not net.has_bias)
+
+
+def decay_course(
+    net: MLP, theta: Array, contest: Contest, weight_decay: float | None
+) -> DecayCourse:
+    """How weight decay takes f_init out of the network that the algorithm starts with.
+
+    Returns
+    -------
+    DecayCourse
+
+    Raises
+    ------
+    ValueError
+        If that is unknown of the contest's optimizer, loss or batches, or of the network.
+    """
+    optimizer, options = contest.optimizer, contest.options
+    rule = GradientDescent() if optimizer is None else optimizer
+    plain = isinstance(rule, GradientDescent) and rule == GradientDescent(rule.learning_rate)
+    if not plain or callable(rule.learning_rate):
+        raise ValueError(
+            "compare_decay=True needs plain gradient descent at a constant rate, "
+            f"GradientDescent(η), got optimizer={optimizer!r}"
+        )
+    if options["loss"] != "squared" or options["batches"] is not None:
+        raise ValueError("compare_decay=True needs loss='squared' and no batches")
+    return DecayCourse.of(
+        net,
+        theta,
+        *contest.training,
+        weight_decay=weight_decay,
+        learning_rate=rule.learning_rate,
+    )

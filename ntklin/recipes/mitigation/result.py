@@ -30,7 +30,7 @@ class MitigationInterrupted(Portable, KeyboardInterrupt):
     """
 
     def __init__(self, result: Mitigation | None) -> None:
-        done = 0 if result is None else len(result.trials) + len(result.baselines)
+        done = 0 if result is None else len(result.everything)
         super().__init__(f"interrupted after {done} trained network{'' if done == 1 else 's'}")
         self.result = result
 
@@ -57,6 +57,8 @@ class Mitigation:
         The training of the best.
     baselines : tuple of Trial
         At the starting σ, from the same θ_0: the doubled network, then the antisymmetrical pair.
+    decayed : Trial or None
+        At the starting σ, from the same θ_0, with weight decay up to its half-life.
     factor, margin : float
         σ is multiplied by ``factor`` from trial to trial; ``margin`` is what counts as significant.
     """
@@ -66,8 +68,14 @@ class Mitigation:
     best: Trial
     run: TrainingRun
     baselines: tuple[Trial, ...] = ()
+    decayed: Trial | None = None
     factor: float
     margin: float
+
+    @property
+    def everything(self) -> tuple[Trial, ...]:
+        """Trials, baselines and the one with weight decay, in the order in which they ran."""
+        return (*self.trials, *self.baselines, *(() if self.decayed is None else (self.decayed,)))
 
     @property
     def network(self) -> MLP:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, cast
 
+import numpy as np
+
 from ntklin.edge.arrays import Array
+from ntklin.edge.backends import host
 from ntklin.edge.errors import DegenerateKernelError, DivergenceError
+from ntklin.edge.ranges import norm
 from ntklin.networks.mlp import MLP
 from ntklin.networks.network import Network
 from ntklin.networks.symmetrized import AntisymmetricPair
+from ntklin.recipes.mitigation.half_life import DecayCourse
 from ntklin.runs.losses import Loss
 from ntklin.runs.optimizer import Optimizer
 from ntklin.runs.stops import TimeLimit
 from ntklin.theory.feature_source import FeatureSource
 from ntklin.theory.linearization import Linearization
+from ntklin.theory.minimizer import Minimizer
 from ntklin.training.train import train
 from ntklin.training.training_run import TrainingRun
 
@@ -25,6 +32,7 @@ CONVERGED = "converged"
 STEP_LIMIT = "step limit"
 TIME_LIMIT = TimeLimit.name
 DIVERGED = "diverged"
+HALF_LIFE = "half-life"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +44,8 @@ class Trial:
     network : MLP, AntisymmetricPair or DoubledNetwork
         ``network.sigma`` is its σ, ``network.n_parameters`` the price in memory.
     outcome : str
-        "converged": the training loss fell below the target. Else "step limit", "time limit" or
+        "converged": the training loss fell below the target. "half-life": weight decay has come
+        to the step at which the linearized network is f_int. Else "step limit", "time limit" or
         "diverged".
     steps : int
         The number of steps taken.
@@ -52,6 +61,12 @@ class Trial:
         ‖f_init(X_val)‖/√(2N_val) of the linearization at θ_0: what Thm 1 predicts that the
         initialization leaves, in units of the root of a validation loss. None where K(X, X) is
         singular to working precision.
+    interpolator_distance : float or None
+        ‖f(X_val) − f_int(X_val)‖/√(2N_val), in the same units, of the trained network from the
+        interpolator of its linearization at θ_0. None there, too, and of other losses than the
+        squared one, which have other targets.
+    weight_decay : float
+        What it was trained with.
     """
 
     network: MLP | AntisymmetricPair
@@ -62,6 +77,8 @@ class Trial:
     validation_loss: float | None = None
     test_loss: float | None = None
     initialization_size: float | None = None
+    interpolator_distance: float | None = None
+    weight_decay: float = 0.0
 
     @property
     def sigma(self) -> float:
@@ -119,21 +136,63 @@ class Contest:
             On Ctrl-C.
         """
         optimizer = self.optimizer(network) if callable(self.optimizer) else self.optimizer
-        size = self._initialization_size(network, theta)
-        began = time.perf_counter()
-        report = None if self.progress is None else partial(self.progress, network)
-        try:
-            run = train(
+        return self._judged(
+            network,
+            theta,
+            lambda: train(
                 network,
                 theta,
                 *self.training,
                 optimizer,
                 steps=self.max_steps,
                 until=self.until,
-                stop=None if self.time_limit is None else TimeLimit(self.time_limit),
-                progress=report,
+                stop=self._limit,
+                progress=self._report(network),
                 **self.options,
-            )
+            ),
+        )
+
+    def enter_decay(self, network: MLP, theta: Array, course: DecayCourse) -> Trial:
+        """Train ``network`` from ``theta`` with weight decay, to the half-life or the limits.
+
+        Returns
+        -------
+        Trial
+
+        Raises
+        ------
+        TrainingInterrupted
+            On Ctrl-C.
+        """
+        report, most = self._report(network), self.max_steps
+        trial, _, _ = self._judged(
+            network,
+            theta,
+            lambda: course.run(
+                network, theta, *self.training, max_steps=most, stop=self._limit, progress=report
+            ),
+        )
+        if trial.outcome == STEP_LIMIT and trial.steps == course.steps:
+            trial = replace(trial, outcome=HALF_LIFE)
+        return replace(trial, weight_decay=course.weight_decay)
+
+    @property
+    def _limit(self) -> TimeLimit | None:
+        return None if self.time_limit is None else TimeLimit(self.time_limit)
+
+    def _report(self, network: MLP | AntisymmetricPair) -> Callable[[int, float], object] | None:
+        return None if self.progress is None else partial(self.progress, network)
+
+    def _judged(
+        self, network: MLP | AntisymmetricPair, theta: Array, training: Callable[[], TrainingRun]
+    ) -> tuple[Trial, TrainingRun | None, DivergenceError | None]:
+        """What ``enter`` returns, of any training from ``theta``."""
+        minimizer = self._minimizer(network, theta)
+        X_val = self.validation[0]
+        size = None if minimizer is None else minimizer.initialization_size(X_val)
+        began = time.perf_counter()
+        try:
+            run = training()
         except DivergenceError as e:
             seconds = time.perf_counter() - began
             trial = Trial(
@@ -152,6 +211,7 @@ class Contest:
             validation_loss=self._loss(run.predict, self.validation, "val"),
             test_loss=None if self.test is None else self._loss(run.predict, self.test, "test"),
             initialization_size=size,
+            interpolator_distance=self._distance(run, minimizer),
         )
         return trial, run, None
 
@@ -171,10 +231,19 @@ class Contest:
         kind.require_in_range(value, lambda: outputs, Y, f"the loss on {name}", f"scale {name}")
         return value
 
-    def _initialization_size(self, network: MLP | AntisymmetricPair, theta: Array) -> float | None:
+    def _minimizer(self, network: MLP | AntisymmetricPair, theta: Array) -> Minimizer | None:
+        """Of the linearization at θ; None where its kernel is singular to working precision."""
         X, Y = self.training
         lin = Linearization(FeatureSource(network.features(theta, X)))
         try:
-            return lin.minimizer(Y).initialization_size(self.validation[0])
+            return lin.minimizer(Y)
         except DegenerateKernelError:
             return None
+
+    def _distance(self, run: TrainingRun, minimizer: Minimizer | None) -> float | None:
+        """‖f(X_val) − f_int(X_val)‖/√(2N_val), where there is such an f_int."""
+        if minimizer is None or self.options.get("loss", "squared") != "squared":
+            return None
+        X_val = self.validation[0]
+        apart = host(run.predict(X_val)).astype(np.float64) - host(minimizer.interpolator(X_val))
+        return norm(apart) / math.sqrt(2 * len(X_val))
