@@ -176,10 +176,12 @@ ASKED = {
     "networks/network.py": "projection",
     "runs/engine.py": "test_another_engine",
     "runs/recording.py": "test_training_records, test_adaptive",
+    "theory/epoch_moments.py": "test_epoch_moments",
     "theory/factorized.py": "test_training_in_place_of_the_closed_form",
     "theory/gradient_descent.py": "test_linearization",
     "theory/linearized_run.py": "test_adaptive",
     "theory/minimizer.py": "minimizer",
+    "theory/moments.py": "test_moments",
     "theory/theorems.py": "test_products",
 }
 

@@ -10,10 +10,11 @@ from numpy.typing import ArrayLike
 from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import freeze
 from ntklin.edge.checks import as_inputs, as_positive, as_vector
+from ntklin.edge.sendable import Sendable
 from ntklin.networks.network import FeatureOperator, Network, as_feature_operator, n_outputs_of
 
 
-class ScaledNetwork(Network):
+class ScaledNetwork(Sendable, Network):
     """f(x) = α (g(x; θ) − g(x; θ_0)), which is 0 at θ_0, where its kernel is α² times that of g.
 
     The loss over α² is what keeps θ's speed the same at every α: a learning rate over α², as the

@@ -39,7 +39,8 @@ class Course:
 
     def losses(self, left: Array) -> Array:
         """Σ_i w_i (a_i + b_i p_i)² for p (…, M), which is overwritten: it may be large."""
-        with np.errstate(under="ignore"):
+        # What diverges overflows to ∞, and whoever asks looks for that.
+        with np.errstate(over="ignore", under="ignore"):
             left *= self.shares
             left += self.floors
             np.square(left, out=left)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from os import PathLike
-from typing import Any
+from typing import Any, cast
 
 from numpy.typing import ArrayLike
 
@@ -217,7 +217,7 @@ class Linearization(FactorizedKernel):
         return SGDMoments(
             linearization=mean.linearization,
             targets=mean.targets,
-            learning_rate=mean.learning_rate,
+            learning_rate=cast(float, mean.learning_rate),
             batch_size=batch_size,
         )
 

@@ -126,13 +126,12 @@ class MitigationSettings:
         Option(
             also="--no-baselines",
             panel=SEARCH,
-            help="Also train the doubled network and the antisymmetrical pair at the first σ.",
+            help="Also train the two networks of about twice the size, at the first σ.",
         ),
     ] = True
     half_life: Annotated[
         bool,
         Option(
-            also="--no-half-life",
             panel=SEARCH,
             help="Also train the first network with weight decay, up to the step at which its "
             "linearization is f_int. For biases that start at 0; takes many steps.",
