@@ -5,6 +5,7 @@ import math
 import mpmath
 import naive
 import naive_infinite
+import numba
 import numpy as np
 import pytest
 from hypothesis import given
@@ -272,6 +273,7 @@ def test_symmetric_and_positive_semidefinite(activation, depth, options, seed):
         assert np.linalg.eigvalsh(K)[0] >= -1e-12 * np.trace(K)
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
 def test_blocks_and_stretches_join():
     X = np.random.default_rng(0).standard_normal((515, 2)) / 2
     for activation in ("abs", "gelu", "tanh"):
