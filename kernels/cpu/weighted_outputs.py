@@ -18,7 +18,7 @@ from numba import get_num_threads, prange
 from ntklin.kernels.cpu.aligned import aligned_empty
 from ntklin.kernels.cpu.blas import gemm, mirror_lower, product, sequential_blas
 from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
-from ntklin.kernels.cpu.intrinsics import next_task, task_counter
+from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
 from ntklin.kernels.cpu.ordering import sparsest_first, staircase
 from ntklin.kernels.cpu.weighted_tiles import ActiveRows, add_tile, panels, room, scaled_rows
 from ntklin.kernels.structures import Activations
@@ -108,6 +108,7 @@ def _fill(T, own: OutputsSide, other: OutputsSide, diagonal: Diagonal, first, ti
 
     ``left``, of shape (5, padded columns), is work space: four scaled rows, and D_i.
     """
+    wide_vectors()
     D, columns, bias = diagonal
     active, other_active = room(TILE, T), room(TILE, T)
     T[:] = 0
