@@ -13,6 +13,7 @@ roots, but the claim holds with any. Coordinates with φ_j(x_1) = 0 do not move.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 from flint import fmpq, fmpq_mat
 from numpy.random import Generator
@@ -63,10 +64,8 @@ def adagrad_matrix(problem: Regression) -> fmpq_mat:
 
 
 def preconditioned_limit(problem: Regression) -> fmpq_mat:
-    """Eq. (9) with f_0: f_0 + φ(x) D φ(X)^T K_D^{-1} (Y − f_0(X))."""
-    pull = adagrad_matrix(problem) * problem.phi.transpose()
-    step = pull * (problem.phi * pull).inv() * problem.residual
-    return problem.f0_new + problem.phi_new * step
+    """Eq. (9) with f_0, for AdaGrad's D."""
+    return problem.limit(adagrad_matrix(problem))
 
 
 def closed_form(problem: Regression) -> fmpq_mat:
@@ -74,36 +73,37 @@ def closed_form(problem: Regression) -> fmpq_mat:
     return problem.f0_new + problem.phi_new * signs(problem) * problem.residual
 
 
-def gradient_descent(problem: Regression) -> fmpq_mat:
-    """The limit for D = 1."""
-    step = problem.phi.transpose() * problem.kernel.inv() * problem.residual
-    return problem.f0_new + problem.phi_new * step
-
-
 @dataclass(frozen=True, eq=False)
 class Run:
-    """Steps with a_t D.
+    """Steps with a_t D, for random scalars a_t.
 
     Attributes
     ----------
     problem : Regression
+    D : fmpq_mat
     scalars : list of fmpq
     """
 
     problem: Regression
+    D: fmpq_mat
     scalars: list[fmpq]
+
+    @classmethod
+    def random(cls, rng: Generator, problem: Regression, D: fmpq_mat) -> Self:
+        """Random scalars."""
+        return cls(problem, D, [fraction(rng, positive=True) for _ in range(STEPS)])
 
     @property
     def path(self) -> list[fmpq_mat]:
         """θ_t − θ_0 after each step."""
-        D = adagrad_matrix(self.problem)
-        path = self.problem.descend(STEPS, [a * D for a in self.scalars])
+        path = self.problem.descend(STEPS, [a * self.D for a in self.scalars])
         return [theta - self.problem.theta0 for theta in path[1:]]
 
 
 def draw_run(rng: Generator) -> Run:
-    """Random scalars."""
-    return Run(single(rng), [fraction(rng, positive=True) for _ in range(STEPS)])
+    """On one training input, with AdaGrad's D."""
+    problem = single(rng)
+    return Run.random(rng, problem, adagrad_matrix(problem))
 
 
 def steps(run: Run) -> list[fmpq_mat]:
@@ -188,7 +188,7 @@ STATEMENT = Statement(
             single,
             preconditioned_limit,
             closed_form,
-            gradient_descent,
+            Regression.limit,
             "the limit of gradient descent",
         ),
         equality(

@@ -161,6 +161,21 @@ class Regression:
             path.append(path[-1] - self.rate * step)
         return path
 
+    def limit(self, D: fmpq_mat | None = None) -> fmpq_mat:
+        """Eq. (9) with f_0 at the new inputs, f_0 + φ(x) D φ(X)^T K_D^{-1} (Y − f_0(X)).
+
+        Parameters
+        ----------
+        D : fmpq_mat, optional
+            The identity when not given.
+
+        Returns
+        -------
+        fmpq_mat, shape (M, 1)
+        """
+        pull = self.phi.transpose() if D is None else D * self.phi.transpose()
+        return self.f0_new + self.phi_new * (pull * (self.phi * pull).inv() * self.residual)
+
     def predict(self, theta: fmpq_mat) -> fmpq_mat:
         """f at the new inputs."""
         return self.f0_new + self.phi_new * (theta - self.theta0)

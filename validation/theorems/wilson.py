@@ -17,12 +17,11 @@ which has the sign of y. Both are Eq. (9), with D and with D = 1. In rational ar
 random n_+, n_- and scalars: no tolerance.
 """
 
-from dataclasses import dataclass
-
 from flint import fmpq, fmpq_mat
 from numpy.random import Generator
 
 from ntklin.validation.theorems.check import Statement
+from ntklin.validation.theorems.example1 import Run
 from ntklin.validation.theorems.rationals import (
     Regression,
     column,
@@ -33,7 +32,6 @@ from ntklin.validation.theorems.rationals import (
     zeros,
 )
 
-STEPS = 4
 # Places of its own that an input of the class has.
 OWN = {1: 1, -1: 5}
 # c in X sgn(X^T y) = c y.
@@ -79,15 +77,9 @@ def adaptive_matrix(problem: Regression) -> fmpq_mat:
     return diagonal([1 / abs(x) for x in pull(problem)])
 
 
-def limit(problem: Regression, D: fmpq_mat | None = None) -> fmpq_mat:
-    """Eq. (9) at the new inputs: φ(x) D φ(X)^T K_D^{-1} Y; D = 1 when not given."""
-    moved = problem.phi.transpose() if D is None else D * problem.phi.transpose()
-    return problem.phi_new * moved * (problem.phi * moved).inv() * problem.Y
-
-
 def adaptive_limit(problem: Regression) -> fmpq_mat:
     """Where the adaptive methods end, by Eq. (9)."""
-    return limit(problem, adaptive_matrix(problem))
+    return problem.limit(adaptive_matrix(problem))
 
 
 def seen_from_signs(problem: Regression) -> fmpq_mat:
@@ -111,45 +103,27 @@ def classes(values: fmpq_mat) -> fmpq_mat:
     return column([(x > 0) - (x < 0) for x in values.entries()])
 
 
-@dataclass(frozen=True, eq=False)
-class Run:
-    """Steps with a_t D.
-
-    Attributes
-    ----------
-    problem : Regression
-    scalars : list of fmpq
-    """
-
-    problem: Regression
-    scalars: list[fmpq]
-
-    @property
-    def path(self) -> list[fmpq_mat]:
-        """w_t after each step."""
-        D = adaptive_matrix(self.problem)
-        return self.problem.descend(STEPS, [a * D for a in self.scalars])[1:]
-
-    def along(self, direction: fmpq_mat) -> list[fmpq_mat]:
-        """Multiples of a w with X w = y, with the outputs of w_t on the first input."""
-        first = self.problem.Y[0, 0]
-        return [direction * ((self.problem.phi * w)[0, 0] / first) for w in self.path]
-
-
 def draw_run(rng: Generator) -> Run:
-    """Random scalars."""
-    return Run(draw_data(rng), [fraction(rng, positive=True) for _ in range(STEPS)])
+    """The data, with the adaptive methods' D."""
+    problem = draw_data(rng)
+    return Run.random(rng, problem, adaptive_matrix(problem))
+
+
+def along(run: Run, direction: fmpq_mat) -> list[fmpq_mat]:
+    """Multiples of a w with X w = y, with the outputs of w_t on the first input."""
+    problem = run.problem
+    return [direction * ((problem.phi * w)[0, 0] / problem.Y[0, 0]) for w in run.path]
 
 
 def along_the_signs(run: Run) -> list[fmpq_mat]:
     """Multiples of s/4."""
-    return run.along(signs(run.problem) * fmpq(1, SHARE))
+    return along(run, signs(run.problem) * fmpq(1, SHARE))
 
 
 def along_the_smallest(run: Run) -> list[fmpq_mat]:
     """Multiples of the w of smallest norm."""
     problem = run.problem
-    return run.along(problem.phi.transpose() * problem.kernel.inv() * problem.Y)
+    return along(run, problem.phi.transpose() * problem.kernel.inv() * problem.Y)
 
 
 STATEMENT = Statement(
@@ -173,14 +147,14 @@ STATEMENT = Statement(
             draw_data,
             adaptive_limit,
             seen_from_signs,
-            limit,
+            Regression.limit,
             "the limit of gradient descent",
         ),
         equality(
             "smallest-norm",
             "Eq. (9) with D = 1 gives new inputs the two quotients of n_+ and n_-",
             draw_data,
-            limit,
+            Regression.limit,
             smallest_norm,
             lambda problem: quotients(*counts(problem)[::-1]),
             "n_+ and n_- exchanged",
@@ -190,7 +164,7 @@ STATEMENT = Statement(
             "the signs of gradient descent's outputs are the labels of both classes",
             draw_data,
             lambda problem: column([1, -1]),
-            lambda problem: classes(limit(problem)),
+            lambda problem: classes(problem.limit()),
             lambda problem: classes(adaptive_limit(problem)),
             "those of the adaptive methods' outputs",
         ),
