@@ -107,7 +107,7 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["11"], "no figure '11'; there are 1 to 10, and all"),
+        (["11"], "no figure '11'; there are 1 to 10, decay, moments, and all"),
         (["two"], "no figure 'two'"),
         (["2", "--scale", "huge"], "--scale must be one of quick, standard, paper, got 'huge'"),
         (["2", "--device", "tpu"], "device must be 'cpu' or 'gpu', got 'tpu'"),
@@ -149,10 +149,10 @@ def test_replot_needs_the_runs(tmp_path):
 
 
 def test_all_means_all(monkeypatch):
-    from ntklin.apps.cli.figure import numbers
+    from ntklin.apps.cli.figure import chosen_of
 
-    assert numbers(("all",), FIGURES) == list(range(1, 11))
-    assert numbers(("10", "2", "2"), FIGURES) == [2, 10]
+    assert chosen_of(("all",), FIGURES) == [*range(1, 11), "decay", "moments"]
+    assert chosen_of(("decay", "10", "2", "2"), FIGURES) == [2, 10, "decay"]
 
 
 def children(pid):

@@ -654,8 +654,8 @@ def test_a_picture_labels_its_axes_and_explains_its_curves():
 # The ten
 
 
-def test_there_are_ten():
-    assert sorted(FIGURES) == list(range(1, 11))
+def test_there_are_ten_and_two():
+    assert list(FIGURES) == [*range(1, 11), "decay", "moments"]
     data = {number: figure.dataset for number, figure in FIGURES.items()}
     assert {n for n, name in data.items() if name == "fashion01"} == {6, 7, 8}
     assert FIGURES[10].scales["paper"]["loss"] == "logistic"
@@ -673,17 +673,18 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("figures")
 
 
-@pytest.mark.parametrize("number", sorted(FIGURES))
-def test_a_quick_figure(number, folder):
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_quick_figure(name, folder):
     if numba.config.DISABLE_JIT:
         pytest.skip("trains dozens of networks: minutes without compiled kernels")
-    planned, store = figures.plan(FIGURES[number], "quick"), Store(folder / "runs")
+    planned, store = figures.plan(FIGURES[name], "quick"), Store(folder / "runs")
     with local(1, 1) as (executor, slots):
         done = list(figures.compute(planned, store, executor, slots))
     assert len(done) == planned.n_tasks
     results = figures.results(planned, store)
-    assert all(found.network.outcome == "converged" for _, found in results.items)
-    assert all(found.linearized.outcome == "converged" for _, found in results.items)
+    if FIGURES[name].task is Run:
+        assert all(found.network.outcome == "converged" for _, found in results.items)
+        assert all(found.linearized.outcome == "converged" for _, found in results.items)
     paths = figures.write(planned, results, folder, {"command": "c"})
     assert [path.suffix for path in paths] == [".png", ".pdf", ".csv", ".json"]
     assert all(path.stat().st_size > 1000 for path in paths)
@@ -691,10 +692,11 @@ def test_a_quick_figure(number, folder):
     figures.write(planned, results, folder, {"command": "c"})
     assert [path.read_bytes() for path in paths[1:]] == again[1:]
     payload = json.loads(paths[3].read_text())
-    assert payload["figure"] == number
+    assert payload["figure"] == name
     assert len(payload["runs"]) == len(planned.runs)
     rows = list(csv.DictReader(io.StringIO(paths[2].read_text())))
-    assert {int(row["n"]) for row in rows} == {planned.scale["n_seeds"]}
+    if FIGURES[name].task is Run:
+        assert {int(row["n"]) for row in rows} == {planned.scale["n_seeds"]}
     assert all(math.isfinite(float(row["mean"])) for row in rows)
 
 
@@ -733,6 +735,88 @@ def test_steps_of_an_estimate():
     assert steps(long) == pytest.approx(executed(long).network.steps, rel=0.3)
     assert steps(make(loss="logistic", until=1e-2, max_steps=10**6)) == LOGISTIC_STEPS / 1e-2
     assert steps(make(until=1e-3, max_steps=3)) == 3
+
+
+# Beyond the paper
+
+
+@pytest.mark.filterwarnings("ignore::ntklin.NonMonotoneLossWarning")
+def test_fading_is_what_the_library_says():
+    planned = figures.plan(FIGURES["decay"], "quick")
+    task = replace(planned.runs[-1], levels=(0.9, 0.6), decay=0.02)
+    found = executed(task)
+    X, Y, X_test, Y_test = task.arrays
+    net, theta = task.network
+    lin = ntklin.linearize(net, theta, X)
+    w = 0.02 * lin.eigenvalues[0] / len(X)
+    gd = lin.gradient_descent(Y, weight_decay=w)
+    rate = gd.learning_rate
+    assert found.remaining == pytest.approx([(1 - rate * w) ** t for t in found.steps])
+    assert all(
+        c <= level < c / (1 - rate * w)
+        for c, level in zip(found.remaining, task.levels, strict=True)
+    )
+    m = lin.minimizer(Y)
+    f_int, f_init = m.interpolator(X_test), m.initialization(X_test)
+    for k, t in enumerate(found.steps):
+        rule = ntklin.GradientDescent(rate, weight_decay=w)
+        real = ntklin.train(net, theta, X, Y, rule, steps=t)
+        assert found.train_losses[k] == pytest.approx(real.losses[-1])
+        for f, share, loss in (
+            (real.predict(X_test), found.shares[k], found.losses[k]),
+            (gd.predict(X_test, t), found.linearized_shares[k], found.linearized_losses[k]),
+        ):
+            assert loss == pytest.approx(np.mean((f - Y_test) ** 2) / 2)
+            left = f - f_int - share * f_init
+            assert abs(left @ f_init) < 1e-10 * (f_init @ f_init)
+    assert found.interpolator_loss == pytest.approx(np.mean((f_int - Y_test) ** 2) / 2)
+    assert found.minimizer_loss == pytest.approx(np.mean((f_int + f_init - Y_test) ** 2) / 2)
+    # Of the two laws, each network keeps to its own.
+    far, L = 1 - found.remaining[-1], task.depth
+    assert found.linearized_shares[-1] == pytest.approx(1 - L * far, abs=0.02)
+    assert found.shares[-1] > 0
+
+
+def test_scattering_is_what_the_library_says():
+    planned = figures.plan(FIGURES["moments"], "quick")
+    task = replace(planned.runs[1], n_runs=40, steps=(2, 5))
+    found = executed(task)
+    X, Y, X_test, _ = task.arrays
+    net, theta = task.network
+    lin = ntklin.linearize(net, theta, X)
+    rate = 0.8 * len(X) / lin.eigenvalues[-1]
+    assert found.learning_rate == pytest.approx(rate)
+    assert found.descents_rate == pytest.approx(2 * rate / 0.8)
+    moments = lin.moments(Y, rate, task.batch_size)
+    assert found.stable_rate == pytest.approx(moments.max_learning_rate)
+    assert found.expected_losses == pytest.approx([moments.loss(t) for t in (2, 5)])
+    spread = [moments.covariance(X_test, t).diagonal().mean() ** 0.5 for t in (2, 5)]
+    assert found.expected_deviations == pytest.approx(spread)
+    losses = np.array(found.losses)
+    assert losses.shape == (2, 40)
+    assert np.array(found.deviations).shape == (2, 2)
+    error = losses.std(axis=1) / np.sqrt(40)
+    assert np.all(abs(losses.mean(axis=1) - found.expected_losses) < 5 * error)
+    np.testing.assert_allclose(np.mean(found.deviations, axis=1), spread, rtol=0.4)
+
+
+def test_measurements_come_back_as_they_were(tmp_path):
+    store = Store(tmp_path)
+    for name in ("decay", "moments"):
+        task = figures.plan(FIGURES[name], "quick").runs[0]
+        task = replace(task, **{"levels": (0.9,)} if name == "decay" else {"n_runs": 2})
+        found = executed(task)
+        store.write(task, found)
+        assert store.read(task) == found
+        other = replace(task, seed=1)
+        assert store.read(other) is None
+
+
+@pytest.mark.parametrize("name", ["decay", "moments"])
+def test_measurements_are_estimated(name, tmp_path):
+    planned = figures.plan(FIGURES[name], "quick")
+    small = replace(planned, runs=planned.runs[-1:])
+    assert 0 < figures.estimate([small], Store(tmp_path)) < 600
 
 
 # Captions

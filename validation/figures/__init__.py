@@ -1,10 +1,11 @@
-"""The paper's ten figures, from real training runs.
+"""The paper's ten figures and some beyond it, from real training runs.
 
-``FIGURES`` has them by number. A figure is a grid of runs; ``plan`` lists them, ``compute`` runs
-those that are missing, ``results`` collects what they left, and ``write`` draws.
+``FIGURES`` has them by number or name. A figure is a grid of runs; ``plan`` lists them, ``compute``
+runs those that are missing, ``results`` collects what they left, and ``write`` draws.
 """
 
 from ntklin.validation.figures import (
+    decay,
     executors,
     figure1_10,
     figure2_6,
@@ -12,6 +13,7 @@ from ntklin.validation.figures import (
     figure4_8,
     figure5,
     figure9,
+    moments,
 )
 from ntklin.validation.figures.estimate import estimate
 from ntklin.validation.figures.figure import SCALES
@@ -20,8 +22,10 @@ from ntklin.validation.figures.planning import IncompleteError, compute, plan, r
 from ntklin.validation.figures.scheduler import WorkerDiedError
 from ntklin.validation.figures.store import LOCKS, Store
 
-MODULES = (figure1_10, figure2_6, figure3_7, figure4_8, figure5, figure9)
-FIGURES = dict(sorted((figure.number, figure) for module in MODULES for figure in module.FIGURES))
+PAPERS = (figure1_10, figure2_6, figure3_7, figure4_8, figure5, figure9)
+BEYOND = (decay, moments)
+FIGURES = dict(sorted((figure.name, figure) for module in PAPERS for figure in module.FIGURES))
+FIGURES |= {figure.name: figure for module in BEYOND for figure in module.FIGURES}
 
 __all__ = [
     "FIGURES",

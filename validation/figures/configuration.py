@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from typing import Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
@@ -27,7 +28,7 @@ OPTIMIZERS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A network with trained biases that start at 0, its data, and an optimizer.
+    """A network with trained biases that start at 0, and its data.
 
     Attributes
     ----------
@@ -40,15 +41,8 @@ class Task:
         sets of different sizes are nested and have the same test points.
     depth, width : int
     sigma : float
-    loss : {"squared", "logistic"}
-    optimizer : str
-        A key of OPTIMIZERS.
     seed : int
         Of θ_0 and of the order of the mini-batches.
-    until : float
-        Training ends when the loss first drops below it,
-    max_steps : int
-        or after so many steps.
     """
 
     dataset: str
@@ -59,11 +53,7 @@ class Task:
     depth: int
     width: int
     sigma: float
-    loss: Literal["squared", "logistic"]
-    optimizer: str
     seed: int
-    until: float
-    max_steps: int
 
     @property
     def key(self) -> str:
@@ -77,6 +67,11 @@ class Task:
     def alike(self) -> Task:
         """What is equal for tasks that can be computed at once: itself alone."""
         return self
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether there is a learning rate that has to be searched for."""
+        return False
 
     @property
     def arrays(self) -> tuple[Array, Array, Array, Array]:
@@ -98,13 +93,72 @@ class Task:
         return net, net.init(rng=self.seed)
 
 
+class Record(Protocol):
+    """What a task leaves: a frozen dataclass of numbers, strings and tuples of them."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
-class Search(Task):
+class Measurement(Task, ABC):
+    """A task of one figure alone, which itself says what it computes.
+
+    Attributes
+    ----------
+    leaves : type
+        Of its record.
+    """
+
+    leaves: ClassVar[type]
+
+    @abstractmethod
+    def measured(self, device: str) -> Record:
+        """Its record, computed; on the CPU where nothing of it is for a GPU."""
+
+    @abstractmethod
+    def estimated_seconds(self, device: str) -> float:
+        """About how long it will take."""
+
+    def record(self, values: dict[str, Any]) -> Record:
+        """The record that these values from JSON are of."""
+        return self.leaves(**{name: _in_tuples(value) for name, value in values.items()})
+
+
+def _in_tuples(value: Any) -> Any:
+    return tuple(map(_in_tuples, value)) if isinstance(value, list) else value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training(Task):
+    """Training of that network up to a loss.
+
+    Attributes
+    ----------
+    loss : {"squared", "logistic"}
+    optimizer : str
+        A key of OPTIMIZERS.
+    until : float
+        Training ends when the loss first drops below it,
+    max_steps : int
+        or after so many steps.
+    """
+
+    loss: Literal["squared", "logistic"]
+    optimizer: str
+    until: float
+    max_steps: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search(Training):
     """A search for the largest learning rate whose training loss only falls, on all samples."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run(Task):
+class Run(Training):
     """Training of the network and of its linearization, by the same steps.
 
     Attributes

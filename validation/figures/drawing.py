@@ -20,6 +20,7 @@ MAX_TICKS = 9
 CAPTION_SIZE = 7.5
 CUT = 0.1
 CHARACTERS_PER_INCH = 18.5
+ENTRY_WIDTH = 1.3  # inches
 
 
 def draw(rows: Rows, caption: str = "") -> Canvas:
@@ -63,17 +64,19 @@ def image(canvas: Canvas, kind: str, **options: Any) -> bytes:
 
 
 def add_legend(canvas: Canvas, handles: dict[tuple[str, str], Line2D]) -> None:
-    """One legend for all panels: a column for each name, a row for each kind of curve."""
+    """One legend for all panels: a column for each name, a row for each kind of curve.
+
+    Where hardly any name has several kinds, its entries follow one another instead.
+    """
     names = list(dict.fromkeys(name for name, _ in handles))
     kinds = [kind for kind in KINDS if any((name, kind) in handles for name in names)]
     blank = Line2D([], [], linestyle="none", label=" ")
-    canvas.legend(
-        handles=[handles.get((name, kind), blank) for name in names for kind in kinds]
-        if len(kinds) * len(names) < 2 * len(handles)
-        else list(handles.values()),
-        loc="outside upper center",
-        ncols=len(names),
-    )
+    entries, n_columns = list(handles.values()), len(names)
+    if len(kinds) * len(names) < 2 * len(handles):
+        entries = [handles.get((name, kind), blank) for name in names for kind in kinds]
+    else:
+        n_columns = min(n_columns, int(canvas.get_figwidth() / ENTRY_WIDTH))
+    canvas.legend(handles=entries, loc="outside upper center", ncols=n_columns)
 
 
 def draw_panel(axes: Axes, panel: Panel, handles: dict[tuple[str, str], Line2D]) -> None:

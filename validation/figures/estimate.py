@@ -6,14 +6,14 @@ scale. A step is timed with the network's full size.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from functools import cache
 from typing import Any
 
 import ntklin
 from ntklin.validation.arrays import namespace
-from ntklin.validation.figures.configuration import OPTIMIZERS, Run, Task
+from ntklin.validation.figures.configuration import OPTIMIZERS, Measurement, Run, Training
 from ntklin.validation.figures.planning import Plan, rated
 from ntklin.validation.figures.store import Store
 
@@ -53,6 +53,10 @@ def estimate(plans: Iterable[Plan], store: Store, slots: int = 1, device: str = 
         for task in searched.keys() - rates.keys():
             searches[task.key] = SEARCH * seconds(task, device)
         for run in plan.runs:
+            if isinstance(run, Measurement):
+                if store.read(run) is None:
+                    runs[run.key] = run.estimated_seconds(device)
+                continue
             known = not run.adaptive or run.search in rates
             if known and store.read(rated(run, rates)) is not None:
                 continue
@@ -62,12 +66,12 @@ def estimate(plans: Iterable[Plan], store: Store, slots: int = 1, device: str = 
     return max((sum(searches.values()) + sum(runs.values())) / slots, longest)
 
 
-def seconds(task: Task, device: str) -> float:
+def seconds(task: Training, device: str) -> float:
     """About how long the real network trains."""
     return steps(task) * step_seconds(twin(task, sigma=1.0, until=0.0), device)
 
 
-def steps(task: Task) -> float:
+def steps(task: Training) -> float:
     """About how many steps training takes."""
     if task.loss == "logistic":
         return min(LOGISTIC_STEPS / task.until, task.max_steps)
@@ -75,7 +79,7 @@ def steps(task: Task) -> float:
     return min(SHARES[task.optimizer] * by_gd, task.max_steps)
 
 
-def twin(task: Task, **changes: Any) -> Run:
+def twin(task: Training, **changes: Any) -> Run:
     """A run of the first initialization, changed, that is the same for tasks that take as long."""
     same = {"seed": 0, "max_steps": 0, "learning_rate": None, "shuffle": True}
     return Run(**asdict(task) | same | changes)
@@ -95,16 +99,35 @@ def gd_steps(run: Run) -> float:
 
 @cache
 def step_seconds(run: Run, device: str = "cpu") -> float:
-    """Seconds of one step: of as many as last long enough, less what a run of one step takes."""
+    """Seconds of one step of a run."""
     X, Y, *_ = run.arrays
     net, theta = run.network
     theta, X, Y = map(namespace(device).asarray, (theta, X, Y))
     rule = OPTIMIZERS[run.optimizer](1e-6)
     options = {"batches": run.batches, "loss": run.loss}
 
+    def train(count: int) -> None:
+        ntklin.train(net, theta, X, Y, rule, steps=count, **options)
+
+    return seconds_of_a_step(train)
+
+
+def seconds_of_a_step(train: Callable[[int], object]) -> float:
+    """The time of one of as many steps as last long enough, less that of a run of one step.
+
+    Parameters
+    ----------
+    train : callable
+        ``train(count)`` takes so many steps.
+
+    Returns
+    -------
+    float
+    """
+
     def took(count: int) -> float:
         began = time.perf_counter()
-        ntklin.train(net, theta, X, Y, rule, steps=count, **options)
+        train(count)
         return time.perf_counter() - began
 
     took(1)  # compiles and touches memory for the first time

@@ -14,7 +14,14 @@ import numpy as np
 
 import ntklin
 from ntklin.validation.arrays import Array, namespace, on_host
-from ntklin.validation.figures.configuration import OPTIMIZERS, Run, Search, Task
+from ntklin.validation.figures.configuration import (
+    OPTIMIZERS,
+    Measurement,
+    Record,
+    Run,
+    Search,
+    Task,
+)
 from ntklin.validation.figures.outcomes import CONVERGED, DIVERGED, STEP_LIMIT, End, Rate, Result
 
 if TYPE_CHECKING:
@@ -28,20 +35,22 @@ PRECISION = 0.2
 TOO_LARGE = {"adagrad": 2.0, "rmsprop": 0.1, "adam": 0.1}
 
 
-def execute(tasks: Sequence[Task], device: str = "cpu") -> Sequence[Result | Rate]:
+def execute(tasks: Sequence[Task], device: str = "cpu") -> Sequence[Record]:
     """The results of tasks that are alike: a GPU trains their networks in one batch.
 
     Parameters
     ----------
-    tasks : sequence of Run, or of one Search
+    tasks : sequence of Run, or of one Search or Measurement
         Runs that differ in nothing but their seeds and learning rates.
     device : {"cpu", "gpu"}
         Where networks are trained; results are the same up to rounding.
 
     Returns
     -------
-    list of Result or of Rate
+    list of Record
     """
+    if measured := [task.measured(device) for task in tasks if isinstance(task, Measurement)]:
+        return measured
     xp = namespace(device)
     searches = [search(task, xp) for task in tasks if isinstance(task, Search)]
     return searches or train([task for task in tasks if isinstance(task, Run)], xp)

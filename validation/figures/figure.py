@@ -4,15 +4,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ntklin.validation.figures.configuration import Run
+from ntklin.validation.figures.configuration import Run, Task
 from ntklin.validation.figures.outcomes import CONVERGED, End, Result, Results
 from ntklin.validation.figures.panel import Rows, Series
 from ntklin.validation.figures.style import LABELS
 
 # The settings of a scale; what makes a run of a configuration; the height of a curve at a run.
 Scale = dict[str, Any]
-Make = Callable[..., Run]
+Make = Callable[..., Any]
 Height = Callable[[Run, Result], float | None]
+Sentences = Callable[[Results], list[str]]
 
 # Of SGD's mini-batches, where nothing else is said.
 SPLIT = 0.1
@@ -21,33 +22,41 @@ SCALES = ("quick", "standard", "paper")
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One of the paper's figures.
+    """One of the paper's figures, or one beyond it.
 
     Attributes
     ----------
-    number : int
+    name : int or str
+        The paper's number, or the word by which it is asked for.
     title : str
     dataset : str
-        The paper's, embedded.
+        The paper's, or the first choice; embedded.
     claim : str
-        What the paper says that it shows.
+        What it is said to show, by the paper where it is the paper's.
     scales : mapping
-        By the names in SCALES: ``n_train`` (the most of all runs), ``n_test``, ``n_seeds``,
-        ``until``, ``max_steps``, and what else its grid needs.
+        By the names in SCALES: ``n_train`` (the most of all runs), ``n_test``, ``n_seeds``, for
+        runs ``until`` and ``max_steps``, and what else its grid needs.
     grid : callable
         ``grid(scale, make)``, the runs, by ``make(n_train=…, depth=…, width=…, sigma=…,
         optimizer=…, seed=…, …)``.
     panels : callable
         ``panels(results, scale)``, rows of Panel.
+    task : type
+        Of its tasks: Run, or a Measurement of its own.
+    notes : callable, optional
+        ``notes(results)``, sentences of the caption on how its tasks went; those on training where
+        there are none.
     """
 
-    number: int
+    name: int | str
     title: str
     dataset: str
     claim: str
     scales: Mapping[str, Scale]
-    grid: Callable[[Scale, Make], Iterator[Run]]
+    grid: Callable[[Scale, Make], Iterator[Task]]
     panels: Callable[[Results, Scale], Rows]
+    task: type[Task] = Run
+    notes: Sentences | None = None
 
 
 def for_both(
@@ -77,7 +86,7 @@ def for_both(
     """
     less = scales["standard"] | {"n_seeds": 3} | (fashion or {})
     return tuple(
-        Figure(number=number, title=f"{title}, {name}", dataset=dataset, scales=own, **parts)
+        Figure(name=number, title=f"{title}, {name}", dataset=dataset, scales=own, **parts)
         for number, name, dataset, own in zip(
             numbers,
             ("MNIST", "Fashion-MNIST"),

@@ -77,7 +77,7 @@ def panels(results: Results, scale: Scale) -> Rows:
 def figure(number: int, title: str, loss: str, scales: dict[str, Scale]) -> Figure:
     """Under one loss."""
     return Figure(
-        number=number,
+        name=number,
         title=title,
         dataset="mnist01",
         claim="the test performance depends considerably on the method and on σ, although all "

@@ -31,7 +31,7 @@ def panels(results: Results, scale: Scale) -> Rows:
 
 FIGURES = (
     Figure(
-        number=5,
+        name=5,
         title="Final training error, MNIST",
         dataset="mnist01",
         claim="there is only a very small difference in the final training errors",

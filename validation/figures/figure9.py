@@ -54,7 +54,7 @@ def panels(results: Results, scale: Scale) -> Rows:
 
 FIGURES = (
     Figure(
-        number=9,
+        name=9,
         title="Deviation from gradient descent on the test points, MNIST",
         dataset="mnist01",
         claim="the deviation by SGD is very small compared to the changes by adaptive training",

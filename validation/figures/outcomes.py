@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ntklin.validation.figures.configuration import Run, Search
+from ntklin.validation.figures.configuration import Measurement, Record, Task
 from ntklin.validation.figures.panel import Series
 
 CONVERGED, STEP_LIMIT, DIVERGED = "converged", "step limit", "diverged"
@@ -87,8 +87,10 @@ class Result:
     seconds: float
 
 
-def from_json(values: dict[str, Any]) -> Result | Rate:
-    """The result of these values."""
+def from_json(task: Task, values: dict[str, Any]) -> Record:
+    """The result of a task, from these values."""
+    if isinstance(task, Measurement):
+        return task.record(values)
     if "network" not in values:
         return Rate(**values)
     ends = {name: values[name] for name in ("network", "linearized")}
@@ -103,14 +105,15 @@ class Results:
     Attributes
     ----------
     items : tuple of (Run, Result)
+        Or of a figure's own Measurement and its record.
     searches : tuple of (Search, Rate)
         Where the learning rates come from.
     """
 
-    items: tuple[tuple[Run, Result], ...]
-    searches: tuple[tuple[Search, Rate], ...] = ()
+    items: tuple[tuple[Any, Any], ...]
+    searches: tuple[tuple[Any, Rate], ...] = ()
 
-    def chosen(self, choice: Callable[[Run], bool]) -> Results:
+    def chosen(self, choice: Callable[[Any], bool]) -> Results:
         """Those for which ``choice(run)`` holds."""
         return Results(tuple(item for item in self.items if choice(item[0])))
 
@@ -125,7 +128,7 @@ class Results:
         return sorted({getattr(run, name) for run, _ in self.items})
 
     def series(
-        self, name: str, x: str, y: Callable[[Run, Result], float | None], look: str, **options: Any
+        self, name: str, x: str, y: Callable[[Any, Any], float | None], look: str, **options: Any
     ) -> Series:
         """A curve: ``y(run, result)`` against the attribute x; where it is None there is no draw.
 

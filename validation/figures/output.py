@@ -8,16 +8,16 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from ntklin.edge.files.names import LONGEST_NAME, as_cell, shown
 from ntklin.edge.files.seal import sealed
 from ntklin.edge.files.writing import write_together
-from ntklin.validation.figures.configuration import VERSION, Task
+from ntklin.validation.figures.configuration import VERSION, Record, Task
 from ntklin.validation.figures.drawing import draw, image
-from ntklin.validation.figures.outcomes import CONVERGED, Rate, Result, Results
+from ntklin.validation.figures.outcomes import CONVERGED, Results
 from ntklin.validation.figures.panel import Panel, Rows
 from ntklin.validation.figures.planning import Plan
 from ntklin.validation.figures.style import LABELS
@@ -74,8 +74,9 @@ def names(planned: Plan) -> list[str]:
 
 
 def stem(planned: Plan) -> str:
-    """The files' name without its ending: number, data unless the paper's, scale."""
-    parts = [f"figure{planned.figure.number:02d}"]
+    """The files' name without its ending: figure, data unless its own, scale."""
+    name = planned.figure.name
+    parts = [f"figure{name:02d}" if isinstance(name, int) else f"figure-{name}"]
     if planned.dataset != planned.figure.dataset:
         parts.append(re.sub(r"[^\w.+-]", "_", Path(planned.dataset).stem)[:LONGEST_STEM])
         if Path(planned.dataset).is_absolute():
@@ -88,14 +89,31 @@ def stem(planned: Plan) -> str:
 def caption(planned: Plan, results: Results, rows: Rows) -> str:
     """What was run, and what of it did not go as it should."""
     series = [s for row in rows for panel in row for s in panel.series]
-    methods = results.values("method")
     sentences = [
-        f"Figure {planned.figure.number}. {planned.figure.title}",
+        f"Figure {planned.figure.name}. {planned.figure.title}",
         f"{shown(planned.dataset, LONGEST_NAME)}, N = {span(results, 'n_train')} training and "
         f"{span(results, 'n_test')} test points; L = {span(results, 'depth')}, "
         f"m = {span(results, 'width')}, σ = {span(results, 'sigma')}, biases trained from 0; "
-        f"{planned.scale['n_seeds']} initializations, means and "
-        + ("standard errors" if any(s.error == "sem" for s in series) else "standard deviations"),
+        + draws(planned.scale["n_seeds"], any(s.error == "sem" for s in series)),
+    ]
+    sentences += (planned.figure.notes or of_training)(results)
+    if any(cut(panel) for row in rows for panel in row):
+        sentences.append("Bars and bands that would reach below 0 are cut")
+    return ". ".join(sentences) + "."
+
+
+def draws(n_seeds: int, are_errors: bool) -> str:
+    """How many initializations there are, and what bars and bands show of them."""
+    if n_seeds == 1:
+        return "one initialization"
+    shown_of = "standard errors" if are_errors else "standard deviations"
+    return f"{n_seeds} initializations, means and {shown_of}"
+
+
+def of_training(results: Results) -> list[str]:
+    """Sentences on how networks were trained, and what did not go as it should."""
+    methods = results.values("method")
+    sentences = [
         f"Training ends when the {results.values('loss')[0]} loss first drops below "
         f"{span(results, 'until')}",
     ]
@@ -106,10 +124,7 @@ def caption(planned: Plan, results: Results, rows: Rows) -> str:
             f"{' and '.join(adaptive)}: the largest learning rate with which the squared loss of "
             "the first initialization only falls on all samples, within 20 %"
         )
-    sentences += failures(results)
-    if any(cut(panel) for row in rows for panel in row):
-        sentences.append("Bars and bands that would reach below 0 are cut")
-    return ". ".join(sentences) + "."
+    return sentences + failures(results)
 
 
 def span(results: Results, name: str) -> str:
@@ -166,7 +181,7 @@ def payload(
     return {
         "schema": SCHEMA,
         "version": VERSION,
-        "figure": planned.figure.number,
+        "figure": planned.figure.name,
         "title": planned.figure.title,
         "claim": planned.figure.claim,
         "caption": text,
@@ -179,6 +194,8 @@ def payload(
     }
 
 
-def pairs(items: Iterable[tuple[Task, Result | Rate]]) -> list[dict[str, Any]]:
+def pairs(items: Iterable[tuple[Task, Record]]) -> list[dict[str, Any]]:
     """Configurations with what came of them, as values for JSON."""
-    return [{"configuration": asdict(task), "record": asdict(found)} for task, found in items]
+    return [
+        {"configuration": asdict(task), "record": asdict(cast(Any, found))} for task, found in items
+    ]

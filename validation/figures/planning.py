@@ -8,10 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from ntklin.edge.files.names import at_home, shown
-from ntklin.validation.figures.configuration import Run, Search, Task, digest, load
+from ntklin.validation.figures.configuration import (
+    Record,
+    Search,
+    Task,
+    Training,
+    digest,
+    load,
+)
 from ntklin.validation.figures.execution import execute
 from ntklin.validation.figures.figure import Figure, Scale
-from ntklin.validation.figures.outcomes import Rate, Result, Results
+from ntklin.validation.figures.outcomes import Results
 from ntklin.validation.figures.scheduler import results_of
 from ntklin.validation.figures.store import Store
 
@@ -29,14 +36,14 @@ class Plan:
     figure : Figure
     scale_name : str
     dataset : str
-    runs : tuple of Run
+    runs : tuple of Run, or of the figure's Measurement
         Without the learning rates that have to be searched for.
     """
 
     figure: Figure
     scale_name: str
     dataset: str
-    runs: tuple[Run, ...]
+    runs: tuple[Any, ...]
 
     @property
     def scale(self) -> Scale:
@@ -80,24 +87,24 @@ def plan(figure: Figure, scale_name: str, dataset: str | None = None) -> Plan:
         "n_pool": scale["n_train"],
         "n_train": scale["n_train"],
         "n_test": scale["n_test"],
-        "until": scale["until"],
-        "max_steps": scale["max_steps"],
-        "loss": scale.get("loss", "squared"),
     }
+    if issubclass(figure.task, Training):
+        shared |= {"until": scale["until"], "max_steps": scale["max_steps"]}
+        shared["loss"] = scale.get("loss", "squared")
     data = load(dataset, shared["n_pool"], shared["n_test"])
     shared["digest"] = digest(dataset, shared["n_pool"], shared["n_test"])
     if data.provenance.startswith("local files"):
         dataset = shared["dataset"] = str(Path(at_home(dataset)).resolve())
 
-    def make(**values: Any) -> Run:
-        return Run(**shared | values)
+    def make(**values: Any) -> Task:
+        return figure.task(**shared | values)
 
     return Plan(figure, scale_name, dataset, tuple(dict.fromkeys(figure.grid(scale, make))))
 
 
 def compute(
     planned: Plan, store: Store, executor: Executor, slots: int, device: str = "cpu"
-) -> Iterator[tuple[Task, Result | Rate]]:
+) -> Iterator[tuple[Task, Record]]:
     """Compute what is missing of a figure's results; yield each task with its result.
 
     Searches and the runs that need none come first, then the runs with the rates that were found.
@@ -127,7 +134,7 @@ def compute(
     yield from run_all(rated(run, rates) for run in planned.runs if run.adaptive)
 
 
-def rated(run: Run, rates: Mapping[Search, float]) -> Run:
+def rated(run: Any, rates: Mapping[Search, float]) -> Any:
     """The run with its learning rate, if it has to be searched for."""
     return replace(run, learning_rate=rates[run.search]) if run.adaptive else run
 
@@ -152,7 +159,7 @@ def results(planned: Plan, store: Store) -> Results:
     items = tuple((run, result) for run, result in found if result is not None)
     if len(items) < len(planned.runs):
         raise IncompleteError(
-            f"figure {planned.figure.number}: {len(planned.runs) - len(items)} of "
+            f"figure {planned.figure.name}: {len(planned.runs) - len(items)} of "
             f"{len(planned.runs)} runs of the {planned.scale_name} scale on "
             f"{shown(planned.dataset)} have not been computed in {shown(store.folder)}; run the "
             "command without --replot"

@@ -7,9 +7,8 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future
 from filelock import BaseFileLock
 
 import ntklin
-from ntklin.validation.figures.configuration import Task
+from ntklin.validation.figures.configuration import Record, Task
 from ntklin.validation.figures.execution import execute
-from ntklin.validation.figures.outcomes import Rate, Result
 from ntklin.validation.figures.store import Store
 
 # Seconds between looks at the folder while another process computes what is missing.
@@ -27,9 +26,9 @@ def results_of(
     store: Store,
     executor: Executor,
     slots: int,
-    function: Callable[[tuple[Task, ...]], Sequence[Result | Rate]] = execute,
+    function: Callable[[tuple[Task, ...]], Sequence[Record]] = execute,
     together: bool = False,
-) -> Iterator[tuple[Task, Result | Rate]]:
+) -> Iterator[tuple[Task, Record]]:
     """Yield every task with its result, in the order in which they become known.
 
     After an error no more tasks are started; those that run are waited for and kept. When a process
@@ -127,8 +126,8 @@ def _claimed(tasks: Iterable[Task], store: Store) -> dict[Task, BaseFileLock]:
 def _submitted(
     locks: Mapping[Task, BaseFileLock],
     executor: Executor,
-    function: Callable[[tuple[Task, ...]], Sequence[Result | Rate]],
-) -> Future[Sequence[Result | Rate]]:
+    function: Callable[[tuple[Task, ...]], Sequence[Record]],
+) -> Future[Sequence[Record]]:
     """The future of the claimed tasks' results."""
     try:
         return executor.submit(function, tuple(locks))
@@ -140,8 +139,8 @@ def _submitted(
 
 
 def _kept(
-    future: Future[Sequence[Result | Rate]], locks: Mapping[Task, BaseFileLock], store: Store
-) -> list[tuple[Task, Result | Rate]]:
+    future: Future[Sequence[Record]], locks: Mapping[Task, BaseFileLock], store: Store
+) -> list[tuple[Task, Record]]:
     """[(task, result)] of what is finished, written to the store."""
     results = list(zip(locks, future.result(), strict=True))
     for task, result in results:

@@ -5,13 +5,13 @@ from dataclasses import asdict
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, cast, overload
 
 from filelock import BaseFileLock, FileLock, Timeout
 
 from ntklin.edge.files.reading import DamagedFileError
 from ntklin.validation import kept
-from ntklin.validation.figures.configuration import VERSION, Run, Search, Task
+from ntklin.validation.figures.configuration import VERSION, Record, Run, Search, Task
 from ntklin.validation.figures.outcomes import Rate, Result, from_json
 
 SCHEMA = "ntklin-figure-run/1"
@@ -42,17 +42,17 @@ class Store:
     @overload
     def read(self, task: Run) -> Result | None: ...
     @overload
-    def read(self, task: Task) -> Result | Rate | None: ...
-    def read(self, task: Task) -> Result | Rate | None:
+    def read(self, task: Task) -> Record | None: ...
+    def read(self, task: Task) -> Record | None:
         """The result of a task; None where there is none: see ``kept.read``."""
         build = partial(_result, task=task)
         return kept.read(
             self.path(task), _head(task), build, "run", "it does not count as computed"
         )
 
-    def write(self, task: Task, result: Result | Rate) -> None:
+    def write(self, task: Task, result: Record) -> None:
         """Keep a result, with its configuration and a digest of both."""
-        values = {"configuration": asdict(task), "record": asdict(result)}
+        values = {"configuration": asdict(task), "record": asdict(cast(Any, result))}
         kept.write(self.path(task), _head(task), values)
 
     def claim(self, task: Task) -> BaseFileLock | None:
@@ -72,9 +72,9 @@ def _head(task: Task) -> dict[str, Any]:
     return {"schema": SCHEMA, "kind": type(task).__name__, "version": VERSION}
 
 
-def _result(values: dict[str, Any], task: Task) -> Result | Rate:
+def _result(values: dict[str, Any], task: Task) -> Record:
     # Where the data lie says nothing of the result; their digest does.
     found = values["configuration"] | {"dataset": task.dataset}
     if found != json.loads(json.dumps(asdict(task))):
         raise DamagedFileError("is of another run: its configuration is not that of this one")
-    return from_json(values["record"])
+    return from_json(task, values["record"])

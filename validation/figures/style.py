@@ -19,7 +19,10 @@ LOOKS = {
     "middle": ("#E69F00", "s"),
     "wide": ("#0072B2", "^"),
     "guide": ("#6B6B6B", ""),
+    "limit": ("#000000", ""),
 }
+# Of networks, from the smallest, and of whatever else there are three sizes of.
+SIZES = ("narrow", "middle", "wide")
 # Marks through which what lies below can be seen: SGD ends where GD ends.
 HOLLOW = {"sgd": {"markerfacecolor": "none", "markersize": 7}}
 DASHES = {

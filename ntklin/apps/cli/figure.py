@@ -26,13 +26,14 @@ if TYPE_CHECKING:
     from ntklin.validation.figures.planning import Plan
     from ntklin.validation.figures.store import Store
 
-HELP = """Draw the paper's figures from real training runs.
+HELP = """Draw the paper's figures, and some beyond it, from real training runs.
 
-    NUMBERS are 1 to 10, or all. Every run is kept in the output folder, so that a figure that was \
-interrupted goes on where it stopped, and several processes can share the folder. Beside the \
-trained networks stand their linearizations under the same steps."""
+    FIGURES are 1 to 10, decay, moments, or all. Every run is kept in the output folder, so that a \
+figure that was interrupted goes on where it stopped, and several processes can share the folder. \
+Beside the trained networks stand their linearizations under the same steps."""
 EXAMPLES = (
     "ntklin figure 2 --scale quick",
+    "ntklin figure decay moments",
     "ntklin figure all",
     "ntklin figure 3 --dataset fashion01 --replot",
     "ntklin figure 2 --scale paper --dask tcp://10.0.0.1:8786",
@@ -52,8 +53,8 @@ def known_scale(value: Any, name: str) -> str:
 class Options:
     """What is typed."""
 
-    numbers: Annotated[
-        list[str], Option(metavar="NUMBERS", help="Which figures.", is_argument=True)
+    figures: Annotated[
+        list[str], Option(metavar="FIGURES", help="Which figures.", is_argument=True)
     ]
     scale: Annotated[
         str,
@@ -122,14 +123,12 @@ def run(options: Options) -> None:
     from ntklin.edge.files.writing import require_writable
     from ntklin.validation import figures
 
-    chosen = numbers(options.numbers, figures.FIGURES)
+    chosen = chosen_of(options.figures, figures.FIGURES)
     require_sense(options)
     require_writable(options.out)
     require_device(options)
     store = figures.Store(Path(options.out) / RUNS)
-    plans = [
-        figures.plan(figures.FIGURES[number], options.scale, options.dataset) for number in chosen
-    ]
+    plans = [figures.plan(figures.FIGURES[name], options.scale, options.dataset) for name in chosen]
     names = [name for plan in plans for name in figures.names(plan)]
     require_writable(options.out, names, [RUNS, f"{RUNS}/{figures.LOCKS}"])
     console = Console(quiet=options.quiet)
@@ -153,16 +152,21 @@ def run(options: Options) -> None:
                 draw(console, plan, store, options, time.perf_counter() - began)
 
 
-def numbers(typed: Collection[str], known: Collection[int]) -> list[int]:
-    """The figures' numbers, in order."""
+def chosen_of(typed: Collection[str], known: Collection[int | str]) -> list[int | str]:
+    """The figures' numbers and names, in their order."""
     if ALL in typed:
-        return sorted(known)
+        return list(known)
     chosen = set()
     for word in typed:
-        if not word.isdecimal() or int(word) not in known:
-            raise ValueError(f"no figure {word!r}; there are {min(known)} to {max(known)}, and all")
-        chosen.add(int(word))
-    return sorted(chosen)
+        name = int(word) if word.isdecimal() else word
+        if name not in known:
+            numbers = [n for n in known if isinstance(n, int)]
+            names = ", ".join(n for n in known if isinstance(n, str))
+            raise ValueError(
+                f"no figure {word!r}; there are {min(numbers)} to {max(numbers)}, {names}, and all"
+            )
+        chosen.add(name)
+    return [name for name in known if name in chosen]
 
 
 def require_sense(options: Options) -> None:
@@ -257,7 +261,7 @@ def draw(console: Console, plan: Plan, store: Store, options: Options, elapsed: 
     from ntklin.apps.cli import environment, signals
     from ntklin.validation import figures
 
-    again = words(Options, replace(options, numbers=[str(plan.figure.number)]))
+    again = words(Options, replace(options, figures=[str(plan.figure.name)]))
     provenance = environment.provenance(["figure", *again], elapsed)
     with signals.held():
         paths = figures.write(plan, figures.results(plan, store), options.out, provenance)

@@ -17,7 +17,7 @@ EVERY = 20
 
 def progress(console: Console, plan: Plan) -> FigureBar | FigureLines:
     """A bar on a terminal, lines elsewhere."""
-    title = f"Figure {plan.figure.number}, {plan.scale_name}"
+    title = f"Figure {plan.figure.name}, {plan.scale_name}"
     return (FigureBar if is_live(console) else FigureLines)(console, plan.n_tasks, title)
 
 
