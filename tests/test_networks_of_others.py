@@ -178,26 +178,34 @@ class Linear(Model):
         ntklin.AdaGrad(0.01, eps=1e-300),
         ntklin.RMSprop(0.001, eps=1e-300),
         ntklin.Adam(0.001, eps=1e-300),
-        ntklin.GradientDescent(0.1),
+        ntklin.GradientDescent(),
     ],
 )
-def test_adaptive_methods_see_only_signs_on_the_data_of_wilson(optimizer):
-    """Wilson et al. (2017): w_t is a multiple of sgn(X^T y), and so new inputs get (y + 2)/4."""
-    labels, own = np.array([1.0, -1.0, 1.0, 1.0]), {1.0: 1, -1.0: 5}
-    X = np.zeros((4, 3 + sum(own[y] for y in labels)))
-    X[:, 0], X[:, 1:3], start = labels, 1, 3
+@pytest.mark.parametrize(
+    ("n_signals", "constants", "own", "adaptive", "descent"),
+    [
+        (1, [1, 1], {1.0: [1], -1.0: [1] * 5}, [3 / 4, 1 / 4], [1, -1]),
+        (3, [2], {1.0: [1] * 13, -1.0: [17]}, [5 / 18, -1 / 18], [1, 1]),
+    ],
+    ids=["wilson", "shah"],
+)
+def test_adaptive_methods_see_only_signs(n_signals, constants, own, adaptive, descent, optimizer):
+    """Wilson et al. (2017) and Shah et al. (2018): w_t is a multiple of sgn(X^T y)."""
+    labels, start = np.array([1.0, -1.0, 1.0, 1.0]), n_signals + len(constants)
+    shared = [[y] * n_signals + constants for y in (1.0, -1.0)]
+    X = np.zeros((4, start + sum(len(own[y]) for y in labels)))
     for x, y in zip(X, labels, strict=True):
-        x[start : start + own[y]] = 1
-        start += own[y]
+        x[: len(shared[0])] = shared[0 if y == 1 else 1]
+        x[start : start + len(own[y])] = own[y]
+        start += len(own[y])
     w_0 = np.zeros(X.shape[1])
     lin = ntklin.linearize(Linear(len(w_0)), w_0, X)
     run = lin.train(labels, optimizer, steps=40_000, until=1e-6)
     assert run.converged
-    new = np.array([[1.0, 1, 1], [-1, 1, 1]])
-    outputs = run.predict(np.pad(new, ((0, 0), (0, len(w_0) - 3))))
+    outputs = run.predict(np.pad(shared, ((0, 0), (0, len(w_0) - len(shared[0])))))
     if isinstance(optimizer, ntklin.GradientDescent):
-        np.testing.assert_array_equal(np.sign(outputs), [1, -1])
+        np.testing.assert_array_equal(np.sign(outputs), descent)
     else:
         signs = np.sign(X.T @ labels)
         np.testing.assert_allclose(run.displacement, signs * run.displacement[0], rtol=1e-10)
-        np.testing.assert_allclose(outputs, [0.75, 0.25], rtol=0.01)
+        np.testing.assert_allclose(outputs, adaptive, rtol=0.01)
