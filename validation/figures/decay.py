@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from ntklin.validation.figures.figure import Figure, Make, Scale
 from ntklin.validation.figures.outcomes import Results
 from ntklin.validation.figures.panel import Panel, Rows, Series
 from ntklin.validation.figures.style import SIZES
+
+if TYPE_CHECKING:
+    from ntklin.theory.gradient_descent import LinearizedGradientDescent
 
 LEVELS = (0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 # Where the lines of the laws are drawn.
@@ -121,7 +124,7 @@ class Fading(Measurement):
         step = seconds_of_a_step(lambda count: self._trained(gd, count))
         return _first_below(self.levels[-1], gd.shrinkage(1)) * step
 
-    def _linearized(self, xp: ModuleType) -> ntklin.LinearizedGradientDescent:
+    def _linearized(self, xp: ModuleType) -> LinearizedGradientDescent:
         """The linearization under this decay, at the default learning rate."""
         X, Y, *_ = (xp.asarray(a) for a in self.arrays)
         net, theta = self.network
@@ -130,9 +133,7 @@ class Fading(Measurement):
         return lin.gradient_descent(Y, weight_decay=w)
 
     @staticmethod
-    def _trained(
-        gd: ntklin.LinearizedGradientDescent, steps: int, **options: Any
-    ) -> ntklin.TrainingRun:
+    def _trained(gd: LinearizedGradientDescent, steps: int, **options: Any) -> ntklin.TrainingRun:
         """The real network by the same steps; its fit may get worse while it decays."""
         phi = gd.linearization.features
         rule = ntklin.GradientDescent(gd.learning_rate, weight_decay=gd.weight_decay)
