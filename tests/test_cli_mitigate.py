@@ -98,10 +98,11 @@ def test_half_life_stopping_is_a_row(tmp_path):
     assert (trial["steps"], trial["training_loss"]) == (run.steps, pytest.approx(run.losses[-1]))
 
 
-def test_half_life_stopping_needs_a_homogeneous_start(tmp_path):
-    done = invoke("mitigate", *MITIGATION, "--half-life", "--bias", "normal", "--out", tmp_path)
-    assert done.exit_code != 0
-    assert "biases other than 0" in done.output
+@pytest.mark.parametrize("flags", [("--bias", "normal"), ("--activation", "tanh")], ids=str)
+def test_half_life_stopping_needs_a_homogeneous_start(tmp_path, flags):
+    done = invoke("mitigate", *MITIGATION, "--half-life", *flags, "--out", tmp_path)
+    assert done.exit_code == 2
+    assert "take --bias zero or none" in " ".join(done.output.split())
     assert not list(tmp_path.iterdir())
 
 

@@ -88,6 +88,8 @@ def configure(options: Options) -> Problem:
     }
     widths = (data.X_train.shape[1], *settings.hidden_widths, 1)
     net = MLP(widths, sigma=settings.sigma, **kinds)
+    if settings.half_life:
+        require_homogeneous(net)
     samples = {
         # The training points of ``ntklin minimizer`` come first.
         "X": data.X_train[:n_train],
@@ -110,6 +112,15 @@ def configure(options: Options) -> Problem:
         **shown,
     }
     return Problem(net, samples, config)
+
+
+def require_homogeneous(net: MLP) -> None:
+    """Refuse networks of which decay does not take f_init away, in the command's own words."""
+    if net.depth < 2 or net.bias == "normal" or not net.activation.is_homogeneous:
+        raise ValueError(
+            "--half-life is for networks of two layers or more that are homogeneous in θ at θ_0: "
+            "take --bias zero or none, and --activation relu, leaky_relu or abs"
+        )
 
 
 def run(options: Options) -> None:
