@@ -88,9 +88,11 @@ class Scattering(Measurement):
         bound = lin.max_learning_rate
         moments = lin.moments(Y, self.rate * bound / 2, self.batch_size)
         variances = [moments.covariance(X_test, t).diagonal().mean() for t in self.steps]
-        runs = [self._trained(seed, moments.learning_rate, device) for seed in range(self.n_runs)]
-        losses = np.array([run.losses[list(self.steps)] for run in runs])
-        outputs = np.array([on_host(run.records.outputs) for run in runs])
+        losses = np.empty((self.n_runs, len(self.steps)))
+        outputs = np.empty((*losses.shape, self.n_test))
+        for k in range(self.n_runs):  # of each run a few numbers stay, and not its parameters
+            run = self._trained(k, moments.learning_rate, device)
+            losses[k], outputs[k] = run.records.losses, on_host(run.records.outputs)
         groups = outputs.reshape(-1, min(GROUP, self.n_runs), *outputs.shape[1:])
         deviations = np.sqrt(groups.var(axis=1, ddof=1).mean(axis=-1))
         return Scattered(

@@ -16,7 +16,6 @@ gradients fade, is driven to the bound and stays there: the mean over the last h
 within a quarter of it (with α = 0.9; above rather than below, since D_t follows late).
 """
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -26,7 +25,7 @@ from numpy.random import Generator
 
 import ntklin
 from ntklin.validation.theorems.check import Statement
-from ntklin.validation.theorems.experiments import Data, draw_data, network, recorded
+from ntklin.validation.theorems.experiments import Data, draw_data, network, recorded, trained
 from ntklin.validation.theorems.rationals import column, equality, fraction, identity, rows, zeros
 from ntklin.validation.theorems.statistics import everywhere
 
@@ -114,19 +113,16 @@ def trained(
     theta = net.init(rng)
     n = len(data.Y)
     sharpness = np.linalg.eigvalsh(ntklin.ntk(net, theta, data.X))[-1] / n
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ntklin.NonMonotoneLossWarning)
-        run = ntklin.train(
-            net,
-            theta,
-            data.X,
-            data.Y,
-            optimizer(float(sharpness)),
-            steps,
-            record=steps // MOMENTS,
-            sharpness=True,
-            snapshots=False,
-        )
+    run = trained(
+        net,
+        theta,
+        data,
+        optimizer(float(sharpness)),
+        steps,
+        record=steps // MOMENTS,
+        sharpness=True,
+        snapshots=False,
+    )
     end = np.linalg.eigvalsh(ntklin.ntk(net, run.parameters, data.X))[-1] / n
     return run, float(end)
 

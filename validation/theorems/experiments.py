@@ -1,6 +1,7 @@
 """What the statistical checks train on, and how far a network is from its linearization."""
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -108,6 +109,15 @@ def descend(
     for t in range(steps):
         theta, state = optimizer.update(state, theta, gradient(t, theta))
     return theta
+
+
+def trained(
+    net: ntklin.MLP, theta: Array, data: Data, *args: Any, **options: Any
+) -> ntklin.TrainingRun:
+    """``ntklin.train`` on the data, where a loss that rises in some step is no news."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ntklin.NonMonotoneLossWarning)
+        return ntklin.train(net, theta, data.X, data.Y, *args, **options)
 
 
 def moments(last: int, count: int = 40) -> list[int]:
