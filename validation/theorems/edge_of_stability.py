@@ -25,7 +25,7 @@ from numpy.random import Generator
 
 import ntklin
 from ntklin.validation.theorems.check import Statement
-from ntklin.validation.theorems.experiments import Data, draw_data, network, recorded, trained
+from ntklin.validation.theorems.experiments import Data, draw_data, network, recorded, train_quietly
 from ntklin.validation.theorems.rationals import column, equality, fraction, identity, rows, zeros
 from ntklin.validation.theorems.statistics import everywhere
 
@@ -113,7 +113,7 @@ def trained(
     theta = net.init(rng)
     n = len(data.Y)
     sharpness = np.linalg.eigvalsh(ntklin.ntk(net, theta, data.X))[-1] / n
-    run = trained(
+    run = train_quietly(
         net,
         theta,
         data,

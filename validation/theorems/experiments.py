@@ -111,7 +111,7 @@ def descend(
     return theta
 
 
-def trained(
+def train_quietly(
     net: ntklin.MLP, theta: Array, data: Data, *args: Any, **options: Any
 ) -> ntklin.TrainingRun:
     """``ntklin.train`` on the data, where a loss that rises in some step is no news."""

@@ -36,7 +36,7 @@ from ntklin.validation.theorems.experiments import (
     network,
     recorded,
     rms,
-    trained,
+    train_quietly,
 )
 from ntklin.validation.theorems.statistics import Below, Claim, Grid, Near, everywhere, power_law
 from ntklin.validation.theorems.theorem7 import concentrating
@@ -75,7 +75,7 @@ def distance(data: Data, net: MLP, rng: Generator) -> float:
     """Lemma 1: sup_t of the rms distance from the linearization under gradient descent."""
     theta = net.init(rng)
     seen = {"record": moments(10_000), "X_record": data.X_test, "snapshots": False}
-    run = trained(net, theta, data, until=TRAINED, **seen)
+    run = train_quietly(net, theta, data, until=TRAINED, **seen)
     gd = ntklin.linearize(net, theta, data.X).gradient_descent(data.Y, run.optimizer.learning_rate)
     end = rms(gd.predict(data.X_test, t=run.steps) - run.predict(data.X_test))
     linearized = gd.predict(data.X_test, t=run.records.steps)
@@ -88,7 +88,7 @@ def distance_adaptive(data: Data, net: MLP, rng: Generator) -> float:
     lin = ntklin.linearize(net, theta, data.X)
     optimizer = concentrating(lin, net.widths[1], rng)
     seen = {"record": moments(10_000, count=12), "X_record": data.X_test, "snapshots": False}
-    run = trained(net, theta, data, optimizer, until=TRAINED, **seen)
+    run = train_quietly(net, theta, data, optimizer, until=TRAINED, **seen)
     steps = run.records.steps.tolist()
     linearized = lin.train(data.Y, optimizer, steps=run.steps, record=steps)
     pairs = zip(steps, recorded(run.records.outputs), strict=True)
@@ -99,7 +99,7 @@ def distance_adaptive(data: Data, net: MLP, rng: Generator) -> float:
 def drift(data: Data, net: MLP, rng: Generator) -> float:
     """(33): sup_t ‖K_t − K_0‖_F."""
     theta = net.init(rng)
-    run = trained(net, theta, data, until=TRAINED, record=moments(10_000, count=12))
+    run = train_quietly(net, theta, data, until=TRAINED, record=moments(10_000, count=12))
     K = ntklin.ntk(net, theta, data.X)
     seen = (*recorded(run.records.snapshots), run.parameters)
     return float(max(np.linalg.norm(ntklin.ntk(net, at, data.X) - K) for at in seen))
