@@ -205,7 +205,7 @@ STATEMENT = Statement(
             Below(-0.4, paper=-0.5),
             Below(-1.5, paper=-0.5),
             "m^{−3/2}",
-            Grid((64, 256, 1024, 4096), 16, ((32, 1024), 8)),
+            Grid((64, 256, 1024), 16, ((32, 1024), 8)),
             "sup_t rms distance",
         ),
         beside_relu(
@@ -215,7 +215,7 @@ STATEMENT = Statement(
             Below(-0.3, paper=-0.5),
             Below(-1.5, paper=-0.5),
             "m^{−3/2}",
-            Grid((64, 256, 1024, 4096), 16, ((128, 2048), 8)),
+            Grid((64, 256, 1024), 16, ((128, 2048), 8)),
             "sup_t rms distance",
         ),
         everywhere(
@@ -249,7 +249,7 @@ STATEMENT = Statement(
             Below(-0.4, paper=-0.5),
             Below(-1.5, paper=-0.5),
             "m^{−3/2}",
-            Grid((64, 256, 1024, 4096), 16, ((32, 256), 6)),
+            Grid((64, 256, 1024), 16, ((32, 256), 6)),
             "sup_t ‖K_t − K_0‖_F",
         ),
     ),
