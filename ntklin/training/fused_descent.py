@@ -67,14 +67,14 @@ class FusedDescent(Engine):
     @staticmethod
     def needs(task: TrainingTask) -> int:
         """The preactivations, the inputs in tiles and panels, θ with its slots and their copies."""
-        size = task.dtype.itemsize
-        n, d, m = task.n_samples, *cast(MLP, task.net).widths[:2]
+        net, size = cast(MLP, task.net), task.dtype.itemsize
+        n, d, m = task.n_samples, *net.widths[:2]
         slots = len(task.optimizer.init(np.zeros(1)).slots)
         inputs = n * (4 * d + 4 * whole_tiles(d + 1, size))
-        layers = int(1.1 * n * m) + (4 + 2 * slots) * task.net.n_parameters
-        if task.net.n_outputs > 1 or not task.net.activation.is_relu:
+        layers = int(1.1 * n * m) + (4 + 2 * slots) * net.n_parameters
+        if net.n_outputs > 1 or not net.activation.is_relu:
             # Slopes, which samples each line of columns has, outputs and a slab's parts of them.
-            layers += n * (m + d // 8 + task.net.n_outputs * (4 + m // 256))
+            layers += n * (m + d // 8 + net.n_outputs * (4 + m // 256))
         return size * (inputs + layers + workspace(n))
 
     def loss(self) -> float | Array:
