@@ -25,7 +25,7 @@ CONTRACT = {
     "descend": "(state, layers 2 … L, G, Y, loss, rate, sample weights (k, N), end) -> losses",
     "update": "(rule, coefficients, theta (P,), slots, gradient (P,)) -> None",
     "LinearizedNetwork": "(passes, has_bias, rule); .step(coefficients, s (N,)), …",
-    "ShallowNetwork": "(X, Y, layers, slots, rule, loss); .evaluate(sample weights), .step(…), …",
+    "shallow_network": "(X, Y, layers, slots, rule, loss); .evaluate(sample weights), .step(…), …",
     "infinite_width": "(X, X' or None, L, weight, gain, bias, shift, ntk) -> (N, N'), of ReLU",
     "infinite_width_of": "(activation, X, X' or None, L, scales, shift, ntk, longest) -> (N, N')",
 }

@@ -43,6 +43,8 @@ def check():
         assert_close(run.outputs, moved, kind="trajectory", n=P, scale=size[:20].sum(axis=1))
     for widths in ((5, 70, 1), net.widths):
         _check_training(ntklin.MLP(widths, bias="normal"), few, Y)
+    several = ntklin.MLP((5, 70, 3), bias="normal", activation="tanh")
+    _check_training(several, few, rng.standard_normal((20, 3)))
 
 
 def _check_training(net, X, Y):
@@ -52,7 +54,7 @@ def _check_training(net, X, Y):
     runs = [ntklin.train(net, theta, X, Y, rate, 3, method=method) for method in methods]
     for run in runs:
         assert_close(run.parameters, runs[0].parameters, kind="trajectory", n=net.n_parameters)
-        loss = ((net.apply(run.parameters, X) - Y) ** 2).mean() / 2
+        loss = ((net.apply(run.parameters, X) - Y) ** 2).sum() / (2 * len(Y))
         assert_close(run.losses[-1], loss, kind="trajectory", n=net.n_parameters)
 
 

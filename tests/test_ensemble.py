@@ -19,7 +19,7 @@ from ntklin.training.reduced_descent import ReducedDescent
 from ntklin.training.stacked_optimizers import StackedOptimizers
 
 ignore_rises = pytest.mark.filterwarnings("ignore::ntklin.NonMonotoneLossWarning")
-SHALLOW, DEEP, LINEAR = (4, 9, 1), (4, 8, 7, 1), (4, 1)
+SHALLOW, DEEP, LINEAR, CLASSES = (4, 9, 1), (4, 8, 7, 1), (4, 1), (4, 9, 3)
 RATES = (0.3, 0.1, 0.2)
 SCHEDULES = 0.1 * ntklin.WarmupSchedule(3, 0.0), 0.1, ntklin.CosineSchedule(0.2, 4)
 ORDERS = [ntklin.Batches(0.4, rng=seed) for seed in range(3)]
@@ -29,6 +29,8 @@ DIFFERENT = [ntklin.Batches(size=2), None, ntklin.Batches(size=3, rng=1)]
 def several(widths=SHALLOW, count=3, dtype=np.float64, **options):
     """A problem, and as many θ_0."""
     case, Y = problem(widths, dtype=dtype, **options)
+    if widths[-1] > 1:
+        Y = np.random.default_rng(1).dirichlet(np.ones(widths[-1]), len(Y)).astype(dtype)
     return case, [case.net.init(seed, dtype=dtype) for seed in range(count)], Y
 
 
@@ -80,6 +82,8 @@ CASES = {
     "adagrad": (DEEP, "normal", at_rates("adagrad"), ORDERS, "squared"),
     "rmsprop": (SHALLOW, "zero", OPTIMIZERS["rmsprop"][0], ntklin.Batches(0.4), "logistic"),
     "adam": (DEEP, "zero", OPTIMIZERS["adam"][0], None, "logistic"),
+    "classes": (CLASSES, "normal", None, ORDERS, "softmax"),
+    "classes at rates": (CLASSES, "zero", at_rates("adam"), None, "softmax"),
     "adam at rates": (DEEP, "none", at_rates("adam"), None, "squared"),
 }
 
@@ -96,7 +100,13 @@ def test_every_network_is_trained_as_alone(device, name, dtype):
     runs = ntklin.train_ensemble(*arguments, optimizer, 5, batches=batches, loss=loss)
     optimizers, batches = (x if isinstance(x, list) else [x] * 3 for x in (optimizer, batches))
     alone = one_by_one(*arguments, optimizers, batches, steps=5, loss=loss)
-    alike(device, case, runs, alone, kappa=1e3 if "ad" in name or name == "rmsprop" else 1)
+    alike(
+        device,
+        case,
+        runs,
+        alone,
+        kappa=1e3 if "ad" in name or "rates" in name or name == "rmsprop" else 1,
+    )
     assert len({run.losses[-1] for run in runs}) == 3
 
 

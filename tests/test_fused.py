@@ -101,6 +101,52 @@ def test_linearized_steps_are_the_direct_ones(
         )
 
 
+@pytest.mark.parametrize("name", ["nesterov", "adam"])
+@given(
+    widths=st.sampled_from([(4, 3), (7, 33, 3), (5, 9, 1), (6, 40, 35, 2), (6, 5, 33, 4, 3)]),
+    n=st.sampled_from([1, 5, 13]),
+    activation=st.sampled_from(["relu", "leaky_relu", "tanh"]),
+    scaling=st.sampled_from(SCALINGS),
+    bias=st.sampled_from(BIASES),
+    loss=st.sampled_from(["squared", "logistic", "softmax"]),
+    batches=st.sampled_from([None, ntklin.Batches(size=1), ntklin.Batches(split=0.4)]),
+    sparse=st.booleans(),
+    seed=st.integers(0, 100),
+)
+def test_linearized_steps_of_any_network_are_the_direct_ones(
+    name, widths, n, activation, scaling, bias, loss, batches, sparse, seed
+):
+    options = {"scaling": scaling, "bias": bias, "activation": activation}
+    case, Y = problem(widths, n, seed, sparse=sparse, **options)
+    if not case.X.any() or (loss == "softmax" and widths[-1] == 1):
+        return
+    if widths[-1] > 1:
+        Y = np.random.default_rng(seed).dirichlet(np.ones(widths[-1]), n)
+    lin = ntklin.linearize(case.net, case.theta, case.X / np.linalg.norm(case.X))
+    one, other = (
+        lin.train(Y, OPTIMIZERS[name], steps=STEPS, loss=loss, batches=batches, method=method)
+        for method in ("fused", "direct")
+    )
+    agree(one, other, STEPS * (sum(widths) + n * widths[-1]))
+    close = {"kind": "trajectory", "n": STEPS * (sum(widths) + n * widths[-1])}
+    moved = lin.initial_outputs + (lin.features @ one.displacement).reshape(Y.shape)
+    assert_close(one.outputs, moved, **close, scale=1 + np.abs(moved))
+
+
+@pytest.mark.parametrize("batches", [None, ntklin.Batches(size=9)])
+@pytest.mark.parametrize(
+    ("n_outputs", "activation", "loss"), [(3, "relu", "softmax"), (1, "gelu", "squared")]
+)
+def test_linearized_steps_of_more_neurons_than_a_slab(n_outputs, activation, loss, batches):
+    case, Y = problem((70, 300, n_outputs), 37, sparse=True, activation=activation)
+    Y = np.eye(3)[np.arange(37) % 3] if n_outputs > 1 else Y
+    lin = ntklin.linearize(case.net, case.theta, case.X / 20)
+    options = {"steps": STEPS, "loss": loss, "batches": batches}
+    one, other = (lin.train(Y, ntklin.Adam(1e-3), **options, method=m) for m in ("fused", "direct"))
+    assert lin.train(Y, ntklin.Adam(1e-3), **options).method == "fused"
+    agree(one, other, STEPS * (371 + 37 * n_outputs))
+
+
 def uncertainty(case, X, Y):
     """How much cancels in each coordinate of the first gradient, Σ_n |φ_nj s_n| / |g_j|, (P,).
 
@@ -135,9 +181,11 @@ def test_many_samples_and_columns(name, n, dtype):
         )
 
 
+@pytest.mark.parametrize("options", [{}, {"activation": "tanh"}])
 @pytest.mark.parametrize("train", ["real", "linearized"])
-def test_the_same_bits_on_one_and_two_threads(train):
-    case, Y = problem((40, 700, 1), 23, sparse=True)
+def test_the_same_bits_on_one_and_two_threads(train, options):
+    case, Y = problem((40, 700, 1), 23, sparse=True, **options)
+    lin = ntklin.linearize(case.net, case.theta, case.X / 20)
     runs = []
     for n_threads in {1, min(2, numba.config.NUMBA_NUM_THREADS)}:
         before = numba.get_num_threads()
@@ -146,7 +194,6 @@ def test_the_same_bits_on_one_and_two_threads(train):
             if train == "real":
                 runs.append(real(case, Y, ntklin.Adam(0.001), method="fused"))
             else:
-                lin = ntklin.linearize(case.net, case.theta, case.X / 20)
                 runs.append(lin.train(Y, ntklin.Adam(0.001), steps=STEPS, method="fused"))
         finally:
             numba.set_num_threads(before)

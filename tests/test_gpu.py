@@ -545,6 +545,29 @@ def test_training_of_the_linearized_network(device, method, name, loss, kind):
 
 
 @ignore_rises
+@pytest.mark.parametrize("name", ["momentum", "adagrad"])
+@pytest.mark.parametrize("method", ["fused", "direct"])
+@pytest.mark.parametrize(
+    ("n_outputs", "activation", "loss"), [(3, "relu", "softmax"), (1, "tanh", "squared")]
+)
+def test_steps_of_other_linearized_networks(device, n_outputs, activation, loss, method, name):
+    case = make_case((4, 9, n_outputs), n=6, activation=activation, bias="normal")
+    Y = np.random.default_rng(1).dirichlet(np.ones(n_outputs), 6)
+    Y = Y if n_outputs > 1 else Y[:, 0]
+    optimizer = OPTIMIZERS[name][0]
+    run, expected = (
+        ntklin.linearize(case.net, theta, X / 3).train(Y, optimizer, steps=4, loss=loss, method=how)
+        for theta, X, Y, how in (
+            (*device.put((case.theta, case.X, Y)), method),
+            (case.theta, case.X, Y, "direct"),
+        )
+    )
+    close = {"kind": "trajectory", "n": 4 * case.n, "kappa": 1e3 if name == "adagrad" else 1}
+    assert_close(run.losses, expected.losses, **close)
+    assert_close(device.get(run.displacement), expected.displacement, **close)
+
+
+@ignore_rises
 @pytest.mark.parametrize(
     ("method", "name"), [("reduced", "descent"), ("direct", "descent"), ("direct", "adam")]
 )

@@ -19,6 +19,8 @@ SERVES = {"reduced": ("descent", "nesterov"), "fused": tuple(OPTIMIZERS)[:-1], "
 NETWORKS = {
     "shallow": ntklin.MLP((4, 30, 1)),
     "deep": ntklin.MLP((4, 20, 11, 1), bias="normal"),
+    "classes": ntklin.MLP((4, 30, 3)),
+    "smooth": ntklin.MLP((4, 20, 11, 2), bias="normal", activation="tanh"),
     "linear": ntklin.MLP((4, 1), bias="none"),
     "pair": ntklin.AntisymmetricPair(ntklin.MLP((4, 9, 1))),
 }
@@ -27,7 +29,10 @@ FIRST, WHOLE = 17, 60
 
 def problem(net, dtype=np.float64, n=6):
     X = np.random.default_rng(0).uniform(-0.4, 0.4, (n, 4)).astype(dtype)
-    return ntklin.linearize(net, net.init(1, dtype=dtype), X), np.linspace(0, 1, n).astype(dtype)
+    Y = np.linspace(0, 1, n).astype(dtype)
+    if net.widths[-1] > 1:
+        Y = np.stack([np.roll(Y, c) for c in range(net.widths[-1])], axis=1)
+    return ntklin.linearize(net, net.init(1, dtype=dtype), X), Y
 
 
 def assert_same(one, two):

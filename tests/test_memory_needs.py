@@ -16,6 +16,7 @@ pytestmark = pytest.mark.skipif(
     numba.config.DISABLE_JIT, reason="minutes without compiled kernels, and the sizes are the same"
 )
 
+SEVERAL = (400, 1000, 10), 60
 SHAPES = [((20, 300, 1), 1200), ((400, 1000, 1), 60), ((400, 500, 600, 1), 60)]
 OPTIMIZERS = [ntklin.GradientDescent(0.01), ntklin.Adam(1e-3)]
 
@@ -23,7 +24,8 @@ OPTIMIZERS = [ntklin.GradientDescent(0.01), ntklin.Adam(1e-3)]
 def problem(widths, n, dtype):
     net, rng = ntklin.MLP(widths), np.random.default_rng(0)
     X = (rng.standard_normal((n, widths[0])) / 9).astype(dtype)
-    return net, net.init(0, dtype), X, X[:, 0].copy()
+    Y = X[:, : widths[-1]].copy()
+    return net, net.init(0, dtype), X, Y if net.n_outputs > 1 else Y[:, 0]
 
 
 def peak(call):
@@ -37,7 +39,7 @@ def peak(call):
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize(("widths", "n"), SHAPES)
+@pytest.mark.parametrize(("widths", "n"), [*SHAPES, SEVERAL])
 @pytest.mark.parametrize("method", descent.ENGINES)
 def test_engines(method, widths, n, dtype):
     net, theta, X, Y = problem(widths, n, dtype)

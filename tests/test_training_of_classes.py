@@ -14,6 +14,7 @@ from tolerances import EPS, assert_close
 import ntklin
 from ntklin.kernels.cpu import general_descent
 from ntklin.kernels.cpu.plain import JIT_DISABLED
+from ntklin.kernels.cpu.tile_steps import SLAB
 from ntklin.runs.losses import LOSSES
 from ntklin.training.descents import ENGINES
 
@@ -142,6 +143,34 @@ def test_the_reduction_takes_the_same_steps(width, batches, hidden, n_outputs, a
     assert one.losses[-1] < one.losses[0]
 
 
+@quiet
+@pytest.mark.parametrize("batches", [None, ntklin.Batches(size=3)])
+@pytest.mark.parametrize(
+    ("n_outputs", "activation", "loss"),
+    [(3, "relu", "softmax"), (1, "tanh", "squared"), (10, "softplus", "logistic")],
+)
+@pytest.mark.parametrize("n", [4, 37])
+@pytest.mark.parametrize(
+    "optimizer", [ntklin.Momentum(0.02, 0.8, nesterov=True), ntklin.Adam(0.01)]
+)
+def test_fused_steps_are_the_direct_ones(optimizer, n, n_outputs, activation, loss, batches):
+    """Of more neurons than a slab, more columns than a tile, and inputs that are often zero."""
+    net, theta, X, Y = problem((70, SLAB + 41, n_outputs), activation, loss, n)
+    X[np.random.default_rng(3).random(X.shape) < 0.6] = 0
+    X[:, ::3] = 0
+    options = {"steps": STEPS, "batches": batches, "loss": loss}
+    one, other = (
+        ntklin.train(net, theta, X, Y, optimizer, method=method, **options)
+        for method in ("fused", "direct")
+    )
+    assert ntklin.train(net, theta, X, Y, optimizer, **options).method == "fused"
+    chain = STEPS * (sum(net.widths) + n)
+    assert_close(one.losses, other.losses, kind="trajectory", n=chain)
+    assert_close(one.parameters, other.parameters, kind="trajectory", n=chain)
+    dead = net.unpack(one.parameters)[0][0][:, ::3]
+    np.testing.assert_array_equal(dead, net.unpack(theta)[0][0][:, ::3])
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("activation", "loss"), [("tanh", "squared"), ("relu", "softmax")])
 def test_losses_are_those_of_the_parameters(dtype, activation, loss):
@@ -200,10 +229,14 @@ def test_networks_that_start_at_zero(wrap):
         (ntklin.GradientDescent(0.1), "reduced"),
         (ntklin.GradientDescent(0.1), "direct"),
         (ntklin.Adam(0.01), "direct"),
+        (ntklin.Adam(0.01), "fused"),
+        (ntklin.Momentum(0.01, 0.8), "fused"),
     ],
 )
 @pytest.mark.parametrize(("activation", "widths"), [("relu", (5, 20, 3)), ("tanh", (5, 9, 8, 3))])
 def test_a_run_that_goes_on_is_one_run(optimizer, method, activation, widths, tmp_path):
+    if method == "fused":  # has one hidden layer
+        widths = widths[0], 40, widths[-1]
     net, theta, X, labels = problem(widths, activation, "softmax")
     options = {"loss": "softmax", "record": 50, "X_record": X[:4], "until": 1e-30}
     options |= {"batches": ntklin.Batches(size=4), "method": method}
@@ -282,11 +315,12 @@ def cube_slope(h):
 
 def test_functions_of_ones_own():
     net, theta, X, Y = problem((5, 12, 2), ntklin.Activation(cube, cube_slope))
-    one, other = (
+    one, *others = (
         ntklin.train(net, theta, X, Y, ntklin.GradientDescent(0.5), 50, method=method)
-        for method in ("reduced", "direct")
+        for method in ENGINES
     )
-    assert_close(one.parameters, other.parameters, kind="trajectory", n=60)
+    for other in others:
+        assert_close(one.parameters, other.parameters, kind="trajectory", n=60)
     h = naive.scales(naive.Network((5, 12, 2)))[0][0] * X @ net.unpack(theta)[0][0].T
     W = net.unpack(theta)[1][0]
     f = net.weight_scales[1] * cube(h) @ W.T

@@ -2,19 +2,18 @@
 
 from ntklin.kernels.cpu.assembly import jacobian
 from ntklin.kernels.cpu.descent import descend, descent_state, fold
-from ntklin.kernels.cpu.fused import ShallowNetwork
 from ntklin.kernels.cpu.infinite import infinite_width
 from ntklin.kernels.cpu.infinite_others import infinite_width_of
 from ntklin.kernels.cpu.linearized import LinearizedNetwork
 from ntklin.kernels.cpu.passes import backward, forward
 from ntklin.kernels.cpu.products import jacobian_vector, vector_jacobian
 from ntklin.kernels.cpu.rules import update
+from ntklin.kernels.cpu.shallow_network import shallow_network
 from ntklin.kernels.cpu.unweighted import gram, gram_copies
 from ntklin.kernels.cpu.weighted import weighted_gram, weighted_gram_copies
 
 __all__ = [
     "LinearizedNetwork",
-    "ShallowNetwork",
     "backward",
     "descend",
     "descent_state",
@@ -26,6 +25,7 @@ __all__ = [
     "infinite_width_of",
     "jacobian",
     "jacobian_vector",
+    "shallow_network",
     "update",
     "vector_jacobian",
     "weighted_gram",

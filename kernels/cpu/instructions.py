@@ -239,6 +239,13 @@ def _add_entries(builder, target, table, n_groups, factor, subset_of):
         builder.store(total, line(target, r), align=LINE // lanes)
 
 
+def _listed(builder, places, k):
+    """The k-th of a list of int32, as an address is."""
+    place = builder.add(places, builder.mul(k, ir.Constant(places.type, 4)))
+    number = builder.load(builder.inttoptr(place, ir.IntType(32).as_pointer()))
+    return builder.zext(number, places.type)
+
+
 def add_entries(context, builder, signature, args):
     target, index, table, n_groups, factor = args
     _add_entries(builder, target, table, n_groups, factor, lambda k: builder.add(index, k))
@@ -249,9 +256,7 @@ def add_listed_entries(context, builder, signature, args):
     target, index, listed, table, n_groups, factor = args
 
     def subset_of(k):
-        place = builder.add(listed, builder.mul(k, ir.Constant(listed.type, 4)))
-        place = builder.load(builder.inttoptr(place, ir.IntType(32).as_pointer()))
-        return builder.add(index, builder.zext(place, index.type))
+        return builder.add(index, _listed(builder, listed, k))
 
     _add_entries(builder, target, table, n_groups, factor, subset_of)
     return context.get_dummy_value()
@@ -279,35 +284,55 @@ def positive_samples(context, builder, signature, args):
     return bits
 
 
-def add_panel(context, builder, signature, args):
-    target, row, target_step, row_step, values, offsets, count, _ = args
-    element = context.get_value_type(signature.args[7])
-    lanes = LINE * 8 // signature.args[7].bitwidth
+def _add_panel(builder, target, row, steps, n_turns, element, turn):
+    """target_i ← target_i + Σ_k row_i[o_k] x_k, where ``turn(k)`` gives o_k in bytes and x_k's."""
+    lanes = LINE * 8 // (64 if isinstance(element, ir.DoubleType) else 32)
     vector = ir.VectorType(element, lanes)
-    address = target.type
 
     def at(base, kind):
         return builder.inttoptr(base, kind.as_pointer())
 
     targets, rows = [target], [row]
     for _ in range(PANEL_ROWS - 1):
-        targets.append(builder.add(targets[-1], target_step))
-        rows.append(builder.add(rows[-1], row_step))
+        targets.append(builder.add(targets[-1], steps[0]))
+        rows.append(builder.add(rows[-1], steps[1]))
     sums = [
         cgutils.alloca_once_value(builder, builder.load(at(place, vector), align=LINE))
         for place in targets
     ]
-    with cgutils.for_range(builder, count) as loop:
-        line = builder.add(values, builder.mul(loop.index, ir.Constant(address, LINE)))
+    with cgutils.for_range(builder, n_turns) as loop:
+        offset, line = turn(loop.index)
         x = builder.load(at(line, vector), align=LINE)
-        place = builder.add(offsets, builder.mul(loop.index, ir.Constant(address, 4)))
-        offset = builder.zext(builder.load(at(place, ir.IntType(32))), address)
         for slot, base in zip(sums, rows, strict=True):
             weight = builder.load(at(builder.add(base, offset), element))
             product = builder.fmul(_splat(builder, weight, lanes), x, flags=("contract",))
             builder.store(builder.fadd(builder.load(slot), product, flags=("contract",)), slot)
     for slot, place in zip(sums, targets, strict=True):
         builder.store(builder.load(slot), at(place, vector), align=LINE)
+
+
+def add_panel(context, builder, signature, args):
+    target, row, target_step, row_step, values, offsets, count, _ = args
+    element = context.get_value_type(signature.args[7])
+
+    def turn(k):
+        line = builder.add(values, builder.mul(k, ir.Constant(values.type, LINE)))
+        return _listed(builder, offsets, k), line
+
+    _add_panel(builder, target, row, (target_step, row_step), count, element, turn)
+    return context.get_dummy_value()
+
+
+def add_listed_panel(context, builder, signature, args):
+    target, row, target_step, row_step, value_step, values, listed, count, _ = args
+    element = context.get_value_type(signature.args[8])
+    size = ir.Constant(row.type, signature.args[8].bitwidth // 8)
+
+    def turn(k):
+        n = _listed(builder, listed, k)
+        return builder.mul(n, size), builder.add(values, builder.mul(n, value_step))
+
+    _add_panel(builder, target, row, (target_step, row_step), count, element, turn)
     return context.get_dummy_value()
 
 

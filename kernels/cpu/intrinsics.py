@@ -166,3 +166,15 @@ def add_panel(typing_context, target, row, steps, values, offsets, count):
     dtype = Typed(floating(target, row, values))
     places = Place(target), Place(row), Numbers(types.intp, 2), Place(values), Place(offsets)
     return on_places(instructions.add_panel, types.void, *places, types.intp, dtype)
+
+
+@intrinsic
+def add_listed_panel(typing_context, target, row, steps, values, listed, count):
+    """target_i ← target_i + Σ_k row_i[n_k] values_{n_k} for PANEL_ROWS rows i, n_k = listed_k.
+
+    As ``add_panel``, for the k < count that ``listed`` (int32) lists; the third of the ``steps`` is
+    from one of the ``values`` to the next.
+    """
+    dtype = Typed(floating(target, row, values))
+    places = Place(target), Place(row), Numbers(types.intp, 3), Place(values), Place(listed)
+    return on_places(instructions.add_listed_panel, types.void, *places, types.intp, dtype)

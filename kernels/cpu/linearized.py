@@ -3,6 +3,7 @@
 The features are those at θ_0 throughout: a step takes the weighted loss derivatives s_n, those of
 the loss at the outputs times the samples' weights, moves Δ by the rule along φ(X)^T s, and returns
 the new φ(X) Δ. Each layer does so on its own, and each parameter passes through the cache once.
+One output and ReLU have ways of their own through the last two layers.
 """
 
 import numpy as np
@@ -11,6 +12,7 @@ from numba import prange
 from ntklin.kernels.cpu.aligned import Aligned, aligned_empty
 from ntklin.kernels.cpu.compiler import parallel_kernel
 from ntklin.kernels.cpu.linearized_blocks import LinearizedBlocks
+from ntklin.kernels.cpu.linearized_slopes import LinearizedOutputs, LinearizedSlopes
 from ntklin.kernels.cpu.linearized_tiles import LinearizedTiles
 from ntklin.kernels.cpu.rules import SLOTS, Step, WithSlots, apply_step, step_of, with_slots
 from ntklin.kernels.cpu.sums import add_scaled, clear_rows, dot
@@ -90,15 +92,21 @@ class LinearizedNetwork:
     def __init__(self, passes, has_bias, rule):
         activations, deltas, w, v = passes
         last = len(activations) - 1
+        slopes = activations.slopes
+        is_plain = deltas.n_rows == 1 and slopes is None
         self._rule, self._dtype = rule, activations[0].dtype
-        self._n_samples = len(activations[0])
         self._layers = []
         for l, a in enumerate(activations):
             shared = (w[l], v[l], has_bias, rule)
-            if l == last:
+            if l == last and is_plain:
                 layer = LinearizedOutput(a, *shared)
-            elif l == last - 1:
+            elif l == last:
+                layer = LinearizedOutputs(a, deltas.n_rows, *shared)
+            elif l == last - 1 and is_plain:
                 layer = LinearizedTiles(a, activations[last], deltas.scale, *shared)
+            elif l == last - 1:
+                gates = activations[last] > 0 if slopes is None else slopes[l]
+                layer = LinearizedSlopes(a, gates, deltas.scales, *shared)
             else:
                 layer = LinearizedBlocks(a, deltas[l], *shared)
             self._layers.append(layer)
@@ -110,15 +118,15 @@ class LinearizedNetwork:
         ----------
         coefficients : sequence of float
             The rule's, for this step.
-        s : ndarray, shape (N,)
+        s : ndarray, shape (N C,)
 
         Returns
         -------
-        ndarray, shape (N,)
+        ndarray, shape (N C,)
             φ(X) Δ after the step.
         """
         step = step_of(self._rule, coefficients, self._dtype)
-        changes = np.zeros(self._n_samples, self._dtype)
+        changes = np.zeros(len(s), self._dtype)
         for layer in self._layers:
             layer.take(step, s, changes)
         return changes

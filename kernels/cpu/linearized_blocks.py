@@ -19,7 +19,7 @@ BLOCK = 64
 
 
 class Features(NamedTuple):
-    """A layer's features w δ ⊗ a and v δ, for a (N, K) and δ (N, m)."""
+    """A layer's features w δ ⊗ a and v δ, for a (N, K) and δ (N C, m), C rows an input."""
 
     a: np.ndarray
     delta: np.ndarray
@@ -34,14 +34,19 @@ def _block_step(features: Features, s, step: Step, matrix: WithSlots, biases: Wi
     (W, first, second), b = matrix, biases.theta
     flat = WithSlots(W.reshape(-1), first.reshape(-1), second.reshape(-1))
     n_samples, n_in = a.shape
+    n_outputs = delta.shape[0] // n_samples
     has_bias = b.shape[0] > 0
     for task in prange(parts.shape[0]):
         start = task * BLOCK
         count = min(BLOCK, W.shape[0] - start)
         scaled = np.empty((n_samples, count), a.dtype)
         for n in range(n_samples):
+            first_row = n * n_outputs
             for i in range(count):
-                scaled[n, i] = delta[n, start + i] * s[n]
+                scaled[n, i] = delta[first_row, start + i] * s[first_row]
+            for row in range(first_row + 1, first_row + n_outputs):
+                for i in range(count):
+                    scaled[n, i] += delta[row, start + i] * s[row]
         gradient = np.empty((count, n_in), a.dtype)
         gemm(True, False, w, scaled, a, w * 0, gradient)
         apply_step(step, flat, start * n_in, gradient.reshape(-1), 0, count * n_in)
@@ -54,11 +59,12 @@ def _block_step(features: Features, s, step: Step, matrix: WithSlots, biases: Wi
         products = np.empty((n_samples, count), a.dtype)
         gemm(False, True, w, a, W[start : start + count], w * 0, products)
         for n in range(n_samples):
-            total = w * 0
-            for i in range(count):
-                shift = v * b[start + i] if has_bias else w * 0
-                total += delta[n, start + i] * (products[n, i] + shift)
-            parts[task, n] = total
+            for row in range(n * n_outputs, (n + 1) * n_outputs):
+                total = w * 0
+                for i in range(count):
+                    shift = v * b[start + i] if has_bias else w * 0
+                    total += delta[row, start + i] * (products[n, i] + shift)
+                parts[task, row] = total
 
 
 class LinearizedBlocks:
@@ -68,7 +74,7 @@ class LinearizedBlocks:
     ----------
     a : ndarray, shape (N, K)
         The layer's inputs.
-    delta : ndarray, shape (N, m)
+    delta : ndarray, shape (N C, m)
         Its backward signals.
     w, v : float
         The layer's scales.
@@ -82,10 +88,10 @@ class LinearizedBlocks:
         shapes = (m, a.shape[1]), (m * has_bias,)
         zeros = ([np.zeros(shape, dtype) for _ in range(1 + SLOTS[rule])] for shape in shapes)
         self._matrix, self._biases = (with_slots(theta, slots) for theta, *slots in zeros)
-        self._parts = np.empty((-(-m // BLOCK), len(a)), dtype)
+        self._parts = np.empty((-(-m // BLOCK), len(delta)), dtype)
 
     def take(self, step, s, changes):
-        """One step with the weighted loss derivatives s; adds φ Δ after it to ``changes``, (N,)."""
+        """One step with the weighted loss derivatives s, (N C,); adds φ Δ to ``changes``."""
         with sequential_blas:
             _block_step(self._features, s, step, self._matrix, self._biases, self._parts)
         changes += self._parts.sum(axis=0)

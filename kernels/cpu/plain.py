@@ -119,3 +119,12 @@ def add_product(H, row, tiles, t, panels):
             H[row : row + WORD, line * lanes : (line + 1) * lanes] += (
                 tiles[t, row : row + WORD, column, None] * panels.values[k]
             )
+
+
+def add_signals(g, n_rows, D, inputs, t, seen, found):
+    lanes = g.shape[1] // inputs.samples.shape[1]
+    for line in range(inputs.samples.shape[1]):
+        listed = inputs.samples[t, line, : inputs.counts[t, line]]
+        listed = listed[seen[listed]]
+        columns = slice(line * lanes, (line + 1) * lanes)
+        g[:n_rows, columns] += D[:n_rows, listed] @ inputs.X[t, listed, columns]

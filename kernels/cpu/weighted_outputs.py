@@ -111,7 +111,8 @@ def _fill(T, own: OutputsSide, other: OutputsSide, diagonal: Diagonal, first, ti
     wide_vectors()
     D, columns, bias = diagonal
     active, other_active = room(TILE, T), room(TILE, T)
-    T[:] = 0
+    zero = T.dtype.type(0)
+    T[:] = zero
     for panel in range(own.a.shape[0]):
         a = own.a[panel, tile.start : tile.stop]
         other_a = other.a[panel, tile.other_start : tile.other_stop]
@@ -127,7 +128,7 @@ def _fill(T, own: OutputsSide, other: OutputsSide, diagonal: Diagonal, first, ti
             for k in range(columns.shape[1]):
                 if columns[panel, k] >= 0:
                     left[4, k] = D[i, columns[panel, k]]
-            shift = bias[i] if panel == 0 else bias[i] * 0
+            shift = bias[i] if panel == 0 else zero
             for p in range(0, count, 4):
                 stop = active.ends[p // 4]
                 scaled_rows(left, a, stop, active.rows, p)

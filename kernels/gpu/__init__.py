@@ -2,7 +2,7 @@
 
 from ntklin.kernels.gpu.assembly import jacobian
 from ntklin.kernels.gpu.descent import descend, descent_state, fold
-from ntklin.kernels.gpu.fused import ShallowNetwork
+from ntklin.kernels.gpu.fused import ShallowNetwork as shallow_network
 from ntklin.kernels.gpu.infinite import infinite_width, infinite_width_of
 from ntklin.kernels.gpu.linearized import LinearizedNetwork
 from ntklin.kernels.gpu.passes import backward, forward
@@ -13,7 +13,6 @@ from ntklin.kernels.gpu.weighted import weighted_gram, weighted_gram_copies
 
 __all__ = [
     "LinearizedNetwork",
-    "ShallowNetwork",
     "backward",
     "descend",
     "descent_state",
@@ -25,6 +24,7 @@ __all__ = [
     "infinite_width_of",
     "jacobian",
     "jacobian_vector",
+    "shallow_network",
     "update",
     "vector_jacobian",
     "weighted_gram",

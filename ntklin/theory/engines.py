@@ -109,13 +109,12 @@ class FusedEngine(LinearizedEngine):
     def requires(task: LinearizedTask) -> str | None:
         """The features that there are such loops for, and a compiled rule without decay."""
         features, optimizer = task.linearization.features, task.optimizer
-        one = isinstance(features, FeatureMap) and features.n_outputs == 1
         if optimizer.weight_decay:  # of θ, which these loops do not have
             return "an optimizer without weight decay"
-        if one and optimizer.rule is not None:
+        if isinstance(features, FeatureMap) and optimizer.rule is not None:
             return None
         return (
-            "the features of an MLP with one output and an optimizer with a rule of its own, got "
+            "the features of an MLP and an optimizer with a rule of its own, got "
             f"{type(features).__name__} and {type(optimizer).__name__}"
         )
 
@@ -128,7 +127,7 @@ class FusedEngine(LinearizedEngine):
     def needs(task: LinearizedTask) -> int:
         """Δ and its slots in their own layout and in that of θ, activations in theirs."""
         features = task.linearization.features
-        n, P = features.shape
+        n, P = features.shape  # N C rows
         slots = len(task.optimizer.init(np.zeros(1)).slots)
         network = cast(LayeredNetwork, features.network)
         layers = 2 * n * sum(network.widths[1:])
@@ -166,7 +165,7 @@ class FusedEngine(LinearizedEngine):
         """Go on from such arrays, in copies."""
         unpack = cast(LayeredNetwork, self._phi.network).unpack
         state = OptimizerState.from_arrays(arrays, self._targets)
-        names = self._optimizer.init(self._phi.outputs[:0]).slots  # in the rule's order
+        names = self._optimizer.init(self._phi.outputs.reshape(-1)[:0]).slots  # in the rule's order
         displacement = beside(arrays["displacement"], self._targets)
         self._network.read(unpack(displacement), [unpack(state.slots[name]) for name in names])
         self._outputs = beside(arrays["outputs"], self._targets).copy()

@@ -37,9 +37,10 @@ class FusedDescent(Engine):
     def _start(self, count: int, slots: Mapping[str, Any]) -> None:
         X, Y, loss = self._problem
         net, unpack = self._net, self._net.unpack
-        layers = Layers(unpack(self._theta), net.weight_scales, net.bias_scales)
+        scales = net.weight_scales, net.bias_scales
+        layers = Layers(unpack(self._theta), *scales, net.activation.body)
         self._count = count
-        self._network = kernels(X).ShallowNetwork(
+        self._network = kernels(X).shallow_network(
             X, Y, layers, [unpack(a) for a in slots.values()], self._optimizer.rule, loss.name
         )
         self._loss = self._network.evaluate(np.zeros(len(X), self.dtype))
@@ -50,8 +51,8 @@ class FusedDescent(Engine):
         net, optimizer = task.net, task.optimizer
         if not isinstance(net, MLP) or net.depth != 2:
             return "an MLP with one hidden layer"
-        if net.n_outputs > 1 or not net.activation.is_relu:
-            return "ReLU and one output"
+        if not task.on_cpu and (net.n_outputs > 1 or not net.activation.is_relu):
+            return "on a GPU ReLU and one output"
         if optimizer.rule is None:
             return f"an optimizer with a rule of its own, not {type(optimizer).__name__}"
         if optimizer.weight_decay:  # also of weights that no input reaches, which are not in tiles
@@ -66,11 +67,14 @@ class FusedDescent(Engine):
     @staticmethod
     def needs(task: TrainingTask) -> int:
         """The preactivations, the inputs in tiles and panels, θ with its slots and their copies."""
-        size = task.dtype.itemsize
-        n, d, m = task.n_samples, *cast(MLP, task.net).widths[:2]
+        net, size = cast(MLP, task.net), task.dtype.itemsize
+        n, d, m = task.n_samples, *net.widths[:2]
         slots = len(task.optimizer.init(np.zeros(1)).slots)
         inputs = n * (4 * d + 4 * whole_tiles(d + 1, size))
-        layers = int(1.1 * n * m) + (4 + 2 * slots) * task.net.n_parameters
+        layers = int(1.1 * n * m) + (4 + 2 * slots) * net.n_parameters
+        if net.n_outputs > 1 or not net.activation.is_relu:
+            # Slopes, which samples each line of columns has, outputs and a slab's parts of them.
+            layers += n * (m + d // 8 + net.n_outputs * (4 + m // 256))
         return size * (inputs + layers + workspace(n))
 
     def loss(self) -> float | Array:
