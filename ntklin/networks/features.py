@@ -164,7 +164,7 @@ class FeatureMap(BalancedFeatures):
         """
         # Neither twins at another scale nor the spectrum are those of all rows.
         kept = {k: v for k, v in self.__dict__.items() if k != "_spectrum"}
-        part = object.__new__(FeatureMap)
+        part: Any = object.__new__(FeatureMap)
         part.__dict__.update(kept, _balanced={})
         part.inputs, part.outputs = self.inputs[index], self.outputs[index]
         activations: Any = self.passes.activations
