@@ -12,6 +12,7 @@ from foreign_arrays import REFUSED, WELCOME
 
 import ntklin
 from ntklin.algebra.certificate import Enclosure
+from ntklin.theory.descent_by_products import DescentByProducts
 from ntklin.theory.epoch_moments import EpochMoments
 from ntklin.theory.gradient_descent import LinearizedGradientDescent
 from ntklin.theory.linearization import Linearization
@@ -204,6 +205,14 @@ TABLE = {
         lambda v: lin().gradient_descent(Y, 0.125, weights=v).parameters(3),
         MATRIX,
     ),
+    ("LinearizedGradientDescent.by_products", "t"): (
+        lambda v: lin().gradient_descent(Y, 0.125).by_products(v).predict(X_NEW),
+        np.array([0, 2, 5]),
+    ),
+    ("DescentByProducts.predict", "X_new"): (
+        lambda v: lin().gradient_descent(Y, 0.125).by_products(3).predict(v),
+        X_NEW,
+    ),
     ("Linearization.minimizer", "Y"): (lambda v: lin().minimizer(v).coefficients, Y),
     ("Linearization.minimizer", "weights"): (
         lambda v: lin().minimizer(Y, weights=v).coefficients,
@@ -212,6 +221,14 @@ TABLE = {
     ("Linearization.minimizer", "weights matrix"): (
         lambda v: lin().minimizer(Y, weights=v).coefficients,
         MATRIX,
+    ),
+    ("Linearization.minimizer", "preconditioner"): (
+        lambda v: lin().minimizer(Y, solver="pcg", preconditioner=v).coefficients,
+        KERNEL,
+    ),
+    ("Linearization.minimizer", "start"): (
+        lambda v: lin().minimizer(Y, solver="pcg", start=v).coefficients,
+        np.array([Y, 2 * Y]).T,
     ),
     ("Linearization.preconditioner_for", "w"): (
         lambda v: lin().preconditioner_for(v, PHI @ D).W,
@@ -456,7 +473,7 @@ NO_ARRAYS = {
     *("nesterov", "eps", "alpha", "betas", "activation", "names", "factors", "blocks"),
     *("weight_decay", "decoupled", "depth"),
     *("batch_size", "draws", "relative_step"),
-    *("sharpness", "scale"),
+    *("sharpness", "scale", "solver", "tol", "index"),
 }
 # Parameters of that name that take an array elsewhere, but here a number or no arrays of data.
 ELSEWHERE = {
@@ -466,6 +483,8 @@ ELSEWHERE = {
     ("Optimizer.rate", "t"),
     ("Optimizer.rates", "start"),
     ("sharpness_bound", "t"),
+    ("plan", "preconditioner"),
+    ("plan", "iterations"),
     ("train_ensemble", "batches"),
     ("mitigate_initialization", "batches"),
     ("FeatureMap", "theta"),  # MLP.features
@@ -473,6 +492,7 @@ ELSEWHERE = {
     ("FeatureMap", "exponents"),  # integers that ``balanced`` finds
 }
 RETURNED = (
+    DescentByProducts,
     *(Enclosure, EpochMoments, Linearization, LinearizedGradientDescent, Minimizer, ProductForm),
     ntklin.AdaGrad.__base__,
 )

@@ -81,6 +81,11 @@ def certified():
     return ntklin.certify([[2.0, 1.0], [1.0, 3.0]], [1.0, 0.0], [[1.0, 0.3]], f0, [0.3])
 
 
+@functools.cache
+def a_plan():
+    return ntklin.plan(NETWORK, 20, solver="packed")
+
+
 def rate_search():
     return ntklin.search_learning_rate(
         lambda o: linearization().train(Y, o, steps=5), ntklin.AdaGrad(0.1), precision=1
@@ -113,6 +118,9 @@ EXAMPLES = {
     "Batches": lambda: ntklin.Batches(0.5, rng=3),
     "CheckpointError": lambda: ntklin.CheckpointError("damaged"),
     "ConstantSchedule": lambda: ntklin.ConstantSchedule(0.1),
+    "ConvergenceError": lambda: ntklin.ConvergenceError(
+        "not reached", solution=np.ones((3, 2)), residual=0.1, iterations=7
+    ),
     "CosineSchedule": lambda: ntklin.CosineSchedule(0.1, 50),
     "DataUnavailableError": lambda: ntklin.DataUnavailableError("not there"),
     "Dataset": lambda: ntklin.Dataset("d", X, Y, X_NEW, Y[:2], "made up"),
@@ -143,11 +151,13 @@ EXAMPLES = {
         "rose", step=3, before=1.0, after=2.0
     ),
     "NtklinError": lambda: ntklin.NtklinError("any"),
+    "Plan": a_plan,
     "Preconditioned": lambda: ntklin.Preconditioned(0.1, diagonal),
     "RMSprop": lambda: ntklin.RMSprop(0.1),
     "SGDMoments": lambda: linearization().moments(Y, 0.1, 2),
     "ScaledNetwork": lambda: ntklin.ScaledNetwork(NETWORK, 8.0, THETA),
     "Schedule": lambda: 0.1 * ntklin.WarmupSchedule(3) * ntklin.StepSchedule(1.0, 5),
+    "SolverProgress": lambda: ntklin.SolverProgress("iterations", 3, None, 1e-4),
     "StepSchedule": lambda: ntklin.StepSchedule(0.1, 10),
     "Stop": lambda: ntklin.FirstRise() | ntklin.TimeLimit(1.0),
     "TimeLimit": lambda: ntklin.TimeLimit(3),
@@ -176,6 +186,7 @@ EXAMPLES = {
     "load_run": training,
     "mitigate_initialization": mitigated,
     "ntk": lambda: ntklin.ntk(NETWORK, THETA, X),
+    "plan": a_plan,
     "search_learning_rate": rate_search,
     "sharpness_bound": lambda: ntklin.sharpness_bound(ntklin.Adam(0.1), 3),
     "to_flax": lambda: ntklin.to_flax(NETWORK, THETA),
@@ -220,6 +231,7 @@ ARGUMENTS = {
     "Linearization.theorem3": lambda lin: (Y, [1.0, np.linspace(1, 2, P)], 0.1),
     "Linearization.theorem6": lambda lin: (Y, ntklin.AdaGrad(0.01), None, 2),
     "Linearization.train": lambda lin: (Y, ntklin.Adam(0.01), 2),
+    "LinearizedGradientDescent.by_products": lambda gd: (5,),
     "LinearizedGradientDescent.predict": lambda gd: (X_NEW, [0, 7]),
     "LinearizedGradientDescent.shrinkage": lambda gd: ([0, 7],),
     "LinearizedGradientDescent.steps_to": lambda gd: (0.9 * gd.loss(0),),
@@ -236,6 +248,9 @@ ARGUMENTS = {
     "SGDMoments.loss": lambda moments: ([0, 5],),
     "SGDMoments.predict": lambda moments: (X_NEW, 5),
     "Source.balanced": lambda source: (np.float64,),
+    "Source.block": lambda source: (slice(0, 2), slice(1, 3)),
+    "Source.columns_of": lambda source: (np.array([0, 2]),),
+    "Source.product": lambda source: (np.ones((source.n_rows, 1)),),
     "Source.between": lambda source: (X_NEW, 2.0),
     "Source.constant": lambda source: (2.0,),
     "Source.factor": lambda source: (None,),
@@ -266,6 +281,7 @@ ARGUMENTS = {
     "pack": lambda net: (net.unpack(net.init()),),
     "path_dependent": lambda run: (X_NEW,),
     "predict": lambda run: (X_NEW,),
+    "rows": lambda phi: (slice(1, 3),),
     "project": lambda phi: (np.ones(phi.shape[1]),),
     "symmetrize": lambda net: (THETA,),
     "unpack": lambda net: (net.init(),),
@@ -275,6 +291,7 @@ OTHERS = {
     "Batches.from_step": "an iterator without end, of what ``at`` gives",
     "linearized": "working memory, with a test of its own",
     "Optimizer.step": "``update``, in its arguments",
+    "Source.expansion": "a function, of what ``between`` gives",
     "Run.save": "writes a file",
     "Run.write": "writes into one",
     "Stop.first": "of a block of steps, which the loop makes",

@@ -151,6 +151,30 @@ class FeatureMap(BalancedFeatures):
         """
         return FeatureMap(self.network, self.parameters, X_new, exponents=self.exponents)
 
+    def rows(self, index: slice) -> FeatureMap:
+        """The features of a run of these inputs, from the same passes.
+
+        Parameters
+        ----------
+        index : slice
+
+        Returns
+        -------
+        FeatureMap, shape (n C, P)
+        """
+        # Neither twins at another scale nor the spectrum are those of all rows.
+        kept = {k: v for k, v in self.__dict__.items() if k != "_spectrum"}
+        part: Any = object.__new__(FeatureMap)
+        part.__dict__.update(kept, _balanced={})
+        part.inputs, part.outputs = self.inputs[index], self.outputs[index]
+        activations: Any = self.passes.activations
+        deltas: Any = self.passes.deltas
+        part.passes = self.passes._replace(
+            activations=activations.rows(index), deltas=deltas.rows(index)
+        )
+        part.shape = (len(part.inputs) * self.network.n_outputs, self.shape[1])
+        return part
+
     def _exponents(self, layers: LayerList) -> tuple[int, ...]:
         """Γ_0, …, Γ_L for parameters of size 1, or of the size of those given."""
         is_homogeneous = self.network.activation.is_homogeneous
