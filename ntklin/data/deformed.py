@@ -13,12 +13,13 @@ from scipy.ndimage import gaussian_filter1d, map_coordinates
 
 from ntklin.edge.arrays import Array
 
-# In pixels of an image of 28 × 28. The field is what Simard, Steinkraus and Platt (2003) take for
-# MNIST: uniform noise, smoothed by a Gaussian of standard deviation SMOOTH and multiplied by
-# STRENGTH, which moves a pixel by 1.4 (standard deviation).
+# For an image of 28 × 28 pixels, of which other images take their share. The field is what Simard,
+# Steinkraus and Platt (2003) take for MNIST: uniform noise, smoothed by a Gaussian of standard
+# deviation SMOOTH and multiplied by STRENGTH, which moves a pixel by 1.4 (standard deviation).
 SMOOTH, STRENGTH = 4.0, 34.0
-# Either way, uniformly.
+# Pixels, either way, uniformly.
 SHIFT = 2.0
+SIDE = 28
 # Below, a Philox counter of 256 bits has its words for the random numbers of one sample.
 TRAIN, TEST = 0, 1
 
@@ -72,7 +73,8 @@ class Deformed:
         moves = 2 * numbers[:, 1:] - 1
         shifts, noise = moves[:, :2, None, None], moves[:, 2:].reshape(-1, 2, *shape)
         down, across = self._smoothing
-        places = np.indices(shape) + SHIFT * shifts + STRENGTH * (down @ noise @ across)
+        field = STRENGTH * self._share * (down @ noise @ across)
+        places = np.indices(shape) + self._share * (SHIFT * shifts + field)
         made = np.empty((stop - start, *shape))
         for k, first in enumerate(numbers[:, :1]):
             image = self.images[self._origin(first)].astype(np.float64)
@@ -94,12 +96,16 @@ class Deformed:
         """Which image a sample is a deformation of."""
         return int(numbers[0] * len(self.images))
 
+    @property
+    def _share(self) -> float:
+        """The size of these images, in units of those that the constants are for."""
+        return min(self.images.shape[1:]) / SIDE
+
     @cached_property
     def _smoothing(self) -> tuple[Array, Array]:
         """The Gaussian as a matrix from the left for rows, and one from the right for columns."""
         height, width = self.images.shape[1:]
         return self._gaussian(height), self._gaussian(width).T
 
-    @staticmethod
-    def _gaussian(n: int) -> Array:
-        return gaussian_filter1d(np.eye(n), SMOOTH, axis=0, mode="constant")
+    def _gaussian(self, n: int) -> Array:
+        return gaussian_filter1d(np.eye(n), self._share * SMOOTH, axis=0, mode="constant")
