@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from rich.progress import TextColumn, TimeRemainingColumn
 
 from ntklin.apps.cli.progress import Bars, Lines, is_live
-from ntklin.apps.report.durations import duration
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -79,6 +78,7 @@ class ScaleLines(Lines):
 
     def advanced(self, phase: str, done: float, total: float | None) -> None:
         """So much of a phase's work is done."""
+        from ntklin.apps.report.durations import duration
         from ntklin.apps.scale.clock import PHASES
 
         now = time.monotonic()
@@ -101,6 +101,8 @@ class ScaleLines(Lines):
 
 def summary(result: SizeResult) -> str:
     """A finished size in a line."""
+    from ntklin.apps.report.durations import duration
+
     right = "" if result.test_accuracy is None else f", accuracy {result.test_accuracy:.2%}"
     return (
         f"N = {result.n:,}  {result.solver}, residual {result.residual:.1e}, test loss "

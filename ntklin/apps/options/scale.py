@@ -81,7 +81,7 @@ class ScaleSettings:
             metavar="NUMBER",
             panel=shared.NETWORK,
             help="The initialization scale σ.",
-            write=reading.number,
+            write=repr,
             check=checks.positive,
         ),
     ] = 1.0
