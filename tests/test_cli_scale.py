@@ -17,6 +17,7 @@ from test_data import write_idx
 import ntklin
 from ntklin.algebra import packed
 from ntklin.apps.options.scale import ScaleSettings
+from ntklin.apps.report import scale as report
 from ntklin.apps.report.scale import NAMES
 from ntklin.apps.scale import checkpoint as checkpoint_module
 from ntklin.apps.scale import course, plans
@@ -52,7 +53,9 @@ class Stopped(BaseException):
 
 @pytest.fixture(autouse=True)
 def small_panels(monkeypatch):
+    """Panels of BLOCK columns, and a picture of one run alone: it takes longer than the rest."""
     monkeypatch.setattr(solver_costs, "BLOCK", BLOCK)
+    monkeypatch.setattr(report, "png", lambda figure: b"no picture")
 
 
 @pytest.fixture
@@ -157,6 +160,7 @@ def test_files(whole):
     values = read_sealed(whole / "results.json")
     assert values["complete"]
     assert values["config"]["data"] == "mnist_like"
+    assert (whole / "scale.png").read_bytes().startswith(b"\x89PNG")
     page = (whole / "report.html").read_text()
     assert "mnist_like" in page
     assert "not mnist itself" in page
