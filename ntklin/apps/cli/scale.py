@@ -72,7 +72,7 @@ def run(options: Options) -> None:
     coefficients: Any = None
 
     def conclude(ending: str) -> None:
-        if found:
+        if found and problem is not None:
             elapsed = time.perf_counter() - began
             finished = (problem, found, coefficients, ending == FINISHED)
             deliver_sizes(console, *finished, options, elapsed)

@@ -67,11 +67,12 @@ class SizeFiles:
             return
         path = self.folder / name
         head = {**values, "schema": SCHEMA, "run": self._run, "name": f"{path.parent.name}/{name}"}
-        about: Any = np.array(json.dumps(sealed(head, dict(arrays))))
+        about = np.array(json.dumps(sealed(head, dict(arrays))))
+        named: dict[str, Any] = {HEAD: about, **arrays}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with whole(path, follow=False) as f:
-                np.savez(f, **{HEAD: about}, **arrays)
+                np.savez(f, **named)
         except OSError as e:
             warnings.warn(
                 f"{e}; the run goes on, and keeps no more checkpoints", UserWarning, stacklevel=2

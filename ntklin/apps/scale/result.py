@@ -64,4 +64,5 @@ class SizeResult:
     @classmethod
     def from_numbers(cls, numbers: dict[str, Any]) -> Self:
         """What ``numbers`` gave."""
-        return cls(**numbers | {"phases": tuple(Phase(**phase) for phase in numbers["phases"])})
+        phases: Any = tuple(Phase(**phase) for phase in numbers["phases"])
+        return cls(**{**numbers, "phases": phases})
