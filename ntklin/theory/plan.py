@@ -169,8 +169,9 @@ def plan(
 def planned(rates: Rates, solver: str, preconditioner: str, iterations: int | None) -> Plan:
     """The plan at some rates, of the network and the inputs that these are of; see :func:`plan`."""
     net, N, C, name = rates.net, rates.n_samples, rates.net.n_outputs, solver
+    free, held = free_memory()[0], 8 * passes(net, N)
     if name == "auto" and N * C > SMALL:
-        name = large(N, C)
+        name = large(N, C, None if free is None else free - held)
     kept = name == "auto"
     work = preconditioner if name == "pcg" else "kept" if kept else name
     taken = 0
@@ -181,8 +182,8 @@ def planned(rates: Rates, solver: str, preconditioner: str, iterations: int | No
         n_samples=N,
         n_rows=N * C,
         phases=tuple(_phases(work, rates, N, taken)),
-        memory=8 * passes(net, N) + memory_of("auto" if kept else work, N, C),
-        free=free_memory()[0],
+        memory=held + memory_of("auto" if kept else work, N, C),
+        free=free,
         iterations=taken,
     )
 
