@@ -1,6 +1,7 @@
 """`ntklin scale`: the minimizer that a library call gives, and what is left when it is killed."""
 
 import csv
+import io
 import os
 import re
 import shutil
@@ -12,15 +13,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from commands import invoke, results, typed
+from rich.console import Console
 from test_data import write_idx
 
 import ntklin
 from ntklin.algebra import packed
+from ntklin.apps.cli.scale_progress import progress
 from ntklin.apps.options.scale import ScaleSettings
 from ntklin.apps.report import scale as report
 from ntklin.apps.report.scale import NAMES
 from ntklin.apps.scale import checkpoint as checkpoint_module
 from ntklin.apps.scale import course, plans
+from ntklin.apps.scale.clock import Phase
+from ntklin.apps.scale.result import SizeResult
 from ntklin.edge.files.seal import read_sealed
 from ntklin.theory import solver_costs
 
@@ -386,3 +391,41 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path, monkeypatch):
     assert values["complete"] is False
     assert "not finished" in (tmp_path / "report.html").read_text()
     assert len(list((tmp_path / LAST).glob("panel-*"))) == 2
+
+
+RESULT = SizeResult(
+    n=N,
+    solver="packed",
+    residual=1e-12,
+    iterations=0,
+    error_bound=1e-8,
+    test_loss=0.5,
+    test_accuracy=0.975,
+    interpolator_test_loss=0.4,
+    interpolator_accuracy=None,
+    initialization_size=0.1,
+    phases=(Phase("factor", 3700.0), Phase("test", 0.25)),
+)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress(terminal, monkeypatch):
+    clock = iter(range(0, 10_000, 45))
+    monkeypatch.setattr("ntklin.apps.cli.scale_progress.time.monotonic", lambda: next(clock))
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=120)
+    with progress(console) as observer:
+        observer.advanced("data", 100, 100)
+        observer.started(N)
+        for done in range(5):
+            observer.advanced("factor", done, 4.0)
+        for done in range(5):
+            observer.advanced("iterations", done, None)
+        observer.finished(RESULT)
+    said = console.file.getvalue()
+    assert (
+        "N = 90  packed, residual 1.0e-12, test loss 5.000e-01, accuracy 97.50%, 1 h 1 min" in said
+    )
+    assert "N = 90  Cholesky factor" in said
+    assert "4 iterations" in said
+    if not terminal:
+        assert "N = 90  Cholesky factor: 50%, 90.0 s left" in said

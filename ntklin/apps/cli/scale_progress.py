@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from rich.progress import TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from ntklin.apps.cli.progress import Bars, Lines, is_live
 
@@ -56,7 +57,7 @@ class ScaleBars(Bars):
     def finished(self, result: SizeResult) -> None:
         """The minimizer is found and measured."""
         self._end()
-        self.bars.console.print(summary(result))
+        self.bars.console.print(Text(summary(result)))
 
     def _end(self) -> None:
         if self._phase:
