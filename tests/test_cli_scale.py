@@ -310,15 +310,20 @@ def test_less_memory_changes_no_solver_that_has_begun(tmp_path, whole, monkeypat
     assert "mixed" in run(tmp_path / "anew")
 
 
-def test_what_does_not_fit_is_refused_beforehand(tmp_path, monkeypatch):
+def test_what_does_not_fit_is_refused_beforehand(tmp_path, left, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=1000))
     said = run(tmp_path, "--solver", "packed", status=2)
     assert re.search(r"checkpoints of .* do not fit into .*1 kB are free; choose an --out", said)
+    # What an earlier run has there already needs no more room.
+    half = 4 * packed.PackedMatrix.size(N, BLOCK)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=half))
+    run(tmp_path, "--solver", "packed", status=2)
+    run(left, "--solver", "packed")
     monkeypatch.undo()
     monkeypatch.setattr("ntklin.edge.checks.available_memory", lambda: 50_000)
     said = run(tmp_path, "--solver", "packed", status=2)
     assert "needs" in said
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(tmp_path) == ["left"]
 
 
 def test_the_plan_alone(tmp_path):

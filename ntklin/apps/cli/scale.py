@@ -93,7 +93,7 @@ def run(options: Options) -> None:
         tell_plan(console, problem, planned)
         if options.plan:
             return
-        require(planned, options.out, options.settings.checkpoint)
+        require(planned, checkpoint)
         solvers = {one.n: one.solver for one in planned}
         checkpoint.begin(earlier | solvers)
         if earlier:

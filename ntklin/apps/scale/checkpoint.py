@@ -204,6 +204,13 @@ class Checkpoint:
             remove_leftovers(folder)
         return SizeFiles(folder, self._run)
 
+    def size(self) -> int:
+        """Bytes of what is there."""
+        if self.folder is None or not self.folder.is_dir():
+            return 0
+        paths = self.folder.glob("*/*")
+        return sum(path.stat().st_size for path in paths if OWN.fullmatch(path.name))
+
     def remove(self) -> None:
         """The run is at its end: remove its files, and its folders where nothing else is there."""
         if self.folder is None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from ntklin.algebra.packed import PackedMatrix
+from ntklin.apps.scale.checkpoint import Checkpoint
 from ntklin.apps.scale.problem import Problem
 from ntklin.edge.checks import fits, format_bytes, require_memory
 from ntklin.edge.files.names import shown
@@ -100,16 +100,14 @@ def disk_of(solver: str, net: MLP, n: int) -> int:
     return itemsize * PackedMatrix.size(n * C, min(tile_inputs(C) * C, n * C))
 
 
-def require(found: Sequence[SizePlan], out: str, kept: bool) -> None:
+def require(found: Sequence[SizePlan], checkpoint: Checkpoint) -> None:
     """Refuse what does not fit.
 
     Parameters
     ----------
     found : sequence of SizePlan
-    out : str
-        The output folder, on the disk of checkpoints.
-    kept : bool
-        Whether there are checkpoints.
+    checkpoint : Checkpoint
+        What an earlier run has on the disk already is not needed again.
 
     Raises
     ------
@@ -122,12 +120,15 @@ def require(found: Sequence[SizePlan], out: str, kept: bool) -> None:
         f"the minimizer of {most.n:,} samples by --solver {most.plan.solver}",
         "take --solver auto or pcg, a smaller --n, or a smaller --width",
     )
-    place = Path(out).absolute()
+    if checkpoint.folder is None:
+        return
+    place = checkpoint.folder.absolute()
     while not place.exists():
         place = place.parent
-    need, free = max(one.disk for one in found), shutil.disk_usage(place).free
-    if kept and need > free:
+    need = max(one.disk for one in found) - checkpoint.size()
+    free = shutil.disk_usage(place).free
+    if need > free:
         raise OSError(
-            f"checkpoints of {format_bytes(need)} do not fit into {shown(out)}: "
+            f"checkpoints of {format_bytes(need)} do not fit into {shown(checkpoint.folder)}: "
             f"{format_bytes(free)} are free; choose an --out on another disk, or --no-checkpoint"
         )
