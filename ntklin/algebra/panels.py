@@ -145,7 +145,7 @@ class PanelMatrix(ABC):
         """
         panel = self.panel(j)
         i = np.arange(panel.shape[1])
-        panel[i, i] += self.dtype.type(value)
+        panel[i, i] += value
 
     def diagonal(self) -> Array:
         """That of A, or of L, (n,)."""
