@@ -25,7 +25,7 @@ def in_process(*words, cwd, **settings):
 def test_commands_are_listed():
     done = invoke("--help")
     assert done.exit_code == 0
-    for name in ("minimizer", "mitigate", "verify", "figure", "bench", "info"):
+    for name in ("minimizer", "mitigate", "scale", "verify", "figure", "bench", "info"):
         assert name in done.output
 
 
@@ -37,7 +37,7 @@ def test_the_version():
     assert invoke("--version").output == f"ntklin {ntklin.__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["minimizer", "mitigate", "verify", "figure", "bench"])
+@pytest.mark.parametrize("command", ["minimizer", "mitigate", "scale", "verify", "figure", "bench"])
 def test_help_has_examples(command):
     done = invoke(command, "--help")
     assert done.exit_code == 0

@@ -20,6 +20,7 @@ SMALL = ("--n-train", "4", "--n-test", "3", "--width", "20", "--sigma", "1", "--
 COMMANDS = {
     "minimizer": (*SMALL, "--optimizer", "none", "--no-train"),
     "mitigate": (*SMALL, "--n-val", "3", "--no-baselines"),
+    "scale": ("--n", "20", "--n-test", "3", "--width", "20"),
     "verify": ("lemma3", "--quick", "--exact"),
     "figure": ("2", "--scale", "quick", "--processes", "1"),
     "bench": ("--quick",),
@@ -28,6 +29,7 @@ COMMANDS = {
 RESULTS = {
     "minimizer": ("report.html", "unfinished"),
     "mitigate": ("network.npz", "unfinished"),
+    "scale": ("sizes.csv", "checkpoint"),
     "verify": ("results.json", "verdicts"),
     "figure": ("figure02-quick.csv", "runs"),
     "bench": ("bench.json", "unfinished"),
@@ -35,6 +37,7 @@ RESULTS = {
 WORK = {
     "minimizer": "ntklin.apps.study.scale_results",
     "mitigate": "ntklin.recipes.mitigation.mitigate_initialization",
+    "scale": "ntklin.apps.scale.minimizers.minimizers",
     "verify": "ntklin.validation.theorems.run",
     "figure": "ntklin.validation.figures.compute",
     "bench": "ntklin.validation.benchmarks.benchmark.Benchmark",

@@ -12,6 +12,7 @@ from ntklin.apps.cli.app import COMMANDS
 from ntklin.apps.options.declared import checked, declarations, read, single_options, told, words
 from ntklin.apps.options.mitigation import MitigationSettings
 from ntklin.apps.options.option import CHANGED, NEVER, Option
+from ntklin.apps.options.scale import ScaleSettings
 from ntklin.apps.options.study import StudySettings
 
 # What has no default.
@@ -55,16 +56,16 @@ def test_names_and_flags_are_taken_once(command):
     assert "debug" not in {one.name for one in found}
 
 
-@pytest.mark.parametrize("settings", [StudySettings, MitigationSettings])
+@pytest.mark.parametrize("settings", [StudySettings, MitigationSettings, ScaleSettings])
 def test_no_digit_is_lost_in_the_command_that_repeats_a_run(settings):
     kinds = (float, float | None)
     numbers = {one.name: 0.1234567890123456 for one in declarations(settings) if one.kind in kinds}
-    assert "until" in numbers
+    assert numbers.keys() & {"until", "ridge"}
     found = words(settings, settings(**numbers))
     assert found.count("0.1234567890123456") == len(numbers)
 
 
-@pytest.mark.parametrize("settings", [StudySettings, MitigationSettings])
+@pytest.mark.parametrize("settings", [StudySettings, MitigationSettings, ScaleSettings])
 def test_what_is_not_typed_is_the_default(settings):
     assert read(settings, defaults(settings)) == settings()
 

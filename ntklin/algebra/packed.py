@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import DTypeLike
 from scipy.linalg import get_blas_funcs, get_lapack_funcs
 
+from ntklin.algebra.course import Course
 from ntklin.algebra.panels import (
     BLOCK,
     NotPositiveDefiniteError,
     PanelMatrix,
     Progress,
+    Tile,
     as_columns,
 )
 from ntklin.edge.arrays import Array
@@ -63,27 +65,66 @@ class PackedMatrix(PanelMatrix):
         NotPositiveDefiniteError
             Panels from that one on are then lost.
         """
-        gemm, syrk, trsm = get_blas_funcs(("gemm", "syrk", "trsm"), dtype=self.dtype)
-        (potrf,) = get_lapack_funcs(("potrf",), dtype=self.dtype)
         for j in range(start, self.n_panels):
-            # BLAS is column-major and sees panels transposed: (b, n − start), the block on the
-            # diagonal first, of which it then keeps the upper triangle L^T.
-            rows = self._panels[j].T
-            width = len(rows)
-            corner, below = rows[:, :width], rows[:, width:]
-            for k in range(j):
-                known = self._panels[k].T[:, (j - k) * self.block :]
-                own, rest = known[:, :width], known[:, width:]
-                syrk(-1, own, beta=1, c=corner, trans=True, overwrite_c=True)
-                if rest.size:
-                    gemm(-1, own, rest, beta=1, c=below, trans_a=True, overwrite_c=True)
-            info = potrf(corner, lower=False, clean=False, overwrite_a=True)[1]
-            if info != 0:
-                raise NotPositiveDefiniteError(self.columns(j).start + max(info, 1) - 1)
-            if below.size:
-                trsm(1, corner, below, trans_a=True, overwrite_b=True)
+            self._factorize_panel(j)
             if progress is not None:
                 progress(j + 1, self.n_panels)
+
+    def build(
+        self,
+        tile: Tile,
+        shift: float,
+        course: Course,
+        rows: int = 4 * BLOCK,
+        progress: Progress | None = None,
+    ) -> None:
+        """A + shift·1 = L L^T, each panel filled when its turn comes: A is never there as a whole.
+
+        Parameters
+        ----------
+        tile, rows
+            See ``fill``.
+        shift : float
+        course : Course
+            Offered each panel when it is final, and asked for it before it is filled.
+        progress : callable, optional
+            Called as ``progress(panels done, all panels)`` after each.
+
+        Raises
+        ------
+        NotPositiveDefiniteError
+            Panels before that one are final.
+        """
+        for j in range(self.n_panels):
+            if not course.load(j, self.panel(j), shift):
+                self.fill_panel(j, tile, rows)
+                self.shift_panel(j, shift)
+                course.filled(j)
+                self._factorize_panel(j)
+                course.save(j, self.panel(j), shift)
+            if progress is not None:
+                progress(j + 1, self.n_panels)
+
+    def _factorize_panel(self, j: int) -> None:
+        """Panel j of L, those before it being final."""
+        gemm, syrk, trsm = get_blas_funcs(("gemm", "syrk", "trsm"), dtype=self.dtype)
+        (potrf,) = get_lapack_funcs(("potrf",), dtype=self.dtype)
+        # BLAS is column-major and sees panels transposed: (b, n − start), the block on the
+        # diagonal first, of which it then keeps the upper triangle L^T.
+        rows = self._panels[j].T
+        width = len(rows)
+        corner, below = rows[:, :width], rows[:, width:]
+        for k in range(j):
+            known = self._panels[k].T[:, (j - k) * self.block :]
+            own, rest = known[:, :width], known[:, width:]
+            syrk(-1, own, beta=1, c=corner, trans=True, overwrite_c=True)
+            if rest.size:
+                gemm(-1, own, rest, beta=1, c=below, trans_a=True, overwrite_c=True)
+        info = potrf(corner, lower=False, clean=False, overwrite_a=True)[1]
+        if info != 0:
+            raise NotPositiveDefiniteError(self.columns(j).start + max(info, 1) - 1)
+        if below.size:
+            trsm(1, corner, below, trans_a=True, overwrite_b=True)
 
     def solve(self, right: Array) -> Array:
         """A^{-1} B by the factor.

@@ -106,13 +106,24 @@ class PanelMatrix(ABC):
             Called as ``progress(panels done, all panels)``.
         """
         for j in range(self.n_panels):
-            columns, panel = self.columns(j), self.panel(j)
-            panel[: columns.stop - columns.start] = tile(columns, columns)
-            for start in range(columns.stop, self.n, rows):
-                below = slice(start, min(start + rows, self.n))
-                panel[start - columns.start : below.stop - columns.start] = tile(below, columns)
+            self.fill_panel(j, tile, rows)
             if progress is not None:
                 progress(j + 1, self.n_panels)
+
+    def fill_panel(self, j: int, tile: Tile, rows: int = 4 * BLOCK) -> None:
+        """The same for one panel.
+
+        Parameters
+        ----------
+        j : int
+        tile : callable
+        rows : int
+        """
+        columns, panel = self.columns(j), self.panel(j)
+        panel[: columns.stop - columns.start] = tile(columns, columns)
+        for start in range(columns.stop, self.n, rows):
+            below = slice(start, min(start + rows, self.n))
+            panel[start - columns.start : below.stop - columns.start] = tile(below, columns)
 
     def shift_diagonal(self, value: float) -> None:
         """A + value·1, before it is factorized.
@@ -122,9 +133,19 @@ class PanelMatrix(ABC):
         value : float
         """
         for j in range(self.n_panels):
-            panel = self.panel(j)
-            i = np.arange(panel.shape[1])
-            panel[i, i] += value
+            self.shift_panel(j, value)
+
+    def shift_panel(self, j: int, value: float) -> None:
+        """The same for the columns of one panel.
+
+        Parameters
+        ----------
+        j : int
+        value : float
+        """
+        panel = self.panel(j)
+        i = np.arange(panel.shape[1])
+        panel[i, i] += value
 
     def diagonal(self) -> Array:
         """That of A, or of L, (n,)."""

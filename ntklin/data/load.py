@@ -2,8 +2,9 @@
 
 import os
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,7 @@ from ntklin.data.download import REMOTES, read_remote
 from ntklin.data.embedded import PROVENANCE, read_embedded
 from ntklin.data.idx import read_folder
 from ntklin.data.labels import Label, as_classes
+from ntklin.data.likeness import LIKENESSES, deform, read_likeness
 from ntklin.data.npz import read_npz
 from ntklin.data.selection import as_targets, choose, unit_rows
 from ntklin.data.source import Source
@@ -22,8 +24,9 @@ from ntklin.edge.checks import as_count, as_generator
 from ntklin.edge.errors import DataUnavailableError
 from ntklin.edge.files.names import at_home, shown
 
-NAMES = (*PROVENANCE, *REMOTES)
+NAMES = (*PROVENANCE, *REMOTES, *LIKENESSES)
 TARGETS = {"01": (0, 1), "pm1": (-1, 1)}
+Progress = Callable[[int, int], object]
 
 
 def load_data(
@@ -35,6 +38,7 @@ def load_data(
     *,
     targets: Literal["01", "pm1"] = "01",
     dtype: DTypeLike = float,
+    progress: Progress | None = None,
 ) -> Dataset:
     """Classes of a data set as rows x / ‖x‖ and targets: numbers for two classes, else one-hot.
 
@@ -46,10 +50,14 @@ def load_data(
         ``NTKLIN_DATA_DIR`` names, else from the user's cache, else downloaded into it. Or the
         path of a folder of IDX files, gzipped or not, or of an ``.npz`` archive with ``images``
         and ``labels`` or with Keras's ``x_train``, ``y_train``, ``x_test``, ``y_test``; its
-        samples may be plain feature vectors, shape (n, d).
+        samples may be plain feature vectors, shape (n, d). Or ``"mnist_like"`` or
+        ``"fashion_mnist_like"``: any number of random deformations of such images, of the embedded
+        ones for the classes 0 and 1, of the full set's for others.
     n_train, n_test : int
         Samples to draw, without repetition and without balancing the classes: from the training
         and the test part where the data has both, else disjoint ones from its only part.
+        Deformations are made, not drawn: sample i of each set depends on the seed, the classes and
+        i alone, and the two sets are made of different images.
     classes : sequence of labels
         Numbers or strings, each once, in the order in which they count. Of two classes the first
         gets the lower target, the second the higher, and targets are (n,). Of C > 2 classes each
@@ -62,6 +70,8 @@ def load_data(
         others.
     dtype : {float64, float32}
         The type of rows and targets.
+    progress : callable, optional
+        Called as ``progress(done, n_train + n_test)`` after each block of samples.
 
     Returns
     -------
@@ -74,6 +84,8 @@ def load_data(
         there are, or a sample that is zero everywhere.
     DataUnavailableError
         If a file is absent or damaged, or no mirror gave it.
+    MemoryLimitError
+        If so many samples do not fit.
 
     Examples
     --------
@@ -93,13 +105,17 @@ def load_data(
         raise ValueError(f"dtype must be float32 or float64, got {dtype}")
     rng = as_generator(rng)
 
-    source = find_source(name_or_path)
-    rows_train, rows_test = choose(source, n_train, n_test, classes, rng)
-    parts = {"train": (source.train, rows_train), "test": (source.test or source.train, rows_test)}
-    arrays = {}
-    for key, (part, rows) in parts.items():
-        arrays[f"X_{key}"] = unit_rows(part.samples, rows, source.name, dtype)
-        arrays[f"Y_{key}"] = as_targets(part.labels[rows], classes, TARGETS[targets], dtype)
+    if isinstance(name_or_path, str) and name_or_path in LIKENESSES:
+        source = read_likeness(name_or_path, classes)
+        drawn = deform(source, n_train, n_test, classes, rng)
+    else:
+        source = find_source(name_or_path)
+        drawn = choose(source, n_train, n_test, classes, rng)
+    shape, arrays = source.train.samples.shape[1:], {}
+    for key, one, before in zip(("train", "test"), drawn, (0, n_train), strict=True):
+        tell = partial(_tell, progress, before, n_train + n_test)
+        arrays[f"X_{key}"] = unit_rows(one, shape, dtype, tell)
+        arrays[f"Y_{key}"] = as_targets(one.labels, classes, TARGETS[targets], dtype)
     return Dataset(
         name=source.name,
         provenance=source.provenance,
@@ -107,6 +123,12 @@ def load_data(
         classes=classes,
         **arrays,
     )
+
+
+def _tell(progress: Progress | None, before: int, total: int, done: int) -> None:
+    """That ``done`` samples of a set are there, beside ``before`` ones of another."""
+    if progress is not None:
+        progress(before + done, total)
 
 
 def find_source(name_or_path: str | os.PathLike[str]) -> Source:

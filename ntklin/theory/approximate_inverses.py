@@ -12,7 +12,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from ntklin.algebra.operators import Product
 from ntklin.algebra.packed import PackedMatrix
-from ntklin.algebra.panels import BLOCK, NotPositiveDefiniteError, PanelMatrix
+from ntklin.algebra.panels import BLOCK, NotPositiveDefiniteError, PanelMatrix, Tile
 from ntklin.algebra.pivoted_cholesky import LowRankInverse, pivoted_cholesky
 from ntklin.algebra.square import SquareMatrix
 from ntklin.edge.arrays import Array
@@ -118,13 +118,18 @@ def _filled(
     options: SolverOptions,
 ) -> None:
     """Let the blocks of inputs write the matrix."""
+    rows = 4 * tile_inputs(per_input) * per_input
+    matrix.fill(_tile(block, per_input), rows, options.report("kernel"))
+
+
+def _tile(block: Callable[[slice, slice], Array], per_input: int) -> Tile:
+    """Blocks of inputs as tiles of rows and columns."""
 
     def tile(rows: slice, columns: slice) -> Array:
         first, second = (slice(s.start // per_input, s.stop // per_input) for s in (rows, columns))
         return block(first, second)
 
-    rows = 4 * tile_inputs(per_input) * per_input
-    matrix.fill(tile, rows, options.report("kernel"))
+    return tile
 
 
 def _factor(equation: KernelEquation, options: SolverOptions) -> ApproximateInverse:
@@ -137,6 +142,13 @@ def _factor(equation: KernelEquation, options: SolverOptions) -> ApproximateInve
 
     if options.solver == "mixed":
         return _in_single(block, n, C, equation.ridge, options)
+    if options.solver == "packed" and options.course is not None:
+        packed = PackedMatrix(n, np.float64, tile_inputs(C) * C)
+        try:
+            _built(packed, block, C, equation.ridge, options)
+        except NotPositiveDefiniteError as e:
+            raise _broken_down(e) from None
+        return ApproximateInverse(solve=packed.solve, size=n)
     kind = SquareMatrix if options.solver == "cholesky" else PackedMatrix
     matrix = kind(n, np.float64, tile_inputs(C) * C)
     _filled(matrix, block, C, options)
@@ -149,6 +161,19 @@ def _factor(equation: KernelEquation, options: SolverOptions) -> ApproximateInve
     except NotPositiveDefiniteError as e:
         raise _broken_down(e) from None
     return ApproximateInverse(solve=matrix.solve, size=n, norm=size)
+
+
+def _built(
+    matrix: PackedMatrix,
+    block: Callable[[slice, slice], Array],
+    per_input: int,
+    shift: float,
+    options: SolverOptions,
+) -> None:
+    """Factorize a matrix + shift·1 as it is filled, where there is somebody who keeps panels."""
+    course, rows = options.course, 4 * tile_inputs(per_input) * per_input
+    assert course is not None
+    matrix.build(_tile(block, per_input), shift, course, rows, options.report("factor"))
 
 
 def _broken_down(e: NotPositiveDefiniteError) -> DegenerateKernelError:
@@ -186,11 +211,19 @@ def _in_single(
     matrix = PackedMatrix(n, np.float32, tile_inputs(per_input) * per_input)
     eps, mean = float(np.finfo(np.float32).eps), shift(float(diagonal.mean()), -e)
     added = _MARGIN * eps * math.sqrt(n * max(1.0, n / BLOCK)) * mean
+
+    def scaled(rows: slice, columns: slice) -> Array:
+        return shift(block(rows, columns), -e)
+
     for trial in range(_TRIALS):
-        _filled(matrix, lambda i, j: shift(block(i, j), -e), per_input, options)
-        matrix.shift_diagonal(shift(ridge, -e) + added)
+        total = shift(ridge, -e) + added
         try:
-            matrix.factorize(options.report("factor"))
+            if options.course is not None:
+                _built(matrix, scaled, per_input, total, options)
+            else:
+                _filled(matrix, scaled, per_input, options)
+                matrix.shift_diagonal(total)
+                matrix.factorize(options.report("factor"))
         except NotPositiveDefiniteError as error:
             added *= _MORE
             if trial == _TRIALS - 1:

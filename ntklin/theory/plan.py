@@ -160,10 +160,16 @@ def plan(
     ):
         if value not in known:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
-    N, C = as_count(n_samples, name="n_samples"), net.n_outputs
+    N = as_count(n_samples, name="n_samples")
     if iterations is not None:
         iterations = as_count(iterations, name="iterations")
-    name, free, held = str(solver), free_memory()[0], 8 * passes(net, N)
+    return planned(Rates(net, N), solver, preconditioner, iterations)
+
+
+def planned(rates: Rates, solver: str, preconditioner: str, iterations: int | None) -> Plan:
+    """The plan at some rates, of the network and the inputs that these are of; see :func:`plan`."""
+    net, N, C, name = rates.net, rates.n_samples, rates.net.n_outputs, solver
+    free, held = free_memory()[0], 8 * passes(net, N)
     if name == "auto" and N * C > SMALL:
         name = large(N, C, None if free is None else free - held)
     kept = name == "auto"
@@ -171,7 +177,6 @@ def plan(
     taken = 0
     if work in _ITERATIONS:
         taken = _ITERATIONS[work] if iterations is None else iterations
-    rates = Rates(net, N)
     return Plan(
         solver="cholesky" if kept else name,
         n_samples=N,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
+from ntklin.algebra.course import Course
 from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import host
 from ntklin.edge.checks import as_inputs, as_positive, as_vector
@@ -62,6 +63,8 @@ class SolverOptions:
     progress : callable or None
     start : ndarray, shape (N, 2) or (N, C, 2), or None
         Coefficients to start from.
+    course : Course or None
+        What is done with panels and iterates.
     """
 
     solver: SolverName = "auto"
@@ -69,6 +72,7 @@ class SolverOptions:
     tolerance: float | None = None
     progress: Callable[[SolverProgress], object] | None = None
     start: Array | None = None
+    course: Course | None = None
 
     def report(self, phase: str) -> Callable[[int, int], None] | None:
         """What is called by a solver in this phase with (done, total)."""

@@ -20,7 +20,7 @@ from ntklin.edge.arrays import Array
 from ntklin.edge.errors import ConvergenceError, DegenerateKernelError
 from ntklin.edge.sendable import Sendable
 from ntklin.theory.approximate_inverses import ApproximateInverse, approximate_inverse
-from ntklin.theory.solver_options import TOLERANCE, SolverOptions, SolverProgress, void
+from ntklin.theory.solver_options import TOLERANCE, SolverOptions, SolverProgress
 
 if TYPE_CHECKING:
     from ntklin.theory.kernel_equation import KernelEquation
@@ -46,7 +46,9 @@ class KernelSolver(Sendable, ABC):
         # with progress nor a preconditioner of his own need be sendable, and both can be missed.
         named = self.options.preconditioner
         named = named if isinstance(named, str) else None
-        options = replace(self.options, preconditioner=named, progress=None, start=None)
+        options = replace(
+            self.options, preconditioner=named, progress=None, start=None, course=None
+        )
         return {"options": options}
 
     @abstractmethod
@@ -160,7 +162,7 @@ class FactorSolver(KernelSolver):
         start: Array | None = None,
     ) -> KernelSolution:
         """See :class:`KernelSolver`."""
-        M, tolerance = self._inverse(equation), self.options.tolerance
+        M, tolerance, course = self._inverse(equation), self.options.tolerance, self.options.course
         sizes = np.linalg.norm(right, axis=0)
         iterations, smallest = 0, 1.0
         if self.is_exact and M.solve is not None:
@@ -169,6 +171,8 @@ class FactorSolver(KernelSolver):
             residuals = np.divide(left, sizes, where=sizes > 0, out=np.zeros_like(left))
             wanted = math.inf if tolerance is None else tolerance
         else:
+            if course is not None and (begin := course.begin()) is not None:
+                start = begin
             found, residuals = start, np.array([math.inf])
             wanted = TOLERANCE if tolerance is None else tolerance
         if not (residuals <= wanted).all():
@@ -206,10 +210,15 @@ class FactorSolver(KernelSolver):
         )
 
     def _watched(self) -> Any:
-        progress = self.options.progress
-        if progress is None:
-            return None
-        return lambda i, left, _: void(progress(SolverProgress("iterations", i, None, left)))
+        progress, course = self.options.progress, self.options.course
+
+        def watch(iteration: int, left: float, iterate: Array) -> None:
+            if progress is not None:
+                progress(SolverProgress("iterations", iteration, None, left))
+            if course is not None:
+                course.iterated(iteration, left, iterate)
+
+        return None if progress is None and course is None else watch
 
 
 def solver_of(options: SolverOptions) -> KernelSolver:

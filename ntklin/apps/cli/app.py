@@ -5,12 +5,13 @@ from typing import Annotated
 import typer
 
 from ntklin._version import __version__
-from ntklin.apps.cli import bench, figure, info, minimizer, mitigate, verify
+from ntklin.apps.cli import bench, figure, info, minimizer, mitigate, scale, verify
 from ntklin.apps.cli.registering import register
 
 COMMANDS = {
     "minimizer": minimizer,
     "mitigate": mitigate,
+    "scale": scale,
     "verify": verify,
     "figure": figure,
     "bench": bench,

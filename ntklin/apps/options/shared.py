@@ -17,7 +17,8 @@ Source = Annotated[
         metavar="NAME|PATH",
         panel=DATA,
         help="mnist01 or fashion01 (embedded), mnist or fashion_mnist (downloaded once), "
-        "a folder of IDX files, or an .npz archive.",
+        "mnist_like or fashion_mnist_like (deformed images, as many as wanted), a folder of IDX "
+        "files, or an .npz archive.",
     ),
 ]
 Classes = Annotated[

@@ -1,0 +1,1 @@
+"""The minimizer of many samples, by itself and for fewer of them, with checkpoints."""
