@@ -47,6 +47,24 @@ class Activations(list):
         return Activations((a[index] for a in self), slopes)
 
 
+def of_inputs(signals, index, n_outputs):
+    """Rows n C + c of a run of the inputs n.
+
+    Parameters
+    ----------
+    signals : ndarray, shape (N C, m)
+    index : slice
+    n_outputs : int
+        C.
+
+    Returns
+    -------
+    ndarray, shape (n C, m)
+    """
+    by_input = signals.reshape(-1, n_outputs, signals.shape[-1])[index]
+    return by_input.reshape(-1, signals.shape[-1])
+
+
 class Layer(NamedTuple):
     """One layer h = w W a + v b in compiled code, its scales in the arrays' dtype."""
 

@@ -7,6 +7,7 @@ from ntklin.data import load_data as load_data
 from ntklin.edge.backends import device_namespace as device_namespace
 from ntklin.edge.errors import AccuracyError as AccuracyError
 from ntklin.edge.errors import CheckpointError as CheckpointError
+from ntklin.edge.errors import ConvergenceError as ConvergenceError
 from ntklin.edge.errors import DataUnavailableError as DataUnavailableError
 from ntklin.edge.errors import DegenerateKernelError as DegenerateKernelError
 from ntklin.edge.errors import DeviceError as DeviceError
@@ -66,6 +67,9 @@ from ntklin.theory.infinite_mlp import InfiniteMLP as InfiniteMLP
 from ntklin.theory.linearization import linearize as linearize
 from ntklin.theory.linearized_run import LinearizedRun as LinearizedRun
 from ntklin.theory.moments import SGDMoments as SGDMoments
+from ntklin.theory.plan import Plan as Plan
+from ntklin.theory.plan import plan as plan
+from ntklin.theory.solver_options import SolverProgress as SolverProgress
 from ntklin.training.ensemble import train_ensemble as train_ensemble
 from ntklin.training.recording import TrainingRecords as TrainingRecords
 from ntklin.training.train import train as train
@@ -84,6 +88,7 @@ __all__ = [
     "Batches",
     "CheckpointError",
     "ConstantSchedule",
+    "ConvergenceError",
     "CosineSchedule",
     "DataUnavailableError",
     "Dataset",
@@ -111,11 +116,13 @@ __all__ = [
     "NoParametersError",
     "NonMonotoneLossWarning",
     "NtklinError",
+    "Plan",
     "Preconditioned",
     "RMSprop",
     "SGDMoments",
     "ScaledNetwork",
     "Schedule",
+    "SolverProgress",
     "StepSchedule",
     "Stop",
     "TimeLimit",
@@ -140,6 +147,7 @@ __all__ = [
     "load_run",
     "mitigate_initialization",
     "ntk",
+    "plan",
     "search_learning_rate",
     "sharpness_bound",
     "to_flax",

@@ -213,6 +213,14 @@ TABLE = {
         lambda v: lin().minimizer(Y, weights=v).coefficients,
         MATRIX,
     ),
+    ("Linearization.minimizer", "preconditioner"): (
+        lambda v: lin().minimizer(Y, solver="pcg", preconditioner=v).coefficients,
+        KERNEL,
+    ),
+    ("Linearization.minimizer", "start"): (
+        lambda v: lin().minimizer(Y, solver="pcg", start=v).coefficients,
+        np.array([Y, 2 * Y]).T,
+    ),
     ("Linearization.preconditioner_for", "w"): (
         lambda v: lin().preconditioner_for(v, PHI @ D).W,
         D,
@@ -456,7 +464,7 @@ NO_ARRAYS = {
     *("nesterov", "eps", "alpha", "betas", "activation", "names", "factors", "blocks"),
     *("weight_decay", "decoupled", "depth"),
     *("batch_size", "draws", "relative_step"),
-    *("sharpness", "scale"),
+    *("sharpness", "scale", "solver", "tol", "index"),
 }
 # Parameters of that name that take an array elsewhere, but here a number or no arrays of data.
 ELSEWHERE = {

@@ -94,6 +94,12 @@ CASES = {
         by_lsmr(np.diag(D**0.5)),
     ),
     "low rank": (minimizer(weights=ntklin.LowRank(W)), r"R z with", 3000, by_lsmr(W)),
+    "a factor": (
+        minimizer(solver="packed"),
+        "take solver='pcg' with preconditioner='none'",
+        8000,
+        minimizer(solver="pcg", preconditioner="none", tol=1e-13),
+    ),
     "projection": (
         lambda: NET.features(THETA, SMALL).project(np.cos(np.arange(NET.n_parameters))),
         r"lsmr\(phi\.T, v\)\[0\]",
@@ -176,6 +182,7 @@ ASKED = {
     "networks/network.py": "projection",
     "runs/engine.py": "test_another_engine",
     "runs/recording.py": "test_training_records, test_adaptive",
+    "theory/approximate_inverses.py": "a factor",
     "theory/epoch_moments.py": "test_epoch_moments",
     "theory/factorized.py": "test_training_in_place_of_the_closed_form",
     "theory/gradient_descent.py": "test_linearization",

@@ -81,6 +81,11 @@ def certified():
     return ntklin.certify([[2.0, 1.0], [1.0, 3.0]], [1.0, 0.0], [[1.0, 0.3]], f0, [0.3])
 
 
+@functools.cache
+def a_plan():
+    return ntklin.plan(NETWORK, 20, solver="packed")
+
+
 def rate_search():
     return ntklin.search_learning_rate(
         lambda o: linearization().train(Y, o, steps=5), ntklin.AdaGrad(0.1), precision=1
@@ -113,6 +118,9 @@ EXAMPLES = {
     "Batches": lambda: ntklin.Batches(0.5, rng=3),
     "CheckpointError": lambda: ntklin.CheckpointError("damaged"),
     "ConstantSchedule": lambda: ntklin.ConstantSchedule(0.1),
+    "ConvergenceError": lambda: ntklin.ConvergenceError(
+        "not reached", solution=np.ones((3, 2)), residual=0.1, iterations=7
+    ),
     "CosineSchedule": lambda: ntklin.CosineSchedule(0.1, 50),
     "DataUnavailableError": lambda: ntklin.DataUnavailableError("not there"),
     "Dataset": lambda: ntklin.Dataset("d", X, Y, X_NEW, Y[:2], "made up"),
@@ -143,11 +151,13 @@ EXAMPLES = {
         "rose", step=3, before=1.0, after=2.0
     ),
     "NtklinError": lambda: ntklin.NtklinError("any"),
+    "Plan": a_plan,
     "Preconditioned": lambda: ntklin.Preconditioned(0.1, diagonal),
     "RMSprop": lambda: ntklin.RMSprop(0.1),
     "SGDMoments": lambda: linearization().moments(Y, 0.1, 2),
     "ScaledNetwork": lambda: ntklin.ScaledNetwork(NETWORK, 8.0, THETA),
     "Schedule": lambda: 0.1 * ntklin.WarmupSchedule(3) * ntklin.StepSchedule(1.0, 5),
+    "SolverProgress": lambda: ntklin.SolverProgress("iterations", 3, None, 1e-4),
     "StepSchedule": lambda: ntklin.StepSchedule(0.1, 10),
     "Stop": lambda: ntklin.FirstRise() | ntklin.TimeLimit(1.0),
     "TimeLimit": lambda: ntklin.TimeLimit(3),
@@ -176,6 +186,7 @@ EXAMPLES = {
     "load_run": training,
     "mitigate_initialization": mitigated,
     "ntk": lambda: ntklin.ntk(NETWORK, THETA, X),
+    "plan": a_plan,
     "search_learning_rate": rate_search,
     "sharpness_bound": lambda: ntklin.sharpness_bound(ntklin.Adam(0.1), 3),
     "to_flax": lambda: ntklin.to_flax(NETWORK, THETA),

@@ -1,6 +1,7 @@
 """Forward and backward pass: BLAS on blocks of neurons, then bias and ReLU while in cache."""
 
 from collections.abc import Sequence
+from copy import copy
 
 import numpy as np
 from numba import get_num_threads, prange
@@ -10,7 +11,7 @@ from ntklin.kernels.cpu.blas import gemm, product, sequential_blas
 from ntklin.kernels.cpu.compiler import dot_kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
 from ntklin.kernels.cpu.neuron_subsets import signal_below
-from ntklin.kernels.structures import Activations, Layer
+from ntklin.kernels.structures import Activations, Layer, of_inputs
 
 # From this many inputs on, tables of subset sums pay.
 TABLES_PAY = 192
@@ -171,6 +172,14 @@ class BackwardSignals(Sequence):
             with sequential_blas:
                 self._known[l] = self._compute(l)
         return self._known[l]
+
+    def rows(self, index):
+        """Those of a run of the inputs; what would need a product there is taken from these."""
+        part = copy(self)
+        part._activations = self._activations.rows(index)
+        known = {l: self[l] for l in range(len(self) - 2)} | self._known
+        part._known = {l: of_inputs(delta, index, self.n_rows) for l, delta in known.items()}
+        return part
 
     @property
     def n_rows(self):

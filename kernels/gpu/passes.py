@@ -4,6 +4,7 @@ Of one network, or of S networks at once: all arrays then have a leading axis S.
 """
 
 from collections.abc import Sequence
+from copy import copy
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from ntklin.kernels.activations import c_functions
 from ntklin.kernels.gpu import loader
 from ntklin.kernels.gpu.arrays import namespace, transposed
 from ntklin.kernels.gpu.launch import matrix
-from ntklin.kernels.structures import Activations
+from ntklin.kernels.structures import Activations, of_inputs
 
 
 def _pointwise(function, arrays, scalars):
@@ -89,6 +90,14 @@ class BackwardSignals(Sequence):
         if l not in self._known:
             self._known[l] = self._compute(l)
         return self._known[l]
+
+    def rows(self, index):
+        """Those of a run of the inputs; what would need a product there is taken from these."""
+        part = copy(self)
+        part._activations = self._activations.rows(index)
+        known = {l: self[l] for l in range(len(self) - 2)} | self._known
+        part._known = {l: of_inputs(delta, index, self._n_rows) for l, delta in known.items()}
+        return part
 
     def _compute(self, l):
         X, slopes, C = self._activations[0], self._activations.slopes, self._n_rows

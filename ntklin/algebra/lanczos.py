@@ -8,6 +8,9 @@ from ntklin.edge.arrays import Array
 # Vectors that are kept to be orthogonal to, and how often they make way for the best one of them.
 MOST_VECTORS = 128
 MOST_ROUNDS = 8
+# The tolerance and the vectors that serve a condition number.
+ROUGHLY = 0.1
+FEW_VECTORS = 24
 
 
 def largest_eigenvalue(
@@ -50,6 +53,26 @@ def largest_eigenvalue(
         if not residual > tolerance * value:
             break
     return unit * (value + residual)
+
+
+def rough_norm(product: Product, n: int) -> float:
+    """‖A‖_2 of a symmetric positive semidefinite A to a tenth or so, from above.
+
+    Parameters
+    ----------
+    product : callable
+        V ↦ A V, (n, k).
+    n : int
+
+    Returns
+    -------
+    float
+    """
+
+    def column(r: Array) -> Array:
+        return product(r[:, None])[:, 0].astype(np.float64, copy=False)
+
+    return largest_eigenvalue(column, n, ROUGHLY, FEW_VECTORS)
 
 
 def _round(

@@ -257,13 +257,15 @@ def weighted_kernel(
 
 
 def precondition(weights: Constant, v: Array) -> Array:
-    """D v for any constant D; ``v`` of shape (P,)."""
+    """D v for any constant D; ``v`` of shape (P,) or (P, k)."""
     if weights is None:
         return v
     if isinstance(weights, LowRank):
         return weights.W @ (weights.W.T @ v)
-    if isinstance(weights, float | int) or weights.ndim == 1:
+    if isinstance(weights, float | int):
         return weights * v
+    if weights.ndim == 1:
+        return (weights * v.T).T
     return weights @ v
 
 

@@ -33,12 +33,21 @@ class KernelSolution:
         with eps of the kernel's dtype, c the part of R that the cut leaves, and ΔR the errors of R
         itself. The first term is the rounding of K, which also turns the eigenvectors of the kept
         spectrum, by up to eps ‖K‖/λ_min, against those that are cut. Near 1 no digit is certain.
+    residuals : tuple of float
+        ‖R − (K + ridge·1)α‖/‖R‖ of each, computed from α in float64; what a cut leaves of R counts.
+    solver : str
+        What solved.
+    iterations : int
+        Of conjugate gradients.
     """
 
     coefficients: Array
     rank: int
     condition: float
     error_bounds: tuple[float, ...]
+    residuals: tuple[float, ...]
+    solver: str
+    iterations: int = 0
 
     @property
     def error_bound(self) -> float:
@@ -55,6 +64,7 @@ def solve_kernel(
     rcond: float | None = None,
     ridge: float = 0.0,
     spectrum: Callable[[], Spectrum] | None = None,
+    by_eigenvectors: bool = False,
 ) -> KernelSolution:
     """Solve (K + ridge·1) α = R.
 
@@ -76,6 +86,8 @@ def solve_kernel(
     ridge : float
     spectrum : callable, optional
         Returns the Spectrum of K, where the caller keeps one.
+    by_eigenvectors : bool
+        Whether Cholesky is not even tried.
 
     Returns
     -------
@@ -89,24 +101,57 @@ def solve_kernel(
     n, K = len(K), host(K)
     eps = float(np.finfo(K.dtype).eps)
     columns = right.reshape(n, -1)
-    solution = None
-    if rcond is None and (rank_bound is None or rank_bound >= n):
+    solution, solver = None, "cholesky"
+    if not by_eigenvectors and rcond is None and (rank_bound is None or rank_bound >= n):
         solution = _by_cholesky(K, ridge, columns, max_condition=0.1 / (n * eps))
     if solution is None:
+        solver = "eigh"
         found = factorize(K, rank_bound) if spectrum is None else spectrum()
         refuse_degenerate(K, found, rcond=rcond, ridge=ridge)
         solution = _by_eigenvectors(K, ridge, columns, found, rcond)
     coefficients, rank, condition, inverse_norm, left = solution
     errors = np.zeros(columns.shape[1]) if right_errors is None else np.asarray(right_errors)
-    sizes = np.array([norm(alpha) for alpha in coefficients.T])
-    own = np.divide(inverse_norm * left, sizes, where=sizes > 0, out=np.zeros_like(sizes))
-    given = np.divide(inverse_norm * errors, sizes, where=sizes > 0, out=np.zeros_like(sizes))
+    bounds = error_bounds(coefficients, condition, eps, inverse_norm * errors, inverse_norm * left)
+    rest = columns - K.astype(np.float64, copy=False) @ coefficients - ridge * coefficients
+    sizes = [(norm(r), norm(b)) for r, b in zip(rest.T, columns.T, strict=True)]
     return KernelSolution(
         coefficients=coefficients.reshape(right.shape),
         rank=rank,
         condition=condition,
-        error_bounds=tuple((8 * math.sqrt(n) * condition * eps * (1 + own) + given).tolist()),
+        error_bounds=bounds,
+        residuals=tuple(r / b if b else 0.0 for r, b in sizes),
+        solver=solver,
     )
+
+
+def error_bounds(
+    coefficients: Array,
+    condition: float,
+    eps: float,
+    errors: Array,
+    cut: Array | None = None,
+) -> tuple[float, ...]:
+    """What the relative errors of solutions are expected to stay below; see ``KernelSolution``.
+
+    Parameters
+    ----------
+    coefficients : ndarray, shape (N, k)
+        α.
+    condition, eps : float
+    errors, cut : ndarray, shape (k,)
+        ‖K^{-1}‖ ‖ΔR‖ of each column, and ‖K^{-1}‖ ‖c‖ with what the cut leaves.
+
+    Returns
+    -------
+    tuple of k floats
+    """
+    sizes = np.array([norm(alpha) for alpha in coefficients.T])
+    own, given = (
+        np.divide(a, sizes, where=sizes > 0, out=np.zeros_like(sizes))
+        for a in (np.zeros_like(errors) if cut is None else cut, errors)
+    )
+    root = math.sqrt(len(coefficients))
+    return tuple((8 * root * condition * eps * (1 + own) + given).tolist())
 
 
 def _by_cholesky(

@@ -44,6 +44,24 @@ class AccuracyError(NtklinError, ArithmeticError):
     """A result is not found to the accuracy that its function states; the message says how far."""
 
 
+class ConvergenceError(Portable, AccuracyError):
+    """Iterations end before the residual is what was asked for; the message says why, and how far.
+
+    Parameters
+    ----------
+    message : str
+    solution : ndarray or None
+        The best iterate, in the units of the solver.
+    residual : float
+        The largest ‖R − Kα‖/‖R‖ of it, over the columns of R.
+    iterations : int
+    """
+
+    def __init__(self, message: str, *, solution: Any, residual: float, iterations: int) -> None:
+        super().__init__(message)
+        self.solution, self.residual, self.iterations = solution, residual, iterations
+
+
 class DivergenceError(Portable, NtklinError, ArithmeticError):
     """Gradient descent diverges.
 

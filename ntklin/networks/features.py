@@ -151,6 +151,27 @@ class FeatureMap(BalancedFeatures):
         """
         return FeatureMap(self.network, self.parameters, X_new, exponents=self.exponents)
 
+    def rows(self, index: slice) -> FeatureMap:
+        """The features of a run of these inputs, from the same passes.
+
+        Parameters
+        ----------
+        index : slice
+
+        Returns
+        -------
+        FeatureMap, shape (n C, P)
+        """
+        part = object.__new__(FeatureMap)
+        part.__dict__.update(self.__dict__)
+        part.__dict__.pop("_spectrum", None)  # that of all rows, if it is there
+        part.inputs, part.outputs = self.inputs[index], self.outputs[index]
+        activations, deltas, *scales = self.passes
+        part.passes = Passes(activations.rows(index), deltas.rows(index), *scales)
+        part.shape = (len(part.inputs) * self.network.n_outputs, self.shape[1])
+        part._balanced = {}
+        return part
+
     def _exponents(self, layers: LayerList) -> tuple[int, ...]:
         """Γ_0, …, Γ_L for parameters of size 1, or of the size of those given."""
         is_homogeneous = self.network.activation.is_homogeneous

@@ -115,6 +115,20 @@ class FeatureOperator(GramOperator):
         """
         return as_feature_operator(self.network.features(self.parameters, X_new))
 
+    def rows(self, index: slice) -> FeatureOperator:
+        """The features of a run of these inputs, such that ``gram`` can take both.
+
+        Parameters
+        ----------
+        index : slice
+            Of inputs.
+
+        Returns
+        -------
+        FeatureOperator
+        """
+        return self.at(self.inputs[index])
+
     def balanced(self, dtype: DTypeLike | None = None) -> tuple[FeatureOperator, int]:
         """The same features at a scale where neither they nor their kernel leave the range.
 

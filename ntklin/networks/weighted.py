@@ -89,6 +89,10 @@ class WeightedFeatures(FeatureOperator):
         """The features of other inputs with the same D, in the same units."""
         return WeightedFeatures(self.features.at(X_new), self.weights, self.exponent)
 
+    def rows(self, index: slice) -> WeightedFeatures:
+        """The features of a run of these inputs with the same D."""
+        return WeightedFeatures(self.features.rows(index), self.weights, self.exponent)
+
     def balanced(self, dtype: DTypeLike | None = None) -> tuple[FeatureOperator, int]:
         """The same features, φ and R both well within the range."""
         phi, e = self.features.balanced(dtype)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ntklin.algebra.preconditioners import (
     Constant,
@@ -13,17 +13,18 @@ from ntklin.algebra.preconditioners import (
     Weights,
     as_constant,
     as_preconditioner,
+    precondition,
     weighted_kernel,
 )
 from ntklin.algebra.spectrum import require_kernel_in_range
 from ntklin.edge.arrays import Array
-from ntklin.edge.backends import refuse_mixed
+from ntklin.edge.backends import beside, host, namespace, refuse_mixed
 from ntklin.edge.checks import as_new_inputs
 from ntklin.networks.features import REMEDY
 from ntklin.networks.network import FeatureOperator, as_feature_operator
 from ntklin.runs import stability
 from ntklin.theory.columns import Columns
-from ntklin.theory.source import Source
+from ntklin.theory.source import Expansion, Source, runs
 
 
 class FeatureSource(Source):
@@ -110,6 +111,54 @@ class FeatureSource(Source):
             factor = self._features @ weights.W
             self._factor = weights, factor
         return factor
+
+    def block(self, rows: slice, columns: slice, weights: Constant = None) -> Array:
+        """φ(X_i) D φ(X_j)^T, from the passes that are there."""
+        phi = self._features
+        factor = self.factor(weights)
+        if factor is not None:
+            C = phi.n_outputs
+            i, j = (slice(C * s.start, C * s.stop) for s in (rows, columns))
+            return host(factor[i] @ factor[j].T)
+        first = phi.rows(rows)
+        second = None if rows == columns else phi.rows(columns)
+        return host(weighted_kernel(first, weights, second))
+
+    def columns_of(self, inputs: NDArray[np.int64], weights: Constant = None) -> Array:
+        """φ(X) D φ(X_i)^T, a few rows of φ(X) at a time."""
+        phi, factor = self._features, self.factor(weights)
+        if factor is not None:
+            by_input = host(factor).reshape(self.n_samples, phi.n_outputs, -1)
+            return host(factor) @ by_input[inputs].reshape(-1, by_input.shape[2]).T
+        some = phi.at(phi.inputs[beside(inputs, phi.inputs)])
+        parts = [weighted_kernel(phi.rows(i), weights, some) for i in runs(self.n_samples)]
+        return np.concatenate([host(part) for part in parts])
+
+    def product(self, V: Array, weights: Constant = None) -> Array:
+        """φ(X) D φ(X)^T V."""
+        phi = self._features
+        return host(phi @ self._pulled(V, weights)).astype(np.float64, copy=False)
+
+    def _pulled(self, V: Array, weights: Constant) -> Array:
+        """D φ(X)^T V."""
+        phi = self._features
+        moved = phi.T @ beside(np.ascontiguousarray(V, phi.dtype), phi.inputs)
+        return precondition(weights, moved)
+
+    def expansion(self, coefficients: Array, weights: Constant = None) -> Expansion:
+        """φ(x) v with v = D φ(X)^T α, which is made once."""
+        v = self._pulled(coefficients, weights)
+
+        def at(X_new: Array) -> tuple[Array, Array]:
+            found = []
+            for i in runs(len(X_new)):
+                phi = self._features.at(X_new[i])
+                found.append((phi.outputs, phi @ v))
+            xp = namespace(X_new)
+            outputs, products = map(xp.concatenate, zip(*found, strict=True))
+            return outputs, products
+
+        return at
 
     def largest_eigenvalue(self) -> float:
         """λ_max of φφ^T, by products with φ and φ^T where there are many inputs."""

@@ -5,27 +5,50 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from ntklin.algebra.preconditioners import Constant, as_comfortable, rank_bound
-from ntklin.algebra.solving import KernelSolution, solve_kernel
-from ntklin.algebra.spectrum import (
-    degenerate_error,
-    factorize,
-    require_kernel_in_range,
-    ridge_in_units,
-)
+from ntklin.algebra.lanczos import rough_norm
+from ntklin.algebra.preconditioners import Constant, as_comfortable
+from ntklin.algebra.residuals import residual_bounds
+from ntklin.algebra.solving import KernelSolution
+from ntklin.algebra.spectrum import ridge_in_units
 from ntklin.edge.arrays import Array
-from ntklin.edge.backends import host
-from ntklin.edge.errors import DegenerateKernelError
+from ntklin.edge.backends import beside, host
 from ntklin.edge.ranges import is_far, largest_exponent, norm, shift
 from ntklin.edge.sendable import Sendable
 from ntklin.theory.columns import Columns
+from ntklin.theory.solver_options import SolverOptions
+from ntklin.theory.solvers import KernelSolver, solver_of
+from ntklin.theory.source import Expansion, Source, certain_outputs, runs
 
 if TYPE_CHECKING:
     from ntklin.theory.factorized import Rescaled
+
+
+# Entries of K that are there at once where its residual is certified.
+_ENTRIES = 1 << 24
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Evaluated:
+    """f'_0(x) and K'_D(x, X) times columns.
+
+    Attributes
+    ----------
+    start : ndarray, shape (N_new,) or (N_new, C), or None
+    product : ndarray, shape (M_new, k)
+    """
+
+    start: Array | None
+    product: Array
+
+    @property
+    def outputs(self) -> Array:
+        """f'_0(x), or an error where nobody knows it."""
+        return certain_outputs(self.start)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -49,6 +72,9 @@ class KernelEquation(Sendable):
         Their y.
     rounding : float
         What the rounding errors of 2^(−y) f_0(X) are expected to stay below.
+    solver : KernelSolver
+    start : ndarray, shape (2, M, k), or None
+        α' to start from.
     """
 
     units: Rescaled
@@ -59,6 +85,11 @@ class KernelEquation(Sendable):
     right: Array
     sizes: tuple[int, int]
     rounding: float
+    solver: KernelSolver
+    start: Array | None = None
+
+    def _sent(self) -> dict[str, Any]:
+        return {k: v for k, v in super()._sent().items() if k != "_expansions"}
 
     @classmethod
     def of(
@@ -69,6 +100,7 @@ class KernelEquation(Sendable):
         weights: Constant,
         rcond: float | None,
         ridge: float,
+        options: SolverOptions,
     ) -> KernelEquation:
         """That of these targets, (N,) or (N, C), and options.
 
@@ -83,6 +115,12 @@ class KernelEquation(Sendable):
         y, z = (
             largest_exponent(a) if is_far(float(abs(a).max()), source.dtype) else 0 for a in parts
         )
+        begin, sizes = options.start, (y, z + e)
+        if begin is not None:
+            given = (source.columns.of(begin[..., i]) for i in (0, 1))
+            begin = np.stack(
+                [shift(a, 2 * e + d - size) for a, size in zip(given, sizes, strict=True)]
+            )
         return cls(
             units=units,
             weights=D,
@@ -90,9 +128,16 @@ class KernelEquation(Sendable):
             ridge=ridge_in_units(ridge, 2 * e + d),
             rcond=rcond,
             right=np.stack([shift(parts[0], -y), shift(parts[1], -z)]),
-            sizes=(y, z + e),
+            sizes=sizes,
             rounding=shift(norm(source.output_rounding), -z),
+            solver=solver_of(options),
+            start=begin,
         )
+
+    @property
+    def source(self) -> Source:
+        """Of K' and f'_0."""
+        return self.units.linearization.source
 
     @property
     def columns(self) -> Columns:
@@ -107,9 +152,6 @@ class KernelEquation(Sendable):
     def solve(self, right: Array, right_errors: Sequence[float] | None = None) -> KernelSolution:
         """(K'_D + ridge'·1)^{-1} R for any R.
 
-        Cholesky where it proves the matrix to be well conditioned; otherwise, and with an explicit
-        rank cut, the eigendecomposition.
-
         Parameters
         ----------
         right : ndarray, shape (M, n)
@@ -121,35 +163,73 @@ class KernelEquation(Sendable):
 
         Raises
         ------
-        DegenerateKernelError
+        DegenerateKernelError, ConvergenceError
             See ``Linearization.minimizer``.
-        """  # noqa: DOC501
-        lin, D, bound = self.units.linearization, self.weights, None
-        if lin.source.rank_bound is not None:
-            bound = rank_bound(D, lin.source.rank_bound)
-        K = self.kernel
-        require_kernel_in_range(K)
-        try:
-            return solve_kernel(
-                K,
-                right,
-                right_errors=right_errors,
-                rank_bound=bound,
-                rcond=self.rcond,
-                ridge=self.ridge,
-                spectrum=(lambda: lin.spectrum) if D is None else None,
-            )
-        except DegenerateKernelError:
-            if D is None:
-                raise
-            raise degenerate_error(K, factorize(K, bound), unweighted=lin.spectrum) from None
+        """
+        return self.solver.solve(self, right, right_errors)
+
+    def product(self, V: Array) -> Array:
+        """(K'_D + ridge'·1) V without a kernel, (M, n)."""
+        return self.source.product(V, self.weights) + self.ridge * V
+
+    @cached_property
+    def norm(self) -> float:
+        """‖K'_D + ridge'·1‖_2 from above, by products."""
+        return rough_norm(self.product, self.source.n_rows)
+
+    def residual_bounds(self) -> tuple[float, ...]:
+        """Certified bounds of ‖R − (K'_D + ridge'·1)α'‖/‖R‖ for each column; see ``Minimizer``."""
+        source, C = self.source, self.source.columns.rows
+        everything = slice(0, source.n_samples)
+        rows = runs(source.n_samples, max(1, _ENTRIES // source.n_rows // C))
+        blocks = ((i, source.block(i, everything, self.weights)) for i in rows)
+        tiles = ((slice(C * i.start, C * i.stop), K) for i, K in blocks)
+        right, alpha = self._flat(self.right), self._flat(self.solution)
+        return residual_bounds(tiles, right, alpha, self.ridge)
+
+    def evaluate(self, X_new: ArrayLike, columns: Array, name: str) -> Evaluated:
+        """f'_0(X_new), where it is known, and K'_D(X_new, X) times columns (M, k).
+
+        Parameters
+        ----------
+        X_new : array_like, shape (N_new, d)
+        columns : ndarray
+        name : str
+            By which what is made of the columns is kept, where no kernel is; "" keeps nothing.
+
+        Returns
+        -------
+        Evaluated
+        """
+        lin = self.units.linearization
+        if self.solver.holds_kernel:
+            at = lin.at(X_new, self.weights)
+            return Evaluated(start=at.start, product=at.kernel @ beside(columns, at.kernel))
+        expansion = self._expansions.get(name)
+        if expansion is None:
+            expansion = self.source.expansion(columns, self.weights)
+            if name:
+                self._expansions[name] = expansion
+        start, product = expansion(self.source.new_inputs(X_new))
+        return Evaluated(start=start, product=product)
+
+    @cached_property
+    def _expansions(self) -> dict[str, Expansion]:
+        return {}
 
     @cached_property
     def answer(self) -> KernelSolution:
         """The solution for 2k columns, those of Y first."""
-        _, m, k = self.right.shape
-        right = np.moveaxis(self.right, 0, 1).reshape(m, 2 * k)
-        return self.solve(right, (0.0,) * k + (self.rounding,) * k)
+        k = self.right.shape[2]
+        start = None if self.start is None else self._flat(self.start)
+        errors = (0.0,) * k + (self.rounding,) * k
+        return self.solver.solve(self, self._flat(self.right), errors, start)
+
+    @staticmethod
+    def _flat(columns: Array) -> Array:
+        """(2, M, k) as (M, 2k)."""
+        _, m, k = columns.shape
+        return np.moveaxis(columns, 0, 1).reshape(m, 2 * k)
 
     @cached_property
     def solution(self) -> Array:

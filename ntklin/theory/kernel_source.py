@@ -8,19 +8,22 @@ from functools import cached_property
 from typing import Any, NoReturn
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ntklin.algebra.lanczos import largest_eigenvalue
 from ntklin.algebra.preconditioners import Constant, Weights
 from ntklin.edge.arrays import Array, as_array
-from ntklin.edge.backends import freeze, host, namespace, refuse_mixed
+from ntklin.edge.backends import beside, freeze, host, namespace, refuse_mixed
 from ntklin.edge.checks import as_inputs, as_number, as_positive
 from ntklin.edge.errors import NoParametersError
 from ntklin.edge.ranges import COMFORT, largest_exponent, shift
 from ntklin.networks.network import FeatureOperator
 from ntklin.theory.columns import Columns
 from ntklin.theory.kernel_checks import as_kernel, as_matrix, as_outputs
-from ntklin.theory.source import Source
+from ntklin.theory.source import Expansion, Source, runs
+
+# From so many inputs on, what can do without K(X, X) of a function does not make it.
+LARGE = 8192
 
 # X_1, X_2 ↦ the (N_1, N_2) matrix of a kernel, and X ↦ f_0(X).
 KernelFunction = Callable[[Array, Array], ArrayLike]
@@ -79,15 +82,59 @@ class KernelSource(Source):
         weights = self.constant(weights)
         return None if weights is None else as_positive(weights, name="weights")
 
+    def product(self, V: Array, weights: Constant = None) -> Array:
+        """K V, by blocks on and below the diagonal; each of them is made, used and dropped."""
+        product, rows = np.zeros(V.shape), runs(self.n_samples)
+        for j, columns in enumerate(rows):
+            for i in rows[j:]:
+                K = self.block(i, columns).astype(np.float64, copy=False)
+                product[i] += K @ V[columns]
+                if i != columns:
+                    product[columns] += K.T @ V[i]
+        return times(product, weights)
+
+    def expansion(self, coefficients: Array, weights: Constant = None) -> Expansion:
+        """K(x, X) α, in blocks of rows of x."""
+
+        def at(X_new: Array) -> tuple[Array | None, Array]:
+            outputs, products = [], []
+            for i in runs(len(X_new)):
+                start, K = self.between(X_new[i], weights)
+                outputs.append(start)
+                products.append(K @ beside(coefficients, K))
+            xp = namespace(X_new)
+            known = None if outputs[0] is None else xp.concatenate(outputs)
+            return known, xp.concatenate(products)
+
+        return at
+
+    def columns_of(self, inputs: NDArray[np.int64], weights: Constant = None) -> Array:
+        """K(X, X_i)."""
+        rows = [self.block(slice(i, i + 1), slice(0, self.n_samples), weights) for i in inputs]
+        return np.concatenate(rows).T
+
     def largest_eigenvalue(self) -> float:
         """λ_max by Lanczos' recursion."""
-        K = host(self.kernel()).astype(np.float64, copy=False)
         tolerance = max(1e-10, 4 * float(np.finfo(self.dtype).eps))
-        return largest_eigenvalue(lambda r: K @ r, len(K), tolerance)
+        if self.is_there or self.n_samples <= LARGE:
+            K = host(self.kernel()).astype(np.float64, copy=False)
+            return largest_eigenvalue(lambda r: K @ r, len(K), tolerance)
+        by_blocks = 1e-4  # from above all the same, and a product costs a kernel
+        product = self.product
+        return largest_eigenvalue(lambda r: product(r[:, None])[:, 0], self.n_samples, by_blocks)
+
+    @property
+    @abstractmethod
+    def is_there(self) -> bool:
+        """Whether K(X, X) is in memory."""
+
+    @abstractmethod
+    def largest_entry(self) -> float:
+        """The largest one of K(X, X), which is on its diagonal."""
 
     def balanced(self, dtype: DTypeLike) -> tuple[Source, int]:
         """K and f_0 divided by powers of two, where K is far from 1."""
-        largest = float(self.kernel().diagonal().max())
+        largest = self.largest_entry()
         e = largest_exponent(np.array([largest]))
         if abs(e) <= COMFORT[np.dtype(self.dtype)]:
             return self, 0
@@ -173,9 +220,28 @@ class MatrixKernel(KernelSource):
         """N."""
         return len(self._K)
 
+    @property
+    def is_there(self) -> bool:
+        """Yes."""
+        return True
+
+    def largest_entry(self) -> float:
+        """The largest one of K."""
+        return float(self._K.diagonal().max())
+
     def kernel(self, weights: Constant = None) -> Array:
         """K times a number."""
         return times(self._K, weights)
+
+    def block(self, rows: slice, columns: slice, weights: Constant = None) -> Array:
+        """A block of K."""
+        return times(host(self._K[rows, columns]), weights)
+
+    def product(self, V: Array, weights: Constant = None) -> Array:
+        """K V."""
+        if self._K.dtype != np.float64:
+            return super().product(V, weights)
+        return times(host(self._K @ beside(V, self._K)), weights)
 
     def new_inputs(self, X_new: ArrayLike) -> Array:
         """K(X_new, X), (N_new, N)."""
@@ -226,10 +292,12 @@ class FunctionKernel(KernelSource):
         """X."""
         return self._X
 
-    @property
+    @cached_property
     def dtype(self) -> np.dtype[Any]:
-        """That of K(X, X)."""
-        return self._K.dtype
+        """That of K(X, X); of many inputs that of K for one of them, which is all that is made."""
+        if self.is_there or self.n_samples <= LARGE:
+            return self._K.dtype
+        return as_array(self._function(self._X[:1], self._X[:1]), "K(X, X)").dtype
 
     @property
     def n_samples(self) -> int:
@@ -241,9 +309,36 @@ class FunctionKernel(KernelSource):
         K = self._function(self._X, self._X)
         return freeze(as_kernel(K, "K(X, X)", self.n_samples))
 
+    @property
+    def is_there(self) -> bool:
+        """Whether it has been asked for."""
+        return "_K" in self.__dict__
+
+    def largest_entry(self) -> float:
+        """The largest one of K(X, X); of many inputs by blocks on the diagonal."""
+        if self.is_there or self.n_samples <= LARGE:
+            return float(self._K.diagonal().max())
+        small = runs(self.n_samples, 64)
+        return max(float(self.block(i, i).diagonal().max()) for i in small)
+
     def kernel(self, weights: Constant = None) -> Array:
         """K(X, X) times a number."""
         return times(self._K, weights)
+
+    def block(self, rows: slice, columns: slice, weights: Constant = None) -> Array:
+        """K between two runs of inputs, by the function; of K(X, X) where that is there."""
+        if self.is_there:
+            return times(host(self._K[rows, columns]), weights)
+        first = self._X[rows]
+        second = first if rows == columns else self._X[columns]
+        K = as_matrix(self._function(first, second), (len(first), len(second)), "K(X, X)")
+        return times(host(K), weights)
+
+    def columns_of(self, inputs: NDArray[np.int64], weights: Constant = None) -> Array:
+        """K(X, X_i), by the function."""
+        shape = self.n_samples, len(inputs)
+        K = as_matrix(self._function(self._X, self._X[inputs]), shape, "K(X, X)")
+        return times(host(K), weights)
 
     def new_inputs(self, X_new: ArrayLike) -> Array:
         """Inputs of the function."""
@@ -307,6 +402,20 @@ class ScaledKernel(KernelSource):
     def outputs(self) -> Array:
         """f'_0(X)."""
         return freeze(shift(self._source.outputs, -self._exponent))
+
+    @property
+    def is_there(self) -> bool:
+        """As it is of the source."""
+        return self._source.is_there
+
+    def largest_entry(self) -> float:
+        """The largest one of K'."""
+        return shift(self._source.largest_entry(), -2 * self._exponent)
+
+    def block(self, rows: slice, columns: slice, weights: Constant = None) -> Array:
+        """A block of K'."""
+        K = self._source.block(rows, columns)
+        return times(shift(K, -2 * self._exponent), weights)
 
     def kernel(self, weights: Constant = None) -> Array:
         """K'(X, X)."""

@@ -35,6 +35,12 @@ from ntklin.theory.gradient_descent import LinearizedGradientDescent
 from ntklin.theory.linearized_run import LinearizedRun
 from ntklin.theory.minimizer import Minimizer, solve_minimizer
 from ntklin.theory.moments import SGDMoments, as_batch_size
+from ntklin.theory.solver_options import (
+    Preconditioner,
+    SolverName,
+    SolverProgress,
+    as_solver_options,
+)
 from ntklin.theory.theorems import ProductForm, product_formula
 from ntklin.theory.train_linearized import train_linearized
 
@@ -222,7 +228,17 @@ class Linearization(FactorizedKernel):
         )
 
     def minimizer(
-        self, Y: ArrayLike, weights: Weights = None, rcond: float | None = None, ridge: float = 0.0
+        self,
+        Y: ArrayLike,
+        weights: Weights = None,
+        rcond: float | None = None,
+        ridge: float = 0.0,
+        *,
+        solver: SolverName = "auto",
+        preconditioner: Preconditioner | None = None,
+        tol: float | None = None,
+        progress: Callable[[SolverProgress], object] | None = None,
+        start: ArrayLike | None = None,
     ) -> Minimizer:
         """The minimizer that training converges to, split by Thm 1; with weights, Eq. (9).
 
@@ -238,6 +254,28 @@ class Linearization(FactorizedKernel):
             Eigenvalues ≤ rcond · λ_max are cut; see ``gradient_descent``.
         ridge : float
             λ ≥ 0: (K_D + λ1)^{-1} takes the place of K_D^{-1} (App. A).
+        solver : {"auto", "eigh", "cholesky", "packed", "mixed", "pcg"}
+            How the equation is solved; what it takes is in :func:`ntklin.plan`. ``"eigh"`` has the
+            spectrum, 5 N × N arrays; ``"cholesky"`` one, in place; ``"packed"`` half of one;
+            ``"mixed"`` a quarter, a float32 factor by which conjugate gradients in float64 with
+            φ(φ^T v) come to their end in a few iterations; ``"pcg"`` none. ``"auto"``: Cholesky,
+            or the spectrum where it is in doubt, of a kernel that is kept; above 8192 rows what
+            fits into memory, in this order. ``m.solver`` says what it was.
+        preconditioner : {"ntk", "nystrom", "none"}, array_like or callable, optional
+            For ``"pcg"``: the kernel Θ of infinite width, one N × N float32 factor for all outputs;
+            a randomly pivoted Cholesky factorization of 10√N columns; none at all; or M^{-1} of
+            your own, as a matrix, a LinearOperator or a function R ↦ M^{-1} R of (N, k) arrays.
+            When not given, ``"ntk"`` where the limit is known and D is a number, otherwise
+            ``"nystrom"``.
+        tol : float, optional
+            ‖R − K_D α‖/‖R‖ to reach, computed in float64, for Y and f_0(X) each. 1e-10 for
+            ``"mixed"`` and ``"pcg"`` when not given; others are as exact as they are, and with
+            ``tol`` a factor in place refines its solution until that is reached.
+        progress : callable, optional
+            Called with a ``SolverProgress`` (phase, done, total, residual) after every panel and
+            every iteration; what it raises ends the work.
+        start : array_like, shape (N, 2) or (N, C, 2), optional
+            For ``"mixed"`` and ``"pcg"``: coefficients to start from, those of another minimizer.
 
         Returns
         -------
@@ -248,11 +286,20 @@ class Linearization(FactorizedKernel):
         DegenerateKernelError
             If K_D(X, X) is singular to working precision, D trains at least N directions, and
             neither ridge nor rcond is given; the message tells whether D is the cause.
+        ConvergenceError
+            If the residual does not come below ``tol``; with what was reached.
+        MemoryLimitError
+            If the solver needs more than is free.
+        ValueError
+            For options that do not go together, as rcond and a solver without the spectrum.
         """
         Y = host(self.source.targets(Y))
         ridge, rcond = as_ridge(ridge), as_rank_cut(rcond)
         weights = self.source.preconditioner(weights)
-        return solve_minimizer(self, Y, weights=weights, rcond=rcond, ridge=ridge)
+        rows, shape = self.source.n_rows, Y.shape
+        given = solver, preconditioner, tol, progress, start
+        options = as_solver_options(*given, rows=rows, shape=shape, rcond=rcond)
+        return solve_minimizer(self, Y, weights=weights, rcond=rcond, ridge=ridge, options=options)
 
     def preconditioner_for(self, w: ArrayLike, Y: ArrayLike) -> LowRank:
         """A constant D whose interpolator is φ(x)w, for any w that interpolates: φ(X)w = Y.

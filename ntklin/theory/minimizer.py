@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,7 +18,9 @@ from ntklin.edge.ranges import in_range, is_far, largest_exponent, norm, shift
 from ntklin.edge.sendable import Sendable
 from ntklin.theory.covariance import Prior
 from ntklin.theory.kernel_equation import KernelEquation
-from ntklin.theory.source import Evaluation, Source
+from ntklin.theory.solver_choice import chosen
+from ntklin.theory.solver_options import SolverOptions
+from ntklin.theory.source import Source
 
 if TYPE_CHECKING:
     from ntklin.theory.linearization import Linearization
@@ -81,6 +83,38 @@ class Minimizer(Sendable):
     _equation: KernelEquation
 
     @property
+    def solver(self) -> str:
+        """What solved: "cholesky", "eigh", "packed", "mixed" or "pcg"; what ``"auto"`` took."""
+        return self._equation.answer.solver
+
+    @property
+    def iterations(self) -> int:
+        """Of conjugate gradients; 0 where a factor was enough."""
+        return self._equation.answer.iterations
+
+    @property
+    def residual(self) -> float:
+        """‖R − (K_D + ridge·1)α‖/‖R‖ in float64, the largest one over the columns of Y and f_0(X).
+
+        Computed from α, by products that no factor enters. What a cut of the spectrum leaves of R
+        is part of it.
+        """
+        return max(self._equation.answer.residuals)
+
+    def residual_bound(self) -> float:
+        """What ``residual`` stays below for certain, whatever rounding did: a proved bound.
+
+        For the kernel as it is computed, its float64 entries taken for exact numbers, as
+        :func:`ntklin.certify` takes them; rounding of its own is in ``error_bounds``. The kernel is
+        computed anew, a run of rows at a time.
+
+        Returns
+        -------
+        float
+        """
+        return max(self._equation.residual_bounds())
+
+    @property
     def error_bound(self) -> float:
         """The larger one of ``error_bounds``: what the errors of both coefficients stay below."""
         return max(self.error_bounds)
@@ -112,9 +146,9 @@ class Minimizer(Sendable):
         -------
         ndarray, shape (N_new,)
         """
-        equation, at = self._equation, self._at(X_new)
-        f_int = at.kernel @ beside(equation.solution[0], at.kernel)
-        return self._returned(f_int, "f_int", scale=equation.sizes[0])
+        equation = self._equation
+        at = equation.evaluate(X_new, equation.solution[0], "f_int")
+        return self._returned(at.product, "f_int", scale=equation.sizes[0])
 
     def initialization(self, X_new: ArrayLike) -> Array:
         """f_init(X_new), what the initialization leaves in the minimizer; 0 on X itself.
@@ -131,11 +165,12 @@ class Minimizer(Sendable):
         -------
         ndarray, shape (N_new,)
         """
-        equation, at = self._equation, self._at(X_new)
+        equation = self._equation
         e = equation.units.exponent
         alpha = shift(equation.solution[1], equation.sizes[1] - e)
+        at = equation.evaluate(X_new, alpha, "f_init")
         start = equation.columns.of(at.outputs)
-        f_init = start - at.kernel @ beside(alpha, at.kernel)
+        f_init = start - at.product
         return self._returned(f_init, "f_init", scale=e, terms=start)
 
     def predict(self, X_new: ArrayLike) -> Array:
@@ -149,11 +184,12 @@ class Minimizer(Sendable):
         -------
         ndarray, shape (N_new,)
         """
-        equation, at = self._equation, self._at(X_new)
+        equation = self._equation
         moves, size = equation.moves
+        at = equation.evaluate(X_new, moves, "f_∞")
         start = equation.columns.of(at.outputs).astype(np.float64)
         start = shift(start, equation.units.exponent - size)
-        return self._returned(start + at.kernel @ beside(moves, at.kernel), "f_∞", scale=size)
+        return self._returned(start + at.product, "f_∞", scale=size)
 
     def decayed(self, X_new: ArrayLike) -> Array:
         """Where gradient descent with vanishing L2 decay ends: f_∞ − φ(x)(1 − P_F)θ_0.
@@ -179,14 +215,14 @@ class Minimizer(Sendable):
         """
         if self.ridge:
             raise ValueError("a ridge holds θ near θ_0, so that vanishing decay changes nothing")
-        equation, at = self._equation, self._at(X_new)
+        equation = self._equation
         lin = equation.units.linearization
         here, there = (
             host(phi.along_parameters()).astype(np.float64)[:, None]
             for phi in (lin.features, lin.features.at(lin.source.new_inputs(X_new)))
         )
-        inside = at.kernel @ beside(equation.solve(here).coefficients, at.kernel)
-        start = beside(there, at.kernel) - inside
+        inside = equation.evaluate(X_new, equation.solve(here).coefficients, "").product
+        start = beside(there, inside) - inside
         outputs = self._returned(start, "φ(x)(1 − P_F)θ_0", scale=equation.units.exponent)
         return self.predict(X_new) - outputs
 
@@ -288,7 +324,8 @@ class Minimizer(Sendable):
     def _map(self, X_new: ArrayLike | None) -> Array:
         """K'_D(x, X) (K'_D(X, X) + λ'1)^{-1}, (N_new, N), float64."""
         equation = self._equation
-        rows = equation.kernel if X_new is None else self._at(X_new).kernel
+        lin = equation.units.linearization
+        rows = equation.kernel if X_new is None else lin.at(X_new, equation.weights).kernel
         return equation.solve(host(rows).astype(np.float64).T).coefficients.T
 
     @property
@@ -334,9 +371,6 @@ class Minimizer(Sendable):
         theta = (given.parameters + moved).astype(given.dtype, copy=False)
         return freeze(in_range(theta, given.dtype, "θ_∞", self._remedy))
 
-    def _at(self, X_new: ArrayLike) -> Evaluation:
-        return self._equation.units.linearization.at(X_new, self._equation.weights)
-
     def _returned(
         self, outputs: Array, what: str, *, scale: int, terms: Array | None = None
     ) -> Array:
@@ -361,11 +395,9 @@ def solve_minimizer(
     weights: Constant = None,
     rcond: float | None = None,
     ridge: float = 0.0,
+    options: SolverOptions | None = None,
 ) -> Minimizer:
     """Solve (K_D + ridge·1) α = [Y, f_0(X)] and wrap the solution.
-
-    Cholesky where it proves the matrix to be well conditioned; otherwise, and with an explicit rank
-    cut, the eigendecomposition.
 
     Parameters
     ----------
@@ -375,6 +407,8 @@ def solve_minimizer(
         A D that ``as_preconditioner`` returned.
     rcond : float, optional
     ridge : float
+    options : SolverOptions, optional
+        ``"auto"`` when not given.
 
     Returns
     -------
@@ -388,19 +422,27 @@ def solve_minimizer(
         If the ridge is of another size than the kernel by more than the range.
     """
     source, m = linearization.source, linearization.source.n_rows
-    require_memory(
-        3 * 8 * m * m,
-        f"solving with {linearization.described_kernel}",
-        _advice(source, weights, ridge),
+    options = chosen(
+        SolverOptions() if options is None else options,
+        linearization,
+        weights=weights,
+        rcond=rcond,
+        ridge=ridge,
     )
-    options = {"weights": weights, "rcond": rcond, "ridge": ridge}
-    equation = KernelEquation.of(linearization.in_units(), targets, **options)
-    single = source.dtype != np.float64
-    with advising(_advice(source, weights, ridge)):
+    dense = options.solver in ("auto", "eigh")
+    advice = _advice(source, weights, ridge) if dense else _smaller(source, options)
+    if dense:
+        factor = 3 if options.solver == "auto" else 5
+        require_memory(factor * 8 * m * m, f"solving with {linearization.described_kernel}", advice)
+    given: dict[str, Any] = {"weights": weights, "rcond": rcond, "ridge": ridge, "options": options}
+    units = linearization.in_units(None if dense else np.float64)
+    equation = KernelEquation.of(units, targets, **given)
+    with advising(advice):
         solution = equation.answer
+    single = dense and source.dtype != np.float64
     if single and solution.condition > 0.1 / (m * np.finfo(np.float32).eps):
         # No digit would be certain, but a ridge or an explicit cut asks for an answer.
-        equation = KernelEquation.of(linearization.in_units(np.float64), targets, **options)
+        equation = KernelEquation.of(linearization.in_units(np.float64), targets, **given)
         solution = equation.answer
     return Minimizer(
         linearization=linearization,
@@ -413,6 +455,13 @@ def solve_minimizer(
         error_bounds=equation.error_bounds,
         _equation=equation,
     )
+
+
+def _smaller(source: Source, options: SolverOptions) -> str:
+    """What takes less memory than a solver with a factor."""
+    if options.solver == "pcg" and options.preconditioner == "none":
+        return source.without_kernel
+    return "take solver='pcg' with preconditioner='none', which holds a few vectors and no kernel"
 
 
 def _advice(source: Source, weights: Constant, ridge: float) -> str:

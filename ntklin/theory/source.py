@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ntklin.algebra.preconditioners import Constant, Weights
 from ntklin.edge.arrays import Array
@@ -139,6 +140,55 @@ class Source(Sendable, ABC):
         """
 
     @abstractmethod
+    def block(self, rows: slice, columns: slice, weights: Constant = None) -> Array:
+        """K_D between two runs of the inputs X, on the host; nothing of N × N numbers is made.
+
+        Parameters
+        ----------
+        rows, columns : slice
+            Of inputs.
+        weights : float, ndarray or LowRank, optional
+
+        Returns
+        -------
+        ndarray
+            A block of K_D(X, X).
+        """
+
+    @abstractmethod
+    def product(self, V: Array, weights: Constant = None) -> Array:
+        """K_D(X, X) V without a kernel, on the host in float64.
+
+        Parameters
+        ----------
+        V : ndarray, shape (M, k)
+        weights : float, ndarray or LowRank, optional
+
+        Returns
+        -------
+        ndarray, shape (M, k)
+        """
+
+    @abstractmethod
+    def expansion(self, coefficients: Array, weights: Constant = None) -> Expansion:
+        """x ↦ f_0(x) and K_D(x, X) α, without a kernel.
+
+        Parameters
+        ----------
+        coefficients : ndarray, shape (M, k)
+            α.
+        weights : float, ndarray or LowRank, optional
+
+        Returns
+        -------
+        callable
+        """
+
+    @abstractmethod
+    def columns_of(self, inputs: NDArray[np.int64], weights: Constant = None) -> Array:
+        """The columns of K_D(X, X) that belong to some of the inputs, on the host, (M, n M/N)."""
+
+    @abstractmethod
     def largest_eigenvalue(self) -> float:
         """λ_max of K(X, X) by products alone."""
 
@@ -201,6 +251,18 @@ class Source(Sendable, ABC):
         """
 
 
+# Inputs whose block of the kernel, or whose features, are made at once.
+ROWS = 1024
+
+# New inputs, as ``new_inputs`` returns them, to f_0(x), where it is known, and K_D(x, X) α.
+Expansion = Callable[[Array], tuple[Array | None, Array]]
+
+
+def runs(n: int, size: int = ROWS) -> list[slice]:
+    """0 … n − 1 in runs of ``size``."""
+    return [slice(i, min(i + size, n)) for i in range(0, n, size)]
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Evaluation:
     """What new inputs contribute to f_t, whatever t and Y.
@@ -224,9 +286,28 @@ class Evaluation:
     @property
     def outputs(self) -> Array:
         """f_0(X_new), (N_new,) or (N_new, C)."""
-        if self.start is None:
-            raise ValueError(
-                "f0 was given as an array, f_0(X), which says nothing of f_0(X_new): give f0 as a "
-                "function of inputs, or leave it out, pass Y − f_0(X) for Y, and add f_0(X_new)"
-            )
-        return self.start
+        return certain_outputs(self.start)
+
+
+def certain_outputs(start: Array | None) -> Array:
+    """f_0 at new inputs, or an error where nobody knows it.
+
+    Parameters
+    ----------
+    start : ndarray or None
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    ValueError
+        For None.
+    """
+    if start is None:
+        raise ValueError(
+            "f0 was given as an array, f_0(X), which says nothing of f_0(X_new): give f0 as a "
+            "function of inputs, or leave it out, pass Y − f_0(X) for Y, and add f_0(X_new)"
+        )
+    return start

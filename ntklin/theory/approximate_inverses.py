@@ -1,0 +1,271 @@
+"""M^{-1} ≈ (K_D + ridge·1)^{-1}: by factors of the kernel, of its limit, of a few columns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.sparse.linalg import LinearOperator
+
+from ntklin.algebra.operators import Product
+from ntklin.algebra.packed import PackedMatrix
+from ntklin.algebra.panels import BLOCK, NotPositiveDefiniteError, PanelMatrix
+from ntklin.algebra.pivoted_cholesky import LowRankInverse, pivoted_cholesky
+from ntklin.algebra.square import SquareMatrix
+from ntklin.edge.arrays import Array
+from ntklin.edge.backends import host
+from ntklin.edge.checks import require_memory
+from ntklin.edge.errors import DegenerateKernelError, FloatRangeError
+from ntklin.edge.ranges import largest_exponent, shift
+from ntklin.networks.infinite import infinite_ntk
+from ntklin.theory.solver_costs import memory_of, nystrom_rank, tile_inputs
+from ntklin.theory.solver_options import SolverOptions
+from ntklin.theory.source import runs
+
+if TYPE_CHECKING:
+    from ntklin.theory.kernel_equation import KernelEquation
+
+# What is added to the diagonal before float32 factorizes, in units of what its rounding is expected
+# to do, and by how much more where that does not suffice.
+_MARGIN = 4.0
+_MORE = 16.0
+_TRIALS = 6
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ApproximateInverse:
+    """M^{-1} and what is known of it.
+
+    Attributes
+    ----------
+    solve : callable or None
+        R ↦ M^{-1} R, (M, k); None for M = 1.
+    size : int
+        The rows of M.
+    norm : float or None
+        An upper bound of ‖M‖_2 where M is the matrix that is to be inverted.
+    shift : float
+        What was added to its diagonal, in units of the kernel.
+    """
+
+    solve: Product | None
+    size: int
+    norm: float | None = None
+    shift: float = 0.0
+
+
+def approximate_inverse(equation: KernelEquation, options: SolverOptions) -> ApproximateInverse:
+    """The one of these options.
+
+    Parameters
+    ----------
+    equation : KernelEquation
+    options : SolverOptions
+
+    Returns
+    -------
+    ApproximateInverse
+
+    Raises
+    ------
+    DegenerateKernelError
+        If Cholesky breaks down.
+    MemoryLimitError
+        If it does not fit.
+    """
+    source, name = equation.source, options.solver
+    given = options.preconditioner
+    if name == "pcg" and given is not None and not isinstance(given, str):
+        return _of_the_user(given, source.n_rows)
+    if name == "pcg":
+        name = given or default_preconditioner(equation)
+    require_memory(
+        memory_of(name, source.n_samples, source.columns.rows),
+        f"solver={options.solver!r} with {equation.units.linearization.described_kernel}",
+        source.without_kernel,
+    )
+    if name == "none":
+        return ApproximateInverse(solve=None, size=source.n_rows)
+    if name == "ntk":
+        return _limit(equation, options)
+    if name == "nystrom":
+        return _nystrom(equation, options)
+    return _factor(equation, options)
+
+
+def default_preconditioner(equation: KernelEquation) -> str:
+    """``"ntk"`` where the limit is known and D = 1, otherwise ``"nystrom"``."""
+    source = equation.source
+    if source.rank_bound is None or (
+        equation.weights is not None and not isinstance(equation.weights, float | int)
+    ):
+        return "nystrom"
+    try:
+        phi = source.features
+        infinite_ntk(phi.network, phi.inputs[:1])  # pyright: ignore[reportArgumentType]
+    except (TypeError, ValueError, ArithmeticError, RuntimeError):
+        return "nystrom"
+    return "ntk"
+
+
+def _filled(
+    matrix: PanelMatrix,
+    block: Callable[[slice, slice], Array],
+    per_input: int,
+    options: SolverOptions,
+) -> None:
+    """Let the blocks of inputs write the matrix."""
+
+    def tile(rows: slice, columns: slice) -> Array:
+        first, second = (slice(s.start // per_input, s.stop // per_input) for s in (rows, columns))
+        return block(first, second)
+
+    rows = 4 * tile_inputs(per_input) * per_input
+    matrix.fill(tile, rows, options.report("kernel"))
+
+
+def _factor(equation: KernelEquation, options: SolverOptions) -> ApproximateInverse:
+    """Cholesky of the kernel itself, in float64 or in float32."""
+    source, D = equation.source, equation.weights
+    n, C = source.n_rows, source.columns.rows
+
+    def block(rows: slice, columns: slice) -> Array:
+        return source.block(rows, columns, D)
+
+    if options.solver == "mixed":
+        return _in_single(block, n, C, equation.ridge, options)
+    kind = SquareMatrix if options.solver == "cholesky" else PackedMatrix
+    matrix = kind(n, np.float64, tile_inputs(C) * C)
+    _filled(matrix, block, C, options)
+    matrix.shift_diagonal(equation.ridge)
+    size = matrix.norm()
+    if not math.isfinite(size):
+        raise FloatRangeError(f"the kernel overflows {matrix.dtype}; {source.remedy}")
+    try:
+        matrix.factorize(options.report("factor"))
+    except NotPositiveDefiniteError as e:
+        raise _broken_down(e) from None
+    return ApproximateInverse(solve=matrix.solve, size=n, norm=size)
+
+
+def _broken_down(e: NotPositiveDefiniteError) -> DegenerateKernelError:
+    return DegenerateKernelError(
+        "the kernel K(X, X) is singular to working precision: Cholesky breaks down at row "
+        f"{e.row}, counting from 0. Remove the cause, such as equal or parallel inputs up to that "
+        "one, or pass ridge= > 0; solver='eigh' names the rows and cuts null directions by rcond="
+    )
+
+
+def _in_single(
+    block: Callable[[slice, slice], Array],
+    n: int,
+    per_input: int,
+    ridge: float,
+    options: SolverOptions,
+) -> ApproximateInverse:
+    """A packed Cholesky factor in float32 of a kernel + (ridge + shift)·1, whatever its scale.
+
+    The shift begins with what rounding in float32 is expected to move eigenvalues by, √n errors of
+    √(panels) sums, and grows where that does not suffice.
+
+    Returns
+    -------
+    ApproximateInverse
+
+    Raises
+    ------
+    DegenerateKernelError
+        If no shift suffices.
+    """  # noqa: DOC501
+    small = runs(n // per_input, max(1, 64 // per_input))
+    diagonal = np.concatenate([block(i, i).diagonal() for i in small]).astype(np.float64)
+    e = largest_exponent(diagonal)
+    matrix = PackedMatrix(n, np.float32, tile_inputs(per_input) * per_input)
+    eps, mean = float(np.finfo(np.float32).eps), shift(float(diagonal.mean()), -e)
+    added = _MARGIN * eps * math.sqrt(n * max(1.0, n / BLOCK)) * mean
+    for trial in range(_TRIALS):
+        _filled(matrix, lambda i, j: shift(block(i, j), -e), per_input, options)
+        matrix.shift_diagonal(shift(ridge, -e) + added)
+        try:
+            matrix.factorize(options.report("factor"))
+        except NotPositiveDefiniteError as error:
+            added *= _MORE
+            if trial == _TRIALS - 1:
+                raise _broken_down(error) from None
+        else:
+            break
+
+    def solve(right: Array) -> Array:
+        unit = largest_exponent(right)
+        columns = shift(right, -unit).reshape(n, -1)
+        found = matrix.solve(columns).astype(np.float64)
+        return shift(found, unit - e).reshape(right.shape)
+
+    return ApproximateInverse(solve=solve, size=n, shift=shift(added, e))
+
+
+def _limit(equation: KernelEquation, options: SolverOptions) -> ApproximateInverse:
+    """Θ + ridge·1 of infinite width, one N × N factor in float32 for all outputs: Θ ⊗ 1_C."""
+    source = equation.source
+    net: Any = source.features.network
+    X = source.features.inputs
+    # Θ is that of φ itself, K' that of φ' = 2^(−e) φ, and D' a number.
+    unit = 2 * equation.units.exponent
+    number = equation.weights if isinstance(equation.weights, float | int) else 1.0
+
+    def block(rows: slice, columns: slice) -> Array:
+        other = None if rows == columns else X[columns]
+        return number * shift(host(infinite_ntk(net, X[rows], other)), -unit)
+
+    one = _in_single(block, source.n_samples, 1, equation.ridge, options)
+    assert one.solve is not None
+    single, n = one.solve, source.n_samples
+
+    def solve(right: Array) -> Array:
+        return single(right.reshape(n, -1)).reshape(right.shape)
+
+    return ApproximateInverse(solve=solve, size=source.n_rows, shift=one.shift)
+
+
+def _nystrom(equation: KernelEquation, options: SolverOptions) -> ApproximateInverse:
+    """F F^T + δ1 from randomly chosen columns; δ is the mean of what they leave, and the ridge."""
+    source, D = equation.source, equation.weights
+    n, C = source.n_rows, source.columns.rows
+    diagonal = np.concatenate(
+        [host(source.block(i, i, D)).diagonal().astype(np.float64) for i in runs(n // C, 64)]
+    )
+    rank, report, taken = nystrom_rank(n), options.report("kernel"), 0
+
+    def columns(inputs: Array) -> Array:
+        nonlocal taken
+        taken += len(inputs) * C
+        if report is not None:
+            report(min(taken, rank), rank)
+        return source.columns_of(inputs, D)
+
+    F = pivoted_cholesky(diagonal, columns, rank, group=C, rng=np.random.default_rng(0))
+    left = float(diagonal.sum() - np.einsum("ij,ij->", F, F)) / max(1, n - F.shape[1])
+    least = np.finfo(np.float64).eps * n * float(diagonal.max())
+    low = LowRankInverse(F, max(left, least) + equation.ridge)
+    return ApproximateInverse(solve=low.solve, size=n)
+
+
+def _of_the_user(given: LinearOperator | Product, n: int) -> ApproximateInverse:
+    """M^{-1} as an operator or a function, whose results are checked."""
+
+    def solve(right: Array) -> Array:
+        found = given @ right if isinstance(given, LinearOperator) else given(right.copy())
+        found = np.asarray(found, np.float64)
+        if found.shape != right.shape:
+            raise ValueError(
+                f"preconditioner must return an array of the shape {right.shape} that it was "
+                f"given, got shape {found.shape}"
+            )
+        if not np.isfinite(found).all():
+            raise ValueError("preconditioner returned NaN or infinite values")
+        return found
+
+    return ApproximateInverse(solve=solve, size=n)
