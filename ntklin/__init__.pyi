@@ -7,6 +7,7 @@ from ntklin.data import load_data as load_data
 from ntklin.edge.backends import device_namespace as device_namespace
 from ntklin.edge.errors import AccuracyError as AccuracyError
 from ntklin.edge.errors import CheckpointError as CheckpointError
+from ntklin.edge.errors import ClusterError as ClusterError
 from ntklin.edge.errors import ConvergenceError as ConvergenceError
 from ntklin.edge.errors import DataUnavailableError as DataUnavailableError
 from ntklin.edge.errors import DegenerateKernelError as DegenerateKernelError
@@ -24,6 +25,8 @@ from ntklin.edge.errors import UncachedWarning as UncachedWarning
 from ntklin.edge.errors import UnitBallWarning as UnitBallWarning
 from ntklin.networks.activations import Activation as Activation
 from ntklin.networks.empirical import ntk as ntk
+from ntklin.networks.cluster.features import ClusterFeatures as ClusterFeatures
+from ntklin.networks.cluster.network import ClusterNetwork as ClusterNetwork
 from ntklin.networks.features import FeatureMap as FeatureMap
 from ntklin.networks.flax_params import from_flax as from_flax
 from ntklin.networks.flax_params import to_flax as to_flax
@@ -87,6 +90,9 @@ __all__ = [
     "AntisymmetricPair",
     "Batches",
     "CheckpointError",
+    "ClusterError",
+    "ClusterFeatures",
+    "ClusterNetwork",
     "ConstantSchedule",
     "ConvergenceError",
     "CosineSchedule",

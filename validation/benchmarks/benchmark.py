@@ -26,7 +26,7 @@ from ntklin.validation.benchmarks.options import Options, as_options
 from ntklin.validation.benchmarks.peers import PeerFolders, run_peer
 from ntklin.validation.benchmarks.scores import Score, score
 from ntklin.validation.benchmarks.targets import Target
-from ntklin.validation.threads import limited
+from ntklin.edge.threads import limited
 
 RESULT = "bench.json"
 SCHEMA = 2  # 1 had no digest
