@@ -204,6 +204,14 @@ TABLE = {
         lambda v: lin().gradient_descent(Y, 0.125, weights=v).parameters(3),
         MATRIX,
     ),
+    ("LinearizedGradientDescent.by_products", "t"): (
+        lambda v: lin().gradient_descent(Y, 0.125).by_products(v).predict(X_NEW),
+        np.array([0, 2, 5]),
+    ),
+    ("DescentByProducts.predict", "X_new"): (
+        lambda v: lin().gradient_descent(Y, 0.125).by_products(3).predict(v),
+        X_NEW,
+    ),
     ("Linearization.minimizer", "Y"): (lambda v: lin().minimizer(v).coefficients, Y),
     ("Linearization.minimizer", "weights"): (
         lambda v: lin().minimizer(Y, weights=v).coefficients,

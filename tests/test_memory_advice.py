@@ -97,7 +97,7 @@ CASES = {
     "a factor": (
         minimizer(solver="packed"),
         "take solver='pcg' with preconditioner='none'",
-        8000,
+        5000,
         minimizer(solver="pcg", preconditioner="none", tol=1e-13),
     ),
     "projection": (

@@ -253,6 +253,21 @@ def test_progress_and_interruption(solver, monkeypatch):
         solved(solver=solver, progress=stop)
 
 
+@pytest.mark.parametrize("solver", FREE)
+def test_arrays_on_a_gpu(solver, device):
+    """Blocks and products are the device's, factors and iterations the host's."""
+    lin = ntklin.linearize(NET, *device.put((THETA, X)))
+    m, host = lin.minimizer(device.put(Y), solver=solver), LIN.minimizer(Y)
+    for name in ("predict", "interpolator", "initialization"):
+        found = device.get(getattr(m, name)(device.put(X_NEW)))
+        np.testing.assert_allclose(found, getattr(host, name)(X_NEW), rtol=0, atol=1e-7)
+    np.testing.assert_allclose(device.get(m.parameters), host.parameters, rtol=0, atol=1e-7)
+    assert m.residual < 1e-10
+    at = lin.gradient_descent(device.put(Y)).by_products(20)
+    expected = LIN.gradient_descent(Y).predict(X_NEW, 20)
+    np.testing.assert_allclose(device.get(at.predict(device.put(X_NEW))), expected, atol=1e-7)
+
+
 # Choice
 
 
@@ -299,7 +314,7 @@ def test_auto_takes_what_fits(monkeypatch):
         ),
         ({"solver": "pcg", "preconditioner": lambda R: R * np.nan}, "returned NaN or infinite"),
         ({"solver": "pcg", "tol": 0.0}, "tol must be positive"),
-        ({"solver": "pcg", "tol": 1e-17}, "float64 knows no smaller residual, got 1e-17"),
+        ({"solver": "pcg", "tol": 1e-17}, "float64 knows no smaller error, got 1e-17"),
         ({"solver": "pcg", "tol": 1.0}, "must be below 1"),
         ({"tol": 1e-9, "rcond": 1e-3}, "tol cannot be kept with rcond"),
         ({"start": np.zeros((N, 2))}, "start is for solver='mixed' and 'pcg'"),

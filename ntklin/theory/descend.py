@@ -15,6 +15,7 @@ from ntklin.runs.schedules import LearningRate, as_rate
 from ntklin.theory.descent_rules import bound_of
 from ntklin.theory.feature_source import FeatureSource
 from ntklin.theory.gradient_descent import LinearizedGradientDescent
+from ntklin.theory.solver_choice import SMALL
 
 if TYPE_CHECKING:
     from ntklin.theory.linearization import Linearization
@@ -60,7 +61,8 @@ def descend(
     Y = host(lin.source.targets(Y))
     ridge, rcond = as_ridge(ridge), as_rank_cut(rcond)
     if learning_rate is None:
-        lin.require_room()
+        if lin.source.n_rows <= SMALL or weight_decay or rcond is not None:
+            lin.require_room()  # others can do without the spectrum
         plain = lin.default_learning_rate(ridge + lin.n_samples * weight_decay)
         learning_rate = bound_of(momentum, nesterov)[0] / 2 * plain
     return LinearizedGradientDescent(

@@ -98,10 +98,15 @@ class FactorizedKernel(Sendable):
         kept, e = self._units[dtype]
         return Rescaled(linearization=kept or self, exponent=e)
 
+    @property
+    def has_spectrum(self) -> bool:
+        """Whether the spectrum has been asked for, and is kept."""
+        return "spectrum" in self.__dict__
+
     def require_room(self) -> None:
         """Refuse what needs the spectrum where that is not there and does not fit."""
         m = self.source.n_rows
-        if "spectrum" not in self.__dict__:
+        if not self.has_spectrum:
             what = f"factorizing {self.described_kernel}"
             require_memory(5 * 8 * m * m, what, self.source.without_kernel)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
@@ -13,17 +14,21 @@ from numpy.typing import ArrayLike
 from ntklin.algebra.spectrum import fade
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, host, namespace
-from ntklin.edge.checks import as_count, as_positive, require_memory
+from ntklin.edge.checks import as_count, as_positive, fits, require_memory
 from ntklin.edge.ranges import in_range, shift
 from ntklin.edge.sendable import Sendable
 from ntklin.runs.schedules import LearningRate
 from ntklin.theory.covariance import Prior
 from ntklin.theory.decayed_modes import DecayedModes
+from ntklin.theory.descent_by_products import DescentByProducts, descend_by_products
 from ntklin.theory.descent_guards import Guards
 from ntklin.theory.descent_modes import DescentModes
 from ntklin.theory.discrete_time import Steps, as_steps
 from ntklin.theory.homogeneity import degree_at
 from ntklin.theory.scheduled import MOST_STEPS
+from ntklin.theory.solver_choice import SMALL
+from ntklin.theory.solver_costs import memory_of
+from ntklin.theory.solver_options import TOLERANCE, as_tolerance
 from ntklin.theory.source import Source
 
 if TYPE_CHECKING:
@@ -153,6 +158,8 @@ class LinearizedGradientDescent(Sendable):
         MemoryLimitError
             If so many outputs do not fit.
         """
+        if self._is_without_spectrum:
+            return self._without_spectrum(t).predict(X_new)
         source, modes, columns = self._source, self._modes, self._source.columns
         lin, exponent = modes.units.linearization, modes.units.exponent
         certain, doubtful = lin.modes_at(X_new)
@@ -195,6 +202,61 @@ class LinearizedGradientDescent(Sendable):
         outputs = outputs.reshape(*steps.shape, *shape)
         return beside(columns.shown(outputs, self.targets), source.anchor)
 
+    def by_products(
+        self,
+        t: ArrayLike,
+        tol: float = TOLERANCE,
+        *,
+        progress: Callable[[int, float], object] | None = None,
+    ) -> DescentByProducts:
+        """f_t and θ_t without the spectrum, to a stated error, by products with φ and φ^T alone.
+
+        What ``predict``, ``parameters`` and ``loss`` take by themselves where there are more than
+        8192 rows and the spectrum does not fit into memory; t = None is then the minimizer.
+
+        Parameters
+        ----------
+        t : int or array_like of int
+        tol : float
+            Of the estimated relative error of c_t in f_t = f_0 + K(x, X) c_t.
+        progress : callable, optional
+            Called as ``progress(iteration, error)``; what it raises ends the work.
+
+        Returns
+        -------
+        DescentByProducts
+
+        Raises
+        ------
+        ConvergenceError
+            If 1,000 products are not enough, as for t ≫ 10⁵ on an ill-conditioned kernel.
+        ValueError
+            With weight decay, and for a tol that float64 cannot reach.
+        """
+        if self.weight_decay:
+            raise ValueError("weight_decay needs the spectrum; lin.train takes its steps")
+        return descend_by_products(self, self._modes, t, as_tolerance(tol), progress)
+
+    @property
+    def _is_without_spectrum(self) -> bool:
+        """Whether the kernel is not small, and its spectrum is not there and does not fit."""
+        m, lin = self._source.n_rows, self.linearization
+        if m <= SMALL or self.weight_decay or self.rcond is not None:
+            return False
+        return not lin.has_spectrum and not fits(memory_of("eigh", m, 1))
+
+    def _without_spectrum(self, t: ArrayLike | None) -> Any:
+        """What predicts f_t and has θ_t, without it."""
+        if t is not None:
+            return self.by_products(t)
+        bound = self._modes.bound_and_formula[0] * self._source.n_samples
+        if (
+            callable(self.learning_rate)
+            or not self.learning_rate * (self.linearization.largest_eigenvalue + self.ridge) < bound
+        ):
+            self._guards.require_limit()
+        return self.linearization.minimizer(self.targets, ridge=self.ridge)
+
     def parameters(self, t: ArrayLike | None = None) -> Array:
         """The parameters θ_t.
 
@@ -213,6 +275,8 @@ class LinearizedGradientDescent(Sendable):
         MemoryLimitError
             If so many θ_t do not fit.
         """
+        if self._is_without_spectrum:
+            return self._without_spectrum(t).parameters
         given, modes = self.linearization.features, self._modes
         V = modes.spectrum.vectors
         if t is None:
@@ -336,6 +400,8 @@ class LinearizedGradientDescent(Sendable):
         DivergenceError, DegenerateKernelError
             As ``predict``.
         """
+        if self._is_without_spectrum and t is not None:
+            return self.by_products(t).loss
         modes = self._modes
         if t is None:
             self._guards.require_limit()

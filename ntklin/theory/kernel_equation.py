@@ -182,7 +182,11 @@ class KernelEquation(Sendable):
         source, C = self.source, self.source.columns.rows
         everything = slice(0, source.n_samples)
         rows = runs(source.n_samples, max(1, _ENTRIES // source.n_rows // C))
-        blocks = ((i, source.block(i, everything, self.weights)) for i in rows)
+        if self.solver.holds_kernel:
+            K = host(self.kernel)
+            blocks = ((i, K[C * i.start : C * i.stop]) for i in rows)
+        else:
+            blocks = ((i, source.block(i, everything, self.weights)) for i in rows)
         tiles = ((slice(C * i.start, C * i.stop), K) for i, K in blocks)
         right, alpha = self._flat(self.right), self._flat(self.solution)
         return residual_bounds(tiles, right, alpha, self.ridge)

@@ -102,11 +102,11 @@ class Minimizer(Sendable):
         return max(self._equation.answer.residuals)
 
     def residual_bound(self) -> float:
-        """What ``residual`` stays below for certain, whatever rounding did: a proved bound.
+        """What ‖R − (K_D + ridge·1)α‖/‖R‖ does not exceed, whatever rounding did: a proved bound.
 
-        For the kernel as it is computed, its float64 entries taken for exact numbers, as
-        :func:`ntklin.certify` takes them; rounding of its own is in ``error_bounds``. The kernel is
-        computed anew, a run of rows at a time.
+        For the kernel as it is computed, its entries taken for exact numbers, as
+        :func:`ntklin.certify` takes them; their own rounding is in ``error_bounds``. A kernel that
+        is not kept is computed anew, a run of rows at a time.
 
         Returns
         -------

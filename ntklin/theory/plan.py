@@ -163,9 +163,9 @@ def plan(
     N, C = as_count(n_samples, name="n_samples"), net.n_outputs
     if iterations is not None:
         iterations = as_count(iterations, name="iterations")
-    name: str = solver
+    name, free, held = str(solver), free_memory()[0], 8 * passes(net, N)
     if name == "auto" and N * C > SMALL:
-        name = large(N, C)
+        name = large(N, C, None if free is None else free - held)
     kept = name == "auto"
     work = preconditioner if name == "pcg" else "kept" if kept else name
     taken = 0
@@ -177,8 +177,8 @@ def plan(
         n_samples=N,
         n_rows=N * C,
         phases=tuple(_phases(work, rates, N, taken)),
-        memory=8 * passes(net, N) + memory_of("auto" if kept else work, N, C),
-        free=free_memory()[0],
+        memory=held + memory_of("auto" if kept else work, N, C),
+        free=free,
         iterations=taken,
     )
 

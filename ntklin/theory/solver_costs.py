@@ -42,7 +42,7 @@ def memory_of(name: str, n_samples: int, per_input: int) -> int:
     # X so far, P, Z, Q and copies of some of them, for Y and f_0(X).
     panel = tile_inputs(per_input) * per_input
     vectors = 8 * 10 * 2 * rows
-    scratch = 8 * 6 * min(4 * panel, rows) * min(panel, rows) + vectors
+    scratch = 8 * 3 * min(4 * panel, rows) * min(panel, rows) + vectors
     if name == "auto":
         return 3 * 8 * rows * rows
     if name == "eigh":

@@ -130,12 +130,7 @@ def as_solver_options(
             raise ValueError(f"preconditioner is for solver='pcg', got solver={solver!r}")
         preconditioner = _as_preconditioner(preconditioner, rows)
     if tol is not None:
-        tol = as_positive(tol, name="tol")
-        if not LEAST <= tol < 1:
-            raise ValueError(
-                f"tol is relative to the right-hand side and must be below 1 and at least "
-                f"{LEAST:.2g}, since float64 knows no smaller residual, got {tol:.3g}"
-            )
+        tol = as_tolerance(tol)
         if rcond is not None:
             raise ValueError("tol cannot be kept with rcond, whose cut leaves a residual itself")
     if progress is not None and not callable(progress):
@@ -157,6 +152,31 @@ def as_solver_options(
         progress=progress,
         start=start,
     )
+
+
+def as_tolerance(tol: Any) -> float:
+    """A relative error that float64 can have.
+
+    Parameters
+    ----------
+    tol : float
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        For one that is not.
+    """
+    tol = as_positive(tol, name="tol")
+    if not LEAST <= tol < 1:
+        raise ValueError(
+            f"tol is relative and must be below 1 and at least {LEAST:.2g}, since float64 knows no "
+            f"smaller error, got {tol:.3g}"
+        )
+    return tol
 
 
 def _as_preconditioner(given: Any, rows: int) -> Any:
