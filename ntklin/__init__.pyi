@@ -24,9 +24,8 @@ from ntklin.edge.errors import TrainingInterrupted as TrainingInterrupted
 from ntklin.edge.errors import UncachedWarning as UncachedWarning
 from ntklin.edge.errors import UnitBallWarning as UnitBallWarning
 from ntklin.networks.activations import Activation as Activation
-from ntklin.networks.empirical import ntk as ntk
-from ntklin.networks.cluster.features import ClusterFeatures as ClusterFeatures
 from ntklin.networks.cluster.network import ClusterNetwork as ClusterNetwork
+from ntklin.networks.empirical import ntk as ntk
 from ntklin.networks.features import FeatureMap as FeatureMap
 from ntklin.networks.flax_params import from_flax as from_flax
 from ntklin.networks.flax_params import to_flax as to_flax
@@ -66,6 +65,8 @@ from ntklin.runs.stops import FirstRise as FirstRise
 from ntklin.runs.stops import Stop as Stop
 from ntklin.runs.stops import TimeLimit as TimeLimit
 from ntklin.theory.any_kernel import linearize_kernel as linearize_kernel
+from ntklin.theory.cluster_plan import ClusterPlan as ClusterPlan
+from ntklin.theory.cluster_plan import plan_cluster as plan_cluster
 from ntklin.theory.infinite_mlp import InfiniteMLP as InfiniteMLP
 from ntklin.theory.linearization import linearize as linearize
 from ntklin.theory.linearized_run import LinearizedRun as LinearizedRun
@@ -91,8 +92,8 @@ __all__ = [
     "Batches",
     "CheckpointError",
     "ClusterError",
-    "ClusterFeatures",
     "ClusterNetwork",
+    "ClusterPlan",
     "ConstantSchedule",
     "ConvergenceError",
     "CosineSchedule",
@@ -154,6 +155,7 @@ __all__ = [
     "mitigate_initialization",
     "ntk",
     "plan",
+    "plan_cluster",
     "search_learning_rate",
     "sharpness_bound",
     "to_flax",

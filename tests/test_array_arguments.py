@@ -473,7 +473,9 @@ NO_ARRAYS = {
     *("weight_decay", "decoupled", "depth"),
     *("batch_size", "draws", "relative_step"),
     *("sharpness", "scale", "solver", "tol", "index"),
+    *("workers", "rank", "threads", "bandwidth", "latency", "iterations"),
 }
+XT = ("theta", "X")
 # Parameters of that name that take an array elsewhere, but here a number or no arrays of data.
 ELSEWHERE = {
     ("LinearizedRun.predict", "t"),
@@ -484,9 +486,12 @@ ELSEWHERE = {
     ("sharpness_bound", "t"),
     ("train_ensemble", "batches"),
     ("mitigate_initialization", "batches"),
+    ("plan_cluster", "preconditioner"),  # a name
     ("FeatureMap", "theta"),  # MLP.features
     ("FeatureMap", "X"),
     ("FeatureMap", "exponents"),  # integers that ``balanced`` finds
+    # tests/test_cluster.py, which has a cluster
+    *(("ClusterNetwork." + method, name) for method in ("apply", "features") for name in XT),
 }
 RETURNED = (
     *(Enclosure, EpochMoments, Linearization, LinearizedGradientDescent, Minimizer, ProductForm),

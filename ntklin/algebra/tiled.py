@@ -70,12 +70,14 @@ class TiledCholesky:
         return self._client.compute(solution).result().reshape(R.shape)
 
     def _kept(self, L: Any) -> Any:
-        from dask.distributed import wait
-
+        """L, computed; or what kept it from that."""
         if self._client is None:
             return L.persist()
+        from distributed import wait
+
         kept = self._client.persist(L)
-        wait(kept)
+        with self._client.as_current():
+            wait(kept)
         for future in self._client.futures_of(kept):
             if future.status == "error":
                 future.result()

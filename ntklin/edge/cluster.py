@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -111,8 +112,6 @@ def cores_of(client: Any) -> dict[str, int]:
 
 
 def _cores() -> tuple[str, int]:
-    """This machine's name, and the cores that this process may use."""
-    import platform
-
+    """The name of a machine, and how many of its cores this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return platform.node(), len(affinity(0)) if affinity else os.cpu_count() or 1

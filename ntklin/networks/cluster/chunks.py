@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
+from contextlib import suppress
 from typing import Any, TypeVar
 from weakref import WeakSet
 
@@ -48,7 +50,7 @@ class Kept:
         self.futures: list[Any] = [None] * count
         self._make = make
 
-    def complete(self) -> None:
+    def complete(self, client: Any) -> None:
         """Make what is missing, and wait for it."""
         from distributed import wait
 
@@ -56,15 +58,20 @@ class Kept:
         for i in missing:
             self.futures[i] = self._make(i)
         if missing:
-            wait(self.futures)
+            with client.as_current():
+                wait(self.futures)
         for i in missing:
             if self.futures[i].status == "error":
                 self.futures[i].result()
 
     def forget(self, client: Any) -> None:
         """Drop what no worker has any more."""
-        held = client.who_has([f for f in self.futures if f is not None])
-        self.futures = [f if f is not None and held.get(f.key) else None for f in self.futures]
+        held: dict[str, Any] = {}
+        there = [f for f in self.futures if f is not None and f.status == "finished"]
+        # One that is lost while this is asked counts as lost.
+        with suppress(CancelledError):
+            held = dict(client.who_has(there))
+        self.futures = [f if f in there and held.get(f.key) else None for f in self.futures]
 
 
 class Chunks:
@@ -141,8 +148,6 @@ class Chunks:
         ClusterError
             If workers die again and again, or none is left, or no scheduler.
         """
-        from concurrent.futures import CancelledError
-
         from distributed.comm import CommClosedError
         from distributed.scheduler import KilledWorker
 
@@ -164,7 +169,7 @@ class Chunks:
         if any(future is None for future in self._features.futures):
             self._settle()
         for kept in (self._theta_there, self._features, *self._more):
-            kept.complete()
+            kept.complete(self.client)
 
     def _forget(self) -> None:
         if self.client.status != "running":

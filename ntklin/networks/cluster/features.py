@@ -272,9 +272,7 @@ class ClusterFeatures(FeatureOperator):
         """
         ridge = as_nonnegative(ridge, name="ridge")
         chunks = self.chunks
-        return chunks.attempt(
-            lambda: TiledCholesky(self.gram_array(), chunks.client, shift=ridge)
-        )
+        return chunks.attempt(lambda: TiledCholesky(self.gram_array(), chunks.client, shift=ridge))
 
     def nystrom(self, rank: int, *, ridge: float = 0.0, rng: Any = 0) -> ClusterNystrom:
         """(F F^T + δ1)^{-1} with F F^T ≈ K from ``rank`` columns of K, its rows on the workers.

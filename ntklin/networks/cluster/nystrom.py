@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,12 +73,10 @@ class ClusterNystrom:
         return self._chunks.at(i, tasks.eliminate, None, *self._steps)
 
     def _build(self, rank: int, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Draw pivots and eliminate them until the rank is reached; what is left of the diagonal."""
+        """Draw pivots and eliminate them up to the rank; what is left of the diagonal."""
         phi, chunks, C = self._features, self._chunks, self._features.n_outputs
         n = phi.shape[0]
-        left = np.concatenate(
-            chunks.attempt(lambda: chunks.gather(chunks.all(tasks.diagonal)))
-        )
+        left = np.concatenate(chunks.attempt(lambda: chunks.gather(chunks.all(tasks.diagonal))))
         floor = n * np.finfo(np.float64).eps * float(left.max(initial=0.0))
         r = 0
         while r < rank:
@@ -92,14 +91,12 @@ class ClusterNystrom:
             if step is None:
                 break
             new = step.scaled.shape[1]
-            left = np.maximum(left - chunks.attempt(lambda: self._extended(step)), 0.0)
+            left = np.maximum(left - chunks.attempt(partial(self._extended, step)), 0.0)
             left[(drawn[:, None] * C + np.arange(C)).reshape(-1)] = 0.0
             r += new
         return left
 
-    def _step(
-        self, drawn: NDArray[np.int64], r: int, rank: int, floor: float
-    ) -> Pivots | None:
+    def _step(self, drawn: NDArray[np.int64], r: int, rank: int, floor: float) -> Pivots | None:
         """What eliminates the columns of these inputs; None if nothing is left of them."""
         phi = self._features
         X = np.ascontiguousarray(phi.inputs[drawn])
