@@ -156,6 +156,7 @@ TABLE = {
     ("FeatureMap.gram", "weights"): (lambda v: PHI.gram(weights=v), D),
     ("FeatureMap.gram", "weights pair"): (lambda v: PAIR_PHI.gram(weights=v), 1 + TWICE**2),
     ("FeatureMap.project", "v"): (PHI.project, D),
+    ("FeatureMap.gram_product", "R"): (PHI.gram_product, Y),
     ("LowRank", "W"): (lambda v: ntklin.LowRank(v).W, np.outer(D, [1.0, 0.5])),
     ("Preconditioned", "fn"): (preconditioned, D, r"fn\(0, gradient\)"),
     ("Optimizer.init", "theta"): (lambda v: ADAGRAD.init(v).slots["squares"], THETA),

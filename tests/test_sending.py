@@ -278,6 +278,7 @@ ARGUMENTS = {
     "apply": lambda net: (net.init(), X),
     "dot": lambda phi: (np.ones(phi.shape[1]),),
     "features": lambda net: (net.init(), X),
+    "gram_product": lambda phi: (np.ones(phi.shape[0]),),
     "decayed": lambda minimizer: (X_NEW,),
     "initialization": lambda minimizer: (X_NEW,),
     "expected_initialization_loss": lambda minimizer: (X_NEW,),
