@@ -61,9 +61,9 @@ class TiledCholesky:
         """
         import dask.array as da
 
-        columns = da.from_array(
-            R.reshape(len(R), -1).astype(self.factor.dtype), chunks=(self.factor.chunks[0], -1)
-        )
+        columns = R.reshape(len(R), -1).astype(self.factor.dtype)
+        tiles: Any = (self.factor.chunks[0], columns.shape[1])
+        columns = da.from_array(columns, chunks=tiles)
         solution = _substituted(self.factor, _substituted(self.factor, columns), transposed=True)
         if self._client is None:
             return solution.compute().reshape(R.shape)
@@ -86,7 +86,6 @@ class TiledCholesky:
 
 def _factor(A: Any, shift: float) -> Any:
     """L, as a graph."""
-    import dask.array as da
     from dask.base import tokenize
     from dask.highlevelgraph import HighLevelGraph
 
@@ -95,6 +94,7 @@ def _factor(A: Any, shift: float) -> Any:
     name, work = (f"{kind}-{tokenize(A, shift)}" for kind in ("tiled-cholesky", "tiled-update"))
     graph: dict[Any, Any] = {}
     # Where the tile (i, j) stands, after the updates by columns before k.
+    latest: dict[tuple[int, int], tuple[Any, ...]]
     latest = {(i, j): (A.name, i, j) for i in range(count) for j in range(i + 1)}
     for k in range(count):
         diagonal = (name, k, k)
@@ -108,12 +108,11 @@ def _factor(A: Any, shift: float) -> Any:
                 graph[key] = (_less, latest[i, j], (name, i, k), (name, j, k))
                 latest[i, j] = key
     layers = HighLevelGraph.from_collections(name, graph, dependencies=[A])
-    return da.Array(layers, name, chunks=A.chunks, dtype=A.dtype)
+    return _array(layers, name, A.chunks, A.dtype)
 
 
 def _substituted(L: Any, R: Any, *, transposed: bool = False) -> Any:
     """L^{-1} R, or L^{-T} R, as a graph."""
-    import dask.array as da
     from dask.base import tokenize
     from dask.highlevelgraph import HighLevelGraph
 
@@ -131,7 +130,14 @@ def _substituted(L: Any, R: Any, *, transposed: bool = False) -> Any:
             graph[work, k, i] = (_minus, latest[i], tile, (name, k, 0), transposed)
             latest[i] = (work, k, i)
     layers = HighLevelGraph.from_collections(name, graph, dependencies=[L, R])
-    return da.Array(layers, name, chunks=R.chunks, dtype=R.dtype)
+    return _array(layers, name, R.chunks, R.dtype)
+
+
+def _array(graph: Any, name: str, chunks: Any, dtype: Any) -> Any:
+    import dask.array
+
+    kind: Any = dask.array.Array
+    return kind(graph, name, chunks=chunks, dtype=dtype)
 
 
 def _root(A: Array, shift: float, start: int) -> Array:

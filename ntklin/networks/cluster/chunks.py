@@ -148,7 +148,7 @@ class Chunks:
         ClusterError
             If workers die again and again, or none is left, or no scheduler.
         """
-        from distributed.comm import CommClosedError
+        from distributed.comm.core import CommClosedError
         from distributed.scheduler import KilledWorker
 
         reason: BaseException | None = None

@@ -7,8 +7,8 @@ from typing import Any
 
 from ntklin.edge.checks import format_bytes
 from ntklin.edge.errors import MemoryLimitError
-from ntklin.networks.layers import LayeredNetwork
 from ntklin.networks.memory import passes
+from ntklin.networks.mlp import MLP
 from ntklin.networks.network import Network
 
 
@@ -21,7 +21,7 @@ def require_cluster_memory(
     ----------
     client : distributed.Client
     network : Network
-        One that is not made of layers nobody can tell of.
+        Of one that is no MLP nobody can tell.
     rows : sequence of slice
         The inputs of each chunk.
     itemsize : int
@@ -31,7 +31,7 @@ def require_cluster_memory(
     MemoryLimitError
         With the two figures.
     """
-    if not isinstance(network, LayeredNetwork):
+    if not isinstance(network, MLP):
         return
     # workers= -1: newer Dasks tell of a few unless asked for all.
     limits = sorted(w["memory_limit"] for w in _workers(client).values())

@@ -40,6 +40,6 @@ def gram_array(chunks: Chunks, n: int, per_input: int, dtype: np.dtype[Any]) -> 
 
 
 def _delayed(future: Any) -> Any:
-    from dask import delayed
+    from dask.delayed import delayed
 
     return delayed(future)
