@@ -12,6 +12,7 @@ from foreign_arrays import REFUSED, WELCOME
 
 import ntklin
 from ntklin.algebra.certificate import Enclosure
+from ntklin.theory.descent_by_products import DescentByProducts
 from ntklin.theory.epoch_moments import EpochMoments
 from ntklin.theory.gradient_descent import LinearizedGradientDescent
 from ntklin.theory.linearization import Linearization
@@ -485,6 +486,8 @@ ELSEWHERE = {
     ("Optimizer.rate", "t"),
     ("Optimizer.rates", "start"),
     ("sharpness_bound", "t"),
+    ("plan", "preconditioner"),
+    ("plan", "iterations"),
     ("train_ensemble", "batches"),
     ("mitigate_initialization", "batches"),
     ("plan_cluster", "preconditioner"),  # a name
@@ -495,6 +498,7 @@ ELSEWHERE = {
     *(("ClusterNetwork." + method, name) for method in ("apply", "features") for name in XT),
 }
 RETURNED = (
+    DescentByProducts,
     *(Enclosure, EpochMoments, Linearization, LinearizedGradientDescent, Minimizer, ProductForm),
     ntklin.AdaGrad.__base__,
 )

@@ -71,7 +71,7 @@ def test_too_few_products_are_told():
         {"weights": np.linspace(0.5, 2, NET.n_parameters)},
         {"weights": ntklin.LowRank(np.eye(NET.n_parameters)[:, 3:100])},
     ],
-    ids=str,
+    ids=["plain", "ridge", "momentum", "nesterov", "schedule", "diagonal", "low rank"],
 )
 def test_descent_by_products_is_that_of_the_spectrum(options):
     gd = LIN.gradient_descent(Y, **options)

@@ -372,3 +372,21 @@ def test_error_bounds_grow_with_the_residual():
         assert m.error_bound < 1e-3 * np.linalg.cond(J @ J.T) * 10
     assert fine.error_bound < 1e-3 * rough.error_bound
     assert EPS[np.dtype(float)] < fine.residual < 1e-11 < rough.residual < 1e-3
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("widths", [(3, 20, 1), (3, 9, 7, 5, 1), (3, 9, 7, 2)])
+def test_runs_of_rows_are_those_of_the_features(widths, activation):
+    net = ntklin.MLP(widths, activation=activation)
+    theta, C = net.init(rng=0), widths[-1]
+    phi, K = net.features(theta, X), ntklin.ntk(net, theta, X)
+    rows, columns = phi.rows(slice(2, 7)), phi.rows(slice(4, 12))
+    i, j = slice(2 * C, 7 * C), slice(4 * C, 12 * C)
+    np.testing.assert_allclose(rows.gram(columns), K[i, j], rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(rows.gram(), K[i, i], rtol=1e-12, atol=1e-14)
+    np.testing.assert_array_equal(rows.outputs, phi.outputs[2:7])
+    np.testing.assert_allclose(rows.toarray(), phi.toarray()[i], rtol=1e-13, atol=1e-15)
+    assert rows.shape == (5 * C, net.n_parameters)
+    again = pickle.loads(pickle.dumps(rows))
+    np.testing.assert_allclose(again.gram(), rows.gram(), rtol=1e-13)
+    np.testing.assert_array_equal(rows.rows(slice(1, 3)).outputs, phi.outputs[3:5])

@@ -93,10 +93,10 @@ class BackwardSignals(Sequence):
 
     def rows(self, index):
         """Those of a run of the inputs; what would need a product there is taken from these."""
-        part = copy(self)
-        part._activations = self._activations.rows(index)
         known = {l: self[l] for l in range(len(self) - 2)} | self._known
-        part._known = {l: of_inputs(delta, index, self._n_rows) for l, delta in known.items()}
+        known = {l: of_inputs(delta, index, self._n_rows) for l, delta in known.items()}
+        part = copy(self)
+        vars(part).update(_activations=self._activations.rows(index), _known=known)
         return part
 
     def _compute(self, l):

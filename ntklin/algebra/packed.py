@@ -63,22 +63,25 @@ class PackedMatrix(PanelMatrix):
         NotPositiveDefiniteError
             Panels from that one on are then lost.
         """
-        gemm, trsm = get_blas_funcs(("gemm", "trsm"), dtype=self.dtype)
+        gemm, syrk, trsm = get_blas_funcs(("gemm", "syrk", "trsm"), dtype=self.dtype)
         (potrf,) = get_lapack_funcs(("potrf",), dtype=self.dtype)
         for j in range(start, self.n_panels):
             # BLAS is column-major and sees panels transposed: (b, n − start), the block on the
             # diagonal first, of which it then keeps the upper triangle L^T.
             rows = self._panels[j].T
             width = len(rows)
+            corner, below = rows[:, :width], rows[:, width:]
             for k in range(j):
                 known = self._panels[k].T[:, (j - k) * self.block :]
-                gemm(-1, known[:, :width], known, beta=1, c=rows, trans_a=True, overwrite_c=True)
-            info = potrf(rows[:, :width], lower=False, clean=False, overwrite_a=True)[1]
+                own, rest = known[:, :width], known[:, width:]
+                syrk(-1, own, beta=1, c=corner, trans=True, overwrite_c=True)
+                if rest.size:
+                    gemm(-1, own, rest, beta=1, c=below, trans_a=True, overwrite_c=True)
+            info = potrf(corner, lower=False, clean=False, overwrite_a=True)[1]
             if info != 0:
                 raise NotPositiveDefiniteError(self.columns(j).start + max(info, 1) - 1)
-            if rows.shape[1] > width:
-                below = rows[:, width:]
-                trsm(1, rows[:, :width], below, trans_a=True, overwrite_b=True)
+            if below.size:
+                trsm(1, corner, below, trans_a=True, overwrite_b=True)
             if progress is not None:
                 progress(j + 1, self.n_panels)
 

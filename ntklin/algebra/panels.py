@@ -124,7 +124,7 @@ class PanelMatrix(ABC):
         for j in range(self.n_panels):
             panel = self.panel(j)
             i = np.arange(panel.shape[1])
-            panel[i, i] += self.dtype.type(value)
+            panel[i, i] += value
 
     def diagonal(self) -> Array:
         """That of A, or of L, (n,)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,7 +96,8 @@ class LowRankInverse:
 
     def __init__(self, F: Array, shift: float) -> None:
         self.rank = F.shape[1]
-        Q, R = qr(F, mode="economic", overwrite_a=True, check_finite=False)
+        factors: Any = qr(F, mode="economic", overwrite_a=True, check_finite=False)
+        Q, R = factors
         U, values, _ = svd(R)
         self._U = Q @ U
         squares = values * values

@@ -162,14 +162,17 @@ class FeatureMap(BalancedFeatures):
         -------
         FeatureMap, shape (n C, P)
         """
-        part = object.__new__(FeatureMap)
-        part.__dict__.update(self.__dict__)
-        part.__dict__.pop("_spectrum", None)  # that of all rows, if it is there
+        # Neither twins at another scale nor the spectrum are those of all rows.
+        kept = {k: v for k, v in self.__dict__.items() if k != "_spectrum"}
+        part: Any = object.__new__(FeatureMap)
+        part.__dict__.update(kept, _balanced={})
         part.inputs, part.outputs = self.inputs[index], self.outputs[index]
-        activations, deltas, *scales = self.passes
-        part.passes = Passes(activations.rows(index), deltas.rows(index), *scales)
+        activations: Any = self.passes.activations
+        deltas: Any = self.passes.deltas
+        part.passes = self.passes._replace(
+            activations=activations.rows(index), deltas=deltas.rows(index)
+        )
         part.shape = (len(part.inputs) * self.network.n_outputs, self.shape[1])
-        part._balanced = {}
         return part
 
     def _exponents(self, layers: LayerList) -> tuple[int, ...]:

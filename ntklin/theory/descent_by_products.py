@@ -37,15 +37,15 @@ class DescentByProducts(Sendable):
     Attributes
     ----------
     descent : LinearizedGradientDescent
-    steps : int or ndarray of int
-        t.
+    shape : tuple of int
+        Of t.
     error : float
         An estimate of ‖Δc_t‖/‖c_t‖, the largest over t and outputs.
     iterations : int
     """
 
     descent: LinearizedGradientDescent
-    steps: Any
+    shape: tuple[int, ...]
     error: float
     iterations: int
     _modes: DescentModes
@@ -54,11 +54,7 @@ class DescentByProducts(Sendable):
     @property
     def coefficients(self) -> Array:
         """c_t in units of its own, t.shape + (M, k), read-only: K' c_t is f'_t − f'_0."""
-        return self._moves.reshape(*self._shape, *self._moves.shape[1:])
-
-    @property
-    def _shape(self) -> tuple[int, ...]:
-        return as_steps(self.steps).shape
+        return self._moves.reshape(*self.shape, *self._moves.shape[1:])
 
     @cached_property
     def _columns(self) -> Array:
@@ -93,7 +89,7 @@ class DescentByProducts(Sendable):
         outputs = in_range(
             start + moved, given.dtype, "f_t(X_new)", given.remedy, scale=units.exponent
         )
-        outputs = outputs.reshape(*self._shape, *outputs.shape[1:])
+        outputs = outputs.reshape(*self.shape, *outputs.shape[1:])
         return beside(columns.shown(outputs, self.descent.targets), given.anchor)
 
     @cached_property
@@ -105,7 +101,7 @@ class DescentByProducts(Sendable):
         moved = namespace(columns).stack([phi.step(z) for z in (phi.T @ columns).T])
         theta = (given.parameters + moved).astype(given.dtype, copy=False)
         theta = in_range(theta, given.dtype, "θ_t", self.descent.linearization.source.remedy)
-        return freeze(theta.reshape(*self._shape, theta.shape[1]))
+        return freeze(theta.reshape(*self.shape, theta.shape[1]))
 
     @cached_property
     def loss(self) -> float | Array:
@@ -116,8 +112,8 @@ class DescentByProducts(Sendable):
         residual = source.residual(self.descent.targets, units.exponent)
         moved = shift(source.product(self._columns).reshape(m, T, k), units.exponent)
         left = [norm((residual - moved[:, i]).reshape(-1)) for i in range(T)]
-        losses = np.array([v / (2 * modes.n_samples) * v for v in left]).reshape(self._shape)
-        return losses if self._shape else float(losses)
+        losses = np.array([v / (2 * modes.n_samples) * v for v in left]).reshape(self.shape)
+        return losses if self.shape else float(losses)
 
 
 def descend_by_products(
@@ -159,7 +155,7 @@ def descend_by_products(
     )
     return DescentByProducts(
         descent=descent,
-        steps=t if np.ndim(t) else int(np.asarray(t)),
+        shape=steps.shape,
         error=found.error,
         iterations=found.iterations,
         _modes=modes,

@@ -54,7 +54,9 @@ def memory_of(name: str, n_samples: int, per_input: int) -> int:
     if name == "mixed":
         return 4 * PackedMatrix.size(rows, min(panel, rows)) + scratch
     if name == "ntk":
-        return 4 * PackedMatrix.size(n_samples, min(BLOCK, n_samples)) + scratch
+        # Θ has no factors beside it.
+        tile = 8 * 2 * min(4 * BLOCK, n_samples) * min(BLOCK, n_samples)
+        return 4 * PackedMatrix.size(n_samples, min(BLOCK, n_samples)) + tile + vectors
     if name == "nystrom":
         return 3 * 8 * rows * nystrom_rank(rows) + scratch
     return vectors
