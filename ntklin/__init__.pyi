@@ -7,6 +7,7 @@ from ntklin.data import load_data as load_data
 from ntklin.edge.backends import device_namespace as device_namespace
 from ntklin.edge.errors import AccuracyError as AccuracyError
 from ntklin.edge.errors import CheckpointError as CheckpointError
+from ntklin.edge.errors import ClusterError as ClusterError
 from ntklin.edge.errors import ConvergenceError as ConvergenceError
 from ntklin.edge.errors import DataUnavailableError as DataUnavailableError
 from ntklin.edge.errors import DegenerateKernelError as DegenerateKernelError
@@ -23,6 +24,7 @@ from ntklin.edge.errors import TrainingInterrupted as TrainingInterrupted
 from ntklin.edge.errors import UncachedWarning as UncachedWarning
 from ntklin.edge.errors import UnitBallWarning as UnitBallWarning
 from ntklin.networks.activations import Activation as Activation
+from ntklin.networks.cluster.network import ClusterNetwork as ClusterNetwork
 from ntklin.networks.empirical import ntk as ntk
 from ntklin.networks.features import FeatureMap as FeatureMap
 from ntklin.networks.flax_params import from_flax as from_flax
@@ -63,6 +65,8 @@ from ntklin.runs.stops import FirstRise as FirstRise
 from ntklin.runs.stops import Stop as Stop
 from ntklin.runs.stops import TimeLimit as TimeLimit
 from ntklin.theory.any_kernel import linearize_kernel as linearize_kernel
+from ntklin.theory.cluster_plan import ClusterPlan as ClusterPlan
+from ntklin.theory.cluster_plan import plan_cluster as plan_cluster
 from ntklin.theory.infinite_mlp import InfiniteMLP as InfiniteMLP
 from ntklin.theory.linearization import linearize as linearize
 from ntklin.theory.linearized_run import LinearizedRun as LinearizedRun
@@ -87,6 +91,9 @@ __all__ = [
     "AntisymmetricPair",
     "Batches",
     "CheckpointError",
+    "ClusterError",
+    "ClusterNetwork",
+    "ClusterPlan",
     "ConstantSchedule",
     "ConvergenceError",
     "CosineSchedule",
@@ -148,6 +155,7 @@ __all__ = [
     "mitigate_initialization",
     "ntk",
     "plan",
+    "plan_cluster",
     "search_learning_rate",
     "sharpness_bound",
     "to_flax",

@@ -33,8 +33,8 @@ FLOORS = table_of_floors(DESIGN.read_text(encoding="utf-8"))
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 FACADE = "ntklin"  # the package itself: any of the public names
 HARMLESS = {"_version", "__version__"}
-# What the paper's checks may use beside the public names: it computes nothing.
-UTILITY = "ntklin.edge.files"
+# What the paper's checks may use beside the public names: they compute nothing.
+UTILITIES = {"ntklin.edge.files", "ntklin.edge.threads", "ntklin.edge.cluster"}
 MATPLOTLIB = {"ntklin.apps.plots", "ntklin.apps.report", "ntklin.validation"}
 CUPY = {"ntklin.edge.backends", "ntklin.kernels.gpu"}
 # Loading NumPy before the command line has chosen its BLAS settings would be too late.
@@ -150,7 +150,7 @@ def complaint(module, room, name, at_top, public, loaded=True):
         return None
     if room == "validation":
         public_name = target in public and name.count(".") == 1
-        usable = target in (None, "validation") or within(name, {UTILITY}) or public_name
+        usable = target in (None, "validation") or within(name, UTILITIES) or public_name
         usable = usable or (not loaded and target != "apps")  # what public functions return
         return None if usable else "not public"
     if on_command_line(module):

@@ -157,6 +157,7 @@ TABLE = {
     ("FeatureMap.gram", "weights"): (lambda v: PHI.gram(weights=v), D),
     ("FeatureMap.gram", "weights pair"): (lambda v: PAIR_PHI.gram(weights=v), 1 + TWICE**2),
     ("FeatureMap.project", "v"): (PHI.project, D),
+    ("FeatureMap.gram_product", "R"): (PHI.gram_product, Y),
     ("LowRank", "W"): (lambda v: ntklin.LowRank(v).W, np.outer(D, [1.0, 0.5])),
     ("Preconditioned", "fn"): (preconditioned, D, r"fn\(0, gradient\)"),
     ("Optimizer.init", "theta"): (lambda v: ADAGRAD.init(v).slots["squares"], THETA),
@@ -474,7 +475,9 @@ NO_ARRAYS = {
     *("weight_decay", "decoupled", "depth"),
     *("batch_size", "draws", "relative_step"),
     *("sharpness", "scale", "solver", "tol", "index"),
+    *("workers", "rank", "threads", "bandwidth", "latency", "iterations"),
 }
+XT = ("theta", "X")
 # Parameters of that name that take an array elsewhere, but here a number or no arrays of data.
 ELSEWHERE = {
     ("LinearizedRun.predict", "t"),
@@ -487,9 +490,12 @@ ELSEWHERE = {
     ("plan", "iterations"),
     ("train_ensemble", "batches"),
     ("mitigate_initialization", "batches"),
+    ("plan_cluster", "preconditioner"),  # a name
     ("FeatureMap", "theta"),  # MLP.features
     ("FeatureMap", "X"),
     ("FeatureMap", "exponents"),  # integers that ``balanced`` finds
+    # tests/test_cluster.py, which has a cluster
+    *(("ClusterNetwork." + method, name) for method in ("apply", "features") for name in XT),
 }
 RETURNED = (
     DescentByProducts,

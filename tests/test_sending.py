@@ -82,6 +82,11 @@ def certified():
 
 
 @functools.cache
+def a_cluster_plan():
+    return ntklin.plan_cluster(NETWORK, 20, 2, iterations=3)
+
+
+@functools.cache
 def a_plan():
     return ntklin.plan(NETWORK, 20, solver="packed")
 
@@ -117,6 +122,9 @@ EXAMPLES = {
     "AntisymmetricPair": lambda: ntklin.AntisymmetricPair(NETWORK),
     "Batches": lambda: ntklin.Batches(0.5, rng=3),
     "CheckpointError": lambda: ntklin.CheckpointError("damaged"),
+    "ClusterError": lambda: ntklin.ClusterError("no workers"),
+    "ClusterNetwork": lambda: None,  # tests/test_cluster.py, which has a cluster
+    "ClusterPlan": a_cluster_plan,
     "ConstantSchedule": lambda: ntklin.ConstantSchedule(0.1),
     "ConvergenceError": lambda: ntklin.ConvergenceError(
         "not reached", solution=np.ones((3, 2)), residual=0.1, iterations=7
@@ -187,6 +195,7 @@ EXAMPLES = {
     "mitigate_initialization": mitigated,
     "ntk": lambda: ntklin.ntk(NETWORK, THETA, X),
     "plan": a_plan,
+    "plan_cluster": a_cluster_plan,
     "search_learning_rate": rate_search,
     "sharpness_bound": lambda: ntklin.sharpness_bound(ntklin.Adam(0.1), 3),
     "to_flax": lambda: ntklin.to_flax(NETWORK, THETA),
@@ -268,6 +277,7 @@ ARGUMENTS = {
     "apply": lambda net: (net.init(), X),
     "dot": lambda phi: (np.ones(phi.shape[1]),),
     "features": lambda net: (net.init(), X),
+    "gram_product": lambda phi: (np.ones(phi.shape[0]),),
     "decayed": lambda minimizer: (X_NEW,),
     "initialization": lambda minimizer: (X_NEW,),
     "expected_initialization_loss": lambda minimizer: (X_NEW,),

@@ -44,6 +44,10 @@ class AccuracyError(NtklinError, ArithmeticError):
     """A result is not found to the accuracy that its function states; the message says how far."""
 
 
+class ClusterError(NtklinError, RuntimeError):
+    """A Dask cluster cannot be computed on, or no longer; the message says why."""
+
+
 class ConvergenceError(Portable, AccuracyError):
     """Iterations end before the residual is what was asked for; the message says why, and how far.
 

@@ -137,7 +137,11 @@ class FeatureSource(Source):
     def product(self, V: Array, weights: Constant = None) -> Array:
         """φ(X) D φ(X)^T V."""
         phi = self._features
-        return host(phi @ self._pulled(V, weights)).astype(np.float64, copy=False)
+        if weights is None:
+            found = phi.gram_product(beside(np.ascontiguousarray(V, phi.dtype), phi.inputs))
+        else:
+            found = phi @ self._pulled(V, weights)
+        return host(found).astype(np.float64, copy=False)
 
     def _pulled(self, V: Array, weights: Constant) -> Array:
         """D φ(X)^T V."""

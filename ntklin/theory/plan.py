@@ -98,11 +98,11 @@ class Plan:
         free = "" if self.free is None else f" of {format_bytes(self.free)} free"
         lines = [
             f"solver={self.solver!r}, {self.n_rows} rows: {format_bytes(self.memory)}{free}, "
-            f"{_duration(self.seconds)}"
+            f"{duration(self.seconds)}"
         ]
         for phase in self.phases:
             rate = f"{phase.flops:9.2e} flops" if phase.flops else ""
-            lines.append(f"  {phase.name:<12}{_duration(phase.seconds):>9}  {rate}".rstrip())
+            lines.append(f"  {phase.name:<12}{duration(phase.seconds):>9}  {rate}".rstrip())
         if self.iterations:
             lines.append(f"  for {self.iterations} iterations")
         return "\n".join(lines)
@@ -362,7 +362,8 @@ def _seconds(work: Callable[[], Any]) -> float:
     return best
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds in words of three digits."""
     if seconds < 100:
         return f"{seconds:.3g} s"
     return f"{seconds / 60:.3g} min" if seconds < 6000 else f"{seconds / 3600:.3g} h"

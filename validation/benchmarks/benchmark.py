@@ -16,6 +16,7 @@ from ntklin.edge.files.names import shown
 from ntklin.edge.files.seal import sealed
 from ntklin.edge.files.unfinished import COMPLETE, FOLDER, amount, forget, place
 from ntklin.edge.files.writing import require_writable, write_whole
+from ntklin.edge.threads import limited
 from ntklin.validation.benchmarks import gpu_peers, machine, report, work, works
 from ntklin.validation.benchmarks import limits as limits_module
 from ntklin.validation.benchmarks.cases import FULL, Case, Group, draw
@@ -26,7 +27,6 @@ from ntklin.validation.benchmarks.options import Options, as_options
 from ntklin.validation.benchmarks.peers import PeerFolders, run_peer
 from ntklin.validation.benchmarks.scores import Score, score
 from ntklin.validation.benchmarks.targets import Target
-from ntklin.validation.threads import limited
 
 RESULT = "bench.json"
 SCHEMA = 2  # 1 had no digest

@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-import ntklin
+from ntklin import ClusterError
+from ntklin.edge.cluster import connect, require_workers
+from ntklin.edge.threads import limited
 from ntklin.validation.figures.scheduler import WorkerDiedError
-from ntklin.validation.threads import limited
 
 
 @contextmanager
@@ -69,56 +70,23 @@ def dask(address: str) -> Iterator[tuple[Executor, int]]:
         If a run has lost several workers.
     """
     try:
-        from distributed import Client
-        from distributed.comm.addressing import parse_address, parse_host_port
-        from distributed.comm.registry import get_backend
-        from distributed.scheduler import KilledWorker
-    except ImportError:
-        raise ValueError("--dask needs Dask: pip install 'ntklin[dask]'") from None
-    try:
-        # A client that fails leaves its threads behind: what is no address makes none.
-        scheme, location = parse_address(address)
-        get_backend(scheme)
-        if scheme != "inproc":
-            parse_host_port(location)
-        client: Any = Client(address, timeout="20s")
-    except (ValueError, TypeError, OSError) as e:
-        raise ValueError(
-            f"--dask {address}: {e}; write the scheduler's address, such as tcp://10.0.0.1:8786"
-        ) from e
+        client: Any = connect(address)
+    except ClusterError as e:
+        raise ValueError(f"--dask {address}: {e}") from e
+    from distributed.scheduler import KilledWorker
+
     with client:
-        threads = client.nthreads()
-        if not threads:
-            raise ValueError(f"the Dask cluster at {address} has no workers")
-        if max(threads.values()) > 1:
-            raise ValueError(
-                f"the workers of {address} have up to {max(threads.values())} threads, and would "
-                "run several networks in one process; start them with --nthreads 1"
-            )
-        versions = set(client.run(_version).values())
-        if versions != {ntklin.__version__}:
-            found = ", ".join(sorted(map(str, versions)))
-            raise ValueError(
-                f"the workers of {address} have ntklin {found}, and here it is "
-                f"{ntklin.__version__}: install the same everywhere"
-            )
+        try:
+            workers = require_workers(client)
+        except ClusterError as e:
+            raise ValueError(f"--dask {address}: {e}") from e
         try:
             with client.get_executor() as executor:
-                yield OneThread(executor), len(threads)
+                yield OneThread(executor), len(workers)
         except KilledWorker as e:
             raise WorkerDiedError(
                 f"a run lost its Dask worker several times: {e}. What is finished is kept"
             ) from e
-
-
-def _version() -> str | None:
-    """Of the worker's ntklin; None without one. Sent whole, since it cannot be imported there."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("ntklin")
-    except PackageNotFoundError:
-        return None
 
 
 class Here(Executor):

@@ -1,0 +1,1 @@
+"""Features on a Dask cluster, some rows of X on each worker."""
