@@ -7,13 +7,22 @@ from collections.abc import Callable
 from typing import Any, overload
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 from scipy.sparse.linalg import LinearOperator
 
 from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import namespace
 
 Product = Callable[[Array], Array]
+
+# Bytes of the columns that products take at a time: what P numbers a column take beside the result
+# stays bounded, and so many columns gain nothing from more.
+COLUMNS_BYTES = 1 << 28
+
+
+def columns_at_a_time(n_rows: int, dtype: DTypeLike) -> int:
+    """How many columns of so many numbers a product takes at a time."""
+    return max(1, COLUMNS_BYTES // max(1, n_rows * np.dtype(dtype).itemsize))
 
 
 class Operator(LinearOperator):
@@ -121,6 +130,31 @@ class GramOperator(Operator, ABC):
         -------
         ndarray, shape (N, N')
         """
+
+    def gram_product(self, R: ArrayLike) -> Array:
+        """K R = J (J^T R) without K, for some columns of R at a time.
+
+        J^T R has P numbers a column, of which there are never more than fill ``COLUMNS_BYTES``, or
+        one column.
+
+        Parameters
+        ----------
+        R : array_like, shape (N,) or (N, k)
+
+        Returns
+        -------
+        ndarray, of the shape of R
+        """
+        xp = namespace(self.inputs, R)
+        R = as_array(R, "R")
+        if R.ndim == 1:
+            return self @ (self.T @ R)
+        out = xp.empty(R.shape, self.dtype)
+        some = columns_at_a_time(self.shape[1], self.dtype)
+        for start in range(0, R.shape[1], some):
+            part = slice(start, start + some)
+            out[:, part] = self @ (self.T @ R[:, part])
+        return out
 
     def toarray(self, out: Array | None = None) -> Array:
         """The dense J, row by row.

@@ -10,8 +10,9 @@ from ntklin.networks.layers import LayeredNetwork
 def passes(net: LayeredNetwork, n_samples: int) -> int:
     """How many numbers a forward and a backward pass, and a product with φ or φ^T, take.
 
-    X, activations and backward signals, with the slopes where the activation is no ReLU, and what
-    the widest layer's product needs beside them.
+    X, activations with the slopes where the activation is no ReLU, gates, and the backward signals
+    below the last hidden layer, whose own the products of features do without. Gradients of several
+    outputs have them, but one row for each input.
 
     Parameters
     ----------
@@ -24,8 +25,15 @@ def passes(net: LayeredNetwork, n_samples: int) -> int:
     int
     """
     hidden, n_outputs = net.widths[1:-1], net.n_outputs
-    signals = (1 + (not net.activation.is_relu) + n_outputs) * sum(hidden)
-    return n_samples * (net.n_inputs + signals + max(hidden, default=0) + 2 * n_outputs**2)
+    last = max(hidden[-1:], default=0)
+    size = net.n_inputs + (1 + (not net.activation.is_relu)) * sum(hidden) + last // 8
+    size += n_outputs * sum(hidden[:-1]) + (n_outputs > 1) * last + 4 * n_outputs
+    return n_samples * size
+
+
+def last_signals(net: LayeredNetwork, n_rows: int) -> int:
+    """How many numbers the last hidden layer's signals of N C rows are, which kernels may make."""
+    return n_rows * max(net.widths[1:-1][-1:], default=0)
 
 
 def require_passes_memory(

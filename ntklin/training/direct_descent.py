@@ -118,6 +118,7 @@ class _Layers:
 
     def outputs(self) -> Array:
         """f_θ(X); the activations are kept for ``gradient``."""
+        self._activations = None  # the latest, or there would be two at a time
         self._activations, outputs = self._kernels.forward(self._layers, self._X)
         return outputs
 
