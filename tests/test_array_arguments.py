@@ -100,6 +100,7 @@ def preconditioned(value):
     return rule.update(rule.init(THETA), THETA, D)[0]
 
 
+STREAMED = NET.features(THETA, X, rows=2)
 PHI, PAIR_PHI = NET.features(THETA, X), PAIR.features(np.r_[THETA, D], X)
 TWICE = np.r_[THETA, D]
 SCALED = ntklin.ScaledNetwork(NET, 2.0, THETA)
@@ -156,6 +157,19 @@ TABLE = {
     ("FeatureMap.gram", "weights"): (lambda v: PHI.gram(weights=v), D),
     ("FeatureMap.gram", "weights pair"): (lambda v: PAIR_PHI.gram(weights=v), 1 + TWICE**2),
     ("FeatureMap.project", "v"): (PHI.project, D),
+    ("FeatureMap.gram_product", "R"): (PHI.gram_product, Y),
+    ("StreamedFeatures.of", "theta"): (
+        lambda v: ntklin.StreamedFeatures.of(NET, v, X, 2).parameters,
+        THETA,
+    ),
+    ("StreamedFeatures.of", "X"): (
+        lambda v: ntklin.StreamedFeatures.of(NET, THETA, v, 2).outputs,
+        X,
+    ),
+    ("StreamedFeatures.at", "X_new"): (lambda v: STREAMED.at(v).outputs, X_NEW),
+    ("StreamedFeatures.gram", "weights"): (lambda v: STREAMED.gram(weights=v), D),
+    ("StreamedFeatures.project", "v"): (STREAMED.project, D),
+    ("StreamedFeatures.gram_product", "R"): (STREAMED.gram_product, Y),
     ("LowRank", "W"): (lambda v: ntklin.LowRank(v).W, np.outer(D, [1.0, 0.5])),
     ("Preconditioned", "fn"): (preconditioned, D, r"fn\(0, gradient\)"),
     ("Optimizer.init", "theta"): (lambda v: ADAGRAD.init(v).slots["squares"], THETA),
@@ -456,7 +470,7 @@ NO_ARRAYS = {
     *("nesterov", "eps", "alpha", "betas", "activation", "names", "factors", "blocks"),
     *("weight_decay", "decoupled", "depth"),
     *("batch_size", "draws", "relative_step"),
-    *("sharpness", "scale"),
+    *("sharpness", "scale", "rows"),
 }
 # Parameters of that name that take an array elsewhere, but here a number or no arrays of data.
 ELSEWHERE = {

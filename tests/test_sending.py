@@ -150,6 +150,7 @@ EXAMPLES = {
     "Schedule": lambda: 0.1 * ntklin.WarmupSchedule(3) * ntklin.StepSchedule(1.0, 5),
     "StepSchedule": lambda: ntklin.StepSchedule(0.1, 10),
     "Stop": lambda: ntklin.FirstRise() | ntklin.TimeLimit(1.0),
+    "StreamedFeatures": lambda: NETWORK.features(THETA, X, rows=3),
     "TimeLimit": lambda: ntklin.TimeLimit(3),
     "TrainingInterrupted": lambda: ntklin.TrainingInterrupted(linearized_run(), [training(), None]),
     "TrainingRecords": lambda: training().records,
@@ -232,6 +233,7 @@ ARGUMENTS = {
     "Optimizer.rates": lambda optimizer: (1, 4),
     "Optimizer.update": lambda optimizer: (stepped(optimizer), THETA, np.ones(P)),
     "Optimizer.with_learning_rate": lambda optimizer: (0.2,),
+    "StreamedFeatures.at": lambda phi: (X_NEW,),
     "SGDMoments.covariance": lambda moments: (X_NEW, 5),
     "SGDMoments.loss": lambda moments: ([0, 5],),
     "SGDMoments.predict": lambda moments: (X_NEW, 5),
@@ -253,6 +255,7 @@ ARGUMENTS = {
     "apply": lambda net: (net.init(), X),
     "dot": lambda phi: (np.ones(phi.shape[1]),),
     "features": lambda net: (net.init(), X),
+    "gram_product": lambda phi: (np.ones(phi.shape[0]),),
     "decayed": lambda minimizer: (X_NEW,),
     "initialization": lambda minimizer: (X_NEW,),
     "expected_initialization_loss": lambda minimizer: (X_NEW,),
@@ -277,6 +280,7 @@ OTHERS = {
     "Optimizer.step": "``update``, in its arguments",
     "Run.save": "writes a file",
     "Run.write": "writes into one",
+    "StreamedFeatures.blocks": "an iterator, of what ``at`` gives",
     "Stop.first": "of a block of steps, which the loop makes",
 }
 # An attribute or a method that raises counts as what it raises.

@@ -68,7 +68,7 @@ def _dot(a, n, start, sums, row, count):
     """Σ_q a[n, start + q] sums[row, q], q < count."""
     wide_vectors()
     n, start, row = np.uint64(n), np.uint64(start), np.uint64(row)
-    total = sums[row, 0] * 0
+    total = sums.dtype.type(0)
     for q in range(np.uint64(count)):
         total += a[n, start + q] * sums[row, q]
     return total

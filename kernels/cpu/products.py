@@ -72,7 +72,7 @@ def _dot(delta, row, start, u, i, count):
     """Σ_q δ[row, start + q] u[i, q], q < count."""
     wide_vectors()
     row, start, i = np.uint64(row), np.uint64(start), np.uint64(i)
-    total = u[i, 0] * 0
+    total = u.dtype.type(0)
     for q in range(np.uint64(count)):
         total += delta[row, start + q] * u[i, q]
     return total
@@ -93,7 +93,7 @@ def _multiply(u, i, signal: Signal, n, start, count):
     wide_vectors()
     kind, _, _, factors = signal
     i, n, start = np.uint64(i), np.uint64(n), np.uint64(start)
-    zero = u[i, 0] * 0
+    zero = u.dtype.type(0)
     if kind == _GATED:
         for q in range(np.uint64(count)):
             u[i, q] = u[i, q] if factors[n, start + q] > 0 else zero

@@ -18,6 +18,7 @@ from ntklin.kernels.structures import Activations, Layers, Passes
 from ntklin.networks.balanced import REMEDY, BalancedFeatures
 from ntklin.networks.layers import LayeredNetwork, LayerList, layers_and_inputs
 from ntklin.networks.memory import last_signals, require_passes_memory
+from ntklin.networks.streamed import StreamedFeatures
 
 
 class FeatureMap(BalancedFeatures):
@@ -266,7 +267,7 @@ class FeatureMap(BalancedFeatures):
 
     def gram(
         self,
-        other: FeatureMap | None = None,
+        other: FeatureMap | StreamedFeatures | None = None,
         weights: ArrayLike | None = None,
         *,
         blocks: bool = False,
@@ -304,6 +305,8 @@ class FeatureMap(BalancedFeatures):
             return K.reshape(len(self.inputs), C, -1, C).swapaxes(1, 2)
         if other is self:
             other = None
+        if isinstance(other, StreamedFeatures):
+            return other.gram(self, weights).T
         if other is not None and (
             not isinstance(other, FeatureMap) or other.network != self.network
         ):

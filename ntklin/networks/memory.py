@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from ntklin.edge.arrays import Array
-from ntklin.edge.checks import require_bulk, require_memory
+from ntklin.edge.checks import NEGLIGIBLE, fits, free_memory, require_bulk, require_memory
 from ntklin.networks.layers import LayeredNetwork
+
+# Bytes of passes that are made at a time where all do not fit; products gain nothing from more.
+ROWS_BYTES = 1 << 30
 
 
 def passes(net: LayeredNetwork, n_samples: int) -> int:
@@ -36,6 +39,31 @@ def last_signals(net: LayeredNetwork, n_rows: int) -> int:
     return n_rows * max(net.widths[1:-1][-1:], default=0)
 
 
+def rows_that_fit(net: LayeredNetwork, n_samples: int, itemsize: int, beside: Array) -> int | None:
+    """How many inputs can have passes at a time; None for all of them.
+
+    Where all do not fit, as many as leave most of the memory to what is made of them.
+
+    Parameters
+    ----------
+    net : LayeredNetwork
+    n_samples : int
+        N.
+    itemsize : int
+    beside : ndarray
+        On the device that the memory is of.
+
+    Returns
+    -------
+    int or None
+    """
+    each = passes(net, 1) * itemsize
+    if n_samples * each <= NEGLIGIBLE or fits(n_samples * each, beside):
+        return None
+    free, _ = free_memory(beside)
+    return max(1, min(ROWS_BYTES, (free or 0) // 4) // each)
+
+
 def require_passes_memory(
     net: LayeredNetwork, n_samples: int, itemsize: int, beside: Array, *, networks: int = 1
 ) -> None:
@@ -43,7 +71,7 @@ def require_passes_memory(
     require_bulk(
         networks * passes(net, n_samples) * itemsize,
         f"the feature map of {n_samples} inputs, with activations and backward signals,",
-        "take fewer inputs at a time: features(theta, X[i:j])",
+        "make passes of fewer inputs at a time: features(theta, X, rows=...)",
         beside=beside,
     )
 

@@ -20,7 +20,10 @@ from ntklin.edge.arrays import Array
 from ntklin.edge.backends import host
 from ntklin.edge.checks import as_inputs, as_vector, warn_outside_unit_ball
 from ntklin.networks.descriptions import describe_network
+from ntklin.networks.memory import rows_that_fit
+from ntklin.networks.mlp import MLP
 from ntklin.networks.network import Network
+from ntklin.networks.streamed import StreamedFeatures
 from ntklin.runs.batches import BatchSource
 from ntklin.runs.checkpoint import digest
 from ntklin.runs.engine import MethodName
@@ -39,7 +42,9 @@ from ntklin.theory.theorems import ProductForm, product_formula
 from ntklin.theory.train_linearized import train_linearized
 
 
-def linearize(net: Network, theta: ArrayLike, X: ArrayLike) -> Linearization:
+def linearize(
+    net: Network, theta: ArrayLike, X: ArrayLike, *, rows: int | None = None
+) -> Linearization:
     """Linearize a network at θ on training inputs X: f_lin(x; θ') = f_θ(x) + φ(x)(θ' − θ), Eq. (2).
 
     Parameters
@@ -49,6 +54,10 @@ def linearize(net: Network, theta: ArrayLike, X: ArrayLike) -> Linearization:
         θ_0, or any later θ_T (Sect. 6). Copied.
     X : ndarray, shape (N, d)
         Training inputs. Copied; rows outside the unit ball are allowed with a warning.
+    rows : int, optional
+        How many inputs have passes at a time, which are made anew for every product; see
+        :class:`ntklin.StreamedFeatures`. X is then not copied, and may be a ``numpy.memmap``.
+        Without it all passes are kept, but by an MLP only where they fit into the memory.
 
     Returns
     -------
@@ -65,10 +74,15 @@ def linearize(net: Network, theta: ArrayLike, X: ArrayLike) -> Linearization:
     >>> gd.predict(X, t=[0, 10, 10**9]).shape
     (3, 3)
     """
-    X = as_inputs(X, net.n_inputs).copy()
     theta = as_vector(theta, net.n_parameters, name="theta").copy()
-    warn_outside_unit_ball(X)
-    return Linearization(FeatureSource(net.features(theta, X)))
+    if rows is None:
+        X = as_inputs(X, net.n_inputs).copy()
+        if isinstance(net, MLP):
+            rows = rows_that_fit(net, len(X), max(X.itemsize, theta.itemsize), X)
+    streamed = rows is not None
+    features = StreamedFeatures.of(net, theta, X, rows) if streamed else net.features(theta, X)
+    warn_outside_unit_ball(features.inputs)
+    return Linearization(FeatureSource(features))
 
 
 class Linearization(FactorizedKernel):
