@@ -158,12 +158,12 @@ TABLE = {
     ("FeatureMap.gram", "weights pair"): (lambda v: PAIR_PHI.gram(weights=v), 1 + TWICE**2),
     ("FeatureMap.project", "v"): (PHI.project, D),
     ("FeatureMap.gram_product", "R"): (PHI.gram_product, Y),
-    ("StreamedFeatures.of", "theta"): (
-        lambda v: ntklin.StreamedFeatures.of(NET, v, X, 2).parameters,
+    ("MLP.features", "theta of rows"): (
+        lambda v: NET.features(v, X, rows=2).parameters,
         THETA,
     ),
-    ("StreamedFeatures.of", "X"): (
-        lambda v: ntklin.StreamedFeatures.of(NET, THETA, v, 2).outputs,
+    ("MLP.features", "X of rows"): (
+        lambda v: NET.features(THETA, v, rows=2).outputs,
         X,
     ),
     ("StreamedFeatures.at", "X_new"): (lambda v: STREAMED.at(v).outputs, X_NEW),

@@ -25,6 +25,7 @@ from ntklin.kernels.cpu.neuron_subsets import (
 from ntklin.kernels.cpu.sizes import WORD, subset_width
 from ntklin.kernels.cpu.skipping import pack
 from ntklin.kernels.cpu.sums import clear_rows
+from ntklin.kernels.structures import Layer
 
 # From this many rows and columns on, tables pay: a table is made for all rows, and is a vector of
 # columns wide.
@@ -84,8 +85,8 @@ def _store(R, i, start, factor, sums, row, count):
 
 
 @parallel_kernel
-def _push(bits, scale, a, V, b, w, v, rows, out, work: Work, counter):
-    sums, tile, table = work
+def _push(bits, scale, a, layer: Layer, rows, out, work: Work, counter):
+    (V, b, w, v), (sums, tile, table) = layer, work
     width, n_columns, has_bias = sums.shape[2], a.shape[1], b.shape[1] > 0
     n_tiles = (n_columns + has_bias + width - 1) // width
     n_blocks = (a.shape[0] + rows - 1) // rows
@@ -109,7 +110,7 @@ def _push(bits, scale, a, V, b, w, v, rows, out, work: Work, counter):
             task = next_task(counter)
 
 
-def push(gates, scale, a, V, b, w, v):
+def push(gates, scale, a, layer):
     """Σ_i δ_ni (w V_i·a_n + v b_i) for each (V, b) of several.
 
     Parameters
@@ -119,23 +120,23 @@ def push(gates, scale, a, V, b, w, v):
         c.
     a : ndarray, shape (N, m')
         What the layer is given.
-    V, b : ndarray, shapes (k, m, m'), and (k, m) or (k, 0)
-        C-contiguous.
-    w, v : float
+    layer : Layer
+        V, b of shapes (k, m, m'), and (k, m) or (k, 0), C-contiguous, with w and v.
 
     Returns
     -------
     ndarray, shape (k, N)
     """
-    rows = _rows_of_a_task(len(a), len(V))
-    out, work = np.empty((len(V), len(a)), a.dtype), work_space(a.dtype, rows)
-    _push(gates.neurons, whole_words(scale), a, V, b, w, v, rows, out, work, task_counter())
+    k = len(layer.W)
+    rows = _rows_of_a_task(len(a), k)
+    out, work = np.empty((k, len(a)), a.dtype), work_space(a.dtype, rows)
+    _push(gates.neurons, whole_words(scale), a, layer, rows, out, work, task_counter())
     return out
 
 
 @parallel_kernel
-def _pull(bits, scale, a, ones, r, w, v, rows, R, s, work: Work, counter):
-    sums, tile, table = work
+def _pull(bits, scale, a, ones, r, layer: Layer, rows, work: Work, counter):
+    (R, s, w, v), (sums, tile, table) = layer, work
     width, n_columns, has_bias = sums.shape[2], a.shape[1], s.shape[1] > 0
     n_tiles = (n_columns + has_bias + width - 1) // width
     n_blocks = (scale.shape[0] + rows - 1) // rows
@@ -156,7 +157,7 @@ def _pull(bits, scale, a, ones, r, w, v, rows, R, s, work: Work, counter):
             task = next_task(counter)
 
 
-def pull(gates, scale, a, r, w, v, R, s):
+def pull(gates, scale, a, r, layer):
     """R_i ← w Σ_n r_n δ_ni a_n and s_i ← v Σ_n r_n δ_ni, for each r of several.
 
     Parameters
@@ -166,12 +167,11 @@ def pull(gates, scale, a, r, w, v, R, s):
         c.
     a : ndarray, shape (N, m')
     r : ndarray, shape (k, N)
-    w, v : float
-    R, s : ndarray, shapes (k, m, m'), and (k, m) or (k, 0)
-        C-contiguous; overwritten.
+    layer : Layer
+        R, s of shapes (k, m, m'), and (k, m) or (k, 0), C-contiguous, overwritten; with w and v.
     """
     n_tiles = -(-(a.shape[1] + 1) // subset_width(a.dtype))
     rows = _rows_of_a_task(len(scale), len(r) * n_tiles)
-    work, ones = work_space(a.dtype, rows), np.ones(len(a) if s.shape[1] else 0, a.dtype)
+    work, ones = work_space(a.dtype, rows), np.ones(len(a) if layer.b.shape[1] else 0, a.dtype)
     r = np.stack([whole_words(one) for one in r])
-    _pull(gates.samples, scale, a, ones, r, w, v, rows, R, s, work, task_counter())
+    _pull(gates.samples, scale, a, ones, r, layer, rows, work, task_counter())

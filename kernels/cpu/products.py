@@ -17,6 +17,7 @@ from ntklin.kernels.cpu.blas import gemm, sequential_blas
 from ntklin.kernels.cpu.compiler import dot_kernel, kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
 from ntklin.kernels.cpu.passes import BackwardSignals
+from ntklin.kernels.structures import Layer
 
 # Rows and neurons of a tile.
 ROWS = 256
@@ -156,8 +157,9 @@ def _pulled(signal: Signal, r, first, stop, start, count, u):
 
 
 @parallel_kernel
-def _push(signal: Signal, a, V, b, w, v, share, parts, n_workers, counter):
+def _push(signal: Signal, a, layer: Layer, share, parts, n_workers, counter):
     """parts[s, k, n, c] ← Σ_i δ_(n,c)i (w V_i·a_n + v b_i), i in share s of the neurons."""
+    V, b, w, v = layer
     n_rows, n_neurons = a.shape[0], V.shape[1]
     n_chunks = (n_rows + ROWS - 1) // ROWS
     for _ in prange(n_workers):
@@ -182,8 +184,9 @@ def _push(signal: Signal, a, V, b, w, v, share, parts, n_workers, counter):
 
 
 @parallel_kernel
-def _pull(signal: Signal, a, r, w, v, block, width, R, s, n_workers, counter):
+def _pull(signal: Signal, a, r, layer: Layer, block, width, n_workers, counter):
     """R[k] ← w Σ_nc r_nc δ_(n,c) a_n^T and s[k] ← v Σ_nc r_nc δ_(n,c), by tiles of R."""
+    R, s, w, v = layer
     n_rows, n_neurons, n_columns = a.shape[0], R.shape[1], a.shape[1]
     n_blocks = (n_neurons + block - 1) // block
     n_widths = (n_columns + width - 1) // width
@@ -216,31 +219,50 @@ def _share(n, most, least, n_others):
     return min(n, max(least, min(most, -(-n // wanted))))
 
 
-def _contiguous(layer, copy=True):
-    """A layer's part of k vectors, V (k, m, m') and b (k, m), or (k, 0) without biases.
+def _contiguous(passes, l, part, copy=True):
+    """Layer l of k vectors, V (k, m, m') and b (k, m), or (k, 0) without biases, with its scales.
 
     Themselves where they are contiguous, else copies, or without ``copy`` room for them.
 
     Returns
     -------
-    list of ndarray
+    Layer
     """
-    V, b = layer
+    V, b = part
     b = np.empty((len(V), 0), V.dtype) if b is None else b
+    w, v = V.dtype.type(passes.w[l]), V.dtype.type(passes.v[l])
     if copy:
-        return [np.require(one, requirements=("C", "ALIGNED", "WRITEABLE")) for one in (V, b)]
-    return [one if one.flags.c_contiguous else np.empty(one.shape, one.dtype) for one in (V, b)]
+        arrays = [np.require(one, requirements=("C", "ALIGNED", "WRITEABLE")) for one in (V, b)]
+    else:
+        arrays = [
+            one if one.flags.c_contiguous else np.empty(one.shape, one.dtype) for one in (V, b)
+        ]
+    return Layer(*arrays, w, v)
 
 
-def _pushed(signal, a, V, b, w, v, n_outputs):
+def _as_outputs(layer):
+    """The output layer of all vectors as that of one with k C outputs, so that a is read once."""
+    V, b, w, v = layer
+    return Layer(V.reshape(1, -1, V.shape[2]), b.reshape(1, -1), w, v)
+
+
+def _pushed(signal, a, layer, n_outputs):
     """Σ_i δ_(n,c)i (w V_i·a_n + v b_i), shape (k, N, C)."""
-    (k, n_neurons, _), n = V.shape, len(a)
+    (k, n_neurons, _), n = layer.W.shape, len(a)
     share = n_neurons
     if signal.kind != _FREE:  # in which neurons are outputs
         share = _share(n_neurons, n_neurons, FEWEST, k * -(-n // ROWS))
     parts = np.empty((-(-n_neurons // share), k, n, n_outputs), a.dtype)
-    _push(signal, a, V, b, w, v, share, parts, get_num_threads(), task_counter())
+    _push(signal, a, layer, share, parts, get_num_threads(), task_counter())
     return parts[0] if len(parts) == 1 else parts.sum(axis=0)
+
+
+def _pull_layer(signal, a, r, layer):
+    """R[k] ← w Σ_nc r_knc δ_(n,c) a_n^T and s[k] ← v Σ_nc r_knc δ_(n,c)."""
+    k, n_neurons, n_columns = layer.W.shape
+    block = _share(n_neurons, BLOCK, FEWEST, k)
+    width = _share(n_columns, n_columns, BLOCK, k * -(-n_neurons // block))
+    _pull(signal, a, r, layer, block, width, get_num_threads(), task_counter())
 
 
 def jacobian_vectors(passes, vectors):
@@ -260,17 +282,15 @@ def jacobian_vectors(passes, vectors):
     k, n, n_outputs = len(vectors[0][0]), len(X), _n_outputs(passes)
     out = np.zeros((k, n, n_outputs), X.dtype)
     with sequential_blas:
-        for l, (a, layer) in enumerate(zip(passes.activations, vectors, strict=True)):
-            signal, (V, b) = _signal(passes, l), _contiguous(layer)
-            w, v = X.dtype.type(passes.w[l]), X.dtype.type(passes.v[l])
+        for l, (a, part) in enumerate(zip(passes.activations, vectors, strict=True)):
+            signal, layer = _signal(passes, l), _contiguous(passes, l, part)
             if _sums_subsets(signal, a):
-                out[:, :, 0] += gated.push(deltas.gates, signal.scales[0], a, V, b, w, v)
-            elif signal.kind == _FREE:  # all vectors as outputs of one, so that a is read once
-                V, b = V.reshape(1, k * n_outputs, -1), b.reshape(1, -1)
-                all_of_them = _pushed(signal, a, V, b, w, v, k * n_outputs)
-                out += all_of_them.reshape(n, k, n_outputs).swapaxes(0, 1)
+                out[:, :, 0] += gated.push(deltas.gates, signal.scales[0], a, layer)
+            elif signal.kind == _FREE:
+                together = _pushed(signal, a, _as_outputs(layer), k * n_outputs)
+                out += together.reshape(n, k, n_outputs).swapaxes(0, 1)
             else:
-                out += _pushed(signal, a, V, b, w, v, n_outputs)
+                out += _pushed(signal, a, layer, n_outputs)
     return out.reshape(k, n * n_outputs)
 
 
@@ -288,28 +308,18 @@ def vectors_jacobian(passes, r, result):
     k, n, n_outputs = len(r), len(X), _n_outputs(passes)
     r = np.ascontiguousarray(r).reshape(k, n, n_outputs)
     with sequential_blas:
-        for l, (a, layer) in enumerate(zip(passes.activations, result, strict=True)):
-            signal, (R, s) = _signal(passes, l), _contiguous(layer, copy=False)
-            w, v = X.dtype.type(passes.w[l]), X.dtype.type(passes.v[l])
+        for l, (a, part) in enumerate(zip(passes.activations, result, strict=True)):
+            signal, layer = _signal(passes, l), _contiguous(passes, l, part, copy=False)
             if _sums_subsets(signal, a):
-                gated.pull(deltas.gates, signal.scales[0], a, r[:, :, 0], w, v, R, s)
+                gated.pull(deltas.gates, signal.scales[0], a, r[:, :, 0], layer)
             elif signal.kind == _FREE:
-                whole = R.reshape(1, k * n_outputs, -1), s.reshape(1, -1)
-                outputs = np.ascontiguousarray(r.swapaxes(0, 1)).reshape(1, n, k * n_outputs)
-                _pull_layer(signal, a, outputs, w, v, *whole)
+                together = np.ascontiguousarray(r.swapaxes(0, 1)).reshape(1, n, k * n_outputs)
+                _pull_layer(signal, a, together, _as_outputs(layer))
             else:
-                _pull_layer(signal, a, r, w, v, R, s)
-            for own, target in zip((R, s), layer, strict=True):
+                _pull_layer(signal, a, r, layer)
+            for own, target in zip(layer[:2], part, strict=True):
                 if target is not None and own is not target:
                     target[...] = own
-
-
-def _pull_layer(signal, a, r, w, v, R, s):
-    """R[k] ← w Σ_nc r_knc δ_(n,c) a_n^T and s[k] ← v Σ_nc r_knc δ_(n,c)."""
-    k, n_neurons, n_columns = R.shape
-    block = _share(n_neurons, BLOCK, FEWEST, k)
-    width = _share(n_columns, n_columns, BLOCK, k * -(-n_neurons // block))
-    _pull(signal, a, r, w, v, block, width, R, s, get_num_threads(), task_counter())
 
 
 def _n_outputs(passes):
