@@ -18,8 +18,8 @@ from ntklin.edge.memory import available_memory
 
 # Bytes that are taken without asking whether they are there.
 NEGLIGIBLE = 1 << 20
-# Rows of inputs that are looked at together.
-BLOCK_OF_ROWS = 4096
+# Numbers of inputs that are looked at together.
+BLOCK = 1 << 18
 
 
 def _as_floating(a: Any, name: str, *, rows: bool = False) -> Array:
@@ -309,8 +309,9 @@ def warn_outside_unit_ball(X: Array, name: str = "X") -> None:
     """Warn when a row of ``X`` is longer than 1: the theorems assume inputs in the unit ball."""
     xp, blocks = namespace(X), []
     with np.errstate(over="ignore", under="ignore"):
-        for start in range(0, len(X), BLOCK_OF_ROWS):  # X may be larger than the memory
-            block = X[start : start + BLOCK_OF_ROWS]
+        rows = max(1, BLOCK // max(1, X.shape[1]))
+        for start in range(0, len(X), rows):  # X may be larger than the memory
+            block = X[start : start + rows]
             block = block if block.dtype.kind == "f" else block.astype(np.float64)
             blocks.append(xp.sqrt((block * block).sum(axis=1)))
     norms = xp.concatenate(blocks)

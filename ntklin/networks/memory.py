@@ -13,9 +13,9 @@ ROWS_BYTES = 1 << 30
 def passes(net: LayeredNetwork, n_samples: int) -> int:
     """How many numbers a forward and a backward pass, and a product with φ or φ^T, take.
 
-    X, activations with the slopes where the activation is no ReLU, gates, and the backward signals
-    below the last hidden layer, whose own the products of features do without. Gradients of several
-    outputs have them, but one row for each input.
+    X, activations with the slopes where the activation is no ReLU, gates, and backward signals.
+    Products of features do without those of the last hidden layer where there is no other; with
+    several outputs gradients have them then, one row for each input.
 
     Parameters
     ----------
@@ -30,8 +30,8 @@ def passes(net: LayeredNetwork, n_samples: int) -> int:
     hidden, n_outputs = net.widths[1:-1], net.n_outputs
     last = max(hidden[-1:], default=0)
     size = net.n_inputs + (1 + (not net.activation.is_relu)) * sum(hidden) + last // 8
-    size += n_outputs * sum(hidden[:-1]) + (n_outputs > 1) * last + 4 * n_outputs
-    return n_samples * size
+    signals = n_outputs * sum(hidden) if len(hidden) > 1 else (n_outputs > 1) * last
+    return n_samples * (size + signals + 4 * n_outputs)
 
 
 def last_signals(net: LayeredNetwork, n_rows: int) -> int:
