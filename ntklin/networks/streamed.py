@@ -222,10 +222,10 @@ class StreamedFeatures(Sendable, FeatureOperator):
         """The dense J, a block of rows at a time; see :meth:`ntklin.FeatureMap.toarray`."""
         if out is None:
             require_jacobian_memory(*self.shape, self.dtype.itemsize, self.inputs)
-            out = namespace(self.inputs).empty(self.shape, self.dtype)
+        J = namespace(self.inputs).empty(self.shape, self.dtype) if out is None else out
         for block, phi in self.blocks():
-            phi.toarray(out=out[block])
-        return out
+            phi.toarray(out=J[block])
+        return J
 
 
 def _blocks_of(features: FeatureOperator) -> Iterator[tuple[slice, FeatureOperator]]:

@@ -16,7 +16,7 @@ from ntklin.algebra.preconditioners import (
     interpolating_preconditioner,
 )
 from ntklin.algebra.spectrum import as_rank_cut, as_ridge
-from ntklin.edge.arrays import Array
+from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import host
 from ntklin.edge.checks import as_inputs, as_vector, warn_outside_unit_ball
 from ntklin.networks.descriptions import describe_network
@@ -74,14 +74,15 @@ def linearize(
     >>> gd.predict(X, t=[0, 10, 10**9]).shape
     (3, 3)
     """
+    inputs = as_inputs(X, net.n_inputs).copy() if rows is None else as_array(X, "X")
     theta = as_vector(theta, net.n_parameters, name="theta").copy()
+    if rows is None and isinstance(net, MLP):
+        rows = rows_that_fit(net, len(inputs), max(inputs.itemsize, theta.itemsize), inputs)
     if rows is None:
-        X = as_inputs(X, net.n_inputs).copy()
-        if isinstance(net, MLP):
-            rows = rows_that_fit(net, len(X), max(X.itemsize, theta.itemsize), X)
-    streamed = rows is not None
-    features = StreamedFeatures.of(net, theta, X, rows) if streamed else net.features(theta, X)
-    warn_outside_unit_ball(features.inputs)
+        features = net.features(theta, inputs)
+    else:
+        features = StreamedFeatures.of(net, theta, inputs, rows)
+    warn_outside_unit_ball(inputs)
     return Linearization(FeatureSource(features))
 
 

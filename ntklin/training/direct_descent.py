@@ -107,6 +107,7 @@ class _Layers:
 
     def __init__(self, net: MLP, theta: Array, X: Array) -> None:
         self._kernels, self._X = kernels(X), X
+        self._activations: Any = None
         self._layers = Layers(
             net.unpack(theta), net.weight_scales, net.bias_scales, net.activation.body
         )
