@@ -234,6 +234,7 @@ ARGUMENTS = {
     "Optimizer.update": lambda optimizer: (stepped(optimizer), THETA, np.ones(P)),
     "Optimizer.with_learning_rate": lambda optimizer: (0.2,),
     "StreamedFeatures.at": lambda phi: (X_NEW,),
+    "StreamedFeatures.of": lambda phi: (NETWORK, THETA, X, 2),
     "SGDMoments.covariance": lambda moments: (X_NEW, 5),
     "SGDMoments.loss": lambda moments: ([0, 5],),
     "SGDMoments.predict": lambda moments: (X_NEW, 5),

@@ -58,7 +58,7 @@ def test_all_that_is_asked_of_features(case, seed, rows, weighted):
 
 def pixels(tmp_path, n=40, dtype=np.uint8):
     """A read-only file of inputs, and the same numbers in memory."""
-    X = np.random.default_rng(1).integers(0, 2, (n, 3)).astype(dtype)
+    X = np.eye(3, dtype=dtype)[np.random.default_rng(1).integers(0, 3, n)]
     X.tofile(tmp_path / "X")
     return np.memmap(tmp_path / "X", dtype, "r", shape=X.shape), X
 
