@@ -67,6 +67,7 @@ _HOME = {
     "infinite_ntk": "networks.infinite",
     "ScaledNetwork": "networks.scaled",
     "Stop": "runs.stops",
+    "StreamedFeatures": "networks.streamed",
     "TimeLimit": "runs.stops",
     "TrainingInterrupted": "edge.errors",
     "TrainingRecords": "training.recording",

@@ -37,6 +37,7 @@ from ntklin.networks.network import Network as Network
 from ntklin.networks.scaled import ScaledNetwork as ScaledNetwork
 from ntklin.networks.state_dicts import from_state_dict as from_state_dict
 from ntklin.networks.state_dicts import to_state_dict as to_state_dict
+from ntklin.networks.streamed import StreamedFeatures as StreamedFeatures
 from ntklin.networks.symmetrized import AntisymmetricPair as AntisymmetricPair
 from ntklin.networks.symmetrized import DoubledNetwork as DoubledNetwork
 from ntklin.recipes.learning_rate import LearningRateSearch as LearningRateSearch
@@ -132,6 +133,7 @@ __all__ = [
     "SolverProgress",
     "StepSchedule",
     "Stop",
+    "StreamedFeatures",
     "TimeLimit",
     "TrainingInterrupted",
     "TrainingRecords",

@@ -101,6 +101,7 @@ def preconditioned(value):
     return rule.update(rule.init(THETA), THETA, D)[0]
 
 
+STREAMED = NET.features(THETA, X, rows=2)
 PHI, PAIR_PHI = NET.features(THETA, X), PAIR.features(np.r_[THETA, D], X)
 TWICE = np.r_[THETA, D]
 SCALED = ntklin.ScaledNetwork(NET, 2.0, THETA)
@@ -158,6 +159,18 @@ TABLE = {
     ("FeatureMap.gram", "weights pair"): (lambda v: PAIR_PHI.gram(weights=v), 1 + TWICE**2),
     ("FeatureMap.project", "v"): (PHI.project, D),
     ("FeatureMap.gram_product", "R"): (PHI.gram_product, Y),
+    ("MLP.features", "theta of rows"): (
+        lambda v: NET.features(v, X, rows=2).parameters,
+        THETA,
+    ),
+    ("MLP.features", "X of rows"): (
+        lambda v: NET.features(THETA, v, rows=2).outputs,
+        X,
+    ),
+    ("StreamedFeatures.at", "X_new"): (lambda v: STREAMED.at(v).outputs, X_NEW),
+    ("StreamedFeatures.gram", "weights"): (lambda v: STREAMED.gram(weights=v), D),
+    ("StreamedFeatures.project", "v"): (STREAMED.project, D),
+    ("StreamedFeatures.gram_product", "R"): (STREAMED.gram_product, Y),
     ("LowRank", "W"): (lambda v: ntklin.LowRank(v).W, np.outer(D, [1.0, 0.5])),
     ("Preconditioned", "fn"): (preconditioned, D, r"fn\(0, gradient\)"),
     ("Optimizer.init", "theta"): (lambda v: ADAGRAD.init(v).slots["squares"], THETA),
@@ -474,7 +487,7 @@ NO_ARRAYS = {
     *("nesterov", "eps", "alpha", "betas", "activation", "names", "factors", "blocks"),
     *("weight_decay", "decoupled", "depth"),
     *("batch_size", "draws", "relative_step"),
-    *("sharpness", "scale", "solver", "tol", "index"),
+    *("sharpness", "scale", "solver", "tol", "index", "rows"),
     *("workers", "rank", "threads", "bandwidth", "latency", "iterations"),
 }
 XT = ("theta", "X")

@@ -83,6 +83,14 @@ def test_products_without_the_jacobian(device, case, seed):
         n=n,
         scale=2 * bound @ abs(v),
     )
+    two, both = device.put(np.stack([r, -r], axis=1)), np.stack([J.T @ r, -J.T @ r], axis=1)
+    scale = bound.T @ abs(r)
+    assert_close(device.get(phi.T @ two), both, kind="jacobian", n=n, scale=scale[:, None])
+    for rows in (2, None):
+        back = device.get(
+            case.net.features(*device.put((case.theta, case.X)), rows=rows).gram_product(two)
+        )
+        assert_close(back, J @ both, kind="gram", n=n, scale=(bound @ scale)[:, None])
     assert_close(
         device.get(phi.T.T @ device.put(v)), J @ v, kind="jacobian", n=n, scale=bound @ abs(v)
     )

@@ -180,6 +180,7 @@ ASKED = {
     "networks/memory.py": "jacobian, test_memory_needs",
     "networks/mlp.py": "test_memory_needs",
     "networks/network.py": "projection",
+    "networks/streamed.py": "test_streamed",
     "runs/engine.py": "test_another_engine",
     "runs/recording.py": "test_training_records, test_adaptive",
     "theory/approximate_inverses.py": "a factor",

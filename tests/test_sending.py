@@ -168,6 +168,7 @@ EXAMPLES = {
     "SolverProgress": lambda: ntklin.SolverProgress("iterations", 3, None, 1e-4),
     "StepSchedule": lambda: ntklin.StepSchedule(0.1, 10),
     "Stop": lambda: ntklin.FirstRise() | ntklin.TimeLimit(1.0),
+    "StreamedFeatures": lambda: NETWORK.features(THETA, X, rows=3),
     "TimeLimit": lambda: ntklin.TimeLimit(3),
     "TrainingInterrupted": lambda: ntklin.TrainingInterrupted(linearized_run(), [training(), None]),
     "TrainingRecords": lambda: training().records,
@@ -253,6 +254,8 @@ ARGUMENTS = {
     "Optimizer.rates": lambda optimizer: (1, 4),
     "Optimizer.update": lambda optimizer: (stepped(optimizer), THETA, np.ones(P)),
     "Optimizer.with_learning_rate": lambda optimizer: (0.2,),
+    "StreamedFeatures.at": lambda phi: (X_NEW,),
+    "StreamedFeatures.of": lambda phi: (NETWORK, THETA, X, 2),
     "SGDMoments.covariance": lambda moments: (X_NEW, 5),
     "SGDMoments.loss": lambda moments: ([0, 5],),
     "SGDMoments.predict": lambda moments: (X_NEW, 5),
@@ -304,6 +307,7 @@ OTHERS = {
     "Source.expansion": "a function, of what ``between`` gives",
     "Run.save": "writes a file",
     "Run.write": "writes into one",
+    "StreamedFeatures.blocks": "an iterator, of what ``at`` gives",
     "Stop.first": "of a block of steps, which the loop makes",
 }
 # An attribute or a method that raises counts as what it raises.

@@ -6,7 +6,12 @@ from ntklin.kernels.cpu.infinite import infinite_width
 from ntklin.kernels.cpu.infinite_others import infinite_width_of
 from ntklin.kernels.cpu.linearized import LinearizedNetwork
 from ntklin.kernels.cpu.passes import backward, forward
-from ntklin.kernels.cpu.products import jacobian_vector, vector_jacobian
+from ntklin.kernels.cpu.products import (
+    jacobian_vector,
+    jacobian_vectors,
+    vector_jacobian,
+    vectors_jacobian,
+)
 from ntklin.kernels.cpu.rules import update
 from ntklin.kernels.cpu.shallow_network import shallow_network
 from ntklin.kernels.cpu.unweighted import gram, gram_copies
@@ -25,9 +30,11 @@ __all__ = [
     "infinite_width_of",
     "jacobian",
     "jacobian_vector",
+    "jacobian_vectors",
     "shallow_network",
     "update",
     "vector_jacobian",
+    "vectors_jacobian",
     "weighted_gram",
     "weighted_gram_copies",
 ]

@@ -57,20 +57,40 @@ def active_bits(a):
     return bits
 
 
+class Gates(NamedTuple):
+    """Where a (N, m) is not zero, in bits, for those who ask by samples and by neurons.
+
+    Attributes
+    ----------
+    neurons : ndarray of uint32, shape (⌈m/WORD⌉, N)
+        Which neurons are active for each sample.
+    samples : ndarray of uint32, shape (⌈N/WORD⌉, m)
+        Which samples activate each neuron.
+    """
+
+    neurons: np.ndarray
+    samples: np.ndarray
+
+
+def gates(a):
+    """The gates of activations a (N, m)."""
+    return Gates(active_bits(a), active_bits(a.T))
+
+
 # Every slice of an array counts its references atomically, and threads that share the array wait
 # for each other there: inner loops take whole arrays with the place where to start.
 
 
 @twin(plain.tabulate_neurons)
 @kernel
-def _tabulate_neurons(table, tile, scale, start):
+def tabulate_neurons(table, tile, scale, start):
     """Sums of scale[start + i] tile_i over all subsets of SUBSET neighbouring rows i."""
     tabulate_subsets((table, 0), (tile, 0), (scale, start * scale.itemsize))
 
 
 @twin(plain.add_neurons)
 @kernel
-def _add_neurons(sums, bits, k, start, stop, table):
+def add_neurons(sums, bits, k, start, stop, table):
     """sums[n − start] += Σ_i scale_i tile_i over the bits i of bits[k, n], start ≤ n < stop."""
     row = 0
     for n in range(start, stop):
@@ -78,7 +98,7 @@ def _add_neurons(sums, bits, k, start, stop, table):
         row += sums.shape[1] * sums.itemsize
 
 
-def _whole_words(scale):
+def whole_words(scale):
     """``scale``, zero-padded to a multiple of WORD."""
     padded = np.zeros(-(-len(scale) // WORD) * WORD, scale.dtype)
     padded[: len(scale)] = scale
@@ -93,7 +113,7 @@ class Work(NamedTuple):
     table: np.ndarray
 
 
-def _work_space(dtype, n_rows=ROWS):
+def work_space(dtype, n_rows=ROWS):
     """For all threads."""
     n_threads, width = get_num_threads(), subset_width(dtype)
     return Work(
@@ -147,8 +167,8 @@ def _add_layer(K, G, w2, v2, bits, squares, work: Work, counter):
             clear_rows(my_sums, 0, stop - start)
             for k in range(bits.shape[0] if start < stop else 0):
                 _expand(bits, k, j, my_tile)
-                _tabulate_neurons(my_table, my_tile, squares, k * WORD)
-                _add_neurons(my_sums, bits, k, start, stop, my_table)
+                tabulate_neurons(my_table, my_tile, squares, k * WORD)
+                add_neurons(my_sums, bits, k, start, stop, my_table)
             for n in range(start, stop):
                 for q in range(min(width, n + 1 - j)):
                     K[n, j + q] += (w2 * G[n, j + q] + v2) * my_sums[n - start, q]
@@ -165,7 +185,7 @@ def add_layer(K, G, w2, v2, a, scale):
     scale : ndarray, shape (m,)
         c.
     """
-    squares, work = _whole_words(scale * scale), _work_space(K.dtype)
+    squares, work = whole_words(scale * scale), work_space(K.dtype)
     _add_layer(K, G, w2, v2, active_bits(a), squares, work, task_counter())
 
 
@@ -184,8 +204,8 @@ def _signal_below(bits, scale, W, a, delta, work: Work, counter):
             clear_rows(my_sums, 0, stop - start)
             for k in range(bits.shape[0]):
                 pack(W, False, k * WORD, j, my_tile)
-                _tabulate_neurons(my_table, my_tile, scale, k * WORD)
-                _add_neurons(my_sums, bits, k, start, stop, my_table)
+                tabulate_neurons(my_table, my_tile, scale, k * WORD)
+                add_neurons(my_sums, bits, k, start, stop, my_table)
             for n in range(start, stop):
                 for q in range(min(width, W.shape[1] - j)):
                     delta[n, j + q] = my_sums[n - start, q] if a[n, j + q] > 0 else 0
@@ -209,8 +229,8 @@ def signal_below(above, scale, W, a):
     ndarray, shape (N, m)
     """
     delta = np.empty_like(a)
-    bits, work = active_bits(above), _work_space(a.dtype)
-    _signal_below(bits, _whole_words(scale), W, a, delta, work, task_counter())
+    bits, work = active_bits(above), work_space(a.dtype)
+    _signal_below(bits, whole_words(scale), W, a, delta, work, task_counter())
     return delta
 
 
@@ -226,8 +246,8 @@ def _backward_tile(W, j, active: Active, r, below, delta, rate, work: Work, grad
         for start in range(0, W.shape[0], WORD):
             if chunk == 0:
                 pack(W, False, start, j, tile)
-                _tabulate_neurons(table, tile, scale, start)
-                _add_neurons(sums, bits, start // WORD, 0, bits.shape[1], table)
+                tabulate_neurons(table, tile, scale, start)
+                add_neurons(sums, bits, start // WORD, 0, bits.shape[1], table)
             stop = min(start + WORD, W.shape[0])
             add_samples(W, start, stop, j, index, chunk, gradients, -rate, scale, spare)
     for q in range(min(sums.shape[1], W.shape[1] - j)):
@@ -269,7 +289,7 @@ def backward_step(W, scale, above, r, below, delta, w, rate):
         Overwritten with δ.
     w, rate : float
     """
-    active = Active(_whole_words(w * scale), active_bits(above.T), active_samples(above))
-    work = _work_space(W.dtype, below.shape[1])
+    active = Active(whole_words(w * scale), active_bits(above.T), active_samples(above))
+    work = work_space(W.dtype, below.shape[1])
     gradients = sample_tables(len(work.sums), W.dtype)
     _backward_step(W, active, r, below, delta, rate, work, gradients, task_counter())

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from copy import copy
+from functools import cached_property
 
 import numpy as np
 from numba import get_num_threads, prange
@@ -10,7 +11,7 @@ from ntklin.kernels.cpu.activations import activated
 from ntklin.kernels.cpu.blas import gemm, product, sequential_blas
 from ntklin.kernels.cpu.compiler import dot_kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
-from ntklin.kernels.cpu.neuron_subsets import signal_below
+from ntklin.kernels.cpu.neuron_subsets import gates, signal_below
 from ntklin.kernels.structures import Activations, Layer, of_inputs
 
 # From this many inputs on, tables of subset sums pay.
@@ -156,12 +157,17 @@ class BackwardSignals(Sequence):
     δ^L = 1, δ^l = w_{l+1} (W^{l+1})^T δ^{l+1} ∘ α'(h^l); of several outputs each has its own row,
     from δ^{L,c} = e_c. Of one output and ReLU, that of the last hidden layer is ``scale`` where a
     neuron is active, and many uses need no more than this.
+
+    Attributes
+    ----------
+    is_unit : bool
+        Whether they are the outputs' own, δ^{L,c} = e_c, and not of signals from the top.
     """
 
     def __init__(self, layers, activations, top=None):
         self._layers, self._w, self._activations = layers.parameters, layers.w, activations
         self._known = {} if top is None else {len(self) - 1: top}
-        self._is_unit = top is None
+        self.is_unit = top is None
 
     def __len__(self):
         return len(self._layers)
@@ -179,23 +185,35 @@ class BackwardSignals(Sequence):
         known = {l: of_inputs(delta, index, self.n_rows) for l, delta in known.items()}
         part = copy(self)
         vars(part).update(_activations=self._activations.rows(index), _known=known)
+        vars(part).pop("gates", None)  # of all inputs
         return part
 
     @property
     def n_rows(self):
         """How many rows each has of an input: C, or 1 where a signal came from the top."""
-        return len(self._layers[-1][0]) if self._is_unit else 1
+        return len(self._layers[-1][0]) if self.is_unit else 1
 
     @property
     def scale(self):
         """c = w_L W^L with δ^{L-1} = c ∘ 1[a^{L-1} > 0], shape (m_{L-1},)."""
         return self.scales[0]
 
-    @property
+    @cached_property
     def scales(self):
         """w_L W^L, shape (C, m_{L-1}): δ^{L-1,c} = scales_c ∘ α'."""
         W = self._layers[-1][0]
         return W.dtype.type(self._w[-1]) * W
+
+    @property
+    def slopes(self):
+        """α'(h^{L-1}), which δ^{L-1,c} = scales_c ∘ α' has; None for ReLU, where it is a gate."""
+        known = self._activations.slopes
+        return None if known is None else known[-1]
+
+    @cached_property
+    def gates(self):
+        """Where the last hidden layer is active, in bits."""
+        return gates(self._activations[-1])
 
     def _compute(self, l):
         X, slopes = self._activations[0], self._activations.slopes
@@ -204,11 +222,11 @@ class BackwardSignals(Sequence):
             return np.tile(np.eye(self.n_rows, dtype=X.dtype), (len(X), 1))
         W, a = self._layers[l + 1][0], self._activations[l + 1]
         w = a.dtype.type(self._w[l + 1])
-        is_above_last = l == len(self) - 3 and self._is_unit and self.n_rows == 1
+        is_above_last = l == len(self) - 3 and self.is_unit and self.n_rows == 1
         if is_above_last and slopes is None and len(a) >= TABLES_PAY:
             return signal_below(self._activations[l + 2], w * self.scale, W, a)
         delta = np.empty((n_rows, a.shape[1]), a.dtype)
-        if l == len(self) - 2 and self._is_unit:
+        if l == len(self) - 2 and self.is_unit:
             if slopes is None:
                 _output_signal(self.scales, a, delta)
             else:

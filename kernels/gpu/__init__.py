@@ -6,7 +6,12 @@ from ntklin.kernels.gpu.fused import ShallowNetwork as shallow_network
 from ntklin.kernels.gpu.infinite import infinite_width, infinite_width_of
 from ntklin.kernels.gpu.linearized import LinearizedNetwork
 from ntklin.kernels.gpu.passes import backward, forward
-from ntklin.kernels.gpu.products import jacobian_vector, vector_jacobian
+from ntklin.kernels.gpu.products import (
+    jacobian_vector,
+    jacobian_vectors,
+    vector_jacobian,
+    vectors_jacobian,
+)
 from ntklin.kernels.gpu.rules import update
 from ntklin.kernels.gpu.unweighted import gram, gram_copies
 from ntklin.kernels.gpu.weighted import weighted_gram, weighted_gram_copies
@@ -24,9 +29,11 @@ __all__ = [
     "infinite_width_of",
     "jacobian",
     "jacobian_vector",
+    "jacobian_vectors",
     "shallow_network",
     "update",
     "vector_jacobian",
+    "vectors_jacobian",
     "weighted_gram",
     "weighted_gram_copies",
 ]

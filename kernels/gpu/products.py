@@ -28,6 +28,30 @@ def jacobian_vector(passes, vector):
     return out
 
 
+def jacobian_vectors(passes, vectors):
+    """J v of k vectors, one by one: each of them keeps the card busy.
+
+    Parameters
+    ----------
+    passes : Passes
+    vectors : sequence of (V^l, c^l or None)
+        The vectors' views in the layout of θ, shapes (k, m_l, m_{l-1}) and (k, m_l).
+
+    Returns
+    -------
+    ndarray, shape (k, N C)
+    """
+    k = len(vectors[0][0])
+    return namespace(vectors[0][0]).stack(
+        [jacobian_vector(passes, _one_of(vectors, j)) for j in range(k)]
+    )
+
+
+def _one_of(layers, j):
+    """The views of vector j."""
+    return [(V[j], None if c is None else c[j]) for V, c in layers]
+
+
 def vector_jacobian(passes, r, result):
     """J^T r into ``result``: per layer w_l (δ^l ∘ r)^T a^{l-1} and v_l Σ_r δ^l_r r_r.
 
@@ -48,3 +72,17 @@ def vector_jacobian(passes, r, result):
             xp.multiply(scaled.sum(axis=-2), scalar(v), out=s)
         scaled *= scalar(w)  # smaller than R
         xp.matmul(transposed(scaled), a, out=R)
+
+
+def vectors_jacobian(passes, r, result):
+    """J^T r of k vectors into ``result``; see ``vector_jacobian``.
+
+    Parameters
+    ----------
+    passes : Passes
+    r : ndarray, shape (k, N C)
+    result : sequence of (R^l, s^l or None)
+        Views in the layout of θ, shapes (k, m_l, m_{l-1}) and (k, m_l), overwritten.
+    """
+    for j, one in enumerate(r):
+        vector_jacobian(passes, one, _one_of(result, j))

@@ -18,6 +18,8 @@ from ntklin.edge.memory import available_memory
 
 # Bytes that are taken without asking whether they are there.
 NEGLIGIBLE = 1 << 20
+# Numbers of inputs that are looked at together.
+BLOCK = 1 << 18
 
 
 def _as_floating(a: Any, name: str, *, rows: bool = False) -> Array:
@@ -305,8 +307,14 @@ def as_flag(value: Any, *, name: str) -> bool:
 
 def warn_outside_unit_ball(X: Array, name: str = "X") -> None:
     """Warn when a row of ``X`` is longer than 1: the theorems assume inputs in the unit ball."""
+    xp, blocks = namespace(X), []
     with np.errstate(over="ignore", under="ignore"):
-        norms = namespace(X).sqrt((X * X).sum(axis=1))
+        rows = max(1, BLOCK // max(1, X.shape[1]))
+        for start in range(0, len(X), rows):  # X may be larger than the memory
+            block = X[start : start + rows]
+            block = block if block.dtype.kind == "f" else block.astype(np.float64)
+            blocks.append(xp.sqrt((block * block).sum(axis=1)))
+    norms = xp.concatenate(blocks)
     outside = int((norms > 1 + 1e-6).sum())
     if outside:
         warnings.warn(

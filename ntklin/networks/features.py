@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from ntklin.algebra.operators import columns_at_a_time
 from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import contiguous, host, kernels, namespace
 from ntklin.edge.checks import as_flag, as_weights, require_memory
@@ -15,7 +17,8 @@ from ntklin.edge.ranges import COMFORT, exponent, in_range, is_far, largest_expo
 from ntklin.kernels.structures import Activations, Layers, Passes
 from ntklin.networks.balanced import REMEDY, BalancedFeatures
 from ntklin.networks.layers import LayeredNetwork, LayerList, layers_and_inputs
-from ntklin.networks.memory import require_passes_memory
+from ntklin.networks.memory import last_signals, require_passes_memory
+from ntklin.networks.streamed import StreamedFeatures
 
 
 class FeatureMap(BalancedFeatures):
@@ -215,22 +218,48 @@ class FeatureMap(BalancedFeatures):
         self.passes = self.passes._replace(deltas=self._kernels.backward(layers, activations))
 
     def _matvec(self, v: Array) -> Array:
-        v = real_vector(v, self.dtype)
-        if self.is_extreme:
-            even, e = self.balanced()
-            size = largest_exponent(v)
-            return bounded(shift(even @ shift(v, -size), e + size), "J v")
-        return self._kernels.jacobian_vector(self.passes, self.network.unpack(v))
+        return self._matmat(v.reshape(-1, 1))[:, 0]
 
     def _rmatvec(self, r: Array) -> Array:
-        r = real_vector(r, self.dtype)
-        if self.is_extreme:
-            even, e = self.balanced()
-            size = largest_exponent(r)
-            return bounded(shift(even.T @ shift(r, -size), e + size), "J^T r")
-        result = namespace(self.inputs).empty(self.shape[1], self.dtype)
-        self._kernels.vector_jacobian(self.passes, r, self.network.unpack(result))
-        return result
+        return self._rmatmat(r.reshape(-1, 1))[:, 0]
+
+    # Columns lie one after the other, in what is taken and in what is returned.
+
+    def _matmat(self, X: Array) -> Array:
+        out = namespace(self.inputs).empty((X.shape[1], self.shape[0]), self.dtype)
+        unpack = self.network.unpack
+        for some, V in self._in_groups(X):
+            if self.is_extreme:
+                out[some] = self._balanced_product(V, lambda even, V: even @ V, "J v")
+            else:
+                out[some] = self._kernels.jacobian_vectors(self.passes, unpack(V))
+        return out.T
+
+    def _rmatmat(self, X: Array) -> Array:
+        out = namespace(self.inputs).empty((X.shape[1], self.shape[1]), self.dtype)
+        unpack = self.network.unpack
+        for some, r in self._in_groups(X):
+            if self.is_extreme:
+                out[some] = self._balanced_product(r, lambda even, r: even.T @ r, "J^T r")
+            else:
+                self._kernels.vectors_jacobian(self.passes, r, unpack(out[some]))
+        return out.T
+
+    def _in_groups(self, X: Array) -> Iterator[tuple[slice, Array]]:
+        """Some columns of X at a time, as rows, and which ones."""
+        some = columns_at_a_time(self.shape[1], self.dtype)
+        for start in range(0, X.shape[1], some):
+            part = slice(start, start + some)
+            yield part, real_rows(X.T[part], self.dtype)
+
+    def _balanced_product(self, rows: Array, product: Any, what: str) -> Array:
+        """A product of each row with the balanced features, in a unit of the row's own."""
+        even, e = self.balanced()
+        sizes = [largest_exponent(row) for row in rows]
+        scaled = [shift(row, -size) for row, size in zip(rows, sizes, strict=True)]
+        results = product(even, namespace(rows).stack(scaled, axis=1)).T
+        shifted = [shift(row, e + size) for row, size in zip(results, sizes, strict=True)]
+        return bounded(namespace(rows).stack(shifted), what)
 
     def toarray(self, out: Array | None = None) -> Array:
         """The dense J.
@@ -262,7 +291,7 @@ class FeatureMap(BalancedFeatures):
 
     def gram(
         self,
-        other: FeatureMap | None = None,
+        other: FeatureMap | StreamedFeatures | None = None,
         weights: ArrayLike | None = None,
         *,
         blocks: bool = False,
@@ -300,6 +329,8 @@ class FeatureMap(BalancedFeatures):
             return K.reshape(len(self.inputs), C, -1, C).swapaxes(1, 2)
         if other is self:
             other = None
+        if isinstance(other, StreamedFeatures):
+            return other.gram(self, weights).T
         if other is not None and (
             not isinstance(other, FeatureMap) or other.network != self.network
         ):
@@ -335,11 +366,13 @@ class FeatureMap(BalancedFeatures):
         """Refuse a kernel that does not fit, with what its computation takes beside it."""
         shape = (self.shape[0], (self if other is None else other).shape[0])
         copies_of = self._kernels.weighted_gram_copies if is_weighted else self._kernels.gram_copies
-        copies, beside_it, product = copies_of(shape, dtype.itemsize), 0, "(phi.T @ r)"
+        copies, product = copies_of(shape, dtype.itemsize), "(phi.T @ r)"
+        n_rows = shape[0] + (other is not None) * shape[1]
+        beside_it = last_signals(self.network, n_rows)
         if is_weighted:
             # Activations and backward signals of a layer in another order, transposed and padded.
             layers = zip(self.network.widths[:-1], self.network.widths[1:], strict=True)
-            beside_it = 2 * (shape[0] + (other is not None) * shape[1]) * max(map(sum, layers))
+            beside_it += 2 * n_rows * max(map(sum, layers))
             product = f"(weights * {product})"
         require_memory(
             (copies * shape[0] * shape[1] + beside_it) * dtype.itemsize,
@@ -426,7 +459,7 @@ def _in_units_of(
     return FeatureMap(other.network, *passes, exponents=exponents), exponents[-1]
 
 
-def real_vector(v: ArrayLike, dtype: DTypeLike) -> Array:
-    """``v`` as a contiguous vector of ``dtype``; complex ones are refused, not truncated."""
-    v = as_array(v, "the operand")
-    return contiguous(v.reshape(-1), dtype)
+def real_rows(a: ArrayLike, dtype: DTypeLike) -> Array:
+    """``a`` in ``dtype``; complex ones are refused, not truncated. A single row is contiguous."""
+    a = as_array(a, "the operand")
+    return contiguous(a, dtype) if len(a) == 1 else a.astype(dtype, copy=False)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -19,6 +19,7 @@ from ntklin.networks.layer_weights import LayerFactors, layer_weights
 from ntklin.networks.layers import LayerList, layers_and_inputs
 from ntklin.networks.memory import require_jacobian_memory
 from ntklin.networks.network import Network
+from ntklin.networks.streamed import StreamedFeatures
 
 # Those that carry σ, so that one θ serves every σ, and all of them.
 SCALED = ("fan_out", "fan_in", "eq1")
@@ -332,15 +333,30 @@ class MLP(Network):
             parts = [forward(layers, X[start : start + rows])[1] for start in starts]
             outputs = namespace(X).concatenate(parts)
         if is_far(float(abs(outputs).max()), outputs.dtype):
-            return self.features(theta, X).certain_outputs()
+            return FeatureMap(self, theta, X).certain_outputs()
         return outputs
 
-    def features(self, theta: ArrayLike, X: ArrayLike) -> FeatureMap:
+    @overload
+    def features(self, theta: ArrayLike, X: ArrayLike, *, rows: None = None) -> FeatureMap: ...
+    @overload
+    def features(self, theta: ArrayLike, X: ArrayLike, *, rows: int) -> StreamedFeatures: ...
+    def features(
+        self, theta: ArrayLike, X: ArrayLike, *, rows: int | None = None
+    ) -> FeatureMap | StreamedFeatures:
         """The feature map φ(X) = ∇_θ f_θ(X) as a linear operator that never stores J.
+
+        Parameters
+        ----------
+        theta : ndarray, shape (P,)
+        X : ndarray, shape (N, d)
+        rows : int, optional
+            How many inputs have a forward and a backward pass at a time. These are then made anew
+            for every product, and X is read in blocks and not copied. Without it the passes of all
+            inputs are kept.
 
         Returns
         -------
-        FeatureMap, shape (N C, P)
+        FeatureMap, or with ``rows`` StreamedFeatures, shape (N C, P)
             Row n C + c is that of output c of input n.
 
         Raises
@@ -348,7 +364,11 @@ class MLP(Network):
         MemoryLimitError
             If a forward and a backward pass for all rows would not fit.
         """
-        return FeatureMap(self, theta, X)
+        return (
+            FeatureMap(self, theta, X)
+            if rows is None
+            else StreamedFeatures.of(self, theta, X, rows)
+        )
 
     def jacobian(self, theta: ArrayLike, X: ArrayLike, out: Array | None = None) -> Array:
         """The dense Jacobian J = φ(X), Eq. (2).

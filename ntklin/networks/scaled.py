@@ -93,10 +93,16 @@ class ScaledFeatures(FeatureOperator):
         super().__init__(self.features.dtype, self.features.shape)
 
     def _matvec(self, v: Array) -> Array:
-        return self._scale * (self.features @ v.reshape(-1))
+        return self._matmat(v.reshape(-1))
 
     def _rmatvec(self, r: Array) -> Array:
-        return self._scale * (self.features.T @ r.reshape(-1))
+        return self._rmatmat(r.reshape(-1))
+
+    def _matmat(self, X: Array) -> Array:
+        return self._scale * (self.features @ X)
+
+    def _rmatmat(self, X: Array) -> Array:
+        return self._scale * (self.features.T @ X)
 
     def gram(
         self, other: ScaledFeatures | None = None, weights: ArrayLike | None = None, **options: Any

@@ -61,21 +61,27 @@ class WeightedFeatures(FeatureOperator):
         return shift(self._spread(z), self.exponent)
 
     def _spread(self, z: Array) -> Array:
-        """R' z."""
+        """R' z, of one z or of columns."""
         if isinstance(self.weights, LowRank):
             return self._root @ z
-        theta = namespace(z).zeros(len(self.weights), z.dtype)
-        theta[self._trained] = self._root * z
+        theta = namespace(z).zeros((len(self.weights), *z.shape[1:]), z.dtype)
+        theta[self._trained] = (self._root * z.T).T
         return theta
 
     def _matvec(self, v: Array) -> Array:
-        return self.features @ self._spread(v.reshape(-1))
+        return self._matmat(v.reshape(-1))
 
     def _rmatvec(self, r: Array) -> Array:
-        v = self.features.T @ r.reshape(-1)
-        return (
-            self._root.T @ v if isinstance(self.weights, LowRank) else self._root * v[self._trained]
-        )
+        return self._rmatmat(r.reshape(-1))
+
+    def _matmat(self, X: Array) -> Array:
+        return self.features @ self._spread(X)
+
+    def _rmatmat(self, X: Array) -> Array:
+        v = self.features.T @ X
+        if isinstance(self.weights, LowRank):
+            return self._root.T @ v
+        return (self._root * v[self._trained].T).T
 
     def gram(
         self, other: WeightedFeatures | None = None, weights: ArrayLike | None = None

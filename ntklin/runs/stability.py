@@ -197,8 +197,7 @@ def largest_by_products(phi: GramOperator, tolerance: float) -> float:
 
     def product(r: Array) -> Array:
         with np.errstate(over="ignore", invalid="ignore"):
-            pulled = phi.T @ beside(r.astype(phi.dtype), phi.inputs)
-            return host(phi @ pulled).astype(np.float64)
+            return host(phi.gram_product(beside(r.astype(phi.dtype), phi.inputs))).astype(float)
 
     rounding = 4 * float(np.finfo(phi.dtype).eps)
     return lanczos.largest_eigenvalue(product, phi.shape[0], max(tolerance, rounding))

@@ -16,11 +16,14 @@ from ntklin.algebra.preconditioners import (
     interpolating_preconditioner,
 )
 from ntklin.algebra.spectrum import as_rank_cut, as_ridge
-from ntklin.edge.arrays import Array
+from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import host
 from ntklin.edge.checks import as_inputs, as_vector, warn_outside_unit_ball
 from ntklin.networks.descriptions import describe_network
+from ntklin.networks.memory import rows_that_fit
+from ntklin.networks.mlp import MLP
 from ntklin.networks.network import Network
+from ntklin.networks.streamed import StreamedFeatures
 from ntklin.runs.batches import BatchSource
 from ntklin.runs.checkpoint import digest
 from ntklin.runs.engine import MethodName
@@ -45,7 +48,9 @@ from ntklin.theory.theorems import ProductForm, product_formula
 from ntklin.theory.train_linearized import train_linearized
 
 
-def linearize(net: Network, theta: ArrayLike, X: ArrayLike) -> Linearization:
+def linearize(
+    net: Network, theta: ArrayLike, X: ArrayLike, *, rows: int | None = None
+) -> Linearization:
     """Linearize a network at θ on training inputs X: f_lin(x; θ') = f_θ(x) + φ(x)(θ' − θ), Eq. (2).
 
     Parameters
@@ -55,6 +60,10 @@ def linearize(net: Network, theta: ArrayLike, X: ArrayLike) -> Linearization:
         θ_0, or any later θ_T (Sect. 6). Copied.
     X : ndarray, shape (N, d)
         Training inputs. Copied; rows outside the unit ball are allowed with a warning.
+    rows : int, optional
+        How many inputs have passes at a time, which are made anew for every product; see
+        :class:`ntklin.StreamedFeatures`. X is then not copied, and may be a ``numpy.memmap``.
+        Without it all passes are kept, but by an MLP only where they fit into the memory.
 
     Returns
     -------
@@ -71,10 +80,16 @@ def linearize(net: Network, theta: ArrayLike, X: ArrayLike) -> Linearization:
     >>> gd.predict(X, t=[0, 10, 10**9]).shape
     (3, 3)
     """
-    X = as_inputs(X, net.n_inputs).copy()
+    inputs = as_inputs(X, net.n_inputs).copy() if rows is None else as_array(X, "X")
     theta = as_vector(theta, net.n_parameters, name="theta").copy()
-    warn_outside_unit_ball(X)
-    return Linearization(FeatureSource(net.features(theta, X)))
+    if rows is None and isinstance(net, MLP):
+        rows = rows_that_fit(net, len(inputs), max(inputs.itemsize, theta.itemsize), inputs)
+    if rows is None:
+        features = net.features(theta, inputs)
+    else:
+        features = StreamedFeatures.of(net, theta, inputs, rows)
+    warn_outside_unit_ball(inputs)
+    return Linearization(FeatureSource(features))
 
 
 class Linearization(FactorizedKernel):

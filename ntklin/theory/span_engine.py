@@ -17,6 +17,9 @@ from ntklin.theory.linearized_engine import LinearizedEngine
 if TYPE_CHECKING:
     from ntklin.theory.task import LinearizedTask
 
+# Bytes of the largest kernel that is made for steps alone, of N C = 11,585 rows.
+LARGEST = 1 << 30
+
 
 class SpanEngine(LinearizedEngine):
     """Steps of gradient descent, with or without mini-batches and momentum, on a number a feature.
@@ -71,13 +74,15 @@ class SpanEngine(LinearizedEngine):
         """Whether a step on N numbers is the shorter one, and the kernel small beside the memory.
 
         Nothing else in training needs the kernel; φ(X) and its transpose take 2NP products a step.
+        However much memory there is, a kernel beyond ``LARGEST`` bytes takes minutes to make, in
+        which products take many steps.
 
         Returns
         -------
         bool
         """
         n, P = task.linearization.features.shape
-        return n <= 2 * P and fits(10 * 8 * n * n)
+        return n <= 2 * P and 8 * n * n <= LARGEST and fits(10 * 8 * n * n)
 
     @staticmethod
     def needs(task: LinearizedTask) -> int:

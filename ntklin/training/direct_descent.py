@@ -107,6 +107,7 @@ class _Layers:
 
     def __init__(self, net: MLP, theta: Array, X: Array) -> None:
         self._kernels, self._X = kernels(X), X
+        self._activations: Any = None
         self._layers = Layers(
             net.unpack(theta), net.weight_scales, net.bias_scales, net.activation.body
         )
@@ -118,6 +119,7 @@ class _Layers:
 
     def outputs(self) -> Array:
         """f_θ(X); the activations are kept for ``gradient``."""
+        self._activations = None  # the latest, or there would be two at a time
         self._activations, outputs = self._kernels.forward(self._layers, self._X)
         return outputs
 
