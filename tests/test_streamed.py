@@ -149,7 +149,7 @@ def test_linearize_streams_what_does_not_fit(monkeypatch):
         net.features(net.init(0), X)
     phi = ntklin.linearize(net, net.init(0), X).features
     assert isinstance(phi, ntklin.StreamedFeatures)
-    assert 8 * 300 * phi.rows < 500_000
+    assert 8 * 300 * phi.chunk_rows < 500_000
     r = np.cos(np.arange(1000))
     np.testing.assert_allclose(phi.gram_product(r), whole.gram_product(r), rtol=1e-10)
     with pytest.raises(ntklin.MemoryLimitError, match=r"kernel of shape .*phi\.gram_product\(r\)"):

@@ -48,11 +48,12 @@ class StreamedFeatures(Sendable, FeatureOperator):
     ----------
     network, parameters, inputs, outputs
         See ``FeatureOperator``; ``inputs`` is X itself.
-    rows : int
+    chunk_rows : int
+        How many inputs have passes at a time.
     """
 
     def __init__(self, features: FeatureOperator, X: Array, rows: int) -> None:
-        self._features, self.inputs, self.rows = features, X, rows
+        self._features, self.inputs, self.chunk_rows = features, X, rows
         self.network, self.parameters = features.network, features.parameters
         super().__init__(features.dtype, (features.n_outputs * len(X), features.shape[1]))
 
@@ -105,7 +106,7 @@ class StreamedFeatures(Sendable, FeatureOperator):
         features : FeatureOperator
         """
         C = self.n_outputs
-        for part, X in _blocks_of_inputs(self.inputs, self.network.n_inputs, self.rows):
+        for part, X in _blocks_of_inputs(self.inputs, self.network.n_inputs, self.chunk_rows):
             features = self._features.at(X.astype(self.dtype, copy=False))
             yield slice(part.start * C, part.stop * C), features
 
@@ -120,7 +121,7 @@ class StreamedFeatures(Sendable, FeatureOperator):
         -------
         StreamedFeatures, shape (N_new C, P)
         """
-        return StreamedFeatures(self._features, as_array(X_new, "X_new"), self.rows)
+        return StreamedFeatures(self._features, as_array(X_new, "X_new"), self.chunk_rows)
 
     def balanced(self, dtype: DTypeLike | None = None) -> tuple[FeatureOperator, int]:
         """The same features at a scale where neither they nor their kernel leave the range.
@@ -139,7 +140,7 @@ class StreamedFeatures(Sendable, FeatureOperator):
         even, e = self._features.balanced(dtype)
         if even is self._features:
             return self, 0
-        return StreamedFeatures(even, self.inputs, self.rows), e
+        return StreamedFeatures(even, self.inputs, self.chunk_rows), e
 
     def output_rounding(self) -> Array:
         """What the rounding errors of ``outputs`` are expected to stay below, float64.

@@ -93,7 +93,7 @@ class Fading(Measurement):
         gd = self._linearized(xp)
         m = gd.linearization.minimizer(gd.targets)
         f_int, f_init = (on_host(f(X_test)) for f in (m.interpolator, m.initialization))
-        steps = [_first_below(level, gd.shrinkage(1)) for level in self.levels]
+        steps = [_first_below(level, float(gd.shrinkage(1))) for level in self.levels]
         run = self._trained(gd, steps[-1], record=steps, X_record=X_test, snapshots=False)
         outputs = on_host(run.records.outputs)
         linearized = np.array([on_host(gd.predict(X_test, t)) for t in steps])
@@ -122,7 +122,7 @@ class Fading(Measurement):
         """Steps by the closed form, times the time of a step."""
         gd = self._linearized(namespace(device))
         step = seconds_of_a_step(lambda count: self._trained(gd, count))
-        return _first_below(self.levels[-1], gd.shrinkage(1)) * step
+        return _first_below(self.levels[-1], float(gd.shrinkage(1))) * step
 
     def _linearized(self, xp: ModuleType) -> LinearizedGradientDescent:
         """The linearization under this decay, at the default learning rate."""

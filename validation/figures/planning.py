@@ -18,7 +18,7 @@ from ntklin.validation.figures.configuration import (
 )
 from ntklin.validation.figures.execution import execute
 from ntklin.validation.figures.figure import Figure, Scale
-from ntklin.validation.figures.outcomes import Results
+from ntklin.validation.figures.outcomes import Rate, Results
 from ntklin.validation.figures.scheduler import results_of
 from ntklin.validation.figures.store import Store
 
@@ -128,7 +128,7 @@ def compute(
     run_all = partial(results_of, **options, function=function, together=together)
     rates: dict[Search, float] = {}
     for task, result in run_all(planned.independent):
-        if isinstance(task, Search):
+        if isinstance(task, Search) and isinstance(result, Rate):
             rates[task] = result.learning_rate
         yield task, result
     yield from run_all(rated(run, rates) for run in planned.runs if run.adaptive)
