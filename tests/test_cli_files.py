@@ -237,7 +237,7 @@ def test_odd_names_in_errors_reach_no_terminal(tmp_path):
 def test_figures_of_odd_data_have_plain_names():
     class Planned:
         class figure:
-            number, dataset = 2, "mnist01"
+            name, dataset = 2, "mnist01"
 
         dataset, scale_name = "/data/" + "x\n$" * 80 + ".npz", "quick"
         runs = (type("Run", (), {"digest": "0123456789"}),)

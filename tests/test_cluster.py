@@ -134,11 +134,29 @@ def test_tiles_of_the_kernel(both):
     np.testing.assert_array_equal(found, found.T)
 
 
-def test_a_copy_does_without_the_cluster(both):
+def test_what_does_not_fit_the_client_has_another_way(both, monkeypatch):
     _, there, Y = both
+    free = 600
+    monkeypatch.setattr("ntklin.edge.checks.available_memory", lambda: free)
+    with pytest.raises(ntklin.MemoryLimitError, match=r"take solver='pcg'.* or gram_array\(\)"):
+        there.features.gram()
+    assert there.features.gram_array().shape == (len(Y.reshape(-1)),) * 2
+    free = 5_000  # of so few inputs the vectors of conjugate gradients are larger than the kernel
+    assert there.minimizer(Y, ridge=RIDGE, solver="pcg", preconditioner="none").solver == "pcg"
+    free = 3_000
+    with pytest.raises(ntklin.MemoryLimitError, match="take a lower rank"):
+        there.features.nystrom(13, rng=0)
+    assert there.features.nystrom(4, rng=0).rank == 4
+
+
+def test_a_copy_does_without_the_cluster(both):
+    here, there, Y = both
     m = there.minimizer(Y, ridge=RIDGE, solver="pcg", preconditioner="none")
     copy = pickle.loads(pickle.dumps(m))
-    assert_close(copy.predict(X_NEW), m.predict(X_NEW), kind="solve", n=N)
+    # The same coefficients, and k summed in another order.
+    terms = abs(m.coefficients).sum() * abs(here.kernel).max()
+    P = here.features.shape[1]
+    assert_close(copy.predict(X_NEW), m.predict(X_NEW), kind="gram", n=P, scale=terms)
     phi = copy.linearization.features
     V = np.linspace(-1, 1, phi.shape[1])
     assert_close(phi @ V, there.features @ V, kind="jacobian", n=len(V))

@@ -172,8 +172,12 @@ def test_another_engine(monkeypatch):
 ASKED = {
     "algebra/preconditioners.py": "a D for w, test_preconditioners",
     "algebra/semidefinite.py": "test_any_kernel",
+    "apps/scale/plans.py": "test_cli_scale",
     "data/idx.py": "test_data",
+    "data/selection.py": "test_likeness",
     "edge/files/archives.py": "test_data",
+    "networks/cluster/features.py": "test_cluster",
+    "networks/cluster/nystrom.py": "test_cluster",
     "networks/features.py": "kernel",
     "networks/infinite.py": "infinite",
     "networks/layer_weights.py": "test_layer_weights",

@@ -16,7 +16,7 @@ from ntklin.apps.options.scale import ScaleSettings
 from ntklin.apps.options.study import StudySettings
 
 # What has no default.
-NEEDED = {"ntklin.apps.cli.figure": {"numbers": ["1"]}}
+NEEDED = {"ntklin.apps.cli.figure": {"figures": ["1"]}}
 every_command = pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 
 
