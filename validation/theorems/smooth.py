@@ -117,7 +117,7 @@ def residuals(data: Data, rng: Generator, m: int = 1024) -> tuple[Array, float, 
 def path(data: Data, rng: Generator, m: int = 256) -> tuple[float, float, float, Array]:
     """(32): Σ_t ‖θ_t − θ_{t−1}‖ of a tanh network, K, R_0 and the eigenvalues of Θ."""
     net = network_of("tanh", m)
-    run = ntklin.train(net, net.init(rng), data.X, data.Y, until=1e-6, record=1)
+    run = ntklin.train(net, net.init(rng), data.X, data.Y, until=TRAINED, record=1)
     steps = [run.snapshot(t) for t in range(run.steps + 1)]
     length = sum(float(np.linalg.norm(b - a)) for a, b in pairwise(steps))
     seen = [steps[t] for t in moments(run.steps, count=12)]
@@ -226,7 +226,7 @@ STATEMENT = Statement(
             decay,
             decay_of_largest,
             "λ_max in place of λ_0/3",
-            n_draws=50,
+            n_draws=12,
             quick=3,
             quantity="log(bound/residual) ≥",
         ),
@@ -238,7 +238,7 @@ STATEMENT = Statement(
             room,
             room_of_largest,
             "1/λ_max in place of K/λ_0",
-            n_draws=50,
+            n_draws=12,
             quick=3,
             quantity="1 − path/bound =",
         ),
