@@ -739,7 +739,12 @@ def test_steps_of_an_estimate():
 
 # Beyond the paper
 
+compiled_only = pytest.mark.skipif(
+    numba.config.DISABLE_JIT, reason="trains many networks: minutes without compiled kernels"
+)
 
+
+@compiled_only
 @pytest.mark.filterwarnings("ignore::ntklin.NonMonotoneLossWarning")
 def test_fading_is_what_the_library_says():
     planned = figures.plan(FIGURES["decay"], "quick")
@@ -777,6 +782,7 @@ def test_fading_is_what_the_library_says():
     assert found.shares[-1] > 0
 
 
+@compiled_only
 def test_scattering_is_what_the_library_says():
     planned = figures.plan(FIGURES["moments"], "quick")
     task = replace(planned.runs[1], n_runs=40, steps=(2, 5))
@@ -800,6 +806,7 @@ def test_scattering_is_what_the_library_says():
     np.testing.assert_allclose(np.mean(found.deviations, axis=1), spread, rtol=0.4)
 
 
+@compiled_only
 def test_measurements_come_back_as_they_were(tmp_path):
     store = Store(tmp_path)
     for name in ("decay", "moments"):
@@ -812,6 +819,7 @@ def test_measurements_come_back_as_they_were(tmp_path):
         assert store.read(other) is None
 
 
+@compiled_only
 @pytest.mark.parametrize("name", ["decay", "moments"])
 def test_measurements_are_estimated(name, tmp_path):
     planned = figures.plan(FIGURES[name], "quick")
