@@ -10,10 +10,10 @@ argument of α, which for ReLU is the same, but makes a wide tanh network a line
 follows at 1/√m times that, and ‖ΔJ‖_F falls like m^{−1/2} (0.05 is allowed). ReLU's control is its
 own exponent, −1/4, for the share of order 1/√m of neurons that change sign. (30): an exponent of 0
 with 0.05 allowed. For the distance of Lemma 1 and of Theorem 7 and the drift (33), O(1/√m) is an
-upper bound, of which tanh makes less: where changes of α' are proportional to those of h, they
-average out over neurons, and all three fall nearly like 1/m. Their exponents have to be below −0.4
-with their whole intervals, and below −0.3 in Theorem 7, where D_t departs from D by just 1/√m, as
-for ReLU. (31) and (32) hold in every draw, as for ReLU.
+upper bound. Of the drift tanh makes less: where changes of α' are proportional to those of h, they
+average out over neurons, and it falls like 1/m. Exponents have to be below −0.4 with their whole
+intervals, and below −0.3 in Theorem 7, where D_t departs from D by just 1/√m, as for ReLU. (31) and
+(32) hold in every draw, as for ReLU.
 """
 
 import copy
