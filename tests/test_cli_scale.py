@@ -252,7 +252,7 @@ def test_a_damaged_panel_is_computed_anew(whole, left, filled):
 def test_a_finished_size_is_not_solved_again(left, monkeypatch):
     assert os.listdir(left / "checkpoint" / "n-00000030") == ["result.npz"]
     monkeypatch.setattr(packed.PackedMatrix, "build", None)
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="'NoneType' object is not callable"):
         run(left, "--solver", "packed", "--debug")
     assert results(left)["complete"] is False
     assert [size["n"] for size in results(left)["sizes"]] == [30]

@@ -12,7 +12,7 @@ activations above there are bits.
 import numpy as np
 from numba import get_num_threads, prange
 
-from ntklin.kernels.cpu.compiler import dot_kernel, kernel, parallel_kernel
+from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
 from ntklin.kernels.cpu.neuron_subsets import (
     ROWS,
@@ -24,7 +24,7 @@ from ntklin.kernels.cpu.neuron_subsets import (
 )
 from ntklin.kernels.cpu.sizes import WORD, subset_width
 from ntklin.kernels.cpu.skipping import pack
-from ntklin.kernels.cpu.sums import clear_rows
+from ntklin.kernels.cpu.sums import clear_rows, dot_of_parts
 from ntklin.kernels.structures import Layer
 
 # From this many rows and columns on, tables pay: a table is made for all rows, and is a vector of
@@ -64,17 +64,6 @@ def _sum_tile(bits, scale, B, last, j, start, stop, work: Work):
         add_neurons(sums, bits, k, start, stop, table)
 
 
-@dot_kernel
-def _dot(a, n, start, sums, row, count):
-    """Σ_q a[n, start + q] sums[row, q], q < count."""
-    wide_vectors()
-    n, start, row = np.uint64(n), np.uint64(start), np.uint64(row)
-    total = sums.dtype.type(0)
-    for q in range(np.uint64(count)):
-        total += a[n, start + q] * sums[row, q]
-    return total
-
-
 @kernel
 def _store(R, i, start, factor, sums, row, count):
     """R[i, start + q] ← factor · sums[row, q], q < count."""
@@ -103,7 +92,7 @@ def _push(bits, scale, a, layer: Layer, rows, out, work: Work, counter):
                 _sum_tile(bits, scale, V[k], b[k], j, start, stop, mine)
                 count = min(width, n_columns - j)
                 for n in range(start, stop):
-                    out[k, n] += w * _dot(a, n, j, mine.sums, n - start, count)
+                    out[k, n] += w * dot_of_parts(a, n, j, mine.sums, n - start, count)
                 if count < width and has_bias:
                     for n in range(start, stop):
                         out[k, n] += v * mine.sums[n - start, count]

@@ -14,9 +14,10 @@ from numba import get_num_threads, prange
 
 from ntklin.kernels.cpu import gated
 from ntklin.kernels.cpu.blas import gemm, sequential_blas
-from ntklin.kernels.cpu.compiler import dot_kernel, kernel, parallel_kernel
+from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
 from ntklin.kernels.cpu.passes import BackwardSignals
+from ntklin.kernels.cpu.sums import dot_of_parts
 from ntklin.kernels.structures import Layer
 
 # Rows and neurons of a tile.
@@ -68,17 +69,6 @@ def _sums_subsets(signal, a):
     return signal.kind == _GATED and len(signal.scales) == 1 and gated.pays(*a.shape)
 
 
-@dot_kernel
-def _dot(delta, row, start, u, i, count):
-    """Σ_q δ[row, start + q] u[i, q], q < count."""
-    wide_vectors()
-    row, start, i = np.uint64(row), np.uint64(start), np.uint64(i)
-    total = u.dtype.type(0)
-    for q in range(np.uint64(count)):
-        total += delta[row, start + q] * u[i, q]
-    return total
-
-
 @kernel
 def _add_bias(u, i, v, b, k, start, count):
     """u[i, q] += v b[k, start + q], q < count."""
@@ -124,7 +114,7 @@ def _meet(signal: Signal, u, first, stop, start, count, out):
         for n in range(first, stop):
             for c in range(out.shape[1]):
                 row = n * out.shape[1] + c
-                out[n, c] += _dot(own, row, start, u, n - first, count)
+                out[n, c] += dot_of_parts(own, row, start, u, n - first, count)
     elif kind == _FREE:
         for n in range(first, stop):
             for q in range(count):

@@ -21,6 +21,17 @@ def dot(x, A, i):
 
 
 @dot_kernel
+def dot_of_parts(A, i, start, B, j, count):
+    """Σ_q A[i, start + q] B[j, q], q < count."""
+    wide_vectors()
+    i, start, j = np.uint64(i), np.uint64(start), np.uint64(j)
+    total = B.dtype.type(0)
+    for q in range(np.uint64(count)):
+        total += A[i, start + q] * B[j, q]
+    return total
+
+
+@dot_kernel
 def relu_dot(r, H, i):
     """Σ_n r_n max(H_in, 0) over the length of r."""
     wide_vectors()
