@@ -8,6 +8,7 @@ import pytest
 import tasks
 
 import ntklin
+from ntklin.kernels.cpu import products
 from ntklin.networks import memory, mlp
 from ntklin.training import descents as descent
 from ntklin.training.task import TrainingTask
@@ -60,7 +61,9 @@ def test_features(widths, n):
         phi = net.features(theta, X)
         return phi, phi @ theta
 
-    assert 0.95 <= 8 * memory.passes(net, n) / peak(call) <= 1.6
+    # Each thread has a tile in its cache beside, however many inputs there are.
+    tiles = numba.get_num_threads() * min(n, products.ROWS) * products.BLOCK
+    assert 0.95 <= 8 * (memory.passes(net, n) + tiles) / peak(call) <= 1.6
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
