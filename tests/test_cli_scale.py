@@ -199,6 +199,18 @@ def test_other_solvers(solver, whole, tmp_path):
     assert (size["iterations"] > 0) == (solver in ("mixed", "pcg"))
 
 
+@pytest.mark.parametrize("preconditioner", ["ntk", "nystrom", "none"])
+def test_preconditioners(preconditioner, whole, tmp_path):
+    said = run(tmp_path, "--solver", "pcg", "--preconditioner", preconditioner)
+    assert f"pcg+{preconditioner}" in said
+    expected = coefficients(whole)
+    bound = 1e-6 * np.abs(expected).max()
+    np.testing.assert_allclose(coefficients(tmp_path), expected, rtol=0, atol=bound)
+    for size in results(tmp_path)["sizes"]:
+        assert len(size["residuals"]) == size["iterations"]
+        assert size["residuals"][-1] < 1e-10 < size["residuals"][0]
+
+
 def test_killed_by_force_amid_the_factor(whole, left, filled):
     panels = [f"panel-{j:04d}.npz" for j in range(LEFT)]
     unfinished, *finished = sorted(os.listdir(left / LAST))
@@ -231,7 +243,8 @@ def test_stopped_amid_iterations(tmp_path, monkeypatch):
     stopped(tmp_path, f"{LAST}/iterate", 4, *words)
     run(tmp_path, *words)
     there, here = (results(out)["sizes"][-1] for out in (tmp_path / "whole", tmp_path))
-    assert here["iterations"] < there["iterations"]
+    assert here["iterations"] < there["iterations"] <= len(here["residuals"])
+    assert here["residuals"][:3] == there["residuals"][:3]
     assert here["residual"] < 1e-12
     assert here["test_loss"] == pytest.approx(there["test_loss"], rel=1e-8)
 
@@ -361,6 +374,8 @@ def test_default_sizes():
         (("--sizes", "200"), "--sizes has 200, but there are --n 90 points"),
         (("--sizes", "30,30"), "contains 30 more than once"),
         (("--solver", "magic"), "--solver must be one of auto, eigh"),
+        (("--preconditioner", "ntk"), "--preconditioner is for --solver pcg, got --solver auto"),
+        (("--solver", "pcg", "--preconditioner", "magic"), "must be one of ntk, nystrom, none"),
         (("--tol", "0"), "--tol must be positive"),
         (("--tol", "1e-20"), "tol is relative"),
         (("--n", "0"), "--n must be at least 1"),
@@ -403,6 +418,7 @@ RESULT = SizeResult(
     solver="packed",
     residual=1e-12,
     iterations=0,
+    residuals=(),
     error_bound=1e-8,
     test_loss=0.5,
     test_accuracy=0.975,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SOLVER = "Solver"
 SOLVERS = ("auto", "eigh", "cholesky", "packed", "mixed", "pcg")
+PRECONDITIONERS = ("ntk", "nystrom", "none")
 # By default each size is so many times the one before, and none is below the smallest.
 RATIO, N_SIZES, SMALLEST = 4, 4, 10
 
@@ -112,6 +113,17 @@ class ScaleSettings:
             check=checks.one_of(*SOLVERS),
         ),
     ] = "auto"
+    preconditioner: Annotated[
+        str | None,
+        Option(
+            metavar="NAME",
+            panel=SOLVER,
+            help="That of --solver pcg: ntk (the kernel of infinite width), nystrom (some columns "
+            "of the kernel) or none.",
+            check=checks.optional(checks.one_of(*PRECONDITIONERS)),
+            unset="the first of ntk and nystrom that fits into memory",
+        ),
+    ] = None
     tol: Annotated[
         float | None,
         Option(
@@ -143,6 +155,24 @@ class ScaleSettings:
             repeated=NEVER,
         ),
     ] = True
+
+    def whole_solver(self) -> str:
+        """The solver, and behind a plus its preconditioner where one is named.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        ValueError
+            For a preconditioner of a solver that takes none.
+        """
+        if self.preconditioner is None:
+            return self.solver
+        if self.solver != "pcg":
+            raise ValueError(f"--preconditioner is for --solver pcg, got --solver {self.solver}")
+        return f"{self.solver}+{self.preconditioner}"
 
     def all_sizes(self, n: int) -> tuple[int, ...]:
         """Numbers of training points, increasing, ``n`` the last.

@@ -41,8 +41,12 @@ def sizes_figure(results: Sequence[SizeResult], config: dict[str, Any]) -> Figur
     matplotlib.figure.Figure
     """
     classified = any(one.test_accuracy is not None for one in results)
-    figure = Figure(figsize=(13 if classified else 9, 4.0), layout="constrained")
-    losses, *middle, times = figure.subplots(1, 2 + classified)
+    iterated = any(one.residuals for one in results)
+    n_panels = 2 + classified + iterated
+    figure = Figure(figsize=(0.5 + 4.2 * n_panels, 4.0), layout="constrained")
+    losses, *middle, times = figure.subplots(1, n_panels)
+    if iterated:
+        _draw_residuals(middle.pop(), results)
     _draw(losses, results, "test_loss", r"$f_\infty$", NETWORK)
     _draw(losses, results, "interpolator_test_loss", r"$f_{\mathrm{int}}$", INTERPOLATOR)
     _finish(losses, results, "test loss")
@@ -67,6 +71,18 @@ def _draw(
     points = [(one.n, getattr(one, name)) for one in results if getattr(one, name) > 0]
     if points:
         axes.plot(*zip(*points, strict=True), label=label, **STYLE, **look)
+
+
+def _draw_residuals(axes: Axes, results: Sequence[SizeResult]) -> None:
+    """Residuals against iterations, a line for each N."""
+    iterated = [one for one in results if one.residuals]
+    for one, color, dash in zip(iterated, cycle(COLORS), cycle(DASHES), strict=False):
+        look = {"color": color, "linestyle": dash, "linewidth": 1.2}
+        axes.plot(range(1, len(one.residuals) + 1), one.residuals, label=f"N = {one.n:,}", **look)
+    axes.set_yscale("log")
+    axes.set_xlabel("iterations of conjugate gradients")
+    axes.set_ylabel("residual")
+    tidy(axes)
 
 
 def _draw_times(axes: Axes, results: Sequence[SizeResult]) -> None:

@@ -63,7 +63,8 @@ def scale_page(
         "Test losses, errors and the time of each phase against the number of training points.",
         "Left: the test losses of the minimizer and of the interpolator against the number of "
         "training points, and for classes the share of test points that the minimizer gets wrong. "
-        "Right: the seconds of each phase.",
+        "Right: the seconds of each phase. Between them, where there were any, what is left after "
+        "each iteration of conjugate gradients.",
     )
     title = f"The exact minimizer of {results[-1].n:,} samples"
     columns = [*known(QUALITY, results), *SOLUTION]

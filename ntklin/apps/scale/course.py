@@ -26,6 +26,11 @@ class KeptCourse(Course):
     network : MLP
     n : int
         Training points.
+
+    Attributes
+    ----------
+    residuals : list of float
+        Of the iterates so far, as conjugate gradients carry them along.
     """
 
     def __init__(self, files: SizeFiles, clock: Clock, network: MLP, n: int) -> None:
@@ -36,6 +41,8 @@ class KeptCourse(Course):
         self._per_entry = 2.0 * (2 * sum(network.widths[1:-1]) + network.n_inputs)
         self._written = time.monotonic()
         self._seconds = self._filling = 0.0
+        # Of every iterate, those of earlier runs first.
+        self.residuals: list[float] = []
 
     def load(self, j: int, panel: Array, shift: float) -> bool:
         """Put panel j of an earlier run in its place; False where there is none."""
@@ -72,16 +79,17 @@ class KeptCourse(Course):
             return None
         values, arrays = kept
         self._clock.credit(ITERATIONS, values["seconds"])
-        self._seconds = values["seconds"]
+        self._seconds, self.residuals = values["seconds"], values["residuals"]
         return arrays["iterate"]
 
     def iterated(self, iteration: int, residual: float, iterate: Array) -> None:
         """Conjugate gradients are at this iterate."""
         self._seconds += self._clock.lap(ITERATIONS)
+        self.residuals.append(residual)
         self._clock.tell(ITERATIONS, iteration, None)
         now = time.monotonic()
         if now >= self._written + SECONDS_BETWEEN:
-            values: dict[str, Any] = {"seconds": self._seconds, "residual": residual}
+            values: dict[str, Any] = {"seconds": self._seconds, "residuals": self.residuals}
             self._files.write(ITERATE, values, {"iterate": iterate})
             self._written = time.monotonic()
             self._clock.lap(FILES)

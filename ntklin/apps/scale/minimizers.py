@@ -112,6 +112,7 @@ def _solved(
         solver=found.solver,
         residual=found.residual,
         iterations=found.iterations,
+        residuals=tuple(course.residuals),
         error_bound=found.error_bound,
         **measured,
         phases=clock.phases,

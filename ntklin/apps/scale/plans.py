@@ -56,11 +56,11 @@ def plans(problem: Problem, earlier: Mapping[int, str]) -> list[SizePlan]:
     -------
     list of SizePlan
     """
-    net, found = problem.network, []
+    net, found, wanted = problem.network, [], problem.settings.whole_solver()
     # Of the largest size, in a few seconds, for all of them.
     rates = Rates(net, problem.sizes[-1])
     for n in reversed(problem.sizes):
-        solver = earlier.get(n) or chosen(problem.settings.solver, net, n)
+        solver = earlier.get(n) or chosen(wanted, net, n)
         name, _, preconditioner = solver.partition("+")
         plan = planned(replace(rates, n_samples=n), name, preconditioner or "ntk", None)
         found.append(SizePlan(n=n, solver=solver, plan=plan, disk=disk_of(solver, net, n)))
@@ -73,7 +73,7 @@ def chosen(wanted: str, net: MLP, n: int) -> str:
     Parameters
     ----------
     wanted : str
-        ``"auto"`` or the name of a solver.
+        ``"auto"``, or the name of a solver, with that of its preconditioner behind a plus.
     net : MLP
     n : int
 
@@ -81,7 +81,7 @@ def chosen(wanted: str, net: MLP, n: int) -> str:
     -------
     str
     """
-    candidates = [one for one in AUTO if wanted in ("auto", one.partition("+")[0])]
+    candidates = [one for one in AUTO if wanted in ("auto", one, one.partition("+")[0])]
     if not candidates:
         return wanted
     return next((one for one in candidates if fits(_memory(one, net, n))), candidates[-1])

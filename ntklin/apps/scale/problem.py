@@ -62,6 +62,7 @@ class Problem:
         checked(ScaleSettings, settings, by_flag=True)
         checked(ManyDataOptions, options, by_flag=True)
         sizes = settings.all_sizes(options.n)
+        settings.whole_solver()
         network_for(settings, 1, 1)  # refuses bad widths before the samples are loaded
         data = options.load(settings.dtype, progress)
         net = network_for(settings, data.X_train.shape[1], data.n_outputs)
@@ -90,6 +91,7 @@ class Problem:
             "seed": settings.seed,
             "dtype": settings.dtype,
             "solver": settings.solver,
+            "preconditioner": settings.preconditioner,
             "tol": settings.tol,
             "ridge": settings.ridge,
         }

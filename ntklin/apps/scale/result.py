@@ -21,6 +21,9 @@ class SizeResult:
         The larger one of ‖K α − R‖/‖R‖ for R = Y and f_0(X), in float64.
     iterations : int
         Of conjugate gradients.
+    residuals : tuple of float
+        After each of them, the larger one of both right-hand sides, as the recursion carries it
+        along; with those of earlier runs.
     error_bound : float
         What the relative errors of K^{-1} Y and K^{-1} f_0(X) are expected to stay below.
     test_loss : float
@@ -39,6 +42,7 @@ class SizeResult:
     solver: str
     residual: float
     iterations: int
+    residuals: tuple[float, ...]
     error_bound: float
     test_loss: float
     test_accuracy: float | None
@@ -65,4 +69,4 @@ class SizeResult:
     def from_numbers(cls, numbers: dict[str, Any]) -> Self:
         """What ``numbers`` gave."""
         phases: Any = tuple(Phase(**phase) for phase in numbers["phases"])
-        return cls(**{**numbers, "phases": phases})
+        return cls(**{**numbers, "phases": phases, "residuals": tuple(numbers["residuals"])})
