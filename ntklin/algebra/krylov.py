@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -191,7 +192,8 @@ class Lanczos:
     @property
     def _ritz(self) -> tuple[Array, Array]:
         """Eigenvalues and eigenvectors of T."""
-        return eigh_tridiagonal(np.array(self._diagonal), np.array(self._side[:-1]))
+        T: Any = eigh_tridiagonal(np.array(self._diagonal), np.array(self._side[:-1]))
+        return T
 
     def gauss(self) -> tuple[Array, Array]:
         """Nodes θ_i, ascending, and weights w_i of b^T f(A) b ≈ Σ_i w_i f(θ_i).
