@@ -16,7 +16,7 @@ import numba
 import pytest
 from commands import invoke
 
-from ntklin.apps.cli.figure import duration, shares
+from ntklin.apps.cli.figure import shares
 from ntklin.validation import figures
 from ntklin.validation.figures import FIGURES, Store, executors
 from ntklin.validation.figures.execution import execute
@@ -76,15 +76,6 @@ def test_other_data_have_other_names(tmp_path):
 def test_the_papers_scale_is_estimated_first(tmp_path):
     shown = figure(9, "--scale", "paper", "--processes", 1, "--out", tmp_path)
     assert shown.index("This takes about") < shown.index("Figure 9, paper: 20/20")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.4, "0 seconds"), (89, "89 seconds"), (90, "1.5 minutes"), (9000, "2.5 hours"),
-     (864000, "10.0 days")],
-)  # fmt: skip
-def test_durations(seconds, text):
-    assert duration(seconds) == text
 
 
 @pytest.mark.usefixtures("tiny")

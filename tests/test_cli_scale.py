@@ -18,6 +18,7 @@ from test_data import write_idx
 
 import ntklin
 from ntklin.algebra import packed
+from ntklin.algebra.panels import NotPositiveDefiniteError
 from ntklin.apps.cli.scale_progress import progress
 from ntklin.apps.options.scale import ScaleSettings
 from ntklin.apps.report import scale as report
@@ -234,6 +235,32 @@ def test_stopped_amid_a_factor_in_single_precision(tmp_path, filled):
     run(tmp_path, *words)
     assert filled == [3, 4, 5]
     np.testing.assert_array_equal(coefficients(tmp_path), coefficients(tmp_path / "whole"))
+
+
+def test_a_raised_shift_is_not_found_again(tmp_path, filled, monkeypatch):
+    """float32 breaks down with the first shift; a resumed run begins with the one that served."""
+    first, tried, build = {}, [], packed.PackedMatrix.build
+
+    def breaking(self, tile, shift, *rest):
+        tried.append((self.n, shift))
+        if shift <= first.setdefault(self.n, shift):
+            raise NotPositiveDefiniteError(3)
+        build(self, tile, shift, *rest)
+
+    monkeypatch.setattr(packed.PackedMatrix, "build", breaking)
+    words = ("--solver", "mixed")
+    run(tmp_path / "whole", *words)
+    assert len(tried) == 2 * len(first)
+    stopped(tmp_path, f"{LAST}/panel", 3, *words)
+    filled.clear()
+    tried.clear()
+    run(tmp_path, *words)
+    assert filled == [3, 4, 5]
+    ((n, shift),) = tried
+    assert n == N
+    assert shift > first[N]
+    np.testing.assert_array_equal(coefficients(tmp_path), coefficients(tmp_path / "whole"))
+    assert sorted(os.listdir(tmp_path)) == sorted([*NAMES, "whole"])
 
 
 def test_stopped_amid_iterations(tmp_path, monkeypatch):

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ntklin.algebra.conjugate_gradients import conjugate_gradients
+import ntklin
+from ntklin.algebra.conjugate_gradients import PATIENCE, conjugate_gradients
 from ntklin.algebra.pivoted_cholesky import LowRankInverse, pivoted_cholesky
 from ntklin.algebra.residuals import residual_bounds
 from ntklin.edge.errors import ConvergenceError
@@ -110,6 +111,41 @@ def test_what_cannot_be_reached_is_told(change, match, options):
     error = caught.value
     left = np.linalg.norm(B - product(error.solution), axis=0) / np.linalg.norm(B, axis=0)
     assert error.residual == pytest.approx(left.max())
+
+
+@pytest.mark.parametrize(
+    ("activation", "n", "condition"), [("relu", 330, 1e5), ("relu", 390, 1e7), ("tanh", 220, 1e8)]
+)
+def test_near_the_interpolation_threshold(activation, n, condition):
+    """P = 440: residuals stay for thousands of iterations, while the energy falls, and then go."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n, 10))
+    X /= np.linalg.norm(X, axis=1, keepdims=True)
+    net = ntklin.MLP((10, 40, 1), bias="none", activation=activation)
+    K = ntklin.ntk(net, net.init(rng=0), X)
+    assert condition < np.linalg.cond(K) < 1e9
+    Y, seen = rng.choice([-1.0, 1.0], (n, 1)), []
+
+    def keep(iteration, residual, alpha):
+        seen.append((residual, float((alpha * (K @ alpha - 2 * Y)).sum())))
+
+    found = conjugate_gradients(lambda V: K @ V, Y, tolerance=1e-6, progress=keep)
+    assert found.residuals[0] <= 1e-6
+    left, energies = np.array(seen).T
+    assert len(left) > 3 * PATIENCE
+    assert left[:PATIENCE].min() > 0.05
+    assert (np.diff(energies) <= 1e-8 * abs(energies[-1])).all()
+
+
+def test_contradicting_targets_are_not_waited_for():
+    """Two equal rows with different targets: the energy falls for ever, and no residual does."""
+    rows = np.r_[:300, 0]
+    A = matrix(np.logspace(-4, 0, 300))[np.ix_(rows, rows)]
+    B = np.ones((301, 1))
+    B[0] = -1.0
+    with pytest.raises(ConvergenceError, match=r"not positive definite|gained nothing") as caught:
+        conjugate_gradients(lambda V: A @ V, B, tolerance=1e-8)
+    assert caught.value.iterations < 5000
 
 
 # Randomly pivoted Cholesky

@@ -117,10 +117,10 @@ def test_beyond_the_spectrum_products_serve(monkeypatch):
         (expected.predict(X_NEW, t), expected.parameters(t), expected.loss(t)) for t in (5, 300)
     ]
     limit = expected.predict(X_NEW)
-    for room in ("gradient_descent", "descend", "solver_choice"):
+    for room in ("descent_without_spectrum", "descend", "solver_choice"):
         monkeypatch.setattr(f"ntklin.theory.{room}.SMALL", 4)
     monkeypatch.setattr("ntklin.runs.stability.LARGE", 4)
-    monkeypatch.setattr("ntklin.theory.gradient_descent.fits", lambda need: False)
+    monkeypatch.setattr("ntklin.theory.descent_without_spectrum.fits", lambda need: False)
     lin = ntklin.linearize(NET, THETA, X)
     gd = lin.gradient_descent(Y)
     for t, (outputs, theta, loss) in zip((5, 300), results, strict=True):

@@ -192,7 +192,7 @@ ASKED = {
     "theory/factorized.py": "test_training_in_place_of_the_closed_form",
     "theory/gradient_descent.py": "test_linearization",
     "theory/linearized_run.py": "test_adaptive",
-    "theory/minimizer.py": "minimizer",
+    "theory/minimize.py": "minimizer",
     "theory/moments.py": "test_moments",
     "theory/theorems.py": "test_products",
 }

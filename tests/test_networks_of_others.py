@@ -6,7 +6,10 @@ from scipy.sparse.linalg import LinearOperator
 from tolerances import assert_close
 
 import ntklin
+from ntklin.algebra.course import Course
 from ntklin.networks.network import FeatureOperator, Network, as_feature_operator
+from ntklin.theory.minimize import solve_minimizer
+from ntklin.theory.solver_options import SolverOptions
 
 X = np.array([[0.6, 0.1, -0.3], [0.2, 0.5, 0.5], [-0.4, 0.2, 0.1]])
 X_NEW = np.array([[0.1, 0.2, 0.3], [0.3, -0.4, 0.2]])
@@ -212,3 +215,42 @@ def test_adaptive_methods_see_only_signs(n_signals, constants, own, adaptive, de
         signs = np.sign(X.T @ labels)
         np.testing.assert_allclose(run.displacement, signs * run.displacement[0], rtol=1e-10)
         np.testing.assert_allclose(outputs, adaptive, rtol=0.01)
+
+
+class Huge(Model):
+    """The same so large that K overflows, though neither f nor φ does."""
+
+    n_parameters = 5
+    scale = 1e160
+
+    def apply(self, theta, X):
+        return np.asarray(X) @ theta[:3]
+
+    def features(self, theta, X):
+        phi = Features(Model(), theta[:3], X)
+        phi.J = self.scale * np.hstack([X, X[:, :2] ** 2])
+        phi.network, phi.parameters, phi.shape = self, theta, phi.J.shape
+        return phi
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"solver": name} for name in ("eigh", "cholesky", "packed", "mixed")),
+        *({"solver": "pcg", "preconditioner": name} for name in ("none", "nystrom")),
+    ],
+    ids=lambda options: "+".join(options.values()),
+)
+def test_a_kernel_out_of_range_is_not_called_singular(options, monkeypatch):
+    theta = np.ones(5)
+    for scale, match in ((1e160, "kernel overflows float64"), (1e-160, "underflows float64")):
+        monkeypatch.setattr(Huge, "scale", scale)
+        lin = ntklin.linearize(Huge(), theta, X)
+        if match.startswith("under") and options.get("preconditioner") == "none":
+            continue  # which sees products alone
+        with np.errstate(all="ignore"), pytest.raises(ntklin.FloatRangeError, match=match):
+            lin.minimizer(np.ones(3), **options).predict(X_NEW)
+        if options["solver"] in ("packed", "mixed"):
+            kept = SolverOptions(**options, course=Course())
+            with np.errstate(all="ignore"), pytest.raises(ntklin.FloatRangeError, match=match):
+                solve_minimizer(lin, np.ones(3), options=kept).predict(X_NEW)

@@ -245,6 +245,7 @@ ARGUMENTS = {
     "LinearizedGradientDescent.predict": lambda gd: (X_NEW, [0, 7]),
     "LinearizedGradientDescent.shrinkage": lambda gd: ([0, 7],),
     "LinearizedGradientDescent.steps_to": lambda gd: (0.9 * gd.loss(0),),
+    "LinearizedGradientDescent.steps_to_by_products": lambda gd: (0.9 * gd.loss(0),),
     "LinearizedRun.at": lambda run: (1,),
     "Optimizer.coefficients": lambda optimizer: (2,),
     "Optimizer.init": lambda optimizer: (THETA,),

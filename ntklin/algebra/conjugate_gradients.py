@@ -13,10 +13,12 @@ from ntklin.algebra.operators import Product
 from ntklin.edge.arrays import Array
 from ntklin.edge.errors import ConvergenceError
 
-# Iterations after which the residual of the recursion is compared with the true one, and after
-# which a solution that has become no better is given up.
+# Iterations after which the residual of the recursion is compared with the true one, and before
+# which no solution that has become no better is given up.
 CHECKED = 50
 PATIENCE = 500
+# Iterations at most: rounding makes them several times n where A is ill-conditioned.
+MOST = 10_000
 # How much better a solution has to be after the recursion was started again from it.
 GAIN = 0.5
 
@@ -72,7 +74,7 @@ def conjugate_gradients(
     start : ndarray, shape (n, k), optional
         Where to start, as the iterate of an earlier call; 0 when not given.
     most : int, optional
-        Iterations; 10 n, and from 500 to 10,000, when not given.
+        Iterations; 10,000 when not given.
     progress : callable, optional
         Called as ``progress(iteration, residual, X)`` after each iteration with the largest
         residual of the recursion, relative to b, and the iterate itself, which is not to be
@@ -90,7 +92,7 @@ def conjugate_gradients(
         best iterate.
     """
     n, k = right.shape
-    most = int(np.clip(10 * n, 500, 10_000)) if most is None else most
+    most = MOST if most is None else most
     sizes = _norms(right)
     X = np.zeros((n, k)) if start is None else np.array(start, np.float64)
     R = right.copy() if start is None else right - product(X)
@@ -115,8 +117,9 @@ def conjugate_gradients(
                 left = _relative(_norms(right - product(X)), sizes)[columns]
                 if (left > np.maximum(2 * claimed, tolerance)).any():
                     break
-                if run.length >= PATIENCE and (left > GAIN * before).all():
-                    fault = f"{PATIENCE} iterations have gained nothing"
+                stays = run.length >= PATIENCE and (left > GAIN * before).all()
+                if stays and run.length >= _patience(run.ritz, n):
+                    fault = f"{run.length} iterations have gained nothing"
                     break
         ritz = min(ritz[0], run.ritz[0]), max(ritz[1], run.ritz[1])
         R = right - product(X)
@@ -211,9 +214,33 @@ class _Recursion:
             a, b = a[:length], b[1:length]
             diagonal = 1 / a
             diagonal[1:] += b / a[:-1]
-            values = eigh_tridiagonal(diagonal, np.sqrt(b) / a[:-1], eigvals_only=True)
-            low, high = min(low, float(values[0])), max(high, float(values[-1]))
+            side = np.sqrt(b) / a[:-1]
+            first, last = (
+                float(eigh_tridiagonal(diagonal, side, True, "i", (i, i))[0])
+                for i in (0, length - 1)
+            )
+            low, high = min(low, first), max(high, last)
         return low, high
+
+
+def _patience(ritz: tuple[float, float], n: int) -> float:
+    """Iterations after which a residual must have fallen to GAIN of its start, at least PATIENCE.
+
+    It is the energy that falls in every iteration, ‖x − x_k‖_A ≤ 2ρ^k ‖x − x_0‖_A with
+    ρ = (√κ − 1)/(√κ + 1); residuals may rise by √κ before they do, so that ‖r_k‖ ≤ 2√κ ρ^k ‖r_0‖.
+    κ is that of the Ritz values met so far; of a matrix that is singular to working precision,
+    where right-hand sides may have no solution, nothing is to be waited for.
+
+    Returns
+    -------
+    float
+    """
+    low, high = ritz
+    condition = max(1.0, high / low) if low > 0 else np.inf
+    if condition * n * np.finfo(np.float64).eps > 1:
+        return PATIENCE
+    root = np.sqrt(condition)
+    return max(PATIENCE, 0.5 * root * np.log(2 * root / GAIN))
 
 
 def _norms(R: Array) -> NDArray[np.float64]:

@@ -12,6 +12,20 @@ class Course:
     computed. Another run of the same problem that is given the same panels comes to the same bits.
     """
 
+    def least_shift(self) -> float:
+        """The shift that ``raised`` was last told by an earlier run; 0 where there is none.
+
+        Smaller ones broke down there, and would again.
+
+        Returns
+        -------
+        float
+        """
+        return 0.0
+
+    def raised(self, shift: float) -> None:
+        """The shift of the diagonal is raised to this one, and panels begin anew."""
+
     def load(self, j: int, panel: Array, shift: float) -> bool:
         """Put panel j of the factor in its place.
 

@@ -1,9 +1,13 @@
-"""Functions of a symmetric operator times vectors, by products alone: Lanczos' approximation."""
+"""Functions of a symmetric operator times vectors, by products alone: Lanczos' approximation.
+
+Also the quadrature that belongs to it, b^T f(A) b ≈ Σ_i w_i f(θ_i).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,20 +80,14 @@ def function_of_operator(
     ConvergenceError
         If so many products have not been enough; its ``solution`` is (T, n, k).
     """
-    runs = [_Lanczos(column, most) for column in right.T]
-    error = 0.0
-    for j in range(1, most + 1):
-        going = [run for run in runs if not run.is_done]
-        if going:
-            images = product(np.stack([run.latest for run in going], axis=1))
-            for run, image in zip(going, images.T, strict=True):
-                run.extend(image)
+    error, j, runs = 0.0, 0, []
+    for j, runs in recursions(product, right, most):
         ended = all(run.is_done for run in runs)
         if j % _EVERY == 0 or j == most or ended:
             error = max((run.look(functions) for run in runs), default=0.0)
             if progress is not None:
                 progress(j, error)
-            if ended or error <= tolerance:
+            if error <= tolerance:
                 break
     values = np.stack([run.value(functions) for run in runs], axis=2)
     if error > tolerance:
@@ -104,7 +102,37 @@ def function_of_operator(
     return KrylovValue(values=values, error=error, iterations=j)
 
 
-class _Lanczos:
+def recursions(product: Product, right: Array, most: int) -> Iterator[tuple[int, list[Lanczos]]]:
+    """Lanczos' recursions of all columns, product by product, until all are done.
+
+    Parameters
+    ----------
+    product : callable
+        V ↦ A V, (n, k).
+    right : ndarray, shape (n, k)
+    most : int
+        Products.
+
+    Yields
+    ------
+    j : int
+        Products so far, at least 1.
+    runs : list of Lanczos
+        One for each column.
+    """
+    runs = [Lanczos(column, most) for column in right.T]
+    for j in range(1, most + 1):
+        going = [run for run in runs if not run.is_done]
+        if going:
+            images = product(np.stack([run.latest for run in going], axis=1))
+            for run, image in zip(going, images.T, strict=True):
+                run.extend(image)
+        yield j, runs
+        if all(run.is_done for run in runs):
+            return
+
+
+class Lanczos:
     """The recursion of one column b.
 
     Parameters
@@ -112,6 +140,11 @@ class _Lanczos:
     b : ndarray, shape (n,)
     most : int
         Vectors at most.
+
+    Attributes
+    ----------
+    is_done : bool
+        Whether it has come to its end: an invariant space, or so many vectors.
     """
 
     def __init__(self, b: Array, most: int) -> None:
@@ -129,6 +162,13 @@ class _Lanczos:
     def latest(self) -> Array:
         """The vector whose image is wanted."""
         return self._basis[len(self._diagonal)]
+
+    @property
+    def is_invariant(self) -> bool:
+        """Whether the space is invariant, to rounding: more products would tell nothing new."""
+        if not self._diagonal or len(self._diagonal) == self._basis.shape[1]:
+            return self.is_done
+        return self.is_done and self._side[-1] <= 1e-8 * max(map(abs, self._diagonal))
 
     def extend(self, image: Array) -> None:
         """Take A times the latest vector."""
@@ -149,10 +189,56 @@ class _Lanczos:
         if not self.is_done:
             self._basis[j] = image / side
 
+    @property
+    def _ritz(self) -> tuple[Array, Array]:
+        """Eigenvalues and eigenvectors of T."""
+        T: Any = eigh_tridiagonal(np.array(self._diagonal), np.array(self._side[:-1]))
+        return T
+
+    def gauss(self) -> tuple[Array, Array]:
+        """Nodes θ_i, ascending, and weights w_i of b^T f(A) b ≈ Σ_i w_i f(θ_i).
+
+        Exact for polynomials f of degree below 2j after j products. Where all even derivatives of
+        f are ≥ 0 on the spectrum of A, the sum is a lower bound.
+
+        Returns
+        -------
+        nodes, weights : ndarray, shape (j,)
+        """
+        if not self._diagonal:
+            return np.zeros(0), np.zeros(0)
+        values, S = self._ritz
+        return values, (self._size * S[0]) ** 2
+
+    def lobatto(self, low: float, high: float) -> tuple[Array, Array]:
+        """The same with two more nodes, low and high, in the place of one that is free.
+
+        For the same f the sum is an upper bound, if the spectrum is within low … high. Of an
+        invariant space it is that of ``gauss``, which is exact there.
+
+        Parameters
+        ----------
+        low, high : float
+            Below and above all of ``gauss``'s nodes.
+
+        Returns
+        -------
+        nodes, weights : ndarray, shape (j + 1,)
+        """
+        if self.is_invariant:
+            return self.gauss()
+        values, S = self._ritz
+        # The last entries of (T − low)^{-1} e_j and (T − high)^{-1} e_j decide the row that T gets.
+        below, above = ((S[-1] ** 2 / (values - end)).sum() for end in (low, high))
+        square = (high - low) / (below - above)
+        diagonal = np.append(self._diagonal, low + below * square)
+        nodes, S = eigh_tridiagonal(diagonal, np.append(self._side[:-1], np.sqrt(square)))
+        nodes[0], nodes[-1] = low, high
+        return nodes, (self._size * S[0]) ** 2
+
     def _coefficients(self, functions: Callable[[Array], Array]) -> Array:
         """‖b‖ f(T) e_1, (T, j)."""
-        diagonal = np.array(self._diagonal)
-        values, S = eigh_tridiagonal(diagonal, np.array(self._side[:-1]))
+        values, S = self._ritz
         found = functions(np.maximum(values, 0.0))
         if not np.isfinite(found).all():
             raise FloatRangeError(
@@ -176,8 +262,7 @@ class _Lanczos:
             change = float(np.divide(changes, sizes, where=sizes > 0, out=0 * sizes).max())
         ratio = min(change / self._change, 0.99) if 0 < self._change < np.inf else 0.99
         self._before, self._change = now, change
-        invariant = self.is_done and self._side[-1] <= 1e-8 * max(map(abs, self._diagonal))
-        if invariant or len(self._diagonal) == self._basis.shape[1]:
+        if self.is_invariant:
             return 0.0
         return change * max(1.0, ratio / (1 - ratio))
 

@@ -1,5 +1,6 @@
 """NumPy or CuPy, decided by the arrays' own type."""
 
+import mmap
 import sys
 from types import ModuleType
 from typing import Any, Literal
@@ -88,7 +89,8 @@ def contiguous(a: NDArray[Any], dtype: DTypeLike | None = None) -> NDArray[Any]:
 
     C-contiguous, aligned, in the machine's byte order, and writable, although they do not write to
     it: Numba would compile all kernels anew for each combination of arrays that are not. Strides of
-    axes of length 1 may be anything even so.
+    axes of length 1 may be anything even so. What is mapped from a file may be larger than the
+    memory: where it is read-only, it is a view that gets the flag, and no copy.
 
     Parameters
     ----------
@@ -103,8 +105,39 @@ def contiguous(a: NDArray[Any], dtype: DTypeLike | None = None) -> NDArray[Any]:
     xp = namespace(a)
     dtype = np.dtype(a.dtype if dtype is None else dtype).newbyteorder("=")
     if xp is np:
+        if not a.flags.writeable and is_mapped(a):
+            a = np.asarray(_Unlocked(a))
         return np.require(a, dtype, ("C", "ALIGNED", "WRITEABLE", "ENSUREARRAY"))
     return xp.ascontiguousarray(a, dtype)
+
+
+def is_mapped(a: Any) -> bool:
+    """Whether ``a`` is a view of a file that is mapped into memory, as of ``numpy.memmap``.
+
+    Such arrays are read where they are, run of rows by run of rows, and must not change; of others
+    those who keep them take a copy.
+
+    Returns
+    -------
+    bool
+    """
+    while a is not None and not isinstance(a, mmap.mmap):
+        a = getattr(a, "base", None)
+    return a is not None
+
+
+class _Unlocked:
+    """A read-only array as one that says that it can be written to; nobody may.
+
+    Parameters
+    ----------
+    a : ndarray
+    """
+
+    def __init__(self, a: NDArray[Any]) -> None:
+        self.base = a
+        interface = a.__array_interface__
+        self.__array_interface__ = {**interface, "data": (interface["data"][0], False)}
 
 
 def beside(a: NDArray[Any], other: Any) -> NDArray[Any]:

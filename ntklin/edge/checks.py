@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ntklin.edge.amounts import format_bytes
 from ntklin.edge.arrays import Array, as_array, place
 from ntklin.edge.backends import contiguous, free_device_memory, namespace
 from ntklin.edge.errors import FloatRangeError, MemoryLimitError, UnitBallWarning
@@ -324,15 +325,6 @@ def warn_outside_unit_ball(X: Array, name: str = "X") -> None:
             UnitBallWarning,
             stacklevel=3,
         )
-
-
-def format_bytes(n: float) -> str:
-    """``n`` bytes in words: 2.5 GB."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if n < 1000:
-            return f"{n:.3g} {unit}" if n < 100 else f"{n:.0f} {unit}"
-        n /= 1000
-    return f"{n:,.1f} TB"
 
 
 def fits(n_bytes: float, beside: Any = None) -> bool:

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from ntklin.algebra.operators import columns_at_a_time
 from ntklin.edge.arrays import Array, as_array
-from ntklin.edge.backends import contiguous, host, kernels, namespace
-from ntklin.edge.checks import as_flag, as_weights, require_memory
+from ntklin.edge.backends import contiguous, freeze, host, is_mapped, kernels, namespace
+from ntklin.edge.checks import BLOCK, as_flag, as_weights, require_memory
 from ntklin.edge.errors import FloatRangeError
 from ntklin.edge.ranges import COMFORT, exponent, in_range, is_far, largest_exponent, shift
 from ntklin.kernels.structures import Activations, Layers, Passes
@@ -41,7 +41,9 @@ class FeatureMap(BalancedFeatures):
     Attributes
     ----------
     network, parameters, inputs
-        What it was made from. X is copied; ``parameters`` is θ itself, not to be changed in place.
+        What it was made from. X is copied, but for one that is mapped from a file, such as a
+        ``numpy.memmap``, which must not change; ``parameters`` is θ itself, not to be changed in
+        place.
     outputs : ndarray, shape (N,), or (N, C) of more than one output
         f_θ(X), a by-product of the forward pass.
     passes : Passes
@@ -66,7 +68,9 @@ class FeatureMap(BalancedFeatures):
         self.parameters = theta
         shape = (len(X) * network.n_outputs, network.n_parameters)
         super().__init__(X.dtype, shape, exponents)
-        self.inputs = X = X.copy()
+        of_file = is_mapped(X)
+        X = X if of_file else X.copy()
+        self.inputs = freeze(X.view()) if of_file else X
         scales = network.weight_scales, network.bias_scales
         if exponents is not None:
             X = shift(X, -exponents[0])
@@ -130,7 +134,9 @@ class FeatureMap(BalancedFeatures):
         layers = self.network.unpack(self.parameters)
         for a, delta, w, v, (W, b) in zip(*self.passes, layers, strict=True):
             lengths = np.sqrt((W * W).sum(axis=1))
-            sizes = w * host(np.sqrt((a * a).sum(axis=1))).astype(np.float64)
+            rows = max(1, BLOCK // a.shape[1])  # the squares of all would be as large as X
+            some = range(0, len(a), rows)
+            sizes = w * np.concatenate([_lengths(a[i : i + rows]) for i in some])
             sizes = np.repeat(sizes, self.network.n_outputs)
             signals = delta * delta
             total = sizes**2 * host(signals @ (lengths * lengths).astype(a.dtype))
@@ -396,6 +402,11 @@ class FeatureMap(BalancedFeatures):
             See ``ntklin.kernels.cpu.linearized``.
         """
         return self._kernels.LinearizedNetwork(self.passes, self.network.has_bias, rule)
+
+
+def _lengths(rows: Array) -> Array:
+    """‖a‖ of each row, float64, on the host."""
+    return host(np.sqrt((rows * rows).sum(axis=1))).astype(np.float64)
 
 
 def _kernel(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ntklin.edge.arrays import Array
+from ntklin.edge.backends import is_mapped
 from ntklin.edge.checks import NEGLIGIBLE, fits, free_memory, require_bulk, require_memory
 from ntklin.networks.layers import LayeredNetwork
 
@@ -51,13 +52,13 @@ def rows_that_fit(net: LayeredNetwork, n_samples: int, itemsize: int, beside: Ar
         N.
     itemsize : int
     beside : ndarray
-        On the device that the memory is of.
+        X, on the device that the memory is of; it takes none where it is mapped from a file.
 
     Returns
     -------
     int or None
     """
-    each = passes(net, 1) * itemsize
+    each = (passes(net, 1) - is_mapped(beside) * net.n_inputs) * itemsize
     if n_samples * each <= NEGLIGIBLE or fits(n_samples * each, beside):
         return None
     free, _ = free_memory(beside)
@@ -67,9 +68,13 @@ def rows_that_fit(net: LayeredNetwork, n_samples: int, itemsize: int, beside: Ar
 def require_passes_memory(
     net: LayeredNetwork, n_samples: int, itemsize: int, beside: Array, *, networks: int = 1
 ) -> None:
-    """Refuse the features of so many inputs, and networks, where they do not fit."""
+    """Refuse the features of so many inputs, and networks, where they do not fit.
+
+    ``beside`` is X, which takes no memory of its own where it is mapped from a file.
+    """
+    size = passes(net, n_samples) - is_mapped(beside) * n_samples * net.n_inputs
     require_bulk(
-        networks * passes(net, n_samples) * itemsize,
+        networks * size * itemsize,
         f"the feature map of {n_samples} inputs, with activations and backward signals,",
         "make passes of fewer inputs at a time: features(theta, X, rows=...)",
         beside=beside,

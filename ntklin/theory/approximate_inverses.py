@@ -132,14 +132,27 @@ def _tile(block: Callable[[slice, slice], Array], per_input: int) -> Tile:
     return tile
 
 
-def _factor(equation: KernelEquation, options: SolverOptions) -> ApproximateInverse:
-    """Cholesky of the kernel itself, in float64 or in float32."""
+def _blocks(equation: KernelEquation) -> Callable[[slice, slice], Array]:
+    """Blocks of the kernel; what has left the range is told here, and is not a singular kernel."""
     source, D = equation.source, equation.weights
-    n, C = source.n_rows, source.columns.rows
 
     def block(rows: slice, columns: slice) -> Array:
-        return source.block(rows, columns, D)
+        K, fault = source.block(rows, columns, D), ""
+        if not bool(np.isfinite(K).all()):
+            fault = "overflows"
+        elif rows == columns and 0 < float(K.diagonal().max()) < np.finfo(K.dtype).tiny:
+            fault = "underflows"
+        if fault:
+            raise FloatRangeError(f"the kernel {fault} {K.dtype}; {source.remedy}")
+        return K
 
+    return block
+
+
+def _factor(equation: KernelEquation, options: SolverOptions) -> ApproximateInverse:
+    """Cholesky of the kernel itself, in float64 or in float32."""
+    source, block = equation.source, _blocks(equation)
+    n, C = source.n_rows, source.columns.rows
     if options.solver == "mixed":
         return _in_single(block, n, C, equation.ridge, options)
     if options.solver == "packed" and options.course is not None:
@@ -215,10 +228,15 @@ def _in_single(
     def scaled(rows: slice, columns: slice) -> Array:
         return shift(block(rows, columns), -e)
 
+    course = options.course
+    reached = 0.0 if course is None else course.least_shift()
     for trial in range(_TRIALS):
         total = shift(ridge, -e) + added
+        if total < reached and trial < _TRIALS - 1:  # an earlier run broke down with it
+            added *= _MORE
+            continue
         try:
-            if options.course is not None:
+            if course is not None:
                 _built(matrix, scaled, per_input, total, options)
             else:
                 _filled(matrix, scaled, per_input, options)
@@ -228,6 +246,8 @@ def _in_single(
             added *= _MORE
             if trial == _TRIALS - 1:
                 raise _broken_down(error) from None
+            if course is not None:
+                course.raised(shift(ridge, -e) + added)
         else:
             break
 
@@ -265,11 +285,9 @@ def _limit(equation: KernelEquation, options: SolverOptions) -> ApproximateInver
 
 def _nystrom(equation: KernelEquation, options: SolverOptions) -> ApproximateInverse:
     """F F^T + δ1 from randomly chosen columns; δ is the mean of what they leave, and the ridge."""
-    source, D = equation.source, equation.weights
+    source, block = equation.source, _blocks(equation)
     n, C = source.n_rows, source.columns.rows
-    diagonal = np.concatenate(
-        [host(source.block(i, i, D)).diagonal().astype(np.float64) for i in runs(n // C, 64)]
-    )
+    diagonal = np.concatenate([block(i, i).diagonal().astype(np.float64) for i in runs(n // C, 64)])
     rank, report, taken = nystrom_rank(n), options.report("kernel"), 0
 
     def columns(inputs: Array) -> Array:
@@ -277,7 +295,7 @@ def _nystrom(equation: KernelEquation, options: SolverOptions) -> ApproximateInv
         taken += len(inputs) * C
         if report is not None:
             report(min(taken, rank), rank)
-        return source.columns_of(inputs, D)
+        return source.columns_of(inputs, equation.weights)
 
     F = pivoted_cholesky(diagonal, columns, rank, group=C, rng=np.random.default_rng(0))
     left = float(diagonal.sum() - np.einsum("ij,ij->", F, F)) / max(1, n - F.shape[1])

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from ntklin.edge.checks import as_count, as_nonnegative, as_positive, format_bytes
+from ntklin.edge.amounts import duration, format_bytes
+from ntklin.edge.checks import as_count, as_nonnegative, as_positive
 from ntklin.edge.threads import limited
 from ntklin.networks.memory import passes
 from ntklin.networks.mlp import MLP
-from ntklin.theory.plan import Phase, Rates, duration
+from ntklin.theory.plan import Phase, Rates
 from ntklin.theory.solver_costs import nystrom_rank
 
 # Y and f_0(X); what conjugate gradients keep for each of them; columns whose P numbers fit at once.
@@ -83,7 +84,7 @@ class ClusterPlan:
         ]
         for phase in self.phases:
             lines.append(
-                f"  {phase.name:<12}{duration(phase.seconds):>9}  {phase.flops:9.2e} flops, "
+                f"  {phase.name:<12}{duration(phase.seconds):>12}  {phase.flops:9.2e} flops, "
                 f"{format_bytes(phase.bytes)}"
             )
         return "\n".join([*lines, f"  for {self.iterations} iterations"])

@@ -19,7 +19,7 @@ from ntklin.theory.source import certain_outputs
 
 if TYPE_CHECKING:
     from ntklin.theory.descent_modes import DescentModes
-    from ntklin.theory.gradient_descent import LinearizedGradientDescent
+    from ntklin.theory.descent_without_spectrum import DescentWithoutSpectrum
 
 # Products at most, where memory does not say less.
 MOST = 1000
@@ -36,7 +36,7 @@ class DescentByProducts(Sendable):
 
     Attributes
     ----------
-    descent : LinearizedGradientDescent
+    descent : DescentWithoutSpectrum
     shape : tuple of int
         Of t.
     error : float
@@ -44,7 +44,7 @@ class DescentByProducts(Sendable):
     iterations : int
     """
 
-    descent: LinearizedGradientDescent
+    descent: DescentWithoutSpectrum
     shape: tuple[int, ...]
     error: float
     iterations: int
@@ -117,7 +117,7 @@ class DescentByProducts(Sendable):
 
 
 def descend_by_products(
-    descent: LinearizedGradientDescent,
+    descent: DescentWithoutSpectrum,
     modes: DescentModes,
     t: ArrayLike,
     tolerance: float,
@@ -127,7 +127,7 @@ def descend_by_products(
 
     Parameters
     ----------
-    descent : LinearizedGradientDescent
+    descent : DescentWithoutSpectrum
         Without weight decay.
     modes : DescentModes
         Its rule and units.

@@ -15,6 +15,7 @@ from ntklin.edge.sendable import Sendable
 from ntklin.theory.decayed_modes import DecayedModes
 from ntklin.theory.descent_modes import DescentModes
 from ntklin.theory.discrete_time import Steps
+from ntklin.theory.first_passage import Course
 from ntklin.theory.scheduled import MOST_STEPS
 
 
@@ -29,12 +30,33 @@ class Guards(Sendable):
 
     modes: DescentModes
 
-    def require_convergence(self, consequence: str) -> None:
-        """Refuse a learning rate, a number, that is not below the bound."""
-        rate = self.modes.learning_rate
-        if callable(rate) or self.modes.converges:
+    def require_convergence(self, consequence: str, *, by_products: bool = False) -> None:
+        """Refuse a learning rate, a number, that is not below the bound.
+
+        Parameters
+        ----------
+        consequence : str
+            What then is not there.
+        by_products : bool
+            Whether the spectrum is not to be asked for λ_max.
+
+        Raises
+        ------
+        DivergenceError
+            If it is not.
+        """
+        modes, rate = self.modes, self.modes.learning_rate
+        if callable(rate):
             return
-        bound = self.modes.max_learning_rate
+        if by_products:
+            bound = modes.bound_and_formula[0] * modes.n_samples / (modes.top or np.inf)
+            if modes.top == 0 or modes.scaled_rate < bound:
+                return
+            bound = shift(bound, -2 * modes.units.exponent)
+        elif modes.converges:
+            return
+        else:
+            bound = modes.max_learning_rate
         raise DivergenceError(
             f"gradient descent diverges: learning_rate={rate:.6g} is not below "
             f"{self._formula} = {bound:.6g}, so {consequence}; "
@@ -43,8 +65,23 @@ class Guards(Sendable):
             bound=bound,
         )
 
-    def require_limit(self) -> None:
-        """Refuse t → ∞ where there is no limit, or the kernel is singular."""
+    def require_limit(self, *, by_products: bool = False) -> None:
+        """Refuse t → ∞ where there is no limit, or the kernel is singular.
+
+        Parameters
+        ----------
+        by_products : bool
+            Whether the spectrum is not to be asked: whoever solves then meets a singular kernel.
+
+        Raises
+        ------
+        ValueError
+            For a schedule.
+        DivergenceError
+            If the learning rate is too large.
+        DegenerateKernelError
+            If the spectrum says so.
+        """
         modes = self.modes
         if callable(modes.learning_rate):
             raise ValueError(
@@ -52,7 +89,9 @@ class Guards(Sendable):
                 "finite t; where they stay below max_learning_rate and add up to infinity, the "
                 "limit is that of any constant rate"
             )
-        self.require_convergence("there is no limit t = None")
+        self.require_convergence("there is no limit t = None", by_products=by_products)
+        if by_products:
+            return
         kernel = modes.units.linearization.kernel
         refuse_degenerate(kernel, modes.spectrum, rcond=modes.rcond, ridge=modes.penalty)
 
@@ -90,22 +129,23 @@ class Guards(Sendable):
         decay = " + N weight_decay" if isinstance(self.modes, DecayedModes) else ""
         return self.modes.bound_and_formula[1].format(curvature=f"(λ_max + ridge{decay})")
 
-    def unreachable(self, target: float) -> str:
-        """Why the loss never gets there."""
+    def unreachable(self, target: float, course: Course | None = None) -> str:
+        """Why the loss never gets there, for its course by the spectrum or another one."""
         modes = self.modes
         if callable(modes.learning_rate):
             return (
                 f"the training loss does not drop below {target:.6g} within the first "
                 f"{MOST_STEPS:.0e} steps of this schedule"
             )
-        course = modes.course
+        null = modes.values == 0 if course is None else course.shares == 0
+        size = f"{int(null.sum())}-dimensional " if course is None else ""
+        course = modes.course if course is None else course
         floor = shift(float(course.floors**2 @ course.weights), modes.loss_exponent)
         reasons = [f"ridge={modes.ridge:g} holds θ near θ_0"] if modes.ridge else []
         if isinstance(modes, DecayedModes):
             reasons.append(f"weight_decay={modes.decay:g} holds θ near 0")
-        n_null = int((modes.values == 0).sum())
-        if n_null:
-            reasons.append(f"no step moves the {n_null}-dimensional null space of K(X, X)")
+        if null.any():
+            reasons.append(f"no step moves the {size}null space of K(X, X)")
         because = f", since {' and '.join(reasons)}" if reasons else ""
         return (
             f"the training loss never drops below {target:.6g}: it approaches {floor:.6g}{because}"

@@ -142,6 +142,14 @@ class DescentModes(Sendable):
         return self.scaled_ridge
 
     @cached_property
+    def top(self) -> float:
+        """λ'_max + λ', from above and without the spectrum where there are many rows."""
+        units = self.units
+        # The given kernel's is known already where the learning rate was made from it.
+        lin = units.linearization if units.exponent else self.linearization
+        return lin.largest_eigenvalue + self.penalty
+
+    @cached_property
     def initial_residual(self) -> Array:
         """V^T (Y − f_0(X)), (M, k)."""
         units = self.units
@@ -175,14 +183,28 @@ class DescentModes(Sendable):
 
     @cached_property
     def course(self) -> Course:
-        """The loss in multiples of 4^y, by what is left of each v_i^T (Y − f_0(X)).
+        """The loss in multiples of 4^y, by what is left of each v_i^T (Y − f_0(X))."""
+        return self.course_of(self.values, self.initial_losses)
 
-        That is (λ + λ_i p_t(λ_i + λ))/(λ_i + λ), with p_t(μ) = (1 − ημ/N)^t of plain descent.
+    def course_of(self, values: Array, weights: Array) -> Course:
+        """The course of a loss that is Σ_i w_i at t = 0, w_i of it in directions of these λ_i.
+
+        Of a residual is left (λ + λ_i p_t(λ_i + λ))/(λ_i + λ), with p_t(μ) = (1 − ημ/N)^t of plain
+        descent.
+
+        Parameters
+        ----------
+        values, weights : ndarray, shape (M,)
+            λ_i ≥ 0 and w_i ≥ 0.
+
+        Returns
+        -------
+        Course
         """
-        total = self.values + self.penalty
+        total = values + self.penalty
         floors = np.divide(self.penalty, total, where=total > 0, out=np.ones_like(total))
-        shares = np.divide(self.values, total, where=total > 0, out=np.zeros_like(total))
-        return Course(values=total, floors=floors, shares=shares, weights=self.initial_losses)
+        shares = np.divide(values, total, where=total > 0, out=np.zeros_like(total))
+        return Course(values=total, floors=floors, shares=shares, weights=weights)
 
     def losses(self, steps: Steps) -> Array:
         """4^(−y) L(f_t), (T,)."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, fields
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, overload
+from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,31 +12,20 @@ from numpy.typing import ArrayLike
 from ntklin.algebra.spectrum import fade
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, host, namespace
-from ntklin.edge.checks import as_count, as_positive, fits, require_memory
+from ntklin.edge.checks import as_count, as_positive, require_memory
 from ntklin.edge.ranges import in_range, shift
-from ntklin.edge.sendable import Sendable
-from ntklin.runs.schedules import LearningRate
 from ntklin.theory.covariance import Prior
 from ntklin.theory.decayed_modes import DecayedModes
-from ntklin.theory.descent_by_products import DescentByProducts, descend_by_products
-from ntklin.theory.descent_guards import Guards
-from ntklin.theory.descent_modes import DescentModes
+from ntklin.theory.descent_without_spectrum import DescentWithoutSpectrum
 from ntklin.theory.discrete_time import Steps, as_steps
 from ntklin.theory.homogeneity import degree_at
 from ntklin.theory.scheduled import MOST_STEPS
-from ntklin.theory.solver_choice import SMALL
-from ntklin.theory.solver_costs import memory_of
-from ntklin.theory.solver_options import TOLERANCE, as_tolerance
-from ntklin.theory.source import Source
-
-if TYPE_CHECKING:
-    from ntklin.theory.linearization import Linearization
 
 _BLOCK = 1 << 21  # entries of one (T, N) block of filters: 16 MB
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class LinearizedGradientDescent(Sendable):
+class LinearizedGradientDescent(DescentWithoutSpectrum):
     r"""f_t and θ_t of gradient descent on the linearized network, Eqs. (18), (19).
 
     .. math::
@@ -78,15 +65,6 @@ class LinearizedGradientDescent(Sendable):
     weight_decay : float
     """
 
-    linearization: Linearization
-    targets: Array
-    learning_rate: LearningRate
-    ridge: float = 0.0
-    rcond: float | None = None
-    momentum: float = 0.0
-    nesterov: bool = False
-    weight_decay: float = 0.0
-
     @property
     def max_learning_rate(self) -> float:
         """Below which it converges: 2N/(λ_max + ridge + N weight_decay).
@@ -116,23 +94,6 @@ class LinearizedGradientDescent(Sendable):
         if callable(self.learning_rate):
             raise ValueError("a schedule's rates decide whether it converges, for all t together")
         return self._modes.converges
-
-    @property
-    def _source(self) -> Source:
-        return self.linearization.source
-
-    @cached_property
-    def _modes(self) -> DescentModes:
-        options: dict[str, Any] = {
-            field.name: getattr(self, field.name) for field in fields(DescentModes)
-        }
-        if self.weight_decay:
-            return DecayedModes(decay=self.weight_decay, **options)
-        return DescentModes(**options)
-
-    @cached_property
-    def _guards(self) -> Guards:
-        return Guards(modes=self._modes)
 
     def predict(self, X_new: ArrayLike, t: ArrayLike | None = None) -> Array:
         """The outputs f_t(X_new).
@@ -201,61 +162,6 @@ class LinearizedGradientDescent(Sendable):
         self._guards.refuse_overflow(outputs, steps)
         outputs = outputs.reshape(*steps.shape, *shape)
         return beside(columns.shown(outputs, self.targets), source.anchor)
-
-    def by_products(
-        self,
-        t: ArrayLike,
-        tol: float = TOLERANCE,
-        *,
-        progress: Callable[[int, float], object] | None = None,
-    ) -> DescentByProducts:
-        """f_t and θ_t without the spectrum, to a stated error, by products with φ and φ^T alone.
-
-        What ``predict``, ``parameters`` and ``loss`` take by themselves where there are more than
-        8192 rows and the spectrum does not fit into memory; t = None is then the minimizer.
-
-        Parameters
-        ----------
-        t : int or array_like of int
-        tol : float
-            Of the estimated relative error of c_t in f_t = f_0 + K(x, X) c_t.
-        progress : callable, optional
-            Called as ``progress(iteration, error)``; what it raises ends the work.
-
-        Returns
-        -------
-        DescentByProducts
-
-        Raises
-        ------
-        ConvergenceError
-            If 1,000 products are not enough, as for t ≫ 10⁵ on an ill-conditioned kernel.
-        ValueError
-            With weight decay, and for a tol that float64 cannot reach.
-        """
-        if self.weight_decay:
-            raise ValueError("weight_decay needs the spectrum; lin.train takes its steps")
-        return descend_by_products(self, self._modes, t, as_tolerance(tol), progress)
-
-    @property
-    def _is_without_spectrum(self) -> bool:
-        """Whether the kernel is not small, and its spectrum is not there and does not fit."""
-        m, lin = self._source.n_rows, self.linearization
-        if m <= SMALL or self.weight_decay or self.rcond is not None:
-            return False
-        return not lin.has_spectrum and not fits(memory_of("eigh", m, 1))
-
-    def _without_spectrum(self, t: ArrayLike | None) -> Any:
-        """What predicts f_t and has θ_t, without it."""
-        if t is not None:
-            return self.by_products(t)
-        bound = self._modes.bound_and_formula[0] * self._source.n_samples
-        if (
-            callable(self.learning_rate)
-            or not self.learning_rate * (self.linearization.largest_eigenvalue + self.ridge) < bound
-        ):
-            self._guards.require_limit()
-        return self.linearization.minimizer(self.targets, ridge=self.ridge)
 
     def parameters(self, t: ArrayLike | None = None) -> Array:
         """The parameters θ_t.
@@ -419,7 +325,9 @@ class LinearizedGradientDescent(Sendable):
         """The number of steps after which the training loss first drops below ``loss``.
 
         The smallest t with L(f_t) < ``loss``, exact up to the rounding of L, also where the loss
-        does not only fall. With a schedule every step is looked at, up to 10⁷ of them.
+        does not only fall. With a schedule every step is looked at, up to 10⁷ of them. Where there
+        are more than 8192 rows and the spectrum does not fit into memory it is that of
+        ``steps_to_by_products``.
 
         Parameters
         ----------
@@ -437,6 +345,8 @@ class LinearizedGradientDescent(Sendable):
         DivergenceError
             If the learning rate is too large.
         """
+        if self._is_without_spectrum:
+            return self.steps_to_by_products(loss).steps
         target, modes = as_positive(loss, name="loss"), self._modes
         self._guards.require_convergence("the loss has no limit")
         t = modes.rule.first_below(modes.course, shift(target, -modes.loss_exponent))

@@ -17,6 +17,7 @@ from ntklin.algebra.solving import KernelSolution
 from ntklin.algebra.spectrum import ridge_in_units
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, host
+from ntklin.edge.errors import FloatRangeError
 from ntklin.edge.ranges import is_far, largest_exponent, norm, shift
 from ntklin.edge.sendable import Sendable
 from ntklin.theory.columns import Columns
@@ -169,8 +170,21 @@ class KernelEquation(Sendable):
         return self.solver.solve(self, right, right_errors)
 
     def product(self, V: Array) -> Array:
-        """(K'_D + ridge'·1) V without a kernel, (M, n)."""
-        return self.source.product(V, self.weights) + self.ridge * V
+        """(K'_D + ridge'·1) V without a kernel.
+
+        Returns
+        -------
+        ndarray, shape (M, n)
+
+        Raises
+        ------
+        FloatRangeError
+            If it overflows.
+        """
+        found = self.source.product(V, self.weights) + self.ridge * V
+        if not bool(np.isfinite(found).all()):
+            raise FloatRangeError(f"the kernel overflows {found.dtype}; {self.source.remedy}")
+        return found
 
     @cached_property
     def norm(self) -> float:

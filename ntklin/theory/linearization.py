@@ -17,7 +17,7 @@ from ntklin.algebra.preconditioners import (
 )
 from ntklin.algebra.spectrum import as_rank_cut, as_ridge
 from ntklin.edge.arrays import Array, as_array
-from ntklin.edge.backends import host
+from ntklin.edge.backends import host, is_mapped
 from ntklin.edge.checks import as_inputs, as_vector, warn_outside_unit_ball
 from ntklin.networks.descriptions import describe_network
 from ntklin.networks.memory import rows_that_fit
@@ -36,7 +36,8 @@ from ntklin.theory.factorized import FactorizedKernel
 from ntklin.theory.feature_source import FeatureSource
 from ntklin.theory.gradient_descent import LinearizedGradientDescent
 from ntklin.theory.linearized_run import LinearizedRun
-from ntklin.theory.minimizer import Minimizer, solve_minimizer
+from ntklin.theory.minimize import solve_minimizer
+from ntklin.theory.minimizer import Minimizer
 from ntklin.theory.moments import SGDMoments, as_batch_size
 from ntklin.theory.solver_options import (
     Preconditioner,
@@ -59,10 +60,11 @@ def linearize(
     theta : ndarray, shape (P,)
         θ_0, or any later θ_T (Sect. 6). Copied.
     X : ndarray, shape (N, d)
-        Training inputs. Copied; rows outside the unit ball are allowed with a warning.
+        Training inputs; rows outside the unit ball are allowed with a warning. Copied, but for a
+        ``numpy.memmap``, which is read where it is.
     rows : int, optional
         How many inputs have passes at a time, which are made anew for every product; see
-        :class:`ntklin.StreamedFeatures`. X is then not copied, and may be a ``numpy.memmap``.
+        :class:`ntklin.StreamedFeatures`. X is then not copied, and may be of any real dtype.
         Without it all passes are kept, but by an MLP only where they fit into the memory.
 
     Returns
@@ -80,7 +82,9 @@ def linearize(
     >>> gd.predict(X, t=[0, 10, 10**9]).shape
     (3, 3)
     """
-    inputs = as_inputs(X, net.n_inputs).copy() if rows is None else as_array(X, "X")
+    inputs = as_inputs(X, net.n_inputs) if rows is None else as_array(X, "X")
+    if rows is None and not is_mapped(inputs):
+        inputs = inputs.copy()
     theta = as_vector(theta, net.n_parameters, name="theta").copy()
     if rows is None and isinstance(net, MLP):
         rows = rows_that_fit(net, len(inputs), max(inputs.itemsize, theta.itemsize), inputs)

@@ -12,8 +12,9 @@ import numpy as np
 from ntklin.algebra.packed import PackedMatrix
 from ntklin.algebra.panels import PanelMatrix
 from ntklin.algebra.square import SquareMatrix
+from ntklin.edge.amounts import duration, format_bytes
 from ntklin.edge.arrays import Array
-from ntklin.edge.checks import as_count, format_bytes, free_memory
+from ntklin.edge.checks import as_count, free_memory
 from ntklin.networks.features import FeatureMap
 from ntklin.networks.infinite import infinite_ntk
 from ntklin.networks.memory import passes
@@ -102,7 +103,7 @@ class Plan:
         ]
         for phase in self.phases:
             rate = f"{phase.flops:9.2e} flops" if phase.flops else ""
-            lines.append(f"  {phase.name:<12}{duration(phase.seconds):>9}  {rate}".rstrip())
+            lines.append(f"  {phase.name:<12}{duration(phase.seconds):>12}  {rate}".rstrip())
         if self.iterations:
             lines.append(f"  for {self.iterations} iterations")
         return "\n".join(lines)
@@ -360,10 +361,3 @@ def _seconds(work: Callable[[], Any]) -> float:
         work()
         best = min(best, perf_counter() - start)
     return best
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words of three digits."""
-    if seconds < 100:
-        return f"{seconds:.3g} s"
-    return f"{seconds / 60:.3g} min" if seconds < 6000 else f"{seconds / 3600:.3g} h"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ntklin.edge.arrays import Array
-from ntklin.edge.backends import beside, kernels, namespace
+from ntklin.edge.backends import beside, is_mapped, kernels, namespace
 from ntklin.edge.errors import FloatRangeError
 from ntklin.kernels.structures import Layers, Passes
 from ntklin.networks.memory import passes
@@ -54,9 +54,10 @@ class DirectDescent(Stepwise):
         net, X = task.net, task.X
         slots = len(task.optimizer.init(np.zeros(1)).slots)
         decay = 2 * bool(task.optimizer.weight_decay)
-        size = (4 + slots + decay) * net.n_parameters + X.size + workspace(len(X))
+        size = (4 + slots + decay) * net.n_parameters + workspace(len(X))
+        size += 0 if is_mapped(X) else X.size
         if isinstance(net, MLP):
-            size += passes(net, len(X))
+            size += passes(net, len(X)) - is_mapped(X) * X.size  # their first activations
         elif isinstance(half := getattr(net, "network", None), MLP):
             size += 2 * passes(half, len(X))
         return size * X.itemsize

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from ntklin.edge.arrays import Array
-from ntklin.edge.backends import refuse_mixed
+from ntklin.edge.backends import is_mapped, refuse_mixed
 from ntklin.edge.checks import as_flag, as_inputs, as_path, as_vector, narrowed
 from ntklin.edge.errors import DivergenceError
 from ntklin.networks.network import Network, n_outputs_of
@@ -202,13 +202,14 @@ def rise_warning(
 def as_problem(
     net: Network, theta: ArrayLike, X: ArrayLike, Y: ArrayLike, loss: Loss, name: str = "theta"
 ) -> tuple[Array, Array, Array]:
-    """θ, X and Y checked and in their common dtype; X and Y are copies."""
+    """θ, X and Y checked and in their common dtype; copies of Y and of an X that is no file's."""
     X = as_inputs(X, net.n_inputs)
     Y = loss.as_targets(Y, len(X), n_outputs_of(net))
     theta = as_vector(theta, net.n_parameters, name=name)
     refuse_mixed(theta, X, Y)
     dtype = np.result_type(theta.dtype, X.dtype)
-    return theta.astype(dtype, copy=False), X.astype(dtype), narrowed(Y, dtype, "Y").astype(dtype)
+    X = X.astype(dtype, copy=not is_mapped(X))
+    return theta.astype(dtype, copy=False), X, narrowed(Y, dtype, "Y").astype(dtype)
 
 
 def _as_record(

@@ -221,6 +221,7 @@ def announce(
     console: Console, plans: Sequence[Plan], store: Store, slots: int, options: Options
 ) -> None:
     """Say how long it will take, before it starts."""
+    from ntklin.edge.amounts import duration
     from ntklin.validation import figures
 
     _, n_threads = shares(options)
@@ -234,14 +235,6 @@ def announce(
         "just now. Ctrl-C keeps what is finished; the same command goes on from there.",
         soft_wrap=True,
     )
-
-
-def duration(seconds: float) -> str:
-    """A time in the unit that suits it."""
-    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
-        if seconds >= 1.5 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} seconds"
 
 
 def compute(

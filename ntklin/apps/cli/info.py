@@ -40,7 +40,7 @@ def run(options: Options) -> None:
 
 def lines(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Names and values to print, in order."""
-    from ntklin.edge.checks import format_bytes
+    from ntklin.edge.amounts import format_bytes
 
     yield from facts["versions"].items()
     yield "system", facts["system"]

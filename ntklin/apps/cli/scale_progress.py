@@ -79,8 +79,8 @@ class ScaleLines(Lines):
 
     def advanced(self, phase: str, done: float, total: float | None) -> None:
         """So much of a phase's work is done."""
-        from ntklin.apps.report.durations import duration
         from ntklin.apps.scale.clock import PHASES
+        from ntklin.edge.amounts import duration
 
         now = time.monotonic()
         if phase != self._phase:
@@ -102,7 +102,7 @@ class ScaleLines(Lines):
 
 def summary(result: SizeResult) -> str:
     """A finished size in a line."""
-    from ntklin.apps.report.durations import duration
+    from ntklin.edge.amounts import duration
 
     right = "" if result.test_accuracy is None else f", accuracy {result.test_accuracy:.2%}"
     return (

@@ -1,6 +1,7 @@
 """Which numbers of a trial are shown, and what baselines are called."""
 
 from ntklin.apps.report.columns import MISSING, Column
+from ntklin.edge.amounts import duration
 from ntklin.networks.symmetrized import AntisymmetricPair, DoubledNetwork
 from ntklin.recipes.mitigation import Mitigation, Trial
 
@@ -9,10 +10,6 @@ KINDS: dict[type, str] = {
     DoubledNetwork: "doubled network",
 }
 SHORT: dict[type, str] = {AntisymmetricPair: "pair", DoubledNetwork: "doubled"}
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds:,.0f} s"
 
 
 COLUMNS = (
@@ -33,7 +30,7 @@ COLUMNS = (
         ".1e",
     ),
     Column("steps", "steps", "of gradient descent until the training loss is reached", ",d"),
-    Column("seconds", "time", "of training", show=_duration),
+    Column("seconds", "time", "of training", show=duration),
 )
 # Those that a terminal of 80 characters has room for.
 NARROW = tuple(column for column in COLUMNS if column.name != "interpolator_distance")

@@ -5,9 +5,8 @@ from typing import Any
 
 from rich.table import Table
 
-from ntklin.apps.report.durations import duration
 from ntklin.apps.scale.plans import SizePlan
-from ntklin.edge.checks import format_bytes
+from ntklin.edge.amounts import duration, format_bytes
 from ntklin.edge.files.names import shown
 
 

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ntklin.apps.report.columns import MISSING, Column
-from ntklin.apps.report.durations import duration
 from ntklin.apps.scale.result import SizeResult
-from ntklin.edge.checks import format_bytes
+from ntklin.edge.amounts import duration, format_bytes
 
 
 def _share(number: float) -> str:

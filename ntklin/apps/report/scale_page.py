@@ -7,7 +7,6 @@ from typing import Any
 from ntklin.apps.options.declared import told
 from ntklin.apps.options.scale import ScaleSettings
 from ntklin.apps.report.columns import MISSING
-from ntklin.apps.report.durations import duration
 from ntklin.apps.report.html import (
     document,
     facts,
@@ -21,7 +20,7 @@ from ntklin.apps.report.html import (
 from ntklin.apps.report.scale_columns import QUALITY, SOLUTION, cell, known
 from ntklin.apps.scale.clock import PHASES
 from ntklin.apps.scale.result import SizeResult
-from ntklin.edge.checks import format_bytes
+from ntklin.edge.amounts import duration, format_bytes
 from ntklin.edge.files.names import shown
 
 INTRODUCTION = (

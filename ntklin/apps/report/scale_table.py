@@ -6,10 +6,10 @@ from rich.console import Console
 from rich.table import Table
 
 from ntklin.apps.report.columns import MISSING, Column
-from ntklin.apps.report.durations import duration
 from ntklin.apps.report.scale_columns import QUALITY, SOLUTION, cell, known
 from ntklin.apps.scale.clock import PHASES
 from ntklin.apps.scale.result import SizeResult
+from ntklin.edge.amounts import duration
 
 
 def print_sizes(console: Console, results: Sequence[SizeResult]) -> None:

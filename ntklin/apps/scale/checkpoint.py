@@ -2,6 +2,7 @@
 
     checkpoint/run.json                     what the run is of; another run's is refused
     checkpoint/n-00060000/panel-0007.npz    a panel of the Cholesky factor, final
+    checkpoint/n-00060000/shift.npz         what float32 needs on its diagonal, once raised
     checkpoint/n-00060000/iterate.npz       the latest iterate of conjugate gradients
     checkpoint/n-00060000/result.npz        the finished minimizer; its panels are gone then
 
@@ -33,7 +34,7 @@ SCHEMA = "ntklin-scale-checkpoint/1"
 # What a run is of by digests alone.
 FINGERPRINTS = ("theta", "X", "Y")
 FOLDER, MANIFEST, HEAD = "checkpoint", "run.json", "head"
-OWN = re.compile(r"(panel-\d{4,}|iterate|result)\.npz")
+OWN = re.compile(r"(panel-\d{4,}|shift|iterate|result)\.npz")
 OWN_FOLDER = re.compile(r"n-\d{8,}")
 
 

@@ -11,7 +11,7 @@ from ntklin.apps.scale.clock import FACTOR, FILES, ITERATIONS, KERNEL, Clock
 from ntklin.edge.arrays import Array
 from ntklin.networks.mlp import MLP
 
-ITERATE = "iterate.npz"
+ITERATE, SHIFT = "iterate.npz", "shift.npz"
 # An iterate is written no more often than that: writing takes some of the time that it saves.
 SECONDS_BETWEEN = 2.0
 
@@ -43,6 +43,15 @@ class KeptCourse(Course):
         self._seconds = self._filling = 0.0
         # Of every iterate, those of earlier runs first.
         self.residuals: list[float] = []
+
+    def least_shift(self) -> float:
+        """The shift that an earlier run had to come to; 0 where its first one served."""
+        kept = self._files.read(SHIFT)
+        return 0.0 if kept is None else float(kept[0]["shift"])
+
+    def raised(self, shift: float) -> None:
+        """Panels begin anew with this shift."""
+        self._files.write(SHIFT, {"shift": shift}, {})
 
     def load(self, j: int, panel: Array, shift: float) -> bool:
         """Put panel j of an earlier run in its place; False where there is none."""

@@ -17,7 +17,8 @@ from ntklin.apps.study.measures import accuracy, loss
 from ntklin.edge.arrays import Array
 from ntklin.runs.checkpoint import digest
 from ntklin.theory.linearization import linearize
-from ntklin.theory.minimizer import Minimizer, solve_minimizer
+from ntklin.theory.minimize import solve_minimizer
+from ntklin.theory.minimizer import Minimizer
 from ntklin.theory.solver_options import SolverProgress, as_solver_options
 
 RESULT = "result.npz"

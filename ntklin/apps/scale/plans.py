@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from ntklin.algebra.packed import PackedMatrix
 from ntklin.apps.scale.checkpoint import Checkpoint
 from ntklin.apps.scale.problem import Problem
-from ntklin.edge.checks import fits, format_bytes, require_memory
+from ntklin.edge.amounts import format_bytes
+from ntklin.edge.checks import fits, require_memory
 from ntklin.edge.files.names import shown
 from ntklin.networks.memory import passes
 from ntklin.networks.mlp import MLP

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ntklin.edge.checks import format_bytes
+from ntklin.edge.amounts import format_bytes
 from ntklin.edge.errors import MemoryLimitError
 from ntklin.networks.memory import passes
 from ntklin.networks.mlp import MLP
