@@ -10,6 +10,7 @@ import tasks
 import ntklin
 from ntklin.kernels.cpu import products
 from ntklin.networks import memory, mlp
+from ntklin.theory.solver_costs import BLOCK, memory_of
 from ntklin.training import descents as descent
 from ntklin.training.task import TrainingTask
 
@@ -64,6 +65,18 @@ def test_features(widths, n):
     # Each thread has a tile in its cache beside, however many inputs there are.
     tiles = numba.get_num_threads() * min(n, products.ROWS) * products.BLOCK
     assert 0.95 <= 8 * (memory.passes(net, n) + tiles) / peak(call) <= 1.6
+
+
+@pytest.mark.parametrize("solver", ["packed", "mixed"])
+def test_minimizers_of_many_samples(solver):
+    net, theta, X, Y = problem((20, 4000, 1), 2000, float)
+
+    def call():
+        return ntklin.linearize(net, theta, X).minimizer(Y, solver=solver, ridge=1.0)
+
+    planned = 8 * memory.passes(net, 2000) + memory_of(solver, 2000, 1)
+    tile = 8 * memory.last_signals(net, 5 * BLOCK)  # of its rows and columns, however large N is
+    assert 0.95 <= (planned + tile) / peak(call) <= 1.6
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

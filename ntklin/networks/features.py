@@ -130,22 +130,28 @@ class FeatureMap(BalancedFeatures):
         -------
         ndarray, shape (N C,)
         """
+        lengths = [np.sqrt((W * W).sum(axis=1)) for W, _ in self.network.unpack(self.parameters)]
+        # Squares and last signals of all would be as large as the activations.
+        size = max(1, BLOCK // max(self.network.widths))
+        runs = (slice(i, i + size) for i in range(0, len(self.inputs), size))
+        squares = np.concatenate([self.rows(run)._squared_rounding(lengths) for run in runs])
+        return 4 * float(np.finfo(self.dtype).eps) * np.sqrt(squares)
+
+    def _squared_rounding(self, lengths: list[Array]) -> Array:
+        """The sum over layers of what a rounding of size 1 in each product gives, squared."""
         squares = np.zeros(self.shape[0])
         layers = self.network.unpack(self.parameters)
-        for a, delta, w, v, (W, b) in zip(*self.passes, layers, strict=True):
-            lengths = np.sqrt((W * W).sum(axis=1))
-            rows = max(1, BLOCK // a.shape[1])  # the squares of all would be as large as X
-            some = range(0, len(a), rows)
-            sizes = w * np.concatenate([_lengths(a[i : i + rows]) for i in some])
+        for a, delta, w, v, (W, b), length in zip(*self.passes, layers, lengths, strict=True):
+            sizes = w * host(np.sqrt((a * a).sum(axis=1))).astype(np.float64)
             sizes = np.repeat(sizes, self.network.n_outputs)
             signals = delta * delta
-            total = sizes**2 * host(signals @ (lengths * lengths).astype(a.dtype))
+            total = sizes**2 * host(signals @ (length * length).astype(a.dtype))
             if b is not None:
                 biases = abs(b)
-                total += 2 * v * sizes * host(signals @ (lengths * biases).astype(a.dtype))
+                total += 2 * v * sizes * host(signals @ (length * biases).astype(a.dtype))
                 total += v * v * host(signals @ (biases * biases).astype(a.dtype))
             squares = squares + (W.shape[1] + 3) * total
-        return 4 * float(np.finfo(self.dtype).eps) * np.sqrt(squares)
+        return squares
 
     def at(self, X_new: ArrayLike) -> FeatureMap:
         """The features of other inputs, in the same units as these.
@@ -402,11 +408,6 @@ class FeatureMap(BalancedFeatures):
             See ``ntklin.kernels.cpu.linearized``.
         """
         return self._kernels.LinearizedNetwork(self.passes, self.network.has_bias, rule)
-
-
-def _lengths(rows: Array) -> Array:
-    """‖a‖ of each row, float64, on the host."""
-    return host(np.sqrt((rows * rows).sum(axis=1))).astype(np.float64)
 
 
 def _kernel(
