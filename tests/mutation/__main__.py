@@ -110,38 +110,42 @@ def shared_out(jobs, take, options, place, compiled=False):
         raise failed[0]
 
 
-def unmapped(place):
-    """Test files without a map, or changed since, small ones first: (file, its map, digest)."""
+def unmapped(place, longest):
+    """Test files without a whole map, or changed since, small ones first: (file, digest, tests).
+
+    ``tests`` is what a map has that is still true. Tests that took longer than an earlier limit are
+    not in it.
+    """
     found = []
     for path in sorted((place.tree / "tests").glob("test_*.py"), key=lambda p: p.stat().st_size):
-        kept, contents = (
-            place.maps / f"{path.stem}.json",
-            digest(place.tree, [f"tests/{path.name}"]),
-        )
-        fresh = kept.exists() and json.loads(kept.read_text("utf-8"))["digest"] == contents
-        if not fresh and path.name not in NOT_ASKED:
-            found.append((f"tests/{path.name}", kept, contents))
+        file = f"tests/{path.name}"
+        contents, kept = digest(place.tree, [file]), place.map(file)
+        fresh = kept is not None and kept["digest"] == contents
+        if path.name not in NOT_ASKED and not (fresh and kept["longest"] >= longest):
+            tests = kept["tests"] if fresh else {}
+            tests = {test: what for test, what in tests.items() if what["outcome"] != "long"}
+            if not fresh or len(tests) < len(kept["tests"]):
+                found.append((file, contents, tests))
     return found
 
 
 def make_maps(place, options):
     """The maps of all test files."""
+    longest = options.longest
     jobs = [
-        ((kept, contents), {"file": file, "longest": options.longest})
-        for file, kept, contents in unmapped(place)
+        ((file, contents, tests), {"file": file, "longest": longest, "skip": list(tests)})
+        for file, contents, tests in unmapped(place, longest)
     ]
 
     def take(name, told):
-        kept, contents = name
-        functions = {}
-        for test in told["tests"].values():
-            numbers = [functions.setdefault(f, len(functions)) for f in test["entered"]]
-            test["entered"] = numbers
-        told |= {"file": f"tests/{kept.stem}.py", "digest": contents}
-        written(kept, json.dumps(told | {"functions": list(functions)}))
-        seconds = sum(test["seconds"] for test in told["tests"].values())
-        say(f"{kept.stem}: {len(told['tests'])} tests, {seconds:.0f} s {told['broken'] or ''}")
+        file, contents, tests = name
+        tests = tests | told["tests"]
+        kept = {"file": file, "digest": contents, "longest": longest, "tests": tests}
+        place.keep_map(kept)
+        seconds = sum(test["seconds"] for test in tests.values())
+        say(f"{file}: {len(tests)} tests, {seconds:.0f} s {told['broken'] or ''}")
 
+    say(f"{len(jobs)} files to map")
     shared_out(jobs, take, options, place)
 
 
@@ -149,7 +153,7 @@ def judge(place, options):
     """Verdicts on the sample's mutants, those first that had none."""
     drawn, verdicts = begun(place, options)
     choice = Choice(place)
-    new, again = [], []
+    new, again, whole = [], [], not unmapped(place, 0)
     for mutant in drawn["mutants"]:
         before = verdicts.of(mutant)
         if before is not None and before["verdict"] in report.DEAD:
@@ -160,7 +164,7 @@ def judge(place, options):
         name = mutant, asked | {choice.known(test) for test, _ in tests}
         if tests:
             (again if before else new).append((name, {"edit": mutant, "tests": tests}))
-        elif before is None and not unmapped(place):
+        elif before is None and whole:
             verdicts.add(mutant, {"verdict": "uncovered", "asked": []})
     say(f"{len(new)} mutants to judge, {len(again)} again, by {len(choice.seconds)} tests")
     shared_out([*new, *again], taken(verdicts), options, place)
@@ -227,13 +231,6 @@ def draw(place, options):
     say("drawing the sample")
     told = sample.draw(place.tree, place.sources, number=options.number, seed=options.seed)
     return {"code": place.code} | told
-
-
-def written(path, text):
-    """Write a file whole."""
-    beside = path.with_suffix(".part")
-    beside.write_text(text, "utf-8")
-    beside.replace(path)
 
 
 def say(text):

@@ -1,7 +1,6 @@
 """Which tests can see a mutant: those that enter its function, and their neighbors."""
 
 import ast
-import json
 from collections import defaultdict
 
 LONGEST = 30.0  # seconds; longer tests are not asked
@@ -15,7 +14,7 @@ class Choice:
         self.seconds, self.files, self.digests = {}, defaultdict(set), {}
         self.n_passed = self.n_other = 0
         for path in sorted(place.maps.glob("*.json")):
-            self.read(json.loads(path.read_text("utf-8")))
+            self.read(place.map(path.name))
         self.importers = importers(place)
 
     def read(self, told):
@@ -28,8 +27,7 @@ class Choice:
             self.n_passed += 1
             self.seconds[test] = what["seconds"]
             self.files[told["file"]].add(test)
-            for number in what["entered"]:
-                name = told["functions"][number]
+            for name in what["entered"]:
                 self.by_function[name].add(test)
                 self.by_path[name.partition("::")[0]].add(test)
 

@@ -64,8 +64,6 @@ class Told:
             )
         items[:] = [item for item in items if item.nodeid not in self.skip]
         self.tell(collected=len(items))
-        if self.traced:
-            self.tell(imported=sorted(mutant_site.entered.taken()))
 
     def pytest_collectreport(self, report):
         """A module that cannot be imported."""
@@ -237,7 +235,7 @@ def end(child):
 
 def mapped(job, base):
     """Which functions each test of a file enters, how long it takes, and whether it passes."""
-    tests, imported, skip = {}, [], []
+    tests, skip = {}, job["skip"]
     longest = job["longest"]
     while True:
         run = Run(
@@ -250,16 +248,15 @@ def mapped(job, base):
             if "end" in event:
                 kept = {key: event[key] for key in ("outcome", "seconds", "entered")}
                 tests[event["end"]] = kept
-            imported = event.get("imported", imported)
             late = event.get("late", late)
             done = done or "done" in event
             broken = event.get("why", broken) if "broken" in event else broken
         if done or run.current is None or run.current in skip:
-            return {"imported": imported, "tests": tests, "broken": None if done else broken}
+            return {"tests": tests, "broken": None if done else broken}
         # Too long, or it took the process with it: go on behind it.
         lost = late or run.current
         tests[lost] = {"outcome": "long" if late else "crashed", "seconds": longest, "entered": []}
-        skip = list(tests)
+        skip = [*job["skip"], *tests]
 
 
 def judged(job, base, steady):

@@ -5,6 +5,7 @@ Python that made it, and ``mutant_site`` in front of them.
 """
 
 import hashlib
+import json
 import shutil
 import subprocess
 import sys
@@ -56,6 +57,28 @@ class Place:
             folder.mkdir(parents=True, exist_ok=True)
         self.refresh(names)
         self.environment()
+
+    def map(self, file):
+        """What is known of a test file's tests; None where that is nothing."""
+        path = self.maps / f"{Path(file).stem}.json"
+        if not path.exists():
+            return None
+        told = json.loads(path.read_text("utf-8"))
+        names = told.pop("functions")
+        for test in told["tests"].values():
+            test["entered"] = [names[number] for number in test["entered"]]
+        return told
+
+    def keep_map(self, told):
+        """Keep what is known, whole or not at all; each function's name once."""
+        numbers, tests = {}, {}
+        for test, what in told["tests"].items():
+            entered = [numbers.setdefault(name, len(numbers)) for name in what["entered"]]
+            tests[test] = what | {"entered": entered}
+        path = self.maps / f"{Path(told['file']).stem}.json"
+        text = json.dumps(told | {"tests": tests, "functions": list(numbers)})
+        path.with_suffix(".part").write_text(text, "utf-8")
+        path.with_suffix(".part").replace(path)
 
     def refresh(self, names):
         """Copy what has changed, and drop what is gone."""
