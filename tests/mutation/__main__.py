@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -47,6 +48,8 @@ class Worker:
             "MPLCONFIGDIR": str(place.folder / "matplotlib"),
             "MPLBACKEND": "agg",
         }
+        # What waits for a namespace to end ends with it only when it is killed.
+        self.isolated = isolated
         self.process = subprocess.Popen(
             [str(word) for word in command],
             env=environment,
@@ -65,6 +68,10 @@ class Worker:
             raise RuntimeError(f"a worker ended, with status {self.process.wait()}")
         return json.loads(line)
 
+    def stop(self):
+        """End it, and what it runs."""
+        self.process.kill() if self.isolated else self.process.terminate()
+
     def close(self):
         """Let it end."""
         self.process.stdin.close()
@@ -77,10 +84,11 @@ def shared_out(jobs, take, options, place, compiled=False):
     for job in jobs:
         waiting.put(job)
     lock, stop = threading.Lock(), threading.Event()
-    failed = []
+    failed, workers = [], []
 
     def work():
         worker = Worker(place, options.isolated, compiled)
+        workers.append(worker)
         try:
             while not stop.is_set() and time.monotonic() < options.deadline:
                 try:
@@ -91,7 +99,8 @@ def shared_out(jobs, take, options, place, compiled=False):
                 with lock:
                     take(name, result)
         except Exception as e:
-            failed.append(e)
+            if not stop.is_set():
+                failed.append(e)
             stop.set()
         finally:
             worker.close()
@@ -105,6 +114,8 @@ def shared_out(jobs, take, options, place, compiled=False):
                 thread.join(0.2)
     except KeyboardInterrupt:
         stop.set()
+        for worker in workers:
+            worker.stop()
         raise
     if failed:
         raise failed[0]
@@ -158,6 +169,8 @@ def judge(place, options):
         before = verdicts.of(mutant)
         if before is not None and before["verdict"] in report.DEAD:
             continue
+        if not whole and not choice.knows(mutant):
+            continue  # whom to ask, later maps will tell
         asked = set(before["asked"]) if before else set()
         tests = choice.tests(mutant, options.budget)
         tests = [test for test in tests if choice.known(test[0]) not in asked]
@@ -256,6 +269,11 @@ def main():
         "--isolated", action="store_true", help="read-only file system (root, Linux)"
     )
     options = parser.parse_args()
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # also in the background, where a shell ignores it
+        signal.signal(number, signal.default_int_handler)
     options.deadline = time.monotonic() + 60 * options.minutes
     stages = options.stage or ["map", "judge", "compiled", "report"]
     place = Place(options.folder)
@@ -273,4 +291,7 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -59,6 +59,10 @@ class Choice:
                 chosen.append((test, self.seconds[test]))
         return chosen
 
+    def knows(self, mutant):
+        """Whether a test is known that enters the mutant's function."""
+        return f"{mutant['path']}::{mutant['function']}" in self.by_function
+
     def known(self, test):
         """A test as it stands: with its file's digest."""
         return f"{test}@{self.digests[test.partition('::')[0]]}"

@@ -323,6 +323,8 @@ def main(base):
     """Do jobs until there are no more."""
     told = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal; the driver ends its workers
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     preload()
     steady = set()
     for line in sys.stdin:
