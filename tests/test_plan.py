@@ -120,3 +120,59 @@ def test_what_has_no_plan(arguments, kind, match):
         ntklin.plan(NET, 10, "pcg", preconditioner="jacobi")
     with pytest.raises(ValueError, match="iterations must be"):
         ntklin.plan(NET, 10, "pcg", iterations=0)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_each_phase_takes_its_work_at_its_own_rate(monkeypatch, outputs):
+    """By hand: flops and seconds of all phases, with a rate of its own for each kind of work."""
+
+    class Apart(planning.Rates):
+        features, pair, own_pair, limit_pair, product, spectrum = 2.0, 3.0, 5.0, 7.0, 11.0, 13.0
+
+        def factor(self, kind):
+            return {"packed": 17.0, "cholesky": 19.0, "mixed": 23.0, "ntk": 29.0}[kind]
+
+        def solve(self, work, rows):
+            return {"packed": 31.0, "cholesky": 37.0, "mixed": 41.0}.get(work, 43.0) * rows
+
+    monkeypatch.setattr(planning, "Rates", Apart)
+    net, N, M = ntklin.MLP((5, 40, outputs)), 1000, 1000 * outputs
+    P, pairs, r = net.n_parameters, N * (N + 1) / 2, planning.nystrom_rank(M)
+    per_pair = 2 * (5 + 40 * (1 + outputs**2))
+    below = {"kernel": (per_pair * pairs, 3 * pairs)}
+    own = {"kernel": (per_pair * pairs, 5 * pairs)}
+    some = {
+        "kernel": (per_pair * r * N / outputs, 3 * r * N / outputs),
+        "factor": (8 * M * r * r, 17 * 8 * M * r * r),
+    }
+    limit = {"kernel": (0, 7 * pairs), "factor": (N**3 / 3, 29 * N**3 / 3)}
+
+    def factor(rate):
+        return {"factor": (M**3 / 3, rate * M**3 / 3)}
+
+    def solved(rate, iterations=0):
+        """Of products with φ and solutions, for Y and f_0(X) together."""
+        flops, product, solve = 8 * N * P * outputs, 11 * N, rate * M
+        if not iterations:
+            return {"condition": (0, 12 * solve), "residual": (flops, product)}
+        turns = {"iterations": (iterations * flops, iterations * (product + solve))}
+        condition = {"condition": (0, 12 * (solve + product / 2))}
+        return turns | condition | {"residual": (flops, product)}
+
+    expected = {
+        ("auto", "ntk"): own | factor(19),
+        ("eigh", "ntk"): own | {"spectrum": (9 * M**3, 9 * 13 * M**3)},
+        ("cholesky", "ntk"): below | factor(19) | solved(37),
+        ("packed", "ntk"): below | factor(17) | solved(31),
+        ("mixed", "ntk"): below | factor(23) | solved(41, 5),
+        ("pcg", "ntk"): limit | solved(43, 5),
+        ("pcg", "nystrom"): some | solved(43, 5),
+        ("pcg", "none"): solved(43, 5),
+    }
+    for (solver, preconditioner), phases in expected.items():
+        iterations = 5 if solver in ("mixed", "pcg") else None
+        plan = ntklin.plan(net, N, solver, preconditioner=preconditioner, iterations=iterations)
+        found = {phase.name: (phase.flops, phase.seconds) for phase in plan.phases}
+        phases = {"features": (4 * N * P, 2 * N)} | phases
+        assert list(found) == list(phases)
+        assert found == {name: pytest.approx(pair) for name, pair in phases.items()}

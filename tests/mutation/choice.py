@@ -1,0 +1,90 @@
+"""Which tests can see a mutant: those that enter its function, and their neighbors."""
+
+import ast
+from collections import defaultdict
+
+LONGEST = 30.0  # seconds; longer tests are not asked
+
+
+class Choice:
+    """What the maps of all test files tell, as far as they are made."""
+
+    def __init__(self, place):
+        self.by_function, self.by_path = defaultdict(set), defaultdict(set)
+        self.seconds, self.files, self.digests = {}, defaultdict(set), {}
+        self.n_passed = self.n_other = 0
+        for path in sorted(place.maps.glob("*.json")):
+            self.read(place.map(path.name))
+        self.importers = importers(place)
+
+    def read(self, told):
+        """Take in the map of one test file."""
+        self.digests[told["file"]] = told["digest"]
+        for test, what in told["tests"].items():
+            if what["outcome"] != "passed" or what["seconds"] > LONGEST:
+                self.n_other += 1
+                continue
+            self.n_passed += 1
+            self.seconds[test] = what["seconds"]
+            self.files[told["file"]].add(test)
+            for name in what["entered"]:
+                self.by_function[name].add(test)
+                self.by_path[name.partition("::")[0]].add(test)
+
+    def tests(self, mutant, budget):
+        """Tests for a mutant in the order in which to run them: fastest first.
+
+        First those that enter its function; outside of functions, or where only imports enter it,
+        those that enter any function of its file, or of the files that import it. Then the others
+        of the same test files, which may look at what one of the first has computed for all.
+
+        Returns
+        -------
+        list of (str, float)
+            Tests with their seconds, of at most ``budget`` seconds together.
+        """
+        path, function = mutant["path"], mutant["function"]
+        near = self.by_function.get(f"{path}::{function}", set()) if function else set()
+        near = near or self.by_path.get(path, set())
+        if not near:
+            near = set().union(*(self.by_path[user] for user in self.importers.get(path, ())))
+        files = {test.partition("::")[0] for test in near}
+        far = set().union(*(self.files[file] for file in files)) - near
+        chosen = []
+        for group in (near, far):
+            for test in sorted(group, key=lambda test: (self.seconds[test], test)):
+                budget -= self.seconds[test] + 0.01
+                if budget < 0:
+                    return chosen
+                chosen.append((test, self.seconds[test]))
+        return chosen
+
+    def knows(self, mutant):
+        """Whether a test is known that enters the mutant's function."""
+        return f"{mutant['path']}::{mutant['function']}" in self.by_function
+
+    def known(self, test):
+        """A test as it stands: with its file's digest."""
+        return f"{test}@{self.digests[test.partition('::')[0]]}"
+
+
+def importers(place):
+    """Which files import a file, by what their import statements name."""
+    found = defaultdict(set)
+    for path in place.sources:
+        for node in ast.walk(ast.parse((place.tree / path).read_text("utf-8"))):
+            names = []
+            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            elif isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            for name in names:
+                found[source_of(name)].add(path)
+    return found
+
+
+def source_of(module):
+    """The path of a module of ntklin, were it no package."""
+    inside = module.removeprefix("ntklin.")
+    folder = "" if inside.startswith("kernels") else "ntklin/"
+    return folder + inside.replace(".", "/") + ".py"

@@ -1,0 +1,82 @@
+"""Rules for all dataclasses of the library, public or not."""
+
+import dataclasses
+import importlib
+import inspect
+import pkgutil
+
+import numpy as np
+import pytest
+
+import ntklin
+from ntklin.runs.optimizer import Optimizer
+
+CHANGING = {"Rates"}  # keeps what it has measured
+# Public ones that users make, where the order of the fields is clear; all others are results,
+# which may get more fields between those that they have.
+MADE_BY_USERS = {"MLP", "InfiniteMLP", "Activation", "Batches", "Dataset", "LowRank"}
+
+
+def classes():
+    """All dataclasses, by module and name."""
+    found = {}
+    for info in pkgutil.walk_packages(ntklin.__path__, "ntklin."):
+        if info.name.startswith(("ntklin.validation", "ntklin.kernels.gpu", "ntklin.__main__")):
+            continue
+        module = importlib.import_module(info.name)
+        for name, thing in inspect.getmembers(module, inspect.isclass):
+            if thing.__module__ == info.name and "__dataclass_params__" in vars(thing):
+                found[f"{info.name}.{name}"] = thing
+    return found
+
+
+CLASSES = classes()
+
+
+def holds_arrays(cls):
+    """Whether a field that ``==`` looks at is an array or may be one."""
+    kinds = [str(field.type) for field in dataclasses.fields(cls) if field.compare]
+    return any(word in kind for kind in kinds for word in ("NDArray", "ndarray"))
+
+
+def by_name():
+    return pytest.mark.parametrize("cls", CLASSES.values(), ids=CLASSES)
+
+
+@by_name()
+def test_nothing_changes_once_it_is_made(cls):
+    assert cls.__dataclass_params__.frozen or cls.__name__ in CHANGING
+
+
+@by_name()
+def test_what_holds_arrays_is_compared_as_an_object(cls):
+    """Their ``==`` is an array, of which no ``bool`` can be taken, and they have no hash."""
+    if holds_arrays(cls):
+        assert not cls.__dataclass_params__.eq
+        one = object.__new__(cls)
+        assert one == one
+        assert hash(one) is not None
+
+
+def test_public_results_are_made_by_names_alone():
+    public = {name: getattr(ntklin, name) for name in ntklin.__all__}
+    results = {
+        name: thing
+        for name, thing in public.items()
+        if dataclasses.is_dataclass(thing) and inspect.isclass(thing)
+    }
+    bases = (ntklin.MLP, Optimizer, ntklin.Schedule, ntklin.Stop)
+    for name, cls in results.items():
+        if name not in MADE_BY_USERS and not issubclass(cls, bases):
+            kinds = [field.kw_only for field in dataclasses.fields(cls) if field.init]
+            assert all(kinds), name
+
+
+def test_the_rule_about_arrays_sees_what_it_forbids():
+    @dataclasses.dataclass(frozen=True)
+    class Held:
+        values: np.ndarray
+
+    assert holds_arrays(Held)
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(Held(np.ones(2)))

@@ -1,0 +1,119 @@
+"""The mutation tests' own parts: where mutants are, what they say, and who is asked about them."""
+
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("mutmut", reason="mutants are made by mutmut")
+sys.path.insert(0, str(Path(__file__).with_name("mutation")))
+
+import choice
+import mutable
+import report
+import sample
+
+SOURCE = '''"""A module: 1 + 1."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    LATER = 3
+
+__all__ = ["f"]
+BOUND: int = 7
+
+
+class C:
+    """Of 2 numbers."""
+
+    factor = 5
+
+    def f(self, x: "int" = 4):
+        """Twice the value."""
+        if x < 0:
+            raise ValueError(f"x = {x}, not 1: " "give more than nothing")
+        return self.factor * x + len([x, 2])
+
+
+def g():
+    return [lambda y: y - 1 for _ in range(2)]
+'''
+
+
+def edits(path="ntklin/m.py", source=SOURCE):
+    """All mutants of a source."""
+    file = mutable.Mutations(path, source)
+    return [edit for edit in map(file.edit, range(len(file))) if edit is not None]
+
+
+def test_what_does_not_run_is_left_alone():
+    lines = {edit["line"] for edit in edits()}
+    assert lines == {9, 15, 17, 19, 20, 21, 25}
+
+
+def test_wording_is_left_alone():
+    told = [edit for edit in edits() if edit["line"] == 20 and edit["operator"] == "string"]
+    assert told == []
+    assert [e for e in edits(source='x = f("a word", "word")\n') if '"a ' not in e["before"]] == []
+
+
+def test_decorators_of_kernels_tell_the_compiler_alone():
+    source = "@kernel(parallel=True)\ndef f(x):\n    return x + 1\n"
+    assert {edit["line"] for edit in edits("kernels/cpu/m.py", source)} == {3}
+    assert {edit["line"] for edit in edits("ntklin/m.py", source)} == {1, 3}
+
+
+def test_an_edit_makes_its_mutant_and_names_its_function():
+    for edit in edits():
+        start, old = edit["start"], edit["old"]
+        assert SOURCE[start : start + len(old)] == old
+        mutated = SOURCE[:start] + edit["new"] + SOURCE[start + len(old) :]
+        assert edit["after"] in mutated
+        compile(mutated, "m", "exec")
+    functions = {edit["line"]: edit["function"] for edit in edits()}
+    assert functions == {9: "", 15: "", 17: "", 19: "C.f", 20: "C.f", 21: "C.f", 25: "g"}
+
+
+def test_a_sample_takes_of_each_file_its_share(tmp_path):
+    few, many = SOURCE, SOURCE + SOURCE[SOURCE.index("def g") :].replace("g()", "h()") * 8
+    (tmp_path / "a.py").write_text(few, "utf-8")
+    (tmp_path / "b.py").write_text(many, "utf-8")
+    first, second = (
+        sample.draw(tmp_path, ["a.py", "b.py"], number=20, seed=seed)["mutants"] for seed in (0, 0)
+    )
+    assert first == second
+    taken = sum(edit["path"] == "a.py" for edit in first)
+    shares = [len(mutable.Mutations("a.py", text)) for text in (few, many)]
+    assert abs(taken - 20 * shares[0] / sum(shares)) <= 1
+
+
+def test_tests_that_enter_a_function_come_first():
+    chosen = object.__new__(choice.Choice)
+    chosen.seconds = {"t.py::slow": 2.0, "t.py::fast": 1.0, "t.py::other": 0.1, "u.py::far": 0.1}
+    chosen.files = {"t.py": {"t.py::slow", "t.py::fast", "t.py::other"}, "u.py": {"u.py::far"}}
+    chosen.by_function = {"m.py::f": {"t.py::slow", "t.py::fast"}}
+    chosen.by_path, chosen.importers = {}, {}
+    names = [name for name, _ in chosen.tests({"path": "m.py", "function": "f"}, 100)]
+    assert names == ["t.py::fast", "t.py::slow", "t.py::other"]
+    names = [name for name, _ in chosen.tests({"path": "m.py", "function": "f"}, 2)]
+    assert names == ["t.py::fast"]
+    assert chosen.tests({"path": "m.py", "function": "g"}, 100) == []
+
+
+def test_scores_count_what_lives():
+    assert report.interval(97, 100) == pytest.approx((0.9155, 0.9897), abs=1e-3)
+    counts = {"theory": report.Counter(killed=6, timeout=1, survived=1, uncovered=1, open=9)}
+    *_, line = report.table("room", counts)
+    assert "77.8%" in line
+
+
+def test_entered_names_are_those_of_functions():
+    site = types.ModuleType("mutant_site")
+    text = Path(mutable.__file__).with_name("mutant_site.py").read_text("utf-8")
+    start, end = text.index("def plain"), text.index("entered = Entered()")
+    exec(text[start:end], site.__dict__)
+    assert site.plain("C.f.<locals>.<lambda>") == "C.f"
+    assert site.plain("f.<locals>.g.<locals>.<listcomp>") == "f.<locals>.g"
+    assert site.plain("<module>") == ""
