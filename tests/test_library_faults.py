@@ -1,6 +1,5 @@
 """``ntklin verify --quick`` sees every fault of the library in the catalogue."""
 
-import numba
 import pytest
 from library_faults import FAULTS
 
@@ -49,7 +48,6 @@ def test_the_catalogue():
     assert set(CHECKS) >= SEEN
 
 
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="the same checks run without the JIT healthy")
 @pytest.mark.parametrize(
     "fault",
     [

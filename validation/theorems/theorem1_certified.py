@@ -4,13 +4,14 @@ The forward and backward passes, the kernel and the solutions are computed with 
 all rounding errors enclosed, for parameters and images that are taken as exact binary numbers.
 
 Errors of the library's own results are differences to these enclosures. What they may be: with n
-terms in the longest sum, a kernel entry is off by up to 16 √n eps s s', s = √K(x, x): two Jacobian
-entries with independent roundings in each product, whose absolute values add up to at most
-‖φ(x)‖ ‖φ(x')‖. Cholesky's backward error is of this form, too. With α = K^{-1} Y or
-K^{-1} (Y − f_0(X)) and p = K^{-1} K(X, x), to first order Δf = Δk·α − p·ΔK α. An output
-f_0 = ⟨W^L, ∂f/∂W^L⟩, whose terms add up to at most ‖W^L‖ s, is off by 4 √n eps ‖W^L‖ s. Hence
+terms in the longest sum and independent roundings, a kernel entry is off by some √n eps s s',
+s = √K(x, x), as the terms' absolute values add up to at most ‖φ(x)‖ ‖φ(x')‖, and an output
+f_0 = ⟨W^L, ∂f/∂W^L⟩ by √n eps ‖W^L‖ s. Cholesky's backward error is of this form, too. With
+α = K^{-1} Y or K^{-1} (Y − f_0(X)) and p = K^{-1} K(X, x), to first order Δf = Δk·α − p·ΔK α, sums
+of independent errors whose squares add. Two of each, of features and of sums, and as much again for
+the largest of N_new results make it
 
-    |Δf(x)| ≤ √n eps (16 Σ_i s_i |α_i| + 4 ‖W^L‖) (s + Σ_i s_i |p_i|)
+    |Δf(x)| ≤ 4 √n eps (√(Σ_i s_i² α_i²) + ‖W^L‖) √(s² + Σ_i s_i² p_i²)
 """
 
 from __future__ import annotations
@@ -144,8 +145,8 @@ def rounding(problem: Problem, dtype: DTypeLike) -> float:
     pull = np.linalg.solve(lin.kernel, lin.at(X_new).kernel.T)
     last = np.linalg.norm(problem.net.unpack(theta)[-1][0])
     unit = np.sqrt(problem.longest) * np.finfo(dtype).eps
-    amplified = (size_new + size @ np.abs(pull)).max()
-    return float(unit * (16 * (np.abs(moves) @ size).max() + 4 * last) * amplified)
+    amplified = np.sqrt(size_new**2 + size**2 @ pull**2).max()
+    return float(4 * unit * (np.linalg.norm(moves * size, axis=1).max() + last) * amplified)
 
 
 def both(m: Minimizer, X_new: Array) -> tuple[Array, Array]:

@@ -79,9 +79,11 @@ def eighths(rng: Generator, *shape: int, largest: int = 16) -> Array:
 
 
 def drawn(
-    widths: Sequence[int], n: int = 4, n_new: int = 3, **options: Any
+    widths: Sequence[int], n: int = 4, n_new: int = 3, worst: float = WORST, **options: Any
 ) -> Callable[[Generator], Problem]:
     """``draw(rng)``: a random network of these widths and options, and data.
+
+    Its kernel has at most the condition ``worst``, which matters where it is to be inverted.
 
     ``rate`` is a power of two below N/λ_max, ``ridge`` one of the size of λ_max/16 and ``decay``
     one of λ_max/(16 N).
@@ -114,7 +116,7 @@ def drawn(
                     continue
             values = np.linalg.eigvalsh(K)
             # With fewer parameters than rows the other eigenvalues are 0.
-            if not values[-min(len(K), P)] * WORST > values[-1]:
+            if not values[-min(len(K), P)] * worst > values[-1]:
                 continue
             size = float(2.0 ** np.floor(np.log2(values[-1])))
             rate = 2.0 ** np.floor(np.log2(n / values[-1])) / 2
