@@ -206,8 +206,10 @@ declare(
         "a snapshot is the end": after(
             training_run.TrainingRun, "snapshot", lambda theta, run, step: run.parameters
         ),
-        "linearized at θ_0 for θ_T": after(
-            ntklin, "linearize", lambda lin, net, theta, X: ntklin.linearize_kernel(lin.kernel, X)
+        "linearized beside θ_T": before(
+            ntklin,
+            "linearize",
+            lambda net, theta, X: ((net, theta * theta.dtype.type(1.001), X), {}),
         ),
     },
 )

@@ -109,6 +109,7 @@ def asked(
                 f"{name}: train.weights": run.weights,
                 f"{name}: train.interpolating": run.interpolating(X_new),
                 f"{name}: train.path_dependent": run.path_dependent(X_new),
+                f"{name}: train.interpolating_displacement": run.interpolating_displacement,
             }
     return found
 
@@ -134,6 +135,7 @@ def true(
             inside = interpolating(model, path.weights[-1], moved)
             found |= {
                 f"{name}: train.weights": path.weights[-1],
+                f"{name}: train.interpolating_displacement": inside,
                 f"{name}: train.interpolating": model.f0_new + model.phi_new @ inside,
                 f"{name}: train.path_dependent": model.phi_new @ (moved - inside)
                 + model.cancelled(model.f0_new),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
+import ntklin
 from ntklin.validation.arrays import Array
 from ntklin.validation.theorems.library.agreement import Named, agreement
 from ntklin.validation.theorems.library.models import Model, Problem, drawn
@@ -36,7 +37,7 @@ LINEAR = {"bias": "none", "scaling": "standard"}
 
 def of_source(model: Model, right: Array, ridge: Any = 0) -> Array:
     """(K_D + λ)^{-1} D φ(X)^T …: the map S(x) = φ(x) R (K_D + λ)^{-1}, R = D φ(X)^T."""
-    K = model.phi @ right
+    K = model.shaken(model.phi @ right)
     return solve((K + ridge * identity(len(K))).T, (model.phi_new @ right).T).T
 
 
@@ -47,6 +48,7 @@ def asked(problem: Problem) -> Named:
     """What a linearization and its minimizer say."""
     lin, X_new = problem.linearized, problem.X_new
     m = lin.minimizer(problem.Y)
+    streamed = ntklin.linearize(problem.net, problem.theta, problem.X, rows=2)
     return {
         "linearize.kernel": lin.kernel,
         "linearize.initial_outputs": lin.initial_outputs,
@@ -63,6 +65,7 @@ def asked(problem: Problem) -> Named:
         "minimizer.noise_amplification": m.noise_amplification(X_new),
         "minimizer.initialization_size": m.initialization_size(X_new),
         "features.project": lin.features.project(problem.D),
+        "linearize(rows).predict": streamed.minimizer(problem.Y).predict(X_new),
     }
 
 
@@ -88,6 +91,7 @@ def true(model: Model, initialization: int = 1) -> Named:
         "minimizer.parameters": model.theta + model.phi.T @ (alpha[:, 0] - alpha[:, 1]),
         "minimizer.noise_amplification": (S * S).sum(axis=1),
         "minimizer.initialization_size": norm(f_init) / root(exact(2 * len(model.X_new))),
+        "linearize(rows).predict": f_int + f_init,
         "features.project": model.phi.T @ solve(K, model.phi @ model.D),
     }
 

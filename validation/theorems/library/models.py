@@ -329,7 +329,7 @@ class Model:
     @cached_property
     def K(self) -> Array:
         """φ(X) φ(X)^T."""
-        return self.phi @ self.phi.T
+        return self.shaken(self.phi @ self.phi.T)
 
     @cached_property
     def K_new(self) -> Array:

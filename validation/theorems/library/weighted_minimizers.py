@@ -85,7 +85,7 @@ def true_weighted(model: Model, weighted: bool = True) -> Named:
     D = exact(layers(model.net))
     for name, weights in (*forms.items(), ("layer_weights", D)):
         right = times(weights, model.phi.T) if weighted else model.phi.T
-        S, K = of_source(model, right), model.phi @ right
+        S, K = of_source(model, right), model.shaken(model.phi @ right)
         moves = solve(K, model.residual)
         found |= {
             f"{name}.interpolator": S @ model.y,
@@ -96,7 +96,7 @@ def true_weighted(model: Model, weighted: bool = True) -> Named:
             f"{name}.weighted_kernel": K,
         }
     right = times(model.D, model.phi.T) if weighted else model.phi.T
-    S, K = of_source(model, right, model["ridge"]), model.phi @ right
+    S, K = of_source(model, right, model["ridge"]), model.shaken(model.phi @ right)
     regular = inverse(K + model["ridge"] * identity(len(K)))
     alpha = regular @ model.y
     return found | {
