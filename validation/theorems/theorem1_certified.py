@@ -3,15 +3,15 @@
 The forward and backward passes, the kernel and the solutions are computed with 128 bits and with
 all rounding errors enclosed, for parameters and images that are taken as exact binary numbers.
 
-Errors of the library's own results are differences to these enclosures. What they may be: with n
-terms in the longest sum and independent roundings, a kernel entry is off by some √n eps s s',
-s = √K(x, x), as the terms' absolute values add up to at most ‖φ(x)‖ ‖φ(x')‖, and an output
-f_0 = ⟨W^L, ∂f/∂W^L⟩ by √n eps ‖W^L‖ s. Cholesky's backward error is of this form, too. With
-α = K^{-1} Y or K^{-1} (Y − f_0(X)) and p = K^{-1} K(X, x), to first order Δf = Δk·α − p·ΔK α, sums
-of independent errors whose squares add. Two of each, of features and of sums, and as much again for
-the largest of N_new results make it
+Errors of the library's own results are differences to these enclosures. What they may be: roundings
+are independent, and sums of n terms are made in blocks, so that they are off by some √(log₂ n) eps
+times the root of their terms' squares. That is s s' for a kernel entry, s = √K(x, x), and w s for
+an output f_0 = ⟨W^L, ∂f/∂W^L⟩, w the root mean square of W^L. Cholesky's backward error is of the
+first form, too. With α = K^{-1} Y or K^{-1} (Y − f_0(X)) and p = K^{-1} K(X, x), to first order
+Δf = Δk·α − p·ΔK α, sums of independent errors whose squares add. Two of each, of features and of
+sums, and as much again for the largest of N_new results make it
 
-    |Δf(x)| ≤ 4 √n eps (√(Σ_i s_i² α_i²) + ‖W^L‖) √(s² + Σ_i s_i² p_i²)
+    |Δf(x)| ≤ 4 √(log₂ n) eps (√(Σ_i s_i² α_i²) + w) √(s² + Σ_i s_i² p_i²)
 """
 
 from __future__ import annotations
@@ -143,8 +143,8 @@ def rounding(problem: Problem, dtype: DTypeLike) -> float:
     alpha = lin.minimizer(problem.Y).coefficients
     moves = np.stack([alpha[:, 0], alpha[:, 0] - alpha[:, 1]])
     pull = np.linalg.solve(lin.kernel, lin.at(X_new).kernel.T)
-    last = np.linalg.norm(problem.net.unpack(theta)[-1][0])
-    unit = np.sqrt(problem.longest) * np.finfo(dtype).eps
+    last = np.sqrt(np.mean(problem.net.unpack(theta)[-1][0] ** 2))
+    unit = np.sqrt(np.log2(problem.longest)) * np.finfo(dtype).eps
     amplified = np.sqrt(size_new**2 + size**2 @ pull**2).max()
     return float(4 * unit * (np.linalg.norm(moves * size, axis=1).max() + last) * amplified)
 

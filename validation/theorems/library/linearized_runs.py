@@ -146,7 +146,7 @@ def true(
 def interpolating(model: Model, D: Any, moved: Array) -> Array:
     """A_t (f_t(X) − f_0(X))."""
     right = D @ model.phi.T if np.ndim(D) == 2 else (D * model.phi).T
-    return right @ solve(model.phi @ right, model.phi @ moved)
+    return right @ solve(model.shaken(model.phi @ right), model.phi @ moved)
 
 
 def asked_engines(problem: Problem) -> Named:

@@ -267,7 +267,7 @@ def asked_noise(problem: Problem) -> Named:
 def true_noise(model: Model, weighted: bool = True) -> Named:
     """The sum over unit labels."""
     right = model.D[:, None] * model.phi.T if weighted else model.phi.T
-    pull = model.phi_new @ right @ inverse(model.phi @ right)
+    pull = model.phi_new @ right @ inverse(model.shaken(model.phi @ right))
     return {
         "minimizer.noise_amplification": sum(
             ((pull @ e) ** 2 for e in identity(model.rows)), 0 * model.f0_new

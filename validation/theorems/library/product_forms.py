@@ -66,7 +66,7 @@ def true_given(model: Model, split: bool = True) -> Named:
     path = given(model)
     moved, D = path.end - model.theta, path.weights[-1]
     right = D @ model.phi.T
-    A = right @ solve(model.phi @ right, identity(model.rows))
+    A = right @ solve(model.shaken(model.phi @ right), identity(model.rows))
     inside = A @ (model.phi @ moved) if split else moved
     return {
         "theorem3.parameters": path.end,

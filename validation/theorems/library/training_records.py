@@ -53,7 +53,7 @@ def true_records(model: Model, earlier: int = 0) -> Named:
     f, phi = passes(model.net, at, model.X)
     f_new, phi_new = passes(model.net, at, model.X_new)
     f, phi, f_new, phi_new = map(model.shaken, (f.ravel(), phi, f_new.ravel(), phi_new))
-    K = phi @ phi.T
+    K = model.shaken(phi @ phi.T)
     moves = solve(K, model.y - f)
     return {
         "train.records.outputs": [passes(model.net, path.thetas[t], model.X_new)[0] for t in seen],
