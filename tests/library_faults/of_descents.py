@@ -40,7 +40,7 @@ def next_step(gd: Any, X: Any, t: Any = None) -> Any:
 
 
 declare(
-    "equation18/closed-form",
+    "equation18/descent",
     {
         "parameters(t) returns θ_0": after(
             Descent,

@@ -19,7 +19,14 @@ from numpy.random import Generator
 import ntklin
 from ntklin.validation.arrays import Array
 from ntklin.validation.theorems.check import Statement
-from ntklin.validation.theorems.experiments import Data, adagrad, draw_data, network, rms
+from ntklin.validation.theorems.experiments import (
+    Data,
+    adagrad,
+    draw_data,
+    network,
+    rms,
+    train_quietly,
+)
 from ntklin.validation.theorems.statistics import Below, Grid, everywhere, power_law
 
 if TYPE_CHECKING:
@@ -38,7 +45,7 @@ def ends(
 ) -> list[Array]:
     """The outputs on test points after training on the full batch and on mini-batches."""
     return [
-        ntklin.train(net, theta, data.X, data.Y, optimizer, until=until, batches=batches).predict(
+        train_quietly(net, theta, data, optimizer, until=until, batches=batches).predict(
             data.X_test
         )
         for batches in (None, *(ntklin.Batches(split) for split in splits))

@@ -121,7 +121,7 @@ BY_PRODUCTS = {
 
 EQUATION_18 = (
     agreement(
-        "closed-form",
+        "descent",
         "gradient_descent: f_t, θ_t, L_t, steps_to and learning rates",
         [with_target(kind) for kind in KINDS],
         asked,
