@@ -40,6 +40,7 @@ def asked_drift(problem: Problem) -> Named:
         "train.kernel_drift.distances": drift.distances,
         "train.kernel_drift.initial_norm": drift.initial_norm,
         "train.at(t).parameters": run.at(RECORDED[0]).parameters,
+        "train.at(t).at(earlier).losses": run.at(RECORDED[1]).at(RECORDED[0]).losses,
         "train.predict(t)": run.predict(problem.X_new, RECORDED[1]),
     }
 
@@ -60,6 +61,7 @@ def true_drift(model: Model, first: int = 0) -> Named:
         "train.kernel_drift.distances": [norm(A - K[first]) for A in K],
         "train.kernel_drift.initial_norm": norm(K[first]),
         "train.at(t).parameters": path.thetas[RECORDED[0]],
+        "train.at(t).at(earlier).losses": [model.loss(at) for at in path.thetas[: RECORDED[0] + 1]],
         "train.predict(t)": model.predict(path.thetas[RECORDED[1]]),
     }
 
