@@ -11,7 +11,7 @@ first order,
 
     |result − F(z)| ≤ C eps (κ + |F(z)|),     κ = max_s |F(z + δ s) − F(z)|/δ
 
-in the largest entries of all three, over four random directions s of ±1. δ = 2^−80 makes κ
+in the largest entries of all three, over three random directions s of ±1. δ = 2^−80 makes κ
 a derivative, the condition number of what is asked; the last term is the rounding of the result.
 Results of an iteration have its tolerance in the place of eps, where that is larger. Whole numbers
 (of steps, say) are right or wrong: κ = 0, and C eps |F| is below 1.
@@ -36,7 +36,7 @@ from ntklin.validation.theorems.library.models import DELTA, Model, Problem, Und
 from ntklin.validation.theorems.library.numbers import PRECISION
 
 # C of the docstring, and how many directions s are tried.
-ROUNDINGS, DIRECTIONS = 16, 4
+ROUNDINGS, DIRECTIONS = 16, 3
 DTYPES = (np.float64, np.float32)
 
 Named = Mapping[str, Any]  # by the public function that returns it

@@ -11,7 +11,7 @@ import ntklin
 from ntklin.validation.theorems.library.agreement import Named, agreement
 from ntklin.validation.theorems.library.linearized_runs import OPTIMIZERS, rule_of, small
 from ntklin.validation.theorems.library.models import Model, Problem
-from ntklin.validation.theorems.library.numbers import eigenvalues
+from ntklin.validation.theorems.library.numbers import PRECISION, eigenvalues
 from ntklin.validation.theorems.library.rules import Rule, walk
 from ntklin.validation.theorems.library.training import KINDS, STEPS
 
@@ -81,6 +81,8 @@ def asked_bounds(problem: Problem) -> Named:
     return {f"sharpness_bound: {name}": value for name, value in found.items()} | {
         "gradient_descent(momentum).max_learning_rate": gd.max_learning_rate,
         "gradient_descent(nesterov).max_learning_rate": nesterov.max_learning_rate,
+        "gradient_descent(momentum).best_learning_rate": gd.best_learning_rate,
+        "gradient_descent(nesterov).best_learning_rate": nesterov.best_learning_rate,
         "gradient_descent.converges": float(gd.converges),
         "gradient_descent(divergent).converges": float(
             lin.gradient_descent(Y, 2.5 * lin.max_learning_rate).converges
@@ -95,7 +97,7 @@ def true_bounds(model: Model, known: bool = True) -> Named:
     mu, beta = (arb("0.625"), arb("0.875")) if known else (arb(0), arb(0))
     heavy, nesterov, adam = 1 + mu, (1 + mu) / (1 + 2 * mu), (1 + beta) / (1 - beta)
     halfway = rate * (1 + (arb.pi() / 8).cos()) / 2
-    largest = eigenvalues(model.K)[-1]
+    smallest, *_, largest = eigenvalues(model.K)
     bounds = {
         "GradientDescent": 2 / rate,
         "Momentum": 2 * heavy / rate,
@@ -114,9 +116,32 @@ def true_bounds(model: Model, known: bool = True) -> Named:
     return {f"sharpness_bound: {name}": value for name, value in bounds.items()} | {
         "gradient_descent(momentum).max_learning_rate": bound * arb(1.5),
         "gradient_descent(nesterov).max_learning_rate": bound * arb(1.5) / 2,
+        "gradient_descent(momentum).best_learning_rate": bound
+        * arb(1.5)
+        / (1 + smallest / largest),
+        "gradient_descent(nesterov).best_learning_rate": bound
+        / 2
+        * best_of_nesterov(smallest / largest, arb(0.5)),
         "gradient_descent.converges": 1,
         "gradient_descent(divergent).converges": 0,
     }
+
+
+def best_of_nesterov(ratio: arb, beta: arb) -> arb:
+    """x = ηλ_max/N at which the slowest of both ends of the spectrum contracts fastest."""
+
+    def radius(x: arb) -> arb:
+        trace, determinant = (1 - x) * (1 + beta), (1 - x) * beta
+        rest = trace * trace - 4 * determinant
+        return determinant.sqrt() if rest < 0 else (abs(trace) + rest.sqrt()) / 2
+
+    # At x = 1 the fast end has arrived; at the bound it does not contract.
+    below, above = arb(1), 2 * (1 + beta) / (1 + 2 * beta)
+    for _ in range(PRECISION - 16):
+        middle = ((below + above) / 2).mid()
+        faster = radius(middle) < radius(ratio * middle)
+        below, above = (middle, above) if faster else (below, middle)
+    return below
 
 
 EDGE = (
