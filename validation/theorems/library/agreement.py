@@ -224,11 +224,14 @@ def _errors(answer: Answer, known: dict[str, Any], tolerances: Named) -> list[Er
     results = answer.results
     assert not isinstance(results, Exception)
     for name, (true, kappa, size) in known.items():
-        tolerance = tolerances.get(name, 0.0)
-        unit = max(eps, tolerance(eps) if callable(tolerance) else tolerance)
+        unit = max(eps, _tolerance(tolerances.get(name, 0.0), eps))
         allowed = ROUNDINGS * (unit * kappa + eps * size)
         found.append(Error(name, _distance(results[name], true), allowed))
     return found
+
+
+def _tolerance(given: Tolerance, eps: float) -> float:
+    return given if isinstance(given, float) else given(eps)
 
 
 def _distance(values: Any, true: Array) -> float:

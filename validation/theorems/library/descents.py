@@ -78,7 +78,7 @@ def true(model: Model, extra: int = 0) -> Named:
     n, K = model.n, model.K
     step = identity(len(K)) - model["rate"] / n * K
 
-    def at(times: Sequence[int]) -> tuple[Any, Any, Any]:
+    def at(times: Sequence[int]) -> Any:
         thetas, losses = [], []
         for t in times:
             left = power(step, t + extra)
@@ -106,7 +106,8 @@ def true(model: Model, extra: int = 0) -> Named:
 
 def first_below(model: Model, step: Array) -> int:
     """The first t with a loss below the target."""
-    r, target = model.residual, arb(model.problem["target"])
+    r: Any = model.residual
+    target = arb(model.problem["target"])
     for t in count():
         if (r @ r) / (2 * model.n) < target:
             return t

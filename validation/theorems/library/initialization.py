@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from flint import arb
@@ -29,7 +30,7 @@ def draw_nothing(rng: Generator, setting: Setting) -> None:
 
 def standardized(_: None, rng: Generator) -> list[Array]:
     """Weights and biases that should be N(0, 1), and those that should be 0."""
-    kinds = (
+    kinds: tuple[dict[str, Any], ...] = (
         {"bias": "zero"},
         {"bias": "normal", "scaling": "fan_in", "sigma_b": 0.5},
         {"bias": "normal", "scaling": "standard", "sigma": 1.5, "sigma_b": 0.5},

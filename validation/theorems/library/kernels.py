@@ -35,7 +35,7 @@ def asked_kernel(problem: Problem) -> Named:
     function = ntklin.linearize_kernel(lambda A, B: A @ B.T, X, lambda A: A @ theta)
     m = function.minimizer(Y)
     gd = from_array.gradient_descent(Y, problem["rate"])
-    proved = ntklin.certify(K, Y, across, f0, f0_new)
+    proved: Any = ntklin.certify(K, Y, across, f0, f0_new)
     return {
         "linearize_kernel(K).interpolator": from_array.minimizer(Y).interpolator(across),
         "linearize_kernel(K).loss": gd.loss((0, 1, 6)),
@@ -56,7 +56,8 @@ def _encloses(proved: Any, K: Array, Y: Array, across: Array) -> bool:
 
     def rational(A: Array) -> fmpq_mat:
         A = A.reshape(len(A), -1)
-        return fmpq_mat(*A.shape, [fmpq(*float(x).as_integer_ratio()) for x in A.ravel()])
+        n, m = A.shape
+        return fmpq_mat(n, m, [fmpq(*float(x).as_integer_ratio()) for x in A.ravel()])
 
     alpha = rational(K).solve(rational(Y))
     f_int = rational(across) * alpha

@@ -32,7 +32,7 @@ KINDS = (
 )
 
 # Features that are the inputs themselves.
-LINEAR = {"bias": "none", "scaling": "standard"}
+LINEAR: dict[str, Any] = {"bias": "none", "scaling": "standard"}
 
 
 def of_source(model: Model, right: Array, ridge: Any = 0) -> Array:

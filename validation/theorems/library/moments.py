@@ -83,13 +83,14 @@ def means(model: Model, sequences: Sequences, D: Any = 1) -> dict[str, Any]:
     for batches in sequences:
         r, f = -model.residual, model.f0_new
         for batch in batches:
-            step = 0 * r
+            step: Any = 0 * r
             for i in batch:
                 step[i] = step[i] + rate / len(batch) * r[i]
             r, f = r - K @ step, f - across @ step
         residuals.append(r)
         outputs.append(f)
-    r, f = np.array(residuals, object), np.array(outputs, object)
+    # Every run's own rounding.
+    r, f = (model.shaken(np.array(a, object)) for a in (residuals, outputs))
     count = len(r)
     mean, mean_r = f.sum(axis=0) / count, r.sum(axis=0) / count
     return {
@@ -122,7 +123,7 @@ def largest_rate(model: Model, subsets: Sequence[Sequence[int]]) -> arb:
     for i, j in pairs:
         R = 0 * identity(n)
         R[i, j] = R[j, i] = arb(1)
-        moved = sum(K @ (mask[:, None] * R * mask) @ K for mask in masks) / len(masks)
+        moved: Any = sum(K @ (mask[:, None] * R * mask) @ K for mask in masks) / len(masks)
         turned = (K @ R + R @ K) / n
         first.append([turned[p] for p in pairs])
         second.append([moved[p] for p in pairs])
@@ -166,7 +167,7 @@ def true_outputs(model: Model, together: bool = True) -> Named:
     for batches in itertools.product(subsets, repeat=LAST):
         r, f = -model.residual, model.f0_new
         for k, batch in enumerate(batches):
-            step = 0 * r
+            step: Any = 0 * r
             for c in range(C):
                 chosen = batch if together or not c else subsets[(k + 1) % len(subsets)]
                 for i in chosen:
@@ -174,7 +175,8 @@ def true_outputs(model: Model, together: bool = True) -> Named:
             r, f = r - K @ step, f - across @ step
         residuals.append(r)
         outputs.append(f)
-    r, f = np.array(residuals, object), np.array(outputs, object)
+    # Every run's own rounding.
+    r, f = (model.shaken(np.array(a, object)) for a in (residuals, outputs))
     mean = f.sum(axis=0) / len(f)
     moved = (f - mean).reshape(len(f), -1, C)
     covariance = np.stack([a.T @ a / len(f) for a in np.moveaxis(moved, -1, 0)], axis=-1)

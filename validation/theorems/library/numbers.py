@@ -54,7 +54,8 @@ def inverse(A: Array) -> Array:
 
 def matrix(A: Array) -> arb_mat:
     """As python-flint has it."""
-    return arb_mat(*A.shape, list(A.ravel()))
+    n, m = A.shape
+    return arb_mat(n, m, list(A.ravel()))
 
 
 def power(A: Array, t: int) -> Array:

@@ -107,7 +107,7 @@ def _trial(model: Model, sigma: float) -> dict[str, Any]:
     theta, until = model.theta, arb(model.problem["until"])
     for steps in range(MOST + 1):
         f, phi = passes(net, theta, model.X)
-        error = f.ravel() - model.y
+        error: Any = f.ravel() - model.y
         loss = (error @ error) / (2 * model.n)
         if abs(float(loss / until) - 1) < 1e-3:
             raise UndecidedError("the loss is too near to what it is to reach")
@@ -153,8 +153,9 @@ def asked_rate(problem: Problem) -> Named:
 def bracketed(found: Any, bound: float) -> float:
     """1 if the rate is below the bound, the rising one above it, and both are within 5 %."""
     low, high = found.learning_rate, found.rising
-    near = high is not None and high <= 1.06 * low
-    return float(near and low <= 1.001 * bound and high >= 0.999 * bound)
+    if high is None:
+        return 0.0
+    return float(high <= 1.06 * low and low <= 1.001 * bound and high >= 0.999 * bound)
 
 
 def true_rate(model: Model, half: bool = False) -> Named:

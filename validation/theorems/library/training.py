@@ -120,6 +120,7 @@ def asked_engines(problem: Problem) -> Named:
             found[f"{method} {key}"] = value
     thetas = [problem.theta, problem.theta]
     rule = ntklin.GradientDescent(problem["rate"])
+    second: Any
     _, second = ntklin.train_ensemble(problem.net, thetas, problem.X, problem.Y, rule, steps=STEPS)
     return found | {"train_ensemble.parameters": second.parameters}
 

@@ -16,6 +16,7 @@ from ntklin.validation.theorems.library.numbers import (
     exact,
     identity,
     inverse,
+    root,
     solve,
 )
 
@@ -92,7 +93,7 @@ def true_weighted(model: Model, weighted: bool = True) -> Named:
             f"{name}.predict": model.f0_new + S @ model.residual,
             f"{name}.parameters": model.theta + right @ moves,
             f"{name}.noise_amplification": (S * S).sum(axis=1),
-            f"{name}.step_norm": (model.residual @ moves).sqrt(),
+            f"{name}.step_norm": root(model.residual @ moves),
             f"{name}.weighted_kernel": K,
         }
     right = times(model.D, model.phi.T) if weighted else model.phi.T
@@ -105,7 +106,7 @@ def true_weighted(model: Model, weighted: bool = True) -> Named:
         "ridge.initialization": model.f0_new - S @ model.f0,
         "ridge.parameters": model.theta + right @ (regular @ model.residual),
         "ridge.noise_amplification": (S * S).sum(axis=1),
-        "ridge.interpolator_norm": (alpha @ K @ alpha).sqrt(),
+        "ridge.interpolator_norm": root(alpha @ K @ alpha),
     }
 
 
