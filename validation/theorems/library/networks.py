@@ -227,6 +227,7 @@ def asked_made(problem: Problem) -> Named:
     return {
         "pair.apply": pair.apply(at, X_new),
         "pair.jacobian": pair.jacobian(at, X),
+        "pair.pack": pair.pack(pair.unpack(at)),
         "ntk(pair)": ntklin.ntk(pair, at, X),
         "pair.symmetrize": ntklin.ntk(pair, pair.symmetrize(theta), X),
         "doubled.symmetrize": ntklin.ntk(doubled, doubled.symmetrize(theta), X),
@@ -250,6 +251,7 @@ def true_made(model: Model, c: arb | None = None) -> Named:
     return {
         "pair.apply": c * (f_new - f_new_moved),
         "pair.jacobian": both,
+        "pair.pack": np.concatenate([theta, moved]),
         "ntk(pair)": both @ both.T,
         "pair.symmetrize": 2 * c * c * K,
         "doubled.symmetrize": K,
