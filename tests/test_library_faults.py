@@ -1,8 +1,10 @@
 """``ntklin verify --quick`` sees every fault of the library in the catalogue."""
 
 import pytest
+from commands import invoke
 from library_faults import FAULTS
 
+import ntklin
 from ntklin.validation.theorems import STATEMENTS, Setting
 from ntklin.validation.theorems.library import agreement
 from ntklin.validation.theorems.verdicts import random_numbers
@@ -62,3 +64,23 @@ def test_a_fault_is_seen(fault, monkeypatch):
     found = measured(fault.seen_by, seed)
     assert not found.holds
     assert found.predicted != "a result", found.measured  # the fault itself is sound
+
+
+def test_the_command_tells_of_a_fault(tmp_path, monkeypatch):
+    fault = next(fault for fault in FAULTS if fault.name == "parameters(t) returns θ_0")
+    fault.make(monkeypatch)
+    arguments = "equation18", "--quick", "--library", "--out", tmp_path
+    result = invoke("verify", *arguments)
+    assert result.exit_code == 1, result.output
+    assert "FAILS: Eq. (18), descent" in result.output
+    assert "0 of 1 library" in result.output
+
+
+def test_what_a_function_raises_is_a_failure(monkeypatch):
+    def refuse(*arguments, **options):
+        raise ValueError("not today")
+
+    monkeypatch.setattr(ntklin, "linearize", refuse)
+    found = measured("lemma2/norms", seed=0)
+    assert not found.holds
+    assert found.measured == "ValueError: not today"

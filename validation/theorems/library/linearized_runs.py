@@ -13,11 +13,13 @@ import ntklin
 from ntklin.validation.arrays import Array
 from ntklin.validation.theorems.library import rules
 from ntklin.validation.theorems.library.agreement import Named, agreement
-from ntklin.validation.theorems.library.models import Model, Problem, drawn
+from ntklin.validation.theorems.library.models import Model, Problem, UndecidedError, drawn
 from ntklin.validation.theorems.library.numbers import solve
 from ntklin.validation.theorems.library.rules import Rule, linear_gradient, walk
 
 STEPS = 4
+# The condition that K_D may have.
+MOST = 1e4
 KINDS = (drawn((3, 8, 1)), drawn((2, 6, 2), n=3, bias="normal"))
 BATCHES = ((0, 1), (2,), (1, 2), (0, 2))
 
@@ -146,7 +148,20 @@ def true(
 def interpolating(model: Model, D: Any, moved: Array) -> Array:
     """A_t (f_t(X) − f_0(X))."""
     right = D @ model.phi.T if np.ndim(D) == 2 else (D * model.phi).T
+    require_inverse(model.phi @ right)
     return right @ solve(model.shaken(model.phi @ right), model.phi @ moved)
+
+
+def require_inverse(K: Array) -> None:
+    """Another problem where D trains too few directions for K_D to have an inverse in float32.
+
+    Raises
+    ------
+    UndecidedError
+        If it has none.
+    """
+    if not np.linalg.cond(K.astype(float)) < MOST:
+        raise UndecidedError("K_D is nearly singular")
 
 
 def asked_engines(problem: Problem) -> Named:

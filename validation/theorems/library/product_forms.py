@@ -17,6 +17,7 @@ from ntklin.validation.theorems.library.linearized_runs import (
     OPTIMIZERS,
     STEPS,
     interpolating,
+    require_inverse,
     rule_of,
 )
 from ntklin.validation.theorems.library.models import Model, Problem, drawn
@@ -167,6 +168,8 @@ def true_product(model: Model, use: bool = True) -> Named:
     moved = path.end - model.theta
     own = walk(rule_of("AdaGrad", model), model.theta, linear_gradient(model, batches), STEPS)
     own_moved = own.end - model.theta
+    for D in own.weights:
+        require_inverse(model.phi * D @ model.phi.T)
     outside = own_moved - interpolating(model, own.weights[-1], own_moved)
     return {
         "theorem6.parameters": path.end,
