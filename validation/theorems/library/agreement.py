@@ -231,7 +231,7 @@ def _errors(answer: Answer, known: dict[str, Any], tolerances: Named) -> list[Er
 
 
 def _tolerance(given: Tolerance, eps: float) -> float:
-    return given if isinstance(given, float) else given(eps)
+    return given(eps) if callable(given) else given
 
 
 def _distance(values: Any, true: Array) -> float:
