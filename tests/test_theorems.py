@@ -34,9 +34,17 @@ def one_thread():
     numba.set_num_threads(before)
 
 
+def runs():
+    """Every check with two seeds; the library's second one is slow."""
+    for (statement, check), name in zip(CHECKS, NAMES, strict=True):
+        for seed in (0, 1):
+            slow = seed and check.strength == Strength.LIBRARY
+            marks = pytest.mark.slow if slow else ()
+            yield pytest.param(statement, check, seed, id=f"{name}-{seed}", marks=marks)
+
+
 @pytest.mark.usefixtures("one_thread")
-@pytest.mark.parametrize("seed", [0, 1])
-@pytest.mark.parametrize(("statement", "check"), CHECKS, ids=NAMES)
+@pytest.mark.parametrize(("statement", "check", "seed"), runs())
 def test_a_statement_holds_and_its_control_fails(statement, check, seed):
     if check.strength == Strength.STATISTICAL and numba.config.DISABLE_JIT:
         pytest.skip("trains hundreds of networks: minutes a check without compiled kernels")
@@ -81,6 +89,7 @@ def test_strengths_choose_checks():
 
 def test_a_run_resumes(tmp_path):
     statement = KEYS["equation19"]
+    statement = replace(statement, checks=statement.checks[:2])
     first = list(run([statement], QUICK, folder=tmp_path))
     asked = []
     resumed = list(

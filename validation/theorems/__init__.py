@@ -49,10 +49,11 @@ from ntklin.validation.theorems.check import (
     Statement,
     Strength,
 )
+from ntklin.validation.theorems.library.statements import held_to_it
 from ntklin.validation.theorems.verdicts import Verdict, run
 
 STATEMENTS = tuple(
-    module.STATEMENT
+    held_to_it(module.STATEMENT)
     for module in (
         kernel_limit,
         lemma1,

@@ -14,6 +14,7 @@ class Strength(StrEnum):
     EXACT = "exact"  # rational arithmetic: equal to the last digit
     CERTIFIED = "certified"  # ball arithmetic: a rigorous enclosure
     STATISTICAL = "statistical"  # draws: holds within confidence intervals
+    LIBRARY = "library"  # public functions: true up to the rounding that error analysis allows
 
 
 @dataclass(frozen=True, kw_only=True)

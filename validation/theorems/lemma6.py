@@ -32,21 +32,25 @@ def expected(problem: lemma5.Problem) -> float:
     return printed(problem) + 2 * half**problem.net.depth * float((problem.X**2).sum())
 
 
-def size_and_bound(problem: lemma5.Problem, rng: Generator) -> tuple[Interval, float]:
-    """The interval of E ‖f_0(X)‖² over 4,000 networks, and the printed bound."""
-    return mean([lemma5.size(problem, rng) for _ in range(4_000)]), printed(problem)
+Sampled = tuple[Interval, float, float]
 
 
-def violation(sampled: tuple[Interval, float]) -> float:
+def size_and_bound(problem: lemma5.Problem, rng: Generator) -> Sampled:
+    """The interval of E ‖f_0(X)‖² over 4,000 networks, the printed bound and the corrected one."""
+    found = mean([lemma5.size(problem, rng) for _ in range(4_000)])
+    return found, printed(problem), expected(problem)
+
+
+def violation(sampled: Sampled) -> float:
     """By how much the interval lies above the bound."""
-    found, bound = sampled
+    found, bound, _ = sampled
     return found.low / bound - 1
 
 
-def compliance(sampled: tuple[Interval, float]) -> float:
-    """By how much it lies below."""
-    found, bound = sampled
-    return 1 - found.high / bound
+def violation_of_corrected(sampled: Sampled) -> float:
+    """By how much it lies above the corrected value."""
+    found, _, corrected = sampled
+    return found.low / corrected - 1
 
 
 STATEMENT = Statement(
@@ -73,8 +77,8 @@ STATEMENT = Statement(
             draw,
             size_and_bound,
             violation,
-            compliance,
-            "that the printed bound holds",
+            violation_of_corrected,
+            "that the corrected value is violated as well",
             n_draws=5,
             quick=1,
             quantity="violated by",

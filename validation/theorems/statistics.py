@@ -244,7 +244,8 @@ class Grid:
         """The places, and what is sampled at each in as many draws."""
         places, count = self.quick if quick else (self.x, self.n_draws)
         if self.paired:
-            return places, np.array([sample(problem, places, r) for r in rng.spawn(count)]).T
+            columns = np.array([sample(problem, places, r) for r in rng.spawn(count)])
+            return places, np.moveaxis(columns, 0, 1)
         return places, np.array(
             [[sample(problem, place, r) for r in rng.spawn(count)] for place in places]
         )

@@ -3,14 +3,15 @@
 The forward and backward passes, the kernel and the solutions are computed with 128 bits and with
 all rounding errors enclosed, for parameters and images that are taken as exact binary numbers.
 
-Errors of the library's own results are differences to these enclosures. What they may be: with n
-terms in the longest sum, a kernel entry is off by up to 16 √n eps s s', s = √K(x, x): two Jacobian
-entries with independent roundings in each product, whose absolute values add up to at most
-‖φ(x)‖ ‖φ(x')‖. Cholesky's backward error is of this form, too. With α = K^{-1} Y or
-K^{-1} (Y − f_0(X)) and p = K^{-1} K(X, x), to first order Δf = Δk·α − p·ΔK α. An output
-f_0 = ⟨W^L, ∂f/∂W^L⟩, whose terms add up to at most ‖W^L‖ s, is off by 4 √n eps ‖W^L‖ s. Hence
+Errors of the library's own results are differences to these enclosures. What they may be: roundings
+are independent, and sums of n terms are made in blocks, so that they are off by some √(log₂ n) eps
+times the root of their terms' squares. That is s s' for a kernel entry, s = √K(x, x), and w s for
+an output f_0 = ⟨W^L, ∂f/∂W^L⟩, w the root mean square of W^L. Cholesky's backward error is of the
+first form, too. With α = K^{-1} Y or K^{-1} (Y − f_0(X)) and p = K^{-1} K(X, x), to first order
+Δf = Δk·α − p·ΔK α, sums of independent errors whose squares add. Two of each, of features and of
+sums, and as much again for the largest of N_new results make it
 
-    |Δf(x)| ≤ √n eps (16 Σ_i s_i |α_i| + 4 ‖W^L‖) (s + Σ_i s_i |p_i|)
+    |Δf(x)| ≤ 4 √(log₂ n) eps (√(Σ_i s_i² α_i²) + w) √(s² + Σ_i s_i² p_i²)
 """
 
 from __future__ import annotations
@@ -142,10 +143,10 @@ def rounding(problem: Problem, dtype: DTypeLike) -> float:
     alpha = lin.minimizer(problem.Y).coefficients
     moves = np.stack([alpha[:, 0], alpha[:, 0] - alpha[:, 1]])
     pull = np.linalg.solve(lin.kernel, lin.at(X_new).kernel.T)
-    last = np.linalg.norm(problem.net.unpack(theta)[-1][0])
-    unit = np.sqrt(problem.longest) * np.finfo(dtype).eps
-    amplified = (size_new + size @ np.abs(pull)).max()
-    return float(unit * (16 * (np.abs(moves) @ size).max() + 4 * last) * amplified)
+    last = np.sqrt(np.mean(problem.net.unpack(theta)[-1][0] ** 2))
+    unit = np.sqrt(np.log2(problem.longest)) * np.finfo(dtype).eps
+    amplified = np.sqrt(size_new**2 + size**2 @ pull**2).max()
+    return float(4 * unit * (np.linalg.norm(moves * size, axis=1).max() + last) * amplified)
 
 
 def both(m: Minimizer, X_new: Array) -> tuple[Array, Array]:

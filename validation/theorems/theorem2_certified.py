@@ -94,11 +94,6 @@ def one_power_less(J: arb, sigma: int, depth: int) -> arb:
     return J * sigma ** (depth - 1)
 
 
-def one_power_more(J: arb, sigma: int, depth: int) -> arb:
-    """σ^{L+1} J."""
-    return J * sigma ** (depth + 1)
-
-
 def checks(depth: int) -> tuple[Check, Check]:
     """Both for networks of L layers."""
     return (
@@ -119,8 +114,8 @@ def checks(depth: int) -> tuple[Check, Check]:
             f"network, on MNIST 0/1 with b absent from θ, L = {depth}",
             measure=partial(bounds, depth=depth),
             formula=sigma_to_the_depth,
-            wrong=one_power_more,
-            control="σ^{L+1} J",
+            wrong=one_power_less,
+            control="σ^{L−1} J",
         ),
     )
 

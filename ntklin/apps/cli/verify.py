@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 HELP = """Check the paper's lemmas and theorems.
 
     Each statement is measured in rational arithmetic (exact), in ball arithmetic (certified) or \
-over random draws (statistical), beside a control: a wrong formula, on which the same check must \
+over random draws (statistical), and the functions that compute it are held to the exact truth of \
+small problems (library). Beside each is a control: a wrong formula, on which the same check must \
 fail. NAMES are statements such as theorem3 or lemma4; without one, all. Verdicts are kept in the \
 output folder, so that a run that was interrupted goes on. Exit code 1 if a check fails."""
 EXAMPLES = (
@@ -51,6 +52,7 @@ class Options:
     exact: Annotated[bool, Option(help="Only the exact checks.")] = False
     certified: Annotated[bool, Option(help="Only the certified checks.")] = False
     statistical: Annotated[bool, Option(help="Only the statistical checks.")] = False
+    library: Annotated[bool, Option(help="Only the checks of public functions.")] = False
     quick: Annotated[bool, Option(help="Smaller problems, less than a minute.")] = False
     seed: Annotated[
         int, Option(metavar="SEED", help="Of all random numbers.", check=checks.seed)

@@ -13,6 +13,7 @@ STRENGTHS = {
     "exact": "rational arithmetic: equal to the last digit",
     "certified": "ball arithmetic: a rigorous enclosure",
     "statistical": "random draws: within confidence intervals",
+    "library": "public functions in float64 and float32: true up to rounding",
 }
 
 
