@@ -50,7 +50,8 @@ def test_arrays_come_back_where_they_were(solver, widths, activation, dtype, dev
     lin = ntklin.linearize(net, *device.put((theta, X)))
     m = lin.minimizer(device.put(Y), **options)
     assert m.solver == here.solver
-    assert m.residual < (1e-9 if solver not in ("auto", "eigh") else 1e3 * EPS[np.dtype(dtype)])
+    precision = dtype if solver in ("auto", "eigh") else np.float64
+    assert m.residual < 1e-10 + 100 * here.condition * EPS[np.dtype(precision)]
     # Θ of tanh is the CPU's, and columns of the kernel are factorized there.
     factors = {"cholesky": [np.float64], "packed": [np.float64], "mixed": [np.float32]}
     factors["pcg"] = [np.float32] if activation == "relu" else []
@@ -184,13 +185,13 @@ def test_a_plan_of_work_on_a_device(device, monkeypatch):
             ntklin.plan(net, 100, like=wrong)
 
 
-@pytest.mark.parametrize("solver", ["packed", "mixed", "pcg"])
+@pytest.mark.parametrize("solver", ["packed", "mixed"])
 def test_memory_is_what_is_then_taken(solver, device, monkeypatch):
     """Within a factor of 1.5; the stand-in's device is the host, whose arrays NumPy tells of."""
     if device.real:
         pytest.skip("tracemalloc knows nothing of a GPU's memory")
     monkeypatch.setattr(planning, "Rates", Fixed)
-    net, n, rng = ntklin.MLP((5, 30, 1)), 2500, np.random.default_rng(0)
+    net, n, rng = ntklin.MLP((5, 30, 1)), 1500, np.random.default_rng(0)
     X = rng.standard_normal((n, 5))
     X /= np.linalg.norm(X, axis=1)[:, None] + 1e-9
     theta, X, targets = device.put((net.init(rng=0), X, rng.standard_normal(n)))

@@ -69,8 +69,9 @@ def memory_of(name: str, n_samples: int, per_input: int) -> int:
 def device_memory_of(name: str, n_samples: int, per_input: int) -> int:
     """Bytes that a factor on a GPU takes there at its peak, beside φ(X) and passes of tiles.
 
-    Its panels, half of the matrix for ``"cholesky"`` as well; what is taken from a panel, of the
-    same size; a tile with its products, and of Θ with all that its recursion holds.
+    Its panels, half of the matrix for ``"cholesky"`` as well, and the larger one of what comes
+    after the other: a tile with its products, of Θ with all that its recursion holds, and what is
+    taken from a panel, of the same size.
 
     Parameters
     ----------
@@ -89,8 +90,8 @@ def device_memory_of(name: str, n_samples: int, per_input: int) -> int:
     per_input = 1 if is_limit else per_input
     rows = n_samples * per_input
     panel = min(tile_inputs(per_input) * per_input, rows)
-    tile = 8 * (12 if is_limit else 4) * min(4 * panel, rows) * panel
-    return itemsize * (PackedMatrix.size(rows, panel) + rows * panel) + tile
+    tile = 8 * (12 if is_limit else 3) * min(4 * panel, rows) * panel
+    return itemsize * PackedMatrix.size(rows, panel) + max(tile, itemsize * rows * panel)
 
 
 def has_room_on_device(name: str, n_samples: int, per_input: int, free: float | None) -> bool:
