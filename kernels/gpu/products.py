@@ -45,13 +45,11 @@ def jacobian_vectors(passes, vectors):
     """
     X, count = passes.activations[0], len(vectors[0][0])
     C = passes.deltas[len(vectors) - 1].shape[1]
-    out = namespace(X).empty((count, len(X), C), X.dtype)
+    out = namespace(X).zeros((count, len(X), C), X.dtype)
     for some in _groups(passes, count):
-        total = None
         for l, (V, c) in enumerate(vectors):
-            found = _meet(passes, l, _preactivations(passes, l, V[some], c, some), C)
-            total = found if total is None else total + found
-        out[some] = total.swapaxes(0, 1)
+            u = _preactivations(passes, l, V[some], c, some)
+            out[some] += _meet(passes, l, u, C).swapaxes(0, 1)
     return out.reshape(count, -1)
 
 
