@@ -66,6 +66,7 @@ def device(request, monkeypatch):
             pytest.skip("needs g++")
         xp = stand_in_cupy.module()
         monkeypatch.setitem(sys.modules, "cupy", xp)
+        monkeypatch.setitem(sys.modules, "cupyx.scipy.linalg", stand_in_cupy.solvers())
         monkeypatch.setattr(loader, "launch", stand_in_cupy.launch)
 
     def put(a):

@@ -10,6 +10,7 @@ import types
 
 import host_gpu
 import numpy as np
+import scipy.linalg
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ntklin.kernels.gpu import loader
@@ -200,6 +201,25 @@ def module(free=1 << 33):
     pool = types.SimpleNamespace(free_bytes=lambda: 0)
     cupy.get_default_memory_pool = lambda: pool
     return cupy
+
+
+def solvers():
+    """The stand-in for cupyx.scipy.linalg."""
+    cupyx = types.ModuleType("cupyx.scipy.linalg")
+
+    def solve_triangular(a, b, trans=0, lower=False, overwrite_b=False):
+        assert isinstance(a, ndarray)
+        assert isinstance(b, ndarray)
+        assert a.dtype == b.dtype
+        found = scipy.linalg.solve_triangular(a.host, b.host, trans=trans, lower=lower)
+        if not overwrite_b:
+            return ndarray(found)
+        assert b.host.flags.f_contiguous  # or CuPy would solve in a copy
+        b.host[...] = found
+        return b
+
+    cupyx.solve_triangular = solve_triangular
+    return cupyx
 
 
 def launch(name, function, dtype, shape, arguments, definitions=""):

@@ -501,6 +501,7 @@ ELSEWHERE = {
     ("sharpness_bound", "t"),
     ("plan", "preconditioner"),
     ("plan", "iterations"),
+    ("plan", "like"),  # of which nothing counts but whose array it is
     ("train_ensemble", "batches"),
     ("mitigate_initialization", "batches"),
     ("plan_cluster", "preconditioner"),  # a name

@@ -82,6 +82,7 @@ CASES = {
     "adagrad": (DEEP, "normal", at_rates("adagrad"), ORDERS, "squared"),
     "rmsprop": (SHALLOW, "zero", OPTIMIZERS["rmsprop"][0], ntklin.Batches(0.4), "logistic"),
     "adam": (DEEP, "zero", OPTIMIZERS["adam"][0], None, "logistic"),
+    "deep classes": ((4, 8, 7, 3), "zero", ntklin.GradientDescent(0.1), ORDERS, "logistic"),
     "classes": (CLASSES, "normal", None, ORDERS, "softmax"),
     "classes at rates": (CLASSES, "zero", at_rates("adam"), None, "softmax"),
     "adam at rates": (DEEP, "none", at_rates("adam"), None, "squared"),

@@ -4,6 +4,7 @@ Each test runs on a stand-in for CuPy that computes on the host with the kernels
 with ``pytest -m gpu`` on a GPU.
 """
 
+import inspect
 import math
 import sys
 from functools import partial
@@ -36,6 +37,9 @@ def test_the_stand_in_knows_nothing_that_cupy_lacks():
         assert callable(getattr(cupy.linalg, name)), name
     for name in (*stand_in_cupy.ATTRIBUTES, *stand_in_cupy.METHODS):
         assert hasattr(cupy.ndarray, name), name
+    cupyx = pytest.importorskip("cupyx.scipy.linalg", reason="needs CuPy")
+    known = inspect.signature(cupyx.solve_triangular).parameters
+    assert known.keys() >= {"a", "b", "trans", "lower", "overwrite_b"}
 
 
 def test_arrays_choose_their_kernels(device):
@@ -123,6 +127,52 @@ def test_gram_matrices(device, case, weighted, split, zeros, seed):
     rows, J_rows = slice(0, n_rows), slice(0, n_rows * case.net.n_outputs)
     K = device.get(ntklin.ntk(case.net, theta, X[rows], X, weights=weights))
     assert_close(K, naive.weighted_gram(J[J_rows], D, J), kind=kind, n=n, scale=scale)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("group", [1, 1 << 9, 1 << 28])
+@pytest.mark.parametrize(
+    ("widths", "activation"),
+    [((4, 9, 3), "relu"), ((4, 6, 8, 2), "tanh"), ((4, 6, 5, 1), "gelu"), ((4, 3), "relu")],
+)
+def test_products_of_many_columns(device, widths, activation, group, dtype, monkeypatch):
+    """Some at a time, or one by one."""
+    from ntklin.kernels.gpu import products
+
+    monkeypatch.setattr(products, "GROUP_BYTES", group)
+    case = make_case(widths, n=5, dtype=dtype, bias="normal", activation=activation)
+    J, bound, rng = case.jacobian(), case.jacobian_bound(), np.random.default_rng(3)
+    phi = case.net.features(*device.put((case.theta, case.X)))
+    options = {"kind": "jacobian", "n": case.n + sum(J.shape)}
+    for k in (1, 2, 7):
+        V, R = (rng.standard_normal((size, k)).astype(dtype) for size in J.shape[::-1])
+        scales = bound @ abs(V), bound.T @ abs(R)
+        assert_close(device.get(phi @ device.put(V)), J @ V, scale=scales[0], **options)
+        assert_close(device.get(phi.T @ device.put(R)), J.T @ R, scale=scales[1], **options)
+        found = device.get(phi.gram_product(device.put(R)))
+        assert_close(found, J @ (J.T @ R), scale=bound @ scales[1], **options)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("activation", ["relu", "tanh", "abs"])
+@pytest.mark.parametrize("widths", [(4, 9, 3), (4, 6, 8, 2)])
+def test_weighted_matrices_in_batches_of_several_outputs(
+    device, widths, activation, dtype, monkeypatch
+):
+    from ntklin.kernels.gpu import weighted
+
+    monkeypatch.setattr(weighted, "BLOCK_BYTES", 1 << 10)
+    case = make_case(widths, n=7, dtype=dtype, bias="normal", activation=activation)
+    other = inputs(np.random.default_rng(1), 4, 5, dtype)
+    J, other_J = case.jacobian(), case.jacobian(other)
+    D = np.random.default_rng(2).random(J.shape[1]).astype(dtype)
+    theta, X, other_X, weights = device.put((case.theta, case.X, other, D))
+    options = {"kind": "weighted_gram", "n": case.n + J.shape[1]}
+    bounds = case.jacobian_bound(), case.jacobian_bound(other)
+    for X2, J2, bound in ((None, J, bounds[0]), (other_X, other_J, bounds[1])):
+        K = device.get(ntklin.ntk(case.net, theta, X, X2, weights=weights))
+        scale = naive.weighted_gram(bounds[0], D, bound)
+        assert_close(K, naive.weighted_gram(J, D, J2), scale=scale, **options)
 
 
 def wide_jacobian(case, X):
@@ -502,15 +552,18 @@ def test_training_with_a_schedule(device, method, name):
 @ignore_rises
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 @pytest.mark.parametrize("loss", ["squared", "logistic", "softmax"])
-def test_training_of_several_outputs(device, loss, activation):
-    """By steps on θ; the kernel's closed form beside it."""
-    case = make_case((3, 7, 5, 4), n=5, activation=activation, bias="normal")
+@pytest.mark.parametrize("method", ["reduced", "fused", "direct"])
+def test_training_of_several_outputs(device, method, loss, activation):
+    """By every engine; the kernel's closed form beside it."""
+    widths = (3, 7, 4) if method == "fused" else (3, 7, 5, 4)
+    case = make_case(widths, n=5, activation=activation, bias="normal")
     Y = np.random.default_rng(1).dirichlet(np.ones(4), 5)
     step = naive.optimizer("descent", 0.1)
     trajectory = naive.training(case.reference, case.theta, case.X, Y, step, [[0.2] * 5] * 4, loss)
     given = device.put((case.theta, case.X, Y))
-    run = ntklin.train(case.net, *given, ntklin.GradientDescent(0.1), steps=4, loss=loss)
-    assert run.method == "direct"
+    options = {"steps": 4, "loss": loss, "method": method}
+    run = ntklin.train(case.net, *given, ntklin.GradientDescent(0.1), **options)
+    assert run.method == method
     n = 4 * case.n
     assert_close(run.losses, [value for _, value in trajectory], kind="trajectory", n=n)
     assert_close(device.get(run.parameters), trajectory[-1][0], kind="trajectory", n=n)
@@ -519,6 +572,41 @@ def test_training_of_several_outputs(device, loss, activation):
     gd = ntklin.linearize(case.net, *given[:2]).gradient_descent(given[2])
     moved = device.get(gd.predict(given[1], t=10**9))
     assert_close(moved, Y, kind="solve", n=n, kappa=1e6)
+
+
+@ignore_rises
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", ["full", "batches"])
+@pytest.mark.parametrize(
+    ("n_outputs", "activation", "bias"),
+    [
+        (3, "relu", "zero"),
+        (1, "tanh", "none"),
+        (1, "leaky_relu", "normal"),
+        (2, "softplus", "zero"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("method", "name"), [("reduced", "descent"), ("fused", "momentum"), ("fused", "adam")]
+)
+def test_training_of_other_networks(device, method, name, n_outputs, activation, bias, kind, dtype):
+    """Of other activations, several outputs or both: as on the CPU, and the first step below."""
+    options = {"activation": activation, "bias": bias, "start": "init"}
+    case = make_case((6, 9, n_outputs), n=6, dtype=dtype, **options)
+    targets = np.random.default_rng(1).dirichlet(np.ones(3), 6).astype(dtype)[:, :n_outputs]
+    arrays = case.theta, case.X / 3, targets if n_outputs > 1 else targets[:, 0]
+    batches, _ = batches_of(kind, 6, 5)
+    options = {"steps": 5, "batches": batches, "loss": "logistic"}
+    run = ntklin.train(case.net, *device.put(arrays), OPTIMIZERS[name][0], method=method, **options)
+    expected = ntklin.train(case.net, *arrays, OPTIMIZERS[name][0], method="direct", **options)
+    close = {"kind": "trajectory", "n": 5 * case.n, "kappa": 1e3 if name == "adam" else 1}
+    assert_close(run.losses, expected.losses, dtype=dtype, **close)
+    assert_close(device.get(run.parameters), expected.parameters, **close)
+    if method == "reduced" and kind == "full":
+        options = {"until": run.losses[3], "loss": "logistic"}
+        again = ntklin.train(case.net, *device.put(arrays), OPTIMIZERS[name][0], **options)
+        assert (again.method, again.steps) == ("reduced", 4)
+        assert again.losses.tolist() == run.losses[:5].tolist()
 
 
 @ignore_rises

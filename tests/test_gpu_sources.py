@@ -57,8 +57,8 @@ def test_python_and_sources_agree_on_sizes():
 def test_rules_and_losses_have_the_sources_numbers():
     assert "enum { DESCENT, MOMENTUM, NORMALIZED, ADAM };" in loader.source("update.cu")
     assert rules.RULES == {"descent": 0, "momentum": 1, "adagrad": 2, "rmsprop": 2, "adam": 3}
-    assert "enum { SQUARED, LOGISTIC };" in loader.source("losses.cu")
-    assert losses.LOSSES == {"squared": 0, "logistic": 1}
+    assert "enum { SQUARED, LOGISTIC, SOFTMAX };" in loader.source("losses.cu")
+    assert losses.LOSSES == {"squared": 0, "logistic": 1, "softmax": 2}
 
 
 # Launch arithmetic
@@ -173,6 +173,36 @@ def test_losses(dtype, name, shape):
         expected, slopes = naive.loss_and_slopes(f.astype(float), Y.astype(float), name)
         assert_close(value, expected, kind="loss", n=n, dtype=np.float64)
         assert_close(s, weights * np.array(slopes), kind="loss", scale=weights * (1 + np.abs(f)))
+
+
+@on_host
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["squared", "logistic", "softmax"])
+@pytest.mark.parametrize(("shape", "by_output"), [((5, 2), False), ((300, 3), True)])
+def test_losses_of_several_outputs(dtype, name, shape, by_output):
+    """Of two networks that share the targets, n major or output by output."""
+    rng, (n, C) = np.random.default_rng(1), shape
+    f = (3 * rng.standard_normal((2, n, C))).astype(dtype)
+    weights = (rng.random((2, n)) / n).astype(dtype)
+    # Sums of powers of two, which are probabilities to the last bit in either precision.
+    Y = rng.multinomial(64, np.ones(C) / C, n).astype(dtype) / 64
+    f[1, 0, 0] = 60  # a likeliest class beyond doubt
+
+    def laid_out(a):
+        return np.ascontiguousarray(a.swapaxes(-1, -2) if by_output else a)
+
+    s, totals = np.empty_like(laid_out(f)), np.empty(2)
+    arguments = name, laid_out(f), laid_out(Y), weights, s, totals
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loader, "launch", host_gpu.launch)
+        losses.losses_and_derivatives(*arguments, by_output=by_output)
+    for one, w, slopes, total in zip(f, weights, s, totals, strict=True):
+        expected, each = naive.loss_and_slopes(one.astype(float), Y.astype(float), name)
+        scale = 1 + abs(one).max()
+        assert_close(total, expected, kind="loss", n=n * C, scale=scale, dtype=np.float64)
+        slopes = slopes.T if by_output else slopes
+        each = w[:, None] * np.reshape(each, shape)
+        assert_close(slopes, each, kind="loss", scale=w.max() * scale)
 
 
 def run_losses(n=300, dtype=np.float64, **options):

@@ -80,7 +80,8 @@ def steps(out: Path | str) -> tuple[Step, ...]:
     chosen = " or ".join(SANITIZED)
     sanitizer = ("compute-sanitizer", "--tool", "memcheck", "--error-exitcode", "1")
     kernels = ("tests/test_gpu.py", "tests/test_ensemble.py")
-    suite = (*kernels, "tests/test_bench_gpu.py")
+    solvers = ("tests/test_device_matrix.py", "tests/test_solvers_on_a_gpu.py")
+    suite = (*kernels, *solvers, "tests/test_bench_gpu.py")
     return (
         Step("info", 30, (*cli, "info")),
         Step("twins", 200, (*pytest, *suite, f"--junitxml={out}/twins.xml")),

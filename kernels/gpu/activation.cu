@@ -15,3 +15,13 @@ extern "C" __global__ void activate_sloped(REAL *a, REAL *slopes, const REAL *b,
             slopes[place] = alpha_slope(h, p);
         }
 }
+
+// h ← α(h), slopes ← α'(h), of as many numbers as there are.
+extern "C" __global__ void activate_all(REAL *h, REAL *slopes, REAL p, long long count) {
+    long long stride = (long long)gridDim.x * blockDim.x;
+    for (long long j = (long long)blockIdx.x * blockDim.x + threadIdx.x; j < count; j += stride) {
+        REAL here = h[j];
+        h[j] = alpha(here, p);
+        slopes[j] = alpha_slope(here, p);
+    }
+}

@@ -2,13 +2,15 @@
 
 As on the CPU: h^1 ← h^1 − η (δ^1 ∘ r) G with G = w_1² X X^T + v_1², and S = Σ_t δ^1 ∘ r gives the
 parameters back at the end; steps go to sums of their own, which ``fold`` takes over into the
-totals. Everything is neuron-major, (m, N).
+totals. With several outputs δ^1 ∘ r is the sum over them, which takes one pass from the top.
+Everything is neuron-major, (m, N), outputs (C, N).
 """
 
 import numpy as np
 
 from ntklin.kernels.gpu.arrays import namespace, to_host, transposed
-from ntklin.kernels.gpu.losses import loss_and_derivatives
+from ntklin.kernels.gpu.losses import loss_and_derivatives, losses_and_derivatives
+from ntklin.kernels.gpu.passes import activate
 from ntklin.kernels.gpu.replay import up_to_the_end
 from ntklin.kernels.structures import DescentState
 
@@ -63,7 +65,7 @@ def descend(state, above, G, Y, loss, rate, sample_weights, end):
     above : Layers
         Layers 2 … L, updated in place; with v = 0 a bias stays.
     G : ndarray, shape (N, N)
-    Y : ndarray, shape (N,)
+    Y : ndarray, shape (N,), or (N, C) of more than one output
     loss : str
     rate : float
         η.
@@ -77,41 +79,61 @@ def descend(state, above, G, Y, loss, rate, sample_weights, end):
         The losses on all samples, before each step and after the last.
     """
     H, moved, _, S = state
-    xp, scalar, layers = namespace(H), H.dtype.type, above.parameters
+    xp, scalar, layers, body = namespace(H), H.dtype.type, above.parameters, above.activation
     w, v = [scalar(x) for x in above.w], [scalar(x) for x in above.v]
     if H.ndim == 2:
         rate = scalar(rate)
     else:  # for each network's matrices; products with one that all share would cost more launches
         rate = xp.asarray(np.full(len(H), rate, H.dtype)[:, None, None])
-    minus_rate_G, r, A = -rate * G, xp.empty((*H.shape[:-2], len(Y)), Y.dtype), []
+    targets = xp.ascontiguousarray(Y.T)  # (N,) or (C, N)
+    minus_rate_G, r = -rate * G, xp.empty((*H.shape[:-2], *targets.shape), Y.dtype)
+    A, gates = [], []  # of the latest step, α(h) and α'(h) of each hidden layer
     paces = [(rate * w_l, rate * v_l) for w_l, v_l in zip(w, v, strict=True)]
     losses = xp.empty((len(sample_weights) + 1, *sample_weights.shape[1:-1]))
     # After the last step only the loss is asked for.
     nothing = np.zeros((1, *sample_weights.shape[1:]), sample_weights.dtype)
     rows = xp.asarray(np.concatenate([sample_weights, nothing]))
 
+    def keep(h):
+        """Turn h into α(h), and keep it with α'(h)."""
+        if body.name == "relu":
+            A.append(xp.maximum(h, 0, out=h))
+            gates.append(h > 0)
+        else:
+            slopes = xp.empty_like(h)
+            activate(body, h, slopes)
+            A.append(h)
+            gates.append(slopes)
+
+    def preactivations(l):
+        """w W A + v b of the layer l above the first."""
+        W, b = layers[l]
+        h = W @ A[-1]
+        h *= w[l]
+        h += xp.multiply(b, v[l])[..., None]
+        return h
+
     def observe(row, total):
         """f and the activations below it, and from them r."""
         A.clear()
-        A.append(xp.maximum(H + moved, 0))
-        for (W, b), w_l, v_l in zip(layers[:-1], w, v, strict=False):
-            h = W @ A[-1]
-            h *= w_l
-            h += xp.multiply(b, v_l)[..., None]
-            A.append(xp.maximum(h, 0, out=h))
-        W, b = layers[-1]
-        f = (W @ A[-1])[..., 0, :]
-        f *= w[-1]
-        f += xp.multiply(b, v[-1])
-        loss_and_derivatives(loss, f, Y, row, r, total)
+        gates.clear()
+        keep(H + moved)
+        for l in range(len(layers) - 1):
+            keep(preactivations(l))
+        f = preactivations(len(layers) - 1)
+        if Y.ndim == 1:
+            loss_and_derivatives(loss, f, targets, row, r, total)
+        else:
+            losses_and_derivatives(loss, f, targets, row, r, total, by_output=True)
 
     def step():
-        scaled = r[..., None, :]  # δ ∘ r, from the output down; r is a factor of each column
+        # δ ∘ r, from the output down; r is a factor of each column, and of each output.
+        scaled = r[..., None, :] if Y.ndim == 1 else r
         for l in reversed(range(len(layers))):
             (W, b), (pace, bias_pace) = layers[l], paces[l]
             below = transposed(W) @ scaled
             below *= w[l]
-            below *= A[l] > 0
+            below *= gates[l]
             change, bias_change = scaled @ transposed(A[l]), scaled.sum(axis=-1, keepdims=True)
             change *= pace
             W -= change

@@ -9,7 +9,7 @@ import numpy as np
 
 from ntklin.kernels.gpu.arrays import namespace, to_host
 from ntklin.kernels.gpu.layout import flat_copy, views, write_layers
-from ntklin.kernels.gpu.losses import loss_and_derivatives
+from ntklin.kernels.gpu.losses import loss_and_derivatives, losses_and_derivatives
 from ntklin.kernels.gpu.passes import backward, forward
 from ntklin.kernels.gpu.products import vector_jacobian
 from ntklin.kernels.gpu.rules import update
@@ -22,7 +22,7 @@ class ShallowNetwork:
     Parameters
     ----------
     X : ndarray, shape (N, d)
-    Y : ndarray, shape (N,)
+    Y : ndarray, shape (N,), or (N, C) of more than one output
     layers : Layers
         Two of them.
     slots : sequence of [(W^1, b^1 or None), (W^2, b^2 or None)]
@@ -61,14 +61,21 @@ class ShallowNetwork:
         float
         """
         weights = namespace(self._X).asarray(np.ascontiguousarray(sample_weights))
-        loss_and_derivatives(self._loss, self._outputs, self._Y, weights, self._s, self._total)
+        arrays = self._outputs, self._Y, weights, self._s, self._total
+        if self._Y.ndim == 1:
+            loss_and_derivatives(self._loss, *arrays)
+        else:
+            losses_and_derivatives(self._loss, *arrays, by_output=False)
         return float(to_host(self._total)[0])
 
     def step(self, coefficients):
         """One step of the rule, with the loss's derivatives of the last ``evaluate``."""
-        w, v = self._layers.w, self._layers.v
-        passes = Passes(self._activations, backward(self._layers, self._activations), w, v)
-        vector_jacobian(passes, self._s, self._views(self._gradient))
+        signal, top = self._s, None
+        if signal.ndim > 1:  # one pass for the sum over the outputs, from the top
+            signal, top = namespace(signal).ones_like(signal[:, 0]), signal
+        deltas = backward(self._layers, self._activations, top)
+        passes = Passes(self._activations, deltas, self._layers.w, self._layers.v)
+        vector_jacobian(passes, signal, self._views(self._gradient))
         update(self._rule, coefficients, self._theta, self._slots, self._gradient)
         self._forward()
 

@@ -11,7 +11,7 @@ import numpy as np
 from ntklin.kernels.activations import c_functions
 from ntklin.kernels.gpu import loader
 from ntklin.kernels.gpu.arrays import namespace, transposed
-from ntklin.kernels.gpu.launch import matrix
+from ntklin.kernels.gpu.launch import elements, matrix
 from ntklin.kernels.structures import Activations, of_inputs
 
 
@@ -31,6 +31,20 @@ def _sloped(body, arrays, scalars):
     arguments = (*arrays, *scalars, dtype.type(body.p), np.int32(n), np.int32(m))
     definitions = c_functions(body)
     loader.launch("activation.cu", "activate_sloped", dtype, shape, arguments, definitions)
+
+
+def activate(body, h, slopes):
+    """h ← α(h) and slopes ← α'(h), of any shape, in place.
+
+    Parameters
+    ----------
+    body : Body
+        Not ReLU's, whose slopes nobody keeps.
+    h, slopes : ndarray
+    """
+    arguments = (h, slopes, h.dtype.type(body.p), np.int64(h.size))
+    definitions, shape = c_functions(body), elements(h.size)
+    loader.launch("activation.cu", "activate_all", h.dtype, shape, arguments, definitions)
 
 
 def forward(layers, X):
@@ -90,6 +104,23 @@ class BackwardSignals(Sequence):
         if l not in self._known:
             self._known[l] = self._compute(l)
         return self._known[l]
+
+    @property
+    def is_unit(self):
+        """Whether δ^L is 1, or e_c of output c, and not given."""
+        return self._is_unit
+
+    @property
+    def scales(self):
+        """w_L W^L, (C, m): what α' of the last hidden layer is multiplied with, if ``is_unit``."""
+        a = self._activations[-1]
+        return a.dtype.type(self._w[-1]) * self._layers[-1][0]
+
+    @property
+    def gates(self):
+        """α' of the last hidden layer, (N, m), of ReLU as truth values."""
+        slopes = self._activations.slopes
+        return self._activations[-1] > 0 if slopes is None else slopes[-1]
 
     def rows(self, index):
         """Those of a run of the inputs; what would need a product there is taken from these."""

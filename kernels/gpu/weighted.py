@@ -2,6 +2,10 @@
 
 K_D(x, x') = Σ_l Σ_i δ^l_i δ'^l_i ( w_l² Σ_j D^{W,l}_ij a_j a'_j + v_l² D^{b,l}_i )
 
+With several outputs the bracket is the same for all, and in the last hidden layer δ^c_ni is
+u_ci α'_ni, so that its products are made once with α' and added to the pairs of outputs by
+u_ci u_c'i.
+
 J is never whole. Of a neuron only the inputs count on which δ_i ≠ 0, about half of them, and so a
 quarter of the pairs. Their rows of J, weighted on one side, are packed together for as many neurons
 as a block holds, multiplied by cuBLAS in one batch, which may use the tensor cores of the dtype,
@@ -14,6 +18,7 @@ import numpy as np
 from ntklin.kernels.gpu import loader
 from ntklin.kernels.gpu.arrays import namespace, symmetric, to_host
 from ntklin.kernels.gpu.launch import ceil_div, matrix, neurons
+from ntklin.kernels.gpu.passes import BackwardSignals
 
 # What the packed rows, columns and their products of one batch may take.
 BLOCK_BYTES = 1 << 29
@@ -53,17 +58,23 @@ def weighted_gram(passes, diagonal, other=None):
     """
     activations, deltas, w, v = passes
     other_activations, other_deltas = passes[:2] if other is None else other[:2]
-    X, xp = activations[0], namespace(activations[0])
-    shape = len(deltas[0]), len(other_deltas[0])
-    C = shape[0] // len(X)
-    K = xp.zeros(shape, X.dtype)
+    (X, *_), last = activations, len(activations) - 1
+    xp, C = namespace(X), deltas[last].shape[1]
+    K = xp.zeros((len(X) * C, len(other_activations[0]) * C), X.dtype)
+    sides = deltas, other_deltas
+    shares = C > 1 and all(isinstance(side, BackwardSignals) and side.is_unit for side in sides)
     for l, (D, bias) in enumerate(diagonal):
-        a, other_a = activations[l], other_activations[l]
-        if C > 1:  # each output's row is taken as an input of its own
-            a, other_a = xp.repeat(a, C, axis=0), xp.repeat(other_a, C, axis=0)
+        a, other_a, scales = activations[l], other_activations[l], None
+        if shares and l == last - 1:
+            signals = [side.gates.astype(X.dtype, copy=False) for side in sides]
+            scales = xp.ascontiguousarray(deltas.scales)
+        else:
+            signals = [side[l] for side in sides]
+            if C > 1:  # each output's row is taken as an input of its own
+                a, other_a = xp.repeat(a, C, axis=0), xp.repeat(other_a, C, axis=0)
         a, other_a, D = _columns(a, other_a, D, bias, w[l], v[l])
         if D.shape[1]:
-            _add_layer(K, a, deltas[l], other_a, other_deltas[l], D, other is None)
+            _add_layer(K, (a, other_a, D), signals, scales, other is None)
     return symmetric(K) if other is None else K
 
 
@@ -86,9 +97,14 @@ def _columns(a, other_a, D, bias, w, v):
     return tuple(xp.ascontiguousarray(x) for x in (a, other_a.T, D))
 
 
-def _add_layer(K, a, delta, other_a, other_delta, D, mirrored):
-    """Add K_D of one layer's columns; where ``mirrored``, only up to the diagonal."""
+def _add_layer(K, factors, signals, scales, mirrored):
+    """Add K_D of one layer's factors a, a'^T and D; where ``mirrored``, only up to the diagonal.
+
+    ``signals`` are δ and δ', or where there are ``scales`` (C, m) what these are multiplied with.
+    """
+    (a, other_a, D), (delta, other_delta) = factors, signals
     xp, (m, k) = namespace(K), D.shape
+    n, other_n = len(delta), len(other_delta)
     own = _active(delta)
     delta, active, counts = own
     other_delta, other_active, other_counts = own if mirrored else _active(other_delta)
@@ -98,15 +114,18 @@ def _add_layer(K, a, delta, other_a, other_delta, D, mirrored):
         other_place = place if mirrored else _places(other_active[chosen])
         rows = xp.empty((size, most, k), K.dtype)
         columns = xp.empty((size, k, other_most), K.dtype)
-        n, other_n = K.shape
         arrays = a, delta, D, chosen, place, rows
         _launch("pack_rows", neurons(n, size, k), arrays, (size, n, m, k, most))
         arrays = other_a, other_delta, chosen, other_place, columns
         sizes = size, other_n, m, k, other_most
         _launch("pack_columns", neurons(k, size, other_n), arrays, sizes)
-        arrays = xp.matmul(rows, columns), place, other_place, K
-        sizes = size, n, other_n, most, other_most, mirrored
-        _launch("add_products", matrix(n, other_n), arrays, sizes)
+        products, sizes = xp.matmul(rows, columns), (size, n, other_n, most, other_most, mirrored)
+        if scales is None:
+            arrays = products, place, other_place, K
+            _launch("add_products", matrix(*K.shape), arrays, sizes)
+        else:
+            arrays = products, place, other_place, chosen, scales, K
+            _launch("add_outputs", matrix(*K.shape), arrays, (*sizes, len(scales), m))
 
 
 def _active(delta):

@@ -52,3 +52,28 @@ extern "C" __global__ void add_products(const REAL *products, const int *place,
             K[(long long)row * other_n + column] = sum;
         }
 }
+
+// The same for K of (n C, n' C), rows n C + c, where outputs c and c' share the products:
+// K[n C + c, n' C + c'] += Σ_g u[c, i] u[c', i] products[g, …] with i = neurons[g], for u (C, m).
+extern "C" __global__ void add_outputs(const REAL *products, const int *place,
+                                       const int *other_place, const int *neurons, const REAL *u,
+                                       REAL *K, int groups, int n, int other_n, int most,
+                                       int other_most, int mirrored, int outputs, int m) {
+    for (int row = blockIdx.y; row < n * outputs; row += gridDim.y)
+        for (int column = blockIdx.x * blockDim.x + threadIdx.x;
+             column < (mirrored ? row + 1 : other_n * outputs); column += gridDim.x * blockDim.x) {
+            int first = row / outputs, second = column / outputs;
+            const REAL *own = u + (long long)(row % outputs) * m;
+            const REAL *other = u + (long long)(column % outputs) * m;
+            long long there = (long long)row * other_n * outputs + column;
+            REAL sum = K[there];
+            for (int g = 0; g < groups; ++g) {
+                int at = place[(long long)g * n + first];
+                int other_at = other_place[(long long)g * other_n + second];
+                if (at >= 0 && other_at >= 0)
+                    sum += own[neurons[g]] * other[neurons[g]] *
+                           products[((long long)g * most + at) * other_most + other_at];
+            }
+            K[there] = sum;
+        }
+}

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ntklin.edge.arrays import Array
+from ntklin.edge.backends import host, namespace
 
 # Columns of a panel: wide enough for BLAS to run at full speed on products over them.
 BLOCK = 512
@@ -144,12 +145,12 @@ class PanelMatrix(ABC):
         value : float
         """
         panel = self.panel(j)
-        i = np.arange(panel.shape[1])
+        i = namespace(panel).arange(panel.shape[1])
         panel[i, i] += value
 
     def diagonal(self) -> Array:
         """That of A, or of L, (n,)."""
-        return np.concatenate([self.panel(j).diagonal() for j in range(self.n_panels)])
+        return np.concatenate([host(self.panel(j).diagonal()) for j in range(self.n_panels)])
 
     def norm(self) -> float:
         """‖A‖_1, the largest sum of magnitudes of a column, before A is factorized; ≥ ‖A‖_2."""
@@ -159,10 +160,10 @@ class PanelMatrix(ABC):
             width = columns.stop - columns.start
             for start in range(0, len(panel), _ROWS):
                 part = np.abs(panel[start : start + _ROWS])
-                sums[columns] += part.sum(axis=0, dtype=np.float64)
+                sums[columns] += host(part.sum(axis=0, dtype=np.float64))
                 below = part[max(0, width - start) :]
                 first = columns.start + max(start, width)
-                sums[first : first + len(below)] += below.sum(axis=1, dtype=np.float64)
+                sums[first : first + len(below)] += host(below.sum(axis=1, dtype=np.float64))
         return float(sums.max(initial=0.0))
 
 

@@ -8,22 +8,29 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 from scipy.sparse.linalg import LinearOperator
 
+from ntklin.algebra.device_matrix import DeviceMatrix
 from ntklin.algebra.operators import Product
 from ntklin.algebra.packed import PackedMatrix
 from ntklin.algebra.panels import BLOCK, NotPositiveDefiniteError, PanelMatrix, Tile
 from ntklin.algebra.pivoted_cholesky import LowRankInverse, pivoted_cholesky
 from ntklin.algebra.square import SquareMatrix
 from ntklin.edge.arrays import Array
-from ntklin.edge.backends import host
+from ntklin.edge.backends import beside, free_device_memory, host, namespace
 from ntklin.edge.checks import require_memory
 from ntklin.edge.errors import DegenerateKernelError, FloatRangeError
 from ntklin.edge.ranges import largest_exponent, shift
 from ntklin.networks.infinite import infinite_ntk
-from ntklin.theory.solver_costs import memory_of, nystrom_rank, tile_inputs
+from ntklin.theory.solver_costs import (
+    has_room_on_device,
+    memory_of,
+    nystrom_rank,
+    tile_inputs,
+)
 from ntklin.theory.solver_options import SolverOptions
-from ntklin.theory.source import runs
+from ntklin.theory.source import Source, runs
 
 if TYPE_CHECKING:
     from ntklin.theory.kernel_equation import KernelEquation
@@ -79,21 +86,27 @@ def approximate_inverse(equation: KernelEquation, options: SolverOptions) -> App
     source, name = equation.source, options.solver
     given = options.preconditioner
     if name == "pcg" and given is not None and not isinstance(given, str):
-        return _of_the_user(given, source.n_rows)
+        return _of_the_user(given, source)
     if name == "pcg":
         name = given or default_preconditioner(equation)
+    sizes, anchor = (source.n_samples, source.columns.rows), None
+    # Who keeps panels in files has them on the host.
+    if options.course is None and has_room_on_device(
+        name, *sizes, free_device_memory(source.anchor)
+    ):
+        anchor = source.anchor
     require_memory(
-        memory_of(name, source.n_samples, source.columns.rows),
+        memory_of(name if anchor is None else "none", *sizes),
         f"solver={options.solver!r} with {equation.units.linearization.described_kernel}",
         source.without_kernel,
     )
     if name == "none":
         return ApproximateInverse(solve=None, size=source.n_rows)
     if name == "ntk":
-        return _limit(equation, options)
+        return _limit(equation, options, anchor)
     if name == "nystrom":
         return _nystrom(equation, options)
-    return _factor(equation, options)
+    return _factor(equation, options, anchor)
 
 
 def default_preconditioner(equation: KernelEquation) -> str:
@@ -109,6 +122,15 @@ def default_preconditioner(equation: KernelEquation) -> str:
     except (TypeError, ValueError, ArithmeticError, RuntimeError):
         return "nystrom"
     return "ntk"
+
+
+def _empty(
+    kind: type[SquareMatrix | PackedMatrix], n: int, dtype: DTypeLike, block: int, anchor: Any
+) -> PanelMatrix:
+    """A matrix of this kind, or on the GPU that ``anchor`` is on."""
+    if anchor is None:
+        return kind(n, dtype, block)
+    return DeviceMatrix(n, dtype, block, anchor=anchor)
 
 
 def _filled(
@@ -132,29 +154,36 @@ def _tile(block: Callable[[slice, slice], Array], per_input: int) -> Tile:
     return tile
 
 
-def _blocks(equation: KernelEquation) -> Callable[[slice, slice], Array]:
-    """Blocks of the kernel; what has left the range is told here, and is not a singular kernel."""
+def _blocks(equation: KernelEquation, anchor: Any = None) -> Callable[[slice, slice], Array]:
+    """Blocks of the kernel on the host, or beside ``anchor`` if not None.
+
+    What has left the range is told here, and is not a singular kernel.
+
+    Returns
+    -------
+    callable
+    """
     source, D = equation.source, equation.weights
 
     def block(rows: slice, columns: slice) -> Array:
-        K, fault = source.block(rows, columns, D), ""
-        if not bool(np.isfinite(K).all()):
+        K, fault = source.tile(rows, columns, D), ""
+        if not bool(namespace(K).isfinite(K).all()):
             fault = "overflows"
         elif rows == columns and 0 < float(K.diagonal().max()) < np.finfo(K.dtype).tiny:
             fault = "underflows"
         if fault:
             raise FloatRangeError(f"the kernel {fault} {K.dtype}; {source.remedy}")
-        return K
+        return host(K) if anchor is None else beside(K, anchor)
 
     return block
 
 
-def _factor(equation: KernelEquation, options: SolverOptions) -> ApproximateInverse:
-    """Cholesky of the kernel itself, in float64 or in float32."""
-    source, block = equation.source, _blocks(equation)
+def _factor(equation: KernelEquation, options: SolverOptions, anchor: Any) -> ApproximateInverse:
+    """Cholesky of the kernel itself, in float64 or in float32; beside ``anchor`` if not None."""
+    source, block = equation.source, _blocks(equation, anchor)
     n, C = source.n_rows, source.columns.rows
     if options.solver == "mixed":
-        return _in_single(block, n, C, equation.ridge, options)
+        return _in_single(block, (n, C), equation.ridge, options, anchor)
     if options.solver == "packed" and options.course is not None:
         packed = PackedMatrix(n, np.float64, tile_inputs(C) * C)
         try:
@@ -163,7 +192,7 @@ def _factor(equation: KernelEquation, options: SolverOptions) -> ApproximateInve
             raise _broken_down(e) from None
         return ApproximateInverse(solve=packed.solve, size=n)
     kind = SquareMatrix if options.solver == "cholesky" else PackedMatrix
-    matrix = kind(n, np.float64, tile_inputs(C) * C)
+    matrix = _empty(kind, n, np.float64, tile_inputs(C) * C, anchor)
     _filled(matrix, block, C, options)
     matrix.shift_diagonal(equation.ridge)
     size = matrix.norm()
@@ -199,15 +228,16 @@ def _broken_down(e: NotPositiveDefiniteError) -> DegenerateKernelError:
 
 def _in_single(
     block: Callable[[slice, slice], Array],
-    n: int,
-    per_input: int,
+    sizes: tuple[int, int],
     ridge: float,
     options: SolverOptions,
+    anchor: Any,
 ) -> ApproximateInverse:
     """A packed Cholesky factor in float32 of a kernel + (ridge + shift)·1, whatever its scale.
 
     The shift begins with what rounding in float32 is expected to move eigenvalues by, √n errors of
-    √(panels) sums, and grows where that does not suffice.
+    √(panels) sums, and grows where that does not suffice. ``sizes`` are the kernel's rows and how
+    many of them an input has.
 
     Returns
     -------
@@ -218,10 +248,11 @@ def _in_single(
     DegenerateKernelError
         If no shift suffices.
     """  # noqa: DOC501
+    n, per_input = sizes
     small = runs(n // per_input, max(1, 64 // per_input))
-    diagonal = np.concatenate([block(i, i).diagonal() for i in small]).astype(np.float64)
+    diagonal = np.concatenate([host(block(i, i).diagonal()) for i in small]).astype(np.float64)
     e = largest_exponent(diagonal)
-    matrix = PackedMatrix(n, np.float32, tile_inputs(per_input) * per_input)
+    matrix = _empty(PackedMatrix, n, np.float32, tile_inputs(per_input) * per_input, anchor)
     eps, mean = float(np.finfo(np.float32).eps), shift(float(diagonal.mean()), -e)
     added = _MARGIN * eps * math.sqrt(n * max(1.0, n / BLOCK)) * mean
 
@@ -237,6 +268,7 @@ def _in_single(
             continue
         try:
             if course is not None:
+                assert isinstance(matrix, PackedMatrix)
                 _built(matrix, scaled, per_input, total, options)
             else:
                 _filled(matrix, scaled, per_input, options)
@@ -260,7 +292,7 @@ def _in_single(
     return ApproximateInverse(solve=solve, size=n, shift=shift(added, e))
 
 
-def _limit(equation: KernelEquation, options: SolverOptions) -> ApproximateInverse:
+def _limit(equation: KernelEquation, options: SolverOptions, anchor: Any) -> ApproximateInverse:
     """Θ + ridge·1 of infinite width, one N × N factor in float32 for all outputs: Θ ⊗ 1_C."""
     source = equation.source
     net: Any = source.features.network
@@ -271,9 +303,10 @@ def _limit(equation: KernelEquation, options: SolverOptions) -> ApproximateInver
 
     def block(rows: slice, columns: slice) -> Array:
         other = None if rows == columns else X[columns]
-        return number * shift(host(infinite_ntk(net, X[rows], other)), -unit)
+        tile = infinite_ntk(net, X[rows], other)
+        return number * shift(host(tile) if anchor is None else tile, -unit)
 
-    one = _in_single(block, source.n_samples, 1, equation.ridge, options)
+    one = _in_single(block, (source.n_samples, 1), equation.ridge, options, anchor)
     assert one.solve is not None
     single, n = one.solve, source.n_samples
 
@@ -304,12 +337,22 @@ def _nystrom(equation: KernelEquation, options: SolverOptions) -> ApproximateInv
     return ApproximateInverse(solve=low.solve, size=n)
 
 
-def _of_the_user(given: LinearOperator | Product, n: int) -> ApproximateInverse:
-    """M^{-1} as an operator or a function, whose results are checked."""
+def _of_the_user(given: LinearOperator | Product, source: Source) -> ApproximateInverse:
+    """M^{-1} as an operator or a function, whose results are checked.
+
+    A function is given arrays where the user's are; SciPy's operators take NumPy's alone.
+
+    Returns
+    -------
+    ApproximateInverse
+    """
 
     def solve(right: Array) -> Array:
-        found = given @ right if isinstance(given, LinearOperator) else given(right.copy())
-        found = np.asarray(found, np.float64)
+        if isinstance(given, LinearOperator):
+            found = given @ right
+        else:
+            found = given(beside(right.copy(), source.anchor))
+        found = np.asarray(host(found), np.float64)
         if found.shape != right.shape:
             raise ValueError(
                 f"preconditioner must return an array of the shape {right.shape} that it was "
@@ -319,4 +362,4 @@ def _of_the_user(given: LinearOperator | Product, n: int) -> ApproximateInverse:
             raise ValueError("preconditioner returned NaN or infinite values")
         return found
 
-    return ApproximateInverse(solve=solve, size=n)
+    return ApproximateInverse(solve=solve, size=source.n_rows)

@@ -112,17 +112,17 @@ class FeatureSource(Source):
             self._factor = weights, factor
         return factor
 
-    def block(self, rows: slice, columns: slice, weights: Constant = None) -> Array:
+    def tile(self, rows: slice, columns: slice, weights: Constant = None) -> Array:
         """φ(X_i) D φ(X_j)^T, from the passes that are there."""
         phi = self._features
         factor = self.factor(weights)
         if factor is not None:
             C = phi.n_outputs
             i, j = (slice(C * s.start, C * s.stop) for s in (rows, columns))
-            return host(factor[i] @ factor[j].T)
+            return factor[i] @ factor[j].T
         first = phi.rows(rows)
         second = None if rows == columns else phi.rows(columns)
-        return host(weighted_kernel(first, weights, second))
+        return weighted_kernel(first, weights, second)
 
     def columns_of(self, inputs: NDArray[np.int64], weights: Constant = None) -> Array:
         """φ(X) D φ(X_i)^T, a few rows of φ(X) at a time."""

@@ -233,9 +233,9 @@ class MatrixKernel(KernelSource):
         """K times a number."""
         return times(self._K, weights)
 
-    def block(self, rows: slice, columns: slice, weights: Constant = None) -> Array:
+    def tile(self, rows: slice, columns: slice, weights: Constant = None) -> Array:
         """A block of K."""
-        return times(host(self._K[rows, columns]), weights)
+        return times(self._K[rows, columns], weights)
 
     def product(self, V: Array, weights: Constant = None) -> Array:
         """K V."""
@@ -325,19 +325,20 @@ class FunctionKernel(KernelSource):
         """K(X, X) times a number."""
         return times(self._K, weights)
 
-    def block(self, rows: slice, columns: slice, weights: Constant = None) -> Array:
+    def tile(self, rows: slice, columns: slice, weights: Constant = None) -> Array:
         """K between two runs of inputs, by the function; of K(X, X) where that is there."""
         if self.is_there:
-            return times(host(self._K[rows, columns]), weights)
+            return times(self._K[rows, columns], weights)
         first = self._X[rows]
         second = first if rows == columns else self._X[columns]
         K = as_matrix(self._function(first, second), (len(first), len(second)), "K(X, X)")
-        return times(host(K), weights)
+        return times(K, weights)
 
     def columns_of(self, inputs: NDArray[np.int64], weights: Constant = None) -> Array:
         """K(X, X_i), by the function."""
         shape = self.n_samples, len(inputs)
-        K = as_matrix(self._function(self._X, self._X[inputs]), shape, "K(X, X)")
+        some = self._X[beside(inputs, self._X)]
+        K = as_matrix(self._function(self._X, some), shape, "K(X, X)")
         return times(host(K), weights)
 
     def new_inputs(self, X_new: ArrayLike) -> Array:
@@ -412,9 +413,9 @@ class ScaledKernel(KernelSource):
         """The largest one of K'."""
         return shift(self._source.largest_entry(), -2 * self._exponent)
 
-    def block(self, rows: slice, columns: slice, weights: Constant = None) -> Array:
+    def tile(self, rows: slice, columns: slice, weights: Constant = None) -> Array:
         """A block of K'."""
-        K = self._source.block(rows, columns)
+        K = self._source.tile(rows, columns)
         return times(shift(K, -2 * self._exponent), weights)
 
     def kernel(self, weights: Constant = None) -> Array:

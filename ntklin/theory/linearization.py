@@ -279,7 +279,9 @@ class Linearization(FactorizedKernel):
             ``"mixed"`` a quarter, a float32 factor by which conjugate gradients in float64 with
             φ(φ^T v) come to their end in a few iterations; ``"pcg"`` none. ``"auto"``: Cholesky,
             or the spectrum where it is in doubt, of a kernel that is kept; above 8192 rows what
-            fits into memory, in this order. ``m.solver`` says what it was.
+            fits into memory, in this order. ``m.solver`` says what it was. Of CuPy arrays the
+            factors of ``"cholesky"``, ``"packed"``, ``"mixed"`` and Θ are on the GPU where they
+            fit there, half of an array at most, and ``"auto"`` then begins with ``"packed"``.
         preconditioner : {"ntk", "nystrom", "none"}, array_like or callable, optional
             For ``"pcg"``: the kernel Θ of infinite width, one N × N float32 factor for all outputs;
             a randomly pivoted Cholesky factorization of 10√N columns; none at all; or M^{-1} of

@@ -119,7 +119,7 @@ class Minimizer(Sendable):
     def coefficients(self) -> Array:
         """K_D(X, X)^{-1} Y and K_D(X, X)^{-1} f_0(X), (N, 2), float64, read-only.
 
-        For several outputs (N, C, 2).
+        For several outputs (N, C, 2); beside X.
         """
         equation, names = self._equation, ("K_D^{-1} Y", "K_D^{-1} f_0(X)")
         parts = zip(equation.solution, equation.sizes, names, strict=True)
@@ -127,7 +127,7 @@ class Minimizer(Sendable):
             in_range(self._shown(a), np.float64, name, self._remedy, scale=y - equation.exponent)
             for a, y, name in parts
         ]
-        return freeze(np.stack(found, axis=-1))
+        return freeze(beside(np.stack(found, axis=-1), self.linearization.source.anchor))
 
     def interpolator(self, X_new: ArrayLike) -> Array:
         """f_int(X_new), the interpolator of least complexity, Eq. (3).

@@ -9,18 +9,27 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from ntklin.algebra.device_matrix import DeviceMatrix
 from ntklin.algebra.packed import PackedMatrix
 from ntklin.algebra.panels import PanelMatrix
 from ntklin.algebra.square import SquareMatrix
 from ntklin.edge.amounts import duration, format_bytes
 from ntklin.edge.arrays import Array
+from ntklin.edge.backends import beside, free_device_memory, namespace
 from ntklin.edge.checks import as_count, free_memory
 from ntklin.networks.features import FeatureMap
 from ntklin.networks.infinite import infinite_ntk
 from ntklin.networks.memory import passes
 from ntklin.networks.mlp import MLP
 from ntklin.theory.solver_choice import SMALL, large
-from ntklin.theory.solver_costs import memory_of, nystrom_rank, tile_inputs
+from ntklin.theory.solver_costs import (
+    ON_DEVICE,
+    device_memory_of,
+    has_room_on_device,
+    memory_of,
+    nystrom_rank,
+    tile_inputs,
+)
 from ntklin.theory.solver_options import SolverName
 
 # Inputs, and rows of a matrix, by which rates are measured; and how often each.
@@ -68,6 +77,11 @@ class Plan:
         Bytes at the peak, φ(X) and the solver's together; the process itself is not counted.
     free : int or None
         Bytes that were free when it was made, where the system tells.
+    device_memory : int
+        Bytes on the GPU at the peak, φ(X) and the factor where that fits, which ``memory`` then
+        does not have; 0 for arrays of NumPy.
+    device_free : int or None
+        Bytes that were free there.
     iterations : int
         Those of conjugate gradients that the time is for: given, or a guess.
     """
@@ -79,6 +93,8 @@ class Plan:
     memory: int
     free: int | None
     iterations: int
+    device_memory: int = 0
+    device_free: int | None = None
 
     @property
     def seconds(self) -> float:
@@ -93,14 +109,16 @@ class Plan:
     @property
     def fits(self) -> bool:
         """Whether the memory is free."""
-        return self.free is None or self.memory <= self.free
+        needs = (self.memory, self.free), (self.device_memory, self.device_free)
+        return all(free is None or need <= free for need, free in needs)
 
     def __str__(self) -> str:
         free = "" if self.free is None else f" of {format_bytes(self.free)} free"
-        lines = [
-            f"solver={self.solver!r}, {self.n_rows} rows: {format_bytes(self.memory)}{free}, "
-            f"{duration(self.seconds)}"
-        ]
+        taken = f"{format_bytes(self.memory)}{free}"
+        if self.device_free is not None:
+            there, free = map(format_bytes, (self.device_memory, self.device_free))
+            taken = f"{there} of {free} free on the GPU and {taken}"
+        lines = [f"solver={self.solver!r}, {self.n_rows} rows: {taken}, {duration(self.seconds)}"]
         for phase in self.phases:
             rate = f"{phase.flops:9.2e} flops" if phase.flops else ""
             lines.append(f"  {phase.name:<12}{duration(phase.seconds):>12}  {rate}".rstrip())
@@ -116,6 +134,7 @@ def plan(
     *,
     preconditioner: Literal["ntk", "nystrom", "none"] = "ntk",
     iterations: int | None = None,
+    like: Any = None,
 ) -> Plan:
     """Memory, flops and time of a minimizer of N inputs, by phase, before anything is computed.
 
@@ -134,6 +153,9 @@ def plan(
         That of ``"pcg"``.
     iterations : int, optional
         Of conjugate gradients, which nobody knows beforehand; a guess when not given.
+    like : ndarray, optional
+        An array of the kind that X will be: one of CuPy for a plan of work on its GPU. Nothing else
+        of it matters.
 
     Returns
     -------
@@ -144,7 +166,7 @@ def plan(
     ValueError
         For another solver or preconditioner.
     TypeError
-        For a network that is no MLP.
+        For a network that is no MLP, and a ``like`` that is no array.
 
     Examples
     --------
@@ -162,30 +184,45 @@ def plan(
         if value not in known:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
     N = as_count(n_samples, name="n_samples")
+    if like is not None and namespace(like) is np and not isinstance(like, np.ndarray):
+        raise TypeError(f"like must be an array of NumPy or CuPy, got {type(like).__name__}")
     if iterations is not None:
         iterations = as_count(iterations, name="iterations")
-    return planned(Rates(net, N), solver, preconditioner, iterations)
+    return planned(Rates(net, N, like), solver, preconditioner, iterations)
 
 
 def planned(rates: Rates, solver: str, preconditioner: str, iterations: int | None) -> Plan:
     """The plan at some rates, of the network and the inputs that these are of; see :func:`plan`."""
     net, N, C, name = rates.net, rates.n_samples, rates.net.n_outputs, solver
-    free, held = free_memory()[0], 8 * passes(net, N)
+    free, device_free, held = free_memory()[0], rates.device_free, 8 * passes(net, N)
     if name == "auto" and N * C > SMALL:
-        name = large(N, C, None if free is None else free - held)
+        left = None if free is None else free - held * (device_free is None)
+        name = large(N, C, left, rates.device_left)
     kept = name == "auto"
     work = preconditioner if name == "pcg" else "kept" if kept else name
     taken = 0
     if work in _ITERATIONS:
         taken = _ITERATIONS[work] if iterations is None else iterations
+    memory, device_memory = memory_of("auto" if kept else work, N, C), 0
+    if device_free is None:
+        memory += held
+    else:
+        # A tile with its products; a whole kernel with its own, where that is made at once.
+        own = N * C if work in ("kept", "eigh") else 4 * tile_inputs(C) * C
+        device_memory = held + 8 * 4 * own * min(own, N * C)
+        if rates.is_on_device(work):
+            memory = memory_of("none", N, C)
+            device_memory = held + device_memory_of(work, N, C)
     return Plan(
         solver="cholesky" if kept else name,
         n_samples=N,
         n_rows=N * C,
         phases=tuple(_phases(work, rates, N, taken)),
-        memory=held + memory_of("auto" if kept else work, N, C),
+        memory=memory,
         free=free,
         iterations=taken,
+        device_memory=device_memory,
+        device_free=device_free,
     )
 
 
@@ -210,7 +247,7 @@ def _phases(work: str, rates: Rates, N: int, iterations: int) -> Iterator[Phase]
         entries = r / C * N
         yield Phase(name="kernel", flops=per_pair * entries, seconds=entries * rates.pair)
         flops = 8.0 * M * r * r
-        yield Phase(name="factor", flops=flops, seconds=flops * rates.factor("packed"))
+        yield Phase(name="factor", flops=flops, seconds=flops * rates.factor("nystrom"))
     if work == "eigh":
         yield Phase(name="spectrum", flops=9.0 * M**3, seconds=9.0 * M**3 * rates.spectrum)
     elif work in ("kept", "cholesky", "packed", "mixed", "ntk"):
@@ -239,29 +276,62 @@ class Rates:
     net : MLP
     n_samples : int
         N; no more inputs than that are used.
+    like : ndarray, optional
+        Of the kind that X will be.
     """
 
     net: MLP
     n_samples: int
+    like: Any = None
     _known: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def device_free(self) -> int | None:
+        """Bytes that are free on the GPU of ``like``; None where it is on none."""
+        return free_device_memory(self.like)
+
+    @property
+    def device_left(self) -> int | None:
+        """The same beside φ(X)."""
+        free = self.device_free
+        return None if free is None else free - 8 * passes(self.net, self.n_samples)
+
+    def is_on_device(self, name: str) -> bool:
+        """Whether the factor of this solver or preconditioner is made on the GPU."""
+        return has_room_on_device(name, self.n_samples, self.net.n_outputs, self.device_left)
 
     def _measured(self, name: str, units: float, work: Callable[[], object]) -> float:
         if name not in self._known:
-            self._known[name] = _seconds(work) / units
+            self._known[name] = _seconds(self._waited_for(work)) / units
         return self._known[name]
+
+    def _waited_for(self, work: Callable[[], object]) -> Callable[[], object]:
+        """The work and its end: a GPU returns before it is done."""
+        xp = namespace(self.like)
+        if xp is np:
+            return work
+
+        def to_its_end() -> None:
+            work()
+            xp.cuda.get_current_stream().synchronize()
+
+        return to_its_end
 
     def _inputs(self, most: int) -> Array:
         n = max(1, min(most, self.n_samples))
         X = np.random.default_rng(0).standard_normal((n, self.net.n_inputs))
-        return X / np.sqrt((X * X).sum(axis=1, keepdims=True))
+        return beside(X / np.sqrt((X * X).sum(axis=1, keepdims=True)), self.like)
+
+    def _theta(self) -> Array:
+        return beside(self.net.init(rng=0), self.like)
 
     def _phi(self) -> FeatureMap:
-        return self.net.features(self.net.init(rng=0), self._inputs(_INPUTS // self.net.n_outputs))
+        return self.net.features(self._theta(), self._inputs(_INPUTS // self.net.n_outputs))
 
     @property
     def features(self) -> float:
         """A forward and a backward pass of one input."""
-        theta, X = self.net.init(rng=0), self._inputs(_INPUTS // self.net.n_outputs)
+        theta, X = self._theta(), self._inputs(_INPUTS // self.net.n_outputs)
 
         def both() -> object:
             return self.net.features(theta, X).passes.deltas[0]
@@ -298,7 +368,7 @@ class Rates:
         """φ φ^T V of one input, for Y and f_0(X)."""
         if "product" not in self._known:
             phi = self._phi()
-            V = np.ones((phi.shape[0], _COLUMNS))
+            V = beside(np.ones((phi.shape[0], _COLUMNS)), self.like)
             self._measured("product", len(phi.inputs), lambda: phi @ (phi.T @ V))
         return self._known["product"]
 
@@ -312,7 +382,7 @@ class Rates:
         if work == "none":
             return 0.0
         if work == "nystrom":
-            return 4.0 * rows * nystrom_rank(rows) * self.factor("packed")
+            return 4.0 * rows * nystrom_rank(rows) * self.factor("nystrom")
         self._factorize(work)
         columns = rows // self.n_samples if work == "ntk" else 1
         n = self.n_samples if work == "ntk" else rows
@@ -330,8 +400,12 @@ class Rates:
             return
         n = min(_ROWS, max(2, self.n_samples * self.net.n_outputs))
         A = _definite(n)
-        make = SquareMatrix if kind == "cholesky" else PackedMatrix
-        M: PanelMatrix = make(n, np.float32 if kind in ("mixed", "ntk") else np.float64)
+        dtype = np.float32 if kind in ("mixed", "ntk") else np.float64
+        if kind in ON_DEVICE and self.is_on_device(kind):
+            A = beside(A, self.like)
+            M: PanelMatrix = DeviceMatrix(n, dtype, anchor=self.like)
+        else:
+            M = (SquareMatrix if kind == "cholesky" else PackedMatrix)(n, dtype)
         best = np.inf
         for _ in range(_TIMES):
             M.fill(lambda i, j: A[i, j])

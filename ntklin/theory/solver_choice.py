@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ntklin.algebra.preconditioners import Constant, rank_bound
+from ntklin.edge.backends import free_device_memory
 from ntklin.edge.checks import fits
-from ntklin.theory.solver_costs import memory_of
+from ntklin.theory.solver_costs import has_room_on_device, memory_of
 from ntklin.theory.solver_options import SolverOptions
 
 if TYPE_CHECKING:
@@ -50,7 +51,9 @@ def chosen(
     if options.solver == "auto":
         if is_cut or source.n_rows <= SMALL:
             return options
-        return replace(options, solver=large(source.n_samples, source.columns.rows))
+        on_device = free_device_memory(source.anchor)
+        name = large(source.n_samples, source.columns.rows, device_free=on_device)
+        return replace(options, solver=name)
     if is_cut and options.solver != "eigh":
         raise ValueError(
             f"solver={options.solver!r} needs a kernel of full rank, but {source.n_rows} rows have "
@@ -60,8 +63,15 @@ def chosen(
     return options
 
 
-def large(n_samples: int, per_input: int, free: float | None = None) -> Any:
+def large(
+    n_samples: int,
+    per_input: int,
+    free: float | None = None,
+    device_free: float | None = None,
+) -> Any:
     """The fastest solver that fits, for kernels that are not small.
+
+    On a GPU a factor of half a kernel; where no factor fits there, on the host.
 
     Parameters
     ----------
@@ -71,13 +81,21 @@ def large(n_samples: int, per_input: int, free: float | None = None) -> Any:
         M/N.
     free : float, optional
         Bytes; what is free when not given.
+    device_free : float, optional
+        Bytes that are free on the GPU that the arrays are on; None for arrays of NumPy.
 
     Returns
     -------
     str
         ``"auto"``, Cholesky of a kernel that is kept, ``"packed"``, ``"mixed"`` or ``"pcg"``.
     """
-    for name in ("auto", "packed", "mixed"):
+    names = "auto", "packed", "mixed"
+    if device_free is not None:
+        names = names[1:]  # a kernel that is kept would be there whole, with its products
+        for name in names:
+            if has_room_on_device(name, n_samples, per_input, device_free):
+                return name
+    for name in names:
         need = memory_of(name, n_samples, per_input)
         if fits(need) if free is None else need <= free:
             return name

@@ -9,6 +9,10 @@ from ntklin.algebra.panels import BLOCK
 
 # Columns of a randomly pivoted Cholesky factorization, in units of √M.
 _RANK = 10
+# Solvers and preconditioners whose factor is made on a GPU where it fits there, and the share of
+# what is free there that is left to passes of tiles and products.
+ON_DEVICE = ("cholesky", "packed", "mixed", "ntk")
+_FOR_PASSES = 1 / 8
 
 
 def tile_inputs(per_input: int) -> int:
@@ -60,3 +64,52 @@ def memory_of(name: str, n_samples: int, per_input: int) -> int:
     if name == "nystrom":
         return 3 * 8 * rows * nystrom_rank(rows) + scratch
     return vectors
+
+
+def device_memory_of(name: str, n_samples: int, per_input: int) -> int:
+    """Bytes that a factor on a GPU takes there at its peak, beside φ(X) and passes of tiles.
+
+    Its panels, half of the matrix for ``"cholesky"`` as well, and the larger one of what comes
+    after the other: a tile with its products, of Θ with all that its recursion holds, and what is
+    taken from a panel, of the same size.
+
+    Parameters
+    ----------
+    name : {"cholesky", "packed", "mixed", "ntk"}
+        One of ``ON_DEVICE``.
+    n_samples : int
+        N.
+    per_input : int
+        M/N.
+
+    Returns
+    -------
+    int
+    """
+    is_limit, itemsize = name == "ntk", 4 if name in ("mixed", "ntk") else 8
+    per_input = 1 if is_limit else per_input
+    rows = n_samples * per_input
+    panel = min(tile_inputs(per_input) * per_input, rows)
+    tile = 8 * (12 if is_limit else 3) * min(4 * panel, rows) * panel
+    return itemsize * PackedMatrix.size(rows, panel) + max(tile, itemsize * rows * panel)
+
+
+def has_room_on_device(name: str, n_samples: int, per_input: int, free: float | None) -> bool:
+    """Whether a factor is made on a GPU: where there is one, and the factor fits.
+
+    Parameters
+    ----------
+    name : str
+        Of a solver or a preconditioner.
+    n_samples, per_input : int
+        N and M/N.
+    free : float or None
+        Bytes that are free there; None for arrays of NumPy.
+
+    Returns
+    -------
+    bool
+    """
+    if free is None or name not in ON_DEVICE:
+        return False
+    return device_memory_of(name, n_samples, per_input) <= (1 - _FOR_PASSES) * free

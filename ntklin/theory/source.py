@@ -140,8 +140,8 @@ class Source(Sendable, ABC):
         """
 
     @abstractmethod
-    def block(self, rows: slice, columns: slice, weights: Constant = None) -> Array:
-        """K_D between two runs of the inputs X, on the host; nothing of N × N numbers is made.
+    def tile(self, rows: slice, columns: slice, weights: Constant = None) -> Array:
+        """K_D between two runs of the inputs X, beside them; nothing of N × N numbers is made.
 
         Parameters
         ----------
@@ -154,6 +154,10 @@ class Source(Sendable, ABC):
         ndarray
             A block of K_D(X, X).
         """
+
+    def block(self, rows: slice, columns: slice, weights: Constant = None) -> Array:
+        """The same on the host."""
+        return host(self.tile(rows, columns, weights))
 
     @abstractmethod
     def product(self, V: Array, weights: Constant = None) -> Array:

@@ -51,8 +51,6 @@ class FusedDescent(Engine):
         net, optimizer = task.net, task.optimizer
         if not isinstance(net, MLP) or net.depth != 2:
             return "an MLP with one hidden layer"
-        if not task.on_cpu and (net.n_outputs > 1 or not net.activation.is_relu):
-            return "on a GPU ReLU and one output"
         if optimizer.rule is None:
             return f"an optimizer with a rule of its own, not {type(optimizer).__name__}"
         if optimizer.weight_decay:  # also of weights that no input reaches, which are not in tiles

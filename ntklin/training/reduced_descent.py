@@ -70,8 +70,6 @@ class ReducedDescent(Engine):
         net, optimizer = task.net, task.optimizer
         if not isinstance(net, MLP) or net.depth < 2:
             return "an MLP with a hidden layer"
-        if not task.on_cpu and (net.n_outputs > 1 or not net.activation.is_relu):
-            return "on a GPU ReLU and one output"
         if type(optimizer) is not GradientDescent:
             return f"GradientDescent, not {type(optimizer).__name__}"
         if not optimizer.is_preconditioner:
