@@ -20,7 +20,7 @@ from ntklin.data.likeness import LIKENESSES, deform, read_likeness
 from ntklin.data.npz import read_npz
 from ntklin.data.selection import as_targets, choose, unit_rows
 from ntklin.data.source import Source
-from ntklin.edge.checks import as_count, as_generator
+from ntklin.edge.checks import as_callback, as_count, as_float_dtype, as_generator
 from ntklin.edge.errors import DataUnavailableError
 from ntklin.edge.files.names import at_home, shown
 
@@ -98,12 +98,9 @@ def load_data(
     n_train = as_count(n_train, name="n_train")
     n_test = as_count(n_test, name="n_test", minimum=0)
     classes = as_classes(classes)
-    if targets not in TARGETS:
+    if not isinstance(targets, str) or targets not in TARGETS:
         raise ValueError(f'targets must be "01" or "pm1", got {targets!r}')
-    dtype = np.dtype(dtype)
-    if dtype not in (np.float32, np.float64):
-        raise ValueError(f"dtype must be float32 or float64, got {dtype}")
-    rng = as_generator(rng)
+    dtype, rng, progress = as_float_dtype(dtype), as_generator(rng), as_callback(progress)
 
     if isinstance(name_or_path, str) and name_or_path in LIKENESSES:
         source = read_likeness(name_or_path, classes)

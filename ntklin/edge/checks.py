@@ -4,7 +4,7 @@ import math
 import os
 import reprlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,6 +18,8 @@ from ntklin.edge.memory import available_memory
 
 # Bytes that are taken without asking whether they are there.
 NEGLIGIBLE = 1 << 20
+# One more than the last step that an int64 can count.
+MOST_STEPS = 1 << 63
 # Numbers of inputs that are looked at together.
 BLOCK = 1 << 18
 
@@ -276,6 +278,41 @@ def as_count(value: Any, *, name: str, minimum: int = 1) -> int:
     if value < minimum:
         raise ValueError(f"{name} must be at least {minimum}, got {value}")
     return int(value)
+
+
+def as_step(t: Any, *, name: str = "t", minimum: int = 0) -> int:
+    """The number of a step, from ``minimum`` to what 64 bits hold; quick, as it is asked often."""
+    if type(t) is int and minimum <= t < MOST_STEPS:
+        return t
+    t = as_count(t, name=name, minimum=minimum)
+    if t >= MOST_STEPS:
+        raise ValueError(f"{name} must be below 2^63, got {reprlib.repr(t)}")
+    return t
+
+
+def as_word(value: Any, known: Collection[str], *, name: str) -> Any:
+    """One of these texts."""
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
+    return value
+
+
+def as_callback(value: Any, *, name: str = "progress") -> Any:
+    """What is called as work goes on, or None; refused before the work if it cannot be called."""
+    if value is not None and not callable(value):
+        raise TypeError(f"{name} must be callable, got {value!r}")
+    return value
+
+
+def as_float_dtype(dtype: Any, *, name: str = "dtype") -> np.dtype[Any]:
+    """float32 or float64, however it is written."""
+    try:
+        found = np.dtype(dtype)
+    except Exception:  # whatever NumPy makes of what describes no type
+        raise TypeError(f"{name} must be float32 or float64, got {dtype!r}") from None
+    if found not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise TypeError(f"{name} must be float32 or float64, got {found}")
+    return found
 
 
 def as_generator(rng: Any, *, name: str = "rng") -> np.random.Generator:

@@ -10,7 +10,14 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from ntklin.edge.arrays import Array, as_array, rows_of
 from ntklin.edge.backends import kernels, namespace
-from ntklin.edge.checks import as_count, as_generator, as_positive, as_vector, require_bulk
+from ntklin.edge.checks import (
+    as_count,
+    as_float_dtype,
+    as_generator,
+    as_positive,
+    as_vector,
+    require_bulk,
+)
 from ntklin.edge.ranges import is_far
 from ntklin.kernels.structures import Layers
 from ntklin.networks.activations import Activation, as_activation
@@ -196,9 +203,7 @@ class MLP(Network):
         MemoryLimitError
             If θ does not fit.
         """
-        dtype = np.dtype(dtype)
-        if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
-            raise TypeError(f"dtype must be float32 or float64, got {dtype}")
+        dtype = as_float_dtype(dtype)
         rng = as_generator(rng)
         P = self.n_parameters
         half = "" if dtype == np.float32 else ", or pass dtype='float32'"

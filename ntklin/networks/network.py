@@ -17,7 +17,7 @@ from ntklin.algebra.operators import GramOperator
 from ntklin.algebra.spectrum import Spectrum, degenerate_error, factorize
 from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import beside, host
-from ntklin.edge.checks import advising, require_memory
+from ntklin.edge.checks import advising, as_float_dtype, require_memory
 
 
 @runtime_checkable
@@ -68,6 +68,29 @@ class Network(Protocol):
         FeatureOperator, shape (N C, P)
         """
         raise NotImplementedError
+
+
+def require_network(net: Any, *, name: str = "net") -> None:
+    """Refuse what has not the members of a network, or is a class of them.
+
+    Raises
+    ------
+    TypeError
+    """
+    if isinstance(net, type) or not isinstance(net, Network):
+        raise TypeError(
+            f"{name} must be a network, with n_inputs, n_parameters, apply and features, got "
+            f"{net.__name__ if isinstance(net, type) else type(net).__name__}"
+        )
+
+
+def as_rows(index: Any) -> slice:
+    """A run of inputs, as users pass it."""
+    try:
+        index.indices(0)
+    except (AttributeError, TypeError, ValueError):
+        raise TypeError(f"index must be a slice of integers, got {index!r}") from None
+    return index
 
 
 def n_outputs_of(net: Network) -> int:
@@ -127,7 +150,7 @@ class FeatureOperator(GramOperator):
         -------
         FeatureOperator
         """
-        return self.at(self.inputs[index])
+        return self.at(self.inputs[as_rows(index)])
 
     def balanced(self, dtype: DTypeLike | None = None) -> tuple[FeatureOperator, int]:
         """The same features at a scale where neither they nor their kernel leave the range.
@@ -144,7 +167,7 @@ class FeatureOperator(GramOperator):
         exponent : int
             e with φ = 2^e φ', exactly; 0 where nobody knows better.
         """
-        dtype = self.dtype if dtype is None else np.dtype(dtype)
+        dtype = self.dtype if dtype is None else as_float_dtype(dtype)
         if dtype == self.dtype:
             return self, 0
         theta, X = self.parameters.astype(dtype), self.inputs.astype(dtype)

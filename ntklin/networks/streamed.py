@@ -9,12 +9,13 @@ from itertools import islice
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from ntklin.algebra.operators import as_destination
 from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import namespace, refuse_mixed
 from ntklin.edge.checks import as_count, as_flag, as_inputs, require_memory
 from ntklin.edge.sendable import Sendable
 from ntklin.networks.memory import require_jacobian_memory
-from ntklin.networks.network import FeatureOperator, Network, as_feature_operator
+from ntklin.networks.network import FeatureOperator, Network, as_feature_operator, require_network
 
 
 def _blocks_of_inputs(X: Array, dimension: int, rows: int) -> Iterator[tuple[slice, Array]]:
@@ -78,6 +79,7 @@ class StreamedFeatures(Sendable, FeatureOperator):
         ValueError
             If X has another shape.
         """
+        require_network(network, name="network")
         theta, X = as_array(theta, "theta"), as_array(X, "X")
         refuse_mixed(theta, X)
         rows = as_count(rows, name="rows")
@@ -223,7 +225,9 @@ class StreamedFeatures(Sendable, FeatureOperator):
         """The dense J, a block of rows at a time; see :meth:`ntklin.FeatureMap.toarray`."""
         if out is None:
             require_jacobian_memory(*self.shape, self.dtype.itemsize, self.inputs)
-        J = namespace(self.inputs).empty(self.shape, self.dtype) if out is None else out
+            J = namespace(self.inputs).empty(self.shape, self.dtype)
+        else:
+            J = as_destination(out, self)
         for block, phi in self.blocks():
             phi.toarray(out=J[block])
         return J

@@ -151,7 +151,8 @@ def plan_cluster(
     """
     if not isinstance(net, MLP):
         raise TypeError(f"net must be an ntklin.MLP, got {type(net).__name__}")
-    if preconditioner not in get_args(ClusterPreconditioner):
+    known = get_args(ClusterPreconditioner)
+    if not isinstance(preconditioner, str) or preconditioner not in known:
         raise ValueError(
             f"preconditioner must be 'nystrom' or 'none' on a cluster, got {preconditioner!r}"
         )

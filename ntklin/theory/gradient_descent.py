@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from ntklin.algebra.spectrum import fade
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, host, namespace
-from ntklin.edge.checks import as_count, as_positive, fits, require_memory
+from ntklin.edge.checks import as_callback, as_count, as_positive, fits, require_memory
 from ntklin.edge.ranges import in_range, shift
 from ntklin.edge.sendable import Sendable
 from ntklin.runs.schedules import LearningRate
@@ -235,6 +235,7 @@ class LinearizedGradientDescent(Sendable):
         """
         if self.weight_decay:
             raise ValueError("weight_decay needs the spectrum; lin.train takes its steps")
+        progress = as_callback(progress)
         return descend_by_products(self, self._modes, t, as_tolerance(tol), progress)
 
     @property

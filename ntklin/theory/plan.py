@@ -13,7 +13,7 @@ from ntklin.algebra.packed import PackedMatrix
 from ntklin.algebra.panels import PanelMatrix
 from ntklin.algebra.square import SquareMatrix
 from ntklin.edge.arrays import Array
-from ntklin.edge.checks import as_count, format_bytes, free_memory
+from ntklin.edge.checks import as_count, as_word, format_bytes, free_memory
 from ntklin.networks.features import FeatureMap
 from ntklin.networks.infinite import infinite_ntk
 from ntklin.networks.memory import passes
@@ -158,8 +158,7 @@ def plan(
         ("solver", solver, get_args(SolverName)),
         ("preconditioner", preconditioner, tuple(_ITERATIONS)[1:]),
     ):
-        if value not in known:
-            raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
+        as_word(value, known, name=name)
     N = as_count(n_samples, name="n_samples")
     if iterations is not None:
         iterations = as_count(iterations, name="iterations")

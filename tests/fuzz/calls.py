@@ -37,7 +37,7 @@ FEW, SMALL = 12, 40
 class Other(ntklin.Network):
     """A network of somebody else's, whose features are no operator."""
 
-    n_parameters = 3
+    n_inputs, n_parameters = 2, 3
 
     def apply(self, theta, X, /):
         return np.asarray(X) @ theta[:2]
@@ -93,12 +93,15 @@ class Call:
         Uses what it returns, where that alone would show a fault.
     positional : bool
         Whether it knows no names.
+    is_linear : bool
+        Whether a NaN of an argument is one of the result: products, and functions of a number.
     """
 
     function: Callable[[], Any]
     arguments: dict[str, Argument] = field(default_factory=dict)
     then: Callable[[Any], Any] | None = None
     positional: bool = False
+    is_linear: bool = False
 
 
 class Case(NamedTuple):
@@ -353,8 +356,10 @@ def LAYERS(layers):
 def operator(name, make, columns=P):
     """The methods that features share."""
     return {
-        f"{name}.dot": Call(lambda: make().dot, {"x": array(np.linspace(0, 1, columns))}),
-        f"{name}.T.dot": Call(lambda: make().T.dot, {"x": array(Y)}),
+        f"{name}.dot": Call(
+            lambda: make().dot, {"x": array(np.linspace(0, 1, columns))}, is_linear=True
+        ),
+        f"{name}.T.dot": Call(lambda: make().T.dot, {"x": array(Y)}, is_linear=True),
         f"{name}.at": Call(lambda: make().at, {"X_new": NEW}),
         f"{name}.gram": Call(
             lambda: make().gram,
@@ -364,7 +369,7 @@ def operator(name, make, columns=P):
             },
         ),
         f"{name}.project": Call(lambda: make().project, {"v": array(np.linspace(0, 1, columns))}),
-        f"{name}.gram_product": Call(lambda: make().gram_product, {"R": array(Y)}),
+        f"{name}.gram_product": Call(lambda: make().gram_product, {"R": array(Y)}, is_linear=True),
         f"{name}.toarray": Call(
             lambda: make().toarray, {"out": Argument(lambda: np.zeros((4, columns)), "array")}
         ),
@@ -379,7 +384,6 @@ def operator(name, make, columns=P):
             },
         ),
         f"{name}.balanced": Call(lambda: make().balanced, {"dtype": DTYPE}),
-        f"{name}.step": Call(lambda: make().step, {"z": array(np.linspace(0, 1, columns))}),
     }
 
 
@@ -469,8 +473,8 @@ CALLS = {
         },
         lambda made: (made.value([0.5]), made.slope([0.5])),
     ),
-    "Activation.value": Call(lambda: NET.activation.value, {"h": TARGETS}),
-    "Activation.slope": Call(lambda: NET.activation.slope, {"h": TARGETS}),
+    "Activation.value": Call(lambda: NET.activation.value, {"h": TARGETS}, is_linear=True),
+    "Activation.slope": Call(lambda: NET.activation.slope, {"h": TARGETS}, is_linear=True),
     "ntk": Call(
         lambda: ntklin.ntk,
         {"net": NETS, "theta": THETAS, "X1": INPUTS, "X2": NEW, "weights": WEIGHTS},
@@ -985,7 +989,7 @@ CALLS = {
         lambda: ntklin.plan,
         {
             "net": NETS,
-            "n_samples": count(20, None),
+            "n_samples": count(20, 50),
             "solver": text("packed", "auto", "eigh", "cholesky", "mixed", "pcg"),
             "preconditioner": text("ntk", "nystrom", "none"),
             "iterations": none(3, 10**400),

@@ -401,6 +401,8 @@ def is_long(value, most):
     """Whether a value is taken for an integer above ``most``, if it is taken for one at all."""
     try:
         return most is not None and bool(float(value) > most)
+    except OverflowError:
+        return True
     except Exception:
         return False
 

@@ -82,7 +82,7 @@ def judged(call, hostile):
                 fault = fault or fault_of(call.then(result))
         except (Exception, SystemExit) as e:
             return of_error(e, given, {name: call.arguments[name].kind for name in hostile})
-    if fault:
+    if fault and not call.is_linear:
         return Verdict(NAN, fault)
     for name, argument in call.arguments.items():
         is_input = argument.kind == "array" and name != "out" and name not in hostile
