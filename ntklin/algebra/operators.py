@@ -148,6 +148,11 @@ class GramOperator(Operator, ABC):
         Returns
         -------
         ndarray, of the shape of R
+
+        Raises
+        ------
+        ValueError
+            For another shape.
         """
         xp = namespace(self.inputs, R)
         R = as_array(R, "R")
