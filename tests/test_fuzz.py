@@ -4,7 +4,8 @@ import numba
 import numpy as np
 import pytest
 from fuzz import workers
-from fuzz.calls import CALLS, LEFT_OUT, NOT_CALLED, Call, array, cases, is_raised, number
+from fuzz.arguments import Call, array, number
+from fuzz.calls import CALLS, LEFT_OUT, NOT_CALLED, cases, is_raised
 from fuzz.damage import KINDS, damages
 from fuzz.enclosures import judged as judged_problem
 from fuzz.hostile import Hostile

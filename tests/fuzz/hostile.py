@@ -56,16 +56,6 @@ class FailingArray:
         raise KeyError("numbers")
 
 
-class Endless:
-    """A sequence without an end."""
-
-    def __len__(self):
-        return 1 << 60
-
-    def __getitem__(self, index):
-        return 0.0
-
-
 class Lying:
     """Says that it is a number, and is none."""
 
@@ -257,7 +247,6 @@ OTHERS = {
     "ValueError('x')": lambda: ValueError("x"),
     "Failing()": Failing,
     "FailingArray()": FailingArray,
-    "Endless()": Endless,
     "Lying()": Lying,
     "NAType()": NAType,
     "np.dtype('f4')": lambda: np.dtype("f4"),

@@ -58,7 +58,7 @@ def judged(call, hostile):
 
     Parameters
     ----------
-    call : fuzz.calls.Call
+    call : fuzz.arguments.Call
     hostile : dict of str to Hostile
         In the place of what is as it should be.
 
