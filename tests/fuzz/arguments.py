@@ -1,4 +1,4 @@
-"""Every public function with arguments that are as they should be, and hostile ones instead."""
+"""A small problem, the arguments that several functions have, and how a call is written down."""
 
 import functools
 from collections.abc import Callable

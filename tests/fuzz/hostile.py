@@ -2,6 +2,7 @@
 
 import array
 import datetime
+import functools
 import math
 import re
 from collections import OrderedDict, deque
@@ -361,7 +362,7 @@ ENTRIES = {
 FORMS = {"type": TYPES, "class": CLASSES, "layout": LAYOUTS, "shape": SHAPES, "entries": ENTRIES}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Argument:
     """What is expected in an argument's place.
 
@@ -447,6 +448,7 @@ def _drawn(strategy, argument):
     return strategy.map(admit)
 
 
+@functools.cache
 def values(argument):
     """Hostile values in an argument's place.
 
