@@ -135,6 +135,8 @@ def find_source(name_or_path: str | os.PathLike[str]) -> Source:
             f"name_or_path must be a name or a path, got {reprlib.repr(name_or_path)}; "
             "arrays in memory need no loader: pass them to ntklin.linearize or ntklin.train"
         )
+    if "\0" in os.fspath(name_or_path):
+        raise ValueError(f"name_or_path has a null character, got {name_or_path!r}")
     if not os.fspath(name_or_path):
         raise ValueError("the data set's name is empty; for the current folder write .")
     if isinstance(name_or_path, str) and name_or_path in PROVENANCE:

@@ -332,7 +332,10 @@ def as_path(value: Any, *, name: str, what: str = "a path") -> str:
     """A path as text; the numbers that stand for open files, and files that are open, are none."""
     if not isinstance(value, str | bytes | os.PathLike):
         raise TypeError(f"{name} must be {what}, got {reprlib.repr(value)}")
-    return os.fsdecode(value)
+    path = os.fsdecode(value)
+    if "\0" in path:
+        raise ValueError(f"{name} must be {what} without null characters, got {path!r}")
+    return path
 
 
 def as_flag(value: Any, *, name: str) -> bool:

@@ -282,8 +282,10 @@ def names_for(net: MLP, given: Iterable[str] | None, default: list[str]) -> list
     ValueError
         For another number of names than layers, or a name that comes twice.
     """
+    if given is not None and (isinstance(given, str) or not isinstance(given, Iterable)):
+        raise TypeError(f"names must be strings, one for each layer, got {given!r}")
     names = default if given is None else list(given)
-    if isinstance(given, str) or not all(isinstance(name, str) for name in names):
+    if not all(isinstance(name, str) for name in names):
         raise TypeError(f"names must be strings, one for each layer, got {given!r}")
     if len(names) != net.depth or len(set(names)) < len(names):
         raise ValueError(f"names must be {net.depth} different strings, got {names}")

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from ntklin.algebra.preconditioners import Weights
-from ntklin.algebra.spectrum import Spectrum, factorize, modes, ridge_in_units
+from ntklin.algebra.spectrum import Spectrum, as_ridge, factorize, modes, ridge_in_units
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import freeze
-from ntklin.edge.checks import advising, require_memory
+from ntklin.edge.checks import advising, as_positive, require_memory
 from ntklin.edge.errors import MemoryLimitError
 from ntklin.edge.ranges import in_range
 from ntklin.edge.sendable import Sendable
@@ -179,6 +179,7 @@ class FactorizedKernel(Sendable):
         FloatRangeError
             If it is out of range although the kernel is not 0.
         """
+        number, ridge = as_positive(number, name="number"), as_ridge(ridge)
         units = self.in_units(np.float64)
         spectrum, e = units.linearization.spectrum, 2 * units.exponent
         curvature = spectrum.largest + ridge_in_units(ridge, e)

@@ -109,7 +109,9 @@ THEORY = {
     "Linearization.at": Call(lambda: lin().at, {"X_new": NEW, "weights": WEIGHTS}),
     "Linearization.modes_at": Call(lambda: lin().modes_at, {"X_new": NEW}),
     "Linearization.weighted_kernel": Call(lambda: lin().weighted_kernel, {"weights": WEIGHTS}),
-    "Linearization.rate_bound": Call(lambda: lin().rate_bound, {"momentum": number(0.5)}),
+    "Linearization.rate_bound": Call(
+        lambda: lin().rate_bound, {"number": number(2.0), "ridge": number(0.0)}
+    ),
     "Linearization.preconditioner_for": Call(
         lambda: lin().preconditioner_for,
         {"w": array(D), "Y": array(NET.features(THETA, X) @ D)},
