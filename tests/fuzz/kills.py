@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -20,6 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +29,18 @@ from ntklin.edge.files.archives import read_arrays
 from ntklin.edge.files.seal import read_sealed
 from ntklin.edge.files.writing import LEFTOVER
 
-# What differs from run to run.
-TIMES = {
-    "digest",
-    "provenance",
-    "seconds",
-    "phases",
-    "elapsed",
-    "seconds_factor",
-    "timing",
-    "rounds",
-}
+# What tells of a run, and not of what it found.
+TIME = re.compile(r"second|time|restored|milli|elapsed|speed|rate_of|phases")
+ABOUT = {"digest", "provenance"}
 LONGEST = 300.0
+# What the commands load.
+NEEDED = (
+    "matplotlib.figure",
+    "ntklin.apps.cli.app",
+    *(f"ntklin.apps.report.{name}" for name in ("mitigation", "scale", "study", "verification")),
+    *("ntklin.recipes.mitigation", "ntklin.theory.linearization", "ntklin.training.train"),
+    *(f"ntklin.validation.{name}" for name in ("benchmarks", "figures", "theorems")),
+)
 NOBODY = 65534
 # Bytes behind which a disk is full.
 ROOM = (0, 1, 300, 2000, 9000, 40_000, 150_000)
@@ -119,7 +121,8 @@ COMMANDS = {
 
 def load() -> None:
     """Load what the children would; no kernel runs, so that no thread is there at a fork."""
-    import ntklin.validation.theorems  # noqa: F401
+    for name in NEEDED:
+        import_module(name)
 
 
 class Child:
@@ -268,7 +271,12 @@ def kept(command: Command, folder: Path) -> dict[Path, bytes]:
 
 
 def lost(before: dict[Path, bytes], folder: Path, command: Command) -> str:
-    """What of the finished parts is gone or another; "" for nothing."""
+    """What of the finished parts is gone or another; "" for nothing.
+
+    Checkpoints go when the result is there.
+    """
+    if is_complete(folder):
+        return ""
     for path, content in before.items():
         if not path.exists():
             return f"{path.name} is gone"
@@ -278,24 +286,35 @@ def lost(before: dict[Path, bytes], folder: Path, command: Command) -> str:
 
 
 def numbers(folder: Path) -> dict[str, Any]:
-    """What a finished run found, without what is another each time."""
+    """What a finished run left, by file and place in it: numbers, texts, and names of files."""
     found: dict[str, Any] = {}
     for path in files_of(folder):
         name = str(path.relative_to(folder))
-        if path.suffix == ".json" and "figure" not in path.name:
-            found[name] = _timeless(json.loads(path.read_text("utf-8")))
+        if path.suffix == ".json":
+            found |= _leaves(json.loads(path.read_text("utf-8")), name)
         elif path.suffix == ".npz":
             arrays = read_arrays(path)
-            found[name] = {k: a.tobytes() for k, a in arrays.items() if a.dtype.kind in "fiu"}
+            parts = {k: a for k, a in arrays.items() if a.dtype.kind in "fiub"}
+            found |= {f"{name} {k}": (a.shape, a.tobytes()) for k, a in parts.items()}
         elif path.suffix != ".lock":
-            found[name] = None
+            found[name] = "a file"
     return found
 
 
-def _timeless(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _timeless(v) for k, v in value.items() if k not in TIMES}
-    return [_timeless(v) for v in value] if isinstance(value, list) else value
+def _leaves(value: Any, place: str) -> dict[str, Any]:
+    if isinstance(value, list | dict):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        parts = (_leaves(v, f"{place} {k}") for k, v in items if k not in ABOUT)
+        return {name: leaf for part in parts for name, leaf in part.items()}
+    return {place: value}
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether a finished result is there."""
+    try:
+        return read_sealed(folder / "results.json").get("complete") is True
+    except (OSError, ValueError):
+        return False
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -325,19 +344,28 @@ class Trial:
         self.findings: list[str] = []
         (place / "tmp").mkdir(parents=True, exist_ok=True)
         self.shared = self._shared()
-        began = time.monotonic()
-        whole = place / "whole"
-        status = Child(self.command, whole).wait()
+        self.seconds, first = self._undisturbed(place / "whole")
+        self.seconds, second = self._undisturbed(place / "again")  # with warm caches
+        # Times differ in every run, and nothing else should.
+        self.times = {k for k in {*first, *second} if first.get(k) != second.get(k)}
+        self.expected = {k: v for k, v in second.items() if k not in self.times}
+        odd = sorted(k for k in self.times if not TIME.search(k))
+        if self.comparable and odd:
+            self.find(f"two undisturbed runs differ: {', '.join(odd)[:300]}")
+
+    def _undisturbed(self, out: Path) -> tuple[float, dict[str, Any]]:
+        """How long a run takes, and what it finds."""
+        child = Child(self.command, out)
+        status = child.wait()
         if status:
-            raise RuntimeError(f"{name}: the undisturbed run ended with {status}")
-        began = time.monotonic()
-        child = Child(self.command, place / "again")  # with warm caches
-        child.wait()
-        self.seconds = time.monotonic() - began
-        self.expected = numbers(whole)
-        if self.comparable and numbers(place / "again") != self.expected:
-            self.find("two undisturbed runs differ")
-        shutil.rmtree(place / "again")
+            text = child.output.decode(errors="replace")[-1000:]
+            raise RuntimeError(f"{self.name}: the undisturbed run ended with {status}: {text}")
+        seconds, found = time.monotonic() - child.began, numbers(out)
+        shutil.rmtree(out)
+        return seconds, found
+
+    def _found(self, out: Path) -> dict[str, Any]:
+        return {k: v for k, v in numbers(out).items() if k not in self.times}
 
     @property
     def comparable(self) -> bool:
@@ -405,7 +433,7 @@ class Trial:
             self.find(f"gone on with, it ended with {child.status}: {text}")
         elif fault := fault_in(out):
             self.find(f"at its end {fault}")
-        elif self.comparable and (found := numbers(out)) != self.expected:
+        elif self.comparable and (found := self._found(out)) != self.expected:
             names = [k for k in {*found, *self.expected} if found.get(k) != self.expected.get(k)]
             self.find(f"gone on with, it found something else: {', '.join(map(str, names))[:200]}")
         if left := leftovers(out):
