@@ -85,7 +85,8 @@ def _first(where: Array) -> str:
     return place([i[0] for i in namespace(where).nonzero(where)])
 
 
-def _require_finite(a: Array, name: str) -> None:
+def require_finite(a: Array, name: str) -> None:
+    """Refuse NaN and infinity by the place of the first one."""
     xp = namespace(a)
     with np.errstate(over="ignore", invalid="ignore"):
         total = a.sum()
@@ -129,7 +130,7 @@ def as_inputs(X: Any, dimension: int | None = None, *, name: str = "X") -> Array
             f"{name} has {X.shape[1]} columns, but the network takes inputs of dimension "
             f"{dimension} (net.widths[0])"
         )
-    _require_finite(X, name)
+    require_finite(X, name)
     return contiguous(X)
 
 
@@ -155,7 +156,7 @@ def as_vector(v: Any, n: int, *, name: str, dtype: DTypeLike | None = None) -> A
         v = v[:, 0]
     if v.shape != (n,):
         raise ValueError(f"{name} must have shape ({n},), got shape {v.shape}")
-    _require_finite(v, name)
+    require_finite(v, name)
     return contiguous(v if dtype is None else narrowed(v, dtype, name))
 
 
@@ -197,7 +198,7 @@ def as_targets(
             f"{name} must have shape ({n}, {n_outputs}), a column for each of the {n_outputs} "
             f"outputs, got shape {Y.shape}{hint if Y.shape in ((n,), (n, 1)) else ''}"
         )
-    _require_finite(Y, name)
+    require_finite(Y, name)
     return contiguous(Y if dtype is None else narrowed(Y, dtype, name))
 
 
@@ -233,6 +234,14 @@ def as_number(value: Any, name: str) -> float:
         return float(value)
     except (TypeError, ValueError, OverflowError):
         raise TypeError(f"{name} must be a number, got {value!r}") from None
+
+
+def as_finite(value: Any, *, name: str) -> float:
+    """A finite real number."""
+    number = as_number(value, name)
+    if not math.isfinite(number):
+        raise ValueError(f"{name} must be finite, got {value!r}")
+    return number
 
 
 def is_flag(value: Any) -> bool:

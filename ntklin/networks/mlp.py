@@ -23,7 +23,7 @@ from ntklin.kernels.structures import Layers
 from ntklin.networks.activations import Activation, as_activation
 from ntklin.networks.features import FeatureMap
 from ntklin.networks.layer_weights import LayerFactors, layer_weights
-from ntklin.networks.layers import LayerList, layers_and_inputs
+from ntklin.networks.layers import LayerList, as_layers, layers_and_inputs
 from ntklin.networks.memory import require_jacobian_memory
 from ntklin.networks.network import Network
 from ntklin.networks.streamed import StreamedFeatures
@@ -275,12 +275,16 @@ class MLP(Network):
         ValueError
             For other shapes, and for biases that the network has not, or the other way around.
         """
-        layers = list(layers)
-        if len(layers) != self.depth:
-            raise ValueError(f"expected {self.depth} layers, got {len(layers)}")
+        layers = as_layers(layers, self.depth)
         flat = []
         for l, ((k, m), layer) in enumerate(zip(self._shapes(), layers, strict=True), 1):
-            W, b = layer if isinstance(layer, tuple | list) else (layer, None)
+            if not isinstance(layer, tuple | list):
+                layer = (layer, None)
+            if len(layer) != 2:
+                raise ValueError(
+                    f"layer {l} must be W^{l} or (W^{l}, b^{l}), got {len(layer)} parts"
+                )
+            W, b = layer
             W = as_array(W, f"W^{l}")
             if W.shape != (m, k):
                 raise ValueError(f"W^{l} must have shape ({m}, {k}), got {W.shape}")

@@ -123,7 +123,10 @@ class StreamedFeatures(Sendable, FeatureOperator):
         -------
         StreamedFeatures, shape (N_new C, P)
         """
-        return StreamedFeatures(self._features, as_array(X_new, "X_new"), self.chunk_rows)
+        X_new, d = as_array(X_new, "X_new"), self.network.n_inputs
+        if X_new.ndim != 2 or 0 in X_new.shape or X_new.shape[1] != d:
+            as_inputs(X_new, d, name="X_new")  # names the shape
+        return StreamedFeatures(self._features, X_new, self.chunk_rows)
 
     def balanced(self, dtype: DTypeLike | None = None) -> tuple[FeatureOperator, int]:
         """The same features at a scale where neither they nor their kernel leave the range.
@@ -196,12 +199,16 @@ class StreamedFeatures(Sendable, FeatureOperator):
 
         Raises
         ------
+        TypeError
+            If ``other`` is no features.
         MemoryLimitError
             If the kernel does not fit.
         """
         if as_flag(blocks, name="blocks"):
             C = self.n_outputs
             return self.gram(other, weights).reshape(len(self.inputs), C, -1, C).swapaxes(1, 2)
+        if other is not None and not isinstance(other, FeatureOperator):
+            raise TypeError(f"other must be features, got {type(other).__name__}")
         options = {} if weights is None else {"weights": weights}
         second = self if other is None else other
         shape, dtype = (self.shape[0], second.shape[0]), np.result_type(self.dtype, second.dtype)

@@ -227,9 +227,9 @@ OPTIMIZERS = thing(
     ntklin.Preconditioned(0.1, lambda t, gradient: np.full(len(gradient), np.nan)),
     ntklin.Preconditioned(0.1, lambda t, gradient: np.ones((2, 2))),
     ntklin.GradientDescent(lambda t: 0.1 / (1 + t)),
-    ntklin.GradientDescent(lambda t: "x"),
-    ntklin.GradientDescent(lambda t: float("nan")),
-    ntklin.GradientDescent(lambda t: -1.0),
+    ntklin.GradientDescent(lambda t: "x" if t else 0.1),
+    ntklin.GradientDescent(lambda t: float("nan") if t else 0.1),
+    ntklin.GradientDescent(lambda t: -1.0 if t else 0.1),
 )
 SCHEDULE = number(0.1, words=(ntklin.CosineSchedule(0.1, 3), ntklin.Schedule, lambda t: 0.1))
 DECAY = {"weight_decay": number(0.0), "decoupled": flag(False)}

@@ -6,6 +6,7 @@ import ntklin
 from fuzz.arguments import (
     ADAGRAD,
     BATCHES,
+    DTYPE,
     FEW,
     FOR_LINEARIZED,
     INPUTS,
@@ -112,6 +113,10 @@ THEORY = {
     "Linearization.rate_bound": Call(
         lambda: lin().rate_bound, {"number": number(2.0), "ridge": number(0.0)}
     ),
+    "Linearization.default_learning_rate": Call(
+        lambda: lin().default_learning_rate, {"ridge": number(0.0)}
+    ),
+    "Linearization.in_units": Call(lambda: lin().in_units, {"dtype": DTYPE}),
     "Linearization.preconditioner_for": Call(
         lambda: lin().preconditioner_for,
         {"w": array(D), "Y": array(NET.features(THETA, X) @ D)},

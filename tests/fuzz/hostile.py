@@ -5,6 +5,7 @@ import datetime
 import functools
 import math
 import re
+import warnings
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -390,7 +391,9 @@ class Argument:
 def is_long(value, most):
     """Whether a value is taken for an integer above ``most``, if it is taken for one at all."""
     try:
-        return most is not None and bool(float(value) > most)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return most is not None and bool(float(value) > most)
     except OverflowError:
         return True
     except Exception:

@@ -28,6 +28,7 @@ WRONG, ENDED = "wrong", "crash or hang"
 FINDINGS = (DEPTHS, UNNAMED, NAN, CHANGED, WRONG, ENDED)
 # What errors call arguments beside their names.
 OTHER_WORDS = {
+    "at": ("X", "step"),
     "dot": ("operand",),
     "step": ("operand",),
     "T.dot": ("operand",),
@@ -121,7 +122,7 @@ def of_error(error, given, kinds):
             return Verdict(OWN, text)
     if not is_named(error):
         return Verdict(DEPTHS, text)
-    if isinstance(error, ntklin.NtklinError):
+    if isinstance(error, ntklin.NtklinError | OSError):
         return Verdict(NAMED, text)
     words = {*given, *(word for words in OTHER_WORDS.values() for word in words)}
     named = any(
@@ -135,14 +136,12 @@ def is_named(error):
     """Whether an error is one that ntklin raises on its own account."""
     if isinstance(error, ntklin.NtklinError | DamagedFileError):
         return True
+    if isinstance(error, OSError) and error.filename is not None:  # the file is named
+        return True
     place = place_of(error)
     raised = linecache.getline(place.filename, place.lineno).strip().startswith("raise ")
     ours = str(Path(place.filename).resolve()).startswith(HOMES)
-    return (
-        ours
-        and raised
-        and isinstance(error, TypeError | ValueError | NotImplementedError | OSError)
-    )
+    return ours and raised and isinstance(error, TypeError | ValueError | NotImplementedError)
 
 
 def place_of(error):

@@ -22,6 +22,7 @@ from fuzz.outcomes import ENDED, Verdict
 # Of address space: what asks for more than there is shall fail alone.
 LARGEST = 12 << 30
 SECONDS = 60.0
+BEGINNING = "its beginning"
 TESTS = Path(__file__).parents[1]
 
 
@@ -103,7 +104,7 @@ def work(cases: Cases, folder: Path, share: int, of: int, batches: int, size: in
     journal = Journal(folder, share)
     for batch in range(share, batches, of):
         if batch not in done:
-            journal.tell(batch, "its beginning")
+            journal.tell(batch, BEGINNING)
             cases(batch, size, lambda tried, batch=batch: journal.ran(batch, tried))
             journal.done(batch)
 
@@ -148,6 +149,8 @@ def watch(kind: str, folder: Path, workers: int, batches: int, size: int, second
                 if now is None:
                     raise RuntimeError(f"a worker cannot begin: it {ended}")
                 _, batch, label = now
+                if label == BEGINNING:
+                    raise RuntimeError(f"a worker cannot begin batch {batch}: it {ended}")
                 found = {"kind": ENDED, "text": ended, "batch": batch, "case": label}
                 append(folder / "findings.jsonl", found)
                 append(folder / "batches.jsonl", {"batch": batch, "counts": {ENDED: 1}})
