@@ -16,6 +16,7 @@ from ntklin.edge.checks import (
     as_generator,
     as_positive,
     as_vector,
+    as_word,
     require_bulk,
 )
 from ntklin.edge.ranges import is_far
@@ -41,12 +42,6 @@ Rng = int | np.random.Generator | None
 BLOCK = 1 << 27
 # Random numbers that are drawn at a time.
 DRAWN = 1 << 20
-
-
-def _choice(value: str, allowed: tuple[str, ...], name: str) -> str:
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
-    return value
 
 
 @dataclass(frozen=True)
@@ -120,8 +115,8 @@ class MLP(Network):
             raise ValueError(f"widths needs at least an input and an output, got {widths}")
         object.__setattr__(self, "widths", widths)
         object.__setattr__(self, "sigma", as_positive(self.sigma, name="sigma"))
-        _choice(self.scaling, SCALINGS, "scaling")
-        _choice(self.bias, BIASES, "bias")
+        as_word(self.scaling, SCALINGS, name="scaling")
+        as_word(self.bias, BIASES, name="bias")
         if self.sigma_b is not None:
             if self.scaling not in ("fan_in", "standard"):
                 raise ValueError(

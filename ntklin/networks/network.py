@@ -17,7 +17,7 @@ from ntklin.algebra.operators import GramOperator
 from ntklin.algebra.spectrum import Spectrum, degenerate_error, factorize
 from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import beside, host
-from ntklin.edge.checks import advising, as_float_dtype, require_memory
+from ntklin.edge.checks import advising, as_float_dtype, require_finite, require_memory
 
 
 @runtime_checkable
@@ -236,12 +236,18 @@ class FeatureOperator(GramOperator):
         ------
         DegenerateKernelError
             If K(X, X) is singular to working precision; the message names the rows.
+        ValueError
+            For another shape, NaN or infinity.
         """
         # P_F is the same for all multiples of φ.
         even, _ = self.balanced()
         if even is not self:
             return even.project(v)
         v = as_array(v, "v")
+        if v.ndim not in (1, 2) or len(v) != self.shape[1]:
+            n = self.shape[1]
+            raise ValueError(f"v must have shape ({n},) or ({n}, k), got shape {v.shape}")
+        require_finite(v, "v")
         V, inverse = self._spectrum.vectors, self._spectrum.inverse()
         products = host(self @ v).astype(np.float64, copy=False)
         r = V @ ((V.T @ products).T * inverse).T

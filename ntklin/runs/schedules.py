@@ -46,7 +46,7 @@ class Schedule(ABC):
     def __mul__(self, other: Schedule | float) -> Schedule:
         if not isinstance(other, Schedule):
             try:
-                other = ConstantSchedule(other)
+                other = ConstantSchedule(as_nonnegative(other, name="the factor"))
             except TypeError:
                 return NotImplemented
         return ProductSchedule((*factors_of(self), *factors_of(other)))

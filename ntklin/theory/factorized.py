@@ -14,7 +14,7 @@ from ntklin.algebra.preconditioners import Weights
 from ntklin.algebra.spectrum import Spectrum, as_ridge, factorize, modes, ridge_in_units
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import freeze
-from ntklin.edge.checks import advising, as_positive, require_memory
+from ntklin.edge.checks import advising, as_float_dtype, as_positive, require_memory
 from ntklin.edge.errors import MemoryLimitError
 from ntklin.edge.ranges import in_range
 from ntklin.edge.sendable import Sendable
@@ -88,7 +88,7 @@ class FactorizedKernel(Sendable):
         -------
         Rescaled
         """
-        dtype = np.dtype(self.source.dtype if dtype is None else dtype)
+        dtype = np.dtype(self.source.dtype) if dtype is None else as_float_dtype(dtype)
         if dtype not in self._units:
             source, e = self.source.balanced(dtype)
             kept = None

@@ -28,6 +28,7 @@ WRONG, ENDED = "wrong", "crash or hang"
 FINDINGS = (DEPTHS, UNNAMED, NAN, CHANGED, WRONG, ENDED)
 # What errors call arguments beside their names.
 OTHER_WORDS = {
+    "__mul__": ("factor",),
     "at": ("X", "step"),
     "dot": ("operand",),
     "step": ("operand",),
