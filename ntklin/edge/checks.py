@@ -295,7 +295,7 @@ def as_step(t: Any, *, name: str = "t", minimum: int = 0) -> int:
         return t
     t = as_count(t, name=name, minimum=minimum)
     if t >= MOST_STEPS:
-        raise ValueError(f"{name} must be below 2^63, got {reprlib.repr(t)}")
+        raise ValueError(f"{name} must be below 2^63, and it is {t.bit_length()} bits long")
     return t
 
 

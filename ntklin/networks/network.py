@@ -18,6 +18,7 @@ from ntklin.algebra.spectrum import Spectrum, degenerate_error, factorize
 from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import beside, host
 from ntklin.edge.checks import advising, as_float_dtype, require_finite, require_memory
+from ntklin.edge.ranges import largest_exponent, shift
 
 
 @runtime_checkable
@@ -248,10 +249,13 @@ class FeatureOperator(GramOperator):
             n = self.shape[1]
             raise ValueError(f"v must have shape ({n},) or ({n}, k), got shape {v.shape}")
         require_finite(v, "v")
+        # Of a multiple it is the multiple, and near 1 no product leaves the range.
+        e = largest_exponent(v)
+        v = shift(v.astype(np.result_type(v, np.float32), copy=False), -e)
         V, inverse = self._spectrum.vectors, self._spectrum.inverse()
         products = host(self @ v).astype(np.float64, copy=False)
         r = V @ ((V.T @ products).T * inverse).T
-        return self.T @ beside(r.astype(self.dtype), v)
+        return shift(self.T @ beside(r.astype(self.dtype), v), e)
 
     @cached_property
     def _spectrum(self) -> Spectrum:

@@ -205,7 +205,7 @@ class SGDMoments(Sendable):
             If ten matrices of the kernel's size, or so many covariances, do not fit.
         """
         source, modes = self.linearization.source, self._modes
-        steps = as_steps(t)
+        steps, progress = as_steps(t), as_callback(progress)
         counts, places = _ascending(steps)
         maps = modes.units.linearization.modes_at(X_new)[0]
         rows, k = source.columns.rows, modes.initial_residual.shape[1]

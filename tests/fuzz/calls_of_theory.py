@@ -214,8 +214,8 @@ THEORY = {
         for name, more in (("theorem3", {}), ("theorem6", {"batches": BATCHES}))
     },
     "ntklin.theorem3 of an optimizer": Call(
-        lambda: lambda optimizer, steps: lin().theorem3(Y, optimizer, None, steps),
-        {"optimizer": OPTIMIZERS, "steps": count(3)},
+        lambda: lambda preconditioners, steps: lin().theorem3(Y, preconditioners, None, steps),
+        {"preconditioners": OPTIMIZERS, "steps": count(3)},
         lambda made: made.predict(X_NEW),
     ),
     **times("LinearizedGradientDescent", descent, "predict", X_new=NEW),
