@@ -100,7 +100,8 @@ def load_data(
     classes = as_classes(classes)
     if not isinstance(targets, str) or targets not in TARGETS:
         raise ValueError(f'targets must be "01" or "pm1", got {targets!r}')
-    dtype, rng, progress = as_float_dtype(dtype), as_generator(rng), as_callback(progress)
+    dtype = as_float_dtype(dtype, error=ValueError)
+    rng, progress = as_generator(rng), as_callback(progress)
 
     if isinstance(name_or_path, str) and name_or_path in LIKENESSES:
         source = read_likeness(name_or_path, classes)

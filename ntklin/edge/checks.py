@@ -313,14 +313,16 @@ def as_callback(value: Any, *, name: str = "progress") -> Any:
     return value
 
 
-def as_float_dtype(dtype: Any, *, name: str = "dtype") -> np.dtype[Any]:
+def as_float_dtype(
+    dtype: Any, *, name: str = "dtype", error: type[Exception] = TypeError
+) -> np.dtype[Any]:
     """float32 or float64, however it is written."""
     try:
         found = np.dtype(dtype)
     except Exception:  # whatever NumPy makes of what describes no type
-        raise TypeError(f"{name} must be float32 or float64, got {dtype!r}") from None
+        raise error(f"{name} must be float32 or float64, got {dtype!r}") from None
     if found not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise TypeError(f"{name} must be float32 or float64, got {found}")
+        raise error(f"{name} must be float32 or float64, got {found}")
     return found
 
 

@@ -255,7 +255,9 @@ class FeatureOperator(GramOperator):
         V, inverse = self._spectrum.vectors, self._spectrum.inverse()
         products = host(self @ v).astype(np.float64, copy=False)
         r = V @ ((V.T @ products).T * inverse).T
-        return shift(self.T @ beside(r.astype(self.dtype), v), e)
+        found = shift(self.T @ beside(r.astype(self.dtype), v), e)
+        require_finite(found, "P_F v")
+        return found
 
     @cached_property
     def _spectrum(self) -> Spectrum:
