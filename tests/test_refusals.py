@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from foreign_arrays import NAType
 
 import ntklin
 
@@ -65,6 +66,11 @@ REFUSED = {
                 lambda: lin().moments(Y, 0.1, 2).loss(3, progress=3),
             ),
             (
+                "covariances",
+                "progress",
+                lambda: lin().moments(Y, 0.1, 2).covariance(X, 3, progress=3),
+            ),
+            (
                 "products",
                 "progress",
                 lambda: lin().gradient_descent(Y, 0.1).by_products(3, progress=3),
@@ -107,6 +113,14 @@ REFUSED = {
     "a state of nothing": (lambda: ntklin.AdaGrad(0.1).preconditioner(None), "state must be what"),
     "sharpness of a text": (lambda: ntklin.sharpness_bound("x", 0), "optimizer must be an ntklin"),
     "a bound of a text": (lambda: lin().rate_bound("x"), "number must be a number"),
+    "a schedule times a negative number": (
+        lambda: -1.0 * ntklin.ConstantSchedule(0.1),
+        "the factor must be finite and at least 0, got -1",
+    ),
+    "epochs beyond all integers": (
+        lambda: lin().moments(Y, 0.1, 2).epochs().loss(1e300),
+        r"t must be below 2\^63",
+    ),
     # Operators
     "a short operand": (lambda: PHI @ np.ones(3), r"the operand has shape \(3,\), and an operator"),
     "a text as operand": (lambda: PHI.dot("x"), "the operand must be a number, got 'x'"),
@@ -117,6 +131,48 @@ REFUSED = {
         lambda: NET.features(THETA, X, rows=2).toarray(out="x"),
         "out must be an array of numpy, got str",
     ),
+    "a projection of too few": (lambda: PHI.project(np.ones(3)), r"v must have shape \(13,\) or"),
+    "a projection of infinity": (lambda: PHI.project(np.full(P, np.inf)), "v contains NaN or inf"),
+    "streamed rows at a number": (
+        lambda: NET.features(THETA, X, rows=2).at(7),
+        r"X_new must have shape \(N, d\), got shape \(\)",
+    ),
+    "a streamed kernel with a number": (
+        lambda: NET.features(THETA, X, rows=2).gram(1),
+        "other must be features, got int",
+    ),
+    "no streamed rows": (
+        lambda: NET.features(THETA, X, rows=2).rows(slice(9, 3)).outputs,
+        "X_new is empty",
+    ),
+    "D of another shape": (
+        lambda: lin().at(X, np.ones((P, 3))),
+        r"weights must be a number or have shape \(13,\) or \(13, 13\), got \(13, 3\)",
+    ),
+    "D of NaN": (lambda: lin().at(X, np.nan), "weights must be finite, got nan"),
+    "D with a NaN": (lambda: lin().at(X, np.full(P, np.nan)), "weights contains NaN or infinite"),
+    "units of another type": (lambda: lin().in_units(1), "dtype must be float32 or float64, got 1"),
+    # Layers
+    "layers of a text": (lambda: NET.pack("ab"), "layers must be a sequence of .*, got str"),
+    "layers of no dimension": (lambda: NET.pack(np.array(2)), "layers must be a sequence of"),
+    "a layer of three": (
+        lambda: NET.pack([(np.ones((3, 2)), np.ones(3), 1)] * 2),
+        r"layer 1 must be W\^1 or \(W\^1, b\^1\), got 3 parts",
+    ),
+    # Choices
+    "a loss of a list": (
+        lambda: ntklin.train(NET, THETA, X, Y, RATE, 1, loss=[]),
+        r"loss must be one of 'squared', .*, got \[\]",
+    ),
+    "a method of a list": (
+        lambda: lin().train(Y, RATE, 1, method=[]),
+        r"method must be one of 'auto', .*, got \[\]",
+    ),
+    "a scaling that is missing": (
+        lambda: ntklin.from_state_dict({"w.weight": np.ones((1, 2))}, scaling=NAType()),
+        "scaling must be one of",
+    ),
+    "a device of a list": (lambda: ntklin.device_namespace(["cpu"]), "device must be 'cpu' or"),
     # Data
     "outputs of other classes": (lambda: data().labels_of(np.ones((2, 3))), "outputs must have"),
     "outputs of no class": (lambda: data().labels_of([np.nan]), "outputs contains NaN"),
@@ -139,6 +195,13 @@ def test_it_is_refused_by_name(name):
     call, match = REFUSED[name]
     with pytest.raises((TypeError, ValueError), match=match):
         call()
+
+
+def test_projections_of_any_size():
+    v = np.linspace(1, 2, P)
+    expected = PHI.project(v)
+    for e in (1000, -1000):
+        np.testing.assert_allclose(PHI.project(np.ldexp(v, e)), np.ldexp(expected, e), rtol=1e-12)
 
 
 def test_conditions_compose_with_conditions_alone():
