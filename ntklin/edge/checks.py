@@ -229,11 +229,18 @@ def as_learning_rate(value: Any, *, name: str = "learning_rate") -> float:
 def as_number(value: Any, name: str) -> float:
     """``value`` as a float; truth values and text are none, though Python would convert them."""
     try:
-        if is_flag(value) or isinstance(value, str | bytes | bytearray | np.ma.MaskedArray):
+        if is_flag(value) or is_no_number(value):
             raise TypeError
         return float(value)
     except (TypeError, ValueError, OverflowError):
         raise TypeError(f"{name} must be a number, got {value!r}") from None
+
+
+def is_no_number(value: Any) -> bool:
+    """Whether Python or NumPy would make a number of what is none: text, masks, times, complex."""
+    if isinstance(value, str | bytes | bytearray | complex | np.ma.MaskedArray):
+        return True
+    return getattr(getattr(value, "dtype", None), "kind", "f") in "cmMSUV"
 
 
 def as_finite(value: Any, *, name: str) -> float:
@@ -278,7 +285,7 @@ def as_fraction(value: Any, *, name: str) -> float:
 def as_count(value: Any, *, name: str, minimum: int = 1) -> int:
     """An integer ≥ ``minimum``; bool and fractional values are refused."""
     try:
-        refused = is_flag(value) or isinstance(value, np.ma.MaskedArray)
+        refused = is_flag(value) or is_no_number(value)
         whole = not refused and int(value) == value
     except (TypeError, ValueError, OverflowError):
         whole = False

@@ -40,7 +40,7 @@ OTHER_WORDS = {
     "T.dot": ("operand",),
     "pack": ("W^", "b^", "layer"),
     "train": ("batch",),
-    "theorem3": ("batch",),
+    "theorem3": ("batch", "learning_rate"),
     "theorem6": ("batch",),
 }
 # Fields in which a NaN says that there is no number.
