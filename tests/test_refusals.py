@@ -14,6 +14,18 @@ RATE = ntklin.GradientDescent(0.1)
 PHI = NET.features(THETA, X)
 
 
+class Odd:
+    """A network whose features are none."""
+
+    n_inputs, n_parameters = 2, P
+
+    def apply(self, theta, X):
+        return X @ theta[:2]
+
+    def features(self, theta, X):
+        return np.ones((len(X), P))
+
+
 def lin():
     return ntklin.linearize(NET, THETA, X)
 
@@ -42,6 +54,10 @@ REFUSED = {
     "streamed rows of a text": (
         lambda: ntklin.StreamedFeatures.of("x", THETA, X, 2),
         "network must be a network",
+    ),
+    "features that are an array": (
+        lambda: ntklin.linearize(Odd(), THETA, X),
+        r"what net\.features\(theta, X\) returns must be features, but the ndarray has no network",
     ),
     # What is called as work goes on
     **{

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -103,6 +103,7 @@ def load_data(
     dtype = as_float_dtype(dtype, error=ValueError)
     rng, progress = as_generator(rng), as_callback(progress)
 
+    drawn: Any
     if isinstance(name_or_path, str) and name_or_path in LIKENESSES:
         source = read_likeness(name_or_path, classes)
         drawn = deform(source, n_train, n_test, classes, rng)

@@ -275,6 +275,10 @@ class FeatureOperator(GramOperator):
         return spectrum
 
 
+# What features have to have, whoever made them.
+MEMBERS = ("network", "parameters", "inputs", "outputs", "shape", "dtype", "gram", "T")
+
+
 class Adopted(FeatureOperator):
     """Features that somebody made without inheriting, with the defaults for all they do not have.
 
@@ -316,5 +320,18 @@ def as_feature_operator(features: Any) -> FeatureOperator:
     -------
     FeatureOperator
         ``features`` where they are one.
+
+    Raises
+    ------
+    TypeError
+        For what lacks a member.
     """
-    return features if isinstance(features, FeatureOperator) else Adopted(features)
+    if isinstance(features, FeatureOperator):
+        return features
+    missing = [name for name in MEMBERS if not hasattr(features, name)]
+    if missing:
+        raise TypeError(
+            "what net.features(theta, X) returns must be features, but the "
+            f"{type(features).__name__} has no {missing[0]}; see ntklin.FeatureOperator"
+        )
+    return Adopted(features)
