@@ -175,6 +175,16 @@ REFUSED = {
         lambda: NET.pack([(np.ones((3, 2)), np.ones(3), 1)] * 2),
         r"layer 1 must be W\^1 or \(W\^1, b\^1\), got 3 parts",
     ),
+    # Labels
+    "labels that do not move": (
+        lambda: lin().train(Y, RATE, 2).label_sensitivity(X, 1e-70),
+        "relative_step = 1e-70 is too small",
+    ),
+    "a ridge of text": (lambda: lin().default_learning_rate("x"), "ridge must be a number"),
+    "a name of no text": (
+        lambda: ntklin.Activation(abs, abs, name=np.nan),
+        "name must be text, got nan",
+    ),
     # Choices
     "a loss of a list": (
         lambda: ntklin.train(NET, THETA, X, Y, RATE, 1, loss=[]),

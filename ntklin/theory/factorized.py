@@ -155,6 +155,7 @@ class FactorizedKernel(Sendable):
         DegenerateKernelError
             If K(X, X) = 0.
         """
+        ridge = as_ridge(ridge)
         if self.in_units().exponent:
             bound = self.rate_bound(0.5, ridge)
             if bound < np.inf:

@@ -1,6 +1,9 @@
 """Every public function with arguments that are as they should be, and hostile ones instead."""
 
+import contextlib
+import functools
 import inspect
+import tempfile
 from typing import NamedTuple
 
 from hypothesis import strategies as st
@@ -12,6 +15,12 @@ from fuzz.hostile import Hostile, values
 from fuzz.outcomes import Verdict, judged
 
 CALLS = NETWORKS | THEORY | TRAINING
+
+
+@functools.cache
+def folder():
+    """Where files go; gone when the process ends."""
+    return tempfile.TemporaryDirectory(prefix="ntklin-fuzz-")
 
 
 class Case(NamedTuple):
@@ -31,8 +40,8 @@ class Case(NamedTuple):
 
     def judged(self) -> Verdict:
         """What comes of it."""
-        call = CALLS[self.where]
-        return judged(call, self.hostile)
+        with contextlib.chdir(folder().name):  # some of them write files
+            return judged(CALLS[self.where], self.hostile)
 
 
 # Public names that nobody calls: raised, returned, or for others to fill.

@@ -271,6 +271,6 @@ THEORY = {
     **times("EpochMoments", epochs, "loss"),
     **times("EpochMoments", epochs, "predict", "covariance", X_new=NEW),
     "EpochMoments.difference": Call(
-        lambda: epochs().difference, {"X_new": NEW, "t": count(2, 100)}
+        lambda: epochs().difference, {"X_new": NEW, "t": count(2, 100)}, is_linear=True
     ),
 }

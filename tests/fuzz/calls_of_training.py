@@ -355,6 +355,7 @@ TRAINING = {
             "image_shape": none((1, 2)),
             "classes": thing(tuple, (0, 1)),
         },
+        is_linear=True,  # what it is given is what it has
     ),
     "Dataset.labels_of": Call(lambda: data().labels_of, {"outputs": TARGETS}),
     "certify": Call(

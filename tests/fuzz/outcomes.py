@@ -34,6 +34,7 @@ FINDINGS = (DEPTHS, UNNAMED, NAN, CHANGED, WRONG, ENDED)
 # What errors call arguments beside their names.
 OTHER_WORDS = {
     "__mul__": ("factor",),
+    "load_data": ("class", "label"),
     "optimizer": ("learning_rate",),
     "at": ("X", "step"),
     "dot": ("operand",),
@@ -148,6 +149,8 @@ def is_named(error):
     place = place_of(error)
     lines = SOURCES.get(str(Path(place.filename).resolve()))
     ours = lines is not None
+    if ours and isinstance(error, OSError):  # by the writer, which names the file
+        return True
     raised = ours and lines[place.lineno - 1].strip().startswith("raise ")
     return ours and raised and isinstance(error, TypeError | ValueError | NotImplementedError)
 
