@@ -137,6 +137,10 @@ REFUSED = {
         lambda: lin().moments(Y, 0.1, 2).epochs().loss(1e300),
         r"t must be below 2\^63",
     ),
+    "epochs at a list": (
+        lambda: lin().moments(Y, 0.1, 2).epochs().difference(X, [1, 2]),
+        "t must be an integer",
+    ),
     # Operators
     "a short operand": (lambda: PHI @ np.ones(3), r"the operand has shape \(3,\), and an operator"),
     "a text as operand": (lambda: PHI.dot("x"), "the operand must be a number, got 'x'"),

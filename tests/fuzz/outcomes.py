@@ -34,7 +34,7 @@ FINDINGS = (DEPTHS, UNNAMED, NAN, CHANGED, WRONG, ENDED)
 # What errors call arguments beside their names.
 OTHER_WORDS = {
     "__mul__": ("factor",),
-    "load_data": ("class", "label"),
+    "load_data": ("class", "label", "name"),
     "optimizer": ("learning_rate",),
     "at": ("X", "step"),
     "dot": ("operand",),
