@@ -34,7 +34,8 @@ FINDINGS = (DEPTHS, UNNAMED, NAN, CHANGED, WRONG, ENDED)
 # What errors call arguments beside their names.
 OTHER_WORDS = {
     "__mul__": ("factor",),
-    "load_data": ("class", "label", "name"),
+    "load_data": ("class", "label", "name", "data set"),
+    "activation": ("slope", "beta"),
     "optimizer": ("learning_rate",),
     "at": ("X", "step"),
     "dot": ("operand",),
