@@ -36,6 +36,7 @@ OTHER_WORDS = {
     "__mul__": ("factor",),
     "load_data": ("class", "label", "name", "data set"),
     "activation": ("slope", "beta"),
+    "preconditioned": ("fn",),
     "optimizer": ("learning_rate",),
     "at": ("X", "step"),
     "dot": ("operand",),
