@@ -179,6 +179,14 @@ REFUSED = {
         lambda: NET.pack([(np.ones((3, 2)), np.ones(3), 1)] * 2),
         r"layer 1 must be W\^1 or \(W\^1, b\^1\), got 3 parts",
     ),
+    "threads beyond all machines": (
+        lambda: ntklin.plan_cluster(NET, 9, 2, threads=10**59),
+        "threads must be at most 65536",
+    ),
+    "iterations without end": (
+        lambda: ntklin.plan_cluster(NET, 9, 2, iterations=10**59),
+        r"iterations must be below 2\^63",
+    ),
     # Labels
     "labels that do not move": (
         lambda: lin().train(Y, RATE, 2).label_sensitivity(X, 1e-70),

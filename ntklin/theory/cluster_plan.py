@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from ntklin.edge.checks import as_count, as_nonnegative, as_positive, format_bytes
+from ntklin.edge.checks import as_count, as_nonnegative, as_positive, as_step, format_bytes
 from ntklin.edge.threads import limited
 from ntklin.networks.memory import passes
 from ntklin.networks.mlp import MLP
@@ -23,6 +23,8 @@ _TASKS = 3
 _CONDITION = 12
 # Iterations to a residual of 1e-10, where nobody says.
 _ITERATIONS = {"nystrom": 60, "none": 500}
+# More than any machine has.
+MOST_THREADS = 1 << 16
 
 ClusterPreconditioner = Literal["nystrom", "none"]
 
@@ -170,11 +172,14 @@ def plan_cluster(
         bandwidth=as_positive(bandwidth, name="bandwidth"),
         latency=as_nonnegative(latency, name="latency"),
     )
-    count, rates = as_count(count, name="iterations"), Rates(net, N)
+    count, rates = as_step(count, name="iterations", minimum=1), Rates(net, N)
     if threads is None:
         phases = model.phases(rates, count)
     else:
-        with limited(as_count(threads, name="threads")):
+        threads = as_count(threads, name="threads")
+        if threads > MOST_THREADS:
+            raise ValueError(f"threads must be at most {MOST_THREADS}, got {threads}")
+        with limited(threads):
             phases = model.phases(rates, count)
     return ClusterPlan(
         workers=w,

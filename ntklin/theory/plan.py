@@ -13,7 +13,7 @@ from ntklin.algebra.packed import PackedMatrix
 from ntklin.algebra.panels import PanelMatrix
 from ntklin.algebra.square import SquareMatrix
 from ntklin.edge.arrays import Array
-from ntklin.edge.checks import as_count, as_word, format_bytes, free_memory
+from ntklin.edge.checks import as_count, as_step, as_word, format_bytes, free_memory
 from ntklin.networks.features import FeatureMap
 from ntklin.networks.infinite import infinite_ntk
 from ntklin.networks.memory import passes
@@ -161,7 +161,7 @@ def plan(
         as_word(value, known, name=name)
     N = as_count(n_samples, name="n_samples")
     if iterations is not None:
-        iterations = as_count(iterations, name="iterations")
+        iterations = as_step(iterations, name="iterations", minimum=1)
     return planned(Rates(net, N), solver, preconditioner, iterations)
 
 

@@ -51,7 +51,7 @@ def network(make, theta, n_inputs=2):
     name = type(make()).__name__
     return {
         f"{name}.init": Call(lambda: make().init, {"rng": RNG, "dtype": DTYPE}),
-        f"{name}.unpack": Call(lambda: make().unpack, {"theta": array(theta)}),
+        f"{name}.unpack": Call(lambda: make().unpack, {"theta": array(theta)}, is_linear=True),
         f"{name}.pack": Call(lambda: make().pack, {"layers": LAYERS(layers)}),
         f"{name}.apply": Call(lambda: make().apply, arrays),
         f"{name}.jacobian": Call(lambda: make().jacobian, {**arrays, "out": out}),
