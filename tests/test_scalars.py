@@ -13,6 +13,7 @@ NO_NUMBERS = [
     *(True, False, np.True_, np.False_, np.array(True)),
     *("0.5", np.str_("1"), b"1", bytearray(b"1")),
     *(np.ma.masked, np.ma.array(0.5), np.ma.array(1)),
+    *(np.complex64(1), np.array(1j), np.timedelta64(1, "s"), np.datetime64(1, "s")),
     *(None, 1j, [0.5, 1.0], np.ones(2), {}, Fraction),  # a class, whose name is the same everywhere
 ]
 

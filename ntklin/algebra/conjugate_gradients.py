@@ -187,9 +187,12 @@ class _Recursion:
         if not (rho > 0).all():
             return "the preconditioner is not positive definite"
         ratio, step = np.zeros(self._R.shape[1]), np.zeros(self._R.shape[1])
-        if self._steps:
-            ratio[going] = rho / self._rho[going]
-        P = Z + ratio[going] * self._P[:, going]
+        with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
+            if self._steps:
+                ratio[going] = rho / self._rho[going]
+            P = Z + ratio[going] * self._P[:, going]
+        if not np.isfinite(P).all():
+            return "the residuals leave the range of float64"
         Q = self._product(P)
         curvature = np.einsum("ij,ij->j", P, Q)
         if not (curvature > 0).all():

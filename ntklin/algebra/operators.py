@@ -12,6 +12,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import namespace
+from ntklin.edge.checks import as_number
 
 Product = Callable[[Array], Array]
 
@@ -45,7 +46,10 @@ class Operator(LinearOperator):
     def dot(self, x: Any) -> Any:
         """The product with a vector, a matrix or an operator; ``@`` is the same."""
         if namespace(self.inputs, x) is np:
-            return super().dot(_operand(x))
+            x = _operand(x)
+            if isinstance(x, np.ndarray):
+                _require_fitting(self, x)
+            return super().dot(x)
         return _product(self, x, self._matvec, self._matmat)
 
     @overload
@@ -144,9 +148,18 @@ class GramOperator(Operator, ABC):
         Returns
         -------
         ndarray, of the shape of R
+
+        Raises
+        ------
+        ValueError
+            For another shape.
         """
         xp = namespace(self.inputs, R)
         R = as_array(R, "R")
+        if R.ndim not in (1, 2) or len(R) != self.shape[0]:
+            raise ValueError(
+                f"R must have shape ({self.shape[0]},) or ({self.shape[0]}, k), got {R.shape}"
+            )
         if R.ndim == 1:
             return self @ (self.T @ R)
         out = xp.empty(R.shape, self.dtype)
@@ -169,20 +182,60 @@ class GramOperator(Operator, ABC):
         ndarray, shape (N, P)
         """
         xp = namespace(self.inputs)
-        J = xp.empty(self.shape, self.dtype) if out is None else out
+        J = xp.empty(self.shape, self.dtype) if out is None else as_destination(out, self)
         for row, unit in zip(J, xp.eye(self.shape[0], dtype=self.dtype), strict=True):
             row[...] = self.T @ unit
         return J
 
 
+def as_destination(out: Any, operator: Operator) -> Array:
+    """An array that the dense operator can be written into.
+
+    Parameters
+    ----------
+    out : ndarray
+    operator : Operator
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    TypeError
+        For what is no array of the operator's namespace.
+    ValueError
+        For one of another shape, dtype or layout.
+    """
+    xp, shape, dtype = namespace(operator.inputs), operator.shape, operator.dtype
+    if not isinstance(out, xp.ndarray) or isinstance(out, np.ma.MaskedArray):
+        raise TypeError(f"out must be an array of {xp.__name__}, got {type(out).__name__}")
+    usable = out.flags.carray if xp is np else out.flags.c_contiguous
+    if out.shape != shape or out.dtype != dtype or not usable:
+        raise ValueError(
+            f"out must be a C-contiguous, aligned and writable {dtype} array of shape {shape}, "
+            f"got {out.dtype} of shape {out.shape}"
+        )
+    return out
+
+
 def _operand(x: Any) -> Any:
     """What is multiplied: another operator, a number, or an array of real numbers."""
-    return x if isinstance(x, LinearOperator) or np.isscalar(x) else as_array(x, "the operand")
+    if isinstance(x, LinearOperator):
+        return x
+    return as_number(x, "the operand") if np.isscalar(x) else as_array(x, "the operand")
+
+
+def _require_fitting(operator: Operator, x: Array) -> None:
+    if x.ndim not in (1, 2) or x.shape[0] != operator.shape[1]:
+        raise ValueError(
+            f"dimension mismatch: the operand has shape {x.shape}, and an operator of shape "
+            f"{operator.shape} takes ({operator.shape[1]},) or ({operator.shape[1]}, k)"
+        )
 
 
 def _product(operator: Operator, x: Array, vector: Product, matrix: Product) -> Array:
-    if x.ndim not in (1, 2) or x.shape[0] != operator.shape[1]:
-        raise ValueError(f"dimension mismatch: {operator.shape} times {x.shape}")
+    _require_fitting(operator, x)
     return vector(x) if x.ndim == 1 else matrix(x)
 
 

@@ -18,6 +18,7 @@ from ntklin.edge.checks import (
     as_targets,
     as_vector,
     as_weights,
+    require_finite,
     require_memory,
 )
 from ntklin.edge.errors import InterpolationError
@@ -126,6 +127,35 @@ def as_constant(weights: Weights, n_parameters: int, *, name: str = "weights") -
             f"{n_parameters} parameters"
         )
     return weights
+
+
+def as_finite_constant(weights: Weights, n_parameters: int, *, name: str = "weights") -> Constant:
+    """What stands for a constant D, of the right shape and finite, but not copied nor D ≥ 0.
+
+    Returns
+    -------
+    None, float, ndarray of shape (P,) or (P, P), or LowRank
+
+    Raises
+    ------
+    ValueError
+        For another shape, NaN or infinity.
+    """
+    P, D = n_parameters, as_constant(weights, n_parameters, name=name)
+    if D is None or isinstance(D, LowRank):
+        return D
+    if isinstance(D, float | int):
+        if not math.isfinite(D):
+            raise ValueError(f"{name} must be finite, got {D!r}")
+        return D
+    if D.shape == (P, 1):
+        D = D[:, 0]
+    if D.shape not in ((P,), (P, P)):
+        raise ValueError(
+            f"{name} must be a number or have shape ({P},) or ({P}, {P}), got {D.shape}"
+        )
+    require_finite(D, name)
+    return D
 
 
 def as_preconditioner(weights: Weights, n_parameters: int, *, name: str = "weights") -> Constant:

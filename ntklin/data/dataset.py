@@ -39,6 +39,25 @@ class Dataset:
     image_shape: tuple[int, ...] | None = None
     classes: tuple[Label, ...] = ()
 
+    def __post_init__(self) -> None:
+        for part in ("train", "test"):
+            names = f"X_{part}", f"Y_{part}"
+            X, Y = (as_array(getattr(self, name), name) for name in names)
+            if X.ndim != 2:
+                raise ValueError(f"{names[0]} must have shape (n, d), got shape {X.shape}")
+            if Y.ndim not in (1, 2) or len(Y) != len(X) or 0 in Y.shape[1:]:
+                raise ValueError(
+                    f"{names[1]} must have shape ({len(X)},) or ({len(X)}, C), got shape {Y.shape}"
+                )
+            for name, a in zip(names, (X, Y), strict=True):
+                object.__setattr__(self, name, a)
+        for one, other in (("X_train", "X_test"), ("Y_train", "Y_test")):
+            here, there = getattr(self, one).shape[1:], getattr(self, other).shape[1:]
+            if here != there:
+                raise ValueError(
+                    f"{one} and {other} must have rows of one kind, got {here} and {there}"
+                )
+
     @property
     def n_outputs(self) -> int:
         """How many outputs a network for these targets has: C, and 1 for two classes."""
@@ -91,10 +110,17 @@ class Dataset:
         Raises
         ------
         ValueError
-            If the targets of the data set are of no classes.
+            If the targets of the data set are of no classes, or for outputs of another shape and
+            NaN.
         """
-        outputs = as_array(outputs, "outputs")
-        if self.n_outputs > 1:
+        outputs, C = as_array(outputs, "outputs"), self.n_outputs
+        n = len(outputs) if outputs.ndim else 0
+        if outputs.shape not in ([(n, C)] if C > 1 else [(n,), (n, 1)]):
+            shape = f"(n, {C})" if C > 1 else "(n,)"
+            raise ValueError(f"outputs must have shape {shape}, got shape {outputs.shape}")
+        if bool((outputs != outputs).any()):
+            raise ValueError("outputs contains NaN, which is of no class")
+        if C > 1:
             return outputs.argmax(axis=1)
         threshold = self.threshold
         if threshold is None:

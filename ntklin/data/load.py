@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -20,7 +20,7 @@ from ntklin.data.likeness import LIKENESSES, deform, read_likeness
 from ntklin.data.npz import read_npz
 from ntklin.data.selection import as_targets, choose, unit_rows
 from ntklin.data.source import Source
-from ntklin.edge.checks import as_count, as_generator
+from ntklin.edge.checks import as_callback, as_count, as_float_dtype, as_generator
 from ntklin.edge.errors import DataUnavailableError
 from ntklin.edge.files.names import at_home, shown
 
@@ -98,13 +98,12 @@ def load_data(
     n_train = as_count(n_train, name="n_train")
     n_test = as_count(n_test, name="n_test", minimum=0)
     classes = as_classes(classes)
-    if targets not in TARGETS:
+    if not isinstance(targets, str) or targets not in TARGETS:
         raise ValueError(f'targets must be "01" or "pm1", got {targets!r}')
-    dtype = np.dtype(dtype)
-    if dtype not in (np.float32, np.float64):
-        raise ValueError(f"dtype must be float32 or float64, got {dtype}")
-    rng = as_generator(rng)
+    dtype = as_float_dtype(dtype, error=ValueError)
+    rng, progress = as_generator(rng), as_callback(progress)
 
+    drawn: Any
     if isinstance(name_or_path, str) and name_or_path in LIKENESSES:
         source = read_likeness(name_or_path, classes)
         drawn = deform(source, n_train, n_test, classes, rng)
@@ -138,6 +137,8 @@ def find_source(name_or_path: str | os.PathLike[str]) -> Source:
             f"name_or_path must be a name or a path, got {reprlib.repr(name_or_path)}; "
             "arrays in memory need no loader: pass them to ntklin.linearize or ntklin.train"
         )
+    if "\0" in os.fspath(name_or_path):
+        raise ValueError(f"name_or_path has a null character, got {name_or_path!r}")
     if not os.fspath(name_or_path):
         raise ValueError("the data set's name is empty; for the current folder write .")
     if isinstance(name_or_path, str) and name_or_path in PROVENANCE:

@@ -177,10 +177,10 @@ def device_namespace(device: Literal["cpu", "gpu"]) -> ModuleType:
     DeviceError
         If CuPy is not installed, or finds no GPU.
     """
+    if not isinstance(device, str) or device not in ("cpu", "gpu"):
+        raise ValueError(f"device must be 'cpu' or 'gpu', got {device!r}")
     if device == "cpu":
         return np
-    if device != "gpu":
-        raise ValueError(f"device must be 'cpu' or 'gpu', got {device!r}")
     try:
         import cupy  # pyright: ignore[reportMissingImports]
     except ImportError as e:

@@ -4,7 +4,7 @@ import math
 import os
 import reprlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,6 +19,8 @@ from ntklin.edge.memory import available_memory
 
 # Bytes that are taken without asking whether they are there.
 NEGLIGIBLE = 1 << 20
+# One more than the last step that an int64 can count.
+MOST_STEPS = 1 << 63
 # Numbers of inputs that are looked at together.
 BLOCK = 1 << 18
 
@@ -84,7 +86,8 @@ def _first(where: Array) -> str:
     return place([i[0] for i in namespace(where).nonzero(where)])
 
 
-def _require_finite(a: Array, name: str) -> None:
+def require_finite(a: Array, name: str) -> None:
+    """Refuse NaN and infinity by the place of the first one."""
     xp = namespace(a)
     with np.errstate(over="ignore", invalid="ignore"):
         total = a.sum()
@@ -128,7 +131,7 @@ def as_inputs(X: Any, dimension: int | None = None, *, name: str = "X") -> Array
             f"{name} has {X.shape[1]} columns, but the network takes inputs of dimension "
             f"{dimension} (net.widths[0])"
         )
-    _require_finite(X, name)
+    require_finite(X, name)
     return contiguous(X)
 
 
@@ -154,7 +157,7 @@ def as_vector(v: Any, n: int, *, name: str, dtype: DTypeLike | None = None) -> A
         v = v[:, 0]
     if v.shape != (n,):
         raise ValueError(f"{name} must have shape ({n},), got shape {v.shape}")
-    _require_finite(v, name)
+    require_finite(v, name)
     return contiguous(v if dtype is None else narrowed(v, dtype, name))
 
 
@@ -196,7 +199,7 @@ def as_targets(
             f"{name} must have shape ({n}, {n_outputs}), a column for each of the {n_outputs} "
             f"outputs, got shape {Y.shape}{hint if Y.shape in ((n,), (n, 1)) else ''}"
         )
-    _require_finite(Y, name)
+    require_finite(Y, name)
     return contiguous(Y if dtype is None else narrowed(Y, dtype, name))
 
 
@@ -227,11 +230,26 @@ def as_learning_rate(value: Any, *, name: str = "learning_rate") -> float:
 def as_number(value: Any, name: str) -> float:
     """``value`` as a float; truth values and text are none, though Python would convert them."""
     try:
-        if is_flag(value) or isinstance(value, str | bytes | bytearray | np.ma.MaskedArray):
+        if is_flag(value) or is_no_number(value):
             raise TypeError
         return float(value)
     except (TypeError, ValueError, OverflowError):
         raise TypeError(f"{name} must be a number, got {value!r}") from None
+
+
+def is_no_number(value: Any) -> bool:
+    """Whether Python or NumPy would make a number of what is none: text, masks, times, complex."""
+    if isinstance(value, str | bytes | bytearray | complex | np.ma.MaskedArray):
+        return True
+    return getattr(getattr(value, "dtype", None), "kind", "f") in "cmMSUV"
+
+
+def as_finite(value: Any, *, name: str) -> float:
+    """A finite real number."""
+    number = as_number(value, name)
+    if not math.isfinite(number):
+        raise ValueError(f"{name} must be finite, got {value!r}")
+    return number
 
 
 def is_flag(value: Any) -> bool:
@@ -268,7 +286,7 @@ def as_fraction(value: Any, *, name: str) -> float:
 def as_count(value: Any, *, name: str, minimum: int = 1) -> int:
     """An integer ≥ ``minimum``; bool and fractional values are refused."""
     try:
-        refused = is_flag(value) or isinstance(value, np.ma.MaskedArray)
+        refused = is_flag(value) or is_no_number(value)
         whole = not refused and int(value) == value
     except (TypeError, ValueError, OverflowError):
         whole = False
@@ -277,6 +295,43 @@ def as_count(value: Any, *, name: str, minimum: int = 1) -> int:
     if value < minimum:
         raise ValueError(f"{name} must be at least {minimum}, got {value}")
     return int(value)
+
+
+def as_step(t: Any, *, name: str = "t", minimum: int = 0) -> int:
+    """The number of a step, from ``minimum`` to what 64 bits hold; quick, as it is asked often."""
+    if type(t) is int and minimum <= t < MOST_STEPS:
+        return t
+    t = as_count(t, name=name, minimum=minimum)
+    if t >= MOST_STEPS:
+        raise ValueError(f"{name} must be below 2^63, and it is {t.bit_length()} bits long")
+    return t
+
+
+def as_word(value: Any, known: Collection[str], *, name: str) -> Any:
+    """One of these texts."""
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
+    return value
+
+
+def as_callback(value: Any, *, name: str = "progress") -> Any:
+    """What is called as work goes on, or None; refused before the work if it cannot be called."""
+    if value is not None and not callable(value):
+        raise TypeError(f"{name} must be callable, got {value!r}")
+    return value
+
+
+def as_float_dtype(
+    dtype: Any, *, name: str = "dtype", error: type[Exception] = TypeError
+) -> np.dtype[Any]:
+    """float32 or float64, however it is written."""
+    try:
+        found = np.dtype(dtype)
+    except Exception:  # whatever NumPy makes of what describes no type
+        raise error(f"{name} must be float32 or float64, got {dtype!r}") from None
+    if found not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise error(f"{name} must be float32 or float64, got {found}")
+    return found
 
 
 def as_generator(rng: Any, *, name: str = "rng") -> np.random.Generator:
@@ -296,7 +351,10 @@ def as_path(value: Any, *, name: str, what: str = "a path") -> str:
     """A path as text; the numbers that stand for open files, and files that are open, are none."""
     if not isinstance(value, str | bytes | os.PathLike):
         raise TypeError(f"{name} must be {what}, got {reprlib.repr(value)}")
-    return os.fsdecode(value)
+    path = os.fsdecode(value)
+    if "\0" in path:
+        raise ValueError(f"{name} must be {what} without null characters, got {path!r}")
+    return path
 
 
 def as_flag(value: Any, *, name: str) -> bool:

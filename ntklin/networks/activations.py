@@ -88,6 +88,8 @@ class Activation:
                 )
             _try(function, name)
         as_flag(self.is_homogeneous, name="is_homogeneous")
+        if not isinstance(self.name, str):
+            raise TypeError(f"name must be text, got {self.name!r}")
         object.__setattr__(self, "name", self.name or getattr(self.f, "__name__", "activation"))
         object.__setattr__(self, "body", Body("", self.f, self.df))
 

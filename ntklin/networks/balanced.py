@@ -8,8 +8,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ntklin.algebra.operators import as_destination
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import namespace
+from ntklin.edge.checks import as_float_dtype
 from ntklin.edge.sendable import Sendable
 from ntklin.networks.memory import require_jacobian_memory
 from ntklin.networks.network import FeatureOperator
@@ -59,7 +61,7 @@ class BalancedFeatures(Sendable, FeatureOperator):
         exponent : int
             e with φ = 2^e φ', exactly.
         """
-        dtype = self.dtype if dtype is None else np.dtype(dtype)
+        dtype = self.dtype if dtype is None else as_float_dtype(dtype)
         if self.exponents is not None and dtype == self.dtype:
             return self, 0
         if dtype not in self._balanced:
@@ -75,15 +77,7 @@ class BalancedFeatures(Sendable, FeatureOperator):
         if out is None:
             require_jacobian_memory(*self.shape, self.dtype.itemsize, self.inputs)
             return xp.empty(self.shape, self.dtype)
-        if not isinstance(out, xp.ndarray) or isinstance(out, np.ma.MaskedArray):
-            raise TypeError(f"out must be an array of {xp.__name__}, got {type(out).__name__}")
-        usable = out.flags.carray if xp is np else out.flags.c_contiguous
-        if out.shape != self.shape or out.dtype != self.dtype or not usable:
-            raise ValueError(
-                f"out must be a C-contiguous, aligned and writable {self.dtype} array of shape "
-                f"{self.shape}, got {out.dtype} of shape {out.shape}"
-            )
-        return out
+        return as_destination(out, self)
 
     def _sent(self) -> dict[str, Any]:
         # A twin at another scale is made again where it is asked for.

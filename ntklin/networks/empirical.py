@@ -4,7 +4,7 @@ from numpy.typing import ArrayLike
 
 from ntklin.algebra.preconditioners import Weights, as_preconditioner, weighted_kernel
 from ntklin.edge.arrays import Array, as_array
-from ntklin.networks.network import Network, as_feature_operator
+from ntklin.networks.network import Network, as_feature_operator, require_network
 
 
 def ntk(
@@ -30,6 +30,7 @@ def ntk(
     -------
     ndarray, shape (N1, N2)
     """
+    require_network(net)
     theta = as_array(theta, "theta")
     phi = as_feature_operator(net.features(theta, as_array(X1, "X1")))
     other = None if X2 is None else as_feature_operator(net.features(theta, as_array(X2, "X2")))

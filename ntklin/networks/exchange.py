@@ -18,9 +18,9 @@ import numpy as np
 
 from ntklin.edge.arrays import Array, as_array, to_numpy
 from ntklin.edge.backends import namespace
-from ntklin.edge.checks import as_vector
+from ntklin.edge.checks import as_vector, as_word
 from ntklin.networks.features import bounded
-from ntklin.networks.mlp import MLP
+from ntklin.networks.mlp import MLP, SCALINGS
 
 Scaling = Literal["fan_out", "fan_in", "eq1", "standard"]
 
@@ -190,6 +190,7 @@ def as_network(layers: list[ForeignLayer], settings: Settings) -> tuple[MLP, Arr
 
 def _options(layers: list[ForeignLayer], settings: Settings) -> dict[str, Any]:
     """The arguments of the MLP beside its widths."""
+    as_word(settings.scaling, SCALINGS, name="scaling")
     options: dict[str, Any] = {
         "scaling": settings.scaling,
         "bias": "zero" if _have_biases(layers) else "none",
@@ -282,8 +283,10 @@ def names_for(net: MLP, given: Iterable[str] | None, default: list[str]) -> list
     ValueError
         For another number of names than layers, or a name that comes twice.
     """
+    if given is not None and (isinstance(given, str) or not isinstance(given, Iterable)):
+        raise TypeError(f"names must be strings, one for each layer, got {given!r}")
     names = default if given is None else list(given)
-    if isinstance(given, str) or not all(isinstance(name, str) for name in names):
+    if not all(isinstance(name, str) for name in names):
         raise TypeError(f"names must be strings, one for each layer, got {given!r}")
     if len(names) != net.depth or len(set(names)) < len(names):
         raise ValueError(f"names must be {net.depth} different strings, got {names}")

@@ -18,6 +18,7 @@ from ntklin.kernels.structures import Activations, Layers, Passes
 from ntklin.networks.balanced import REMEDY, BalancedFeatures
 from ntklin.networks.layers import LayeredNetwork, LayerList, layers_and_inputs
 from ntklin.networks.memory import last_signals, require_passes_memory
+from ntklin.networks.network import as_rows
 from ntklin.networks.streamed import StreamedFeatures
 
 
@@ -177,6 +178,7 @@ class FeatureMap(BalancedFeatures):
         -------
         FeatureMap, shape (n C, P)
         """
+        index = as_rows(index)
         # Neither twins at another scale nor the spectrum are those of all rows.
         kept = {k: v for k, v in self.__dict__.items() if k != "_spectrum"}
         part: Any = object.__new__(FeatureMap)

@@ -142,7 +142,7 @@ def _collection(params: Any) -> Mapping[str, Any]:
         raise TypeError(f"params must map names to layers, got {type(params).__name__}")
     if "params" not in params:
         return params
-    others = sorted(key for key in params if key != "params")
+    others = sorted((key for key in params if key != "params"), key=str)
     if others:
         raise ValueError(
             f"the variables have {', '.join(map(repr, others))} beside 'params', and an ntklin.MLP "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -90,3 +91,16 @@ def layers_and_inputs(
     refuse_mixed(vector, inputs)
     dtype = np.result_type(vector.dtype, inputs.dtype)
     return network.unpack(vector.astype(dtype, copy=False)), inputs.astype(dtype, copy=False)
+
+
+def as_layers(layers: Any, count: int) -> list[Any]:
+    """The layers of a network that users put together, this many."""
+    try:
+        found = None if isinstance(layers, str | bytes | Mapping) else list(layers)
+    except TypeError:
+        found = None
+    if found is None:
+        raise TypeError(f"layers must be a sequence of (W^l, b^l), got {type(layers).__name__}")
+    if len(found) != count:
+        raise ValueError(f"layers: expected {count} layers, got {len(found)}")
+    return found

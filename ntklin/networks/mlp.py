@@ -10,13 +10,21 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from ntklin.edge.arrays import Array, as_array, rows_of
 from ntklin.edge.backends import kernels, namespace
-from ntklin.edge.checks import as_count, as_generator, as_positive, as_vector, require_bulk
+from ntklin.edge.checks import (
+    as_count,
+    as_float_dtype,
+    as_generator,
+    as_positive,
+    as_vector,
+    as_word,
+    require_bulk,
+)
 from ntklin.edge.ranges import is_far
 from ntklin.kernels.structures import Layers
 from ntklin.networks.activations import Activation, as_activation
 from ntklin.networks.features import FeatureMap
 from ntklin.networks.layer_weights import LayerFactors, layer_weights
-from ntklin.networks.layers import LayerList, layers_and_inputs
+from ntklin.networks.layers import LayerList, as_layers, layers_and_inputs
 from ntklin.networks.memory import require_jacobian_memory
 from ntklin.networks.network import Network
 from ntklin.networks.streamed import StreamedFeatures
@@ -34,12 +42,6 @@ Rng = int | np.random.Generator | None
 BLOCK = 1 << 27
 # Random numbers that are drawn at a time.
 DRAWN = 1 << 20
-
-
-def _choice(value: str, allowed: tuple[str, ...], name: str) -> str:
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
-    return value
 
 
 @dataclass(frozen=True)
@@ -113,8 +115,8 @@ class MLP(Network):
             raise ValueError(f"widths needs at least an input and an output, got {widths}")
         object.__setattr__(self, "widths", widths)
         object.__setattr__(self, "sigma", as_positive(self.sigma, name="sigma"))
-        _choice(self.scaling, SCALINGS, "scaling")
-        _choice(self.bias, BIASES, "bias")
+        as_word(self.scaling, SCALINGS, name="scaling")
+        as_word(self.bias, BIASES, name="bias")
         if self.sigma_b is not None:
             if self.scaling not in ("fan_in", "standard"):
                 raise ValueError(
@@ -196,9 +198,7 @@ class MLP(Network):
         MemoryLimitError
             If θ does not fit.
         """
-        dtype = np.dtype(dtype)
-        if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
-            raise TypeError(f"dtype must be float32 or float64, got {dtype}")
+        dtype = as_float_dtype(dtype)
         rng = as_generator(rng)
         P = self.n_parameters
         half = "" if dtype == np.float32 else ", or pass dtype='float32'"
@@ -270,12 +270,16 @@ class MLP(Network):
         ValueError
             For other shapes, and for biases that the network has not, or the other way around.
         """
-        layers = list(layers)
-        if len(layers) != self.depth:
-            raise ValueError(f"expected {self.depth} layers, got {len(layers)}")
+        layers = as_layers(layers, self.depth)
         flat = []
         for l, ((k, m), layer) in enumerate(zip(self._shapes(), layers, strict=True), 1):
-            W, b = layer if isinstance(layer, tuple | list) else (layer, None)
+            if not isinstance(layer, tuple | list):
+                layer = (layer, None)
+            if len(layer) != 2:
+                raise ValueError(
+                    f"layer {l} must be W^{l} or (W^{l}, b^{l}), got {len(layer)} parts"
+                )
+            W, b = layer
             W = as_array(W, f"W^{l}")
             if W.shape != (m, k):
                 raise ValueError(f"W^{l} must have shape ({m}, {k}), got {W.shape}")

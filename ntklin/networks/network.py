@@ -17,7 +17,8 @@ from ntklin.algebra.operators import GramOperator
 from ntklin.algebra.spectrum import Spectrum, degenerate_error, factorize
 from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import beside, host
-from ntklin.edge.checks import advising, require_memory
+from ntklin.edge.checks import advising, as_float_dtype, require_finite, require_memory
+from ntklin.edge.ranges import largest_exponent, shift
 
 
 @runtime_checkable
@@ -68,6 +69,29 @@ class Network(Protocol):
         FeatureOperator, shape (N C, P)
         """
         raise NotImplementedError
+
+
+def require_network(net: Any, *, name: str = "net") -> None:
+    """Refuse what has not the members of a network, or is a class of them.
+
+    Raises
+    ------
+    TypeError
+    """
+    if isinstance(net, type) or not isinstance(net, Network):
+        raise TypeError(
+            f"{name} must be a network, with n_inputs, n_parameters, apply and features, got "
+            f"{net.__name__ if isinstance(net, type) else type(net).__name__}"
+        )
+
+
+def as_rows(index: Any) -> slice:
+    """A run of inputs, as users pass it."""
+    try:
+        index.indices(0)
+    except (AttributeError, TypeError, ValueError):
+        raise TypeError(f"index must be a slice of integers, got {index!r}") from None
+    return index
 
 
 def n_outputs_of(net: Network) -> int:
@@ -127,7 +151,7 @@ class FeatureOperator(GramOperator):
         -------
         FeatureOperator
         """
-        return self.at(self.inputs[index])
+        return self.at(self.inputs[as_rows(index)])
 
     def balanced(self, dtype: DTypeLike | None = None) -> tuple[FeatureOperator, int]:
         """The same features at a scale where neither they nor their kernel leave the range.
@@ -144,7 +168,7 @@ class FeatureOperator(GramOperator):
         exponent : int
             e with φ = 2^e φ', exactly; 0 where nobody knows better.
         """
-        dtype = self.dtype if dtype is None else np.dtype(dtype)
+        dtype = self.dtype if dtype is None else as_float_dtype(dtype)
         if dtype == self.dtype:
             return self, 0
         theta, X = self.parameters.astype(dtype), self.inputs.astype(dtype)
@@ -213,16 +237,27 @@ class FeatureOperator(GramOperator):
         ------
         DegenerateKernelError
             If K(X, X) is singular to working precision; the message names the rows.
+        ValueError
+            For another shape, NaN or infinity.
         """
         # P_F is the same for all multiples of φ.
         even, _ = self.balanced()
         if even is not self:
             return even.project(v)
         v = as_array(v, "v")
+        if v.ndim not in (1, 2) or len(v) != self.shape[1]:
+            n = self.shape[1]
+            raise ValueError(f"v must have shape ({n},) or ({n}, k), got shape {v.shape}")
+        require_finite(v, "v")
+        # Of a multiple it is the multiple, and near 1 no product leaves the range.
+        e = largest_exponent(v)
+        v = shift(v.astype(np.result_type(v, np.float32), copy=False), -e)
         V, inverse = self._spectrum.vectors, self._spectrum.inverse()
         products = host(self @ v).astype(np.float64, copy=False)
         r = V @ ((V.T @ products).T * inverse).T
-        return self.T @ beside(r.astype(self.dtype), v)
+        found = shift(self.T @ beside(r.astype(self.dtype), v), e)
+        require_finite(found, "P_F v")
+        return found
 
     @cached_property
     def _spectrum(self) -> Spectrum:
@@ -238,6 +273,10 @@ class FeatureOperator(GramOperator):
         if spectrum.is_degenerate:
             raise degenerate_error(K, spectrum, "Remove the cause: P_F needs independent rows")
         return spectrum
+
+
+# What features have to have, whoever made them.
+MEMBERS = ("network", "parameters", "inputs", "outputs", "shape", "dtype", "gram", "T")
 
 
 class Adopted(FeatureOperator):
@@ -281,5 +320,18 @@ def as_feature_operator(features: Any) -> FeatureOperator:
     -------
     FeatureOperator
         ``features`` where they are one.
+
+    Raises
+    ------
+    TypeError
+        For what lacks a member.
     """
-    return features if isinstance(features, FeatureOperator) else Adopted(features)
+    if isinstance(features, FeatureOperator):
+        return features
+    missing = [name for name in MEMBERS if not hasattr(features, name)]
+    if missing:
+        raise TypeError(
+            "what net.features(theta, X) returns must be features, but the "
+            f"{type(features).__name__} has no {missing[0]}; see ntklin.FeatureOperator"
+        )
+    return Adopted(features)

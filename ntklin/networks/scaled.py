@@ -11,7 +11,13 @@ from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import freeze
 from ntklin.edge.checks import as_inputs, as_positive, as_vector
 from ntklin.edge.sendable import Sendable
-from ntklin.networks.network import FeatureOperator, Network, as_feature_operator, n_outputs_of
+from ntklin.networks.network import (
+    FeatureOperator,
+    Network,
+    as_feature_operator,
+    n_outputs_of,
+    require_network,
+)
 
 
 class ScaledNetwork(Sendable, Network):
@@ -40,8 +46,7 @@ class ScaledNetwork(Sendable, Network):
     """
 
     def __init__(self, network: Network, scale: float, origin: ArrayLike) -> None:
-        if not isinstance(network, Network):
-            raise TypeError(f"network must be a Network, got {type(network).__name__}")
+        require_network(network, name="network")
         self.network, self.scale = network, as_positive(scale, name="scale")
         self.origin = freeze(as_vector(origin, network.n_parameters, name="origin").copy())
 

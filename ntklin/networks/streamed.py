@@ -9,12 +9,13 @@ from itertools import islice
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from ntklin.algebra.operators import as_destination
 from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import namespace, refuse_mixed
 from ntklin.edge.checks import as_count, as_flag, as_inputs, require_memory
 from ntklin.edge.sendable import Sendable
 from ntklin.networks.memory import require_jacobian_memory
-from ntklin.networks.network import FeatureOperator, Network, as_feature_operator
+from ntklin.networks.network import FeatureOperator, Network, as_feature_operator, require_network
 
 
 def _blocks_of_inputs(X: Array, dimension: int, rows: int) -> Iterator[tuple[slice, Array]]:
@@ -78,6 +79,7 @@ class StreamedFeatures(Sendable, FeatureOperator):
         ValueError
             If X has another shape.
         """
+        require_network(network, name="network")
         theta, X = as_array(theta, "theta"), as_array(X, "X")
         refuse_mixed(theta, X)
         rows = as_count(rows, name="rows")
@@ -121,7 +123,10 @@ class StreamedFeatures(Sendable, FeatureOperator):
         -------
         StreamedFeatures, shape (N_new C, P)
         """
-        return StreamedFeatures(self._features, as_array(X_new, "X_new"), self.chunk_rows)
+        X_new, d = as_array(X_new, "X_new"), self.network.n_inputs
+        if X_new.ndim != 2 or 0 in X_new.shape or X_new.shape[1] != d:
+            as_inputs(X_new, d, name="X_new")  # names the shape
+        return StreamedFeatures(self._features, X_new, self.chunk_rows)
 
     def balanced(self, dtype: DTypeLike | None = None) -> tuple[FeatureOperator, int]:
         """The same features at a scale where neither they nor their kernel leave the range.
@@ -194,12 +199,16 @@ class StreamedFeatures(Sendable, FeatureOperator):
 
         Raises
         ------
+        TypeError
+            If ``other`` is no features.
         MemoryLimitError
             If the kernel does not fit.
         """
         if as_flag(blocks, name="blocks"):
             C = self.n_outputs
             return self.gram(other, weights).reshape(len(self.inputs), C, -1, C).swapaxes(1, 2)
+        if other is not None and not isinstance(other, FeatureOperator):
+            raise TypeError(f"other must be features, got {type(other).__name__}")
         options = {} if weights is None else {"weights": weights}
         second = self if other is None else other
         shape, dtype = (self.shape[0], second.shape[0]), np.result_type(self.dtype, second.dtype)
@@ -223,7 +232,9 @@ class StreamedFeatures(Sendable, FeatureOperator):
         """The dense J, a block of rows at a time; see :meth:`ntklin.FeatureMap.toarray`."""
         if out is None:
             require_jacobian_memory(*self.shape, self.dtype.itemsize, self.inputs)
-        J = namespace(self.inputs).empty(self.shape, self.dtype) if out is None else out
+            J = namespace(self.inputs).empty(self.shape, self.dtype)
+        else:
+            J = as_destination(out, self)
         for block, phi in self.blocks():
             phi.toarray(out=J[block])
         return J

@@ -17,7 +17,7 @@ from ntklin.networks.activations import Activation
 from ntklin.networks.balanced import BalancedFeatures
 from ntklin.networks.features import FeatureMap
 from ntklin.networks.layer_weights import LayerFactors, layer_weights
-from ntklin.networks.layers import LayerList
+from ntklin.networks.layers import LayerList, as_layers
 from ntklin.networks.memory import require_passes_memory
 from ntklin.networks.mlp import MLP, Rng
 from ntklin.networks.network import Network
@@ -140,9 +140,7 @@ class AntisymmetricPair(Network):
 
     def pack(self, layers: Sequence[Any]) -> Array:
         """A flat (θ, θ') from 2L layers; see :meth:`ntklin.MLP.pack`."""
-        layers = list(layers)
-        if len(layers) != 2 * self.depth:
-            raise ValueError(f"expected {2 * self.depth} layers, got {len(layers)}")
+        layers = as_layers(layers, 2 * self.depth)
         halves = layers[: self.depth], layers[self.depth :]
         return np.concatenate([self.network.pack(half) for half in halves])
 

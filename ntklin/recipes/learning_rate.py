@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from ntklin.edge.arrays import as_array
 from ntklin.edge.backends import host
-from ntklin.edge.checks import as_count, as_positive
+from ntklin.edge.checks import as_callback, as_count, as_positive
 from ntklin.edge.errors import DivergenceError, FloatRangeError, LearningRateError
 from ntklin.networks.network import Network
 from ntklin.runs.batches import BatchSource
@@ -151,7 +151,7 @@ def search_learning_rate(
     reach = as_positive(reach, name="reach")
     if reach <= 1:
         raise ValueError(f"reach is a factor above 1, got {reach:g}")
-    trials = []
+    progress, trials = as_callback(progress), []
 
     def falls(rate: float) -> bool:
         trials.append(_trial(trainer, optimizer.with_learning_rate(rate)))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ntklin.edge.arrays import Array, as_array, to_numpy
-from ntklin.edge.checks import as_count, as_flag, as_positive
+from ntklin.edge.checks import as_count, as_flag, as_positive, as_step
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,7 @@ class Batches:
 
     def batch_size(self, n_samples: int) -> int:
         """|B| for N samples."""
+        n_samples = as_count(n_samples, name="n_samples")
         if self.size is not None:
             if self.size > n_samples:
                 raise ValueError(f"size = {self.size} exceeds the number of samples, {n_samples}")
@@ -76,7 +77,8 @@ class Batches:
 
     def from_step(self, step: int, n_samples: int) -> Iterator[Array]:
         """The batches of ``step`` and of all later steps, without end."""
-        size = self.batch_size(n_samples)
+        size, step = self.batch_size(n_samples), as_step(step, name="step")
+        n_samples = int(n_samples)
         epoch, k = divmod(step, -(-n_samples // size))
         while True:
             order = self._order(epoch, n_samples)

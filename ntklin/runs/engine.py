@@ -11,7 +11,7 @@ from numba import get_num_threads
 
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, host, namespace
-from ntklin.edge.checks import NEGLIGIBLE, fits, require_memory
+from ntklin.edge.checks import NEGLIGIBLE, as_word, fits, require_memory
 from ntklin.kernels.ends import End, goes_on
 from ntklin.runs.losses import Loss
 from ntklin.runs.optimizer import OptimizerState
@@ -195,7 +195,7 @@ def choose(engines: Mapping[str, type[Engine]], method: str, task: Any) -> type[
     """
     serving = [engine for engine in engines.values() if engine.requires(task) is None]
     less = "take fewer inputs, a smaller network or float32 arrays"
-    if method == "auto":
+    if isinstance(method, str) and method == "auto":
         paying = [engine for engine in serving if engine.pays(task)]
         if not task.on_cpu:
             return paying[0]
@@ -205,9 +205,7 @@ def choose(engines: Mapping[str, type[Engine]], method: str, task: Any) -> type[
         least = min(paying, key=lambda engine: engine.needs(task))
         _require(least, task, less)
         return least
-    if method not in engines:
-        methods = ", ".join(map(repr, ("auto", *engines)))
-        raise ValueError(f"method must be one of {methods}, got {method!r}")
+    as_word(method, ("auto", *engines), name="method")
     missing = engines[method].requires(task)
     if missing is not None:
         raise ValueError(f"method={method!r} needs {missing}; use method='direct'")

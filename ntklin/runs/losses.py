@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import host, namespace
-from ntklin.edge.checks import as_targets
+from ntklin.edge.checks import as_targets, as_word
 from ntklin.edge.errors import FloatRangeError
 
 LossName = Literal["squared", "logistic", "softmax"]
@@ -46,10 +46,7 @@ class Loss:
     name: LossName = "squared"
 
     def __post_init__(self) -> None:
-        if self.name not in LOSSES:
-            raise ValueError(
-                f"loss must be one of {', '.join(map(repr, LOSSES))}, got {self.name!r}"
-            )
+        as_word(self.name, LOSSES, name="loss")
 
     def as_targets(
         self,

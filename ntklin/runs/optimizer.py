@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import beside, contiguous, kernels
-from ntklin.edge.checks import as_vector
+from ntklin.edge.checks import as_step, as_vector
 from ntklin.runs.schedules import LearningRate, rate_at, rates
 
 # Before the names of slots among a run's arrays.
@@ -107,11 +107,19 @@ class Optimizer:
         -------
         float
         """
-        return rate_at(self.learning_rate, t)
+        self._require_learning_rate()
+        return rate_at(self.learning_rate, as_step(t))
 
     def rates(self, start: int, stop: int) -> NDArray[np.float64]:
         """η_t of the steps ``start`` … ``stop`` − 1; see :func:`ntklin.runs.schedules.rates`."""
+        start, stop = as_step(start, name="start"), as_step(stop, name="stop")
+        if stop < start:
+            raise ValueError(f"stop = {stop} is below start = {start}")
         return rates(self.learning_rate, start, stop)
+
+    def _rate_before(self, count: int) -> Any:
+        """η of the step that is the ``count``-th, from 1 on."""
+        return self.rate(as_step(count, name="count", minimum=1) - 1)
 
     def coefficients(self, count: int) -> tuple[float, ...]:
         """The numbers of step ``count`` = 1, 2, … as the compiled rule takes them."""
@@ -165,8 +173,7 @@ class Optimizer:
         >>> rule.preconditioner(state).round(4)
         array([0.3333, 0.    ])
         """
-        if not isinstance(state, OptimizerState):
-            raise TypeError(f"state must be what init(theta) or a step returned, got {state!r}")
+        _require_state(state)
         theta = as_array(theta, "theta")
         theta = as_vector(theta, theta.size, name="theta").copy()
         gradient = as_vector(gradient, len(theta), name="gradient", dtype=theta.dtype)
@@ -243,6 +250,7 @@ class Optimizer:
             )
 
     def _require_a_step(self, state: OptimizerState) -> None:
+        _require_state(state)
         if state.count == 0:
             raise ValueError(
                 f"state has taken no step: {type(self).__name__} knows its D_0 after the first one"
@@ -265,3 +273,8 @@ class Optimizer:
     def _check(self, **checks: Callable[..., Any]) -> None:
         for name, check in checks.items():
             object.__setattr__(self, name, check(getattr(self, name), name=name))
+
+
+def _require_state(state: Any) -> None:
+    if not isinstance(state, OptimizerState):
+        raise TypeError(f"state must be what init(theta) or a step returned, got {state!r}")

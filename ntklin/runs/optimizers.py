@@ -75,7 +75,7 @@ class GradientDescent(Optimizer):
 
     def coefficients(self, count: int) -> tuple[Any, ...]:
         """η; with a velocity also μ, and what g_t and v_{t+1} contribute to the step."""
-        rate, mu = self.rate(count - 1), self.momentum
+        rate, mu = self._rate_before(count), self.momentum
         if self.rule == "descent":
             return (rate,)
         return (rate, mu, *((1.0, mu) if self.nesterov else (0.0, 1.0)))
@@ -148,7 +148,7 @@ class AdaGrad(Optimizer):
 
     def coefficients(self, count: int) -> tuple[float, ...]:
         """η, what squares and their sum are multiplied by, and ε."""
-        return self.rate(count - 1), 1.0, 1.0, self.eps
+        return self._rate_before(count), 1.0, 1.0, self.eps
 
     def preconditioner(self, state: OptimizerState) -> float | Array:
         """D_{t−1} = 1/(√(Σ g²) + ε), (P,)."""
@@ -187,7 +187,7 @@ class RMSprop(Optimizer):
 
     def coefficients(self, count: int) -> tuple[float, ...]:
         """η, α, 1 − α, ε."""
-        return self.rate(count - 1), self.alpha, 1 - self.alpha, self.eps
+        return self._rate_before(count), self.alpha, 1 - self.alpha, self.eps
 
     def preconditioner(self, state: OptimizerState) -> float | Array:
         """D_{t−1} = 1/(√s + ε), (P,)."""
@@ -242,9 +242,9 @@ class Adam(Optimizer):
 
     def coefficients(self, count: int) -> tuple[float, ...]:
         """η with the bias correction of step ``count``, the weights of means and squares, and ε."""
-        first, second = self.betas
+        (first, second), rate = self.betas, self._rate_before(count)
         return (
-            *(self.rate(count - 1) / (1 - first**count), 1 - first, second, 1 - second),
+            *(rate / (1 - first**count), 1 - first, second, 1 - second),
             *(1 / np.sqrt(1 - second**count), self.eps),
         )
 

@@ -15,7 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ntklin.edge.checks import as_count, as_learning_rate, as_nonnegative, as_number, as_positive
+from ntklin.edge.checks import (
+    as_learning_rate,
+    as_nonnegative,
+    as_number,
+    as_positive,
+    as_step,
+)
 
 #: What optimizers and closed forms take as a learning rate.
 LearningRate = float | Callable[[int], float]
@@ -40,7 +46,7 @@ class Schedule(ABC):
     def __mul__(self, other: Schedule | float) -> Schedule:
         if not isinstance(other, Schedule):
             try:
-                other = ConstantSchedule(other)
+                other = ConstantSchedule(as_nonnegative(other, name="the factor"))
             except TypeError:
                 return NotImplemented
         return ProductSchedule((*factors_of(self), *factors_of(other)))
@@ -65,6 +71,7 @@ class ConstantSchedule(Schedule):
 
     def __call__(self, t: int, /) -> float:
         """η, whatever the step."""
+        as_step(t)
         return self.learning_rate
 
 
@@ -87,10 +94,11 @@ class StepSchedule(Schedule):
     gamma: float = 0.1
 
     def __post_init__(self) -> None:
-        _check(self, learning_rate=as_learning_rate, step_size=as_count, gamma=as_positive)
+        _check(self, learning_rate=as_learning_rate, step_size=_length, gamma=as_positive)
 
     def __call__(self, t: int, /) -> float:
         """η γ^⌊t/s⌋."""
+        t = as_step(t)
         try:
             return self.learning_rate * self.gamma ** (t // self.step_size)
         except OverflowError:
@@ -125,11 +133,12 @@ class CosineSchedule(Schedule):
     minimum: float = 0.0
 
     def __post_init__(self) -> None:
-        _check(self, learning_rate=as_learning_rate, steps=as_count, minimum=as_nonnegative)
+        _check(self, learning_rate=as_learning_rate, steps=_length, minimum=as_nonnegative)
 
     def __call__(self, t: int, /) -> float:
         """η_min + (η − η_min)(1 + cos(π t/T))/2."""
         # The angle of whole half turns is known beforehand, so that no rounding grows with t.
+        t = as_step(t)
         share = (1 + math.cos(math.pi * (t % (2 * self.steps)) / self.steps)) / 2
         return self.minimum + (self.learning_rate - self.minimum) * share
 
@@ -156,10 +165,11 @@ class WarmupSchedule(Schedule):
     end_factor: float = 1.0
 
     def __post_init__(self) -> None:
-        _check(self, steps=as_count, start_factor=as_nonnegative, end_factor=as_positive)
+        _check(self, steps=_length, start_factor=as_nonnegative, end_factor=as_positive)
 
     def __call__(self, t: int, /) -> float:
         """a + (b − a) min(t, T)/T."""
+        t = as_step(t)
         if t >= self.steps:
             return self.end_factor
         return self.start_factor + (self.end_factor - self.start_factor) * t / self.steps
@@ -181,6 +191,7 @@ class ProductSchedule(Schedule):
 
     def __call__(self, t: int, /) -> float:
         """Π_k η^(k)_t."""
+        t = as_step(t)
         return math.prod(factor(t) for factor in self.factors)
 
 
@@ -280,6 +291,11 @@ def rates(
         return np.full(stop - start, learning_rate, np.float64)
     found = (rate_at(learning_rate, t, name=name) for t in range(start, stop))
     return np.fromiter(found, np.float64, stop - start)
+
+
+def _length(value: Any, *, name: str) -> int:
+    """A number of steps from 1 on."""
+    return as_step(value, name=name, minimum=1)
 
 
 def _check(instance: Any, **checks: Callable[..., Any]) -> None:

@@ -10,7 +10,7 @@ from ntklin.algebra.operators import GramOperator
 from ntklin.algebra.spectrum import require_kernel_in_range
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, host
-from ntklin.edge.checks import as_count, fits
+from ntklin.edge.checks import as_step, fits
 from ntklin.edge.errors import DegenerateKernelError, DivergenceError, MemoryLimitError
 from ntklin.runs.losses import Loss
 from ntklin.runs.optimizer import Optimizer
@@ -103,6 +103,8 @@ def sharpness_bound(optimizer: Optimizer, t: int) -> float:
 
     Raises
     ------
+    TypeError
+        For what is no optimizer.
     ValueError
         If the optimizer has no learning rate yet, or t is negative.
 
@@ -112,7 +114,9 @@ def sharpness_bound(optimizer: Optimizer, t: int) -> float:
     >>> ntklin.sharpness_bound(ntklin.Momentum(0.1), 0)
     38.0
     """
-    t = as_count(t, name="t", minimum=0)
+    t = as_step(t)
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer must be an ntklin optimizer, got {optimizer!r}")
     if optimizer.learning_rate is None:
         raise ValueError("optimizer has no learning rate yet; that of a run has, run.optimizer")
     eta, decay = optimizer.rate(t), optimizer.weight_decay

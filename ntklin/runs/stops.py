@@ -62,6 +62,8 @@ class Stop(ABC):
         return None
 
     def __or__(self, other: Stop) -> Stop:
+        if not isinstance(other, Stop):
+            return NotImplemented
         return AnyOf((*parts(self), *parts(other)))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from ntklin.edge.amounts import duration, format_bytes
-from ntklin.edge.checks import as_count, as_nonnegative, as_positive
+from ntklin.edge.checks import as_count, as_nonnegative, as_positive, as_step
 from ntklin.edge.threads import limited
 from ntklin.networks.memory import passes
 from ntklin.networks.mlp import MLP
@@ -24,6 +24,8 @@ _TASKS = 3
 _CONDITION = 12
 # Iterations to a residual of 1e-10, where nobody says.
 _ITERATIONS = {"nystrom": 60, "none": 500}
+# More than any machine has.
+MOST_THREADS = 1 << 16
 
 ClusterPreconditioner = Literal["nystrom", "none"]
 
@@ -152,7 +154,8 @@ def plan_cluster(
     """
     if not isinstance(net, MLP):
         raise TypeError(f"net must be an ntklin.MLP, got {type(net).__name__}")
-    if preconditioner not in get_args(ClusterPreconditioner):
+    known = get_args(ClusterPreconditioner)
+    if not isinstance(preconditioner, str) or preconditioner not in known:
         raise ValueError(
             f"preconditioner must be 'nystrom' or 'none' on a cluster, got {preconditioner!r}"
         )
@@ -170,11 +173,14 @@ def plan_cluster(
         bandwidth=as_positive(bandwidth, name="bandwidth"),
         latency=as_nonnegative(latency, name="latency"),
     )
-    count, rates = as_count(count, name="iterations"), Rates(net, N)
+    count, rates = as_step(count, name="iterations", minimum=1), Rates(net, N)
     if threads is None:
         phases = model.phases(rates, count)
     else:
-        with limited(as_count(threads, name="threads")):
+        threads = as_count(threads, name="threads")
+        if threads > MOST_THREADS:
+            raise ValueError(f"threads must be at most {MOST_THREADS}, got {threads}")
+        with limited(threads):
             phases = model.phases(rates, count)
     return ClusterPlan(
         workers=w,

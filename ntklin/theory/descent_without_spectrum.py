@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import ArrayLike
 
 from ntklin.edge.arrays import Array
-from ntklin.edge.checks import as_positive, fits
+from ntklin.edge.checks import as_callback, as_positive, fits
 from ntklin.edge.sendable import Sendable
 from ntklin.runs.schedules import LearningRate
 from ntklin.theory.decayed_modes import DecayedModes
@@ -93,6 +93,7 @@ class DescentWithoutSpectrum(Sendable):
             With weight decay, and for a tol that float64 cannot reach.
         """
         self._refuse_decay()
+        progress = as_callback(progress)
         return descend_by_products(self, self._modes, t, as_tolerance(tol), progress)
 
     def steps_to_by_products(
@@ -132,6 +133,7 @@ class DescentWithoutSpectrum(Sendable):
         """
         self._refuse_decay()
         target, tol = as_positive(loss, name="loss"), as_positive(tol, name="tol")
+        progress = as_callback(progress)
         self._guards.require_convergence("the loss has no limit", by_products=True)
 
         def unreachable(course: Course) -> str:

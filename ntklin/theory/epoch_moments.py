@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, host
-from ntklin.edge.checks import require_memory
+from ntklin.edge.checks import MOST_STEPS, as_step, require_memory
 from ntklin.edge.ranges import shift
 from ntklin.edge.sendable import Sendable
 from ntklin.runs.batches import Batches
@@ -143,6 +143,7 @@ class EpochMoments(Sendable):
         -------
         Shuffling
         """
+        t = as_step(t)
         own, other = self.moments.covariance(X_new, t), host(self.moments.predict(X_new, t))
         variance = float(np.einsum("ii...->", host(own)))
         loss, spread, mean = self.loss(t), self.covariance(X_new, t), self.predict(X_new, t)
@@ -169,7 +170,10 @@ class EpochMoments(Sendable):
 
     def _laws(self, t: ArrayLike) -> list[Law]:
         """The laws of c_t, one for each t."""
-        counts = as_steps(t).count.astype(np.int64)
+        steps = as_steps(t).count
+        if float(steps.max(initial=0)) >= MOST_STEPS:
+            raise ValueError("t must be below 2^63: every step is taken, one after the other")
+        counts = steps.astype(np.int64)
         problem, last = self._problem, int(counts.max(initial=0))
         wanted = set(counts.tolist())
         if self.draws is None:

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from ntklin.algebra.preconditioners import Weights
-from ntklin.algebra.spectrum import Spectrum, factorize, modes, ridge_in_units
+from ntklin.algebra.spectrum import Spectrum, as_ridge, factorize, modes, ridge_in_units
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import freeze
-from ntklin.edge.checks import advising, require_memory
+from ntklin.edge.checks import advising, as_float_dtype, as_positive, require_memory
 from ntklin.edge.errors import MemoryLimitError
 from ntklin.edge.ranges import in_range
 from ntklin.edge.sendable import Sendable
@@ -88,7 +88,7 @@ class FactorizedKernel(Sendable):
         -------
         Rescaled
         """
-        dtype = np.dtype(self.source.dtype if dtype is None else dtype)
+        dtype = np.dtype(self.source.dtype) if dtype is None else as_float_dtype(dtype)
         if dtype not in self._units:
             source, e = self.source.balanced(dtype)
             kept = None
@@ -155,6 +155,7 @@ class FactorizedKernel(Sendable):
         DegenerateKernelError
             If K(X, X) = 0.
         """
+        ridge = as_ridge(ridge)
         if self.in_units().exponent:
             bound = self.rate_bound(0.5, ridge)
             if bound < np.inf:
@@ -179,6 +180,7 @@ class FactorizedKernel(Sendable):
         FloatRangeError
             If it is out of range although the kernel is not 0.
         """
+        number, ridge = as_positive(number, name="number"), as_ridge(ridge)
         units = self.in_units(np.float64)
         spectrum, e = units.linearization.spectrum, 2 * units.exponent
         curvature = spectrum.largest + ridge_in_units(ridge, e)

@@ -11,7 +11,7 @@ from ntklin.algebra.preconditioners import (
     Constant,
     LowRank,
     Weights,
-    as_constant,
+    as_finite_constant,
     as_preconditioner,
     precondition,
     weighted_kernel,
@@ -87,7 +87,7 @@ class FeatureSource(Source):
 
     def constant(self, weights: Weights) -> Constant:
         """A constant D on P parameters."""
-        return as_constant(weights, self.rank_bound)
+        return as_finite_constant(weights, self.rank_bound)
 
     def preconditioner(self, weights: Weights) -> Constant:
         """A constant D ≥ 0 on P parameters, copied."""

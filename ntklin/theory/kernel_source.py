@@ -14,7 +14,7 @@ from ntklin.algebra.lanczos import largest_eigenvalue
 from ntklin.algebra.preconditioners import Constant, Weights
 from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import beside, freeze, host, namespace, refuse_mixed
-from ntklin.edge.checks import as_inputs, as_number, as_positive
+from ntklin.edge.checks import as_finite, as_inputs, as_positive
 from ntklin.edge.errors import NoParametersError
 from ntklin.edge.ranges import COMFORT, largest_exponent, shift
 from ntklin.networks.network import FeatureOperator
@@ -75,7 +75,7 @@ class KernelSource(Source):
         """A number, which is all that a D can be without θ."""
         if weights is not None and not np.isscalar(weights):
             _refuse_parameters()
-        return None if weights is None else as_number(weights, "weights")
+        return None if weights is None else as_finite(weights, name="weights")
 
     def preconditioner(self, weights: Weights) -> Constant:
         """A number > 0."""

@@ -44,6 +44,12 @@ def label_sensitivity(run: LinearizedRun, X_new: ArrayLike, relative_step: float
     Y = host(run.targets).astype(np.float64)
     unit = float(np.sqrt(np.mean((Y - host(lin.initial_outputs)) ** 2)))
     step = relative_step * (unit or 1.0)
+    largest = float(np.abs(Y).max(initial=0.0))
+    if not largest + step > largest or not np.isfinite(largest + step):
+        raise ValueError(
+            f"relative_step = {relative_step:.3g} is too {'small' if step < 1 else 'large'}: "
+            f"labels up to {largest:.3g} cannot be moved by {step:.3g}"
+        )
     options: dict[str, Any] = {"batches": run.batches, "loss": run.loss, "method": run.method}
 
     def outputs(labels: Array) -> Array:

@@ -22,7 +22,7 @@ from ntklin.edge.checks import as_inputs, as_vector, warn_outside_unit_ball
 from ntklin.networks.descriptions import describe_network
 from ntklin.networks.memory import rows_that_fit
 from ntklin.networks.mlp import MLP
-from ntklin.networks.network import Network
+from ntklin.networks.network import Network, require_network
 from ntklin.networks.streamed import StreamedFeatures
 from ntklin.runs.batches import BatchSource
 from ntklin.runs.checkpoint import digest
@@ -82,6 +82,7 @@ def linearize(
     >>> gd.predict(X, t=[0, 10, 10**9]).shape
     (3, 3)
     """
+    require_network(net)
     inputs = as_inputs(X, net.n_inputs) if rows is None else as_array(X, "X")
     if rows is None and not is_mapped(inputs):
         inputs = inputs.copy()

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside
-from ntklin.edge.checks import as_count, require_memory
+from ntklin.edge.checks import as_callback, as_count, require_memory
 from ntklin.edge.errors import DivergenceError
 from ntklin.edge.ranges import exponent, in_range, norm, shift
 from ntklin.edge.sendable import Sendable
@@ -140,7 +140,7 @@ class SGDMoments(Sendable):
         MemoryLimitError
             If ten matrices of the kernel's size do not fit.
         """
-        steps, modes = as_steps(t), self._modes
+        steps, modes, progress = as_steps(t), self._modes, as_callback(progress)
         counts, places = _ascending(steps)
         course = self._course(slice(None), counts)
         noise = np.zeros(0)
@@ -205,7 +205,7 @@ class SGDMoments(Sendable):
             If ten matrices of the kernel's size, or so many covariances, do not fit.
         """
         source, modes = self.linearization.source, self._modes
-        steps = as_steps(t)
+        steps, progress = as_steps(t), as_callback(progress)
         counts, places = _ascending(steps)
         maps = modes.units.linearization.modes_at(X_new)[0]
         rows, k = source.columns.rows, modes.initial_residual.shape[1]

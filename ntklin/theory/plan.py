@@ -16,7 +16,7 @@ from ntklin.algebra.square import SquareMatrix
 from ntklin.edge.amounts import duration, format_bytes
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, free_device_memory, namespace
-from ntklin.edge.checks import as_count, free_memory
+from ntklin.edge.checks import as_count, as_step, as_word, free_memory
 from ntklin.networks.features import FeatureMap
 from ntklin.networks.infinite import infinite_ntk
 from ntklin.networks.memory import passes
@@ -181,13 +181,12 @@ def plan(
         ("solver", solver, get_args(SolverName)),
         ("preconditioner", preconditioner, tuple(_ITERATIONS)[1:]),
     ):
-        if value not in known:
-            raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
+        as_word(value, known, name=name)
     N = as_count(n_samples, name="n_samples")
     if like is not None and namespace(like) is np and not isinstance(like, np.ndarray):
         raise TypeError(f"like must be an array of NumPy or CuPy, got {type(like).__name__}")
     if iterations is not None:
-        iterations = as_count(iterations, name="iterations")
+        iterations = as_step(iterations, name="iterations", minimum=1)
     return planned(Rates(net, N, like), solver, preconditioner, iterations)
 
 

@@ -13,7 +13,7 @@ from scipy.sparse.linalg import LinearOperator, aslinearoperator
 from ntklin.algebra.course import Course
 from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import host
-from ntklin.edge.checks import as_inputs, as_positive, as_vector
+from ntklin.edge.checks import as_callback, as_inputs, as_positive, as_vector
 
 SolverName = Literal["auto", "eigh", "cholesky", "packed", "mixed", "pcg"]
 PreconditionerName = Literal["ntk", "nystrom", "none"]
@@ -137,8 +137,7 @@ def as_solver_options(
         tol = as_tolerance(tol)
         if rcond is not None:
             raise ValueError("tol cannot be kept with rcond, whose cut leaves a residual itself")
-    if progress is not None and not callable(progress):
-        raise TypeError(f"progress must be callable, got {progress!r}")
+    as_callback(progress)
     if start is not None:
         if solver not in ITERATIVE:
             raise ValueError(f"start is for solver='mixed' and 'pcg', got solver={solver!r}")

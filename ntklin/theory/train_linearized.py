@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import refuse_mixed
-from ntklin.edge.checks import as_path
+from ntklin.edge.checks import as_callback, as_path
 from ntklin.edge.errors import DivergenceError
 from ntklin.runs import checkpoint
 from ntklin.runs.batches import BatchSource, SampleWeights
@@ -53,7 +53,7 @@ def train_linearized(
     ValueError
         If the run to resume is the beginning of a run, or not one of these data and options.
     """
-    phi, kind = lin.features, Loss(loss)
+    phi, kind, progress = lin.features, Loss(loss), as_callback(progress)
     refuse_mixed(phi.inputs, Y)
     Y = kind.as_targets(Y, lin.n_samples, phi.n_outputs, phi.dtype).copy()
     SampleWeights(batches, lin.n_samples)  # refuses what are no batches

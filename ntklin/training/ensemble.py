@@ -9,9 +9,10 @@ from numpy.typing import ArrayLike
 
 from ntklin.edge.arrays import Array, rows_of
 from ntklin.edge.backends import free_device_memory, namespace
+from ntklin.edge.checks import as_callback
 from ntklin.edge.errors import DivergenceError, TrainingInterrupted
 from ntklin.networks.mlp import MLP
-from ntklin.networks.network import Network
+from ntklin.networks.network import Network, require_network
 from ntklin.runs.batches import Batches, SampleWeights
 from ntklin.runs.engine import Engine
 from ntklin.runs.loop import EngineMaker, Track, carry_out
@@ -93,7 +94,8 @@ def train_ensemble(
         On Ctrl-C; its ``runs`` hold what was finished, None for each network that had not begun.
         Every run can be continued by ``train(..., resume=run)``.
     """
-    kind = Loss(loss)
+    kind, progress = Loss(loss), as_callback(progress)
+    require_network(net)
     problems = _as_problems(net, thetas, X, Y, kind)
     X, count = problems[0][1], len(problems)
     horizon = Horizon.of(steps, until, stop)

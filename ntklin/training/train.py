@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import is_mapped, refuse_mixed
-from ntklin.edge.checks import as_flag, as_inputs, as_path, as_vector, narrowed
+from ntklin.edge.checks import as_callback, as_flag, as_inputs, as_path, as_vector, narrowed
 from ntklin.edge.errors import DivergenceError
-from ntklin.networks.network import Network, n_outputs_of
+from ntklin.networks.network import Network, n_outputs_of, require_network
 from ntklin.runs import checkpoint, stability
 from ntklin.runs.batches import BatchSource, SampleWeights
 from ntklin.runs.engine import MethodName
@@ -132,7 +132,7 @@ def train(
     ValueError
         If the run to resume is not one of this network, these data and options.
     """
-    kind = Loss(loss)
+    kind, progress = Loss(loss), as_callback(progress)
     theta, X, Y = as_problem(net, theta, X, Y, kind)
     horizon = Horizon.of(steps, until, stop)
     SampleWeights(batches, len(X))  # refuses what are no batches
@@ -203,6 +203,7 @@ def as_problem(
     net: Network, theta: ArrayLike, X: ArrayLike, Y: ArrayLike, loss: Loss, name: str = "theta"
 ) -> tuple[Array, Array, Array]:
     """θ, X and Y checked and in their common dtype; copies of Y and of an X that is no file's."""
+    require_network(net)
     X = as_inputs(X, net.n_inputs)
     Y = loss.as_targets(Y, len(X), n_outputs_of(net))
     theta = as_vector(theta, net.n_parameters, name=name)

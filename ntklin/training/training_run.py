@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntklin.edge.arrays import Array
-from ntklin.edge.checks import as_path
+from ntklin.edge.checks import as_count, as_path
 from ntklin.edge.errors import CheckpointError
 from ntklin.edge.files.names import shown
 from ntklin.networks.descriptions import describe_network, network_from
@@ -94,6 +94,7 @@ class TrainingRun(Run):
         ValueError
             If there is no snapshot of this step.
         """
+        step = as_count(step, name="step", minimum=0)
         kept = dict(zip(self.records.steps.tolist(), self.records.snapshots or (), strict=False))
         kept[self.steps] = self.parameters
         if step not in kept:

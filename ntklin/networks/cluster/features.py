@@ -14,6 +14,7 @@ from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import namespace
 from ntklin.edge.checks import (
     as_count,
+    as_float_dtype,
     as_generator,
     as_inputs,
     as_nonnegative,
@@ -93,7 +94,7 @@ class ClusterFeatures(FeatureOperator):
 
     def balanced(self, dtype: DTypeLike | None = None) -> tuple[FeatureOperator, int]:
         """These; in another precision, made anew on the cluster."""
-        dtype = self.dtype if dtype is None else np.dtype(dtype)
+        dtype = self.dtype if dtype is None else as_float_dtype(dtype)
         if dtype == self.dtype:
             return self, 0
         arrays = (a.astype(dtype) for a in (self.parameters, self.inputs))

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside
 from ntklin.edge.checks import (
+    as_callback,
     as_count,
     as_flag,
     as_fraction,
@@ -162,7 +163,7 @@ def mitigate_initialization(
             "batches must be ntklin.Batches or a list, since several networks are trained; got "
             f"{type(batches).__name__}, which can be read only once"
         )
-    kind = Loss(loss)
+    kind, on_trial = Loss(loss), as_callback(on_trial, name="on_trial")
     contest = Contest(
         training=_as_samples(net, kind, X, Y),
         validation=_as_samples(net, kind, X_val, Y_val, "_val"),
@@ -172,7 +173,7 @@ def mitigate_initialization(
         max_steps=as_count(max_steps, name="max_steps"),
         time_limit=None if time_limit is None else as_positive(time_limit, name="time_limit"),
         options={"batches": batches, "loss": kind.name},
-        progress=progress,
+        progress=as_callback(progress),
     )
     if net.scaling == "standard":
         raise ValueError(

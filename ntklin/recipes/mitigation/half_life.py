@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from ntklin.algebra.spectrum import degenerate_error
 from ntklin.edge.arrays import Array
-from ntklin.edge.checks import as_count, as_positive
+from ntklin.edge.checks import as_callback, as_count, as_positive
 from ntklin.edge.errors import DivergenceError
 from ntklin.networks.network import Network
 from ntklin.runs.losses import Loss
@@ -97,6 +97,7 @@ def decay_initialization(
     0.5
     """
     given = as_problem(net, theta, X, Y, Loss("squared"))
+    progress = as_callback(progress)
     most = None if max_steps is None else as_count(max_steps, name="max_steps")
     course = DecayCourse.of(
         net, *given, weight_decay=weight_decay, learning_rate=learning_rate, depth=depth

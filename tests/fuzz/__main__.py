@@ -1,0 +1,155 @@
+"""``python -m fuzz``, in the folder ``tests``: hostile calls, command lines, files and problems."""
+
+import argparse
+import itertools
+import json
+import os
+import signal
+import tempfile
+import time
+from pathlib import Path
+
+from fuzz import workers
+from fuzz.outcomes import RESULT, WRONG, Verdict
+from fuzz.workers import Tried
+
+USUAL = 200
+
+
+def drawn(strategy, size, seed, ran):
+    """Cases of a strategy, the same for the same seed."""
+    from hypothesis import HealthCheck, Phase, given, settings
+    from hypothesis import seed as seeded
+
+    @seeded(seed)
+    @settings(
+        max_examples=size,
+        database=None,
+        deadline=None,
+        derandomize=False,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(strategy)
+    def run(case):
+        ran(Tried(case.label, case.judged))
+
+    run()
+
+
+def calls(batch, size, ran):
+    """Public functions with hostile arguments."""
+    from fuzz.calls import cases
+
+    drawn(cases(), size, batch, ran)
+
+
+def commands(batch, size, ran):
+    """Command lines with hostile words."""
+    from fuzz.words import lines, no_work
+
+    with no_work():
+        drawn(lines(), size, batch, ran)
+
+
+def files(batch, size, ran):
+    """Damaged files, all of them in turn."""
+    from fuzz.damage import all_damages
+
+    chosen = itertools.islice(itertools.cycle(all_damages()), batch * size, (batch + 1) * size)
+    for damage in chosen:
+        with tempfile.TemporaryDirectory() as folder:
+            ran(Tried(damage.label, lambda one=damage, place=Path(folder): one.judged(place)))
+
+
+def certify(batch, size, ran):
+    """Problems whose rational truth has to lie in the balls."""
+    from fuzz.enclosures import judged
+
+    for seed in range(batch * size, (batch + 1) * size):
+        ran(Tried(f"certify(seed {seed})", lambda seed=seed: judged(seed)))
+
+
+def mischief(batch, size, ran):
+    """Cases that do all that must not be, so that it can be seen that they are found."""
+    doings = {
+        "returns": lambda: Verdict(RESULT),
+        "is wrong": lambda: Verdict(WRONG, "two [here.py:1]"),
+        "hangs": lambda: time.sleep(1000),
+        "crashes": lambda: os.kill(os.getpid(), signal.SIGSEGV),
+    }
+    name = [*doings][batch % len(doings)]
+    for _ in range(size):
+        ran(Tried(f"mischief({name})", doings[name]))
+
+
+KINDS = {f.__name__: f for f in (calls, commands, files, certify, mischief)}
+
+
+def parser():
+    found = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
+    parts = found.add_subparsers(dest="what", required=True)
+    for kind, function in KINDS.items():
+        part = parts.add_parser(kind, help=function.__doc__)
+        part.add_argument("--cases", type=int, default=2000, help="how many, about")
+        part.add_argument("--seconds", type=float, default=workers.SECONDS, help="for one case")
+        common(part)
+    part = parts.add_parser("work", help="what a worker does")
+    part.add_argument("kind", choices=KINDS)
+    part.add_argument("--share", type=int, required=True)
+    part.add_argument("--batches", type=int, required=True)
+    common(part)
+    part = parts.add_parser("batch", help="one batch in this process, with its findings")
+    part.add_argument("kind", choices=KINDS)
+    part.add_argument("number", type=int)
+    part.add_argument("--size", type=int, default=USUAL)
+    part = parts.add_parser("kills", help="commands, killed at random moments and begun again")
+    from fuzz import kills
+
+    kills.arguments(part)
+    return found
+
+
+def common(part):
+    part.add_argument("--out", type=Path, required=True, help="a folder; an earlier run goes on")
+    part.add_argument("--workers", type=int, default=1)
+    part.add_argument("--size", type=int, default=USUAL, help="cases in a batch")
+
+
+def report(folder):
+    """Print what was found; 1 where there is anything."""
+    found = workers.summary(folder)
+    (folder / "summary.json").write_text(json.dumps(found, indent=1))
+    print(f"{found['cases']} cases: {found['counts']}")
+    for one in found["findings"]:
+        print(f"- {one['times']} x {one['kind']}: {one['case']}\n    {one['text']}")
+    return int(bool(found["findings"]))
+
+
+def main():
+    given = parser().parse_args()
+    if given.what == "work":
+        workers.work(
+            *(KINDS[given.kind], given.out, given.share, given.workers, given.batches, given.size)
+        )
+        return 0
+    if given.what == "batch":
+
+        def ran(tried):
+            verdict = tried.run()
+            if verdict.is_finding:
+                print(f"{verdict.kind}: {tried.label}\n    {verdict.text}")
+
+        KINDS[given.kind](given.number, given.size, ran)
+        return 0
+    if given.what == "kills":
+        from fuzz import kills
+
+        return kills.main(given)
+    batches = -(-given.cases // given.size)
+    workers.watch(given.what, given.out, given.workers, batches, given.size, given.seconds)
+    return report(given.out)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

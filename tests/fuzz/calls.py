@@ -1,0 +1,99 @@
+"""Every public function with arguments that are as they should be, and hostile ones instead."""
+
+import contextlib
+import functools
+import inspect
+import tempfile
+from typing import NamedTuple
+
+from hypothesis import strategies as st
+
+from fuzz.calls_of_networks import NETWORKS
+from fuzz.calls_of_theory import THEORY
+from fuzz.calls_of_training import TRAINING
+from fuzz.hostile import Hostile, values
+from fuzz.outcomes import Verdict, judged
+
+CALLS = NETWORKS | THEORY | TRAINING
+
+
+@functools.cache
+def folder():
+    """Where files go; gone when the process ends."""
+    return tempfile.TemporaryDirectory(prefix="ntklin-fuzz-")
+
+
+class Case(NamedTuple):
+    """A call with some hostile arguments."""
+
+    where: str
+    hostile: dict[str, Hostile]
+
+    @property
+    def label(self):
+        """How it is called in reports."""
+        inside = ", ".join(f"{name} = {value.label}" for name, value in self.hostile.items())
+        return f"{self.where}({inside})"
+
+    def __repr__(self):
+        return self.label
+
+    def judged(self) -> Verdict:
+        """What comes of it."""
+        with contextlib.chdir(folder().name):  # some of them write files
+            return judged(CALLS[self.where], self.hostile)
+
+
+# Public names that nobody calls: raised, returned, or for others to fill.
+NOT_CALLED = {
+    *("ClusterPlan", "Plan", "SGDMoments", "SolverProgress", "TrainingRecords", "TrainingRun"),
+    *("LearningRateSearch", "LinearizedRun", "Mitigation", "FeatureMap", "StreamedFeatures"),
+    *("Engine", "FeatureOperator", "Network", "Schedule", "Stop", "FirstRise", "__version__"),
+}
+# Parameters that are left as they are: (where, name), and why.
+LEFT_OUT = {
+    **{
+        (f"ClusterNetwork.{method}", name): "tests/test_cluster.py, which has a cluster"
+        for method in ("apply", "features")
+        for name in ("theta", "X")
+    },
+    ("FeatureMap.gram", "blocks"): "the library's own",
+    ("StreamedFeatures.gram", "blocks"): "the library's own",
+    **{
+        (f"{kind}.linearized", "rule"): "working memory of the engines"
+        for kind in ("FeatureMap", "StreamedFeatures")
+    },
+    ("Stop.first", "block"): "of the loop",
+    ("FirstRise.first", "block"): "of the loop",
+    ("TimeLimit.first", "block"): "of the loop",
+    ("TrainingRun.write", "f"): "an open file",
+    ("LinearizedRun.write", "f"): "an open file",
+    ("Optimizer.step", "state"): "trusts what it gets: ``update`` checks",
+}
+
+
+def is_raised(public):
+    """Whether a public name is an error or a warning."""
+    return inspect.isclass(public) and issubclass(public, BaseException)
+
+
+@st.composite
+def cases(draw, where=None):
+    """A call with one or two hostile arguments.
+
+    Parameters
+    ----------
+    where : str, optional
+        A key of CALLS; any of them when not given.
+
+    Returns
+    -------
+    Case
+    """
+    where = where or draw(st.sampled_from(sorted(CALLS)))
+    arguments = CALLS[where].arguments
+    most = min(2, len(arguments))
+    names = draw(
+        st.lists(st.sampled_from(sorted(arguments)), min_size=1, max_size=most, unique=True)
+    )
+    return Case(where, {name: draw(values(arguments[name])) for name in names})

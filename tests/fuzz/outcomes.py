@@ -1,0 +1,228 @@
+"""What comes of a hostile call: a result, an error that names what is wrong, or a finding."""
+
+import functools
+import inspect
+import re
+import traceback
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+import ntklin
+from ntklin.edge.files.reading import DamagedFileError
+
+# Where errors may come from: the library's own code, as it is found in a checkout and installed.
+HOMES = tuple(
+    str(Path(folder).resolve())
+    for folder in (
+        Path(ntklin.__file__).parent,
+        *(Path(__file__).parents[2] / part for part in ("ntklin", "validation")),
+    )
+)
+# As they are when they are loaded: who edits one while cases run shall not mislead them.
+SOURCES = {
+    str(path): path.read_text("utf-8").splitlines()
+    for home in HOMES
+    for path in Path(home).rglob("*.py")
+}
+RESULT, NAMED, OWN, UNMADE = "result", "named error", "the value's own error", "not made"
+DEPTHS, UNNAMED, NAN, CHANGED = "error from the depths", "no argument named", "NaN", "input changed"
+WRONG, ENDED = "wrong", "crash or hang"
+FINDINGS = (DEPTHS, UNNAMED, NAN, CHANGED, WRONG, ENDED)
+# What errors call arguments beside their names.
+OTHER_WORDS = {
+    "__mul__": ("factor",),
+    "load_data": ("class", "label", "name", "data set"),
+    "activation": ("slope", "beta"),
+    "preconditioned": ("fn",),
+    "optimizer": ("learning_rate",),
+    "at": ("X", "step"),
+    "dot": ("operand",),
+    "step": ("operand",),
+    "T.dot": ("operand",),
+    "pack": ("W^", "b^", "layer"),
+    "train": ("batch",),
+    "theorem3": ("batch", "learning_rate"),
+    "theorem6": ("batch",),
+}
+# Fields in which a NaN says that there is no number.
+NO_NUMBER = {"final_loss"}
+DEPTH = 3
+
+
+class Verdict(NamedTuple):
+    """What came of a case, and how it is told."""
+
+    kind: str
+    text: str = ""
+
+    @property
+    def is_finding(self):
+        """Whether something has to be mended."""
+        return self.kind in FINDINGS
+
+
+def judged(call, hostile):
+    """What comes of a call.
+
+    Parameters
+    ----------
+    call : fuzz.arguments.Call
+    hostile : dict of str to Hostile
+        In the place of what is as it should be.
+
+    Returns
+    -------
+    Verdict
+    """
+    try:
+        given = {name: argument.make() for name, argument in call.arguments.items()}
+        given |= {name: value.make() for name, value in hostile.items()}
+    except Exception as e:
+        return Verdict(UNMADE, f"{type(e).__name__}: {e}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("error", category=RuntimeWarning, module=r"ntklin(?!\.kernels)")
+        try:
+            function = call.function()
+            result = function(*given.values()) if call.positional else function(**given)
+            fault = fault_of(result)
+            if call.then is not None:
+                fault = fault or fault_of(call.then(result))
+        except (Exception, SystemExit) as e:
+            return of_error(e, given, {name: call.arguments[name].kind for name in hostile})
+    if fault and not call.is_linear:
+        return Verdict(NAN, fault)
+    for name, argument in call.arguments.items():
+        is_input = argument.kind == "array" and name != "out" and name not in hostile
+        if is_input and not np.array_equal(given[name], argument.make(), equal_nan=True):
+            return Verdict(CHANGED, name)
+    return Verdict(RESULT)
+
+
+def is_own(error):
+    """Whether an error is one that a hostile value raises."""
+    return type(error) is ZeroDivisionError and str(error) == "asked"
+
+
+def of_error(error, given, kinds):
+    """The verdict on an error.
+
+    Parameters
+    ----------
+    error : BaseException
+    given : dict of str to object
+        All arguments.
+    kinds : dict of str to str
+        Of the hostile ones.
+
+    Returns
+    -------
+    Verdict
+    """
+    text = told(error)
+    if is_own(error):
+        return Verdict(OWN, text)
+    called = [given[name] for name, kind in kinds.items() if kind == "function"]
+    if any(map(callable, called)) and isinstance(error, TypeError | ValueError):
+        foreign = not all(map(inspect.isfunction, called)) or "argument" in str(error)
+        if foreign and not is_named(error):
+            return Verdict(OWN, text)
+    if not is_named(error):
+        return Verdict(DEPTHS, text)
+    if isinstance(error, ntklin.NtklinError | OSError):
+        return Verdict(NAMED, text)
+    words = {*given, *(word for words in OTHER_WORDS.values() for word in words)}
+    named = any(
+        re.search(rf"(?<![A-Za-z]){re.escape(word)}(?![A-Za-z])|{re.escape(word)}\^", str(error))
+        for word in words
+    )
+    return Verdict(NAMED if named else UNNAMED, text)
+
+
+def is_named(error):
+    """Whether an error is one that ntklin raises on its own account."""
+    if isinstance(error, ntklin.NtklinError | DamagedFileError):
+        return True
+    if isinstance(error, OSError) and error.filename is not None:  # the file is named
+        return True
+    place = place_of(error)
+    lines = SOURCES.get(str(Path(place.filename).resolve()))
+    ours = lines is not None
+    if ours and isinstance(error, OSError):  # by the writer, which names the file
+        return True
+    raised = ours and lines[place.lineno - 1].strip().startswith("raise ")
+    return ours and raised and isinstance(error, TypeError | ValueError | NotImplementedError)
+
+
+def place_of(error):
+    """Where it was raised."""
+    return traceback.extract_tb(error.__traceback__)[-1]
+
+
+def told(error):
+    """An error in one line, with its place and how the library came there."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [f for f in frames if str(Path(f.filename).resolve()).startswith(HOMES)]
+    places = [*ours[-2:], frames[-1]] if frames else []
+    way = " > ".join(dict.fromkeys(f"{Path(f.filename).name}:{f.lineno}" for f in places))
+    return f"{type(error).__name__}: {str(error)[:200]} [{way}]"
+
+
+def fault_of(thing, depth=DEPTH, where="result"):
+    """Where a result has a NaN or an infinite number in an array; "" for nothing.
+
+    Parameters
+    ----------
+    thing : object
+    depth : int
+        How far to look into what it has.
+    where : str
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    Exception
+        That a property raises, and that is none of ntklin's own.
+    """
+    if isinstance(thing, np.ndarray):
+        if thing.dtype.kind == "f" and not np.isfinite(thing).all():
+            return f"{where} has {thing[~np.isfinite(thing)].flat[0]} in an array {thing.shape}"
+        return ""
+    if isinstance(thing, float):
+        return f"{where} is nan" if thing != thing else ""
+    if depth == 0:
+        return ""
+    if isinstance(thing, list | tuple | dict):
+        items = thing.items() if isinstance(thing, dict) else enumerate(thing)
+        parts = ((item, f"{where}[{key!r}]") for key, item in [*items][:8])
+    elif type(thing).__module__.startswith("ntklin") and not isinstance(thing, type):
+        parts = ((value, f"{where}.{name}") for name, value in public(thing))
+    else:
+        return ""
+    return next(filter(None, (fault_of(part, depth - 1, place) for part, place in parts)), "")
+
+
+def public(thing):
+    """Names and values of an object's public attributes, properties evaluated."""
+    kind = type(thing)
+    for name in sorted({*getattr(thing, "__dict__", ()), *dir(kind)}):
+        if name.startswith("_") or name in NO_NUMBER:
+            continue
+        attribute = inspect.getattr_static(kind, name, None)
+        is_property = isinstance(attribute, property | functools.cached_property)
+        if not is_property and name not in getattr(thing, "__dict__", ()):
+            continue
+        owner = next((c for c in kind.__mro__ if name in vars(c)), kind)
+        if not owner.__module__.startswith("ntklin"):
+            continue
+        try:
+            yield name, getattr(thing, name)
+        except Exception as e:
+            if not is_named(e):
+                raise

@@ -1,0 +1,129 @@
+"""Hostile input: some of the cases of which ``python -m fuzz`` runs any number."""
+
+import numba
+import numpy as np
+import pytest
+from fuzz import workers
+from fuzz.arguments import Call, array, number
+from fuzz.calls import CALLS, LEFT_OUT, NOT_CALLED, cases, is_raised
+from fuzz.damage import KINDS, damages
+from fuzz.enclosures import judged as judged_problem
+from fuzz.hostile import Hostile
+from fuzz.outcomes import CHANGED, DEPTHS, ENDED, NAMED, NAN, RESULT, UNNAMED, WRONG, judged
+from fuzz.words import SMALL, lines, no_work
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from test_array_arguments import public_parameters
+
+import ntklin
+
+WITHOUT_JIT = bool(numba.config.DISABLE_JIT)
+few = settings(
+    max_examples=1 if WITHOUT_JIT else 10, suppress_health_check=list(HealthCheck), deadline=None
+)
+
+
+def assert_no_finding(case, verdict):
+    __tracebackhide__ = True
+    assert not verdict.is_finding, f"{case.label}: {verdict.kind}: {verdict.text}"
+
+
+# The tables
+
+
+def test_every_public_name_is_called():
+    called = {part for where in CALLS for part in where.split(" ")[0].split(".")}
+    left = {name for name in ntklin.__all__ if name not in called | NOT_CALLED}
+    assert {name for name in left if not is_raised(getattr(ntklin, name))} == set()
+
+
+def test_every_public_parameter_is_fuzzed():
+    public = set(public_parameters()) - LEFT_OUT.keys()
+    fuzzed = {
+        (where.split(" ")[0], name) for where, call in CALLS.items() for name in call.arguments
+    }
+
+    def names(where):
+        """What a method may be listed under: of a class, or of those that it inherits from."""
+        owner, _, method = where.partition(".")
+        kinds = getattr(getattr(ntklin, owner, None), "__mro__", ()) if method else ()
+        return {where, *(f"{kind.__name__}.{method}" for kind in kinds)}
+
+    left = {(w, p) for w, p in public if not any((n, p) in fuzzed for n in names(w))}
+    # The features' constructor is the networks' ``features``; ``step`` trusts what it gets.
+    assert {row for row in left if row[0] != "FeatureMap" and not row[0].endswith(".step")} == set()
+
+
+def test_every_command_has_a_small_run():
+    from ntklin.apps.cli.app import COMMANDS
+
+    assert SMALL.keys() == COMMANDS.keys()
+
+
+# The cases
+
+
+@pytest.mark.parametrize("where", CALLS)
+@few
+@given(data=st.data())
+def test_calls_have_a_result_or_a_named_error(where, data):
+    case = data.draw(cases(where))
+    assert_no_finding(case, case.judged())
+
+
+@pytest.mark.parametrize("command", SMALL)
+@settings(few, max_examples=10 if WITHOUT_JIT else 30)
+@given(data=st.data())
+def test_command_lines_are_run_or_refused(command, data):
+    line = data.draw(lines(command))
+    with no_work():
+        verdict = line.judged()
+    assert_no_finding(line, verdict)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_damaged_files_are_known(kind, tmp_path):
+    found = damages(kind)
+    for damage in found[:: max(1, len(found) // (6 if WITHOUT_JIT else 24))]:
+        assert_no_finding(damage, damage.judged(tmp_path))
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_the_truth_lies_in_the_balls(seed):
+    verdict = judged_problem(seed)
+    assert not verdict.is_finding, verdict
+
+
+# What must be found is found
+
+
+def outcome(function, value=0.5, **arguments):
+    call = Call(lambda: function, {"x": number(0.5), **arguments})
+    return judged(call, {"x": Hostile("it", lambda: value)}).kind
+
+
+def refuse(x):
+    raise ValueError("something is wrong")
+
+
+def test_findings_are_told_from_results_and_named_errors():
+    assert outcome(lambda x: x) == RESULT
+    assert outcome(lambda x: [][0]) == DEPTHS
+    assert outcome(lambda x: [1.0, {"a": x - x / 0.5 * np.nan}]) == NAN
+    assert outcome(lambda x: np.array([np.inf])) == NAN
+    assert outcome(refuse) == DEPTHS  # not raised by the library
+    assert outcome(lambda x: ntklin.TimeLimit(x), "y") == UNNAMED
+    assert outcome(lambda x: ntklin.edge.checks.as_positive(x, name="x"), "x") == NAMED
+    assert outcome(lambda x, a: a.fill(0), a=array([1.0])) == CHANGED
+
+
+def test_crashes_and_hangs_are_findings_and_runs_go_on(tmp_path):
+    workers.watch("mischief", tmp_path, 2, 4, 1, 15.0)
+    found = workers.summary(tmp_path)
+    assert found["cases"] == 4
+    assert found["counts"] == {RESULT: 1, WRONG: 1, ENDED: 2}
+    texts = {one["case"]: one["text"] for one in found["findings"]}
+    assert texts["mischief(hangs)"] == "no end in 15 s"
+    assert texts["mischief(crashes)"] == "ended with status -11"
+    workers.watch("mischief", tmp_path, 1, 5, 1, 15.0)  # of which four are done
+    assert workers.summary(tmp_path)["cases"] == 5

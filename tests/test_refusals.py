@@ -1,0 +1,252 @@
+"""What hostile input once led to errors from the depths, and is refused by name."""
+
+import numpy as np
+import pytest
+from foreign_arrays import NAType
+
+import ntklin
+
+NET = ntklin.MLP((2, 3, 1))
+THETA, P = NET.init(1), NET.n_parameters
+X = np.array([[0.5, 0.25], [-0.75, 0.5], [0.125, -0.5], [0.25, 0.625]])
+Y = np.array([0.0, 1.0, 0.5, 1.0])
+RATE = ntklin.GradientDescent(0.1)
+PHI = NET.features(THETA, X)
+
+
+class Odd:
+    """A network whose features are none."""
+
+    n_inputs, n_parameters = 2, P
+
+    def apply(self, theta, X):
+        return X @ theta[:2]
+
+    def features(self, theta, X):
+        return np.ones((len(X), P))
+
+
+def lin():
+    return ntklin.linearize(NET, THETA, X)
+
+
+def data():
+    return ntklin.load_data(n_train=4, n_test=2)
+
+
+def dataset(**changes):
+    parts = {"X_train": X, "Y_train": Y, "X_test": X[:2], "Y_test": Y[:2]}
+    return ntklin.Dataset(name="d", provenance="here", **parts | changes)
+
+
+NO_NETWORK = r"net must be a network, with n_inputs, .*got "
+REFUSED = {
+    # Networks
+    "train a text": (lambda: ntklin.train("x", THETA, X, Y, RATE, 1), NO_NETWORK + "str"),
+    "train a class": (lambda: ntklin.train(ntklin.MLP, THETA, X, Y, RATE, 1), NO_NETWORK + "MLP"),
+    "an ensemble of nothing": (
+        lambda: ntklin.train_ensemble(None, [THETA], X, Y, RATE, 1),
+        NO_NETWORK + "NoneType",
+    ),
+    "linearize a number": (lambda: ntklin.linearize(3, THETA, X), NO_NETWORK + "int"),
+    "the kernel of a text": (lambda: ntklin.ntk("x", THETA, X), NO_NETWORK + "str"),
+    "a text, scaled": (lambda: ntklin.ScaledNetwork("x", 2.0, THETA), "network must be a network"),
+    "streamed rows of a text": (
+        lambda: ntklin.StreamedFeatures.of("x", THETA, X, 2),
+        "network must be a network",
+    ),
+    "features that are an array": (
+        lambda: ntklin.linearize(Odd(), THETA, X),
+        r"what net\.features\(theta, X\) returns must be features, but the ndarray has no network",
+    ),
+    # What is called as work goes on
+    **{
+        f"progress of {name}": (call, f"{what} must be callable, got 3")
+        for name, what, call in (
+            ("train", "progress", lambda: ntklin.train(NET, THETA, X, Y, RATE, 1, progress=3)),
+            ("lin.train", "progress", lambda: lin().train(Y, RATE, 1, progress=3)),
+            (
+                "an ensemble",
+                "progress",
+                lambda: ntklin.train_ensemble(NET, [THETA], X, Y, RATE, 1, progress=3),
+            ),
+            (
+                "a search",
+                "progress",
+                lambda: ntklin.search_learning_rate(lambda o: [1, 0], RATE, progress=3),
+            ),
+            ("load_data", "progress", lambda: ntklin.load_data(progress=3)),
+            (
+                "moments",
+                "progress",
+                lambda: lin().moments(Y, 0.1, 2).loss(3, progress=3),
+            ),
+            (
+                "covariances",
+                "progress",
+                lambda: lin().moments(Y, 0.1, 2).covariance(X, 3, progress=3),
+            ),
+            (
+                "products",
+                "progress",
+                lambda: lin().gradient_descent(Y, 0.1).by_products(3, progress=3),
+            ),
+            (
+                "decay",
+                "progress",
+                lambda: ntklin.decay_initialization(NET, THETA, X, Y, progress=3),
+            ),
+            (
+                "a mitigation",
+                "on_trial",
+                lambda: ntklin.mitigate_initialization(NET, X, Y, X, Y, on_trial=3),
+            ),
+        )
+    },
+    # Types
+    "a type that is none": (lambda: NET.init(dtype="x"), "dtype must be float32 or float64, got"),
+    "data of no type": (lambda: ntklin.load_data(dtype="x"), "dtype must be float32 or float64"),
+    "features of another type": (lambda: PHI.balanced("i4"), "dtype must be float32 or float64"),
+    "targets of a list": (lambda: ntklin.load_data(targets=[]), "targets must be .*, got \\[\\]"),
+    "a solver of an array": (
+        lambda: ntklin.plan(NET, 9, np.ones(2)),
+        "solver must be one of .*, got array",
+    ),
+    # Steps
+    "a schedule at a text": (lambda: ntklin.CosineSchedule(0.1, 3)("x"), "t must be an integer"),
+    "a schedule before its start": (lambda: ntklin.WarmupSchedule()(-1), "t must be at least 0"),
+    "a schedule without end": (lambda: ntklin.StepSchedule(0.1, 10**400), "must be below 2\\^63"),
+    "a rate at no step": (lambda: RATE.rate(0.5), "t must be an integer"),
+    "rates that end before": (lambda: RATE.rates(3, 2), "stop = 2 is below start = 3"),
+    "the rate of no default": (lambda: ntklin.GradientDescent().rate(0), "learning_rate is not"),
+    "coefficients of step 0": (lambda: ntklin.Adam(0.1).coefficients(0), "count must be at least"),
+    "a batch of step x": (lambda: ntklin.Batches(0.5).at("x", 4), "step must be an integer"),
+    "a batch of no samples": (lambda: ntklin.Batches(0.5).at(1, 0), "n_samples must be at least"),
+    "a snapshot at a list": (
+        lambda: ntklin.train(NET, THETA, X, Y, RATE, 1).snapshot([]),
+        "step must be an integer",
+    ),
+    "a state of nothing": (lambda: ntklin.AdaGrad(0.1).preconditioner(None), "state must be what"),
+    "sharpness of a text": (lambda: ntklin.sharpness_bound("x", 0), "optimizer must be an ntklin"),
+    "a bound of a text": (lambda: lin().rate_bound("x"), "number must be a number"),
+    "a schedule times a negative number": (
+        lambda: -1.0 * ntklin.ConstantSchedule(0.1),
+        "the factor must be finite and at least 0, got -1",
+    ),
+    "epochs beyond all integers": (
+        lambda: lin().moments(Y, 0.1, 2).epochs().loss(1e300),
+        r"t must be below 2\^63",
+    ),
+    "epochs at a list": (
+        lambda: lin().moments(Y, 0.1, 2).epochs().difference(X, [1, 2]),
+        "t must be an integer",
+    ),
+    # Operators
+    "a short operand": (lambda: PHI @ np.ones(3), r"the operand has shape \(3,\), and an operator"),
+    "a text as operand": (lambda: PHI.dot("x"), "the operand must be a number, got 'x'"),
+    "products of few rows": (lambda: PHI.gram_product(np.ones(3)), r"R must have shape \(4,\) or"),
+    "an index of text": (lambda: PHI.rows("x"), "index must be a slice of integers"),
+    "rows of text": (lambda: PHI.rows(slice("a", 2)), "index must be a slice of integers"),
+    "streamed rows into text": (
+        lambda: NET.features(THETA, X, rows=2).toarray(out="x"),
+        "out must be an array of numpy, got str",
+    ),
+    "a projection of too few": (lambda: PHI.project(np.ones(3)), r"v must have shape \(13,\) or"),
+    "a projection of infinity": (lambda: PHI.project(np.full(P, np.inf)), "v contains NaN or inf"),
+    "streamed rows at a number": (
+        lambda: NET.features(THETA, X, rows=2).at(7),
+        r"X_new must have shape \(N, d\), got shape \(\)",
+    ),
+    "a streamed kernel with a number": (
+        lambda: NET.features(THETA, X, rows=2).gram(1),
+        "other must be features, got int",
+    ),
+    "no streamed rows": (
+        lambda: NET.features(THETA, X, rows=2).rows(slice(9, 3)).outputs,
+        "X_new is empty",
+    ),
+    "D of another shape": (
+        lambda: lin().at(X, np.ones((P, 3))),
+        r"weights must be a number or have shape \(13,\) or \(13, 13\), got \(13, 3\)",
+    ),
+    "D of NaN": (lambda: lin().at(X, np.nan), "weights must be finite, got nan"),
+    "D with a NaN": (lambda: lin().at(X, np.full(P, np.nan)), "weights contains NaN or infinite"),
+    "units of another type": (lambda: lin().in_units(1), "dtype must be float32 or float64, got 1"),
+    # Layers
+    "layers of a text": (lambda: NET.pack("ab"), "layers must be a sequence of .*, got str"),
+    "layers of no dimension": (lambda: NET.pack(np.array(2)), "layers must be a sequence of"),
+    "a layer of three": (
+        lambda: NET.pack([(np.ones((3, 2)), np.ones(3), 1)] * 2),
+        r"layer 1 must be W\^1 or \(W\^1, b\^1\), got 3 parts",
+    ),
+    "threads beyond all machines": (
+        lambda: ntklin.plan_cluster(NET, 9, 2, threads=10**59),
+        "threads must be at most 65536",
+    ),
+    "iterations without end": (
+        lambda: ntklin.plan_cluster(NET, 9, 2, iterations=10**59),
+        r"iterations must be below 2\^63",
+    ),
+    # Labels
+    "labels that do not move": (
+        lambda: lin().train(Y, RATE, 2).label_sensitivity(X, 1e-70),
+        "relative_step = 1e-70 is too small",
+    ),
+    "a ridge of text": (lambda: lin().default_learning_rate("x"), "ridge must be a number"),
+    "a name of no text": (
+        lambda: ntklin.Activation(abs, abs, name=np.nan),
+        "name must be text, got nan",
+    ),
+    # Choices
+    "a loss of a list": (
+        lambda: ntklin.train(NET, THETA, X, Y, RATE, 1, loss=[]),
+        r"loss must be one of 'squared', .*, got \[\]",
+    ),
+    "a method of a list": (
+        lambda: lin().train(Y, RATE, 1, method=[]),
+        r"method must be one of 'auto', .*, got \[\]",
+    ),
+    "a scaling that is missing": (
+        lambda: ntklin.from_state_dict({"w.weight": np.ones((1, 2))}, scaling=NAType()),
+        "scaling must be one of",
+    ),
+    "a device of a list": (lambda: ntklin.device_namespace(["cpu"]), "device must be 'cpu' or"),
+    # Data
+    "outputs of other classes": (lambda: data().labels_of(np.ones((2, 3))), "outputs must have"),
+    "outputs of no class": (lambda: data().labels_of([np.nan]), "outputs contains NaN"),
+    "inputs without rows": (lambda: dataset(X_train=Y), r"X_train must have shape \(n, d\)"),
+    "targets of others": (lambda: dataset(Y_train=Y[:2]), r"Y_train must have shape \(4,\) or"),
+    "rows of two kinds": (lambda: dataset(X_test=np.ones((2, 3))), "X_train and X_test must have"),
+    "a name with a null": (lambda: ntklin.load_data("a\0b"), "name_or_path has a null character"),
+    "a path with a null": (lambda: ntklin.load_run("a\0b"), "path must be a path without null"),
+    # Exchange
+    "names of a number": (lambda: ntklin.to_flax(NET, THETA, 3), "names must be strings"),
+    "a tree of mixed keys": (
+        lambda: ntklin.from_flax({"params": {}, None: 1, "x": 2}),
+        "the variables have None, 'x' beside",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_it_is_refused_by_name(name):
+    call, match = REFUSED[name]
+    with pytest.raises((TypeError, ValueError), match=match):
+        call()
+
+
+def test_projections_of_any_size():
+    v = np.linspace(1, 2, P)
+    expected = PHI.project(v)
+    for e in (1000, -1000):
+        np.testing.assert_allclose(PHI.project(np.ldexp(v, e)), np.ldexp(expected, e), rtol=1e-12)
+
+
+def test_conditions_compose_with_conditions_alone():
+    with pytest.raises(TypeError, match="unsupported operand"):
+        ntklin.FirstRise() | 3
+
+
+def test_the_last_step_of_all_has_a_rate():
+    assert ntklin.StepSchedule(0.1, 2**62)(2**63 - 1) == 0.1 * 0.1
+    assert ntklin.AdaGrad(0.1).rate(np.int64(2)) == 0.1
