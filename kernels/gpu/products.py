@@ -1,6 +1,6 @@
 """J v and J^T r from activations and backward signals, without J."""
 
-from ntklin.kernels.gpu.arrays import namespace, transposed
+from ntklin.kernels.gpu.arrays import namespace, symmetric, transposed
 
 
 def jacobian_vector(passes, vector):
@@ -86,3 +86,18 @@ def vectors_jacobian(passes, r, result):
     """
     for j, one in enumerate(r):
         vector_jacobian(passes, one, _one_of(result, j))
+
+
+def dense_product(x, y):
+    """x y^T, or that of each of several x; exactly symmetric for y that is x.
+
+    Parameters
+    ----------
+    x, y : ndarray, shapes (N, K) and (N', K)
+
+    Returns
+    -------
+    ndarray, shape (N, N')
+    """
+    found = x @ transposed(y)
+    return symmetric(found) if y is x else found
