@@ -159,6 +159,7 @@ __all__ = [
     "ntk",
     "plan",
     "plan_cluster",
+    "reproducible",
     "search_learning_rate",
     "sharpness_bound",
     "to_flax",
