@@ -172,7 +172,7 @@ def closed_forms():
         gd = lin.gradient_descent(Y, **options)
         yield from (gd.predict(X_new, [0, 10, 1000]), gd.loss([0, 10, 1000]), gd.learning_rate)
     gd = lin.gradient_descent(Y)
-    yield from (gd.parameters(100), gd.by_products(5))
+    yield from (gd.parameters(100), gd.by_products(5).predict(X_new))
 
 
 def moments():
