@@ -7,7 +7,7 @@ inputs, l = 1 … L the layer, m_l its width, a^l (N, m_l) the activations with 
 the backward signals, and what is "in the layout of θ" the sequence of pairs (W^l, b^l or None).
 
 On a GPU, ``forward``, ``backward``, ``vector_jacobian`` and ``descend`` also take S networks of one
-shape at once, with a leading axis S of all arrays but G and Y.
+shape at once, with a leading axis S of all arrays but G and Y, and ``dense_product`` several x.
 """
 
 CONTRACT = {
@@ -22,6 +22,7 @@ CONTRACT = {
     "gram_copies": "((N, N'), itemsize) -> how many (N, N') arrays gram holds",
     "weighted_gram": "(passes, D in the layout of θ, other passes or None) -> (N, N')",
     "weighted_gram_copies": "((N, N'), itemsize) -> how many (N, N') arrays weighted_gram holds",
+    "dense_product": "(x (N, K), y (N', K)) -> (N, N'), symmetric for y that is x",
     "descent_state": "(H (m_1, N), dtype) -> the state of a descent that begins",
     "fold": "(state) -> None; totals and changes in two numbers, as exact as they were",
     "descend": "(state, layers 2 … L, G, Y, loss, rate, sample weights (k, N), end) -> losses",

@@ -83,6 +83,7 @@ _HOME = {
     "ntk": "networks.empirical",
     "plan": "theory.plan",
     "plan_cluster": "theory.cluster_plan",
+    "reproducible": "edge.threads",
     "search_learning_rate": "recipes.learning_rate",
     "sharpness_bound": "runs.stability",
     "to_flax": "networks.flax_params",

@@ -23,6 +23,7 @@ from ntklin.edge.errors import NtklinError as NtklinError
 from ntklin.edge.errors import TrainingInterrupted as TrainingInterrupted
 from ntklin.edge.errors import UncachedWarning as UncachedWarning
 from ntklin.edge.errors import UnitBallWarning as UnitBallWarning
+from ntklin.edge.threads import reproducible as reproducible
 from ntklin.networks.activations import Activation as Activation
 from ntklin.networks.cluster.network import ClusterNetwork as ClusterNetwork
 from ntklin.networks.empirical import ntk as ntk
@@ -158,6 +159,7 @@ __all__ = [
     "ntk",
     "plan",
     "plan_cluster",
+    "reproducible",
     "search_learning_rate",
     "sharpness_bound",
     "to_flax",

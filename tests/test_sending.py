@@ -197,6 +197,7 @@ EXAMPLES = {
     "ntk": lambda: ntklin.ntk(NETWORK, THETA, X),
     "plan": a_plan,
     "plan_cluster": a_cluster_plan,
+    "reproducible": lambda: None,  # a context, which stays in its process
     "search_learning_rate": rate_search,
     "sharpness_bound": lambda: ntklin.sharpness_bound(ntklin.Adam(0.1), 3),
     "to_flax": lambda: ntklin.to_flax(NETWORK, THETA),

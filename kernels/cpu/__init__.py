@@ -1,6 +1,7 @@
 """Numba kernels with BLAS for the matrix products; the contract is in ``ntklin.kernels``."""
 
 from ntklin.kernels.cpu.assembly import jacobian
+from ntklin.kernels.cpu.blas import dense_product
 from ntklin.kernels.cpu.descent import descend, descent_state, fold
 from ntklin.kernels.cpu.infinite import infinite_width
 from ntklin.kernels.cpu.infinite_others import infinite_width_of
@@ -20,6 +21,7 @@ from ntklin.kernels.cpu.weighted import weighted_gram, weighted_gram_copies
 __all__ = [
     "LinearizedNetwork",
     "backward",
+    "dense_product",
     "descend",
     "descent_state",
     "fold",

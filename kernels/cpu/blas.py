@@ -5,9 +5,6 @@ sequential ``gemm`` on its block. Alternating two pools (Numba's and OpenBLAS's)
 costs more than the small products themselves, because idle workers of both spin.
 """
 
-import os
-import threading
-
 import numpy as np
 from numba import get_num_threads, prange, types
 from numba.extending import intrinsic
@@ -17,11 +14,18 @@ from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import never_inlined, next_task, task_counter
 from ntklin.kernels.cpu.places import Numbers, Start, floating, on_places
 from ntklin.kernels.cpu.plain import twin
+from ntklin.kernels.cpu.shares import TASKS
+from ntklin.kernels.cpu.sums import dot
+from ntklin.kernels.sequential import sequential_blas
 
 # Rows and columns of a tile of a product: narrow ones waste less on a diagonal, large ones suit
 # BLAS better.
 TILE_ROWS = 512
 TILE_COLUMNS = 128
+# Columns that are worth a slice of their own.
+SLICE = 64
+# Numbers of a matrix that one thread has read before others have begun.
+FEW = 1 << 14
 # The largest size that BLAS's integers hold.
 LARGEST_SIZE = 2**31 - 1
 
@@ -90,53 +94,6 @@ def gemm(transpose_a, transpose_b, alpha, A, B, beta, C):
         _plain_gemm(transpose_a, transpose_b, alpha, A, B, beta, C)
 
 
-class _SequentialBlas:
-    """Context in which BLAS uses one thread; nests, and is shared between Python threads."""
-
-    def __init__(self):
-        self._lock = threading.Lock()
-        self._depth = 0
-        self._saved = ()
-        self._libraries = None
-
-    def _find(self):
-        import scipy.linalg.cython_blas  # noqa: F401  (loads the library that gemm calls)
-        from threadpoolctl import ThreadpoolController
-
-        controllers = ThreadpoolController().lib_controllers
-        return [lib for lib in controllers if lib.user_api == "blas"]
-
-    def __enter__(self):
-        with self._lock:
-            if self._libraries is None:
-                self._libraries = self._find()
-            if self._depth == 0:
-                self._saved = [(lib, lib.get_num_threads()) for lib in self._libraries]
-                for lib, _ in self._saved:
-                    lib.set_num_threads(1)
-            self._depth += 1
-
-    def __exit__(self, *exception):
-        with self._lock:
-            self._depth = max(0, self._depth - 1)
-            if self._depth == 0:
-                for lib, n_threads in self._saved:
-                    lib.set_num_threads(n_threads)
-
-    def forked(self):
-        """Start anew in a new process, in which no thread is inside, and none holds the lock."""
-        self._lock = threading.Lock()
-        if self._depth:
-            self._depth = 0
-            for lib, n_threads in self._saved:
-                lib.set_num_threads(n_threads)
-
-
-sequential_blas = _SequentialBlas()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=sequential_blas.forked)
-
-
 @parallel_kernel
 def _tiled_product(K, a, other_a, rows, columns, n_workers, counter):
     """K[s] ← a a'^T of slice s of the columns, on the tiles that start at ``rows``, ``columns``."""
@@ -169,16 +126,15 @@ def _corners(n, n_other, symmetric):
 
 
 def slice_count(n, n_other, symmetric):
-    """Into how many slices of columns a product is cut, each with an (N, N') array of its own.
+    """Into how many slices of columns a product is cut at most, each with an (N, N') array.
 
-    More than one where there are fewer tiles than keep the threads busy.
+    More than one where there are fewer tiles than tasks to make.
 
     Returns
     -------
     int
     """
-    n_threads, n_tiles = get_num_threads(), len(_corners(n, n_other, symmetric))
-    return -(-4 * n_threads // n_tiles) if n_tiles < 4 * n_threads else 1
+    return -(-TASKS // len(_corners(n, n_other, symmetric)))
 
 
 @parallel_kernel
@@ -204,9 +160,46 @@ def product(x, y=None):
     corners = _corners(len(x), len(other), y is None)
     rows, columns = np.array(corners).T
     n_threads = get_num_threads()
-    slices = slice_count(len(x), len(other), y is None)
+    slices = min(slice_count(len(x), len(other), y is None), max(1, x.shape[1] // SLICE))
     allocate = np.empty if slices == 1 else np.zeros  # the sum also runs over what is not set
     parts = allocate((slices, len(x), len(other)), x.dtype)
     with sequential_blas:
         _tiled_product(parts, x, other, rows, columns, n_threads, task_counter())
     return parts[0] if slices == 1 else parts.sum(axis=0)
+
+
+@twin(plain.dots)
+@kernel
+def _few_dots(x, y, out):
+    for n in range(x.shape[0]):
+        out[n] = dot(y, x, n)
+
+
+@twin(plain.dots)
+@parallel_kernel
+def _dots(x, y, out):
+    """out_n = x_n · y, row by row."""
+    for n in prange(x.shape[0]):
+        out[n] = dot(y, x, n)
+
+
+def dense_product(x, y):
+    """x y^T, exactly symmetric for y that is x.
+
+    Parameters
+    ----------
+    x, y : ndarray, shapes (N, K) and (N', K)
+
+    Returns
+    -------
+    ndarray, shape (N, N')
+    """
+    x, other = np.ascontiguousarray(x), None if y is x else np.ascontiguousarray(y)
+    if len(y) == 1:
+        found = np.empty(len(x), x.dtype)
+        (_few_dots if x.size <= FEW else _dots)(x, np.ascontiguousarray(y)[0], found)
+        return found[:, None]
+    found = product(x, other)
+    if other is None:
+        mirror_lower(found)
+    return found

@@ -14,7 +14,7 @@ from ntklin.kernels.cpu.intrinsics import wide_vectors
 from ntklin.kernels.cpu.losses import LOSSES, goes_on, loss_and_derivatives
 from ntklin.kernels.cpu.neuron_subsets import backward_step
 from ntklin.kernels.cpu.outputs import CHUNK, output_parts, sum_parts
-from ntklin.kernels.cpu.passes import block_size
+from ntklin.kernels.cpu.shares import block_size
 from ntklin.kernels.cpu.sizes import GROUP
 from ntklin.kernels.cpu.skipping import add_tiled, tiled
 from ntklin.kernels.cpu.sums import relu_dot, sum_of

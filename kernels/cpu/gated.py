@@ -42,6 +42,7 @@ def pays(n_rows, n_columns):
 
 def _rows_of_a_task(n_rows, n_others):
     """So many rows that each thread gets several tasks, of which there are ``n_others`` a row."""
+    # A row's sums are its own: their bits do not depend on how many rows share a table.
     tasks = 4 * get_num_threads()
     return max(FEWEST_ROWS, min(ROWS, -(-n_rows * n_others // tasks)))
 

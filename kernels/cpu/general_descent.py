@@ -13,7 +13,7 @@ from ntklin.kernels.cpu.activations import ActivationLoop, row
 from ntklin.kernels.cpu.blas import gemm, sequential_blas
 from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
 from ntklin.kernels.cpu.losses import LOSSES, goes_on, losses_and_derivatives
-from ntklin.kernels.cpu.passes import block_size
+from ntklin.kernels.cpu.shares import block_size
 from ntklin.kernels.cpu.sums import add_row, multiply_row, set_sum
 from ntklin.kernels.structures import Layer
 

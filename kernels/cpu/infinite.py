@@ -20,7 +20,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import get_num_threads, prange
+from numba import prange
 
 from ntklin.kernels.cpu.blas import gemm, sequential_blas
 from ntklin.kernels.cpu.compiler import parallel_kernel
@@ -188,7 +188,7 @@ def infinite_width(X, other_X, n_layers, weight, gain, bias, shift, ntk):
     biases = TrainedBiases(scalar(ratio), terms.astype(X.dtype), factors[2])
     result = np.empty((len(own.X), len(other.X)), X.dtype)
     with sequential_blas:
-        blocks = shares(*result.shape, kind.symmetric, get_num_threads())
+        blocks = shares(*result.shape, kind.symmetric)
         _blocks(result, blocks, own, other, biases, angle_of(X.dtype), kind)
     if factors[3] and not np.isfinite(result).all():
         raise OverflowError("overflows")

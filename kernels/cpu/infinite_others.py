@@ -13,7 +13,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import get_num_threads, prange
+from numba import prange
 
 from ntklin.kernels.cpu import infinite_laws as laws
 from ntklin.kernels.cpu.blas import gemm, sequential_blas
@@ -230,7 +230,7 @@ def infinite_width_of(activation, X, other_X, n_layers, scales, shift, ntk, long
     )
     result = np.empty((len(own.X), len(other.X)))
     with sequential_blas:
-        blocks = shares(*result.shape, how.symmetric, get_num_threads())
+        blocks = shares(*result.shape, how.symmetric)
         worst = np.zeros(len(blocks))
         _blocks(result, blocks, own, other, how, angle_of(result.dtype), worst)
     if worst.max() > allowed:

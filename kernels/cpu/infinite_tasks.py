@@ -1,12 +1,13 @@
-"""How the infinite-width recursions share a matrix out to threads."""
+"""How the infinite-width recursions cut a matrix into tasks."""
 
 import numpy as np
 
 from ntklin.kernels.cpu.compiler import kernel
+from ntklin.kernels.cpu.shares import share
 
-# Rows and columns of a block: BLAS wants them large, the threads' shares equal, the second-level
-# cache at most 1 MB.
-BLOCK_ROWS, BLOCK_COLUMNS = 128, 1024
+# Rows and columns of a block: BLAS wants them large, the threads several, the second-level cache at
+# most 1 MB.
+FEWEST_ROWS, BLOCK_ROWS, BLOCK_COLUMNS = 16, 128, 1024
 # Columns that go through all layers at once, in the first-level cache.
 STRETCH = 512
 
@@ -19,8 +20,8 @@ def mirror(S, top, bottom, right):
             S[j, i] = S[i, j]
 
 
-def shares(n_rows, n_columns, symmetric, n_threads):
-    """Equal shares of the matrix, two or more a thread where it is large: (tasks, blocks, 4).
+def shares(n_rows, n_columns, symmetric):
+    """Equal shares of the matrix: (tasks, blocks, 4).
 
     When symmetric, a block runs from the first column to the diagonal, so that the first and the
     last block make one share, the second and the last but one the next; an odd one counts as the
@@ -31,7 +32,7 @@ def shares(n_rows, n_columns, symmetric, n_threads):
     ndarray of int, shape (tasks, blocks, 4)
         Of each block start and stop of its rows, then of its columns.
     """
-    height = min(max(-(-n_rows // (4 * n_threads)), 16), BLOCK_ROWS)
+    height = share(n_rows, FEWEST_ROWS, BLOCK_ROWS)
     rows = [(top, min(top + height, n_rows)) for top in range(0, n_rows, height)]
     if symmetric:
         blocks = [(0, 0, 0, 0)] * (len(rows) % 2)

@@ -12,15 +12,11 @@ from ntklin.kernels.cpu.blas import gemm, product, sequential_blas
 from ntklin.kernels.cpu.compiler import dot_kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
 from ntklin.kernels.cpu.neuron_subsets import gates, signal_below
+from ntklin.kernels.cpu.shares import block_size
 from ntklin.kernels.structures import Activations, Layer, of_inputs
 
 # From this many inputs on, tables of subset sums pay.
 TABLES_PAY = 192
-
-
-def block_size(n):
-    """Neurons per block: BLAS likes large ones, the threads equal shares."""
-    return max(32, min(1024, -(-n // get_num_threads())))
 
 
 @parallel_kernel

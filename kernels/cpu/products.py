@@ -17,13 +17,14 @@ from ntklin.kernels.cpu.blas import gemm, sequential_blas
 from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
 from ntklin.kernels.cpu.passes import BackwardSignals
+from ntklin.kernels.cpu.shares import share
 from ntklin.kernels.cpu.sums import dot_of_parts
 from ntklin.kernels.structures import Layer
 
 # Rows and neurons of a tile.
 ROWS = 256
 BLOCK = 256
-# Neurons that are worth a task of their own where there are fewer than threads want.
+# Neurons that are worth a task of their own where there are too few others.
 FEWEST = 32
 
 # What a signal is made of: its own numbers; nothing, in the output, whose δ is e_c; scales times
@@ -147,13 +148,13 @@ def _pulled(signal: Signal, r, first, stop, start, count, u):
 
 
 @parallel_kernel
-def _push(signal: Signal, a, layer: Layer, share, parts, n_workers, counter):
+def _push(signal: Signal, a, layer: Layer, size, parts, n_workers, counter):
     """parts[s, k, n, c] ← Σ_i δ_(n,c)i (w V_i·a_n + v b_i), i in share s of the neurons."""
     V, b, w, v = layer
     n_rows, n_neurons = a.shape[0], V.shape[1]
     n_chunks = (n_rows + ROWS - 1) // ROWS
     for _ in prange(n_workers):
-        u = np.empty((min(ROWS, n_rows), min(BLOCK, share)), a.dtype)
+        u = np.empty((min(ROWS, n_rows), min(BLOCK, size)), a.dtype)
         task = next_task(counter)
         while task < parts.shape[0] * V.shape[0] * n_chunks:
             s, k = task // (V.shape[0] * n_chunks), task // n_chunks % V.shape[0]
@@ -161,8 +162,8 @@ def _push(signal: Signal, a, layer: Layer, share, parts, n_workers, counter):
             last = min(first + ROWS, n_rows)
             target, matrix = parts[s, k], V[k]
             target[first:last] = 0
-            end = min((s + 1) * share, n_neurons)
-            for start in range(s * share, end, BLOCK):
+            end = min((s + 1) * size, n_neurons)
+            for start in range(s * size, end, BLOCK):
                 stop = min(start + BLOCK, end)
                 tile = u[: last - first, : stop - start]
                 gemm(False, True, w, a[first:last], matrix[start:stop], w * 0, tile)
@@ -203,12 +204,6 @@ def _pull(signal: Signal, a, r, layer: Layer, block, width, n_workers, counter):
             task = next_task(counter)
 
 
-def _share(n, most, least, n_others):
-    """The size of shares of n, each of ``n_others`` tasks, such that no thread waits for others."""
-    wanted = -(-4 * get_num_threads() // n_others)
-    return min(n, max(least, min(most, -(-n // wanted))))
-
-
 def _contiguous(passes, l, part, copy=True):
     """Layer l of k vectors, V (k, m, m') and b (k, m), or (k, 0) without biases, with its scales.
 
@@ -239,19 +234,19 @@ def _as_outputs(layer):
 def _pushed(signal, a, layer, n_outputs):
     """Σ_i δ_(n,c)i (w V_i·a_n + v b_i), shape (k, N, C)."""
     (k, n_neurons, _), n = layer.W.shape, len(a)
-    share = n_neurons
+    size = n_neurons
     if signal.kind != _FREE:  # in which neurons are outputs
-        share = _share(n_neurons, n_neurons, FEWEST, k * -(-n // ROWS))
-    parts = np.empty((-(-n_neurons // share), k, n, n_outputs), a.dtype)
-    _push(signal, a, layer, share, parts, get_num_threads(), task_counter())
+        size = share(n_neurons, FEWEST, n_neurons, k * -(-n // ROWS))
+    parts = np.empty((-(-n_neurons // size), k, n, n_outputs), a.dtype)
+    _push(signal, a, layer, size, parts, get_num_threads(), task_counter())
     return parts[0] if len(parts) == 1 else parts.sum(axis=0)
 
 
 def _pull_layer(signal, a, r, layer):
     """R[k] ← w Σ_nc r_knc δ_(n,c) a_n^T and s[k] ← v Σ_nc r_knc δ_(n,c)."""
     k, n_neurons, n_columns = layer.W.shape
-    block = _share(n_neurons, BLOCK, FEWEST, k)
-    width = _share(n_columns, n_columns, BLOCK, k * -(-n_neurons // block))
+    block = share(n_neurons, FEWEST, BLOCK, k)
+    width = share(n_columns, BLOCK, n_columns, k * -(-n_neurons // block))
     _pull(signal, a, r, layer, block, width, get_num_threads(), task_counter())
 
 

@@ -28,7 +28,8 @@ from ntklin.kernels.structures import DescentState, Layer
 
 # Samples are taken by so many, which fill whole vectors in either precision.
 LANES = 16
-# The most chunks of neurons that a task takes, which share the tables that it makes.
+# The most chunks of neurons that a task takes, which share the tables that it makes. What a chunk
+# sums is its own, so that no bit depends on how many a task takes.
 SLAB_CHUNKS = 8
 
 

@@ -5,8 +5,8 @@ K_D(x, x') = Σ_l Σ_i δ^l_i δ'^l_i ( w_l² Σ_j D^{W,l}_ij a_j a'_j + v_l² D
 Neuron i of layer l contributes only to pairs of inputs that are both active (δ^l_i ≠ 0), about a
 quarter of all pairs, and only the columns j in which some input has a_j ≠ 0 count. Sparse inputs
 come first, and columns in the order of their use, so that pairs with a sparse input stop early.
-J is never built: beside the layers' activations, each thread holds an (N, N') accumulator and four
-rows.
+J is never built: beside the layers' activations there is an (N, N') accumulator, or several of a
+small K, and each thread holds four rows.
 """
 
 from typing import NamedTuple
@@ -18,12 +18,15 @@ from ntklin.kernels.cpu import weighted_outputs
 from ntklin.kernels.cpu.aligned import aligned_empty, padded
 from ntklin.kernels.cpu.blas import mirror_lower, product, slice_count
 from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
-from ntklin.kernels.cpu.intrinsics import wide_vectors
+from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
 from ntklin.kernels.cpu.ordering import sparsest_first, staircase
+from ntklin.kernels.cpu.shares import TASKS
 from ntklin.kernels.cpu.weighted_tiles import ActiveRows, add_tile, panels, room, scaled_rows
 
 # Layers narrower than this have too few neurons to share out; BLAS does them (the last one always).
 NARROW = 8
+# Rows of K of a task: enough of them that to list a neuron's active inputs is little beside.
+BAND = 128
 
 
 class Side(NamedTuple):
@@ -45,17 +48,17 @@ class Side(NamedTuple):
 
 
 @kernel
-def _find_active(side: Side, i, active: ActiveRows):
-    """Set ``active`` for neuron i; how many inputs there are."""
+def _find_active(side: Side, i, start, stop, active: ActiveRows):
+    """Set ``active`` for neuron i, from the inputs ``start`` to ``stop``; how many there are."""
     rows, factors, ends = active
     stops, delta = side.stops, side.delta
     count = np.uint64(0)
-    for n in range(delta.shape[1]):
+    for n in range(np.uint64(start), np.uint64(stop)):
         rows[count] = n
         factors[count] = delta[i, n]
         count += np.uint64(delta[i, n] != 0)
     for k in range(count, (count + np.uint64(3)) // np.uint64(4) * np.uint64(4)):
-        rows[k] = 0
+        rows[k] = start  # a row of the same task, to which 0 is added
         factors[k] = 0
     for p in range(0, np.int64(count), 4):
         ends[p // 4] = max(
@@ -65,14 +68,17 @@ def _find_active(side: Side, i, active: ActiveRows):
 
 
 @parallel_kernel
-def _panel(K, own: Side, other: Side, D, columns, bias, symmetric, left):
+def _panel(K, own: Side, other: Side, D, columns, bias, symmetric, height, left, counter):
     """Add a panel of columns of one layer to the accumulators.
+
+    A task is a band of rows of one accumulator. It takes its share of the neurons in their order,
+    so that no sum depends on who takes the task.
 
     Parameters
     ----------
-    K : ndarray, shape (tasks, N, N')
-        One accumulator a task; when symmetric, only tiles on and below the diagonal of the active
-        sets are added.
+    K : ndarray, shape (shares, N, N')
+        One accumulator for each share of the neurons; when symmetric, only tiles on and below the
+        diagonal of the active sets are added.
     own, other : Side
     D : ndarray, shape (m, m')
     columns : ndarray
@@ -80,41 +86,55 @@ def _panel(K, own: Side, other: Side, D, columns, bias, symmetric, left):
     bias : ndarray, shape (m,)
         Added to each neuron's product.
     symmetric : bool
-    left : ndarray, shape (tasks, 5, padded columns)
+    height : int
+        Rows of a band.
+    left : ndarray, shape (threads, 5, padded columns)
         Work space: four scaled rows, and D_i.
+    counter : ndarray of int, shape (1,)
     """
-    n_tasks, a, other_a = K.shape[0], own.a, other.a
+    n_shares, a, other_a = K.shape[0], own.a, other.a
     n_neurons, n, n_other = own.delta.shape[0], own.delta.shape[1], other.delta.shape[1]
-    for task in prange(n_tasks):
+    n_bands = (n + height - 1) // height
+    for worker in prange(left.shape[0]):
         wide_vectors()
-        active, other_active = room(n, a), room(n_other, a)
+        active, other_active = room(height, a), room(n_other, a)
         rows, ends, other_ends = active.rows, active.ends, other_active.ends
-        accumulator = K[task]
-        work = left[task]
+        work = left[worker]
         work[4] = 0
-        for i in range(task, n_neurons, n_tasks):
-            count = _find_active(own, i, active)
-            for k in range(columns.shape[0]):
-                work[4, k] = D[i, columns[k]]
-            if symmetric:
+        task = next_task(counter)
+        while task < n_bands * n_shares:
+            # The last rows come first: they are the longest ones of a triangle.
+            start = (n_bands - 1 - task // n_shares) * height
+            stop = min(start + height, n)
+            width = stop if symmetric else n_other
+            accumulator = K[task % n_shares]
+            for i in range(task % n_shares, n_neurons, n_shares):
+                count = _find_active(own, i, start, stop, active)
+                other_count = _find_active(other, i, 0, width, other_active)
+                for k in range(columns.shape[0] if count > 0 else 0):
+                    work[4, k] = D[i, columns[k]]
                 for p in range(0, count, 4):
-                    stop = ends[p // 4]
-                    scaled_rows(work, a, stop, rows, p)
-                    for q in range(0, p + 4, 4):
-                        end = min(stop, ends[q // 4])
-                        add_tile(accumulator, work, a, end, active, p, active, q, bias[i])
-                continue
-            other_count = _find_active(other, i, other_active)
-            for p in range(0, count, 4):
-                stop = ends[p // 4]
-                scaled_rows(work, a, stop, rows, p)
-                for q in range(0, other_count, 4):
-                    end = min(stop, other_ends[q // 4])
-                    add_tile(accumulator, work, other_a, end, active, p, other_active, q, bias[i])
+                    row_stop = ends[p // 4]
+                    scaled_rows(work, a, row_stop, rows, p)
+                    last = other_count
+                    if symmetric:  # up to the diagonal, which is in the band
+                        last = min(last, other_count - count + p + 4)
+                    for q in range(0, last, 4):
+                        end = min(row_stop, other_ends[q // 4])
+                        add_tile(
+                            accumulator, work, other_a, end, active, p, other_active, q, bias[i]
+                        )
+            task = next_task(counter)
+
+
+def _cut(n_rows):
+    """The height of bands of so many rows, and into how many shares neurons are dealt out."""
+    n_bands = -(-n_rows // BAND)
+    return -(-n_rows // n_bands), -(-2 * TASKS // n_bands)  # bands of a triangle are unequal
 
 
 def weighted_gram_copies(shape, itemsize):
-    """How many (N, N') arrays :func:`weighted_gram` holds at its peak: one a thread, and others.
+    """How many (N, N') arrays :func:`weighted_gram` holds at its peak: accumulators, and others.
 
     Parameters
     ----------
@@ -126,7 +146,7 @@ def weighted_gram_copies(shape, itemsize):
     -------
     int
     """
-    return get_num_threads() + 2 + slice_count(*shape, symmetric=False)
+    return _cut(max(shape))[1] + 2 + slice_count(*shape, symmetric=False)
 
 
 def weighted_gram(passes, diagonal, other=None):
@@ -148,13 +168,16 @@ def weighted_gram(passes, diagonal, other=None):
     if deltas[len(activations) - 1].shape[1] > 1:
         return weighted_outputs.weighted_gram(passes, diagonal, other)
     symmetric = other is None
+    if not symmetric and len(other.activations[0]) > len(activations[0]):
+        # Bands are of rows: the more of these, the fewer accumulators.
+        return np.ascontiguousarray(weighted_gram(other, diagonal, passes).T)
     other_activations, other_deltas = passes[:2] if symmetric else other[:2]
     order = sparsest_first(activations[0])
     other_order = order if symmetric else sparsest_first(other_activations[0])
     dtype = activations[0].dtype
     shape = (len(order), len(other_order))
-    n_threads = get_num_threads()
-    K = np.zeros((n_threads, *shape), dtype)
+    height, n_shares = _cut(len(order))
+    K = np.zeros((n_shares, *shape), dtype)
     dense = np.zeros(shape, dtype)
     for l, (D, D_bias) in enumerate(diagonal):
         a, delta = activations[l][order], deltas[l][order]
@@ -183,10 +206,10 @@ def weighted_gram(passes, diagonal, other=None):
             others = own
             if not symmetric:
                 others = Side(padded(other_a, columns=panel), ends[1], other_scaled)
-            left = aligned_empty((n_threads, 5, own.a.shape[1]), dtype)
-            _panel(K, own, others, D, panel, bias, symmetric, left)
+            left = aligned_empty((get_num_threads(), 5, own.a.shape[1]), dtype)
+            _panel(K, own, others, D, panel, bias, symmetric, height, left, task_counter())
             bias = np.zeros_like(bias)
-    total = K.sum(axis=0)
+    total = K[0] if n_shares == 1 else K.sum(axis=0)
     total += dense
     if symmetric:
         # Tiles fill pairs (n, k) with n ≥ k, and a few above the diagonal that are mirrored over.

@@ -7,6 +7,7 @@ from ntklin.kernels.gpu.infinite import infinite_width, infinite_width_of
 from ntklin.kernels.gpu.linearized import LinearizedNetwork
 from ntklin.kernels.gpu.passes import backward, forward
 from ntklin.kernels.gpu.products import (
+    dense_product,
     jacobian_vector,
     jacobian_vectors,
     vector_jacobian,
@@ -19,6 +20,7 @@ from ntklin.kernels.gpu.weighted import weighted_gram, weighted_gram_copies
 __all__ = [
     "LinearizedNetwork",
     "backward",
+    "dense_product",
     "descend",
     "descent_state",
     "fold",

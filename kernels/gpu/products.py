@@ -5,7 +5,7 @@ input's signals meet them in one more. In the output δ is e_c, and in the last 
 of the outputs times α', so that neither of these signals is made.
 """
 
-from ntklin.kernels.gpu.arrays import namespace, transposed
+from ntklin.kernels.gpu.arrays import namespace, symmetric, transposed
 from ntklin.kernels.gpu.passes import BackwardSignals
 
 # What one column after another of N × m numbers may take together, in bytes: fewer columns are
@@ -157,3 +157,18 @@ def _groups(passes, count):
     size = len(X) * max((a.shape[1] for a in hidden), default=1) * X.itemsize
     some = max(1, GROUP_BYTES // max(1, size))
     return [slice(j, min(j + some, count)) for j in range(0, count, some)]
+
+
+def dense_product(x, y):
+    """x y^T, or that of each of several x; exactly symmetric for y that is x.
+
+    Parameters
+    ----------
+    x, y : ndarray, shapes (N, K) and (N', K)
+
+    Returns
+    -------
+    ndarray, shape (N, N')
+    """
+    found = x @ transposed(y)
+    return symmetric(found) if y is x else found

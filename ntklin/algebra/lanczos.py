@@ -4,6 +4,8 @@ import numpy as np
 
 from ntklin.algebra.operators import Product
 from ntklin.edge.arrays import Array
+from ntklin.edge.ranges import length
+from ntklin.edge.threads import reproducible
 
 # Vectors that are kept to be orthogonal to, and how often they make way for the best one of them.
 MOST_VECTORS = 128
@@ -41,7 +43,7 @@ def largest_eigenvalue(
     """
     # Kernels of ReLU networks have their uppermost eigenvector near the constant one.
     start = 1 + np.random.default_rng(0).standard_normal(n)
-    start /= np.linalg.norm(start)
+    start /= length(start)
     size = float(np.abs(product(start)).max())
     if size == 0 or not np.isfinite(size):
         return size
@@ -86,15 +88,16 @@ def _round(
     for k in range(most):
         basis[k] = vector
         vector = product(vector)
-        diagonal[k] = basis[k] @ vector
-        if not np.isfinite(diagonal[k]):
-            return np.inf, 0.0, start
         known = basis[: k + 1]
-        for _ in range(2):  # once leaves a trace where the vectors nearly agree
-            vector = vector - (known @ vector) @ known
-        side[k] = np.linalg.norm(vector)
-        T = np.diag(diagonal[: k + 1]) + np.diag(side[:k], 1) + np.diag(side[:k], -1)
-        values, ritz = np.linalg.eigh(T)
+        with reproducible():  # learning rates follow; beside the product all this is little
+            diagonal[k] = basis[k] @ vector
+            if not np.isfinite(diagonal[k]):
+                return np.inf, 0.0, start
+            for _ in range(2):  # once leaves a trace where the vectors nearly agree
+                vector = vector - (known @ vector) @ known
+            side[k] = length(vector)
+            T = np.diag(diagonal[: k + 1]) + np.diag(side[:k], 1) + np.diag(side[:k], -1)
+            values, ritz = np.linalg.eigh(T)
         value, residual = float(values[-1]), float(side[k] * abs(ritz[-1, -1]))
         if not residual > tolerance * value or side[k] == 0:
             break
@@ -102,5 +105,6 @@ def _round(
     else:
         if most == len(start):  # the whole space: what is left is rounding
             residual = min(residual, tolerance * value)
-    best = ritz[:, -1] @ known
-    return value, residual, best / np.linalg.norm(best)
+    with reproducible():
+        best = ritz[:, -1] @ known
+    return value, residual, best / length(best)

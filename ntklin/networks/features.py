@@ -14,6 +14,7 @@ from ntklin.edge.backends import contiguous, freeze, host, is_mapped, kernels, n
 from ntklin.edge.checks import BLOCK, as_flag, as_weights, require_memory
 from ntklin.edge.errors import FloatRangeError
 from ntklin.edge.ranges import COMFORT, exponent, in_range, is_far, largest_exponent, shift
+from ntklin.edge.threads import reproducible
 from ntklin.kernels.structures import Activations, Layers, Passes
 from ntklin.networks.balanced import REMEDY, BalancedFeatures
 from ntklin.networks.layers import LayeredNetwork, LayerList, layers_and_inputs
@@ -146,11 +147,12 @@ class FeatureMap(BalancedFeatures):
             sizes = w * host(np.sqrt((a * a).sum(axis=1))).astype(np.float64)
             sizes = np.repeat(sizes, self.network.n_outputs)
             signals = delta * delta
-            total = sizes**2 * host(signals @ (length * length).astype(a.dtype))
-            if b is not None:
-                biases = abs(b)
-                total += 2 * v * sizes * host(signals @ (length * biases).astype(a.dtype))
-                total += v * v * host(signals @ (biases * biases).astype(a.dtype))
+            with reproducible():  # a pass over the signals, as fast as memory on any threads
+                total = sizes**2 * host(signals @ (length * length).astype(a.dtype))
+                if b is not None:
+                    biases = abs(b)
+                    total += 2 * v * sizes * host(signals @ (length * biases).astype(a.dtype))
+                    total += v * v * host(signals @ (biases * biases).astype(a.dtype))
             squares = squares + (W.shape[1] + 3) * total
         return squares
 

@@ -12,6 +12,7 @@ from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, host
 from ntklin.edge.checks import as_step, fits
 from ntklin.edge.errors import DegenerateKernelError, DivergenceError, MemoryLimitError
+from ntklin.edge.threads import reproducible
 from ntklin.runs.losses import Loss
 from ntklin.runs.optimizer import Optimizer
 from ntklin.runs.optimizers import AdaGrad, Adam, GradientDescent, Preconditioned, RMSprop
@@ -177,7 +178,8 @@ def largest_eigenvalue(phi: GramOperator) -> float:
         with suppress(MemoryLimitError):
             K = host(phi.gram())
             require_kernel_in_range(K)
-            return float(np.linalg.eigvalsh(K.astype(np.float64, copy=False))[-1])
+            with reproducible():  # a default learning rate follows, and all bits of a run
+                return float(np.linalg.eigvalsh(K.astype(np.float64, copy=False))[-1])
 
     largest = largest_by_products(phi, 1e-10)
     require_kernel_in_range(np.array([[largest]], phi.dtype))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ntklin.edge.arrays import Array
-from ntklin.edge.backends import beside, host
+from ntklin.edge.backends import beside, host, kernels
 from ntklin.edge.checks import fits
 from ntklin.runs.monotone import LINEAR_RULES
 from ntklin.runs.optimizer import OptimizerState
@@ -95,7 +95,8 @@ class SpanEngine(LinearizedEngine):
         if self._decays:
             slopes = np.append(slopes, 0.0)
         self._state = self._optimizer.step(self._state, self._coefficients, slopes)
-        outputs = self._start + (self._kernel @ self._moved_by()).reshape(self._start.shape)
+        product = kernels(self._kernel).dense_product(self._kernel, self._moved_by()[None])
+        outputs = self._start + product.reshape(self._start.shape)
         self._outputs = outputs.astype(self.dtype, copy=False)
 
     def _moved_by(self) -> Array:

@@ -57,9 +57,9 @@ class ReducedDescent(Engine):
         ]
         self._above = Layers(above, w[1:], v[1:], net.activation.body)
         w, v = w[0], v[0]
-        H = w * (first[0] @ X.T) + v * first[1][..., None]
+        H = w * self._kernels.dense_product(first[0], X) + v * first[1][..., None]
         self._state = self._kernels.descent_state(H, X.dtype)
-        self._G = X @ X.T
+        self._G = self._kernels.dense_product(X, X)
         self._G *= w * w
         self._G += v * v
         self._evaluate()
@@ -130,7 +130,8 @@ class ReducedDescent(Engine):
         theta = self._theta.copy()
         W, b = self._net.unpack(theta)[0]
         S = (self._state.S + self._state.S_moved)[:, : len(self._X)]
-        W -= self._rate * self._net.weight_scales[0] * (S @ self._X)
+        moved = self._kernels.dense_product(S, self._X.T)
+        W -= self._rate * self._net.weight_scales[0] * moved
         if b is not None:
             b -= self._rate * self._net.bias_scales[0] * S.sum(axis=1)
         return theta

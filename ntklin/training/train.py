@@ -99,8 +99,8 @@ def train(
         your own, or several by ``|``. ``run.ended_by`` tells which one did.
     resume : TrainingRun or path, optional
         A run, or a file by ``run.save``, to continue; the result is the same to the last bit as
-        that of one run, if the number of threads is. All other arguments must be those of that
-        run, with θ_0 as ``theta``; ``steps``, ``until`` and ``record`` may change. An iterable of
+        that of one run, on any number of threads. All other arguments must be those of that run,
+        with θ_0 as ``theta``; ``steps``, ``until`` and ``record`` may change. An iterable of
         batches has to start anew: what was taken is passed over.
     progress : callable, optional
         Called as ``progress(step, loss)`` about ten times a second.
