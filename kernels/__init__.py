@@ -19,7 +19,7 @@ CONTRACT = {
     "vector_jacobian": "(passes, r (N,), result in the layout of θ) -> None",
     "vectors_jacobian": "(passes, r (k, N), k results in the layout of θ, axis k first) -> None",
     "gram": "(passes, other passes or None) -> (N, N')",
-    "gram_copies": "((N, N'), itemsize) -> how many (N, N') arrays gram holds",
+    "gram_copies": "((N, N'), the widest layer) -> how many (N, N') arrays gram holds",
     "weighted_gram": "(passes, D in the layout of θ, other passes or None) -> (N, N')",
     "weighted_gram_copies": "((N, N'), itemsize) -> how many (N, N') arrays weighted_gram holds",
     "dense_product": "(x (N, K), y (N', K)) -> (N, N'), symmetric for y that is x",

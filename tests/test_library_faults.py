@@ -81,6 +81,6 @@ def test_what_a_function_raises_is_a_failure(monkeypatch):
         raise ValueError("not today")
 
     monkeypatch.setattr(ntklin, "linearize", refuse)
-    found = measured("lemma2/norms", seed=0)
+    found = measured("lemma2/norms", seed=99)
     assert not found.holds
     assert found.measured == "ValueError: not today"

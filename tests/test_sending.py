@@ -263,6 +263,7 @@ ARGUMENTS = {
     "SGDMoments.predict": lambda moments: (X_NEW, 5),
     "Source.balanced": lambda source: (np.float64,),
     "Source.block": lambda source: (slice(0, 2), slice(1, 3)),
+    "Source.tile": lambda source: (slice(0, 2), slice(1, 3)),
     "Source.columns_of": lambda source: (np.array([0, 2]),),
     "Source.product": lambda source: (np.ones((source.n_rows, 1)),),
     "Source.between": lambda source: (X_NEW, 2.0),

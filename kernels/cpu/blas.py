@@ -125,16 +125,16 @@ def _corners(n, n_other, symmetric):
     ]
 
 
-def slice_count(n, n_other, symmetric):
-    """Into how many slices of columns a product is cut at most, each with an (N, N') array.
+def slice_count(n, n_other, symmetric, n_columns):
+    """Into how many slices of columns a product is cut, each with an (N, N') array of its own.
 
-    More than one where there are fewer tiles than tasks to make.
+    More than one where there are fewer tiles than tasks to make, and columns enough.
 
     Returns
     -------
     int
     """
-    return -(-TASKS // len(_corners(n, n_other, symmetric)))
+    return max(1, min(-(-TASKS // len(_corners(n, n_other, symmetric))), n_columns // SLICE))
 
 
 @parallel_kernel
@@ -160,7 +160,7 @@ def product(x, y=None):
     corners = _corners(len(x), len(other), y is None)
     rows, columns = np.array(corners).T
     n_threads = get_num_threads()
-    slices = min(slice_count(len(x), len(other), y is None), max(1, x.shape[1] // SLICE))
+    slices = slice_count(len(x), len(other), y is None, x.shape[1])
     allocate = np.empty if slices == 1 else np.zeros  # the sum also runs over what is not set
     parts = allocate((slices, len(x), len(other)), x.dtype)
     with sequential_blas:

@@ -58,21 +58,21 @@ def _product(x, y, sparse):
     return product(x, y)
 
 
-def gram_copies(shape, itemsize):
+def gram_copies(shape, widest):
     """How many arrays of K's shape :func:`gram` holds at its peak: K, its factors, slices.
 
     Parameters
     ----------
     shape : (N C, N' C)
-    itemsize : int
-        Does not matter here.
+    widest : int
+        The largest one of the widths.
 
     Returns
     -------
     int
     """
     # A square one may be symmetric, and then has fewer tiles and more slices.
-    slices = slice_count(*shape, symmetric=shape[0] == shape[1])
+    slices = slice_count(*shape, shape[0] == shape[1], widest)
     return 3 if slices == 1 else 3 + slices
 
 

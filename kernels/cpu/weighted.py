@@ -16,7 +16,7 @@ from numba import get_num_threads, prange
 
 from ntklin.kernels.cpu import weighted_outputs
 from ntklin.kernels.cpu.aligned import aligned_empty, padded
-from ntklin.kernels.cpu.blas import mirror_lower, product, slice_count
+from ntklin.kernels.cpu.blas import SLICE, mirror_lower, product, slice_count
 from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
 from ntklin.kernels.cpu.ordering import sparsest_first, staircase
@@ -146,7 +146,7 @@ def weighted_gram_copies(shape, itemsize):
     -------
     int
     """
-    return _cut(max(shape))[1] + 2 + slice_count(*shape, symmetric=False)
+    return _cut(max(shape))[1] + 2 + slice_count(*shape, False, TASKS * SLICE)
 
 
 def weighted_gram(passes, diagonal, other=None):

@@ -3,13 +3,13 @@
 from ntklin.kernels.gpu.arrays import namespace, symmetric
 
 
-def gram_copies(shape, itemsize):
+def gram_copies(shape, widest):
     """How many (N, N') arrays :func:`gram` holds at its peak: K and a product for each factor.
 
     Parameters
     ----------
     shape : (N, N')
-    itemsize : int
+    widest : int
         Neither matters here.
 
     Returns

@@ -136,25 +136,8 @@ class FeatureMap(BalancedFeatures):
         # Squares and last signals of all would be as large as the activations.
         size = max(1, BLOCK // max(self.network.widths))
         runs = (slice(i, i + size) for i in range(0, len(self.inputs), size))
-        squares = np.concatenate([self.rows(run)._squared_rounding(lengths) for run in runs])
+        squares = np.concatenate([_squared_rounding(self.rows(run), lengths) for run in runs])
         return 4 * float(np.finfo(self.dtype).eps) * np.sqrt(squares)
-
-    def _squared_rounding(self, lengths: list[Array]) -> Array:
-        """The sum over layers of what a rounding of size 1 in each product gives, squared."""
-        squares = np.zeros(self.shape[0])
-        layers = self.network.unpack(self.parameters)
-        for a, delta, w, v, (W, b), length in zip(*self.passes, layers, lengths, strict=True):
-            sizes = w * host(np.sqrt((a * a).sum(axis=1))).astype(np.float64)
-            sizes = np.repeat(sizes, self.network.n_outputs)
-            signals = delta * delta
-            with reproducible():  # a pass over the signals, as fast as memory on any threads
-                total = sizes**2 * host(signals @ (length * length).astype(a.dtype))
-                if b is not None:
-                    biases = abs(b)
-                    total += 2 * v * sizes * host(signals @ (length * biases).astype(a.dtype))
-                    total += v * v * host(signals @ (biases * biases).astype(a.dtype))
-            squares = squares + (W.shape[1] + 3) * total
-        return squares
 
     def at(self, X_new: ArrayLike) -> FeatureMap:
         """The features of other inputs, in the same units as these.
@@ -381,14 +364,14 @@ class FeatureMap(BalancedFeatures):
     ) -> None:
         """Refuse a kernel that does not fit, with what its computation takes beside it."""
         shape = (self.shape[0], (self if other is None else other).shape[0])
-        copies_of = self._kernels.weighted_gram_copies if is_weighted else self._kernels.gram_copies
-        copies, product = copies_of(shape, dtype.itemsize), "(phi.T @ r)"
+        copies, product = self._kernels.gram_copies(shape, max(self.network.widths)), "(phi.T @ r)"
         n_rows = shape[0] + (other is not None) * shape[1]
         beside_it = last_signals(self.network, n_rows)
         if is_weighted:
             # Activations and backward signals of a layer in another order, transposed and padded.
             layers = zip(self.network.widths[:-1], self.network.widths[1:], strict=True)
             beside_it += 2 * n_rows * max(map(sum, layers))
+            copies = self._kernels.weighted_gram_copies(shape, dtype.itemsize)
             product = f"(weights * {product})"
         require_memory(
             (copies * shape[0] * shape[1] + beside_it) * dtype.itemsize,
@@ -412,6 +395,24 @@ class FeatureMap(BalancedFeatures):
             See ``ntklin.kernels.cpu.linearized``.
         """
         return self._kernels.LinearizedNetwork(self.passes, self.network.has_bias, rule)
+
+
+def _squared_rounding(phi: FeatureMap, lengths: list[Array]) -> Array:
+    """The sum over layers of what a rounding of size 1 in each product gives, squared."""
+    squares = np.zeros(phi.shape[0])
+    layers = phi.network.unpack(phi.parameters)
+    for a, delta, w, v, (W, b), length in zip(*phi.passes, layers, lengths, strict=True):
+        sizes = w * host(np.sqrt((a * a).sum(axis=1))).astype(np.float64)
+        sizes = np.repeat(sizes, phi.network.n_outputs)
+        signals = delta * delta
+        with reproducible():  # a pass over the signals, as fast as memory on any threads
+            total = sizes**2 * host(signals @ (length * length).astype(a.dtype))
+            if b is not None:
+                biases = abs(b)
+                total += 2 * v * sizes * host(signals @ (length * biases).astype(a.dtype))
+                total += v * v * host(signals @ (biases * biases).astype(a.dtype))
+        squares = squares + (W.shape[1] + 3) * total
+    return squares
 
 
 def _kernel(

@@ -234,6 +234,10 @@ THEORY = {
         lambda made: made.predict(X_NEW),
     ),
     "LinearizedGradientDescent.steps_to": Call(lambda: descent().steps_to, {"loss": number(0.1)}),
+    "LinearizedGradientDescent.steps_to_by_products": Call(
+        lambda: descent().steps_to_by_products,
+        {"loss": number(0.1), "tol": TOL, "progress": PROGRESS},
+    ),
     "LinearizedGradientDescent.interpolation_step": Call(
         lambda: decayed_descent().interpolation_step, {"depth": none(1, 2, 3)}
     ),

@@ -309,6 +309,7 @@ TRAINING = {
             "solver": text("packed", "auto", "eigh", "cholesky", "mixed", "pcg"),
             "preconditioner": text("ntk", "nystrom", "none"),
             "iterations": none(3, 10**400),
+            "like": INPUTS,
         },
     ),
     "plan_cluster": Call(
