@@ -54,7 +54,7 @@ def test_a_saved_run_knows_its_scale(tmp_path):
 
 def test_bad_arguments():
     net = NETWORKS["one output"]
-    with pytest.raises(TypeError, match="network must be a network, .* got int"):
+    with pytest.raises(TypeError, match=r"network must be a network, .* got int"):
         ntklin.ScaledNetwork(3, 1.0, [1.0])
     with pytest.raises(ValueError, match="scale must be"):
         ntklin.ScaledNetwork(net, 0.0, net.init(1))
