@@ -130,9 +130,8 @@ def test_each_phase_takes_its_work_at_its_own_rate(monkeypatch, outputs):
         features, pair, own_pair, limit_pair, product, spectrum = 2.0, 3.0, 5.0, 7.0, 11.0, 13.0
 
         def factor(self, kind):
-            return {"packed": 17.0, "cholesky": 19.0, "mixed": 23.0, "ntk": 29.0, "nystrom": 53.0}[
-                kind
-            ]
+            rates = {"packed": 17.0, "cholesky": 19.0, "mixed": 23.0, "ntk": 29.0, "nystrom": 53.0}
+            return rates[kind]
 
         def solve(self, work, rows):
             return {"packed": 31.0, "cholesky": 37.0, "mixed": 41.0}.get(work, 43.0) * rows
