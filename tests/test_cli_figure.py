@@ -63,6 +63,7 @@ def test_it_trains_draws_and_goes_on(tmp_path):
     assert (tmp_path / "figure05-quick.pdf").exists()
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
 @pytest.mark.usefixtures("tiny")
 def test_other_data_have_other_names(tmp_path):
     figure(9, "--scale", "quick", "--processes", 1, "--out", tmp_path, "--dataset", "fashion01")

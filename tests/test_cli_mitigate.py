@@ -2,6 +2,7 @@
 
 import shlex
 
+import numba
 import numpy as np
 import pytest
 from commands import MITIGATION, invoke, results, typed
@@ -79,6 +80,7 @@ def test_the_reported_command_repeats_the_run(tmp_path):
     assert words == shlex.split(second["provenance"]["command"])
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
 def test_half_life_stopping_is_a_row(tmp_path):
     flags = (*MITIGATION, "--half-life", "--weight-decay", 0.02, "--no-baselines")
     done = invoke("mitigate", *flags, "--out", tmp_path)

@@ -2,6 +2,7 @@
 
 import io
 
+import numba
 import numpy as np
 import pytest
 from commands import typed
@@ -55,6 +56,7 @@ def test_bars_without_training():
     assert sweep_label(config, 0.5, 0) == "σ = 0.5 "
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
 def test_bars_of_a_comparison_on_a_terminal():
     config = study(width="6", until=1e-3, seeds="2", optimizers="adam,sgd", max_steps=None)
     stream = io.StringIO()

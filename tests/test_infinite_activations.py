@@ -464,6 +464,7 @@ def test_rows_out_of_range_are_refused(activation):
         ntklin.infinite_ntk(network(3, 3, "gelu")[0], 1e25 * np.eye(3, dtype=np.float32))
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
 def test_long_rows_of_a_series_are_refused():
     net, _ = network(2, 2, "tanh", bias="none")
     x = 100 * np.array([[1.0, 0.0], [1.0, 1e-3]])

@@ -4,6 +4,7 @@ Steps that vanish in the rounding of what they are added to have to count: sums 
 different ways part from each other, and the loss that is told is then not that of what is returned.
 """
 
+import numba
 import numpy as np
 import pytest
 
@@ -68,6 +69,7 @@ def test_what_has_converged_has_the_loss_that_is_told(name, dtype):
         assert distance == pytest.approx(exact, rel=1e-12)
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
 @pytest.mark.parametrize("name", ["shallow", "deep"])
 def test_steps_below_the_rounding_of_a_preactivation_count(name):
     """A loss that falls from 1e-9 by a tiny share a step goes on to where the first layer leads it.

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import numba
 import numpy as np
 import pytest
 
@@ -31,6 +32,7 @@ def trained(until, dtype=np.float64):
 # Rises
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
 @pytest.mark.parametrize(("dtype", "begin", "until"), [("f8", 1e-22, 1e-29), ("f4", 1e-6, 1e-12)])
 def test_rounding_near_the_targets_is_no_rise_for_a_search(dtype, begin, until):
     """Full batches as a list are not watched in training, so that the search has to judge."""
@@ -128,6 +130,7 @@ def test_rounding_at_a_start_on_the_targets_is_no_divergence(method, dtype):
     assert ntklin.linearize(NET, theta, X).train(Y, optimizer, steps=300).steps == 300
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
 @pytest.mark.parametrize("optimizer", [ntklin.Adam(2e-3), ntklin.AdaGrad(2e-3)])
 def test_adaptive_steps_away_from_a_trained_start_may_come_back(optimizer):
     """Their first step is as long as ever, so that a thousand times the start says nothing."""
