@@ -99,6 +99,33 @@ def n_outputs_of(net: Network) -> int:
     return int(getattr(net, "n_outputs", 1))
 
 
+class NetworkAround(Network):
+    """A network made of another one, which has the same inputs, outputs and parameters.
+
+    Attributes
+    ----------
+    network : Network
+        The other one.
+    """
+
+    network: Network
+
+    @property
+    def n_inputs(self) -> int:
+        """The input dimension d."""
+        return self.network.n_inputs
+
+    @property
+    def n_outputs(self) -> int:
+        """The number of outputs C."""
+        return n_outputs_of(self.network)
+
+    @property
+    def n_parameters(self) -> int:
+        """P, that of the network within."""
+        return self.network.n_parameters
+
+
 class FeatureOperator(GramOperator):
     """φ(X) at a θ, an (N C, P) operator: row n C + c is that of output c of input n.
 

@@ -14,13 +14,13 @@ from ntklin.edge.sendable import Sendable
 from ntklin.networks.network import (
     FeatureOperator,
     Network,
+    NetworkAround,
     as_feature_operator,
-    n_outputs_of,
     require_network,
 )
 
 
-class ScaledNetwork(Sendable, Network):
+class ScaledNetwork(Sendable, NetworkAround):
     """f(x) = α (g(x; θ) − g(x; θ_0)), which is 0 at θ_0, where its kernel is α² times that of g.
 
     The loss over α² is what keeps θ's speed the same at every α: a learning rate over α², as the
@@ -52,21 +52,6 @@ class ScaledNetwork(Sendable, Network):
 
     def __repr__(self) -> str:
         return f"ScaledNetwork({self.network!r}, {self.scale:g}, …)"
-
-    @property
-    def n_inputs(self) -> int:
-        """The input dimension d."""
-        return self.network.n_inputs
-
-    @property
-    def n_outputs(self) -> int:
-        """The number of outputs C."""
-        return n_outputs_of(self.network)
-
-    @property
-    def n_parameters(self) -> int:
-        """P, that of g."""
-        return self.network.n_parameters
 
     def apply(self, theta: ArrayLike, X: ArrayLike) -> Array:
         """The outputs f_θ(X), shape (N,), or (N, C) of more than one output."""

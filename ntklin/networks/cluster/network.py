@@ -13,13 +13,13 @@ from ntklin.edge.cluster import connect, require_workers
 from ntklin.edge.errors import ClusterError
 from ntklin.edge.sendable import Sendable
 from ntklin.networks.cluster.features import ClusterFeatures
-from ntklin.networks.network import Network, n_outputs_of
+from ntklin.networks.network import Network, NetworkAround
 
 if TYPE_CHECKING:
     from distributed import Client
 
 
-class ClusterNetwork(Sendable, Network):
+class ClusterNetwork(Sendable, NetworkAround):
     """A network whose features φ(X) are made and kept on the workers of a Dask cluster.
 
     Each worker has some of the rows of X, makes forward and backward passes of them once and keeps
@@ -116,21 +116,6 @@ class ClusterNetwork(Sendable, Network):
         if self._client is None or self._client.status != "running":
             raise ClusterError("this network has left its cluster: make a ClusterNetwork anew")
         return self._client
-
-    @property
-    def n_inputs(self) -> int:
-        """The input dimension d."""
-        return self.network.n_inputs
-
-    @property
-    def n_outputs(self) -> int:
-        """The number of outputs C."""
-        return n_outputs_of(self.network)
-
-    @property
-    def n_parameters(self) -> int:
-        """P."""
-        return self.network.n_parameters
 
     def apply(self, theta: ArrayLike, X: ArrayLike) -> Array:
         """The outputs f_θ(X), shape (N,), or (N, C) of more than one output; computed here."""
