@@ -77,13 +77,14 @@ def checkpoints(folder: Path) -> int:
     X, Y = rng.uniform(-0.5, 0.5, (6, 3)), rng.random(6)
     net, path = ntklin.MLP((3, 200, 1)), folder / "run.npz"
     folder.mkdir(exist_ok=True)
-    steps = 0
-    while steps < 400:
+    while True:
+        # Read anew each time: another process, or this one before its death, may be at the end.
         past = ntklin.load_run(path) if path.exists() else None
-        steps = (past.steps if past else 0) + 20
-        run = ntklin.train(net, net.init(0), X, Y, ntklin.Adam(0.01), steps, resume=past)
+        steps = past.steps if past else 0
+        if steps >= 400:
+            return 0
+        run = ntklin.train(net, net.init(0), X, Y, ntklin.Adam(0.01), steps + 20, resume=past)
         run.save(path)
-    return 0
 
 
 SMALL = ("--n-train", "6", "--n-test", "5", "--width", "40", "--threads", "1")
