@@ -111,6 +111,33 @@ def test_subsets(dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_tabulate_listed(dtype):
+    """Listed rows, in any order and more than once."""
+    codegen = instructions.tabulate_listed
+    run, _engine = compiled(codegen, ADDRESS, ADDRESS, ADDRESS, types.intp, of(dtype))
+    width = SUBSET_LINES * lanes(dtype)
+    rows = aligned((50, width + lanes(dtype)), dtype)
+    listed = rng.integers(0, len(rows), WORD).astype(np.int32)
+    table = aligned((WORD // SUBSET, 1 << SUBSET, width), dtype)
+    run(table.ctypes.data, rows.ctypes.data, listed.ctypes.data, rows.strides[0], 0)
+    groups = rows[listed, :width].astype(float).reshape(-1, SUBSET, width)
+    bits = np.arange(1 << SUBSET)[:, None] >> np.arange(SUBSET) & 1
+    assert_close(table, np.einsum("sk,gkq->gsq", bits, groups), kind="gram", n=SUBSET, scale=10)
+
+
+def test_transpose_bits():
+    run, _engine = compiled(instructions.transpose_bits, ADDRESS, ADDRESS, ADDRESS)
+    row = rng.integers(0, 1 << 32, 70, dtype=np.uint32)
+    row[:2] = 0, 0xFFFFFFFF
+    listed = np.r_[0, 1, 69, rng.integers(0, 70, WORD - 3)].astype(np.int32)
+    target = np.full(WORD + 2, 7, np.uint32)
+    run(target[1:].ctypes.data, row.ctypes.data, listed.ctypes.data)
+    bits = row[listed] >> np.arange(WORD, dtype=np.uint32)[:, None] & 1  # (q, k)
+    assert target[1:-1].tolist() == [sum(int(b) << k for k, b in enumerate(q)) for q in bits]
+    assert target[0] == target[-1] == 7
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("groups", [0, 1, 7])
 def test_add_entries(dtype, groups):
     run, _engine = compiled(

@@ -262,6 +262,51 @@ def add_listed_entries(context, builder, signature, args):
     return context.get_dummy_value()
 
 
+def transpose_bits(context, builder, signature, args):
+    target, row, listed = args
+    element = ir.IntType(WORD)
+    vector, gate = ir.VectorType(element, WORD), ir.VectorType(ir.IntType(1), WORD)
+    nothing = bits = ir.Constant(vector, None)
+    for k in range(WORD):
+        place = _listed(builder, listed, ir.Constant(listed.type, k))
+        place = builder.add(row, builder.mul(place, ir.Constant(row.type, WORD // 8)))
+        active = builder.load(builder.inttoptr(place, element.as_pointer()))
+        bit = ir.Constant(vector, [1 << k] * WORD)
+        bits = builder.or_(bits, builder.select(builder.bitcast(active, gate), bit, nothing))
+    target = builder.inttoptr(target, vector.as_pointer())
+    builder.store(bits, target, align=WORD // 8)
+    return context.get_dummy_value()
+
+
+def tabulate_listed(context, builder, signature, args):
+    table, rows, listed, step, _ = args
+    element = context.get_value_type(signature.args[4])
+    vector = ir.VectorType(element, LINE * 8 // signature.args[4].bitwidth)
+    zero = ir.Constant(vector, None)
+    row_bytes = SUBSET_LINES * LINE
+
+    def at(base, offset):
+        place = builder.add(base, ir.Constant(base.type, offset))
+        return builder.inttoptr(place, vector.as_pointer())
+
+    for g in range(WORD // SUBSET):
+        places = [
+            builder.add(
+                rows, builder.mul(step, _listed(builder, listed, ir.Constant(rows.type, k)))
+            )
+            for k in range(g * SUBSET, (g + 1) * SUBSET)
+        ]
+        for r in range(SUBSET_LINES):
+            sums = [zero]
+            for place in places:
+                row = builder.load(at(place, r * LINE), align=LINE)
+                sums += [builder.fadd(partial, row) if s else row for s, partial in enumerate(sums)]
+            for s, total in enumerate(sums):
+                entry = ((g << SUBSET) + s) * row_bytes
+                builder.store(total, at(table, entry + r * LINE), align=LINE)
+    return context.get_dummy_value()
+
+
 def positive_samples(context, builder, signature, args):
     address, _ = args
     element = context.get_value_type(signature.args[1])

@@ -144,6 +144,26 @@ def add_listed_entries(typing_context, target, index, listed, table, n_groups, f
 
 
 @intrinsic
+def transpose_bits(typing_context, target, row, listed):
+    """target_q ← Σ_k 2^k bit q of row[listed_k], k < WORD, q < WORD.
+
+    ``target`` and ``row`` are of uint32, ``listed`` of int32.
+    """
+    parameters = Place(target), Place(row), Place(listed)
+    return on_places(instructions.transpose_bits, types.void, *parameters)
+
+
+@intrinsic
+def tabulate_listed(typing_context, table, rows, listed, step):
+    """table[g, s] ← Σ_i rows[listed_k], k = SUBSET·g + i < WORD, over the bits i of s.
+
+    Rows begin with SUBSET_LINES aligned cache lines and lie ``step`` bytes apart.
+    """
+    parameters = Place(table), Place(rows), Place(listed), types.intp, Typed(floating(table, rows))
+    return on_places(instructions.tabulate_listed, types.void, *parameters)
+
+
+@intrinsic
 def _positive_samples(typing_context, place):
     parameters = Place(place), Typed(floating(place))
     return on_places(instructions.positive_samples, types.uint64, *parameters)

@@ -4,9 +4,9 @@
 
     ⟨δ^c_n, δ^c'_n'⟩ = Σ_i u_ci u_c'i over the neurons i that are active on both n and n'
 
-is for each pair of inputs a sum of rows of products of outputs: C (C + 1)/2 numbers, from tables of
-the sums over all subsets of a few neighbouring neurons, where the dense product takes C² multiply-
-adds for each neuron.
+is for each pair of inputs a sum of rows of products of outputs: C (C + 1)/2 numbers, where the
+dense product takes C² multiply-adds for each neuron. For one input n at a time the rows of its own
+active neurons, half of all, are tabulated by their subset sums; each n' adds one entry for four.
 """
 
 from typing import NamedTuple
@@ -14,89 +14,116 @@ from typing import NamedTuple
 import numpy as np
 from numba import get_num_threads, prange
 
-from ntklin.kernels.cpu.aligned import aligned_empty
-from ntklin.kernels.cpu.compiler import parallel_kernel
-from ntklin.kernels.cpu.intrinsics import next_task, task_counter
-from ntklin.kernels.cpu.sample_subsets import (
-    active_samples,
-    add_samples,
-    sample_tables,
-    tabulate_samples,
+from ntklin.kernels.cpu import plain
+from ntklin.kernels.cpu.aligned import aligned_empty, aligned_zeros
+from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
+from ntklin.kernels.cpu.intrinsics import (
+    next_task,
+    tabulate_listed,
+    task_counter,
+    transpose_bits,
 )
-from ntklin.kernels.cpu.sizes import CHUNK_GROUPS, subset_width
+from ntklin.kernels.cpu.neuron_subsets import ROWS, active_bits, add_neurons
+from ntklin.kernels.cpu.plain import twin
+from ntklin.kernels.cpu.sizes import SUBSET, WORD, subset_width
+from ntklin.kernels.cpu.sums import clear_rows
 
 # With fewer outputs a dense product is the faster one.
 PAYS = 4
-# Pairs of inputs of a task: their sums fit a second-level cache, and they share the tables.
-PAIRS = 1024
-
-
-class Pairs(NamedTuple):
-    """Pairs of inputs (n, n'), and which neurons are active on either.
-
-    Attributes
-    ----------
-    own, other : ndarray of int32, shape (pairs,)
-        n and n'.
-    bits, other_bits : ndarray of uint8, shape (N, groups)
-        From ``active_samples``, with inputs in the place of neurons.
-    """
-
-    own: np.ndarray
-    other: np.ndarray
-    bits: np.ndarray
-    other_bits: np.ndarray
 
 
 class Work(NamedTuple):
-    """Of each thread: sums and subsets of a task's pairs, a chunk's tables, and a row to spare."""
+    """Of each thread: sums of a run of inputs, one input's neurons, bits of those, their sums.
+
+    Attributes
+    ----------
+    sums : ndarray, shape (threads, rows, width)
+    listed : ndarray of int32, shape (threads, m + WORD)
+    words : ndarray of uint32, shape (threads, 1, rows)
+    table : ndarray, shape (threads, WORD/SUBSET, 2^SUBSET, width)
+    """
 
     sums: np.ndarray
-    index: np.ndarray
+    listed: np.ndarray
+    words: np.ndarray
     table: np.ndarray
-    spare: np.ndarray
+
+
+@kernel
+def _list_active(a, n, listed):
+    """listed ← the neurons that input n activates, then m, which is none, to fill the last word.
+
+    Returns
+    -------
+    int
+        How many there are.
+    """
+    count = 0
+    for i in range(a.shape[1]):
+        listed[count] = i
+        count += a[n, i] > 0
+    listed[count : count + WORD] = a.shape[1]
+    return count
+
+
+@twin(plain.tabulate_listed)
+@kernel
+def _tabulate_listed(table, products, j, listed, first):
+    """table[g, s] ← sums of products[:, j:] over subsets of WORD neurons, from ``first`` on."""
+    step = products.shape[1] * products.itemsize
+    rows, neurons = (products, j * products.itemsize), (listed, first * listed.itemsize)
+    tabulate_listed((table, 0), rows, neurons, step)
+
+
+@twin(plain.common_words)
+@kernel
+def _common_words(words, samples, listed, first, start, stop):
+    """Bit i of words[0, n' − start] ← whether input n' activates neuron listed[first + i]."""
+    for block in range(start // WORD, (stop + WORD - 1) // WORD):
+        word = (words, (block * WORD - start) * words.itemsize)
+        row = (samples, block * samples.shape[1] * samples.itemsize)
+        transpose_bits(word, row, (listed, first * listed.itemsize))
+
+
+@kernel
+def _add_blocks(K, G, w2, v2, n, start, stop, j, sums, outputs):
+    """K[(n, c), (n', c')] += (w² G_nn' + v²) sums_n' for start ≤ n' < stop and pairs of outputs."""
+    n_outputs = K.shape[0] // G.shape[0]
+    columns = min(sums.shape[1], outputs.shape[1] - j)
+    for k in range(start, stop):
+        factor = w2 * G[n, k] + v2
+        for e in range(columns):
+            c, d = outputs[0, j + e], outputs[1, j + e]
+            value = factor * sums[k - start, e]
+            K[n * n_outputs + c, k * n_outputs + d] += value
+            if d < c:
+                K[n * n_outputs + d, k * n_outputs + c] += value
 
 
 @parallel_kernel
-def _add_pairs(K, G, w2, v2, pairs: Pairs, products, n_outputs, work: Work, counter):
-    """K[(n, c), (n', c')] += (w² G_nn' + v²) Σ_i products_i over neurons active on both.
-
-    ``products`` (C (C + 1)/2, m) has a row for each c' ≤ c.
-    """
-    own, other, bits, other_bits = pairs
-    sums, index, table, spare = work
-    ones = np.ones(products.shape[1], K.dtype)
-    scale = np.ones(PAIRS, K.dtype)
-    one = scale[0]
-    n_groups, width = bits.shape[1], table.shape[3]
+def _add_layer(K, G, w2, v2, a, samples, products, outputs, symmetric, work: Work, counter):
+    """:func:`add_layer`; ``products`` has a column for each pair of ``outputs``, in whole tiles."""
+    sums, listed, words, table = work
+    width = sums.shape[2]
+    n_columns = products.shape[1] // width
     for worker in prange(sums.shape[0]):
-        my_sums, my_index, my_table = sums[worker], index[worker], table[worker]
-        start = next_task(counter) * PAIRS
-        while start < own.shape[0]:
-            count = min(PAIRS, own.shape[0] - start)
-            for p in range(count):
-                n, k = own[start + p], other[start + p]
-                for g in range(n_groups):
-                    my_index[p, g] = bits[n, g] & other_bits[k, g]
-            my_sums[:] = 0
-            for j in range(0, products.shape[0], width):
-                for chunk in range((n_groups + CHUNK_GROUPS - 1) // CHUNK_GROUPS):
-                    tabulate_samples(my_table, ones, products, chunk, j)
-                    add_samples(
-                        my_sums, 0, count, j, my_index, chunk, my_table, one, scale, spare[worker]
-                    )
-            for p in range(count):
-                n, k = own[start + p], other[start + p]
-                factor = w2 * G[n, k] + v2
-                e = 0
-                for c in range(n_outputs):
-                    for d in range(c + 1):
-                        value = factor * my_sums[p, e]
-                        K[n * n_outputs + c, k * n_outputs + d] += value
-                        if d < c:
-                            K[n * n_outputs + d, k * n_outputs + c] += value
-                        e += 1
-            start = next_task(counter) * PAIRS
+        my_sums, my_listed = sums[worker], listed[worker]
+        my_words, my_table = words[worker], table[worker]
+        task = next_task(counter)
+        while task < n_columns * G.shape[0]:
+            # Those with most to do come first.
+            n, j = G.shape[0] - 1 - task // n_columns, task % n_columns * width
+            count = _list_active(a, n, my_listed)
+            end = n + 1 if symmetric else G.shape[1]
+            for start in range(0, end, ROWS):
+                stop = min(end, start + ROWS)
+                clear_rows(my_sums, 0, stop - start)
+                for first in range(0, count, WORD):
+                    _tabulate_listed(my_table, products, j, my_listed, first)
+                    _common_words(my_words, samples, my_listed, first, start, stop)
+                    add_neurons(my_sums, my_words, 0, 0, stop - start, my_table)
+                _add_blocks(K, G, w2, v2, n, start, stop, j, my_sums, outputs)
+            task = next_task(counter)
 
 
 def add_layer(K, G, w2, v2, a, other_a, scales):
@@ -114,20 +141,19 @@ def add_layer(K, G, w2, v2, a, other_a, scales):
         u.
     """
     symmetric = other_a is None
-    bits = active_samples(a)
-    other_bits = bits if symmetric else active_samples(other_a)
-    shape = len(bits), len(other_bits)
-    places = np.tril_indices(len(a)) if symmetric else np.indices(shape).reshape(2, -1)
-    own, other = (np.ascontiguousarray(p, np.int32) for p in places)
-    rows, columns = np.tril_indices(len(scales))
-    products = scales[rows] * scales[columns]
-    n_threads, width = get_num_threads(), subset_width(K.dtype)
-    padded = -(-len(products) // width) * width
+    m, n_threads, width = a.shape[1], get_num_threads(), subset_width(K.dtype)
+    outputs = np.array(np.tril_indices(len(scales)), np.int32)
+    n_pairs = outputs.shape[1]
+    # One more neuron, which no input activates and whose products are 0, fills up lists.
+    products = aligned_zeros((m + 1, -(-n_pairs // width) * width), K.dtype)
+    products[:m, :n_pairs] = (scales[outputs[0]] * scales[outputs[1]]).T
+    samples = np.zeros((-(-G.shape[1] // WORD), m + 1), np.uint32)
+    samples[:, :m] = active_bits(a.T if symmetric else other_a.T)
+    n_rows = min(ROWS, len(samples) * WORD)
     work = Work(
-        aligned_empty((n_threads, PAIRS, padded), K.dtype),
-        np.empty((n_threads, PAIRS, bits.shape[1]), np.uint8),
-        sample_tables(n_threads, K.dtype),
-        np.empty((n_threads, width), K.dtype),
+        aligned_empty((n_threads, n_rows, width), K.dtype),
+        np.empty((n_threads, m + WORD), np.int32),
+        np.empty((n_threads, 1, n_rows), np.uint32),
+        aligned_empty((n_threads, WORD // SUBSET, 1 << SUBSET, width), K.dtype),
     )
-    pairs = Pairs(own, other, bits, other_bits)
-    _add_pairs(K, G, w2, v2, pairs, products, len(scales), work, task_counter())
+    _add_layer(K, G, w2, v2, a, samples, products, outputs, symmetric, work, task_counter())

@@ -90,6 +90,18 @@ def add_neurons(sums, bits, k, start, stop, table):
     sums[: stop - start] += _bits(bits[k, start:stop]).astype(sums.dtype) @ rows
 
 
+def tabulate_listed(table, products, j, listed, first):
+    """Only the rows themselves are kept."""
+    rows = products[listed[first : first + WORD], j : j + table.shape[2]]
+    table[:, :SUBSET] = rows.reshape(-1, SUBSET, table.shape[2])
+
+
+def common_words(words, samples, listed, first, start, stop):
+    blocks = samples[start // WORD : -(-stop // WORD), listed[first : first + WORD]]
+    places = 1 << np.arange(WORD, dtype=np.uint32)
+    words[0, : len(blocks) * WORD] = (_bits(blocks) * places[:, None]).sum(axis=1).ravel()
+
+
 def add_changes(sums, subsets, tiles, t, row, active, samples, count):
     rows = active.scale[row : row + WORD, None] * tiles[t, row : row + WORD]
     live = samples[:count]
