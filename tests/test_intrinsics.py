@@ -15,6 +15,8 @@ from ntklin.kernels.cpu.aligned import aligned_empty
 from ntklin.kernels.cpu.sizes import (
     GROUP,
     LINE,
+    PANEL_LINES,
+    PANEL_ROWS,
     REGISTERS,
     SAMPLES,
     SUBSET,
@@ -150,6 +152,24 @@ def test_add_entries(dtype, groups):
     expected = target - 0.5 * table[np.arange(groups), index[:groups]].sum(axis=0, dtype=float)
     run(target.ctypes.data, index.ctypes.data, table.ctypes.data, groups, -0.5)
     assert_close(target, expected, kind="gram", n=9, scale=10)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n_lines", range(1, PANEL_LINES + 1))
+@pytest.mark.parametrize("count", [0, 1, 30])
+def test_add_rows(dtype, n_lines, count):
+    codegen = instructions.add_rows
+    places = (ADDRESS, ADDRESS, types.intp, ADDRESS)
+    run, _engine = compiled(codegen, *places, types.intp, types.intp, of(dtype))
+    width = PANEL_LINES * lanes(dtype)
+    target, values = aligned((PANEL_ROWS, width), dtype), aligned((30, width), dtype)
+    rows = aligned((PANEL_ROWS, 41), dtype)  # unaligned from the second on
+    expected = target.astype(float)
+    seen = slice(n_lines * lanes(dtype))
+    expected[:, seen] += rows[:, :count].astype(float) @ values[:count, seen]
+    place = target.ctypes.data, rows.ctypes.data, rows.strides[0], values.ctypes.data
+    run(*place, count, n_lines, 0)
+    assert_close(target, expected, kind="gram", n=30, scale=30)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -14,7 +14,6 @@ from numba.core.errors import NumbaError
 
 from ntklin.kernels import activations as bodies
 from ntklin.kernels.activations import BODIES
-from ntklin.kernels.cpu.blas import gemm
 from ntklin.kernels.cpu.compiler import CONTRACTED, kernel, parallel_kernel
 from ntklin.kernels.cpu.exponentials import (
     erf_row,
@@ -25,6 +24,7 @@ from ntklin.kernels.cpu.exponentials import (
 )
 from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
 from ntklin.kernels.cpu.launching import launcher
+from ntklin.kernels.cpu.layer_products import multiply, packed_inputs, product_sums
 from ntklin.kernels.cpu.plain import JIT_DISABLED
 
 KINDS = {name: kind for kind, name in enumerate(BODIES)}
@@ -161,14 +161,14 @@ def _with(function, **names):
 
 
 @ActivationLoop
-def _layer(kind, p, layer, below, a, slopes, block, n_workers, counter):
+def _layer(kind, p, layer, below, packed, a, slopes, block, sums, counter):
     """a = α(w a' W^T + v b) and α' there, by blocks of neurons."""
     W, b, w, v = layer
-    for _ in prange(n_workers):
+    for worker in prange(sums.shape[0]):
         start = next_task(counter) * block
         while start < W.shape[0]:
             stop = min(start + block, W.shape[0])
-            gemm(False, True, w, below, W[start:stop], w * 0, a[:, start:stop])
+            multiply(w, below, packed, W, start, stop, a, sums[worker])
             for n in range(a.shape[0]):
                 for i in range(start, stop):
                     a[n, i] += v * b[i]
@@ -192,6 +192,7 @@ def activated(body, layer, below, block):
     a, slopes : ndarray, shape (N, m)
     """
     a = np.empty((len(below), len(layer.W)), below.dtype)
-    slopes = np.empty_like(a)
-    _layer(body, layer, below, a, slopes, block, get_num_threads(), task_counter())
+    slopes, packed = np.empty_like(a), packed_inputs(below, layer.W)
+    sums = product_sums(packed, get_num_threads())
+    _layer(body, layer, below, packed, a, slopes, block, sums, task_counter())
     return a, slopes

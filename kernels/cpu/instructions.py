@@ -10,6 +10,7 @@ from numba.core import cgutils
 from ntklin.kernels.cpu.sizes import (
     GROUP,
     LINE,
+    PANEL_LINES,
     PANEL_ROWS,
     REGISTERS,
     SAMPLES,
@@ -378,6 +379,54 @@ def add_listed_panel(context, builder, signature, args):
         return builder.mul(n, size), builder.add(values, builder.mul(n, value_step))
 
     _add_panel(builder, target, row, (target_step, row_step), count, element, turn)
+    return context.get_dummy_value()
+
+
+def _add_rows(builder, target, row, step, values, count, n_lines, element):
+    """:func:`add_rows` of a number of lines that is known."""
+    lanes = LINE * 8 // (64 if isinstance(element, ir.DoubleType) else 32)
+    vector, address = ir.VectorType(element, lanes), target.type
+    item = ir.Constant(address, LINE // lanes)
+
+    def line(base, r):
+        place = builder.add(base, ir.Constant(address, r * LINE))
+        return builder.inttoptr(place, vector.as_pointer())
+
+    rows, targets = [row], [target]
+    for _ in range(PANEL_ROWS - 1):
+        rows.append(builder.add(rows[-1], step))
+        targets.append(builder.add(targets[-1], ir.Constant(address, PANEL_LINES * LINE)))
+    sums = [
+        [
+            cgutils.alloca_once_value(builder, builder.load(line(base, r), align=LINE))
+            for r in range(n_lines)
+        ]
+        for base in targets
+    ]
+    with cgutils.for_range(builder, count) as loop:
+        offset = builder.mul(loop.index, item)
+        base = builder.add(
+            values, builder.mul(loop.index, ir.Constant(address, PANEL_LINES * LINE))
+        )
+        inputs = [builder.load(line(base, r), align=LINE) for r in range(n_lines)]
+        for slots, place in zip(sums, rows, strict=True):
+            place = builder.inttoptr(builder.add(place, offset), element.as_pointer())
+            weight = _splat(builder, builder.load(place), lanes)
+            for slot, x in zip(slots, inputs, strict=True):
+                product = builder.fmul(weight, x, flags=("contract",))
+                builder.store(builder.fadd(builder.load(slot), product, flags=("contract",)), slot)
+    for slots, base in zip(sums, targets, strict=True):
+        for r, slot in enumerate(slots):
+            builder.store(builder.load(slot), line(base, r), align=LINE)
+
+
+def add_rows(context, builder, signature, args):
+    target, row, step, values, count, n_lines, _ = args
+    element = context.get_value_type(signature.args[6])
+    for known in range(1, PANEL_LINES + 1):
+        is_it = builder.icmp_signed("==", n_lines, ir.Constant(n_lines.type, known))
+        with builder.if_then(is_it):
+            _add_rows(builder, target, row, step, values, count, known, element)
     return context.get_dummy_value()
 
 

@@ -198,3 +198,15 @@ def add_listed_panel(typing_context, target, row, steps, values, listed, count):
     dtype = Typed(floating(target, row, values))
     places = Place(target), Place(row), Numbers(types.intp, 3), Place(values), Place(listed)
     return on_places(instructions.add_listed_panel, types.void, *places, types.intp, dtype)
+
+
+@intrinsic
+def add_rows(typing_context, target, row, step, values, count, n_lines):
+    """target_i ← target_i + Σ_k row_i[k] values_k for PANEL_ROWS rows i, k < count.
+
+    ``target_i`` and ``values_k`` are the first ``n_lines`` of PANEL_LINES aligned cache lines, and
+    rows lie ``step`` bytes apart.
+    """
+    dtype = Typed(floating(target, row, values))
+    places = Place(target), Place(row), types.intp, Place(values)
+    return on_places(instructions.add_rows, types.void, *places, types.intp, types.intp, dtype)

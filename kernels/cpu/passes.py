@@ -11,6 +11,7 @@ from ntklin.kernels.cpu.activations import activated
 from ntklin.kernels.cpu.blas import gemm, product, sequential_blas
 from ntklin.kernels.cpu.compiler import dot_kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
+from ntklin.kernels.cpu.layer_products import multiply, packed_inputs, product_sums
 from ntklin.kernels.cpu.neuron_subsets import gates, signal_below
 from ntklin.kernels.cpu.shares import block_size
 from ntklin.kernels.structures import Activations, Layer, of_inputs
@@ -20,13 +21,13 @@ TABLES_PAY = 192
 
 
 @parallel_kernel
-def _hidden_layer(below, W, b, w, v, a, block, n_workers, counter):
+def _hidden_layer(below, packed, W, b, w, v, a, block, sums, counter):
     """a = max(w a' W^T + v b, 0)."""
-    for _ in prange(n_workers):
+    for worker in prange(sums.shape[0]):
         start = next_task(counter) * block
         while start < W.shape[0]:
             stop = min(start + block, W.shape[0])
-            gemm(False, True, w, below, W[start:stop], w * 0, a[:, start:stop])
+            multiply(w, below, packed, W, start, stop, a, sums[worker])
             for n in range(a.shape[0]):
                 for i in range(start, stop):
                     a[n, i] = max(a[n, i] + v * b[i], 0)
@@ -128,10 +129,12 @@ def forward(layers, X):
         for (W, b), w, v in hidden:
             if b is None:
                 b = np.zeros(len(W), X.dtype)
-            below, w, v, block = activations[-1], scalar(w), scalar(v), block_size(len(W))
+            W, below, block = np.ascontiguousarray(W), activations[-1], block_size(len(W))
+            w, v = scalar(w), scalar(v)
             if body.name == "relu":
-                a, n_workers = np.empty((len(X), len(W)), X.dtype), get_num_threads()
-                _hidden_layer(below, W, b, w, v, a, block, n_workers, task_counter())
+                a, packed = np.empty((len(X), len(W)), X.dtype), packed_inputs(below, W)
+                sums = product_sums(packed, get_num_threads())
+                _hidden_layer(below, packed, W, b, w, v, a, block, sums, task_counter())
             else:
                 a, slope = activated(body, Layer(W, b, w, v), below, block)
                 slopes.append(slope)

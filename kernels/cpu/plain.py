@@ -144,3 +144,8 @@ def add_signals(g, n_rows, D, inputs, t, seen, found):
         listed = listed[seen[listed]]
         columns = slice(line * lanes, (line + 1) * lanes)
         g[:n_rows, columns] += D[:n_rows, listed] @ inputs.X[t, listed, columns]
+
+
+def add_rows(sums, t, W, i, packed, k, count, n_lines):
+    rows = W[i : i + sums.shape[1], k : k + count]
+    sums[t] += rows @ packed[t, k : k + count]

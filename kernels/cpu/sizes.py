@@ -22,6 +22,9 @@ CHUNK_GROUPS = 32
 # Rows of weights that add_panel takes at a time: as many sums as the registers hold, at least eight
 # vectors of the machine's width, which hide the latency of a multiply-add.
 PANEL_ROWS = 8 if AVX512 else 4
+# Cache lines of inputs that add_rows takes at a time: with as many sums as registers hold, a line
+# that is loaded serves PANEL_ROWS multiply-adds, and a weight as many as there are lines.
+PANEL_LINES = 3 if AVX512 else 1
 
 
 def skipping_width(dtype):

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import get_num_threads, prange
 
-from ntklin.kernels.cpu import neuron_subsets, output_pairs, skipping
+from ntklin.kernels.cpu import layer_products, neuron_subsets, output_pairs, skipping
 from ntklin.kernels.cpu.blas import mirror_lower, product, sequential_blas, slice_count
 from ntklin.kernels.cpu.compiler import parallel_kernel
 
@@ -53,9 +53,12 @@ def _set_blocks(K, G, w2, v2, symmetric):
 
 def _product(x, y, sparse):
     """x y^T; the lower triangle of x x^T when ``y`` is None."""
-    if sparse and y is None and len(x) >= SKIPPING_PAYS:
+    if y is not None:
+        return product(x, y)
+    if sparse and len(x) >= SKIPPING_PAYS:
         return skipping.lower_gram(x, get_num_threads())
-    return product(x, y)
+    K = layer_products.lower_gram(x)
+    return product(x) if K is None else K
 
 
 def gram_copies(shape, widest):
