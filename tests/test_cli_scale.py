@@ -25,7 +25,7 @@ from ntklin.apps.report import scale as report
 from ntklin.apps.report.scale import NAMES
 from ntklin.apps.scale import checkpoint as checkpoint_module
 from ntklin.apps.scale import course, plans
-from ntklin.apps.scale.clock import Phase
+from ntklin.apps.scale.clock import FACTOR, Clock, Phase
 from ntklin.apps.scale.result import SizeResult
 from ntklin.edge.files.seal import read_sealed
 from ntklin.theory import solver_costs
@@ -477,3 +477,26 @@ def test_progress(terminal, monkeypatch):
     assert "4 iterations" in said
     if not terminal:
         assert "N = 90  Cholesky factor: 50%, 90.0 s left" in said
+
+
+@pytest.mark.parametrize(
+    ("solver", "rows"), [(("pcg", "--preconditioner", "ntk"), 60), (("packed",), 180)]
+)
+def test_progress_of_a_factor_is_that_of_its_own_rows(solver, rows, tmp_path, monkeypatch):
+    """Of several outputs the factor of Θ has N rows, and that of the kernel N C."""
+    told = []
+
+    def tell(self, phase, done, total):
+        if phase == FACTOR:
+            told.append(done / total)
+
+    write_idx(tmp_path / "mnist", train=60, test=30)
+    monkeypatch.setenv("NTKLIN_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr(Clock, "tell", tell)
+    words = ("--classes", "0-2", "--n", 60, "--n-test", 5, "--width", 50, "--sizes", 60)
+    run = invoke("scale", *words, "--solver", *solver, "--out", tmp_path / "out")
+    assert run.exit_code == 0
+    assert len(told) == -(-rows // BLOCK)
+    assert told == sorted(told)
+    assert 0 < told[0] < 0.6
+    assert told[-1] == pytest.approx(1)

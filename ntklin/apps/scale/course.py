@@ -9,7 +9,6 @@ from ntklin.algebra.course import Course
 from ntklin.apps.scale.checkpoint import SizeFiles
 from ntklin.apps.scale.clock import FACTOR, FILES, ITERATIONS, KERNEL, Clock
 from ntklin.edge.arrays import Array
-from ntklin.networks.mlp import MLP
 
 ITERATE, SHIFT = "iterate.npz", "shift.npz"
 # An iterate is written no more often than that: writing takes some of the time that it saves.
@@ -23,9 +22,10 @@ class KeptCourse(Course):
     ----------
     files : SizeFiles
     clock : Clock
-    network : MLP
-    n : int
-        Training points.
+    rows : int
+        Of the matrix that is factorized.
+    per_entry : float
+        Operations for one of its entries, as many as a multiplication and an addition.
 
     Attributes
     ----------
@@ -33,12 +33,10 @@ class KeptCourse(Course):
         Of the iterates so far, as conjugate gradients carry them along.
     """
 
-    def __init__(self, files: SizeFiles, clock: Clock, network: MLP, n: int) -> None:
+    def __init__(self, files: SizeFiles, clock: Clock, rows: int, per_entry: float) -> None:
         self._files, self._clock = files, clock
-        self._rows = n * network.n_outputs
-        # Operations for an entry of the kernel; of the factor's an entry takes two for each column
-        # to the left.
-        self._per_entry = 2.0 * (2 * sum(network.widths[1:-1]) + network.n_inputs)
+        # An entry of the factor takes two operations for each column to the left.
+        self._rows, self._per_entry = rows, per_entry
         self._written = time.monotonic()
         self._seconds = self._filling = 0.0
         # Of every iterate, those of earlier runs first.

@@ -15,6 +15,7 @@ from ntklin.apps.scale.problem import Problem
 from ntklin.apps.scale.result import SizeResult
 from ntklin.apps.study.measures import accuracy, loss
 from ntklin.edge.arrays import Array
+from ntklin.networks.mlp import MLP
 from ntklin.runs.checkpoint import digest
 from ntklin.theory.linearization import linearize
 from ntklin.theory.minimize import solve_minimizer
@@ -24,6 +25,8 @@ from ntklin.theory.solver_options import SolverProgress, as_solver_options
 RESULT = "result.npz"
 # Test points at a time.
 ROWS = 1000
+# An entry of Θ takes as long, for each layer, as so many multiplications and additions.
+LIMIT_LAYER = 2000
 
 
 class Observer(Teller, Protocol):
@@ -94,7 +97,7 @@ def _solved(
     lin = linearize(problem.network, problem.theta, problem.data.X_train[:n])
     Y = lin.source.targets(problem.data.Y_train[:n])
     clock.lap(FEATURES)
-    course = KeptCourse(files, clock, problem.network, n)
+    course = KeptCourse(files, clock, *_factorized(problem.network, n, preconditioner))
 
     def advanced(progress: SolverProgress) -> None:
         # Of panels and iterates the course hears itself.
@@ -119,6 +122,14 @@ def _solved(
         phases=clock.phases,
     )
     return result, coefficients
+
+
+def _factorized(network: MLP, n: int, preconditioner: str) -> tuple[int, float]:
+    """The rows of the matrix that is factorized, and operations for one of its entries."""
+    if preconditioner == "ntk":  # Θ, one for all outputs
+        return n, 2.0 * (LIMIT_LAYER * (len(network.widths) - 2) + network.n_inputs)
+    widths = sum(network.widths[1:-1])
+    return n * network.n_outputs, 2.0 * (2 * widths + network.n_inputs)
 
 
 def _measured(problem: Problem, found: Minimizer, clock: Clock) -> dict[str, Any]:
