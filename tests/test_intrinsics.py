@@ -173,6 +173,20 @@ def test_add_rows(dtype, n_lines, count):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_store_panel(dtype):
+    codegen = instructions.store_panel
+    run, _engine = compiled(codegen, ADDRESS, types.intp, ADDRESS, types.intp, of(dtype))
+    width = PANEL_LINES * lanes(dtype)
+    panel, target = aligned((PANEL_ROWS, width), dtype), np.full((width, 21), 7, dtype)
+    for n_blocks in (0, 1, width // PANEL_ROWS):
+        run(target[:, 2:].ctypes.data, target.strides[0], panel.ctypes.data, n_blocks, 0.5)
+        n = n_blocks * PANEL_ROWS
+        expected = np.full_like(target, 7)
+        expected[:n, 2 : 2 + PANEL_ROWS] = panel[:, :n].T / 2
+        np.testing.assert_array_equal(target, expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_positive_samples(dtype):
     run, _engine = compiled(instructions.positive_samples, ADDRESS, of(dtype), result=types.uint64)
     for subset in range(1 << SAMPLES):

@@ -430,6 +430,38 @@ def add_rows(context, builder, signature, args):
     return context.get_dummy_value()
 
 
+def _transposed(builder, rows):
+    """The columns of a square of vectors, by perfect shuffles."""
+    n = len(rows)
+    order = [k // 2 + (k % 2) * n for k in range(2 * n)]  # elements of two vectors in turn
+    low, high = (ir.Constant(ir.VectorType(ir.IntType(32), n), o) for o in (order[:n], order[n:]))
+    for _ in range(n.bit_length() - 1):
+        pairs = list(zip(rows[: n // 2], rows[n // 2 :], strict=True))
+        rows = [builder.shuffle_vector(*pair, mask) for pair in pairs for mask in (low, high)]
+    return rows
+
+
+def store_panel(context, builder, signature, args):
+    target, step, panel, n_blocks, factor = args
+    size = 8 if isinstance(factor.type, ir.DoubleType) else 4
+    vector, address = ir.VectorType(factor.type, PANEL_ROWS), target.type
+    scale = _splat(builder, factor, PANEL_ROWS)
+    block_bytes = ir.Constant(address, PANEL_ROWS * size)
+    with cgutils.for_range(builder, n_blocks) as loop:
+        base = builder.add(panel, builder.mul(loop.index, block_bytes))
+        rows = []
+        for i in range(PANEL_ROWS):
+            place = builder.add(base, ir.Constant(address, i * PANEL_LINES * LINE))
+            rows.append(builder.load(builder.inttoptr(place, vector.as_pointer()), align=size))
+        place = builder.mul(loop.index, builder.mul(step, ir.Constant(address, PANEL_ROWS)))
+        place = builder.add(target, place)
+        for column in _transposed(builder, rows):
+            pointer = builder.inttoptr(place, vector.as_pointer())
+            builder.store(builder.fmul(scale, column), pointer, align=size)
+            place = builder.add(place, step)
+    return context.get_dummy_value()
+
+
 def next_task(context, builder, signature, args):
     word = args[0].type
     address = builder.inttoptr(args[0], word.as_pointer())

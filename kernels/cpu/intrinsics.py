@@ -210,3 +210,16 @@ def add_rows(typing_context, target, row, step, values, count, n_lines):
     dtype = Typed(floating(target, row, values))
     places = Place(target), Place(row), types.intp, Place(values)
     return on_places(instructions.add_rows, types.void, *places, types.intp, types.intp, dtype)
+
+
+@intrinsic
+def store_panel(typing_context, target, step, panel, n_blocks, factor):
+    """target_q[i] ← factor panel_i[q] for PANEL_ROWS rows i, and q < PANEL_ROWS n_blocks.
+
+    ``panel_i`` are PANEL_LINES cache lines, as those of ``add_rows``; ``target_q`` are rows that
+    lie ``step`` bytes apart.
+    """
+    places = Place(target), types.intp, Place(panel)
+    return on_places(
+        instructions.store_panel, types.void, *places, types.intp, floating(target, panel)
+    )

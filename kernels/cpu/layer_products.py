@@ -12,7 +12,7 @@ from ntklin.kernels.cpu import plain
 from ntklin.kernels.cpu.aligned import aligned_empty
 from ntklin.kernels.cpu.blas import gemm
 from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
-from ntklin.kernels.cpu.intrinsics import add_rows, next_task, task_counter
+from ntklin.kernels.cpu.intrinsics import add_rows, next_task, store_panel, task_counter
 from ntklin.kernels.cpu.plain import twin
 from ntklin.kernels.cpu.sizes import LINE, PANEL_LINES, PANEL_ROWS
 
@@ -71,6 +71,25 @@ def _add_rows(sums, t, W, i, packed, k, count, n_lines):
     add_rows((sums, target), (W, row), step, (packed, values), count, n_lines)
 
 
+@twin(plain.store_rows)
+@kernel
+def _store(sums, w, n_inputs, a, i, start, stop):
+    """a[n, i + r] ← w sums[t, r, q] for inputs n = t width + q and rows start ≤ i + r < stop."""
+    width = sums.shape[2]
+    first, last = max(0, start - i), min(PANEL_ROWS, stop - i)
+    for t in range(sums.shape[0]):
+        columns = min(width, n_inputs - t * width)
+        done = 0
+        if last - first == PANEL_ROWS:
+            done = columns // PANEL_ROWS
+            target = (t * width * a.shape[1] + i) * a.itemsize
+            panel = t * PANEL_ROWS * width * sums.itemsize
+            store_panel((a, target), a.shape[1] * a.itemsize, (sums, panel), done, w)
+        for q in range(done * PANEL_ROWS, columns):
+            for r in range(first, last):
+                a[t * width + q, i + r] = w * sums[t, r, q]
+
+
 @kernel
 def multiply(w, X, packed, W, start, stop, a, sums):
     """a[:, start:stop] = w X W[start:stop]^T.
@@ -101,10 +120,7 @@ def multiply(w, X, packed, W, start, stop, a, sums):
             for t in range(packed.shape[0]):
                 n_lines = min(PANEL_LINES, (X.shape[0] - t * width + lanes - 1) // lanes)
                 _add_rows(sums, t, W, i, packed, k, count, n_lines)
-        for t in range(packed.shape[0]):
-            for q in range(min(width, X.shape[0] - t * width)):
-                for r in range(start_row - i, min(PANEL_ROWS, stop - i)):
-                    a[t * width + q, i + r] = w * sums[t, r, q]
+        _store(sums, w, X.shape[0], a, i, start_row, stop)
 
 
 @parallel_kernel

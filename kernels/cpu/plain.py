@@ -149,3 +149,8 @@ def add_signals(g, n_rows, D, inputs, t, seen, found):
 def add_rows(sums, t, W, i, packed, k, count, n_lines):
     rows = W[i : i + sums.shape[1], k : k + count]
     sums[t] += rows @ packed[t, k : k + count]
+
+
+def store_rows(sums, w, n_inputs, a, i, start, stop):
+    rows = sums.transpose(1, 0, 2).reshape(sums.shape[1], -1)[:, :n_inputs]
+    a[:, start : min(stop, i + len(rows))] = w * rows[start - i : stop - i].T
