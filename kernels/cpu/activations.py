@@ -24,7 +24,7 @@ from ntklin.kernels.cpu.exponentials import (
 )
 from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
 from ntklin.kernels.cpu.launching import launcher
-from ntklin.kernels.cpu.layer_products import multiply, packed_inputs, product_sums
+from ntklin.kernels.cpu.layer_products import multiply, packed_inputs, product_sums, task_rows
 from ntklin.kernels.cpu.plain import JIT_DISABLED
 
 KINDS = {name: kind for kind, name in enumerate(BODIES)}
@@ -176,7 +176,7 @@ def _layer(kind, p, layer, below, packed, a, slopes, block, sums, counter):
             start = next_task(counter) * block
 
 
-def activated(body, layer, below, block):
+def activated(body, layer, below):
     """a = α(w a' W^T + v b) and the slopes α' there; to be called where BLAS is sequential.
 
     Parameters
@@ -184,8 +184,6 @@ def activated(body, layer, below, block):
     body : Body
     layer : Layer
     below : ndarray, shape (N, m')
-    block : int
-        How many neurons a task takes.
 
     Returns
     -------
@@ -193,6 +191,6 @@ def activated(body, layer, below, block):
     """
     a = np.empty((len(below), len(layer.W)), below.dtype)
     slopes, packed = np.empty_like(a), packed_inputs(below, layer.W)
-    sums = product_sums(packed, get_num_threads())
+    sums, block = product_sums(packed, get_num_threads()), task_rows(packed, layer.W)
     _layer(body, layer, below, packed, a, slopes, block, sums, task_counter())
     return a, slopes

@@ -35,8 +35,6 @@ HALVINGS = 9
 SHORTEST = 32
 ROWS = 512
 ORDERS = 256
-# Places that a thread takes at a time.
-PLACES = 64
 
 
 class Series(NamedTuple):
@@ -74,7 +72,7 @@ def _values(body, n, z):
     """α(n z) and α'(n z), shapes (N, number of z): a layer whose one input is n, its weights z."""
     layer = Layer(z[:, None], np.zeros_like(z), np.float64(1), np.float64(0))
     with sequential_blas:
-        return activated(body, layer, np.ascontiguousarray(n)[:, None], PLACES)
+        return activated(body, layer, np.ascontiguousarray(n)[:, None])
 
 
 def _squares(body, n, width):

@@ -14,12 +14,15 @@ from ntklin.kernels.cpu.blas import gemm
 from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import add_rows, next_task, store_panel, task_counter
 from ntklin.kernels.cpu.plain import twin
+from ntklin.kernels.cpu.shares import block_size
 from ntklin.kernels.cpu.sizes import LINE, PANEL_LINES, PANEL_ROWS
 
 # With more inputs BLAS is the faster one, and with fewer.
 FEWEST, MOST = 4, 256
 # Columns of W that are multiplied at a time: PANEL_ROWS rows of them fit a cache.
 COLUMNS = 128
+# Rows of W of a task; each is multiplied by itself, so that no bit depends on it.
+TASK_ROWS = 6 * PANEL_ROWS
 
 
 @parallel_kernel
@@ -53,6 +56,11 @@ def packed_inputs(X, W):
     if is_ours:
         _pack(X, packed)
     return packed
+
+
+def task_rows(packed, W):
+    """How many rows of W a task takes, whole panels or what suits BLAS."""
+    return TASK_ROWS if len(packed) else block_size(len(W))
 
 
 def product_sums(packed, n_workers):

@@ -11,7 +11,7 @@ from ntklin.kernels.cpu.activations import activated
 from ntklin.kernels.cpu.blas import gemm, product, sequential_blas
 from ntklin.kernels.cpu.compiler import dot_kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
-from ntklin.kernels.cpu.layer_products import multiply, packed_inputs, product_sums
+from ntklin.kernels.cpu.layer_products import multiply, packed_inputs, product_sums, task_rows
 from ntklin.kernels.cpu.neuron_subsets import gates, signal_below
 from ntklin.kernels.cpu.shares import block_size
 from ntklin.kernels.structures import Activations, Layer, of_inputs
@@ -129,14 +129,13 @@ def forward(layers, X):
         for (W, b), w, v in hidden:
             if b is None:
                 b = np.zeros(len(W), X.dtype)
-            W, below, block = np.ascontiguousarray(W), activations[-1], block_size(len(W))
-            w, v = scalar(w), scalar(v)
+            W, below, w, v = np.ascontiguousarray(W), activations[-1], scalar(w), scalar(v)
             if body.name == "relu":
                 a, packed = np.empty((len(X), len(W)), X.dtype), packed_inputs(below, W)
-                sums = product_sums(packed, get_num_threads())
+                sums, block = product_sums(packed, get_num_threads()), task_rows(packed, W)
                 _hidden_layer(below, packed, W, b, w, v, a, block, sums, task_counter())
             else:
-                a, slope = activated(body, Layer(W, b, w, v), below, block)
+                a, slope = activated(body, Layer(W, b, w, v), below)
                 slopes.append(slope)
             activations.append(a)
     W, b = last
