@@ -7,7 +7,7 @@ import pytest
 from tolerances import EPS
 
 import ntklin
-from ntklin.theory import approximate_inverses, solver_choice
+from ntklin.theory import approximate_inverses, rates, solver_choice
 from ntklin.theory import plan as planning
 
 SOLVERS = ["auto", "eigh", "cholesky", "packed", "mixed", "pcg"]
@@ -153,7 +153,7 @@ def test_auto_knows_what_the_device_has_room_for(device, monkeypatch):
     assert lin.minimizer(targets).solver == "mixed"
 
 
-class Fixed(planning.Rates):
+class Fixed(rates.Rates):
     """A nanosecond for each unit of work."""
 
     features = pair = own_pair = limit_pair = product = spectrum = 1e-9
@@ -168,7 +168,7 @@ class Fixed(planning.Rates):
 def test_a_plan_of_work_on_a_device(device, monkeypatch):
     net, like = ntklin.MLP((5, 40, 1)), device.put(np.zeros(1))
     monkeypatch.setattr(planning, "Rates", Fixed)
-    monkeypatch.setattr(planning, "free_device_memory", lambda a: None if a is None else 24 * 10**9)
+    monkeypatch.setattr(rates, "free_device_memory", lambda a: None if a is None else 24 * 10**9)
     monkeypatch.setattr("ntklin.edge.checks.available_memory", lambda: 10**9)
     there, here = ntklin.plan(net, 60_000, like=like), ntklin.plan(net, 60_000)
     assert (there.solver, here.solver) == ("packed", "pcg")
@@ -209,9 +209,9 @@ def test_memory_is_what_is_then_taken(solver, device, monkeypatch):
 
 def test_rates_are_those_of_the_device(device, monkeypatch):
     for name in ("_INPUTS", "_ROWS", "_SPECTRUM"):
-        monkeypatch.setattr(planning, name, 32)
-    made, own = [], planning.DeviceMatrix
-    monkeypatch.setattr(planning, "DeviceMatrix", lambda *a, **b: made.append(a) or own(*a, **b))
+        monkeypatch.setattr(rates, name, 32)
+    made, own = [], rates.DeviceMatrix
+    monkeypatch.setattr(rates, "DeviceMatrix", lambda *a, **b: made.append(a) or own(*a, **b))
     for solver in ("packed", "pcg"):
         plan = ntklin.plan(ntklin.MLP((5, 40, 2)), 200, solver, like=device.put(np.zeros(1)))
         assert all(0 < phase.seconds < 100 for phase in plan.phases)

@@ -10,7 +10,8 @@ from ntklin.edge.checks import as_count, as_nonnegative, as_positive, as_step
 from ntklin.edge.threads import limited
 from ntklin.networks.memory import passes
 from ntklin.networks.mlp import MLP
-from ntklin.theory.plan import Phase, Rates
+from ntklin.theory.plan import Phase
+from ntklin.theory.rates import Rates
 from ntklin.theory.solver_costs import nystrom_rank
 
 # Y and f_0(X); what conjugate gradients keep for each of them; columns whose P numbers fit at once.

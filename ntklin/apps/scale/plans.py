@@ -14,7 +14,8 @@ from ntklin.edge.checks import fits, require_memory
 from ntklin.edge.files.names import shown
 from ntklin.networks.memory import passes
 from ntklin.networks.mlp import MLP
-from ntklin.theory.plan import Plan, Rates, planned
+from ntklin.theory.plan import Plan, planned
+from ntklin.theory.rates import Rates
 from ntklin.theory.solver_costs import memory_of, tile_inputs
 
 # What is chosen from, in this order, where the user leaves it open: all that can be gone on with.
