@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from tolerances import assert_close
 
+from ntklin.kernels.cpu import layer_products
 from ntklin.kernels.cpu.compiler import kernel
 from ntklin.kernels.cpu.layer_products import (
     COLUMNS,
@@ -55,6 +56,15 @@ def test_other_shapes_are_those_of_blas(n, m):
     assert len(packed) == 0
     run(1.0, X, packed, W, 0, m, a, product_sums(packed, 1))
     assert_close(a, X @ W.T, kind="gram", n=5, scale=5)
+
+
+def test_no_large_copy_is_made(monkeypatch):
+    X = np.ones((10, 4))
+    monkeypatch.setattr(layer_products, "SMALL", X.nbytes)
+    assert len(packed_inputs(X, np.ones((20, 4)))) > 0
+    assert len(packed_inputs(X[:9], np.ones((20, 4)))) > 0
+    monkeypatch.setattr(layer_products, "SMALL", X.nbytes - 1)
+    assert len(packed_inputs(X, np.ones((20, 4)))) == 0
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

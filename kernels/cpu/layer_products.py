@@ -19,6 +19,8 @@ from ntklin.kernels.cpu.sizes import LINE, PANEL_LINES, PANEL_ROWS
 
 # With more inputs BLAS is the faster one, and with fewer.
 FEWEST, MOST = 4, 256
+# Bytes of a copy that nobody has to count.
+SMALL = 1 << 25
 # Columns of W that are multiplied at a time: PANEL_ROWS rows of them fit a cache.
 COLUMNS = 128
 # Rows of W of a task; each is multiplied by itself, so that no bit depends on it.
@@ -51,7 +53,7 @@ def packed_inputs(X, W):
     ndarray, shape (tiles, d, width), or (0, d, width)
     """
     width = PANEL_LINES * LINE // X.itemsize
-    is_ours = FEWEST <= len(X) <= MOST and len(W) >= PANEL_ROWS
+    is_ours = FEWEST <= len(X) <= MOST and len(W) >= PANEL_ROWS and X.nbytes <= SMALL
     packed = aligned_empty((-(-len(X) // width) if is_ours else 0, X.shape[1], width), X.dtype)
     if is_ours:
         _pack(X, packed)
