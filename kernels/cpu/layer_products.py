@@ -17,7 +17,7 @@ from ntklin.kernels.cpu.plain import twin
 from ntklin.kernels.cpu.shares import block_size
 from ntklin.kernels.cpu.sizes import LINE, PANEL_LINES, PANEL_ROWS
 
-# With more inputs BLAS is the faster one, and with fewer.
+# With fewer inputs BLAS is the faster one, and with more neither is.
 FEWEST, MOST = 4, 256
 # Bytes of a copy that nobody has to count.
 SMALL = 1 << 25
