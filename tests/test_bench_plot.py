@@ -119,7 +119,7 @@ def test_a_mark_is_on_the_line_of_its_work():
     for variant in ("into out", "fresh"):
         rows = problems()["jacobian", variant, "A", 100]
         assert lines[f"Jacobian, {variant}"] == pytest.approx(expected(rows, "float32"), rel=1e-12)
-    assert "16–12–1, Gaussian, N = 8, float32" in " ".join(figure.get_supxlabel().split())
+    assert "16–12–1, Gaussian inputs, N = 8, float32" in " ".join(figure.get_supxlabel().split())
 
 
 def test_bars_are_quartiles_over_rounds(write):

@@ -235,7 +235,7 @@ def _of_document(document: dict[str, Any]) -> Standings:
     versions = {name: machine["versions"][name] for name in (OWN, "numpy")}
     for comparison in comparisons:
         for run in comparison["peers"]:
-            versions = dict(run.get("versions") or {}) | versions
+            versions |= {k: v for k, v in (run.get("versions") or {}).items() if k not in versions}
     return Standings(
         standings=tuple(one for one in found.values() if one.ratios),
         networks={case["name"]: _in_words(case) for case in document["options"]["cases"]},

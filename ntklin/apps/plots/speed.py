@@ -2,7 +2,6 @@
 
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
 
@@ -12,28 +11,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from ntklin.apps.plots.axes import GUIDE_COLOR
+from ntklin.apps.plots.speed_lines import INPUTS, Line, facts, lines_of, shared
 from ntklin.edge.files.names import shown, without_math
 from ntklin.validation.benchmarks.standings import OWN, Ratio, Standing, Standings
 
-KINDS = {
-    "kernels": ("jacobian", "gram", "weighted_gram", "infinite"),
-    "training": ("gd_step", "ensemble_step", "adagrad_step", "adam_step"),
-    "linearized network": ("linearized_step", "split", "closed_form"),
-}
-TITLES = {
-    "jacobian": "Jacobian",
-    "gram": "Gram matrix",
-    "weighted_gram": "weighted Gram matrix",
-    "infinite": "infinite-width kernel",
-    "gd_step": "step of gradient descent",
-    "ensemble_step": "the same, one of ten networks",
-    "adagrad_step": "step of AdaGrad",
-    "adam_step": "step of Adam",
-    "linearized_step": "step of AdaGrad",
-    "split": "split of an end state",
-    "closed_form": "closed form",
-}
-OTHER_KIND = "other works"
 # A name and how it looks.
 Look = tuple[str, dict[str, Any]]
 # Okabe and Ito's palette; the marks differ without color, too.
@@ -47,16 +28,17 @@ LIBRARIES: dict[str, Look] = {
 }
 # Of libraries that nobody has thought of.
 FURTHER = ({"color": "#56B4E9", "marker": "P"}, {"color": "#7A3E9D", "marker": "X"})
-LIMIT = {"color": GUIDE_COLOR, "marker": "|", "markersize": 11, "markeredgewidth": 2}
+LIMIT = {"color": GUIDE_COLOR, "marker": "|", "markersize": 8, "markeredgewidth": 2}
 # The best form of a library in one work and dtype, and its others.
 BEST, SLOWER = 6.5, 3.5
 # Limits that ntklin is further from than this bind nothing.
 FAR = 0.1
 DTYPES = ("float64", "float32")
 ASIDE = {"float64": -0.17, "float32": 0.17}
-INPUTS = {"gaussian": "Gaussian", "mnist": "MNIST"}
+# Points from the frame to what is beside it, and of each cross and column there.
+EDGE, CROSS, COLUMN = 5, 17, 45
 WIDTH = 8.6  # inches
-LINE_HEIGHT, FRAME_HEIGHT = 0.25, 1.15
+LINE_HEIGHT, FRAME_HEIGHT = 0.22, 1.15
 CAPTION_SIZE, CAPTION_LINE, CAPTION_CHARACTERS = 7.5, 0.135, 150
 LONGEST_REASON = 110
 
@@ -77,7 +59,7 @@ def speed_figure(found: Standings) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    lines = list(_lines(found))
+    lines = list(lines_of(found))
     notes = _notes(lines)
     caption = _caption(found, notes)
     height = max(line.place for line in lines) + 1
@@ -89,9 +71,10 @@ def speed_figure(found: Standings) -> Figure:
     axes.set_xscale("log")
     axes.axvline(1, color="#000000", linewidth=1.2, zorder=2)
     for line in lines:
-        if line.heading:
+        for heading in line.headings:
             place = {"transform": axes.get_yaxis_transform(), "ha": "right", "va": "center"}
-            axes.text(-0.012, line.place - 1, line.heading, weight="bold", fontsize=9, **place)
+            weight = "bold" if heading.is_kind else "normal"
+            axes.text(-0.012, heading.place, heading.text, weight=weight, fontsize=9, **place)
         for dtype, standing in line.standings.items():
             _draw(axes, standing, line.place + (ASIDE[dtype] if len(dtypes) > 1 else 0), looks)
     _draw_edge(axes, lines, notes, dtypes, looks)
@@ -105,79 +88,6 @@ def speed_figure(found: Standings) -> Figure:
     )
     figure.supxlabel("\n".join(caption), fontsize=CAPTION_SIZE, color="#3A3A3A", ha="left", x=0.012)
     return figure
-
-
-@dataclass(frozen=True)
-class Line:
-    """A work on one problem.
-
-    Attributes
-    ----------
-    place : float
-        On the axis, downwards.
-    label : str
-    heading : str
-        Of the kind of work that begins here, or empty.
-    standings : dict
-        By dtype.
-    """
-
-    place: float
-    label: str
-    heading: str
-    standings: dict[str, Standing]
-
-
-def _lines(found: Standings) -> Iterator[Line]:
-    """The lines in the order of the kinds and works, labelled by what tells them apart."""
-    groups: dict[tuple[Any, ...], dict[str, Standing]] = {}
-    for one in found.standings:
-        groups.setdefault(one.key[:-1], {})[one.dtype] = one
-    order = [work for works in KINDS.values() for work in works]
-    problems = [next(iter(group.values())) for group in groups.values()]
-    works = [*order, *(one.work for one in problems if one.work not in order)]
-    cases = list(found.networks)
-    names = list(dict.fromkeys((one.work, one.variant) for one in problems))
-
-    def rank(key: tuple[Any, ...]) -> tuple[Any, ...]:
-        one = next(iter(groups[key].values()))
-        place = works.index(one.work), names.index((one.work, one.variant))
-        return *place, one.frozen_n, cases.index(one.case), one.inputs
-
-    varying = {
-        name for name in ("case", "inputs", "n") if len({getattr(o, name) for o in problems}) > 1
-    }
-    place, kind, title = 0.0, "", ""
-    for key in sorted(groups, key=rank):
-        standings = groups[key]
-        one = next(iter(standings.values()))
-        heading, before = _kind(one.work), (kind, title)
-        kind, title = heading, _title(one)
-        place += 1.15 if kind != before[0] else 0.25 if title != before[1] else 0
-        facts = " · ".join(_facts(one, found.networks, varying))
-        named = title if (kind, title) != before or not facts else ""
-        label = ":  ".join(filter(None, (named, facts)))
-        yield Line(place, without_math(label), kind if kind != before[0] else "", standings)
-        place += 1
-
-
-def _kind(work: str) -> str:
-    return next((kind for kind, works in KINDS.items() if work in works), OTHER_KIND)
-
-
-def _title(one: Standing) -> str:
-    title = TITLES.get(one.work, one.work)
-    return f"{title}, {one.variant}" if one.variant else title
-
-
-def _facts(one: Standing, networks: Any, names: Any) -> Iterator[str]:
-    """What a line's problem is, as far as its names are asked for."""
-    texts = {
-        "case": networks[one.case],
-        "inputs": INPUTS.get(one.inputs, one.inputs),
-        "n": f"N = {one.n:,}",
-    }
-    return (text for name, text in texts.items() if name in names)
 
 
 def _library(ratio: Ratio) -> str:
@@ -238,7 +148,6 @@ def _draw_edge(
     looks: dict[str, Look],
 ) -> None:
     """Beside the frame: crosses for what has no time, and ntklin's own times."""
-    place: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center"}
     most = 0
     for line in lines:
         missing = {
@@ -250,15 +159,28 @@ def _draw_edge(
         most = max(most, len(missing))
         for k, (number, color) in enumerate(missing.items()):
             text = rf"$\times^{{{number}}}$"
-            axes.text(1.012 + 0.042 * k, line.place, text, color=color, fontsize=10, **place)
-    start = 1.085 + 0.042 * most
-    for k, dtype in enumerate(dtypes):
-        column = start + 0.115 * k
-        axes.text(column, -0.1, f"{OWN},\n{dtype}", ha="right", fontsize=7.5, **place)
+            _beside(axes, text, line.place, EDGE + CROSS * k, color=color, fontsize=10)
+    for k, dtype in enumerate(dtypes, 1):
+        column = EDGE + CROSS * most + COLUMN * k
+        _beside(axes, f"{OWN},\n{dtype}", -0.1, column, ha="right", fontsize=7.5)
         for line in lines:
             if (standing := line.standings.get(dtype)) is not None:
                 text = _duration(standing.own_ms)
-                axes.text(column, line.place, text, ha="right", fontsize=8, **place)
+                _beside(axes, text, line.place, column, ha="right", fontsize=8)
+
+
+def _beside(axes: Axes, text: str, height: float, points: float, **look: Any) -> None:
+    """A text so many points right of the frame."""
+    axes.annotate(
+        text,
+        xy=(1, height),
+        xycoords=("axes fraction", "data"),
+        xytext=(points, 0),
+        textcoords="offset points",
+        va="center",
+        annotation_clip=False,
+        **look,
+    )
 
 
 def _duration(ms: float | None) -> str:
@@ -288,6 +210,8 @@ def _finish(axes: Axes, lines: Sequence[Line], height: float) -> None:
     axes.tick_params(axis="x", labelsize=8.5)
     axes.tick_params(axis="y", labelsize=8.5, length=0)
     axes.set_yticks([line.place for line in lines], [line.label for line in lines])
+    if any(not heading.is_kind for line in lines for heading in line.headings):
+        axes.tick_params(axis="y", labelsize=8, labelcolor=GUIDE_COLOR)
     axes.grid(True, axis="x", color="#DDDDDD", linewidth=0.7)
     axes.hlines([line.place for line in lines], low, high, color="#E6E6E6", linewidth=0.7, zorder=1)
     axes.set_axisbelow(True)
@@ -328,14 +252,12 @@ def _caption(found: Standings, notes: dict[tuple[str, str], int]) -> list[str]:
     """What was measured, where, and what has no time: lines of text."""
     standings, machine = found.standings, found.machine
     rounds = [len(r.rounds) for one in standings for r in one.ratios if r.rounds]
-    shared = {
-        name
-        for name in ("case", "inputs", "n")
-        if len({getattr(one, name) for one in standings}) == 1
-    }
-    facts = list(_facts(standings[0], found.networks, shared))
+    same = [
+        f"{fact} inputs" if fact in INPUTS.values() else fact
+        for fact in facts(standings[0], found.networks, shared(standings))
+    ]
     if len({one.dtype for one in standings}) == 1:
-        facts.append(standings[0].dtype)
+        same.append(standings[0].dtype)
     device = machine["gpu"]["name"] if machine.get("gpu") else machine["cpu"]
     threads = f"{machine['threads']} thread{'s' if machine['threads'] != 1 else ''}"
     versions = ", ".join(f"{name} {version}" for name, version in found.versions.items())
@@ -348,7 +270,7 @@ def _caption(found: Standings, notes: dict[tuple[str, str], int]) -> list[str]:
             f"Medians and quartiles over {span} round{'s' if max(rounds) > 1 else ''} of one run, "
             f"each beside {OWN}'s own turn"
         )
-    sentences += [", ".join(facts)] if facts else []
+    sentences += [", ".join(same)] if same else []
     sentences.append(f"{shown(device, 60)}, {threads}; {versions}")
     foreign = [r.foreign_cores for one in standings for r in one.ratios]
     known = [cores for cores in foreign if cores is not None]
