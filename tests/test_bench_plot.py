@@ -148,7 +148,7 @@ def test_limits_are_fractions_of_the_file(write):
 
 def with_peers(**changes):
     comparison = COMPARISON | changes
-    rows = [row for row in ROWS if STEP.items() <= row.items()]
+    rows = [row | {"foreign_cores": 0.125} for row in ROWS if STEP.items() <= row.items()]
     return document(rows=rows, comparisons=[comparison], targets=[TARGET])
 
 
