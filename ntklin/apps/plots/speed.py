@@ -28,7 +28,7 @@ LIBRARIES: dict[str, Look] = {
 }
 # Of libraries that nobody has thought of.
 FURTHER = ({"color": "#56B4E9", "marker": "P"}, {"color": "#7A3E9D", "marker": "X"})
-LIMIT = {"color": GUIDE_COLOR, "marker": "|", "markersize": 8, "markeredgewidth": 2}
+LIMIT: dict[str, Any] = {"color": GUIDE_COLOR, "marker": "|", "markersize": 8, "markeredgewidth": 2}
 # The best form of a library in one work and dtype, and its others.
 BEST, SLOWER = 6.5, 3.5
 # Limits that ntklin is further from than this bind nothing.
@@ -110,7 +110,7 @@ def _looks(lines: Sequence[Line]) -> dict[str, Look]:
 
 def _draw(axes: Axes, standing: Standing, height: float, looks: dict[str, Look]) -> None:
     """The marks of one dtype; the fastest form of a library is large, and has the quartiles."""
-    hollow = {"markerfacecolor": "white"} if standing.dtype == "float32" else {}
+    hollow: dict[str, Any] = {"markerfacecolor": "white"} if standing.dtype == "float32" else {}
     best: dict[str, float] = {}
     timed = sorted(
         (ratio for ratio in standing.ratios if ratio.rounds), key=lambda r: r.quartiles[1]
