@@ -85,6 +85,7 @@ def test_bench_hands_over(code, monkeypatch):
     assert done.exit_code == code
     assert isinstance(seen.pop("console"), Console)
     assert seen == {
+        "files": None,
         "works": ["gram", "jacobian"],
         "cases": None,
         "dtypes": None,
@@ -94,6 +95,7 @@ def test_bench_hands_over(code, monkeypatch):
         "peers": None,
         "peer_scripts": None,
         "out": "ntklin-bench",
+        "plot": False,
         "quick": True,
         "threads": None,
         "device": "cpu",

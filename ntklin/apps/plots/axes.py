@@ -35,6 +35,14 @@ def png(figure: Figure, dpi: int = 150) -> bytes:
     return buffer.getvalue()
 
 
+def pdf(figure: Figure) -> bytes:
+    """The figure as the bytes of a PDF file, the same for the same figure."""
+    buffer = BytesIO()
+    with matplotlib.rc_context({"pdf.fonttype": 42}):
+        figure.savefig(buffer, format="pdf", facecolor="white", metadata={"CreationDate": None})
+    return buffer.getvalue()
+
+
 def finish(axes: Axes, sigmas: Sequence[float]) -> None:
     """Two logarithmic scales, σ below, its values as ticks where they are few; grid and legend."""
     axes.set_xscale("log")
