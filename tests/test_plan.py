@@ -1,5 +1,6 @@
 """What a plan says: sums of flops, bytes that are then taken, and what it refuses."""
 
+import re
 import tracemalloc
 
 import numba
@@ -45,6 +46,9 @@ def test_phases_of_every_solver(fixed):
         assert plan.flops == pytest.approx(sum(phase.flops for phase in plan.phases))
         assert plan.solver == ("cholesky" if solver == "auto" else solver)
         assert all(name in str(plan) for name in names)
+        first, *lines = str(plan).splitlines()
+        assert first.startswith("solver=")
+        assert all(re.match("  [a-z]", line) and line == line.rstrip() for line in lines)
     assert [p.name for p in ntklin.plan(NET, 1000, "pcg", preconditioner="none").phases][1] == (
         "iterations"
     )
