@@ -239,6 +239,15 @@ def test_the_end_state_splits_as_the_product_formula(rule, batches):
         assert np.abs(form.path_dependent(X_new)).max() > 1e-3
 
 
+def test_the_product_formula_takes_as_many_steps_as_are_asked_for():
+    lin, _, Y, *_ = split_problem("descent", steps=1)
+    D = [np.full(lin.features.shape[1], d) for d in (1.0, 0.5, 2.0)]
+    for steps in (0, 2):
+        some, all_of_few = lin.theorem6(Y, D, 0.01, steps=steps), lin.theorem6(Y, D[:steps], 0.01)
+        np.testing.assert_array_equal(some.parameters, all_of_few.parameters)
+    assert not np.array_equal(some.parameters, lin.theorem6(Y, D, 0.01).parameters)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("rule", RULES)
 def test_the_two_parts(rule, dtype):

@@ -11,6 +11,7 @@ from ntklin.edge.amounts import duration, format_bytes
         (0, "0 s"),
         (0.00012, "0.00012 s"),
         (0.42, "0.42 s"),
+        (1.04, "1.0 s"),
         (12.34, "12.3 s"),
         (99.94, "99.9 s"),
         (425, "7 min 5 s"),

@@ -325,6 +325,10 @@ def test_arguments_that_do_not_go_together():
         ntklin.linearize_kernel(K).minimizer(Y).predict(X_NEW)
     with pytest.raises(ValueError, match=r"X_new must have shape \(N_new, 2\), as X has"):
         ntklin.linearize_kernel(bump, X).minimizer(Y).predict(K_NEW)
+    with pytest.raises(ValueError, match=r"covariance\(X1, X2\) must have shape \(3, 5\), got"):
+        ntklin.linearize_kernel(
+            bump, X, covariance=lambda A, B: bump(A, B) if len(A) == 5 else bump(B, A)
+        ).minimizer(Y).covariance(X_NEW)
     with pytest.raises(ValueError, match=r"K\(X_new, X\) must have shape \(3, 5\), got shape"):
         ntklin.linearize_kernel(
             lambda A, B: bump(A, B) if len(A) == 5 else bump(B, A), X

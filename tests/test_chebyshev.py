@@ -31,6 +31,11 @@ def test_degrees_grow_like_a_root():
     assert power_coefficients(np.zeros(0, np.int64), 0.0, 1.0).shape == (0, 1)
 
 
+def test_the_power_0_is_1_wherever():
+    """Also where x is 0: here the only node is, and so small that it becomes 0."""
+    assert power_coefficients(np.array([0]), -1e-310, 1e-310).tolist() == [[1.0]]
+
+
 def test_no_more_terms_than_degrees():
     c = power_coefficients(np.array([3, 400]), 0.0, 1.0)
     assert not c[0, 4:].any()

@@ -18,6 +18,7 @@ from ntklin.training.descents import ENGINES
 pytestmark = pytest.mark.filterwarnings("ignore::ntklin.NonMonotoneLossWarning")
 
 FIRST, WHOLE = 7, 16
+RATE = ntklin.GradientDescent(0.05)
 OPTIMIZERS = {
     "descent": ntklin.GradientDescent(0.05),
     "default": None,
@@ -51,6 +52,17 @@ def problem(net, dtype=np.float64):
         rng.standard_normal((5, 3)).astype(dtype),
         rng.random(5).astype(dtype),
     )
+
+
+@pytest.mark.parametrize("method", ["direct", "fused"])
+def test_no_array_is_in_a_file_twice(method, tmp_path):
+    net = NETWORKS["shallow"]
+    ntklin.train(net, *problem(net), RATE, 5, method=method).save(tmp_path / "run.npz")
+    with np.load(tmp_path / "run.npz") as file:
+        large = [file[name].ravel() for name in file.files if file[name].size >= net.n_parameters]
+    assert large
+    for k, a in enumerate(large):
+        assert not any(np.array_equal(a, b) for b in large[:k])
 
 
 def train(net, data, optimizer, steps, **options):

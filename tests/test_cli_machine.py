@@ -2,17 +2,21 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import numba
 import numpy as np
 import pytest
 from commands import invoke
+from threadpoolctl import threadpool_info
 
 import ntklin
-from ntklin.apps.cli import blas, environment, threads
+from ntklin.apps.cli import blas, environment, info, threads
+from ntklin.kernels.cpu import sizes
 
 CPUINFO = """processor\t: 0
 vendor_id\t: {vendor}
@@ -126,6 +130,21 @@ def test_advice_on_avx512(text, kernels, environ, expected):
     assert expected in environment.avx512_advice(text, libraries, environ)
 
 
+@pytest.mark.parametrize("kernels", ["SkylakeX", "Cooperlake", "SapphireRapids"])
+def test_kernels_that_use_avx512(kernels):
+    libraries = [{"used_by": "numpy", "name": "openblas", "architecture": kernels}]
+    assert environment.avx512_advice(cpuinfo("GenuineIntel", 6), libraries, {}) == "used by BLAS"
+
+
+def test_every_blas_that_leaves_avx512_unused_is_named():
+    libraries = [
+        {"used_by": name, "name": "openblas", "architecture": kernels}
+        for name, kernels in (("numpy", "Haswell"), ("shared", "SkylakeX"), ("scipy", None))
+    ]
+    advice = environment.avx512_advice(cpuinfo("AuthenticAMD", 26), libraries, {})
+    assert advice.startswith("not used by the BLAS of numpy and scipy; set ")
+
+
 def test_a_blas_of_another_kind_gets_no_advice():
     libraries = [{"used_by": "numpy", "name": "mkl", "architecture": None}]
     assert environment.avx512_advice(cpuinfo("GenuineIntel", 6), libraries, {}) == "used by BLAS"
@@ -142,6 +161,15 @@ def test_info_prints_and_parses():
     assert facts["threads"]["numba"] == numba.get_num_threads()
     assert {library["used_by"] for library in facts["blas"]} & {"numpy", "shared"}
     assert facts["memory"]["total"] > 0
+    told = {library.get("architecture") for library in threadpool_info()}
+    assert {library["architecture"] for library in facts["blas"]} <= told
+
+
+def test_the_kernels_and_the_system_see_the_same_cpu():
+    flags = blas.first_processor(blas.read_cpuinfo()).get("flags")
+    if flags is None:
+        pytest.skip("this system does not list CPU features")
+    assert ("avx512f" in flags.split()) == sizes.AVX512
 
 
 @pytest.mark.parametrize(
@@ -177,14 +205,105 @@ def test_gpus_are_asked_from_the_driver(monkeypatch):
     assert environment.gpus() == []
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a script stands for the driver's tool")
+def test_the_driver_s_tool_is_asked_for_names_alone(tmp_path, monkeypatch):
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(
+        "#!/bin/sh\n"
+        'test "$*" = "--query-gpu=name --format=csv,noheader" || exit 3\n'
+        "echo of no matter >&2\n"
+        "printf ' NVIDIA H200 \\n\\377\\n'\n"
+    )
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert environment.gpus() == ["NVIDIA H200", "\N{REPLACEMENT CHARACTER}"]
+
+
+def test_the_machine_in_a_few_words(monkeypatch):
+    libraries = [
+        {"used_by": "numpy", "name": "openblas", "version": "0.3.31", "architecture": "Zen"},
+        {"used_by": "scipy", "name": "mkl", "version": "2025", "architecture": None},
+    ]
+    monkeypatch.setattr(environment, "blas_libraries", lambda: libraries)
+    monkeypatch.setattr(environment.blas, "read_cpuinfo", lambda: cpuinfo("GenuineIntel", 6))
+    assert environment.machine() == {
+        "system": platform.platform(),
+        "cpu": "Some CPU",
+        "threads": numba.get_num_threads(),
+        "BLAS": "numpy: openblas 0.3.31 (Zen), scipy: mkl 2025 (None)",
+    }
+    monkeypatch.setattr(environment, "blas_libraries", list)
+    assert environment.machine()["BLAS"] == "unknown"
+    monkeypatch.setattr(environment.platform, "processor", lambda: "z80")
+    assert [environment.cpu_model(text) for text in ("", "model name : 6502")] == ["z80", "6502"]
+    monkeypatch.setattr(environment.platform, "processor", str)
+    assert environment.cpu_model("") == "unknown"
+
+
+def test_how_a_report_came_about(monkeypatch):
+    found = environment.provenance(["scale", "--out", "a b"], 12.345)
+    assert list(found) == ["command", "created", "elapsed_seconds", "versions", "machine"]
+    assert found["command"] == "ntklin scale --out 'a b'"
+    assert found["elapsed_seconds"] == 12.3
+    created = datetime.fromisoformat(found["created"])
+    assert abs((datetime.now(UTC) - created).total_seconds()) < 60
+    assert len(found["created"]) == len("2021-05-03T10:00:00+00:00")
+    monkeypatch.setattr(environment, "installed", {"numpy": "1.2"}.get)
+    versions = environment.versions()
+    assert versions.pop("ntklin") == ntklin.__version__
+    assert versions.pop("python") == platform.python_version()
+    assert versions.pop("numpy") == "1.2"
+    named = {"scipy", "numba", "llvmlite", "python-flint", "matplotlib"}
+    assert versions == dict.fromkeys(named, "not installed")
+
+
+def test_info_in_lines():
+    facts = {
+        "versions": {"ntklin": "0.0", "python": "3"},
+        "system": "CP/M",
+        "cpu": {"model": "Z80", "cores": 1},
+        "avx512": "this CPU has none",
+        "threads": {"numba": 2, "numba_most": 4, "layer": "omp"},
+        "blas": [
+            {
+                **{"used_by": "numpy", "name": "openblas", "version": "0.3"},
+                **{"architecture": "Zen", "threads": 2},
+            }
+        ],
+        "memory": {"total": 64_000, "available": None},
+        "gpu": {"devices": ["H200", "L4"], "cupy": None},
+    }
+    lines = dict(info.lines(facts))
+    assert lines == {
+        "ntklin": "0.0",
+        "python": "3",
+        "system": "CP/M",
+        "CPU": "Z80, 1 logical cores",
+        "AVX-512": "this CPU has none",
+        "Numba threads": "2 of 4, omp",
+        "BLAS of numpy": "openblas 0.3, Zen kernels, 2 threads",
+        "memory": "64 kB total",
+        "GPU": "H200, L4",
+        "CuPy": "not installed",
+    }
+    facts["memory"] = {"total": 64_000, "available": 2_000}
+    assert dict(info.lines(facts))["memory"] == "64 kB total, 2 kB available"
+    facts["memory"] = {"total": None, "available": None}
+    facts["gpu"] = {"devices": [], "cupy": "14.0"}
+    lines = dict(info.lines(facts))
+    assert (lines["memory"], lines["GPU"], lines["CuPy"]) == ("unknown", "none", "14.0")
+    assert environment.everything().keys() == facts.keys()
+
+
 def test_a_distribution_that_is_not_there():
     assert environment.installed("ntklin-no-such-thing") is None
     assert environment.installed("ntklin") == ntklin.__version__
 
 
 def test_cupy_is_found_under_any_of_its_names(monkeypatch):
-    monkeypatch.setattr(environment, "installed", {"cupy-cuda13x": "14.0"}.get)
-    assert environment.cupy_version() == "14.0"
+    for name in ("cupy", "cupy-cuda12x", "cupy-cuda13x"):
+        monkeypatch.setattr(environment, "installed", {name: "14.0"}.get)
+        assert environment.cupy_version() == "14.0"
     monkeypatch.setattr(environment, "installed", {}.get)
     assert environment.cupy_version() is None
 

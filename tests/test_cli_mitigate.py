@@ -80,6 +80,27 @@ def test_the_reported_command_repeats_the_run(tmp_path):
     assert words == shlex.split(second["provenance"]["command"])
 
 
+def test_every_setting_reaches_the_search(tmp_path, monkeypatch):
+    asked = {}
+
+    def search(net, **options):
+        asked.update(options, net=net)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ntklin.recipes.mitigation.mitigate_initialization", search)
+    values = {
+        **{"factor": 0.6, "margin": 0.2, "min_sigma": 0.3, "until": 0.01, "max_steps": 70},
+        **{"time_limit": 8.0, "weight_decay": 0.03},
+    }
+    flags = [word for name, v in values.items() for word in (f"--{name.replace('_', '-')}", v)]
+    flags += ["--seed", 9, "--sigma", 1.5, "--no-baselines", "--half-life"]
+    done = invoke("mitigate", *MITIGATION, *flags, "--out", tmp_path)
+    assert done.exit_code == 130
+    assert values.items() <= asked.items()
+    assert (asked["rng"], asked["net"].sigma) == (9, 1.5)
+    assert (asked["compare_baselines"], asked["compare_decay"]) == (False, True)
+
+
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
 def test_half_life_stopping_is_a_row(tmp_path):
     flags = (*MITIGATION, "--half-life", "--weight-decay", 0.02, "--no-baselines")

@@ -26,6 +26,7 @@ from ntklin.apps.report.scale import NAMES
 from ntklin.apps.scale import checkpoint as checkpoint_module
 from ntklin.apps.scale import course, plans
 from ntklin.apps.scale.clock import FACTOR, Clock, Phase
+from ntklin.apps.scale.problem import network_for
 from ntklin.apps.scale.result import SizeResult
 from ntklin.edge.files.seal import read_sealed
 from ntklin.theory import solver_costs
@@ -500,3 +501,47 @@ def test_progress_of_a_factor_is_that_of_its_own_rows(solver, rows, tmp_path, mo
     assert told == sorted(told)
     assert 0 < told[0] < 0.6
     assert told[-1] == pytest.approx(1)
+
+
+def test_the_work_of_panels_is_the_integral_that_it_says(tmp_path):
+    """∫ (n − x)(k + 2x) dx with k = 26: all of it with the last panel."""
+    told = []
+    teller = SimpleNamespace(advanced=lambda *now: told.append(now))
+    n, block = 10, 4
+    kept = course.KeptCourse(checkpoint_module.SizeFiles(None, ""), Clock(teller), n, 26.0)
+    matrix = packed.PackedMatrix(n, np.float64, block)
+    for j in range(matrix.n_panels):
+        kept.save(j, matrix.panel(j), 0.0)
+    work = (np.poly1d([-1, n]) * np.poly1d([2, 26])).integ()
+    assert [name for name, *_ in told] == ["factor"] * 3
+    np.testing.assert_allclose([done for _, done, _ in told], [work(4), work(8), work(10)])
+    np.testing.assert_allclose([total for *_, total in told], work(10))
+
+
+def test_every_setting_of_the_network_is_the_network_s():
+    kinds = {"sigma": 2.0, "activation": "tanh", "scaling": "fan_in", "bias": "normal"}
+    settings = typed(ScaleSettings, **kinds, width="7", depth=3)
+    assert network_for(settings, 5, 2) == ntklin.MLP((5, 7, 7, 2), **kinds)
+
+
+def test_the_first_solver_that_fits_is_taken(monkeypatch):
+    net = ntklin.MLP((3, 5, 2))
+    for fits, expected in (
+        (lambda need, beside=None: True, {"auto": "packed", "pcg": "pcg+ntk", "mixed": "mixed"}),
+        (lambda need, beside=None: False, {"auto": "pcg+nystrom", "pcg": "pcg+nystrom"}),
+    ):
+        monkeypatch.setattr(plans, "fits", fits)
+        for wanted, solver in (expected | {"eigh": "eigh", "pcg+nystrom": "pcg+nystrom"}).items():
+            assert plans.chosen(wanted, net, 100) == solver
+
+
+def test_what_panels_take_on_the_disk():
+    net, n = ntklin.MLP((3, 5, 2)), 10
+    whole = packed.PackedMatrix.size(2 * n, min(2 * n, 2 * solver_costs.tile_inputs(2)))
+    sizes = {name: plans.disk_of(name, net, n) for name in (*plans.AUTO, "eigh")}
+    assert sizes == {
+        "packed": 8 * whole,
+        "mixed": 4 * whole,
+        "pcg+ntk": 4 * packed.PackedMatrix.size(n, n),
+        **{"pcg+nystrom": 0, "eigh": 0},
+    }

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import unicodedata
 import warnings
 from pathlib import Path
 
@@ -54,6 +55,21 @@ def test_every_sign_that_is_used_has_a_name():
         assert spelling.spell(sign).isascii()
         assert "\\" not in spelling.spell(sign), sign
         assert "?" not in spelling.spell(sign), sign
+
+
+def test_greek_letters_have_the_names_that_unicode_gives_them():
+    for sign, name in spelling.NAMES.items():
+        kind, _, letter = unicodedata.name(sign).partition(" LETTER ")
+        if kind.startswith("GREEK"):
+            letter = {"LAMDA": "LAMBDA"}.get(letter, letter)
+            assert name == (letter.lower() if "SMALL" in kind else letter.capitalize())
+
+
+def test_signs_that_come_in_pairs():
+    assert spelling.spell("⌊x⌋ ⌈y⌉ ⟨z⟩ ‖v‖") == "floor(x) ceil(y) <z> ||v||"
+    assert spelling.spell("‘a’ “b”") == "'a' \"b\""
+    assert spelling.spell("a ≤ b ≥ c ≠ d ≪ e ≫ f") == "a <= b >= c != d << e >> f"
+    assert spelling.spell("← → ↦") == "<- -> |->"
 
 
 @pytest.mark.parametrize(
@@ -584,6 +600,38 @@ def test_a_table_stays_a_table_where_it_fits():
     assert "┃" in shown(80, numbers_table())
     assert "σ: 12.5\n" in shown(30, numbers_table())
     assert "  steps: 1,234,567\n" in shown(30, numbers_table())
+
+
+def test_a_list_has_all_that_a_table_has():
+    """Title, each row's name, its numbers by heading, the caption; lines end between words."""
+    table = numbers_table()
+    table.caption = "of the last step"
+    lines = shown(24, table, no_color=True).splitlines()
+    assert lines == [
+        "Losses of 3 networks",
+        "σ: 0.5",
+        "  test loss: 1.2345e-02",
+        "  steps: 1,234,567",
+        "  what is said of it:",
+        "    holds: 3.4e-16, of",
+        "    1e-15 that may be",
+        "σ: 12.5",
+        "  test loss: -9.87e+100",
+        "  steps: 7",
+        "  what is said of it:",
+        "    fails by 123456.789",
+        "    standard deviations",
+        "of the last step",
+    ]
+
+
+def test_a_list_without_headings_has_a_line_for_each_row():
+    table = Table(show_header=False, box=None)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column()
+    table.add_row("memory of all", "64 kB")
+    table.add_row("", "none")
+    assert shown(12, table).splitlines() == ["memory of", "all 64 kB", "none"]
 
 
 def test_what_spells_a_sign_gets_room_in_a_table():

@@ -8,6 +8,7 @@ from commands import invoke
 
 from ntklin.apps.plots.scaling import scaling_figure
 from ntklin.apps.report.verification_page import verification_page
+from ntklin.apps.report.verification_table import strength_table
 from ntklin.apps.report.verification_verdicts import Judged
 from ntklin.validation import theorems
 from ntklin.validation.theorems import Curve
@@ -90,6 +91,23 @@ def test_bad_arguments(arguments, message):
 
 def test_quiet(tmp_path):
     assert verify("lemma3", "--quick", "--exact", "--quiet", "--out", tmp_path).output == ""
+
+
+def test_a_table_has_a_row_for_each_check_and_the_statement_s_name_above_its_first():
+    statement = THEOREM_1
+    checks = statement.checks[:2]
+    verdicts = theorems.run([replace(statement, checks=checks)], theorems.Setting(quick=True))
+    judged = [Judged(statement, c, v) for c, v in zip(checks, verdicts, strict=True)]
+    table = strength_table("Exact", judged)
+    headings = [column.header for column in table.columns]
+    assert headings == ["statement\n  check", "\nmeasured", "\npredicted", "\nverdict"]
+    names, measured, predicted, told = (list(map(str, c.cells)) for c in table.columns)
+    assert names == [f"{statement.title}\n  {checks[0].name}", f"  {checks[1].name}"]
+    for k, item in enumerate(judged):
+        m, above = item.verdict.measurement, "\n" * (k == 0)
+        assert (measured[k], predicted[k]) == (above + m.measured, above + m.predicted)
+        assert told[k] == f"{above}holds: {m.margin}"
+    assert (table.title, table.title_justify, table.title_style) == ("Exact", "left", "bold")
 
 
 def test_scaling_laws_are_drawn(tmp_path):

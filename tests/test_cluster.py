@@ -6,6 +6,7 @@ import pickle
 import signal
 import sys
 import time
+from types import SimpleNamespace
 
 import naive
 import numpy as np
@@ -15,9 +16,19 @@ from tolerances import assert_close, tolerance
 import ntklin
 from ntklin.edge import cluster as edge
 from ntklin.networks.cluster import chunks as chunks_module
+from ntklin.networks.cluster import tasks
 from ntklin.networks.cluster.memory import require_cluster_memory
 
 distributed = pytest.importorskip("distributed", reason="needs Dask")
+
+
+def test_a_chunk_is_as_large_as_its_arrays():
+    """Each counts once, however often it is held, and whatever holds itself."""
+    A, b = np.zeros((5, 3)), np.zeros(7, np.float32)
+    features = SimpleNamespace(first=A, more=[A, {"b": b}], text="none")
+    features.itself = features
+    assert tasks.Chunk(features, 1).__sizeof__() == A.nbytes + b.nbytes
+
 
 QUIET = {"dashboard_address": ":0", "worker_dashboard_address": None}
 N = 13

@@ -38,8 +38,10 @@ def test_work_is_shared():
     assert plan.n_rows == 2 * N
 
 
-@pytest.mark.parametrize(("workers", "received"), [(1, 0), (2, 1), (4, 3), (5, 4), (16, 6)])
-def test_what_is_sent(workers, received):
+@pytest.mark.parametrize(
+    ("workers", "received", "levels"), [(1, 0, 0), (2, 1, 1), (4, 3, 1), (5, 4, 2), (16, 6, 2)]
+)
+def test_what_is_sent(workers, received, levels):
     k, rows = 2, 2 * N
     found, _ = phases(workers, iterations=1, bandwidth=1e6, latency=0.0)
     product = found["residual"]
@@ -47,7 +49,9 @@ def test_what_is_sent(workers, received):
     compute = -(-N // workers) * 2e-3
     assert product.seconds == pytest.approx(compute + product.bytes / 1e6)
     slow, _ = phases(workers, iterations=1, bandwidth=1e6, latency=0.1)
-    assert slow["residual"].seconds > product.seconds + 0.4
+    # To the workers and back, down and up the tree; and a tenth for each of a worker's three tasks.
+    waits = 0.1 * (4 + 2 * levels + 0.3 * workers)
+    assert slow["residual"].seconds == pytest.approx(product.seconds + waits)
 
 
 def test_nystrom_is_a_phase_and_part_of_an_iteration():
@@ -58,6 +62,9 @@ def test_nystrom_is_a_phase_and_part_of_an_iteration():
     solve = 4 * q * 2 * r * 2 * 1e-9
     assert found["iterations"].seconds == pytest.approx(plain["iterations"].seconds + 3 * solve)
     expected = q * r / 2 * 1e-6 + 4 * q * 2 * r * r * 1e-9
+    # Pairs of inputs: inner products of them, of activations and of the signals of all outputs.
+    pair = 2 * (NET.widths[0] + sum(m * (1 + 2 * 2) for m in NET.widths[1:-1]))
+    assert found["factor"].flops == pytest.approx(pair * q * r / 2 + 4 * q * 2 * r * r)
     assert found["factor"].seconds == pytest.approx(expected)
     small = ntklin.plan_cluster(NET, N, 2, iterations=3)
     assert plan.worker_memory - small.worker_memory == 8 * 2 * q * 2 * r

@@ -183,6 +183,24 @@ def test_pivoted_cholesky(n, group, rank, true, seed):
     np.testing.assert_allclose(M.solve(B), expected, rtol=0, atol=1e-10 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("power", [-40, 40])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_pivots_know_no_units(power, dtype):
+    """A power of 4 times A has the same power of 2 times F, to the bit, and so in either dtype."""
+    G = np.random.default_rng(3).integers(-4, 5, (12, 5)).astype(dtype)
+    A = G @ G.T
+
+    def factor(A):
+        rng = np.random.default_rng(0)
+        return pivoted_cholesky(A.diagonal(), lambda g: A[:, g], 12, rng=rng)
+
+    F = factor(A)
+    assert F.dtype == np.float64
+    assert F.shape[1] == np.linalg.matrix_rank(A)
+    np.testing.assert_allclose(F @ F.T, A, atol=1e-12 * A.max())
+    np.testing.assert_array_equal(factor(np.ldexp(A, 2 * power)), np.ldexp(F, power))
+
+
 def test_low_rank_speeds_conjugate_gradients_up():
     values = np.concatenate([np.linspace(1e-4, 3e-4, 100), np.logspace(-3, 1, 20)])
     A, B = matrix(values), right(120)

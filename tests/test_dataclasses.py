@@ -49,6 +49,13 @@ def test_nothing_changes_once_it_is_made(cls):
 
 
 @by_name()
+def test_flags_are_booleans(cls):
+    params = cls.__dataclass_params__
+    names = [name for name in params.__slots__ if isinstance(getattr(params, name), bool)]
+    assert {"init", "repr", "eq", "order", "unsafe_hash", "frozen"} <= set(names)
+
+
+@by_name()
 def test_what_holds_arrays_is_compared_as_an_object(cls):
     """Their ``==`` is an array, of which no ``bool`` can be taken, and they have no hash."""
     if holds_arrays(cls):
@@ -56,6 +63,20 @@ def test_what_holds_arrays_is_compared_as_an_object(cls):
         one = object.__new__(cls)
         assert one == one
         assert hash(one) is not None
+
+
+@by_name()
+def test_defaults_are_of_their_fields_types(cls):
+    for field in dataclasses.fields(cls):
+        kind = field.type if isinstance(field.type, str) else repr(field.type)
+        if kind.startswith("shared."):  # an option that several commands have
+            continue
+        if field.default is None:
+            assert "None" in kind or "Any" in kind, field.name
+        elif isinstance(field.default, str) and not field.default:
+            assert "str" in kind, field.name
+        elif isinstance(field.default, bool):
+            assert "bool" in kind, field.name
 
 
 def test_public_results_are_made_by_names_alone():

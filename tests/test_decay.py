@@ -141,6 +141,16 @@ def test_biases_that_are_not_0_follow_the_general_law():
     assert gd.interpolation_step(depth=2) > 0
 
 
+def test_a_schedule_that_ends_may_leave_more_of_the_start(monkeypatch):
+    for module in ("scheduled", "gradient_descent"):
+        monkeypatch.setattr(f"ntklin.theory.{module}.MOST_STEPS", 100)
+    lin, _, Y = problem(2)
+    gd = lin.gradient_descent(Y, ntklin.CosineSchedule(0.1, 3), weight_decay=1e-9)
+    message = r"c_t does not come down to 1 − 1/L = 0\.5 within 1e\+02 steps"
+    with pytest.raises(ValueError, match=message):
+        gd.interpolation_step()
+
+
 def test_rationals():
     """θ_t and f_t of five exact steps."""
     J, theta = exact([[1, 2, 0], [0, 1, 3]]), exact([2, 1, 4])

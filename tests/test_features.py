@@ -425,3 +425,20 @@ def test_features_stay_those_of_their_inputs(wrap):
     np.testing.assert_array_equal(
         phi.balanced(np.float32)[0].outputs, kept.balanced(np.float32)[0].outputs
     )
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_kernel_with_other_inputs_needs_their_signals_too(weighted, monkeypatch):
+    """As many numbers for each as the last hidden layer has neurons, and layers if D is given."""
+    seen = []
+    monkeypatch.setattr(
+        "ntklin.networks.features.require_memory", lambda size, *what, **beside: seen.append(size)
+    )
+    net, X = ntklin.MLP((3, 7, 5, 1)), np.eye(3)
+    theta = net.init(0)
+    phi, other = net.features(theta, X), net.features(theta, X)
+    weights = np.ones(net.n_parameters) if weighted else None
+    phi.gram(weights=weights)
+    phi.gram(other, weights)
+    own, both = seen
+    assert both - own == 8 * 3 * (5 + weighted * 2 * (7 + 5))

@@ -1,5 +1,8 @@
 """The fused steps, of real and linearized networks, against the direct ones, and their tiles."""
 
+import importlib
+from types import SimpleNamespace
+
 import numba
 import numpy as np
 import pytest
@@ -45,6 +48,19 @@ def agree(one, other, n):
     dtype = one.parameters.dtype
     assert_close(one.losses, other.losses, kind="trajectory", n=n, dtype=dtype)
     assert_close(one.parameters, other.parameters, kind="trajectory", n=n)
+
+
+def test_relu_with_one_output_takes_sums_of_subsets(monkeypatch):
+    module = importlib.import_module("ntklin.kernels.cpu.shallow_network")
+    monkeypatch.setattr(module, "ShallowNetwork", lambda *arguments: "of subsets")
+    monkeypatch.setattr(module, "GeneralShallowNetwork", lambda *arguments: "any")
+    for activation, Y, expected in (
+        ("relu", np.zeros(3), "of subsets"),
+        ("relu", np.zeros((3, 2)), "any"),
+        ("tanh", np.zeros(3), "any"),
+    ):
+        layers = SimpleNamespace(activation=SimpleNamespace(name=activation))
+        assert module.shallow_network(None, Y, layers, [], "descent", "squared") == expected
 
 
 @pytest.mark.filterwarnings("ignore::ntklin.NonMonotoneLossWarning")
@@ -264,6 +280,9 @@ def test_tiles_hold_each_live_column_once(n_columns, has_bias, dtype):
         assert set(grid.samples[t, : grid.n_samples[t]]) == set(live)
         groups = {n // SAMPLES for n in live}
         assert set(grid.groups[t, : grid.n_groups[t]]) == groups
+
+    ones = tiles.tile_inputs(np.ones((4, 2), dtype), 1.0, 1.0, has_bias).grid
+    assert (ones.n_samples[0], ones.n_groups[0]) == (4, 1)  # what is 1 is there as well
 
     W = rng.standard_normal((5, n_columns)).astype(dtype)
     b = rng.standard_normal(5).astype(dtype) if has_bias else None

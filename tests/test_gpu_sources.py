@@ -75,7 +75,7 @@ def test_grids_stay_within_what_cards_take(n, m):
         assert 1 <= block[0] <= threads
         assert block[0] % 32 == 0
         assert all(1 <= size <= 2**31 - 1 for size in grid)
-        assert all(size <= launch.MAX_BLOCKS for size in grid[1:])
+        assert all(size <= 65_535 for size in grid[1:])
 
 
 @given(

@@ -14,6 +14,7 @@ from scipy import special
 from tolerances import assert_close, tolerance
 
 import ntklin
+from ntklin.kernels.cpu import infinite_sides
 
 BIASES = ("none", "zero", "normal")
 BOTH = (ntklin.infinite_ntk, ntklin.infinite_nngp)
@@ -362,8 +363,23 @@ def test_what_grows_too_fast_is_refused():
         return math.exp(min(h * h, 700.0))
 
     net, _ = network(2, 2, ntklin.Activation(fast, fast, name="fast"), bias="none")
-    with pytest.raises(ntklin.FloatRangeError, match=r"NTK overflows float64.*sigma"):
+    with pytest.raises(ntklin.FloatRangeError, match=r"NTK overflows float64.*sigma") as caught:
         ntklin.infinite_ntk(net, np.eye(2))
+    assert "σ^(2L)" not in str(caught.value)  # which is of homogeneous ones
+
+
+@pytest.mark.parametrize("activation", [*CLOSED, *SERIES])
+def test_what_has_a_closed_form_takes_no_series(activation, monkeypatch):
+    def refuse(*arguments):
+        raise RuntimeError("a series")
+
+    monkeypatch.setattr(infinite_sides, "series", refuse)
+    net, X = network(2, 3, activation)[0], np.eye(2)
+    if activation in CLOSED:
+        assert np.isfinite(ntklin.infinite_ntk(net, X)).all()
+    else:
+        with pytest.raises(RuntimeError, match="a series"):
+            ntklin.infinite_ntk(net, X)
 
 
 # fan_out

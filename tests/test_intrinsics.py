@@ -1,6 +1,7 @@
 """The instructions that the kernels are made of, compiled one by one without Numba's JIT."""
 
 import ctypes
+import re
 
 import llvmlite.binding as llvm
 import numpy as np
@@ -195,6 +196,24 @@ def test_positive_samples(dtype):
         assert run(padded[1:].ctypes.data, 0) == subset
     values = np.array([0, -0.0, np.nan, np.inf, -np.inf, 1][:SAMPLES], dtype)
     assert run(values.ctypes.data, 0) == sum(1 << p for p in range(SAMPLES) if values[p] > 0)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_products_that_are_added_at_once_may_be_so_in_one_instruction(dtype):
+    """And what is asked for ahead is a byte, whatever is read there."""
+
+    def codegen(context, builder, signature, arguments):
+        value = instructions.accumulate_active(context, builder, signature, arguments)
+        lines = str(builder.function).splitlines()
+        sums = [line for line in lines if re.search(r"= f(mul|add) ", line)]
+        assert len(sums) == 2 * REGISTERS
+        assert all(" contract " in line for line in sums)
+        ahead = [line for line in lines if "llvm.prefetch" in line]
+        assert len(ahead) == GROUP // lanes(dtype)
+        assert all("(i8* " in line for line in ahead)
+        return value
+
+    compiled(codegen, *[ADDRESS] * 4, of(dtype))
 
 
 def test_a_task_is_given_out_once():

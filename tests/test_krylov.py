@@ -46,6 +46,17 @@ def test_functions_of_an_operator(n, k, decades, t, seed):
     assert found.iterations <= n + 1
 
 
+def test_a_function_that_is_0_has_no_error():
+    A, B = np.linspace(0.1, 1, 9)[:, None], np.ones((9, 2))
+
+    def zero(x):
+        return np.zeros((1, len(x)))
+
+    found = function_of_operator(lambda V: A * V, B, zero, tolerance=1e-9, most=50)
+    assert not found.values.any()
+    assert found.error == 0
+
+
 def test_too_few_products_are_told():
     values = np.logspace(-4, 0, 60)
     with pytest.raises(ConvergenceError, match="after 10 products, not below tol=1e-10") as caught:

@@ -139,6 +139,10 @@ def test_places_of_classes(tmp_path):
     assert (pair.n_outputs, pair.threshold) == (1, 0.0)
     np.testing.assert_array_equal(pair.labels_train, (pair.Y_train + 1) / 2)
     np.testing.assert_array_equal(pair.labels_of(np.array([-0.1, 0.1, 0.0])), [0, 1, 0])
+    with pytest.raises(ValueError, match=r"outputs must have shape \(n,\), got shape \(2, 3\)"):
+        pair.labels_of(np.zeros((2, 3)))
+    with pytest.raises(ValueError, match=r"outputs must have shape \(n, 3\), got shape \(2, 2\)"):
+        data.labels_of(np.zeros((2, 2)))
     real = dataclasses.replace(pair, Y_train=np.arange(5.0))
     assert real.threshold is None
     with pytest.raises(ValueError, match="are of no classes"):

@@ -46,6 +46,15 @@ class Case:
 # Against all batches
 
 
+def test_one_sample_is_never_left_out():
+    """Its batches are all of it: no noise, and gradient descent's losses."""
+    lin = ntklin.linearize_kernel(np.array([[2.0]]))
+    moments = lin.moments([1.5], 0.3, 1)
+    np.testing.assert_array_equal(moments.covariance([[2.0]], [1, 5]), np.zeros((2, 1, 1)))
+    expected = lin.gradient_descent([1.5], learning_rate=0.3).loss([0, 1, 5])
+    np.testing.assert_allclose(moments.loss([0, 1, 5]), expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize("b", [1, 2, 3])
 def test_all_batch_sequences_in_rational_arithmetic(b):
     """Every run of three steps, each with its probability: no recursion, no rounding."""

@@ -1,5 +1,6 @@
 """The mutation tests' own parts: where mutants are, what they say, and who is asked about them."""
 
+import importlib.util
 import sys
 import types
 from pathlib import Path
@@ -100,6 +101,53 @@ def test_tests_that_enter_a_function_come_first():
     names = [name for name, _ in chosen.tests({"path": "m.py", "function": "f"}, 2)]
     assert names == ["t.py::fast"]
     assert chosen.tests({"path": "m.py", "function": "g"}, 100) == []
+
+
+def test_a_file_that_is_loaded_already_goes_on():
+    seconds = {"t.py::a": 0.1, "t.py::b": 0.2, "t.py::c": 0.5, "u.py::a": 0.11, "u.py::b": 0.12}
+    order = list(choice.in_order(seconds, seconds))
+    assert order == ["t.py::a", "t.py::b", "u.py::a", "u.py::b", "t.py::c"]
+    assert list(choice.in_order([], seconds)) == []
+
+
+def driver():
+    """The command, as a module."""
+    path = Path(mutable.__file__).with_name("__main__.py")
+    spec = importlib.util.spec_from_file_location("mutation_driver", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_what_plain_python_leaves_out_is_mapped_with_compiled_kernels_and_again_if_slow(tmp_path):
+    (tmp_path / "test_a.json").touch()
+    tests = {"x": {"outcome": "passed"}, "y": {"outcome": "skipped"}, "z": {"outcome": "long"}}
+    plain = {"file": "tests/test_a.py", "digest": "1", "tests": tests}
+    place = types.SimpleNamespace(maps=tmp_path)
+    place.map = lambda name, compiled=False: kept if compiled else plain
+    kept, left_out = None, driver().left_out
+
+    def jobs():
+        return [[job[2:] for job in left_out(place, warm)] for warm in (False, True)]
+
+    assert jobs() == [[({}, ["x"])], []]
+    fast, slow = {"seconds": 1.0}, {"seconds": 60.0}
+    kept = {"digest": "1", "warm": False, "tests": {"y": fast, "z": slow}}
+    assert jobs() == [[], [({"y": fast}, ["x", "y"])]]
+    kept["warm"] = True
+    assert jobs() == [[], []]
+    kept["digest"] = "0"  # of the file as it was
+    assert jobs() == [[({}, ["x"])], []]
+    kept, plain["tests"] = None, {"x": tests["x"]}
+    assert jobs() == [[], []]
+
+
+def test_no_mutant_of_a_compiled_kernel_is_python_alone():
+    is_python = driver().is_python
+    assert is_python("ntklin/theory/plan.py")
+    assert is_python("kernels/gpu/launch.py")
+    assert not is_python("kernels/cpu/sums.py")
+    assert not is_python("kernels/activations.py")
 
 
 def test_scores_count_what_lives():

@@ -1,6 +1,8 @@
 """An option is declared once: what follows from the declaration, for every command."""
 
 import dataclasses
+import inspect
+import re
 import subprocess
 import sys
 from typing import Annotated
@@ -9,11 +11,13 @@ import pytest
 from commands import defaults, invoke, typed
 
 from ntklin.apps.cli.app import COMMANDS
+from ntklin.apps.options import shared
 from ntklin.apps.options.declared import checked, declarations, read, single_options, told, words
 from ntklin.apps.options.mitigation import MitigationSettings
 from ntklin.apps.options.option import CHANGED, NEVER, Option
 from ntklin.apps.options.scale import ScaleSettings
 from ntklin.apps.options.study import StudySettings
+from ntklin.apps.study.factors import KINDS
 
 # What has no default.
 NEEDED = {"ntklin.apps.cli.figure": {"figures": ["1"]}}
@@ -54,6 +58,35 @@ def test_names_and_flags_are_taken_once(command):
     assert len({one.name for one in found}) == len(found)
     assert len({one.option.flag_of(one.name) for one in found}) == len(found)
     assert "debug" not in {one.name for one in found}
+
+
+@every_command
+def test_values_have_names_in_the_help(command):
+    for one in single_options(command.Options):
+        name = one.option.metavar
+        assert (name == "") == (one.kind is bool), one.name
+        assert name == name.upper(), one.name
+
+
+def test_seeds_of_data_are_checked_where_they_are_declared():
+    """Others are by the networks that they draw."""
+    (option,) = shared.DataSeed.__metadata__
+    with pytest.raises(ValueError, match="data_seed must be at least 0"):
+        option.check(-1, "data_seed")
+
+
+@every_command
+def test_defaults_pass_their_checks(command):
+    for one in single_options(command.Options):
+        if one.option.check is not None and isinstance(one.default, str | int | float):
+            one.option.check(one.default, one.name)
+
+
+def test_forms_of_schedules_name_their_numbers():
+    for make, numbers in KINDS.values():
+        names = re.fullmatch(r"([A-Z]+)\[:([A-Z]+)\]", numbers).groups()
+        parameters = list(inspect.signature(make).parameters)
+        assert [name.lower() for name in names] == parameters
 
 
 @pytest.mark.parametrize("settings", [StudySettings, MitigationSettings, ScaleSettings])

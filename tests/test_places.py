@@ -12,7 +12,7 @@ from numba.core.errors import TypingError
 from tolerances import assert_close
 
 from ntklin.kernels import cpu
-from ntklin.kernels.cpu import blas, intrinsics
+from ntklin.kernels.cpu import aligned, blas, intrinsics
 from ntklin.kernels.cpu.plain import JIT_DISABLED
 from ntklin.kernels.cpu.sizes import LINE
 
@@ -37,6 +37,18 @@ def prefetched(array):
 
 def added(target, table):
     intrinsics.add_subsets((target, 0), np.uint32(1), (table, 0))
+
+
+def test_copies_are_aligned_and_what_is_aligned_stays():
+    a = aligned.aligned_zeros((3, 5), np.float64)
+    held = aligned.Aligned()
+    held.__setstate__({"whole": a, "others": [a[1:], (a[2:], "text")]})
+    assert held.whole is a
+    first, (second, text) = held.others
+    assert text == "text"
+    for copy, part in ((first, a[1:]), (second, a[2:])):
+        assert copy.ctypes.data % LINE == 0
+        np.testing.assert_array_equal(copy, part)
 
 
 @compiled_only

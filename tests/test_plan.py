@@ -1,5 +1,6 @@
 """What a plan says: sums of flops, bytes that are then taken, and what it refuses."""
 
+import re
 import tracemalloc
 
 import numba
@@ -46,6 +47,9 @@ def test_phases_of_every_solver(fixed):
         assert plan.flops == pytest.approx(sum(phase.flops for phase in plan.phases))
         assert plan.solver == ("cholesky" if solver == "auto" else solver)
         assert all(name in str(plan) for name in names)
+        first, *lines = str(plan).splitlines()
+        assert first.startswith("solver=")
+        assert all(re.match("  [a-z]", line) and line == line.rstrip() for line in lines)
     assert [p.name for p in ntklin.plan(NET, 1000, "pcg", preconditioner="none").phases][1] == (
         "iterations"
     )
@@ -183,3 +187,39 @@ def test_each_phase_takes_its_work_at_its_own_rate(monkeypatch, outputs):
         phases = {"features": (4 * N * P, 2 * N)} | phases
         assert list(found) == list(phases)
         assert found == {name: pytest.approx(pair) for name, pair in phases.items()}
+
+
+def test_what_is_timed_is_the_work_that_its_units_are_of(monkeypatch):
+    """A second for each: rates are 1/units, and what was timed has as many numbers as it should."""
+    done = []
+
+    def timed(work):
+        done.append(work())
+        return 1.0
+
+    monkeypatch.setattr(planning, "_seconds", timed)
+    net, n = ntklin.MLP((5, 40, 2)), 30
+    rates = planning.Rates(net, n)
+    X = np.random.default_rng(0).standard_normal((n, 5))
+    phi = net.features(net.init(rng=0), X / np.sqrt((X * X).sum(axis=1, keepdims=True)))
+    assert rates.features == 1 / n
+    assert done.pop().shape == phi.passes.deltas[0].shape
+    assert rates.own_pair == 2 / (n * (n + 1))
+    np.testing.assert_array_equal(done.pop(), phi.gram())
+    assert rates.pair == 1 / n**2
+    assert done.pop().shape == (2 * n, 2 * n)
+    assert rates.limit_pair == 1 / n**2
+    assert done.pop().shape == (n, n)
+    assert rates.product == 1 / n
+    V = np.ones((2 * n, 2))
+    np.testing.assert_array_equal(done.pop(), phi @ (phi.T @ V))
+    assert rates.spectrum == 1 / (9 * (2 * n) ** 3)
+    values, _ = done.pop()
+    assert (values > 0).all()
+    for kind in ("packed", "cholesky", "mixed"):
+        assert rates.factor(kind) > 0
+        assert rates.solve(kind, 2 * n) == 1.0
+        assert done.pop().shape == (2 * n, 1)
+    assert done == []
+    assert rates.own_pair == 2 / (n * (n + 1))  # what is known is not timed again
+    assert done == []

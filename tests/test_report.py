@@ -173,6 +173,11 @@ def test_what_went_wrong_is_said():
     assert "σ = 0.5: the real network stopped at the step limit, above the target loss" in text
     assert "σ = 1: the real network diverged" in text
     assert "Incomplete: 2 of 3 runs finished" in text
+    lines = printed(make_result(records=records, max_steps=1100), width=80).splitlines()
+    assert [line for line in lines if line.startswith("σ = 1: the")] == [
+        "σ = 1: the real network diverged at the learning rate at which the linearized one "
+        "converges; wider layers stay closer to it."
+    ]  # in one piece, which the terminal breaks
 
 
 def test_the_terminal_shows_where_optimizers_end():

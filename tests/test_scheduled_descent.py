@@ -64,6 +64,27 @@ def test_a_constant_schedule_is_that_rate():
             assert gd.steps_to(target) == plain.steps_to(target)
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_later_steps_go_on_from_earlier_ones(momentum):
+    asked = []
+
+    def schedule(t):
+        asked.append(t)
+        return 0.1
+
+    rule = ScheduledRule(schedule=schedule, exponent=0, n_samples=1, momentum=momentum)
+    values = np.array([0.5, 1.0])
+    rule.left(values, as_steps([50]))
+    assert min(asked) == 0
+    asked.clear()
+    later = rule.left(values, as_steps([60]))
+    assert min(asked) == 50
+    rule.left(values, as_steps([7]))  # from the start again
+    assert min(asked) == 0
+    other = ScheduledRule(schedule=schedule, exponent=0, n_samples=1, momentum=momentum)
+    np.testing.assert_allclose(later, other.left(values, as_steps([60])), rtol=1e-12)
+
+
 def test_products_keep_their_digits():
     """Π_s (1 − η_s μ) and one less it over μ, against 60 digits, with signs and small rates."""
     values = np.array([1e-17, 1e-9, 1e-3, 0.4, 0.99, 1.7])

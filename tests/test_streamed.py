@@ -14,9 +14,19 @@ from tolerances import assert_close
 
 import ntklin
 from ntklin.edge import checks as _validate
+from ntklin.networks import memory
 
 NET = ntklin.MLP((3, 8, 2), bias="normal")
 THETA = NET.init(0)
+
+
+@pytest.mark.parametrize("free", [10**12, 10**8])
+def test_as_many_rows_as_a_gibibyte_or_a_quarter_of_the_memory_takes(free, monkeypatch):
+    monkeypatch.setattr("ntklin.edge.checks.available_memory", lambda: free)
+    each = 8 * memory.passes(NET, 1)
+    rows = memory.rows_that_fit(NET, 10**12, 8, np.zeros((1, 3)))
+    assert rows * each <= min(2**30, free // 4) < (rows + 1) * each
+    assert memory.rows_that_fit(NET, 10, 8, np.zeros((1, 3))) is None
 
 
 @given(cases(general=True, max_rows=7), st.integers(0, 99), st.integers(1, 9), st.booleans())

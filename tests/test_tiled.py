@@ -24,6 +24,7 @@ def test_the_factor_and_its_solutions(tiles, dtype, shift):
     before = A.copy()
     factor = TiledCholesky(da.from_array(A, chunks=(tiles, tiles)), shift=shift)
     np.testing.assert_array_equal(A, before)
+    assert factor.factor.name.startswith("tiled-cholesky-")  # by which a dashboard tells of it
     L, shifted = factor.factor.compute(), A + shift * np.eye(17, dtype=dtype)
     assert L.dtype == dtype
     np.testing.assert_array_equal(L, np.tril(L))

@@ -3,6 +3,7 @@
 import naive
 import numpy as np
 import pytest
+import tasks
 from hypothesis import given
 from hypothesis import strategies as st
 from networks import make_case
@@ -12,6 +13,8 @@ import ntklin
 from ntklin.kernels import cpu
 from ntklin.kernels.structures import Activations, Layers, Passes
 from ntklin.runs import loop
+from ntklin.training.descents import ENGINES
+from ntklin.training.task import TrainingTask
 
 SCALINGS = ("fan_out", "fan_in", "eq1")
 BIASES = ("none", "zero", "normal")
@@ -26,6 +29,27 @@ def problem(widths=(3, 5, 1), n=4, seed=0, dtype=np.float64, **options):
     # With all neurons dead at the start, any rate will do.
     rate = 0.25 * n / (float(np.linalg.norm(J @ J.T, 2)) or 1.0)
     return case, Y, rate
+
+
+@pytest.mark.parametrize("method", ENGINES)
+def test_what_an_engine_needs_grows_with_all_that_it_holds(method):
+    engine, plain = ENGINES[method], ntklin.GradientDescent(0.01)
+
+    def needs(widths=(20, 30, 1), n=40, activation="relu", optimizer=plain, dtype=np.float64):
+        net = ntklin.MLP(widths, activation=activation)
+        if not tasks.serves(engine, net, optimizer):
+            return np.inf
+        X, Y = np.zeros((n, widths[0]), dtype), np.zeros((n, widths[-1])[: 1 + (widths[-1] > 1)])
+        return engine.needs(TrainingTask(net, net.init(0, dtype), X, Y.astype(dtype), optimizer))
+
+    base = needs()
+    assert base > 8 * (40 * (20 + 30) + 20 * 30)
+    for more in (
+        *({"n": 80}, {"widths": (40, 30, 1)}, {"widths": (20, 60, 1)}, {"widths": (20, 30, 3)}),
+        *({"widths": (20, 30, 30, 1)}, {"activation": "tanh"}, {"optimizer": ntklin.Adam(0.01)}),
+    ):
+        assert needs(**more) > base, more
+    assert base / 2 <= needs(dtype=np.float32) < base
 
 
 def explicit_losses(case, Y, rate, steps):

@@ -26,6 +26,9 @@ COMPILED = (
     "tests/test_flags.py",
     "tests/test_products.py",
 )
+# What may be needed to compile kernels, in units of what a test may take.
+COMPILING_TOO = 4
+SLOW = 5.0  # seconds of a test that may have compiled
 ISOLATED = """
 mount --make-rprivate / && mount --bind "$0" "$0" && mount -o remount,bind,ro / && exec "$@"
 """
@@ -147,17 +150,55 @@ def make_maps(place, options):
         ((file, contents, tests), {"file": file, "longest": longest, "skip": list(tests)})
         for file, contents, tests in unmapped(place, longest)
     ]
+    say(f"{len(jobs)} files to map")
+    shared_out(jobs, mapper(place, longest), options, place)
+
+
+def make_compiled_maps(place, options):
+    """The maps of what takes too long without compiled kernels, or is skipped there.
+
+    What was slow is mapped once more: then it finds the kernels on the disk, as mutants will.
+    """
+    longest = COMPILING_TOO * options.longest
+    for warm in (False, True):
+        jobs = [
+            ((file, contents, known), {"file": file, "longest": longest, "skip": skip})
+            for file, contents, known, skip in left_out(place, warm)
+        ]
+        say(f"{len(jobs)} files to map with compiled kernels")
+        take = mapper(place, longest, compiled=True, warm=warm)
+        shared_out(jobs, take, options, place, compiled=True)
+
+
+def left_out(place, warm):
+    """Files with tests that did not pass in plain Python, what is known of these, and the others.
+
+    All that have no map with compiled kernels; of ``warm`` those that had to compile for theirs.
+    """
+    for path in sorted(place.maps.glob("*.json")):
+        plain, before = place.map(path.name), place.map(path.name, compiled=True)
+        passed = [test for test, what in plain["tests"].items() if what["outcome"] == "passed"]
+        fresh, known = before is not None and before["digest"] == plain["digest"], {}
+        if fresh:
+            known = {t: what for t, what in before["tests"].items() if what["seconds"] < SLOW}
+            if before["warm"] or len(known) == len(before["tests"]):
+                continue
+        if fresh == warm and len(passed) < len(plain["tests"]):
+            yield plain["file"], plain["digest"], known, [*passed, *known]
+
+
+def mapper(place, longest, compiled=False, warm=False):
+    """What keeps a map and tells it."""
 
     def take(name, told):
         file, contents, tests = name
         tests = tests | told["tests"]
-        kept = {"file": file, "digest": contents, "longest": longest, "tests": tests}
-        place.keep_map(kept)
+        kept = {"file": file, "digest": contents, "longest": longest, "tests": tests, "warm": warm}
+        place.keep_map(kept, compiled)
         seconds = sum(test["seconds"] for test in tests.values())
         say(f"{file}: {len(tests)} tests, {seconds:.0f} s {told['broken'] or ''}")
 
-    say(f"{len(jobs)} files to map")
-    shared_out(jobs, take, options, place)
+    return take
 
 
 def judge(place, options):
@@ -183,6 +224,29 @@ def judge(place, options):
     shared_out([*new, *again], taken(verdicts), options, place)
 
 
+def judge_by_compiled(place, options):
+    """Verdicts on what is alive by tests that need compiled kernels, which no mutant changes."""
+    drawn, verdicts = begun(place, options)
+    choice, jobs = Choice(place, compiled=True), []
+    for mutant in drawn["mutants"]:
+        before = verdicts.of(mutant)
+        if before is None or before["verdict"] in report.DEAD or not is_python(mutant["path"]):
+            continue
+        asked = set(before["asked"])
+        tests = choice.tests(mutant, options.budget)
+        tests = [test for test in tests if choice.known(test[0]) not in asked]
+        if tests:
+            asked |= {choice.known(test) for test, _ in tests}
+            jobs.append(((mutant, asked), {"edit": mutant, "tests": tests}))
+    say(f"{len(jobs)} mutants to judge by tests of compiled kernels")
+    shared_out(jobs, taken(verdicts), options, place, compiled=True)
+
+
+def is_python(path):
+    """Whether no compiled kernel is made of a source."""
+    return path.startswith(("ntklin/", "kernels/gpu/"))
+
+
 def judge_compiled(place, options):
     """Verdicts of compiled code on those of the kernels' mutants that are alive in plain Python."""
     drawn, verdicts = begun(place, options)
@@ -194,7 +258,7 @@ def judge_compiled(place, options):
         alive = before is not None and before["verdict"] not in report.DEAD
         if alive and mutant["path"].startswith("kernels/cpu/") and mark not in before["asked"]:
             asked = {*before["asked"], mark}
-            jobs.append(((mutant, asked), {"edit": mutant, "files": COMPILED, "compiled": True}))
+            jobs.append(((mutant, asked), {"edit": mutant, "files": COMPILED, "recompiled": True}))
     say(f"{len(jobs)} mutants to judge in compiled code")
     shared_out(jobs, taken(verdicts), options, place, compiled=True)
 
@@ -255,7 +319,9 @@ def main():
     """Go on with whatever is not done yet."""
     parser = argparse.ArgumentParser(prog="python tests/mutation", description=__doc__)
     parser.add_argument(
-        "stage", nargs="*", help="map, judge, compiled, report (all of these by default), control"
+        "stage",
+        nargs="*",
+        help="map, judge, jit, compiled, report (all of these by default), control",
     )
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "mutation")
     parser.add_argument("--number", type=int, default=1000, help="mutants in the sample")
@@ -275,13 +341,16 @@ def main():
     ):  # also in the background, where a shell ignores it
         signal.signal(number, signal.default_int_handler)
     options.deadline = time.monotonic() + 60 * options.minutes
-    stages = options.stage or ["map", "judge", "compiled", "report"]
+    stages = options.stage or ["map", "judge", "jit", "compiled", "report"]
     place = Place(options.folder)
     say(f"code {place.code[:12]}, in {place.folder}")
     if "map" in stages:
         make_maps(place, options)
     if "judge" in stages:
         judge(place, options)
+    if "jit" in stages:
+        make_compiled_maps(place, options)
+        judge_by_compiled(place, options)
     if "compiled" in stages:
         judge_compiled(place, options)
     if "control" in stages:

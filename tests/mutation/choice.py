@@ -1,20 +1,29 @@
 """Which tests can see a mutant: those that enter its function, and their neighbors."""
 
 import ast
+import heapq
 from collections import defaultdict
 
 LONGEST = 30.0  # seconds; longer tests are not asked
+LOADING = 0.3  # seconds that a test file takes to load, beside its tests
 
 
 class Choice:
-    """What the maps of all test files tell, as far as they are made."""
+    """What the maps of all test files tell, as far as they are made.
 
-    def __init__(self, place):
+    Parameters
+    ----------
+    place : Place
+    compiled : bool
+        Whether of the tests that need compiled kernels, and not of all others.
+    """
+
+    def __init__(self, place, compiled=False):
         self.by_function, self.by_path = defaultdict(set), defaultdict(set)
         self.seconds, self.files, self.digests = {}, defaultdict(set), {}
         self.n_passed = self.n_other = 0
-        for path in sorted(place.maps.glob("*.json")):
-            self.read(place.map(path.name))
+        for path in sorted((place.compiled_maps if compiled else place.maps).glob("*.json")):
+            self.read(place.map(path.name, compiled))
         self.importers = importers(place)
 
     def read(self, told):
@@ -32,7 +41,7 @@ class Choice:
                 self.by_path[name.partition("::")[0]].add(test)
 
     def tests(self, mutant, budget):
-        """Tests for a mutant in the order in which to run them: fastest first.
+        """Tests for a mutant in the order in which to run them: fastest first, of few files.
 
         First those that enter its function; outside of functions, or where only imports enter it,
         those that enter any function of its file, or of the files that import it. Then the others
@@ -52,7 +61,7 @@ class Choice:
         far = set().union(*(self.files[file] for file in files)) - near
         chosen = []
         for group in (near, far):
-            for test in sorted(group, key=lambda test: (self.seconds[test], test)):
+            for test in in_order(group, self.seconds):
                 budget -= self.seconds[test] + 0.01
                 if budget < 0:
                     return chosen
@@ -66,6 +75,20 @@ class Choice:
     def known(self, test):
         """A test as it stands: with its file's digest."""
         return f"{test}@{self.digests[test.partition('::')[0]]}"
+
+
+def in_order(tests, seconds):
+    """Tests by their seconds, where the first one of a file pays for loading it as well."""
+    files = defaultdict(list)
+    for test in sorted(tests, key=lambda test: (seconds[test], test), reverse=True):
+        files[test.partition("::")[0]].append(test)
+    next_ones = [(seconds[left[-1]] + LOADING, file) for file, left in files.items()]
+    heapq.heapify(next_ones)
+    while next_ones:
+        _, file = heapq.heappop(next_ones)
+        yield files[file].pop()
+        if files[file]:
+            heapq.heappush(next_ones, (seconds[files[file][-1]], file))
 
 
 def importers(place):

@@ -115,7 +115,7 @@ def in_fork(job, pipe, folder):
     for stream in (0, 1, 2):
         os.dup2(nothing, stream)
     os.environ |= {name: str(folder) for name in ("HOME", "TMPDIR", "PYTEST_DEBUG_TEMPROOT")}
-    if job.get("compiled"):
+    if job.get("recompiled"):  # what is kept is of the kernels as they are
         os.environ["NUMBA_CACHE_DIR"] = str(folder / "numba")
 
     def tell(**event):
@@ -306,7 +306,7 @@ def is_steady(test, kind, job, base, steady):
     """
     if "::" not in test or (test in steady and kind != "timeout"):
         return True
-    alone = {"files": [test], "compiled": job.get("compiled")}
+    alone = {"files": [test], "recompiled": job.get("recompiled")}
     passed = outcome(Run(alone, base, limits(dict(job.get("tests", ())))))[0] == "survived"
     if passed:
         steady.add(test)

@@ -52,15 +52,19 @@ class Place:
         self.code = digest(ROOT, self.sources)
         self.folder = Path(base).resolve() / self.code[:12]
         self.tree, self.maps = self.folder / "tree", self.folder / "maps"
+        self.compiled_maps = self.folder / "maps-compiled"
         self.python = self.folder / "env" / "bin" / "python"
-        for folder in (self.tree, self.maps, self.folder / "work"):
+        for folder in (self.tree, self.maps, self.compiled_maps, self.folder / "work"):
             folder.mkdir(parents=True, exist_ok=True)
         self.refresh(names)
         self.environment()
 
-    def map(self, file):
-        """What is known of a test file's tests; None where that is nothing."""
-        path = self.maps / f"{Path(file).stem}.json"
+    def map(self, file, compiled=False):
+        """What is known of a test file's tests; None where that is nothing.
+
+        Two things: those that ran in plain Python, and what the others did with compiled kernels.
+        """
+        path = (self.compiled_maps if compiled else self.maps) / f"{Path(file).stem}.json"
         if not path.exists():
             return None
         told = json.loads(path.read_text("utf-8"))
@@ -69,13 +73,14 @@ class Place:
             test["entered"] = [names[number] for number in test["entered"]]
         return told
 
-    def keep_map(self, told):
+    def keep_map(self, told, compiled=False):
         """Keep what is known, whole or not at all; each function's name once."""
         numbers, tests = {}, {}
         for test, what in told["tests"].items():
             entered = [numbers.setdefault(name, len(numbers)) for name in what["entered"]]
             tests[test] = what | {"entered": entered}
-        path = self.maps / f"{Path(told['file']).stem}.json"
+        folder = self.compiled_maps if compiled else self.maps
+        path = folder / f"{Path(told['file']).stem}.json"
         text = json.dumps(told | {"tests": tests, "functions": list(numbers)})
         path.with_suffix(".part").write_text(text, "utf-8")
         path.with_suffix(".part").replace(path)
