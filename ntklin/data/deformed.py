@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d, map_coordinates
 
 from ntklin.edge.arrays import Array
 
@@ -67,6 +66,8 @@ class Deformed:
         ndarray, shape (stop − start, height, width)
         """
         shape = self.images.shape[1:]
+        from scipy.ndimage import map_coordinates  # which in SciPy 1.13 loads scipy.linalg
+
         numbers = np.stack(
             [self._numbers(i, 3 + 2 * shape[0] * shape[1]) for i in range(start, stop)]
         )
@@ -108,4 +109,6 @@ class Deformed:
         return self._gaussian(height), self._gaussian(width).T
 
     def _gaussian(self, n: int) -> Array:
+        from scipy.ndimage import gaussian_filter1d
+
         return gaussian_filter1d(np.eye(n), self._share * SMOOTH, axis=0, mode="constant")
