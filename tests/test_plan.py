@@ -197,29 +197,29 @@ def test_what_is_timed_is_the_work_that_its_units_are_of(monkeypatch):
         done.append(work())
         return 1.0
 
-    monkeypatch.setattr(planning, "_seconds", timed)
+    monkeypatch.setattr(rates, "_seconds", timed)
     net, n = ntklin.MLP((5, 40, 2)), 30
-    rates = planning.Rates(net, n)
+    measured = rates.Rates(net, n)
     X = np.random.default_rng(0).standard_normal((n, 5))
     phi = net.features(net.init(rng=0), X / np.sqrt((X * X).sum(axis=1, keepdims=True)))
-    assert rates.features == 1 / n
+    assert measured.features == 1 / n
     assert done.pop().shape == phi.passes.deltas[0].shape
-    assert rates.own_pair == 2 / (n * (n + 1))
+    assert measured.own_pair == 2 / (n * (n + 1))
     np.testing.assert_array_equal(done.pop(), phi.gram())
-    assert rates.pair == 1 / n**2
+    assert measured.pair == 1 / n**2
     assert done.pop().shape == (2 * n, 2 * n)
-    assert rates.limit_pair == 1 / n**2
+    assert measured.limit_pair == 1 / n**2
     assert done.pop().shape == (n, n)
-    assert rates.product == 1 / n
+    assert measured.product == 1 / n
     V = np.ones((2 * n, 2))
     np.testing.assert_array_equal(done.pop(), phi @ (phi.T @ V))
-    assert rates.spectrum == 1 / (9 * (2 * n) ** 3)
+    assert measured.spectrum == 1 / (9 * (2 * n) ** 3)
     values, _ = done.pop()
     assert (values > 0).all()
     for kind in ("packed", "cholesky", "mixed"):
-        assert rates.factor(kind) > 0
-        assert rates.solve(kind, 2 * n) == 1.0
+        assert measured.factor(kind) > 0
+        assert measured.solve(kind, 2 * n) == 1.0
         assert done.pop().shape == (2 * n, 1)
     assert done == []
-    assert rates.own_pair == 2 / (n * (n + 1))  # what is known is not timed again
+    assert measured.own_pair == 2 / (n * (n + 1))  # what is known is not timed again
     assert done == []
