@@ -1,5 +1,9 @@
 """What hostile input once led to errors from the depths, and is refused by name."""
 
+import itertools
+import os
+from decimal import Decimal
+
 import numpy as np
 import pytest
 from foreign_arrays import NAType
@@ -39,6 +43,31 @@ def dataset(**changes):
     return ntklin.Dataset(name="d", provenance="here", **parts | changes)
 
 
+def tree_of_itself():
+    """A dict that has itself under a name."""
+    found = {}
+    found["Dense_0"] = found
+    return found
+
+
+def params_of_themselves():
+    found = {}
+    found["params"] = found
+    return found
+
+
+class Place(os.PathLike):
+    """A path that is anything."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __fspath__(self):
+        return self.path
+
+
+HUGE = 10**5000  # more digits than Python writes
+ENDLESS = "must have an end"
 NO_NETWORK = r"net must be a network, with n_inputs, .*got "
 REFUSED = {
     # Networks
@@ -217,13 +246,62 @@ REFUSED = {
     "inputs without rows": (lambda: dataset(X_train=Y), r"X_train must have shape \(n, d\)"),
     "targets of others": (lambda: dataset(Y_train=Y[:2]), r"Y_train must have shape \(4,\) or"),
     "rows of two kinds": (lambda: dataset(X_test=np.ones((2, 3))), "X_train and X_test must have"),
-    "a name with a null": (lambda: ntklin.load_data("a\0b"), "name_or_path has a null character"),
+    "a name with a null": (lambda: ntklin.load_data("a\0b"), "name_or_path must .* without null"),
     "a path with a null": (lambda: ntklin.load_run("a\0b"), "path must be a path without null"),
     # Exchange
     "names of a number": (lambda: ntklin.to_flax(NET, THETA, 3), "names must be strings"),
     "a tree of mixed keys": (
         lambda: ntklin.from_flax({"params": {}, None: 1, "x": 2}),
         "the variables have None, 'x' beside",
+    ),
+    "a tree of itself": (lambda: ntklin.from_flax(tree_of_itself()), "params has more than 100"),
+    "parameters of themselves": (
+        lambda: ntklin.from_flax(params_of_themselves()),
+        "params has more than 100 modules within each other, or contains itself",
+    ),
+    "names of a tree of itself": (
+        lambda: ntklin.to_flax(NET, THETA, tree_of_itself()),
+        "names has more than 100",
+    ),
+    # Paths
+    "a path that is a number": (lambda: ntklin.load_run(Place(3)), "path must be a path, and"),
+    "a name that is a number": (lambda: ntklin.load_data(Place(3)), "name_or_path must be a name"),
+    "a path that no file has": (lambda: ntklin.load_run("\ud800"), "path must be .* characters"),
+    "a name that no file has": (lambda: ntklin.load_data("\ud800"), "name_or_path must be .* char"),
+    # Numbers beyond what Python writes
+    "a rate without end": (lambda: ntklin.Adam(HUGE), "learning_rate must be .* of 16610 bits"),
+    "a count without end": (
+        lambda: ntklin.plan(NET, HUGE),
+        "n_samples must have at most 10000 bits, got an integer of 16610 bits",
+    ),
+    "a negative count": (lambda: ntklin.plan(NET, -HUGE), "n_samples must have at most 10000"),
+    "a count of so many digits": (
+        lambda: ntklin.plan(NET, Decimal("1e999999999")),
+        r"n_samples must be an integer, got Decimal\('1E\+999999999'\)",
+    ),
+    "a class without end": (lambda: ntklin.load_data(classes=(0, HUGE)), "at most 10000 bits"),
+    "a word of a number": (
+        lambda: ntklin.MLP((2, 1), scaling=HUGE),
+        "scaling must be one of .*, got an integer of 16610 bits",
+    ),
+    # Without end
+    "widths without end": (lambda: ntklin.MLP(itertools.repeat(2)), f"widths {ENDLESS}"),
+    "layers without end": (lambda: NET.pack(itertools.repeat(2)), f"layers {ENDLESS}"),
+    "classes without end": (
+        lambda: ntklin.load_data(classes=itertools.count()),
+        f"classes {ENDLESS}",
+    ),
+    "names without end": (
+        lambda: ntklin.to_state_dict(NET, THETA, itertools.repeat("a")),
+        f"names {ENDLESS}",
+    ),
+    "networks without end": (
+        lambda: ntklin.train_ensemble(NET, itertools.repeat(THETA), X, Y, RATE, 1),
+        f"thetas {ENDLESS}",
+    ),
+    "products without end": (
+        lambda: lin().theorem3(Y, itertools.repeat(1.0), 0.1),
+        f"preconditioners {ENDLESS}",
     ),
 }
 
@@ -250,3 +328,17 @@ def test_conditions_compose_with_conditions_alone():
 def test_the_last_step_of_all_has_a_rate():
     assert ntklin.StepSchedule(0.1, 2**62)(2**63 - 1) == 0.1 * 0.1
     assert ntklin.AdaGrad(0.1).rate(np.int64(2)) == 0.1
+
+
+@pytest.mark.parametrize("kind", [str, os.fsencode, Place])
+def test_paths_of_any_kind(tmp_path, kind):
+    path = str(tmp_path / "run")
+    ntklin.train(NET, THETA, X, Y, RATE, 1).save(kind(path))
+    for found in (path, Place(os.fsencode(path))):
+        assert ntklin.load_run(found).steps == 1
+
+
+def test_data_at_a_path_in_bytes(tmp_path):
+    np.savez(tmp_path / "a.npz", images=np.ones((4, 2, 2)), labels=[0, 1, 0, 1])
+    place = Place(os.fsencode(tmp_path / "a.npz"))
+    assert ntklin.load_data(place, n_train=2, n_test=2).X_train.shape == (2, 4)
