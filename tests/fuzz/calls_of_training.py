@@ -17,6 +17,7 @@ from fuzz.arguments import (
     NEW,
     OPTIMIZERS,
     PATH,
+    PLACES,
     PROGRESS,
     RATE,
     RESUME,
@@ -26,6 +27,7 @@ from fuzz.arguments import (
     STEP_ARGUMENTS,
     STEPS,
     STOP,
+    TARGET,
     TARGETS,
     THETA,
     THETAS,
@@ -100,7 +102,7 @@ TRAINING = {
     "Optimizer.rate": Call(lambda: ADAGRAD.rate, {"t": count(2, None)}),
     "Optimizer.rates": Call(
         lambda: ntklin.AdaGrad(ntklin.CosineSchedule(0.1, 3)).rates,
-        {"start": count(0, 10**4), "stop": count(3, 10**4)},
+        {"start": count(0, 10**4, None), "stop": count(3, 10**4, None)},
     ),
     "Optimizer.coefficients": Call(
         lambda: ntklin.Adam(0.1).coefficients, {"count": count(2, None)}
@@ -206,7 +208,7 @@ TRAINING = {
     ),
     "TrainingRun.predict": Call(lambda: training().predict, {"X": NEW}),
     "TrainingRun.snapshot": Call(lambda: training().snapshot, {"step": count(2, None)}),
-    "TrainingRun.save": Call(lambda: training().save, {"path": thing(lambda: "/dev/full/x", 3)}),
+    "TrainingRun.save": Call(lambda: training().save, {"path": TARGET}),
     "load_run": Call(
         lambda: ntklin.load_run,
         {"path": PATH, "network": none(NET, "x"), "optimizer": none(RATE, "x")},
@@ -305,7 +307,7 @@ TRAINING = {
         lambda: ntklin.plan,
         {
             "net": NETS,
-            "n_samples": count(20, 50),
+            "n_samples": count(20, 50, 10**30),
             "solver": text("packed", "auto", "eigh", "cholesky", "mixed", "pcg"),
             "preconditioner": text("ntk", "nystrom", "none"),
             "iterations": none(3, 10**400),
@@ -329,9 +331,9 @@ TRAINING = {
     "load_data": Call(
         lambda: ntklin.load_data,
         {
-            "name_or_path": text("mnist01", *("fashion01", "mnist_like", "MNIST01", *PATH.words)),
-            "n_train": count(4, 10**4),
-            "n_test": count(2, 10**4),
+            "name_or_path": text("mnist01", *("fashion01", "mnist_like", "MNIST01", *PLACES)),
+            "n_train": count(4, 10**4, 10**12),
+            "n_test": count(2, 10**4, 10**12),
             "classes": thing(
                 lambda: (0, 1),
                 *((1, 0), (0,), (0, 0), (0, 7), ("0", "1"), (0.0, 1.0), (b"0", b"1"), (None, 1)),
@@ -371,7 +373,7 @@ TRAINING = {
                 *({"K": 1e-12}, {"K": -1}, {"Y": "x"}, {"x": 1}, {"K": np.nan}, {"Y": np.ones(4)}),
                 *({"K": None}, {None: 1}, {"Y": np.ones((2, 2))}, {"K": 1e300}, [("K", 1)], "K"),
             ),
-            "precision": count(64, 2000),
+            "precision": count(64, 2000, 2**25),
         },
     ),
     "Enclosure.distance": Call(
