@@ -18,7 +18,7 @@ WORDS = {"True": True, "False": False}
 def as_classes(classes: Any) -> tuple[Label, ...]:
     """Two or more different labels as Python's numbers and strings; their order counts."""
     if isinstance(classes, set | frozenset):
-        raise TypeError(f"classes must be in order, as in a tuple, got the set {classes}")
+        raise TypeError(f"classes must be in order, as in a tuple, got the set {said(classes)}")
     if hasattr(classes, "__array__"):
         classes = to_numpy(classes, "classes")
     try:

@@ -290,5 +290,5 @@ def names_for(net: MLP, given: Iterable[str] | None, default: list[str]) -> list
     if not all(isinstance(name, str) for name in names):
         raise TypeError(f"names must be strings, one for each layer, got {said(given)}")
     if len(names) != net.depth or len(set(names)) < len(names):
-        raise ValueError(f"names must be {net.depth} different strings, got {names}")
+        raise ValueError(f"names must be {net.depth} different strings, got {said(names)}")
     return names

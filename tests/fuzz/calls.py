@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
+from fuzz.calls_of_data import DATA
 from fuzz.calls_of_networks import NETWORKS
 from fuzz.calls_of_theory import THEORY
 from fuzz.calls_of_training import TRAINING
@@ -15,7 +16,7 @@ from fuzz.hostile import Hostile, values
 from fuzz.outcomes import Verdict, judged
 from fuzz.places import prepare
 
-CALLS = NETWORKS | THEORY | TRAINING
+CALLS = NETWORKS | THEORY | TRAINING | DATA
 
 
 @functools.cache

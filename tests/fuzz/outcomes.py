@@ -55,6 +55,7 @@ OTHER_WORDS = {
 # Fields in which a NaN says that there is no number.
 NO_NUMBER = {"final_loss"}
 DEPTH = 3
+ODDITIES = str(Path(odd.__file__).resolve())
 OWN_ERRORS = (ntklin.NtklinError, ntklin.TrainingInterrupted, ntklin.MitigationInterrupted)
 
 
@@ -145,7 +146,7 @@ def is_own(error):
     """Whether an error is one that a hostile value raises, or what Python makes of one."""
     if isinstance(error.__cause__, StopIteration):  # in a generator
         return is_own(error.__cause__)
-    endless = isinstance(error, RecursionError) and place_of(error).filename == odd.__file__
+    endless = isinstance(error, RecursionError) and places_of(error)[-1][0] == ODDITIES
     return ASKED in str(error) or endless
 
 
@@ -196,26 +197,34 @@ def is_named(error):
         return True
     if isinstance(error, OSError) and error.filename is not None:  # the file is named
         return True
-    place = place_of(error)
-    lines = SOURCES.get(str(Path(place.filename).resolve()))
+    path, number = places_of(error)[-1]
+    lines = SOURCES.get(path)
     ours = lines is not None
     if ours and isinstance(error, OSError):  # by the writer, which names the file
         return True
-    raised = ours and lines[place.lineno - 1].strip().startswith("raise ")
+    raised = ours and lines[number - 1].strip().startswith("raise ")
     return ours and raised and isinstance(error, TypeError | ValueError | NotImplementedError)
 
 
-def place_of(error):
-    """Where it was raised."""
-    return traceback.extract_tb(error.__traceback__)[-1]
+def places_of(error):
+    """Files and lines that an error went through, that where it was raised the last."""
+    walked = traceback.walk_tb(error.__traceback__)
+    return [(resolved(frame.f_code.co_filename), number) for frame, number in walked]
+
+
+@functools.cache
+def resolved(path):
+    """A source's path without links."""
+    return str(Path(path).resolve())
 
 
 def told(error):
     """An error in one line, with its place and how the library came there."""
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [f for f in frames if str(Path(f.filename).resolve()).startswith(HOMES)]
-    places = [*ours[-2:], frames[-1]] if frames else []
-    way = " > ".join(dict.fromkeys(f"{Path(f.filename).name}:{f.lineno}" for f in places))
+    places = places_of(error)
+    ours = [place for place in places if place[0].startswith(HOMES)]
+    way = " > ".join(
+        dict.fromkeys(f"{Path(path).name}:{number}" for path, number in (*ours[-2:], *places[-1:]))
+    )
     return f"{type(error).__name__}: {str(error)[:200]} [{way}]"
 
 
@@ -258,19 +267,28 @@ def fault_of(thing, depth=DEPTH, where="result"):
 
 def public(thing):
     """Names and values of an object's public attributes, properties evaluated."""
-    kind = type(thing)
-    for name in sorted({*getattr(thing, "__dict__", ()), *dir(kind)}):
+    known = attributes(type(thing))
+    own = (name for name in getattr(thing, "__dict__", ()) if known.get(name, True))
+    properties = (name for name, is_property in known.items() if is_property)
+    for name in sorted({*own, *properties}):
         if name.startswith("_") or name in NO_NUMBER:
-            continue
-        attribute = inspect.getattr_static(kind, name, None)
-        is_property = isinstance(attribute, property | functools.cached_property)
-        if not is_property and name not in getattr(thing, "__dict__", ()):
-            continue
-        owner = next((c for c in kind.__mro__ if name in vars(c)), kind)
-        if not owner.__module__.startswith("ntklin"):
             continue
         try:
             yield name, getattr(thing, name)
         except Exception as e:
             if not is_named(e):
                 raise
+
+
+@functools.cache
+def attributes(kind):
+    """A class's public names: True for its properties, False for what it has from elsewhere."""
+    found = {}
+    for name in dir(kind):
+        attribute = inspect.getattr_static(kind, name, None)
+        owner = next((c for c in kind.__mro__ if name in vars(c)), kind)
+        if not owner.__module__.startswith("ntklin"):
+            found[name] = False
+        elif isinstance(attribute, property | functools.cached_property):
+            found[name] = True
+    return found

@@ -32,12 +32,16 @@ def prepare(folder):
     folder : path
     """
     folder = Path(folder)
-    (folder / "a-folder").mkdir()
+    for name in ("a-folder", "a-folder/fashion-mnist", "mnist"):
+        (folder / name).mkdir()
+    (folder / "a-folder" / "mnist").write_text("words\n")
+    (folder / "a-folder" / "mnist.npz").write_bytes(bytes(100))
     (folder / "empty").touch()
     (folder / "a-text").write_text("words\n")
     (folder / "an-archive.npz").write_bytes(b"PK\x05\x06" + bytes(18))  # without members
     (folder / "half.npz").write_bytes(b"PK\x03\x04" + bytes(40))
-    (folder / "train-images-idx3-ubyte").write_bytes(bytes([0, 0, 8, 3]) + b"\xff" * 12)
+    for place in (folder, folder / "mnist"):
+        (place / "train-images-idx3-ubyte").write_bytes(bytes([0, 0, 8, 3]) + b"\xff" * 12)
     if os.name == "posix":
         os.mkfifo(folder / "a-pipe")
         (folder / "a-loop").symlink_to("a-loop")

@@ -69,7 +69,7 @@ def table(found: list[dict[str, Any]]) -> str:
     lines = ["| | cases | findings | seconds of CPU for 1000 |", "|---|---|---|---|"]
     for kind in dict.fromkeys(row["kind"] for row in found):
         mine = [row for row in found if row["kind"] == kind]
-        n_findings = sum(row["findings"] for row in mine)
+        n_findings = sum(row["findings"] or 0 for row in mine)  # of the first runs it is not known
         if kind == "kills":
             lines += [_of_kills(mine, n_findings)]
             continue
