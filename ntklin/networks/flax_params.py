@@ -63,8 +63,8 @@ def from_flax(
     TypeError
         If ``params`` is no mapping, or NumPy cannot read an array of it.
     ValueError
-        For parameters of other modules, layers that do not follow each other, or a bias that some
-        have and others have not.
+        For parameters of other modules, layers that do not follow each other, a bias that some
+        have and others have not, or a tree that contains itself.
 
     Examples
     --------
