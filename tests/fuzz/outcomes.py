@@ -14,6 +14,7 @@ import numba
 import numpy as np
 
 import ntklin
+from fuzz import networks_of_others
 from fuzz import oddities as odd
 from fuzz.oddities import ASKED
 from ntklin.edge.files.reading import DamagedFileError
@@ -39,7 +40,7 @@ FINDINGS = (DEPTHS, UNNAMED, NAN, CHANGED, WRONG, ENDED)
 # What errors call arguments beside their names.
 OTHER_WORDS = {
     "__mul__": ("factor",),
-    "load_data": ("class", "label", "name", "data set"),
+    "load_data": ("class", "label", "name", "data set", "archive.npz"),
     "activation": ("slope", "beta"),
     "preconditioned": ("fn",),
     "optimizer": ("learning_rate",),
@@ -55,7 +56,7 @@ OTHER_WORDS = {
 # Fields in which a NaN says that there is no number.
 NO_NUMBER = {"final_loss"}
 DEPTH = 3
-ODDITIES = str(Path(odd.__file__).resolve())
+ODDITIES, OTHERS = (str(Path(module.__file__).resolve()) for module in (odd, networks_of_others))
 OWN_ERRORS = (ntklin.NtklinError, ntklin.TrainingInterrupted, ntklin.MitigationInterrupted)
 
 
@@ -146,8 +147,9 @@ def is_own(error):
     """Whether an error is one that a hostile value raises, or what Python makes of one."""
     if isinstance(error.__cause__, StopIteration):  # in a generator
         return is_own(error.__cause__)
-    endless = isinstance(error, RecursionError) and places_of(error)[-1][0] == ODDITIES
-    return ASKED in str(error) or endless
+    place = places_of(error)[-1][0]
+    endless = isinstance(error, RecursionError) and place == ODDITIES
+    return ASKED in str(error) or endless or place == OTHERS
 
 
 def of_error(error, given, kinds):
