@@ -216,6 +216,10 @@ REFUSED = {
         lambda: ntklin.plan_cluster(NET, 9, 2, iterations=10**59),
         r"iterations must be below 2\^63",
     ),
+    "a start far from tiny targets": (
+        lambda: lin().minimizer(1e-320 * Y, solver="pcg", start=np.ones((4, 2))),
+        "start is beyond the range",
+    ),
     # Labels
     "labels that do not move": (
         lambda: lin().train(Y, RATE, 2).label_sensitivity(X, 1e-70),
@@ -284,6 +288,19 @@ REFUSED = {
         lambda: ntklin.MLP((2, 1), scaling=HUGE),
         "scaling must be one of .*, got an integer of 16610 bits",
     ),
+    # Axes
+    "inputs of many axes": (
+        lambda: NET.apply(THETA, np.ones((4, 2) + (1,) * 62)),
+        "X must have at most 30 axes, got 64",
+    ),
+    "objects of many axes": (
+        lambda: ntklin.linearize(NET, THETA, np.full((1,) * 64, None)),
+        "X must have at most 30 axes",
+    ),
+    "steps of many axes": (
+        lambda: lin().gradient_descent(Y, 0.1).loss(np.ones((1,) * 64, int)),
+        "t must have at most 30 axes",
+    ),
     # Without end
     "widths without end": (lambda: ntklin.MLP(itertools.repeat(2)), f"widths {ENDLESS}"),
     "layers without end": (lambda: NET.pack(itertools.repeat(2)), f"layers {ENDLESS}"),
@@ -342,3 +359,30 @@ def test_data_at_a_path_in_bytes(tmp_path):
     np.savez(tmp_path / "a.npz", images=np.ones((4, 2, 2)), labels=[0, 1, 0, 1])
     place = Place(os.fsencode(tmp_path / "a.npz"))
     assert ntklin.load_data(place, n_train=2, n_test=2).X_train.shape == (2, 4)
+
+
+def test_the_norm_of_a_huge_theta_is_known_as_far_as_there_are_numbers():
+    theta = THETA.copy()
+    theta[0] = 1.5e300
+    run = ntklin.train(ntklin.MLP((2, 3, 1), sigma=1e-300), theta, X, Y, RATE, 1, record=1)
+    assert run.records.initial_norm == 1.5e300
+
+
+def test_what_is_another_array_each_time_is_read_once():
+    class Changing:
+        times = 0
+
+        def __array__(self, dtype=None, copy=None):
+            self.times += 1
+            return np.full(self.times, 2)
+
+    epochs = lin().moments(Y, 0.1, 2).epochs()
+    assert epochs.loss(Changing()).value.shape == (1,)
+    assert epochs.predict(X, Changing()).value.shape == (1, 4)
+    assert epochs.covariance(X, Changing()).value.shape == (1, 4, 4)
+
+
+def test_no_steps_at_all():
+    found = lin().gradient_descent(Y, 0.1).by_products(np.empty((0, 3), int))
+    assert found.parameters.shape == (0, 3, P)
+    assert found.predict(X).shape == (0, 3, 4)

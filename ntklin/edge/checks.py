@@ -293,8 +293,8 @@ def as_count(value: Any, *, name: str, minimum: int = 1) -> int:
     try:
         refused = is_flag(value) or is_no_number(value)
         # Decimal("1e999999999") would take minutes to become an integer.
-        bounded = isinstance(value, int) or math.isfinite(value)
-        whole = not refused and bounded and int(value) == value
+        bounded = not refused and (isinstance(value, int) or math.isfinite(value))
+        whole = bounded and int(value) == value
     except (TypeError, ValueError, OverflowError):
         whole = False
     if not whole:

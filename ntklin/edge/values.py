@@ -1,5 +1,6 @@
 """What users passed, as errors show it: in few words, whatever it is."""
 
+import re
 import reprlib
 
 _SHORT = reprlib.Repr()
@@ -19,7 +20,7 @@ def said(value: object) -> str:
     str
     """
     try:
-        return _SHORT.repr(value)
+        return re.sub(r"\s*\n\s*", " ", _SHORT.repr(value))  # arrays have several lines
     except Exception:  # integers of more than 4300 digits, and whatever another's __repr__ raises
         if isinstance(value, int):
             return f"an integer of {value.bit_length()} bits"

@@ -9,7 +9,6 @@ import numpy as np
 
 import ntklin
 from fuzz.hostile import Argument, Hostile
-from fuzz.networks_of_others import NETWORKS_OF_OTHERS
 from fuzz.places import PLACES
 
 NET = ntklin.MLP((2, 3, 1))
@@ -210,7 +209,7 @@ NETS = thing(
         ntklin.ScaledNetwork(NET, 2.0, THETA),
     ),
     *(ntklin.MLP((3, 3, 1)), ntklin.MLP((2, 1), bias="none"), ntklin.MLP((2, 3, 1), sigma=1e200)),
-    *(ntklin.MLP((2, 3, 1), sigma=1e-200), *WIDE, *NETWORKS_OF_OTHERS),
+    *(ntklin.MLP((2, 3, 1), sigma=1e-200), *WIDE),
 )
 THETAS, INPUTS, TARGETS, NEW = array(THETA), array(X), array(Y), array(X_NEW)
 WEIGHTS = Argument(

@@ -2,6 +2,7 @@
 
 import collections
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -261,7 +262,9 @@ def long(a):
 
 def entry(a, value):
     """With one entry replaced."""
-    found = np.array(a, dtype=float if np.asarray(a).dtype.kind != "f" else None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = np.array(a, dtype=float if np.asarray(a).dtype.kind != "f" else None)
     if found.size:
         found.flat[found.size // 2] = value
     return found

@@ -14,7 +14,6 @@ import numba
 import numpy as np
 
 import ntklin
-from fuzz import networks_of_others
 from fuzz import oddities as odd
 from fuzz.oddities import ASKED
 from ntklin.edge.files.reading import DamagedFileError
@@ -56,7 +55,7 @@ OTHER_WORDS = {
 # Fields in which a NaN says that there is no number.
 NO_NUMBER = {"final_loss"}
 DEPTH = 3
-ODDITIES, OTHERS = (str(Path(module.__file__).resolve()) for module in (odd, networks_of_others))
+ODDITIES = str(Path(odd.__file__).resolve())
 OWN_ERRORS = (ntklin.NtklinError, ntklin.TrainingInterrupted, ntklin.MitigationInterrupted)
 
 
@@ -149,7 +148,7 @@ def is_own(error):
         return is_own(error.__cause__)
     place = places_of(error)[-1][0]
     endless = isinstance(error, RecursionError) and place == ODDITIES
-    return ASKED in str(error) or endless or place == OTHERS
+    return ASKED in str(error) or endless
 
 
 def of_error(error, given, kinds):

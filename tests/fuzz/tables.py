@@ -200,7 +200,7 @@ OTHERS = {
     "a class of numbers": lambda: np.float64,
     "an open file": lambda: io.FileIO(os.devnull),
     "memoryview of nothing": lambda: memoryview(b""),
-    "map": lambda: map(float, "12x"),
+    "map": lambda: map(float, "12"),
     "zip": lambda: zip((1, 2), (3, 4), strict=True),
     "dict.items": lambda: {1: 2}.items(),
     "super": lambda: super,
