@@ -272,6 +272,8 @@ ACTIVATION = thing(
     *(ntklin.Activation, NET.activation),
 )
 TIMES = array(STEPS, unless=lambda value: np.size(value) > 10**4)
+# Where one step is taken after the other.
+STEPWISE = array(STEPS, unless=lambda value: 10**4 < max(np.size(value), np.max(value)) < BEYOND)
 ROWS = none(1, 2, 3, 100)
 SIGMA = number(1.0)
 PATH = text("no/such/file", *PLACES)

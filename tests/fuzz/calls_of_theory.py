@@ -23,6 +23,7 @@ from fuzz.arguments import (
     ROWS,
     SCHEDULE,
     STEPS,
+    STEPWISE,
     STOP,
     TARGET,
     TARGETS,
@@ -73,7 +74,7 @@ def times(name, make, *methods, **more):
     """The same for methods that take steps."""
     return {
         f"{name}.{method}": Call(
-            lambda method=method: getattr(make(), method), {**more, "t": TIMES}
+            lambda method=method: getattr(make(), method), {"t": TIMES, **more}
         )
         for method in methods
     }
@@ -272,8 +273,8 @@ THEORY = {
     "SGDMoments.epochs": Call(
         lambda: moments().epochs, {"draws": none(1, 2, 50, most=100, again=BEYOND), "rng": RNG}
     ),
-    **times("EpochMoments", epochs, "loss"),
-    **times("EpochMoments", epochs, "predict", "covariance", X_new=NEW),
+    **times("EpochMoments", epochs, "loss", t=STEPWISE),
+    **times("EpochMoments", epochs, "predict", "covariance", X_new=NEW, t=STEPWISE),
     "EpochMoments.difference": Call(
         lambda: epochs().difference, {"X_new": NEW, "t": count(2, 100)}, is_linear=True
     ),

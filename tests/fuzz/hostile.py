@@ -75,6 +75,11 @@ def _admitted(argument, label, make):
     return None if refused else Hostile(label, make)
 
 
+def _else_none(argument, label, make):
+    """A hostile value, or None in the place of one that asks for long work."""
+    return _admitted(argument, label, make) or Hostile("None", lambda: None)
+
+
 def _pool(choices, argument):
     found = (_admitted(argument, label, make) for label, make in choices.items())
     return st.sampled_from([one for one in found if one is not None])
@@ -83,7 +88,7 @@ def _pool(choices, argument):
 def _formed(argument, forms, name):
     def form(change):
         label, convert = change
-        return Hostile(f"{name}: {label}", lambda: convert(argument.make()))
+        return _else_none(argument, f"{name}: {label}", lambda: convert(argument.make()))
 
     return st.sampled_from(sorted(forms)).map(lambda label: form((label, forms[label])))
 
@@ -95,7 +100,8 @@ def _twice_formed(argument):
     def pair(names):
         one, two = (FORMS[name] for name in names)
         return st.tuples(st.sampled_from(sorted(one)), st.sampled_from(sorted(two))).map(
-            lambda both: Hostile(
+            lambda both: _else_none(
+                argument,
                 f"{both[0]}, then {both[1]}",
                 lambda: two[both[1]](one[both[0]](argument.make())),
             )
@@ -105,11 +111,7 @@ def _twice_formed(argument):
 
 
 def _drawn(strategy, argument):
-    def admit(value):
-        found = _admitted(argument, repr(value)[:60], lambda: value)
-        return found if found is not None else Hostile("None", lambda: None)
-
-    return strategy.map(admit)
+    return strategy.map(lambda value: _else_none(argument, repr(value)[:60], lambda: value))
 
 
 @functools.cache
