@@ -386,3 +386,10 @@ def test_no_steps_at_all():
     found = lin().gradient_descent(Y, 0.1).by_products(np.empty((0, 3), int))
     assert found.parameters.shape == (0, 3, P)
     assert found.predict(X).shape == (0, 3, 4)
+
+
+def test_batches_of_more_samples_than_there_is_memory_for():
+    with pytest.raises(ntklin.MemoryLimitError, match=r"the order of 10{15} samples"):
+        ntklin.Batches(0.5).at(3, 10**15)
+    with pytest.raises(ValueError, match=r"n_samples must be below 2\^63"):
+        ntklin.Batches(0.5).batch_size(10**400)
