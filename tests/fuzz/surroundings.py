@@ -268,6 +268,8 @@ def _verdict(
             return Verdict(WRONG, "it ended well, and has no results")
     if status == 0:
         return Verdict(RESULT)
-    told = err is None or re.search(r"error|usage", err, re.IGNORECASE)
-    # Nothing is refused without a word, where there is somebody to hear it.
+    # Nothing is refused without a word, where there is somebody to hear it; without any words the
+    # help is shown, as it is asked for.
+    heard = err if where.words else out
+    told = heard is None or re.search(r"error|usage", heard, re.IGNORECASE)
     return Verdict(NAMED, said[-200:]) if told else Verdict(UNNAMED, f"status 2, and {said!r}")
