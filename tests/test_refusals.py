@@ -151,6 +151,10 @@ REFUSED = {
     "coefficients of step 0": (lambda: ntklin.Adam(0.1).coefficients(0), "count must be at least"),
     "a batch of step x": (lambda: ntklin.Batches(0.5).at("x", 4), "step must be an integer"),
     "a batch of no samples": (lambda: ntklin.Batches(0.5).at(1, 0), "n_samples must be at least"),
+    "batches of no axis": (
+        lambda: ntklin.train(NET, THETA, X, Y, RATE, 1, batches=np.array(0)),
+        "batches must be an ntklin.Batches or an iterable of index arrays",
+    ),
     "a snapshot at a list": (
         lambda: ntklin.train(NET, THETA, X, Y, RATE, 1).snapshot([]),
         "step must be an integer",

@@ -125,7 +125,9 @@ class SampleWeights:
         if isinstance(batches, Batches):
             batches.batch_size(n_samples)  # refuses a size above N
             self._batches = batches.from_step(start, n_samples)
-        elif isinstance(batches, Iterable) and not isinstance(batches, str | bytes):
+        elif isinstance(batches, Iterable) and not (
+            isinstance(batches, str | bytes) or getattr(batches, "ndim", 1) == 0
+        ):
             self._batches = islice(batches, start, None)
         else:
             raise TypeError(
