@@ -1,15 +1,20 @@
 """Hostile input: some of the cases of which ``python -m fuzz`` runs any number."""
 
+import itertools
+import os
+from pathlib import Path
+
 import numba
 import numpy as np
 import pytest
-from fuzz import workers
+from fuzz import oddities as odd
+from fuzz import record, workers
 from fuzz.arguments import Call, array, number
 from fuzz.calls import CALLS, LEFT_OUT, NOT_CALLED, cases, is_raised
-from fuzz.damage import KINDS, damages
+from fuzz.damage import CUT, KINDS, TURNS, damages, whole
 from fuzz.enclosures import judged as judged_problem
 from fuzz.hostile import Hostile
-from fuzz.outcomes import CHANGED, DEPTHS, ENDED, NAMED, NAN, RESULT, UNNAMED, WRONG, judged
+from fuzz.outcomes import CHANGED, DEPTHS, ENDED, NAMED, NAN, OWN, RESULT, UNNAMED, WRONG, judged
 from fuzz.words import SMALL, lines, no_work
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -81,11 +86,32 @@ def test_command_lines_are_run_or_refused(command, data):
     assert_no_finding(line, verdict)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="terminals and descriptors are POSIX's")
+@pytest.mark.skipif(WITHOUT_JIT, reason="minutes without compiled kernels")
+@settings(few, max_examples=3)
+@given(data=st.data())
+def test_commands_stand_their_surroundings(data):
+    from fuzz.surroundings import surroundings
+
+    case = data.draw(surroundings())
+    assert_no_finding(case, case.judged())
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_damaged_files_are_known(kind, tmp_path):
-    found = damages(kind)
+    found = [*damages(kind)]
     for damage in found[:: max(1, len(found) // (6 if WITHOUT_JIT else 24))]:
         assert_no_finding(damage, damage.judged(tmp_path))
+
+
+def test_all_bits_of_a_file_have_their_turn():
+    kind = "download"
+    files, name, _ = whole(kind)
+    n = len(files[name])
+    found = [one for turn in range(TURNS) for one in damages(kind, turn)]
+    assert {one.place for one in found if one.how == CUT} == {*range(n)}
+    flipped = {(one.place, one.bit) for one in found if one.how != CUT}
+    assert flipped == {*itertools.product(range(n), range(8))}
 
 
 @pytest.mark.parametrize("seed", range(100))
@@ -115,15 +141,46 @@ def test_findings_are_told_from_results_and_named_errors():
     assert outcome(lambda x: ntklin.TimeLimit(x), "y") == UNNAMED
     assert outcome(lambda x: ntklin.edge.checks.as_positive(x, name="x"), "x") == NAMED
     assert outcome(lambda x, a: a.fill(0), a=array([1.0])) == CHANGED
+    assert outcome(lambda x: x(), odd.raising(KeyboardInterrupt(odd.ASKED))) == OWN
+    assert outcome(lambda x: x(), odd.endless_calls) == OWN
+    assert outcome(list, odd.Endless(1.0)) == DEPTHS
+    with np.errstate():
+        assert outcome(lambda x: np.seterr(under="raise") and None) == CHANGED
+
+
+def test_hostile_arrays_stay_as_they_are():
+    call = Call(lambda: lambda x: x.fill(0), {"x": array([1.0])})
+    assert judged(call, {"x": Hostile("it", lambda: np.ones(2))}) == (CHANGED, "x")
+
+
+def test_a_keyboard_is_no_finding():
+    def interrupted(x):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        outcome(interrupted)
+
+
+# The record
+
+
+def test_the_documentation_has_what_was_run():
+    text = (Path(__file__).parents[1] / "docs" / "fuzzing.md").read_text("utf-8")
+    assert record.table(record.rows()) in text
+
+
+def test_runs_of_batches():
+    assert workers.spans([]) == []
+    assert workers.spans([3, 1, 2, 7, 2]) == [[1, 3], [7, 7]]
 
 
 def test_crashes_and_hangs_are_findings_and_runs_go_on(tmp_path):
-    workers.watch("mischief", tmp_path, 2, 4, 1, 15.0)
+    workers.watch("mischief", tmp_path, 2, range(4), 1, 15.0)
     found = workers.summary(tmp_path)
     assert found["cases"] == 4
     assert found["counts"] == {RESULT: 1, WRONG: 1, ENDED: 2}
     texts = {one["case"]: one["text"] for one in found["findings"]}
     assert texts["mischief(hangs)"] == "no end in 15 s"
     assert texts["mischief(crashes)"] == "ended with status -11"
-    workers.watch("mischief", tmp_path, 1, 5, 1, 15.0)  # of which four are done
+    workers.watch("mischief", tmp_path, 1, range(5), 1, 15.0)  # of which four are done
     assert workers.summary(tmp_path)["cases"] == 5

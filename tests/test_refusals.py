@@ -1,5 +1,9 @@
 """What hostile input once led to errors from the depths, and is refused by name."""
 
+import itertools
+import os
+from decimal import Decimal
+
 import numpy as np
 import pytest
 from foreign_arrays import NAType
@@ -39,6 +43,31 @@ def dataset(**changes):
     return ntklin.Dataset(name="d", provenance="here", **parts | changes)
 
 
+def tree_of_itself():
+    """A dict that has itself under a name."""
+    found = {}
+    found["Dense_0"] = found
+    return found
+
+
+def params_of_themselves():
+    found = {}
+    found["params"] = found
+    return found
+
+
+class Place(os.PathLike):
+    """A path that is anything."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __fspath__(self):
+        return self.path
+
+
+HUGE = 10**5000  # more digits than Python writes
+ENDLESS = "must have an end"
 NO_NETWORK = r"net must be a network, with n_inputs, .*got "
 REFUSED = {
     # Networks
@@ -122,6 +151,10 @@ REFUSED = {
     "coefficients of step 0": (lambda: ntklin.Adam(0.1).coefficients(0), "count must be at least"),
     "a batch of step x": (lambda: ntklin.Batches(0.5).at("x", 4), "step must be an integer"),
     "a batch of no samples": (lambda: ntklin.Batches(0.5).at(1, 0), "n_samples must be at least"),
+    "batches of no axis": (
+        lambda: ntklin.train(NET, THETA, X, Y, RATE, 1, batches=np.array(0)),
+        "batches must be an ntklin.Batches or an iterable of index arrays",
+    ),
     "a snapshot at a list": (
         lambda: ntklin.train(NET, THETA, X, Y, RATE, 1).snapshot([]),
         "step must be an integer",
@@ -187,6 +220,10 @@ REFUSED = {
         lambda: ntklin.plan_cluster(NET, 9, 2, iterations=10**59),
         r"iterations must be below 2\^63",
     ),
+    "a start far from tiny targets": (
+        lambda: lin().minimizer(1e-320 * Y, solver="pcg", start=np.ones((4, 2))),
+        "start is beyond the range",
+    ),
     # Labels
     "labels that do not move": (
         lambda: lin().train(Y, RATE, 2).label_sensitivity(X, 1e-70),
@@ -217,13 +254,75 @@ REFUSED = {
     "inputs without rows": (lambda: dataset(X_train=Y), r"X_train must have shape \(n, d\)"),
     "targets of others": (lambda: dataset(Y_train=Y[:2]), r"Y_train must have shape \(4,\) or"),
     "rows of two kinds": (lambda: dataset(X_test=np.ones((2, 3))), "X_train and X_test must have"),
-    "a name with a null": (lambda: ntklin.load_data("a\0b"), "name_or_path has a null character"),
+    "a name with a null": (lambda: ntklin.load_data("a\0b"), "name_or_path must .* without null"),
     "a path with a null": (lambda: ntklin.load_run("a\0b"), "path must be a path without null"),
     # Exchange
     "names of a number": (lambda: ntklin.to_flax(NET, THETA, 3), "names must be strings"),
     "a tree of mixed keys": (
         lambda: ntklin.from_flax({"params": {}, None: 1, "x": 2}),
         "the variables have None, 'x' beside",
+    ),
+    "a tree of itself": (lambda: ntklin.from_flax(tree_of_itself()), "params has more than 100"),
+    "parameters of themselves": (
+        lambda: ntklin.from_flax(params_of_themselves()),
+        "params has more than 100 modules within each other, or contains itself",
+    ),
+    "names of a tree of itself": (
+        lambda: ntklin.to_flax(NET, THETA, tree_of_itself()),
+        "names has more than 100",
+    ),
+    # Paths
+    "a path that is a number": (lambda: ntklin.load_run(Place(3)), "path must be a path, and"),
+    "a name that is a number": (lambda: ntklin.load_data(Place(3)), "name_or_path must be a name"),
+    "a path that no file has": (lambda: ntklin.load_run("\ud800"), "path must be .* characters"),
+    "a name that no file has": (lambda: ntklin.load_data("\ud800"), "name_or_path must be .* char"),
+    # Numbers beyond what Python writes
+    "a rate without end": (lambda: ntklin.Adam(HUGE), "learning_rate must be .* of 16610 bits"),
+    "a count without end": (
+        lambda: ntklin.plan(NET, HUGE),
+        "n_samples must have at most 10000 bits, got an integer of 16610 bits",
+    ),
+    "a negative count": (lambda: ntklin.plan(NET, -HUGE), "n_samples must have at most 10000"),
+    "a count of so many digits": (
+        lambda: ntklin.plan(NET, Decimal("1e999999999")),
+        r"n_samples must be an integer, got Decimal\('1E\+999999999'\)",
+    ),
+    "a class without end": (lambda: ntklin.load_data(classes=(0, HUGE)), "at most 10000 bits"),
+    "a word of a number": (
+        lambda: ntklin.MLP((2, 1), scaling=HUGE),
+        "scaling must be one of .*, got an integer of 16610 bits",
+    ),
+    # Axes
+    "inputs of many axes": (
+        lambda: NET.apply(THETA, np.ones((4, 2) + (1,) * 62)),
+        "X must have at most 30 axes, got 64",
+    ),
+    "objects of many axes": (
+        lambda: ntklin.linearize(NET, THETA, np.full((1,) * 64, None)),
+        "X must have at most 30 axes",
+    ),
+    "steps of many axes": (
+        lambda: lin().gradient_descent(Y, 0.1).loss(np.ones((1,) * 64, int)),
+        "t must have at most 30 axes",
+    ),
+    # Without end
+    "widths without end": (lambda: ntklin.MLP(itertools.repeat(2)), f"widths {ENDLESS}"),
+    "layers without end": (lambda: NET.pack(itertools.repeat(2)), f"layers {ENDLESS}"),
+    "classes without end": (
+        lambda: ntklin.load_data(classes=itertools.count()),
+        f"classes {ENDLESS}",
+    ),
+    "names without end": (
+        lambda: ntklin.to_state_dict(NET, THETA, itertools.repeat("a")),
+        f"names {ENDLESS}",
+    ),
+    "networks without end": (
+        lambda: ntklin.train_ensemble(NET, itertools.repeat(THETA), X, Y, RATE, 1),
+        f"thetas {ENDLESS}",
+    ),
+    "products without end": (
+        lambda: lin().theorem3(Y, itertools.repeat(1.0), 0.1),
+        f"preconditioners {ENDLESS}",
     ),
 }
 
@@ -250,3 +349,51 @@ def test_conditions_compose_with_conditions_alone():
 def test_the_last_step_of_all_has_a_rate():
     assert ntklin.StepSchedule(0.1, 2**62)(2**63 - 1) == 0.1 * 0.1
     assert ntklin.AdaGrad(0.1).rate(np.int64(2)) == 0.1
+
+
+@pytest.mark.parametrize("kind", [str, os.fsencode, Place])
+def test_paths_of_any_kind(tmp_path, kind):
+    path = str(tmp_path / "run")
+    ntklin.train(NET, THETA, X, Y, RATE, 1).save(kind(path))
+    for found in (path, Place(os.fsencode(path))):
+        assert ntklin.load_run(found).steps == 1
+
+
+def test_data_at_a_path_in_bytes(tmp_path):
+    np.savez(tmp_path / "a.npz", images=np.ones((4, 2, 2)), labels=[0, 1, 0, 1])
+    place = Place(os.fsencode(tmp_path / "a.npz"))
+    assert ntklin.load_data(place, n_train=2, n_test=2).X_train.shape == (2, 4)
+
+
+def test_the_norm_of_a_huge_theta_is_known_as_far_as_there_are_numbers():
+    theta = THETA.copy()
+    theta[0] = 1.5e300
+    run = ntklin.train(ntklin.MLP((2, 3, 1), sigma=1e-300), theta, X, Y, RATE, 1, record=1)
+    assert run.records.initial_norm == 1.5e300
+
+
+def test_what_is_another_array_each_time_is_read_once():
+    class Changing:
+        times = 0
+
+        def __array__(self, dtype=None, copy=None):
+            self.times += 1
+            return np.full(self.times, 2)
+
+    epochs = lin().moments(Y, 0.1, 2).epochs()
+    assert epochs.loss(Changing()).value.shape == (1,)
+    assert epochs.predict(X, Changing()).value.shape == (1, 4)
+    assert epochs.covariance(X, Changing()).value.shape == (1, 4, 4)
+
+
+def test_no_steps_at_all():
+    found = lin().gradient_descent(Y, 0.1).by_products(np.empty((0, 3), int))
+    assert found.parameters.shape == (0, 3, P)
+    assert found.predict(X).shape == (0, 3, 4)
+
+
+def test_batches_of_more_samples_than_there_is_memory_for():
+    with pytest.raises(ntklin.MemoryLimitError, match=r"the order of 10{15} samples"):
+        ntklin.Batches(0.5).at(3, 10**15)
+    with pytest.raises(ValueError, match=r"n_samples must be below 2\^63"):
+        ntklin.Batches(0.5).batch_size(10**400)

@@ -16,6 +16,7 @@ from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import host
 from ntklin.edge.checks import as_count
 from ntklin.edge.errors import DegenerateKernelError, FloatRangeError
+from ntklin.edge.values import said
 
 # Far beyond any use; python-flint could not count much more.
 MOST_BITS = 1 << 24
@@ -200,7 +201,8 @@ def certify(
                 else arb_mat(n_new, 1)
             )
         if radii:
-            raise ValueError(f"radii has {next(iter(radii))!r}, which is not among the arguments")
+            other = said(next(iter(radii)))
+            raise ValueError(f"radii has {other}, which is not among the arguments")
         smallest = _smallest_eigenvalue(K, precision)
         try:
             found = _solved(K, Y, K_new, f0, f0_new)
@@ -346,7 +348,7 @@ def _as_radii(radii: Any) -> dict[str, Any]:
     try:
         return dict(radii or {})
     except (TypeError, ValueError):
-        raise TypeError(f"radii must be a dict such as {{'K': 1e-12}}, got {radii!r}") from None
+        raise TypeError(f"radii must be a dict such as {{'K': 1e-12}}, got {said(radii)}") from None
 
 
 def _rows(values: Any, name: str) -> int:
@@ -372,7 +374,7 @@ def _matrix(values: Any, radius: Any, shape: tuple[int, ...], name: str) -> arb_
     if found not in (shape, (n_rows, n_columns)):
         raise ValueError(f"{name} must have shape {shape}, got shape {found}")
     if radius is not None:
-        widths = _widths(radius, shape, f"radii[{name!r}]")
+        widths = _widths(radius, shape, f"radii[{said(name)}]")
         entries = [_ball(x, r) for x, r in zip(entries, widths, strict=True)]
     matrix = arb_mat(n_rows, n_columns, entries)
     if not all(x.is_finite() for x in matrix.entries()):

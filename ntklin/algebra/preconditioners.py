@@ -24,6 +24,7 @@ from ntklin.edge.checks import (
 from ntklin.edge.errors import InterpolationError
 from ntklin.edge.ranges import COMFORT, exponent, largest_exponent, shift
 from ntklin.edge.sendable import Sendable
+from ntklin.edge.values import said
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +147,7 @@ def as_finite_constant(weights: Weights, n_parameters: int, *, name: str = "weig
         return D
     if isinstance(D, float | int):
         if not math.isfinite(D):
-            raise ValueError(f"{name} must be finite, got {D!r}")
+            raise ValueError(f"{name} must be finite, got {said(D)}")
         return D
     if D.shape == (P, 1):
         D = D[:, 0]

@@ -17,6 +17,7 @@ from ntklin.edge.checks import as_nonnegative
 from ntklin.edge.errors import DegenerateKernelError, FloatRangeError
 from ntklin.edge.ranges import in_range, shift
 from ntklin.edge.sendable import Sendable
+from ntklin.edge.values import said
 
 
 @dataclass(frozen=True, eq=False)
@@ -403,5 +404,5 @@ def as_rank_cut(rcond: Any) -> float | None:
         return None
     rcond = as_nonnegative(rcond, name="rcond")
     if rcond >= 1:
-        raise ValueError(f"rcond must be below 1 (it is relative to λ_max), got {rcond!r}")
+        raise ValueError(f"rcond must be below 1 (it is relative to λ_max), got {said(rcond)}")
     return rcond

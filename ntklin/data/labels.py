@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntklin.edge.arrays import Array, to_numpy
+from ntklin.edge.checks import LONGEST, as_list
+from ntklin.edge.values import said
 
 Label = bool | int | float | str | bytes
 TEXT, NUMBERS = "UST", "biuf"
@@ -16,15 +18,15 @@ WORDS = {"True": True, "False": False}
 def as_classes(classes: Any) -> tuple[Label, ...]:
     """Two or more different labels as Python's numbers and strings; their order counts."""
     if isinstance(classes, set | frozenset):
-        raise TypeError(f"classes must be in order, as in a tuple, got the set {classes}")
+        raise TypeError(f"classes must be in order, as in a tuple, got the set {said(classes)}")
     if hasattr(classes, "__array__"):
         classes = to_numpy(classes, "classes")
     try:
-        given = tuple(classes)
+        given = as_list(classes, name="classes")
     except TypeError:
-        raise TypeError(f"classes must be a sequence of labels, got {classes!r}") from None
+        raise TypeError(f"classes must be a sequence of labels, got {said(classes)}") from None
     if len(given) < 2:
-        raise ValueError(f"classes must be two or more labels, got {classes!r}")
+        raise ValueError(f"classes must be two or more labels, got {said(classes)}")
     labels = tuple(map(_as_label, given))
     _require_different(labels, labels)
     return labels
@@ -35,7 +37,9 @@ def _as_label(label: Any) -> Label:
     if not isinstance(label, bool | int | float | str | bytes) or isinstance(label, np.generic):
         label = label.item() if getattr(label, "shape", None) == () else label
     if not isinstance(label, bool | int | float | str | bytes):
-        raise TypeError(f"classes must be labels, numbers or strings, got {label!r}")
+        raise TypeError(f"classes must be labels, numbers or strings, got {said(label)}")
+    if isinstance(label, int) and label.bit_length() > LONGEST:
+        raise ValueError(f"classes must be labels of at most {LONGEST} bits, got {said(label)}")
     return label
 
 

@@ -1,7 +1,6 @@
 """`load_data`: from a name or a path to rows and targets."""
 
 import os
-import reprlib
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from functools import partial
@@ -20,9 +19,10 @@ from ntklin.data.likeness import LIKENESSES, deform, read_likeness
 from ntklin.data.npz import read_npz
 from ntklin.data.selection import as_targets, choose, unit_rows
 from ntklin.data.source import Source
-from ntklin.edge.checks import as_callback, as_count, as_float_dtype, as_generator
+from ntklin.edge.checks import as_callback, as_count, as_float_dtype, as_generator, as_path
 from ntklin.edge.errors import DataUnavailableError
 from ntklin.edge.files.names import at_home, shown
+from ntklin.edge.values import said
 
 NAMES = (*PROVENANCE, *REMOTES, *LIKENESSES)
 TARGETS = {"01": (0, 1), "pm1": (-1, 1)}
@@ -99,7 +99,7 @@ def load_data(
     n_test = as_count(n_test, name="n_test", minimum=0)
     classes = as_classes(classes)
     if not isinstance(targets, str) or targets not in TARGETS:
-        raise ValueError(f'targets must be "01" or "pm1", got {targets!r}')
+        raise ValueError(f'targets must be "01" or "pm1", got {said(targets)}')
     dtype = as_float_dtype(dtype, error=ValueError)
     rng, progress = as_generator(rng), as_callback(progress)
 
@@ -134,18 +134,17 @@ def find_source(name_or_path: str | os.PathLike[str]) -> Source:
     """The `Source` behind a name or a path; names go first."""
     if not isinstance(name_or_path, str | os.PathLike):
         raise TypeError(
-            f"name_or_path must be a name or a path, got {reprlib.repr(name_or_path)}; "
+            f"name_or_path must be a name or a path, got {said(name_or_path)}; "
             "arrays in memory need no loader: pass them to ntklin.linearize or ntklin.train"
         )
-    if "\0" in os.fspath(name_or_path):
-        raise ValueError(f"name_or_path has a null character, got {name_or_path!r}")
-    if not os.fspath(name_or_path):
+    text = as_path(name_or_path, name="name_or_path", what="a name or a path")
+    if not text:
         raise ValueError("the data set's name is empty; for the current folder write .")
     if isinstance(name_or_path, str) and name_or_path in PROVENANCE:
         return read_embedded(name_or_path)
     if isinstance(name_or_path, str) and name_or_path in REMOTES:
         return read_remote(name_or_path)
-    path = Path(at_home(name_or_path))
+    path = Path(at_home(text))
     if exists(path):
         return read_path(path)
     if isinstance(name_or_path, str) and path.name == name_or_path and not path.suffix:

@@ -20,6 +20,8 @@ Array = NDArray[Any]
 
 # Subclasses of ndarray that say nothing about their entries.
 PLAIN = (np.ndarray, np.memmap, np.matrix, np.recarray)
+# Two more are put behind those of t, and some functions of NumPy take 32 and no more.
+MOST_AXES = 30
 TEXT = "convert text to numbers first, such as by numpy.asarray(..., dtype=float)"
 REMEDIES = {
     "c": "pass its .real where the imaginary part means nothing",
@@ -71,6 +73,7 @@ def as_array(a: Any, name: str, *, exact: bool = False) -> Array:
 def to_numpy(a: Any, name: str, *, dtype: DTypeLike | None = None) -> Array:
     """``a`` as a NumPy array of any dtype, nothing of it lost; see ``as_array``."""
     if type(a) is np.ndarray:
+        _refuse_axes(a, name)
         return a
     given: Any = a
     if isinstance(a, list | tuple):
@@ -85,6 +88,7 @@ def to_numpy(a: Any, name: str, *, dtype: DTypeLike | None = None) -> Array:
     except Exception as e:  # whatever another library's __array__ raises
         raise TypeError(_unreadable(a, name, e)) from e
     _refuse_tagged(result, name)
+    _refuse_axes(result, name)
     return np.asarray(result)
 
 
@@ -104,6 +108,11 @@ def place(index: Sequence[int]) -> str:
     if len(index) == 2:
         return f"row {int(index[0])}, column {int(index[1])}"
     return f"index {tuple(map(int, index))}"
+
+
+def _refuse_axes(a: Array, name: str) -> None:
+    if a.ndim > MOST_AXES:
+        raise ValueError(f"{name} must have at most {MOST_AXES} axes, got {a.ndim}")
 
 
 def _refuse_tagged(a: Any, name: str) -> None:

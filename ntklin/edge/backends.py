@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ntklin.edge.errors import DeviceError
+from ntklin.edge.values import said
 
 
 def namespace(*arrays: Any) -> ModuleType:
@@ -178,7 +179,7 @@ def device_namespace(device: Literal["cpu", "gpu"]) -> ModuleType:
         If CuPy is not installed, or finds no GPU.
     """
     if not isinstance(device, str) or device not in ("cpu", "gpu"):
-        raise ValueError(f"device must be 'cpu' or 'gpu', got {device!r}")
+        raise ValueError(f"device must be 'cpu' or 'gpu', got {said(device)}")
     if device == "cpu":
         return np
     try:

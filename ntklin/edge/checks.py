@@ -2,10 +2,10 @@
 
 import math
 import os
-import reprlib
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,16 @@ from ntklin.edge.arrays import Array, as_array, place
 from ntklin.edge.backends import contiguous, free_device_memory, namespace
 from ntklin.edge.errors import FloatRangeError, MemoryLimitError, UnitBallWarning
 from ntklin.edge.memory import available_memory
+from ntklin.edge.values import said
 
 # Bytes that are taken without asking whether they are there.
 NEGLIGIBLE = 1 << 20
 # One more than the last step that an int64 can count.
 MOST_STEPS = 1 << 63
+# Bits of integers that Python still writes in decimals: it has 4300 of those.
+LONGEST = 10_000
+# Layers, classes or steps that somebody lists.
+MOST_ENTRIES = 1 << 20
 # Numbers of inputs that are looked at together.
 BLOCK = 1 << 18
 
@@ -234,7 +239,7 @@ def as_number(value: Any, name: str) -> float:
             raise TypeError
         return float(value)
     except (TypeError, ValueError, OverflowError):
-        raise TypeError(f"{name} must be a number, got {value!r}") from None
+        raise TypeError(f"{name} must be a number, got {said(value)}") from None
 
 
 def is_no_number(value: Any) -> bool:
@@ -248,7 +253,7 @@ def as_finite(value: Any, *, name: str) -> float:
     """A finite real number."""
     number = as_number(value, name)
     if not math.isfinite(number):
-        raise ValueError(f"{name} must be finite, got {value!r}")
+        raise ValueError(f"{name} must be finite, got {said(value)}")
     return number
 
 
@@ -263,7 +268,7 @@ def as_positive(value: Any, *, name: str) -> float:
     """A finite real number > 0."""
     number = as_number(value, name)
     if not (math.isfinite(number) and number > 0):
-        raise ValueError(f"{name} must be positive and finite, got {value!r}")
+        raise ValueError(f"{name} must be positive and finite, got {said(value)}")
     return number
 
 
@@ -271,7 +276,7 @@ def as_nonnegative(value: Any, *, name: str) -> float:
     """A finite real number ≥ 0."""
     number = as_number(value, name)
     if not (math.isfinite(number) and number >= 0):
-        raise ValueError(f"{name} must be finite and at least 0, got {value!r}")
+        raise ValueError(f"{name} must be finite and at least 0, got {said(value)}")
     return number
 
 
@@ -279,7 +284,7 @@ def as_fraction(value: Any, *, name: str) -> float:
     """A real number in [0, 1)."""
     number = as_nonnegative(value, name=name)
     if number >= 1:
-        raise ValueError(f"{name} must be in [0, 1), got {value!r}")
+        raise ValueError(f"{name} must be in [0, 1), got {said(value)}")
     return number
 
 
@@ -287,14 +292,26 @@ def as_count(value: Any, *, name: str, minimum: int = 1) -> int:
     """An integer ≥ ``minimum``; bool and fractional values are refused."""
     try:
         refused = is_flag(value) or is_no_number(value)
-        whole = not refused and int(value) == value
+        # Decimal("1e999999999") would take minutes to become an integer.
+        bounded = not refused and (isinstance(value, int) or math.isfinite(value))
+        whole = bounded and int(value) == value
     except (TypeError, ValueError, OverflowError):
         whole = False
     if not whole:
-        raise TypeError(f"{name} must be an integer, got {value!r}")
+        raise TypeError(f"{name} must be an integer, got {said(value)}")
+    if int(value).bit_length() > LONGEST:
+        raise ValueError(f"{name} must have at most {LONGEST} bits, got {said(value)}")
     if value < minimum:
         raise ValueError(f"{name} must be at least {minimum}, got {value}")
     return int(value)
+
+
+def as_list(entries: Iterable[Any], *, name: str) -> list[Any]:
+    """The entries of an iterable; ValueError where it has no end in sight."""
+    found = list(islice(entries, MOST_ENTRIES + 1))
+    if len(found) > MOST_ENTRIES:
+        raise ValueError(f"{name} must have an end, and has more than {MOST_ENTRIES} entries")
+    return found
 
 
 def as_step(t: Any, *, name: str = "t", minimum: int = 0) -> int:
@@ -310,14 +327,14 @@ def as_step(t: Any, *, name: str = "t", minimum: int = 0) -> int:
 def as_word(value: Any, known: Collection[str], *, name: str) -> Any:
     """One of these texts."""
     if not isinstance(value, str) or value not in known:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {said(value)}")
     return value
 
 
 def as_callback(value: Any, *, name: str = "progress") -> Any:
     """What is called as work goes on, or None; refused before the work if it cannot be called."""
     if value is not None and not callable(value):
-        raise TypeError(f"{name} must be callable, got {value!r}")
+        raise TypeError(f"{name} must be callable, got {said(value)}")
     return value
 
 
@@ -328,7 +345,7 @@ def as_float_dtype(
     try:
         found = np.dtype(dtype)
     except Exception:  # whatever NumPy makes of what describes no type
-        raise error(f"{name} must be float32 or float64, got {dtype!r}") from None
+        raise error(f"{name} must be float32 or float64, got {said(dtype)}") from None
     if found not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise error(f"{name} must be float32 or float64, got {found}")
     return found
@@ -343,24 +360,33 @@ def as_generator(rng: Any, *, name: str = "rng") -> np.random.Generator:
     except (TypeError, ValueError) as e:
         raise type(e)(
             f"{name} must be an integer of at least 0, a numpy.random.Generator or None, "
-            f"got {rng!r}"
+            f"got {said(rng)}"
         ) from None
 
 
 def as_path(value: Any, *, name: str, what: str = "a path") -> str:
     """A path as text; the numbers that stand for open files, and files that are open, are none."""
     if not isinstance(value, str | bytes | os.PathLike):
-        raise TypeError(f"{name} must be {what}, got {reprlib.repr(value)}")
-    path = os.fsdecode(value)
+        raise TypeError(f"{name} must be {what}, got {said(value)}")
+    try:
+        path = os.fsdecode(value)
+    except TypeError:  # what __fspath__ gives is neither text nor bytes
+        raise TypeError(f"{name} must be {what}, and {said(value)} stands for none") from None
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise ValueError(
+            f"{name} must be {what} in characters that names of files have here, got {said(path)}"
+        ) from None
     if "\0" in path:
-        raise ValueError(f"{name} must be {what} without null characters, got {path!r}")
+        raise ValueError(f"{name} must be {what} without null characters, got {said(path)}")
     return path
 
 
 def as_flag(value: Any, *, name: str) -> bool:
     """A Python bool, from a bool or NumPy's; whatever else could be meant by a value is refused."""
     if not is_flag(value):
-        raise TypeError(f"{name} must be True or False, got {value!r}")
+        raise TypeError(f"{name} must be True or False, got {said(value)}")
     return bool(value)
 
 

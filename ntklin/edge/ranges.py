@@ -8,7 +8,7 @@ import math
 from typing import Any, overload
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import DTypeLike
 
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import namespace
@@ -67,9 +67,9 @@ def length(v: Array) -> float:
     return math.sqrt(float((v * v).sum()))
 
 
-def norm(v: ArrayLike) -> float:
-    """‖v‖_2 of a vector on the host, in float64; its squares stay in range."""
-    v = np.asarray(v, dtype=np.float64)
+def norm(v: Any) -> float:
+    """‖v‖_2 of a vector, in float64, on its device if it is on one; its squares stay in range."""
+    v = np.asarray(v, np.float64) if namespace(v) is np else v.astype(np.float64, copy=False)
     e = largest_exponent(v)
     return shift(length(shift(v, -e)), e)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.checks import as_flag
+from ntklin.edge.values import said
 from ntklin.kernels.activations import BODIES, PARAMETERS, Body
 
 NAMES = tuple(BODIES)
@@ -83,13 +84,14 @@ class Activation:
             function: Any = getattr(self, name)
             if not callable(function):
                 raise TypeError(
-                    f"{name} must be a function of one float, got {function!r}; an activation of "
+                    f"{name} must be a function of one float, got {said(function)}; an activation "
+                    "of "
                     f"the library's own is asked for by its name: {', '.join(map(repr, NAMES))}"
                 )
             _try(function, name)
         as_flag(self.is_homogeneous, name="is_homogeneous")
         if not isinstance(self.name, str):
-            raise TypeError(f"name must be text, got {self.name!r}")
+            raise TypeError(f"name must be text, got {said(self.name)}")
         object.__setattr__(self, "name", self.name or getattr(self.f, "__name__", "activation"))
         object.__setattr__(self, "body", Body("", self.f, self.df))
 
@@ -171,7 +173,7 @@ def _parsed(text: str) -> tuple[str, float]:
     if found is None or kind not in BODIES:
         raise ValueError(
             f"activation must be one of {', '.join(map(repr, NAMES))}, or an ntklin.Activation of "
-            f"two functions, got {text!r}"
+            f"two functions, got {said(text)}"
         )
     what, p = PARAMETERS.get(kind, ("", 0.0))
     if found[2] is None:

@@ -18,7 +18,8 @@ import numpy as np
 
 from ntklin.edge.arrays import Array, as_array, to_numpy
 from ntklin.edge.backends import namespace
-from ntklin.edge.checks import as_vector, as_word
+from ntklin.edge.checks import as_list, as_vector, as_word
+from ntklin.edge.values import said
 from ntklin.networks.features import bounded
 from ntklin.networks.mlp import MLP, SCALINGS
 
@@ -284,10 +285,10 @@ def names_for(net: MLP, given: Iterable[str] | None, default: list[str]) -> list
         For another number of names than layers, or a name that comes twice.
     """
     if given is not None and (isinstance(given, str) or not isinstance(given, Iterable)):
-        raise TypeError(f"names must be strings, one for each layer, got {given!r}")
-    names = default if given is None else list(given)
+        raise TypeError(f"names must be strings, one for each layer, got {said(given)}")
+    names = default if given is None else as_list(given, name="names")
     if not all(isinstance(name, str) for name in names):
-        raise TypeError(f"names must be strings, one for each layer, got {given!r}")
+        raise TypeError(f"names must be strings, one for each layer, got {said(given)}")
     if len(names) != net.depth or len(set(names)) < len(names):
-        raise ValueError(f"names must be {net.depth} different strings, got {names}")
+        raise ValueError(f"names must be {net.depth} different strings, got {said(names)}")
     return names

@@ -8,6 +8,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from ntklin.edge.arrays import Array
+from ntklin.edge.values import said
 from ntklin.networks.exchange import (
     Scaling,
     Settings,
@@ -21,6 +22,8 @@ from ntklin.networks.exchange import (
 from ntklin.networks.mlp import MLP
 
 AXES = {"kernel": 2, "bias": 1}
+# Modules within each other; a tree that contains itself has no end.
+MOST_LEVELS = 100
 HINT = (
     "has a kernel (inputs, outputs) and a bias (outputs,): one axis is a normalization's (fold it "
     "into the Dense before it), three or more are a convolution's, which ntklin has none of"
@@ -60,8 +63,8 @@ def from_flax(
     TypeError
         If ``params`` is no mapping, or NumPy cannot read an array of it.
     ValueError
-        For parameters of other modules, layers that do not follow each other, or a bias that some
-        have and others have not.
+        For parameters of other modules, layers that do not follow each other, a bias that some
+        have and others have not, or a tree that contains itself.
 
     Examples
     --------
@@ -72,7 +75,7 @@ def from_flax(
     ((3, 1), array([1., 1., 1.]))
     """
     parts: dict[str, dict[str, Array]] = {}
-    for path, value in _leaves(_collection(params)):
+    for path, value in _leaves(_collection(params, "params"), "params"):
         *modules, part = path
         name = "".join(f"[{key!r}]" for key in path)
         if part not in AXES:
@@ -121,8 +124,8 @@ def to_flax(
         If a weight overflows.
     """
     if isinstance(names, Mapping):
-        paths = ("/".join(path[:-1]) for path, _ in _leaves(_collection(names)))
-        names = in_order(paths, "names")
+        leaves = _leaves(_collection(names, "names"), "names")
+        names = in_order(("/".join(path[:-1]) for path, _ in leaves), "names")
     layers = list(own_layers(net, theta))
     tree: dict[str, Any] = {}
     default = [f"Dense_{l}" for l in range(len(layers))]
@@ -136,27 +139,38 @@ def to_flax(
     return {"params": tree}
 
 
-def _collection(params: Any) -> Mapping[str, Any]:
+def _collection(params: Any, where: str) -> Mapping[str, Any]:
     """What is under "params", which has to be all there is."""
-    if not isinstance(params, Mapping):
-        raise TypeError(f"params must map names to layers, got {type(params).__name__}")
-    if "params" not in params:
-        return params
-    others = sorted((key for key in params if key != "params"), key=str)
-    if others:
-        raise ValueError(
-            f"the variables have {', '.join(map(repr, others))} beside 'params', and an ntklin.MLP "
-            "has parameters alone; fold batch_stats into the Dense before it, and pass "
-            "{'params': variables['params']} where the output does not depend on the others"
-        )
-    return _collection(params["params"])
+    for _ in range(MOST_LEVELS):
+        if not isinstance(params, Mapping):
+            raise TypeError(f"{where} must map names to layers, got {type(params).__name__}")
+        if "params" not in params:
+            return params
+        others = sorted((key for key in params if key != "params"), key=str)
+        if others:
+            raise ValueError(
+                f"the variables have {', '.join(map(said, others))} beside 'params', and an "
+                "ntklin.MLP has parameters alone; fold batch_stats into the Dense before it, and "
+                "pass {'params': variables['params']} where the output does not depend on the "
+                "others"
+            )
+        params = params["params"]
+    raise ValueError(_too_deep(where))
 
 
-def _leaves(tree: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _leaves(
+    tree: Mapping[str, Any], where: str, above: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Paths and arrays, in order of appearance."""
+    if len(above) >= MOST_LEVELS:
+        raise ValueError(_too_deep(where))
     for key, value in tree.items():
+        path = (*above, str(key))
         if isinstance(value, Mapping) and key not in AXES:
-            for path, leaf in _leaves(value):
-                yield (str(key), *path), leaf
+            yield from _leaves(value, where, path)
         else:
-            yield (str(key),), value
+            yield path, value
+
+
+def _too_deep(where: str) -> str:
+    return f"{where} has more than {MOST_LEVELS} modules within each other, or contains itself"

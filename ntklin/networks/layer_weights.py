@@ -8,6 +8,7 @@ import numpy as np
 
 from ntklin.edge.arrays import Array
 from ntklin.edge.checks import as_nonnegative, is_flag, require_bulk
+from ntklin.edge.values import said
 from ntklin.networks.layers import LayeredNetwork
 
 KINDS = ("weight", "bias")
@@ -50,12 +51,12 @@ def layer_weights(net: LayeredNetwork, factors: LayerFactors) -> Array:
     array([0. , 0. , 0. , 1. , 0.1])
     """
     if not isinstance(factors, Mapping):
-        raise TypeError(f"factors must be a mapping such as {{1: 0.0}}, got {factors!r}")
+        raise TypeError(f"factors must be a mapping such as {{1: 0.0}}, got {said(factors)}")
     layers = range(1, len(net.widths))
     known = {*layers, *KINDS, *product(layers, KINDS)}
     for key, value in factors.items():
         _require_part(key, net.has_bias, known)
-        as_nonnegative(value, name=f"factors[{key!r}]")
+        as_nonnegative(value, name=f"factors[{said(key)}]")
     require_bulk(8 * net.n_parameters, "a D with an entry for each parameter", "narrow the layers")
     D = np.empty(net.n_parameters)
     # A pair has the layers of its second half behind those of its first.
@@ -72,8 +73,8 @@ def _require_part(key: Any, has_bias: bool, known: set[Any]) -> None:
     if is_flag(key) or key not in known:
         last = max(k for k in known if isinstance(k, int))
         raise ValueError(
-            f"factors has the key {key!r}; keys are the layers 1 … {last}, 'weight', 'bias', and "
-            "pairs such as (1, 'bias')"
+            f"factors has the key {said(key)}; keys are the layers 1 … {last}, 'weight', 'bias', "
+            "and pairs such as (1, 'bias')"
         )
     if not has_bias and "bias" in (key if isinstance(key, tuple) else (key,)):
-        raise ValueError(f"factors has the key {key!r}, but the network has bias='none'")
+        raise ValueError(f"factors has the key {said(key)}, but the network has bias='none'")

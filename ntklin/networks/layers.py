@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import refuse_mixed
-from ntklin.edge.checks import as_inputs, as_vector
+from ntklin.edge.checks import as_inputs, as_list, as_vector
 from ntklin.networks.activations import Activation
 from ntklin.networks.network import Network
 
@@ -96,7 +96,9 @@ def layers_and_inputs(
 def as_layers(layers: Any, count: int) -> list[Any]:
     """The layers of a network that users put together, this many."""
     try:
-        found = None if isinstance(layers, str | bytes | Mapping) else list(layers)
+        found = (
+            None if isinstance(layers, str | bytes | Mapping) else as_list(layers, name="layers")
+        )
     except TypeError:
         found = None
     if found is None:

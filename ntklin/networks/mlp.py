@@ -14,12 +14,14 @@ from ntklin.edge.checks import (
     as_count,
     as_float_dtype,
     as_generator,
+    as_list,
     as_positive,
     as_vector,
     as_word,
     require_bulk,
 )
 from ntklin.edge.ranges import is_far
+from ntklin.edge.values import said
 from ntklin.kernels.structures import Layers
 from ntklin.networks.activations import Activation, as_activation
 from ntklin.networks.features import FeatureMap
@@ -105,10 +107,10 @@ class MLP(Network):
 
     def __post_init__(self) -> None:
         try:
-            widths = tuple(rows_of(self.widths, "widths"))
+            widths = as_list(rows_of(self.widths, "widths"), name="widths")
         except TypeError:
             raise TypeError(
-                f"widths must be a sequence (m_0, …, m_L), got {self.widths!r}"
+                f"widths must be a sequence (m_0, …, m_L), got {said(self.widths)}"
             ) from None
         widths = tuple(as_count(m, name=f"widths[{l}]") for l, m in enumerate(widths))
         if len(widths) < 2:

@@ -19,6 +19,7 @@ from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import beside, host
 from ntklin.edge.checks import advising, as_float_dtype, require_finite, require_memory
 from ntklin.edge.ranges import largest_exponent, shift
+from ntklin.edge.values import said
 
 
 @runtime_checkable
@@ -90,7 +91,7 @@ def as_rows(index: Any) -> slice:
     try:
         index.indices(0)
     except (AttributeError, TypeError, ValueError):
-        raise TypeError(f"index must be a slice of integers, got {index!r}") from None
+        raise TypeError(f"index must be a slice of integers, got {said(index)}") from None
     return index
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from ntklin.edge.arrays import Array
+from ntklin.edge.values import said
 from ntklin.networks.exchange import (
     ForeignLayer,
     Scaling,
@@ -160,7 +161,7 @@ def _layers(sd: Mapping[str, Any]) -> list[ForeignLayer]:
 def _split(key: Any) -> tuple[str, str]:
     """The module's name and "weight" or "bias"."""
     if not isinstance(key, str):
-        raise TypeError(f"keys of a state dict are strings, got {key!r}")
+        raise TypeError(f"keys of a state dict are strings, got {said(key)}")
     module, _, part = key.rpartition(".")
     if part not in AXES:
         known = next((what for sign, what in OTHERS.items() if sign in part), None)

@@ -14,6 +14,7 @@ from ntklin.edge.arrays import as_array
 from ntklin.edge.backends import host
 from ntklin.edge.checks import as_callback, as_count, as_positive
 from ntklin.edge.errors import DivergenceError, FloatRangeError, LearningRateError
+from ntklin.edge.values import said
 from ntklin.networks.network import Network
 from ntklin.runs.batches import BatchSource
 from ntklin.runs.engine import MethodName
@@ -136,9 +137,9 @@ def search_learning_rate(
     >>> search_learning_rate(lambda o: lin.train(Y, o, steps=1000), ntklin.AdaGrad(0.01))
     """
     if not callable(trainer):
-        raise TypeError(f"trainer must be callable as trainer(optimizer), got {trainer!r}")
+        raise TypeError(f"trainer must be callable as trainer(optimizer), got {said(trainer)}")
     if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"optimizer must be an ntklin optimizer, got {optimizer!r}")
+        raise TypeError(f"optimizer must be an ntklin optimizer, got {said(optimizer)}")
     if optimizer.has_schedule:
         raise ValueError(
             "optimizer has a learning rate that depends on the step, and the search is for a "

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ntklin.edge.arrays import Array, as_array, to_numpy
-from ntklin.edge.checks import as_count, as_flag, as_positive, as_step
+from ntklin.edge.checks import as_count, as_flag, as_positive, as_step, require_bulk
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Batches:
 
     def batch_size(self, n_samples: int) -> int:
         """|B| for N samples."""
-        n_samples = as_count(n_samples, name="n_samples")
+        n_samples = as_step(n_samples, name="n_samples", minimum=1)
         if self.size is not None:
             if self.size > n_samples:
                 raise ValueError(f"size = {self.size} exceeds the number of samples, {n_samples}")
@@ -79,6 +79,7 @@ class Batches:
         """The batches of ``step`` and of all later steps, without end."""
         size, step = self.batch_size(n_samples), as_step(step, name="step")
         n_samples = int(n_samples)
+        require_bulk(8 * n_samples, f"the order of {n_samples} samples", "take fewer")
         epoch, k = divmod(step, -(-n_samples // size))
         while True:
             order = self._order(epoch, n_samples)
@@ -124,7 +125,9 @@ class SampleWeights:
         if isinstance(batches, Batches):
             batches.batch_size(n_samples)  # refuses a size above N
             self._batches = batches.from_step(start, n_samples)
-        elif isinstance(batches, Iterable) and not isinstance(batches, str | bytes):
+        elif isinstance(batches, Iterable) and not (
+            isinstance(batches, str | bytes) or getattr(batches, "ndim", 1) == 0
+        ):
             self._batches = islice(batches, start, None)
         else:
             raise TypeError(

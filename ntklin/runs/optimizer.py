@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import beside, contiguous, kernels
 from ntklin.edge.checks import as_step, as_vector
+from ntklin.edge.values import said
 from ntklin.runs.schedules import LearningRate, rate_at, rates
 
 # Before the names of slots among a run's arrays.
@@ -277,4 +278,4 @@ class Optimizer:
 
 def _require_state(state: Any) -> None:
     if not isinstance(state, OptimizerState):
-        raise TypeError(f"state must be what init(theta) or a step returned, got {state!r}")
+        raise TypeError(f"state must be what init(theta) or a step returned, got {said(state)}")

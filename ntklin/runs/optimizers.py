@@ -13,6 +13,7 @@ from ntklin.edge.arrays import Array, as_array, rows_of
 from ntklin.edge.backends import freeze, namespace
 from ntklin.edge.checks import as_flag, as_fraction, as_nonnegative
 from ntklin.edge.errors import FloatRangeError
+from ntklin.edge.values import said
 from ntklin.runs.optimizer import Optimizer, OptimizerState
 from ntklin.runs.schedules import LearningRate, as_rate
 
@@ -231,7 +232,7 @@ class Adam(Optimizer):
         try:
             first, second = betas
         except (TypeError, ValueError):
-            raise TypeError(f"betas must be a pair (β_1, β_2), got {self.betas!r}") from None
+            raise TypeError(f"betas must be a pair (β_1, β_2), got {said(self.betas)}") from None
         betas = as_fraction(first, name="betas[0]"), as_fraction(second, name="betas[1]")
         object.__setattr__(self, "betas", betas)
 
@@ -298,7 +299,7 @@ class Preconditioned(Optimizer):
     def __post_init__(self) -> None:
         self._check(learning_rate=as_rate)
         if not callable(self.fn):
-            raise TypeError(f"fn must be callable as fn(t, gradient), got {self.fn!r}")
+            raise TypeError(f"fn must be callable as fn(t, gradient), got {said(self.fn)}")
 
     def step(
         self,

@@ -22,6 +22,7 @@ from ntklin.edge.checks import (
     as_positive,
     as_step,
 )
+from ntklin.edge.values import said
 
 #: What optimizers and closed forms take as a learning rate.
 LearningRate = float | Callable[[int], float]
@@ -222,7 +223,9 @@ def as_rate(value: Any, *, name: str = "learning_rate") -> Any:
         For a number that is not positive and finite, or such an η_0 below 0.
     """
     if isinstance(value, type):
-        raise TypeError(f"{name} must be a number or a callable t → η_t, got {value!r}, a class")
+        raise TypeError(
+            f"{name} must be a number or a callable t → η_t, got {said(value)}, a class"
+        )
     if not callable(value):
         return as_learning_rate(value, name=name)
     function: Any = value
@@ -256,7 +259,7 @@ def rate_at(learning_rate: LearningRate, t: int, *, name: str = "learning_rate")
     what = f"what {name}({t}) returns"
     rate = as_number(learning_rate(t), what)
     if not (math.isfinite(rate) and rate >= 0):
-        raise ValueError(f"{what} must be finite and at least 0, got {rate!r}")
+        raise ValueError(f"{what} must be finite and at least 0, got {said(rate)}")
     return rate
 
 

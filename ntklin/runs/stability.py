@@ -13,6 +13,7 @@ from ntklin.edge.backends import beside, host
 from ntklin.edge.checks import as_step, fits
 from ntklin.edge.errors import DegenerateKernelError, DivergenceError, MemoryLimitError
 from ntklin.edge.threads import reproducible
+from ntklin.edge.values import said
 from ntklin.runs.losses import Loss
 from ntklin.runs.optimizer import Optimizer
 from ntklin.runs.optimizers import AdaGrad, Adam, GradientDescent, Preconditioned, RMSprop
@@ -117,7 +118,7 @@ def sharpness_bound(optimizer: Optimizer, t: int) -> float:
     """
     t = as_step(t)
     if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"optimizer must be an ntklin optimizer, got {optimizer!r}")
+        raise TypeError(f"optimizer must be an ntklin optimizer, got {said(optimizer)}")
     if optimizer.learning_rate is None:
         raise ValueError("optimizer has no learning rate yet; that of a run has, run.optimizer")
     eta, decay = optimizer.rate(t), optimizer.weight_decay
@@ -276,7 +277,7 @@ def with_learning_rate(optimizer: Optimizer | None, default: Callable[[], float]
     if not isinstance(optimizer, Optimizer):
         raise TypeError(
             f"optimizer must be an optimizer of ntklin, such as ntklin.AdaGrad(0.01), got "
-            f"{optimizer!r}"
+            f"{said(optimizer)}"
         )
     if optimizer.learning_rate is None:
         return optimizer.with_learning_rate(default())

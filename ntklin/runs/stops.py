@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntklin.edge.checks import as_count, as_positive
+from ntklin.edge.values import said
 from ntklin.runs.monotone import Yardstick
 
 
@@ -228,7 +229,8 @@ class Horizon:
             until = default
         if stop is not None and not isinstance(stop, Stop):
             raise TypeError(
-                f"stop must be a stop condition, such as TimeLimit(60) | FirstRise(), got {stop!r}"
+                "stop must be a stop condition, such as TimeLimit(60) | FirstRise(), got "
+                f"{said(stop)}"
             )
         return cls(steps, until, stop)
 

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from ntklin.edge.amounts import duration, format_bytes
 from ntklin.edge.checks import as_count, as_nonnegative, as_positive, as_step
 from ntklin.edge.threads import limited
+from ntklin.edge.values import said
 from ntklin.networks.memory import passes
 from ntklin.networks.mlp import MLP
 from ntklin.theory.plan import Phase
@@ -158,7 +159,7 @@ def plan_cluster(
     known = get_args(ClusterPreconditioner)
     if not isinstance(preconditioner, str) or preconditioner not in known:
         raise ValueError(
-            f"preconditioner must be 'nystrom' or 'none' on a cluster, got {preconditioner!r}"
+            f"preconditioner must be 'nystrom' or 'none' on a cluster, got {said(preconditioner)}"
         )
     N, w = as_count(n_samples, name="n_samples"), as_count(workers, name="workers")
     count = _ITERATIONS[preconditioner] if iterations is None else iterations

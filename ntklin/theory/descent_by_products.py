@@ -98,7 +98,8 @@ class DescentByProducts(Sendable):
         given, units = self.descent.linearization.features, self._modes.units
         phi = units.linearization.features
         columns = beside(np.ascontiguousarray(self._columns, phi.dtype), phi.inputs)
-        moved = namespace(columns).stack([phi.step(z) for z in (phi.T @ columns).T])
+        xp, steps = namespace(columns), [phi.step(z) for z in (phi.T @ columns).T]
+        moved = xp.stack(steps) if steps else xp.zeros((0, len(given.parameters)), phi.dtype)
         theta = (given.parameters + moved).astype(given.dtype, copy=False)
         theta = in_range(theta, given.dtype, "θ_t", self.descent.linearization.source.remedy)
         return freeze(theta.reshape(*self.shape, theta.shape[1]))

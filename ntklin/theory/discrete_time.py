@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntklin.edge.arrays import Array, to_numpy
+from ntklin.edge.values import said
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +82,7 @@ def as_steps(t: ArrayLike, *, name: str = "t") -> Steps:
 
 def _as_python_integer(value: Any, name: str) -> int:
     if isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must hold integers, got {value!r}")
+        raise TypeError(f"{name} must hold integers, got {said(value)}")
     if isinstance(value, float | np.floating):
         if not (math.isfinite(value) and value == math.floor(value)):
             raise ValueError(f"{name} must hold whole numbers of steps, got {value}")
@@ -89,7 +90,7 @@ def _as_python_integer(value: Any, name: str) -> int:
     try:
         return operator.index(value)
     except TypeError:
-        raise TypeError(f"{name} must hold integers, got {value!r}") from None
+        raise TypeError(f"{name} must hold integers, got {said(value)}") from None
 
 
 def _as_float(integer: int) -> float:

@@ -17,7 +17,7 @@ from ntklin.edge.checks import MOST_STEPS, as_step, require_memory
 from ntklin.edge.ranges import shift
 from ntklin.edge.sendable import Sendable
 from ntklin.runs.batches import Batches
-from ntklin.theory.discrete_time import as_steps
+from ntklin.theory.discrete_time import Steps, as_steps
 from ntklin.theory.epoch_laws import Estimate, ExactLaw, Law, Problem, SampledLaw
 from ntklin.theory.source import Evaluation
 
@@ -86,7 +86,8 @@ class EpochMoments(Sendable):
         Estimate
             Two floats or arrays of shape t.shape.
         """
-        return _stacked([law.loss() for law in self._laws(t)], as_steps(t).shape)
+        steps = as_steps(t)
+        return _stacked([law.loss() for law in self._laws(steps)], steps.shape)
 
     def predict(self, X_new: ArrayLike, t: ArrayLike) -> Estimate:
         """E f_t(X_new).
@@ -101,13 +102,13 @@ class EpochMoments(Sendable):
         Estimate
             Of t.shape + (N_new,), for targets (N, C) of t.shape + (N_new, C).
         """
-        at, exponent = self._at(X_new)
+        steps, (at, exponent) = as_steps(t), self._at(X_new)
         maps = host(at.kernel).astype(np.float64, copy=False)
         columns, anchor = self.moments.linearization.source.columns, self._anchor
         start = columns.of(shift(host(at.outputs).astype(np.float64), exponent))
         start = np.broadcast_to(start, (len(start), self._problem.residual.shape[1]))
-        found = [law.outputs(maps, start) for law in self._laws(t)]
-        means = _stacked(found, (*as_steps(t).shape, *start.shape))
+        found = [law.outputs(maps, start) for law in self._laws(steps)]
+        means = _stacked(found, (*steps.shape, *start.shape))
         return Estimate(*(beside(columns.shown(a, self.moments.targets), anchor) for a in means))
 
     def covariance(self, X_new: ArrayLike, t: ArrayLike) -> Estimate:
@@ -123,12 +124,12 @@ class EpochMoments(Sendable):
         Estimate
             Of t.shape + (N_new, N_new), for targets (N, C) of t.shape + (N_new, N_new, C).
         """
-        maps = host(self._at(X_new)[0].kernel).astype(np.float64, copy=False)
+        steps, maps = as_steps(t), host(self._at(X_new)[0].kernel).astype(np.float64, copy=False)
         rows = self.moments.linearization.source.columns.rows
-        found = [law.covariance(maps, rows) for law in self._laws(t)]
+        found = [law.covariance(maps, rows) for law in self._laws(steps)]
         n, C = len(maps) // rows, rows * self._problem.residual.shape[1]
         shape = (n, n) if self.moments.targets.ndim == 1 else (n, n, C)
-        both = _stacked(found, (*as_steps(t).shape, *shape))
+        both = _stacked(found, (*steps.shape, *shape))
         return Estimate(*(beside(a, self._anchor) for a in both))
 
     def difference(self, X_new: ArrayLike, t: int) -> Shuffling:
@@ -168,12 +169,11 @@ class EpochMoments(Sendable):
         units = self.moments.linearization.in_units(np.float64)
         return units.linearization.at(X_new), units.exponent
 
-    def _laws(self, t: ArrayLike) -> list[Law]:
+    def _laws(self, steps: Steps) -> list[Law]:
         """The laws of c_t, one for each t."""
-        steps = as_steps(t).count
-        if float(steps.max(initial=0)) >= MOST_STEPS:
+        if float(steps.count.max(initial=0)) >= MOST_STEPS:
             raise ValueError("t must be below 2^63: every step is taken, one after the other")
-        counts = steps.astype(np.int64)
+        counts = steps.count.astype(np.int64)
         problem, last = self._problem, int(counts.max(initial=0))
         wanted = set(counts.tolist())
         if self.draws is None:

@@ -108,6 +108,11 @@ class KernelEquation(Sendable):
         Returns
         -------
         KernelEquation
+
+        Raises
+        ------
+        FloatRangeError
+            If the start overflows in units of the targets.
         """
         source, e = units.linearization.source, units.exponent
         D, d = as_comfortable(weights, source.dtype)
@@ -122,6 +127,10 @@ class KernelEquation(Sendable):
             begin = np.stack(
                 [shift(a, 2 * e + d - size) for a, size in zip(given, sizes, strict=True)]
             )
+            if not np.isfinite(begin).all():
+                raise FloatRangeError(
+                    "start is beyond the range of what it is to lead to; leave it out"
+                )
         return cls(
             units=units,
             weights=D,

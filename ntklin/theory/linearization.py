@@ -236,7 +236,7 @@ class Linearization(FactorizedKernel):
         batch_size = as_batch_size(batch_size, self.n_samples)
         if callable(learning_rate):
             raise ValueError(
-                "moments are those of one learning rate, not of a schedule; pass a number, and for "
+                "moments are those of one learning_rate, not of a schedule; pass a number, and for "
                 "a schedule take the scatter of runs with ntklin.Batches"
             )
         mean = self.gradient_descent(Y, learning_rate, weights=weights)

@@ -14,6 +14,7 @@ from ntklin.algebra.course import Course
 from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import host
 from ntklin.edge.checks import as_callback, as_inputs, as_positive, as_vector
+from ntklin.edge.values import said
 
 SolverName = Literal["auto", "eigh", "cholesky", "packed", "mixed", "pcg"]
 PreconditionerName = Literal["ntk", "nystrom", "none"]
@@ -123,7 +124,7 @@ def as_solver_options(
     """
     known = get_args(SolverName)
     if not isinstance(solver, str) or solver not in known:
-        raise ValueError(f"solver must be one of {', '.join(map(repr, known))}, got {solver!r}")
+        raise ValueError(f"solver must be one of {', '.join(map(repr, known))}, got {said(solver)}")
     if rcond is not None and solver not in ("auto", "eigh"):
         raise ValueError(
             f"rcond cuts the spectrum, which solver={solver!r} never has; take solver='eigh', or "
@@ -189,7 +190,7 @@ def _as_preconditioner(given: Any, rows: int) -> Any:
         if given not in names:
             raise ValueError(
                 f"preconditioner must be one of {', '.join(map(repr, names))}, a matrix or "
-                f"LinearOperator of shape ({rows}, {rows}), or a function, got {given!r}"
+                f"LinearOperator of shape ({rows}, {rows}), or a function, got {said(given)}"
             )
         return given
     if callable(given) and not isinstance(given, LinearOperator):

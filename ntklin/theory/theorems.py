@@ -16,12 +16,14 @@ from ntklin.edge.backends import host
 from ntklin.edge.checks import (
     as_count,
     as_learning_rate,
+    as_list,
     as_new_inputs,
     as_vector,
     require_memory,
 )
 from ntklin.edge.errors import DegenerateKernelError
 from ntklin.edge.sendable import Sendable
+from ntklin.edge.values import said
 from ntklin.networks.network import FeatureOperator
 from ntklin.runs.batches import BatchSource, SampleWeights
 from ntklin.runs.optimizer import Optimizer
@@ -194,10 +196,11 @@ def _as_sequence(preconditioners: Iterable[ArrayLike], n_parameters: int) -> lis
     """D_0, D_1, … as float64 scalars, diagonals and matrices."""
     P, preconditioners = n_parameters, rows_of(preconditioners, "preconditioners")
     try:
-        entries = list(preconditioners)
+        entries = as_list(preconditioners, name="preconditioners")
     except TypeError:
         raise TypeError(
-            f"preconditioners must be an optimizer or a sequence of D_t, got {preconditioners!r}"
+            "preconditioners must be an optimizer or a sequence of D_t, got "
+            f"{said(preconditioners)}"
         ) from None
     checked = []
     for t, D in enumerate(entries):

@@ -9,8 +9,9 @@ from numpy.typing import ArrayLike
 
 from ntklin.edge.arrays import Array, rows_of
 from ntklin.edge.backends import free_device_memory, namespace
-from ntklin.edge.checks import as_callback
+from ntklin.edge.checks import as_callback, as_list
 from ntklin.edge.errors import DivergenceError, TrainingInterrupted
+from ntklin.edge.values import said
 from ntklin.networks.mlp import MLP
 from ntklin.networks.network import Network, require_network
 from ntklin.runs.batches import Batches, SampleWeights
@@ -146,9 +147,9 @@ def _as_problems(
             f"shape {rows.shape}"
         )
     if not isinstance(rows, Iterable):
-        raise TypeError(f"thetas must be a sequence of vectors, got {thetas!r}")
+        raise TypeError(f"thetas must be a sequence of vectors, got {said(thetas)}")
     problems, shared = [], {}
-    for s, row in enumerate(rows):
+    for s, row in enumerate(as_list(rows, name="thetas")):
         theta, *data = as_problem(net, row, X, Y, loss, name=f"thetas[{s}]")
         problems.append((theta, *shared.setdefault(theta.dtype, data)))
     if not problems:
@@ -163,7 +164,8 @@ def _one_each(value: Any, count: int, kind: type, name: str) -> list[Any]:
     listed = isinstance(value, list | tuple)
     if not listed or not all(one is None or isinstance(one, kind) for one in value):
         raise TypeError(
-            f"{name} must be ntklin.{kind.__name__}, or a list with one for each θ_0, got {value!r}"
+            f"{name} must be ntklin.{kind.__name__}, or a list with one for each θ_0, got "
+            f"{said(value)}"
         )
     if len(value) != count:
         raise ValueError(f"{name} has {len(value)} entries for {count} θ_0")

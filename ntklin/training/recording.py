@@ -9,7 +9,7 @@ import numpy as np
 
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, namespace
-from ntklin.edge.ranges import length
+from ntklin.edge.ranges import length, norm
 from ntklin.edge.sendable import Sendable
 from ntklin.networks.network import Network, as_feature_operator, n_outputs_of
 from ntklin.networks.weighted import as_weighted
@@ -191,7 +191,7 @@ class TrainingRecorder(Recorder):
         if X_record is not None:
             self._shape = (len(X_record), n_outputs_of(net))[: 1 + (n_outputs_of(net) > 1)]
         self._inputs = None if X_record is None else digest(X_record)
-        self._initial_norm = length(theta.astype(np.float64, copy=False))
+        self._initial_norm = norm(theta)
         if past is not None and len(past.steps):
             if when is not None:
                 self._require_the_same(past, snapshots, sharpness is not None)

@@ -3,6 +3,7 @@
 import argparse
 import itertools
 import json
+import math
 import os
 import signal
 import tempfile
@@ -52,12 +53,18 @@ def commands(batch, size, ran):
         drawn(lines(), size, batch, ran)
 
 
+def surroundings(batch, size, ran):
+    """Commands in hostile surroundings, in processes of their own."""
+    from fuzz.surroundings import surroundings as strategy
+
+    drawn(strategy(), size, batch, ran)
+
+
 def files(batch, size, ran):
     """Damaged files, all of them in turn."""
     from fuzz.damage import all_damages
 
-    chosen = itertools.islice(itertools.cycle(all_damages()), batch * size, (batch + 1) * size)
-    for damage in chosen:
+    for damage in itertools.islice(all_damages(), batch * size, (batch + 1) * size):
         with tempfile.TemporaryDirectory() as folder:
             ran(Tried(damage.label, lambda one=damage, place=Path(folder): one.judged(place)))
 
@@ -83,7 +90,7 @@ def mischief(batch, size, ran):
         ran(Tried(f"mischief({name})", doings[name]))
 
 
-KINDS = {f.__name__: f for f in (calls, commands, files, certify, mischief)}
+KINDS = {f.__name__: f for f in (calls, commands, surroundings, files, certify, mischief)}
 
 
 def parser():
@@ -93,6 +100,7 @@ def parser():
         part = parts.add_parser(kind, help=function.__doc__)
         part.add_argument("--cases", type=int, default=2000, help="how many, about")
         part.add_argument("--seconds", type=float, default=workers.SECONDS, help="for one case")
+        part.add_argument("--minutes", type=float, default=math.inf, help="for all of them")
         common(part)
     part = parts.add_parser("work", help="what a worker does")
     part.add_argument("kind", choices=KINDS)
@@ -103,6 +111,9 @@ def parser():
     part.add_argument("kind", choices=KINDS)
     part.add_argument("number", type=int)
     part.add_argument("--size", type=int, default=USUAL)
+    part = parts.add_parser("record", help="add a run to what is known, and print the sums")
+    part.add_argument("kind", choices=(*KINDS, "kills"))
+    common(part)
     part = parts.add_parser("kills", help="commands, killed at random moments and begun again")
     from fuzz import kills
 
@@ -114,13 +125,14 @@ def common(part):
     part.add_argument("--out", type=Path, required=True, help="a folder; an earlier run goes on")
     part.add_argument("--workers", type=int, default=1)
     part.add_argument("--size", type=int, default=USUAL, help="cases in a batch")
+    part.add_argument("--first", type=int, default=0, help="batch, where others ran those before")
 
 
 def report(folder):
     """Print what was found; 1 where there is anything."""
     found = workers.summary(folder)
     (folder / "summary.json").write_text(json.dumps(found, indent=1))
-    print(f"{found['cases']} cases: {found['counts']}")
+    print(f"{found['cases']} cases in {found['cpu']} s of CPU: {found['counts']}")
     for one in found["findings"]:
         print(f"- {one['times']} x {one['kind']}: {one['case']}\n    {one['text']}")
     return int(bool(found["findings"]))
@@ -129,8 +141,9 @@ def report(folder):
 def main():
     given = parser().parse_args()
     if given.what == "work":
+        batches = range(given.first, given.first + given.batches)
         workers.work(
-            *(KINDS[given.kind], given.out, given.share, given.workers, given.batches, given.size)
+            *(KINDS[given.kind], given.out, given.share, given.workers, batches, given.size)
         )
         return 0
     if given.what == "batch":
@@ -142,12 +155,19 @@ def main():
 
         KINDS[given.kind](given.number, given.size, ran)
         return 0
+    if given.what == "record":
+        from fuzz import record
+
+        record.add(given.kind, given.out, given.size)
+        print(record.table(record.rows()))
+        return 0
     if given.what == "kills":
         from fuzz import kills
 
         return kills.main(given)
-    batches = -(-given.cases // given.size)
-    workers.watch(given.what, given.out, given.workers, batches, given.size, given.seconds)
+    batches = range(given.first, given.first + -(-given.cases // given.size))
+    limits = given.seconds, given.minutes
+    workers.watch(given.what, given.out, given.workers, batches, given.size, *limits)
     return report(given.out)
 
 

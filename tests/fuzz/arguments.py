@@ -3,13 +3,13 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import ntklin
-from fuzz.hostile import Argument
+from fuzz.hostile import Argument, Hostile
+from fuzz.places import PLACES
 
 NET = ntklin.MLP((2, 3, 1))
 DEEP = ntklin.MLP((2, 3, 2, 1), bias="normal", activation="tanh")
@@ -29,6 +29,8 @@ RATE, ADAGRAD = ntklin.GradientDescent(0.125), ntklin.AdaGrad(0.125)
 # Where long work is no fault, whatever was asked for.
 SECOND = 0.5
 FEW, SMALL = 12, 40
+# What no integer of a machine counts.
+BEYOND = 2**63
 
 
 class Other(ntklin.Network):
@@ -51,8 +53,8 @@ def number(x, **options):
     return Argument(lambda: x, "number", **options)
 
 
-def count(n, most=FEW, **options):
-    return Argument(lambda: n, "count", most=most, **options)
+def count(n, most=FEW, again=BEYOND, **options):
+    return Argument(lambda: n, "count", most=most, again=again, **options)
 
 
 def text(word, *others, **options):
@@ -156,6 +158,11 @@ def training():
 
 
 @functools.cache
+def adagrad_training():
+    return ntklin.train(NET, THETA, X, Y, ADAGRAD, steps=3, record=1)
+
+
+@functools.cache
 def mitigation():
     return ntklin.mitigate_initialization(
         NET, X, Y, X_NEW, Y[:2], theta=THETA, max_steps=2, min_sigma=1.0
@@ -244,7 +251,12 @@ STOP = thing(
     lambda: ntklin.TimeLimit(SECOND),
     *(ntklin.FirstRise(), ntklin.TimeLimit, ntklin.FirstRise() | ntklin.TimeLimit(1.0)),
 )
-RESUME = none("no/such/file", Path("no/such"), ".", "/dev/null", "a\0b", lambda: None)
+RUNS = (
+    Hostile("a run", training),
+    Hostile("a run by AdaGrad", adagrad_training),
+    Hostile("a linearized run", linearized_run),
+)
+RESUME = none(*PLACES, *RUNS, lambda: None)
 RNG = thing(lambda: 0, np.random.default_rng(1), np.random.SeedSequence(1), [1, 2], -1)
 DTYPE = thing(
     lambda: float,
@@ -260,9 +272,13 @@ ACTIVATION = thing(
     *(ntklin.Activation, NET.activation),
 )
 TIMES = array(STEPS, unless=lambda value: np.size(value) > 10**4)
+# Where one step is taken after the other.
+STEPWISE = array(STEPS, unless=lambda value: 10**4 < max(np.size(value), np.max(value)) < BEYOND)
 ROWS = none(1, 2, 3, 100)
 SIGMA = number(1.0)
-PATH = text("no/such/file", "", ".", "..", "/dev/null", "a\0b", "x" * 300, Path(), b"x", 3)
+PATH = text("no/such/file", *PLACES)
+# Where a run is saved: what can be written stays in the folder of the cases.
+TARGET = thing(lambda: "/dev/full/x", *PLACES)
 TOL = number(1e-6)
 PROGRESS = function(lambda: quiet)
 STEP_ARGUMENTS = {

@@ -8,19 +8,23 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
+from fuzz.calls_of_data import DATA
 from fuzz.calls_of_networks import NETWORKS
 from fuzz.calls_of_theory import THEORY
 from fuzz.calls_of_training import TRAINING
 from fuzz.hostile import Hostile, values
 from fuzz.outcomes import Verdict, judged
+from fuzz.places import prepare
 
-CALLS = NETWORKS | THEORY | TRAINING
+CALLS = NETWORKS | THEORY | TRAINING | DATA
 
 
 @functools.cache
 def folder():
-    """Where files go; gone when the process ends."""
-    return tempfile.TemporaryDirectory(prefix="ntklin-fuzz-")
+    """Where files go, with all that can be in their place; gone when the process ends."""
+    found = tempfile.TemporaryDirectory(prefix="ntklin-fuzz-")
+    prepare(found.name)
+    return found
 
 
 class Case(NamedTuple):
@@ -91,10 +95,16 @@ def cases(draw, where=None):
     -------
     Case
     """
-    where = where or draw(st.sampled_from(sorted(CALLS)))
+    where, first = draw(parameters(where))
     arguments = CALLS[where].arguments
-    most = min(2, len(arguments))
-    names = draw(
-        st.lists(st.sampled_from(sorted(arguments)), min_size=1, max_size=most, unique=True)
-    )
+    names = [first]
+    if draw(st.booleans()):  # an error at one argument hides what another would lead to
+        names.append(draw(parameters(where))[1])
     return Case(where, {name: draw(values(arguments[name])) for name in names})
+
+
+@functools.cache
+def parameters(where=None):
+    """Each parameter as often as any other, as (function, name): of a function, or of all."""
+    chosen = sorted(CALLS) if where is None else [where]
+    return st.sampled_from([(one, name) for one in chosen for name in sorted(CALLS[one].arguments)])

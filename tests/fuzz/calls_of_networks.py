@@ -185,6 +185,7 @@ NETWORKS = {
             "name": text(""),
         },
         lambda made: (made.value([0.5]), made.slope([0.5])),
+        is_linear=True,  # what a user's function gives is what it gives
     ),
     "Activation.value": Call(lambda: NET.activation.value, {"h": TARGETS}, is_linear=True),
     "Activation.slope": Call(lambda: NET.activation.slope, {"h": TARGETS}, is_linear=True),

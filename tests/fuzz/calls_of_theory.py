@@ -6,6 +6,7 @@ import ntklin
 from fuzz.arguments import (
     ADAGRAD,
     BATCHES,
+    BEYOND,
     DTYPE,
     FEW,
     FOR_LINEARIZED,
@@ -22,7 +23,9 @@ from fuzz.arguments import (
     ROWS,
     SCHEDULE,
     STEPS,
+    STEPWISE,
     STOP,
+    TARGET,
     TARGETS,
     THETA,
     TIMES,
@@ -71,7 +74,7 @@ def times(name, make, *methods, **more):
     """The same for methods that take steps."""
     return {
         f"{name}.{method}": Call(
-            lambda method=method: getattr(make(), method), {**more, "t": TIMES}
+            lambda method=method: getattr(make(), method), {"t": TIMES, **more}
         )
         for method in methods
     }
@@ -206,7 +209,7 @@ THEORY = {
                     lambda: [1.0, D], *([], [D[:2]], [-D], ADAGRAD, [None], D)
                 ),
                 "learning_rate": number(0.125),
-                "steps": none(1, 2, 0, most=FEW),
+                "steps": none(1, 2, 0, most=FEW, again=BEYOND),
                 **more,
             },
             lambda made: made.predict(X_NEW),
@@ -261,19 +264,17 @@ THEORY = {
     ),
     "LinearizedRun.at": Call(lambda: linearized_run().at, {"t": count(1, None)}),
     "LinearizedRun.concentration": Call(lambda: linearized_run().concentration, {"D": array(D)}),
-    "LinearizedRun.save": Call(
-        lambda: linearized_run().save, {"path": thing(lambda: "/dev/full/x", 3)}
-    ),
+    "LinearizedRun.save": Call(lambda: linearized_run().save, {"path": TARGET}),
     **times("SGDMoments", moments, "predict", X_new=NEW),
     "SGDMoments.loss": Call(lambda: moments().loss, {"t": TIMES, "progress": PROGRESS}),
     "SGDMoments.covariance": Call(
         lambda: moments().covariance, {"X_new": NEW, "t": TIMES, "progress": PROGRESS}
     ),
     "SGDMoments.epochs": Call(
-        lambda: moments().epochs, {"draws": none(1, 2, 50, most=100), "rng": RNG}
+        lambda: moments().epochs, {"draws": none(1, 2, 50, most=100, again=BEYOND), "rng": RNG}
     ),
-    **times("EpochMoments", epochs, "loss"),
-    **times("EpochMoments", epochs, "predict", "covariance", X_new=NEW),
+    **times("EpochMoments", epochs, "loss", t=STEPWISE),
+    **times("EpochMoments", epochs, "predict", "covariance", X_new=NEW, t=STEPWISE),
     "EpochMoments.difference": Call(
         lambda: epochs().difference, {"X_new": NEW, "t": count(2, 100)}, is_linear=True
     ),

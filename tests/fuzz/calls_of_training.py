@@ -7,7 +7,6 @@ from fuzz.arguments import (
     ADAGRAD,
     BATCHES,
     DECAY,
-    DTYPE,
     INPUTS,
     LOSS,
     METHOD,
@@ -26,6 +25,7 @@ from fuzz.arguments import (
     STEP_ARGUMENTS,
     STEPS,
     STOP,
+    TARGET,
     TARGETS,
     THETA,
     THETAS,
@@ -36,7 +36,6 @@ from fuzz.arguments import (
     Y,
     array,
     count,
-    data,
     flag,
     function,
     mitigation,
@@ -100,7 +99,7 @@ TRAINING = {
     "Optimizer.rate": Call(lambda: ADAGRAD.rate, {"t": count(2, None)}),
     "Optimizer.rates": Call(
         lambda: ntklin.AdaGrad(ntklin.CosineSchedule(0.1, 3)).rates,
-        {"start": count(0, 10**4), "stop": count(3, 10**4)},
+        {"start": count(0, 10**4, None), "stop": count(3, 10**4, None)},
     ),
     "Optimizer.coefficients": Call(
         lambda: ntklin.Adam(0.1).coefficients, {"count": count(2, None)}
@@ -206,7 +205,7 @@ TRAINING = {
     ),
     "TrainingRun.predict": Call(lambda: training().predict, {"X": NEW}),
     "TrainingRun.snapshot": Call(lambda: training().snapshot, {"step": count(2, None)}),
-    "TrainingRun.save": Call(lambda: training().save, {"path": thing(lambda: "/dev/full/x", 3)}),
+    "TrainingRun.save": Call(lambda: training().save, {"path": TARGET}),
     "load_run": Call(
         lambda: ntklin.load_run,
         {"path": PATH, "network": none(NET, "x"), "optimizer": none(RATE, "x")},
@@ -305,7 +304,7 @@ TRAINING = {
         lambda: ntklin.plan,
         {
             "net": NETS,
-            "n_samples": count(20, 50),
+            "n_samples": count(20, 50, 10**30),
             "solver": text("packed", "auto", "eigh", "cholesky", "mixed", "pcg"),
             "preconditioner": text("ntk", "nystrom", "none"),
             "iterations": none(3, 10**400),
@@ -325,59 +324,5 @@ TRAINING = {
             "bandwidth": number(1e9),
             "latency": number(0.01),
         },
-    ),
-    "load_data": Call(
-        lambda: ntklin.load_data,
-        {
-            "name_or_path": text("mnist01", *("fashion01", "mnist_like", "MNIST01", *PATH.words)),
-            "n_train": count(4, 10**4),
-            "n_test": count(2, 10**4),
-            "classes": thing(
-                lambda: (0, 1),
-                *((1, 0), (0,), (0, 0), (0, 7), ("0", "1"), (0.0, 1.0), (b"0", b"1"), (None, 1)),
-                *((np.nan, 1), (True, False), [[0], [1]], "01", {0, 1}, np.array([0, 1]), 5),
-                *((1j, 0), ((0,), (1,)), (10**400, 0), iter((0, 1))),
-            ),
-            "rng": RNG,
-            "targets": text("01", "pm1", "PM1"),
-            "dtype": DTYPE,
-            "progress": PROGRESS,
-        },
-    ),
-    "Dataset": Call(
-        lambda: ntklin.Dataset,
-        {
-            "name": text("d"),
-            "X_train": INPUTS,
-            "Y_train": TARGETS,
-            "X_test": NEW,
-            "Y_test": array(Y[:2]),
-            "provenance": text("here"),
-            "image_shape": none((1, 2)),
-            "classes": thing(tuple, (0, 1)),
-        },
-        is_linear=True,  # what it is given is what it has
-    ),
-    "Dataset.labels_of": Call(lambda: data().labels_of, {"outputs": TARGETS}),
-    "certify": Call(
-        lambda: ntklin.certify,
-        {
-            "K": array(2 * np.eye(4)),
-            "Y": TARGETS,
-            "K_new": array(X_NEW @ X.T),
-            "f0": array(0 * Y),
-            "f0_new": array(X_NEW[0]),
-            "radii": none(
-                *({"K": 1e-12}, {"K": -1}, {"Y": "x"}, {"x": 1}, {"K": np.nan}, {"Y": np.ones(4)}),
-                *({"K": None}, {None: 1}, {"Y": np.ones((2, 2))}, {"K": 1e300}, [("K", 1)], "K"),
-            ),
-            "precision": count(64, 2000),
-        },
-    ),
-    "Enclosure.distance": Call(
-        lambda: ntklin.certify(2 * np.eye(4), Y).coefficients.distance, {"approximation": TARGETS}
-    ),
-    "device_namespace": Call(
-        lambda: ntklin.device_namespace, {"device": text("cpu", "gpu", "CPU")}
     ),
 }

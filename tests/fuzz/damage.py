@@ -14,7 +14,7 @@ import json
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -35,6 +35,7 @@ from ntklin.validation.figures.outcomes import End, Rate, Result
 from ntklin.validation.figures.store import Store
 
 EVERY = 20
+TURNS = 8 * EVERY
 CUT, FLIPPED = "cut", "flipped"
 X = np.array([[0.5, 0.25], [-0.75, 0.5], [0.125, -0.5], [0.25, 0.625]])
 Y = np.array([0.0, 1.0, 0.5, 1.0])
@@ -292,16 +293,20 @@ class Damage:
     how : {"cut", "flipped"}
     place : int
         Of the first byte that is missing, or of that with another bit.
+    bit : int
+        Which is another.
     """
 
     kind: str
     how: str
     place: int
+    bit: int = 0
 
     @property
     def label(self) -> str:
         """How it is called in reports."""
-        return f"{self.kind}({self.how} at byte {self.place})"
+        which = f", bit {self.bit}" if self.how == FLIPPED else ""
+        return f"{self.kind}({self.how} at byte {self.place}{which})"
 
     def __repr__(self) -> str:
         return self.label
@@ -328,17 +333,33 @@ def whole(kind: str) -> tuple[dict[str, bytes], str, Any]:
         return files, str(path.relative_to(folder)), truth
 
 
-def damages(kind: str, every: int = EVERY) -> list[Damage]:
-    """All of a kind: a cut and a flipped bit at every so many bytes, and the last byte."""
+def damages(kind: str, turn: int = 0) -> Iterator[Damage]:
+    """All of a kind: a cut and a flipped bit at every so many bytes, and the last byte.
+
+    Parameters
+    ----------
+    kind : str
+        A key of KINDS.
+    turn : int
+        Each has other bytes and other bits: all of them come in ``TURNS``.
+
+    Yields
+    ------
+    Damage
+    """
     files, name, _ = whole(kind)
     n = len(files[name])
-    places = [*range(0, n, every), n - 1]
-    return [Damage(kind, how, place) for place in places for how in (CUT, FLIPPED)]
+    for place in (*range(turn % EVERY, n, EVERY), n - 1):
+        if turn < EVERY:  # then all bytes had their turn
+            yield Damage(kind, CUT, place)
+        yield Damage(kind, FLIPPED, place, (place // EVERY + turn // EVERY) % 8)
 
 
-def all_damages() -> list[Damage]:
-    """Those of all kinds."""
-    return list(itertools.chain.from_iterable(damages(kind) for kind in KINDS))
+def all_damages() -> Iterator[Damage]:
+    """Those of all kinds, every twentieth byte first, without end."""
+    for turn in itertools.cycle(range(TURNS)):
+        for kind in KINDS:
+            yield from damages(kind, turn)
 
 
 def judged(damage: Damage, folder: Path) -> Verdict:
@@ -359,8 +380,7 @@ def judged(damage: Damage, folder: Path) -> Verdict:
     if damage.how == CUT:
         del content[damage.place :]
     else:
-        # In turn, so that all bits of a byte are met.
-        content[damage.place] ^= 1 << damage.place // EVERY % 8
+        content[damage.place] ^= 1 << damage.bit
     for other, bytes_of in files.items():
         (folder / other).parent.mkdir(parents=True, exist_ok=True)
         (folder / other).write_bytes(content if other == name else bytes_of)

@@ -2,15 +2,20 @@
 
 import functools
 import inspect
+import os
 import re
+import signal
 import traceback
 import warnings
 from pathlib import Path
 from typing import NamedTuple
 
+import numba
 import numpy as np
 
 import ntklin
+from fuzz import oddities as odd
+from fuzz.oddities import ASKED
 from ntklin.edge.files.reading import DamagedFileError
 
 # Where errors may come from: the library's own code, as it is found in a checkout and installed.
@@ -34,7 +39,7 @@ FINDINGS = (DEPTHS, UNNAMED, NAN, CHANGED, WRONG, ENDED)
 # What errors call arguments beside their names.
 OTHER_WORDS = {
     "__mul__": ("factor",),
-    "load_data": ("class", "label", "name", "data set"),
+    "load_data": ("class", "label", "name", "data set", "archive.npz"),
     "activation": ("slope", "beta"),
     "preconditioned": ("fn",),
     "optimizer": ("learning_rate",),
@@ -50,6 +55,8 @@ OTHER_WORDS = {
 # Fields in which a NaN says that there is no number.
 NO_NUMBER = {"final_loss"}
 DEPTH = 3
+ODDITIES = str(Path(odd.__file__).resolve())
+OWN_ERRORS = (ntklin.NtklinError, ntklin.TrainingInterrupted, ntklin.MitigationInterrupted)
 
 
 class Verdict(NamedTuple):
@@ -82,6 +89,19 @@ def judged(call, hostile):
         given |= {name: value.make() for name, value in hostile.items()}
     except Exception as e:
         return Verdict(UNMADE, f"{type(e).__name__}: {e}")
+    before = around()
+    verdict = _verdict(call, given, hostile)
+    if verdict.is_finding:
+        return verdict
+    if name := next((name for name, value in around().items() if value != before[name]), None):
+        return Verdict(CHANGED, f"left behind by {verdict.kind}: {name}")
+    if name := changed_input(call, given, hostile):
+        return Verdict(CHANGED, name)
+    return verdict
+
+
+def _verdict(call, given, hostile):
+    """What comes of the call itself."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.filterwarnings("error", category=RuntimeWarning, module=r"ntklin(?!\.kernels)")
@@ -91,20 +111,44 @@ def judged(call, hostile):
             fault = fault_of(result)
             if call.then is not None:
                 fault = fault or fault_of(call.then(result))
-        except (Exception, SystemExit) as e:
+        except BaseException as e:
+            if isinstance(e, KeyboardInterrupt) and not (is_own(e) or is_named(e)):
+                raise  # from the keyboard
             return of_error(e, given, {name: call.arguments[name].kind for name in hostile})
-    if fault and not call.is_linear:
-        return Verdict(NAN, fault)
+    return Verdict(NAN, fault) if fault and not call.is_linear else Verdict(RESULT)
+
+
+def around():
+    """What no call may change behind itself, by name."""
+    return {
+        "how NumPy treats errors": np.geterr(),
+        "the handler of Ctrl-C": signal.getsignal(signal.SIGINT),
+        "the number of threads": numba.get_num_threads(),
+        "the current folder": os.getcwd(),
+        "the environment": dict(os.environ),
+        "how numbers are printed": np.get_printoptions(),
+    }
+
+
+def changed_input(call, given, hostile):
+    """The name of an array that a call has changed; None for none."""
     for name, argument in call.arguments.items():
-        is_input = argument.kind == "array" and name != "out" and name not in hostile
-        if is_input and not np.array_equal(given[name], argument.make(), equal_nan=True):
-            return Verdict(CHANGED, name)
-    return Verdict(RESULT)
+        value = given[name]
+        if name == "out" or type(value) is not np.ndarray or value.dtype.kind not in "biuf":
+            continue
+        made = hostile.get(name, argument).make()
+        if not np.array_equal(value, made, equal_nan=True):
+            return name
+    return None
 
 
 def is_own(error):
-    """Whether an error is one that a hostile value raises."""
-    return type(error) is ZeroDivisionError and str(error) == "asked"
+    """Whether an error is one that a hostile value raises, or what Python makes of one."""
+    if isinstance(error.__cause__, StopIteration):  # in a generator
+        return is_own(error.__cause__)
+    place = places_of(error)[-1][0]
+    endless = isinstance(error, RecursionError) and place == ODDITIES
+    return ASKED in str(error) or endless
 
 
 def of_error(error, given, kinds):
@@ -125,14 +169,14 @@ def of_error(error, given, kinds):
     text = told(error)
     if is_own(error):
         return Verdict(OWN, text)
-    called = [given[name] for name, kind in kinds.items() if kind == "function"]
+    called = [given[name] for name, kind in kinds.items() if is_foreign(given[name], kind)]
     if any(map(callable, called)) and isinstance(error, TypeError | ValueError):
         foreign = not all(map(inspect.isfunction, called)) or "argument" in str(error)
         if foreign and not is_named(error):
             return Verdict(OWN, text)
     if not is_named(error):
         return Verdict(DEPTHS, text)
-    if isinstance(error, ntklin.NtklinError | OSError):
+    if isinstance(error, (*OWN_ERRORS, OSError)):
         return Verdict(NAMED, text)
     words = {*given, *(word for words in OTHER_WORDS.values() for word in words)}
     named = any(
@@ -142,32 +186,46 @@ def of_error(error, given, kinds):
     return Verdict(NAMED if named else UNNAMED, text)
 
 
+def is_foreign(value, kind):
+    """Whether a value may be called as a function of a user's, be it only by mistake."""
+    ours = isinstance(value, type) or type(value).__module__.startswith("ntklin")
+    return kind == "function" or not ours
+
+
 def is_named(error):
     """Whether an error is one that ntklin raises on its own account."""
-    if isinstance(error, ntklin.NtklinError | DamagedFileError):
+    if isinstance(error, (*OWN_ERRORS, DamagedFileError)):
         return True
     if isinstance(error, OSError) and error.filename is not None:  # the file is named
         return True
-    place = place_of(error)
-    lines = SOURCES.get(str(Path(place.filename).resolve()))
+    path, number = places_of(error)[-1]
+    lines = SOURCES.get(path)
     ours = lines is not None
     if ours and isinstance(error, OSError):  # by the writer, which names the file
         return True
-    raised = ours and lines[place.lineno - 1].strip().startswith("raise ")
+    raised = ours and lines[number - 1].strip().startswith("raise ")
     return ours and raised and isinstance(error, TypeError | ValueError | NotImplementedError)
 
 
-def place_of(error):
-    """Where it was raised."""
-    return traceback.extract_tb(error.__traceback__)[-1]
+def places_of(error):
+    """Files and lines that an error went through, that where it was raised the last."""
+    walked = traceback.walk_tb(error.__traceback__)
+    return [(resolved(frame.f_code.co_filename), number) for frame, number in walked]
+
+
+@functools.cache
+def resolved(path):
+    """A source's path without links."""
+    return str(Path(path).resolve())
 
 
 def told(error):
     """An error in one line, with its place and how the library came there."""
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [f for f in frames if str(Path(f.filename).resolve()).startswith(HOMES)]
-    places = [*ours[-2:], frames[-1]] if frames else []
-    way = " > ".join(dict.fromkeys(f"{Path(f.filename).name}:{f.lineno}" for f in places))
+    places = places_of(error)
+    ours = [place for place in places if place[0].startswith(HOMES)]
+    way = " > ".join(
+        dict.fromkeys(f"{Path(path).name}:{number}" for path, number in (*ours[-2:], *places[-1:]))
+    )
     return f"{type(error).__name__}: {str(error)[:200]} [{way}]"
 
 
@@ -210,19 +268,28 @@ def fault_of(thing, depth=DEPTH, where="result"):
 
 def public(thing):
     """Names and values of an object's public attributes, properties evaluated."""
-    kind = type(thing)
-    for name in sorted({*getattr(thing, "__dict__", ()), *dir(kind)}):
+    known = attributes(type(thing))
+    own = (name for name in getattr(thing, "__dict__", ()) if known.get(name, True))
+    properties = (name for name, is_property in known.items() if is_property)
+    for name in sorted({*own, *properties}):
         if name.startswith("_") or name in NO_NUMBER:
-            continue
-        attribute = inspect.getattr_static(kind, name, None)
-        is_property = isinstance(attribute, property | functools.cached_property)
-        if not is_property and name not in getattr(thing, "__dict__", ()):
-            continue
-        owner = next((c for c in kind.__mro__ if name in vars(c)), kind)
-        if not owner.__module__.startswith("ntklin"):
             continue
         try:
             yield name, getattr(thing, name)
         except Exception as e:
             if not is_named(e):
                 raise
+
+
+@functools.cache
+def attributes(kind):
+    """A class's public names: True for its properties, False for what it has from elsewhere."""
+    found = {}
+    for name in dir(kind):
+        attribute = inspect.getattr_static(kind, name, None)
+        owner = next((c for c in kind.__mro__ if name in vars(c)), kind)
+        if not owner.__module__.startswith("ntklin"):
+            found[name] = False
+        elif isinstance(attribute, property | functools.cached_property):
+            found[name] = True
+    return found

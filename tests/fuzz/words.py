@@ -11,6 +11,7 @@ from commands import invoke
 from hypothesis import strategies as st
 
 from fuzz.outcomes import DEPTHS, NAMED, RESULT, UNNAMED, Verdict, told
+from fuzz.places import FAR, NAMES, prepare
 from ntklin.apps.cli.app import COMMANDS
 from ntklin.apps.options.declared import single_options
 from ntklin.apps.options.shared import DebugOption
@@ -162,6 +163,22 @@ WORDS = (
         "1-",
         "-x",
     ),
+    *("9" * 5000, "-" + "9" * 5000, "1e5000", "0." + "0" * 5000 + "1", "1" + ",1" * 5000),
+    *("0-" + "9" * 40, "9" * 40 + "-0", "0--1", "1e1-3", "0b1", "0o7", "1__0", "+nan", "-nan"),
+    *("infinity,1", "1,inf", "5e-324,1", "1.7e308", "1j", "1+1j", "1/2", "50%", "1 000", "1'000"),
+    *("softplus(0)", "sin(1e308)", "gelu(", "abs()", "erf", "relu,relu", "module:x", "lambda x: x"),
+    *("mnist01.npz", "file:///etc/passwd", "http://x", "s3://x/y", "\\\\x\\y", "c:\\x", "nul"),
+    *(
+        "\ufeff1",
+        "\u200b1",
+        "1\u00a0",
+        "\u2212" + "1",
+        "\u0661\u0662",
+        "\r",
+        "\x7f",
+        "a\tb",
+        "\U0001f4a5",
+    ),
 )
 # Smallest problems, without what is computed.
 SMALL = {
@@ -197,6 +214,8 @@ LONG = {
     "--seeds": 10,
 }
 REFUSED = 2
+# Options that name a place.
+PLACES = ("out", "data", "dataset", "peers", "peer_scripts")
 
 
 class Reached(BaseException):
@@ -250,21 +269,41 @@ def lines(draw, command=None):
     """
     command = command or draw(st.sampled_from(sorted(COMMANDS)))
     found = []
-    for one in draw(st.lists(st.sampled_from(options_of(command)), min_size=1, max_size=2)):
+    for one in draw(st.lists(st.sampled_from(options_of(command)), min_size=1, max_size=3)):
         flag = one.option.flag_of(one.name)
         if one.kind is bool:
             found.append(draw(st.sampled_from([*filter(None, (flag, one.option.also))])))
             continue
-        word = draw(st.one_of(st.sampled_from(WORDS), st.text(max_size=6), numbers()))
-        word = word.replace("\0", "")
-        is_place = one.name in ("out", "data", "dataset", "peers", "peer_scripts")
-        if (is_place and word.startswith(("/", "~", ".."))) or is_long(flag, word):
+        is_place = one.name in PLACES
+        word = draw(at_places() if is_place else words()).replace("\0", "")
+        outside = is_place and word.startswith(("/", "~", "..")) and word not in FAR
+        if outside or is_long(flag, word):
             continue  # tests write nowhere but into their own folder
         if one.option.is_argument:
             found.append(word)
         else:
-            found += [f"{flag}={word}"] if draw(st.booleans()) else [flag, word]
+            found += draw(st.sampled_from([[f"{flag}={word}"], [flag, word], [flag, word] * 2]))
+    stray = draw(st.integers(0, 9))
+    if stray < 2:  # what no option is, and where a word is missing
+        found.insert(draw(st.integers(0, len(found))), draw(strays()))
     return Line(command, tuple(found))
+
+
+def words():
+    """Words in an option's place."""
+    return st.one_of(st.sampled_from(WORDS), st.text(max_size=6), numbers())
+
+
+def at_places():
+    """Words in the place of a file's or folder's name."""
+    return st.one_of(st.sampled_from((*NAMES, *FAR)), words())
+
+
+def strays():
+    """Words that nobody asked for."""
+    return st.one_of(st.sampled_from(WORDS), st.text(max_size=4).map("--{}".format)).map(
+        lambda word: word.replace("\0", "")
+    )
 
 
 def numbers():
@@ -278,6 +317,7 @@ def no_work():
     before = os.getcwd()
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+        prepare(folder)
         for name in WORK:
             stack.enter_context(mock.patch(name, side_effect=Reached))
         os.chdir(folder)

@@ -7,13 +7,14 @@ interrupted goes on where it was: batch k has the same cases whenever it is run.
 
 import faulthandler
 import json
+import math
 import os
 import resource
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,6 +52,7 @@ class Journal:
         self.folder = folder
         self._now = os.open(folder / f"now-{share}", os.O_RDWR | os.O_CREAT | os.O_TRUNC)
         self.counts: Counter[str] = Counter()
+        self._since = time.process_time()
 
     def tell(self, batch: int, label: str) -> None:
         """What comes next."""
@@ -71,8 +73,11 @@ class Journal:
 
     def done(self, batch: int) -> None:
         """A batch is at its end."""
-        append(self.folder / "batches.jsonl", {"batch": batch, "counts": dict(self.counts)})
+        now = time.process_time()
+        found = {"batch": batch, "counts": dict(self.counts), "cpu": round(now - self._since, 2)}
+        append(self.folder / "batches.jsonl", found)
         self.counts.clear()
+        self._since = now
 
 
 def append(path: Path, values: dict) -> None:
@@ -95,21 +100,29 @@ def lines(path: Path) -> Iterator[dict]:
                 continue  # cut by a kill
 
 
-def work(cases: Cases, folder: Path, share: int, of: int, batches: int, size: int) -> None:
-    """Run the batches ``share``, ``share`` + ``of``, … that are not done."""
+def work(cases: Cases, folder: Path, share: int, of: int, batches: range, size: int) -> None:
+    """Run those of the batches number ``share``, ``share`` + ``of``, … that are not done."""
     faulthandler.enable(open(folder / f"crash-{share}", "w"))  # noqa: SIM115
     resource.setrlimit(resource.RLIMIT_AS, (LARGEST, LARGEST))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     done = {line["batch"] for line in lines(folder / "batches.jsonl")}
     journal = Journal(folder, share)
-    for batch in range(share, batches, of):
+    for batch in batches[share::of]:
         if batch not in done:
             journal.tell(batch, BEGINNING)
             cases(batch, size, lambda tried, batch=batch: journal.ran(batch, tried))
             journal.done(batch)
 
 
-def watch(kind: str, folder: Path, workers: int, batches: int, size: int, seconds: float) -> None:
+def watch(
+    kind: str,
+    folder: Path,
+    workers: int,
+    batches: range,
+    size: int,
+    seconds: float,
+    minutes: float = math.inf,
+) -> None:
     """Run all batches in worker processes; end and replace those that hang, replace those that die.
 
     Parameters
@@ -117,13 +130,18 @@ def watch(kind: str, folder: Path, workers: int, batches: int, size: int, second
     kind : str
         What the workers are to run; see ``fuzz.__main__``.
     folder : Path
-    workers, batches, size : int
+    workers, size : int
         ``size`` cases in each batch.
+    batches : range
     seconds : float
-        For one case; the first one of a worker, which may compile, has four times as long.
+        For one case.
+    minutes : float
+        For all; batches that are not at their end then are lost.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    arguments = ["--out", folder, "--batches", batches, "--size", size, "--workers", workers]
+    numbers = ["--first", batches.start, "--batches", len(batches)]
+    arguments = ["--out", folder, *numbers, "--size", size, "--workers", workers]
+    end = time.monotonic() + 60 * minutes
 
     def start(share: int) -> subprocess.Popen:
         command = [sys.executable, "-m", "fuzz", "work", kind, *map(str, arguments)]
@@ -132,7 +150,7 @@ def watch(kind: str, folder: Path, workers: int, batches: int, size: int, second
 
     running = {share: start(share) for share in range(workers)}
     try:
-        while running:
+        while running and time.monotonic() < end:
             time.sleep(0.2)
             for share, process in list(running.items()):
                 status, now = process.poll(), at(folder / f"now-{share}")
@@ -158,6 +176,7 @@ def watch(kind: str, folder: Path, workers: int, batches: int, size: int, second
     finally:
         for process in running.values():
             process.kill()
+            process.wait()
 
 
 def at(path: Path) -> tuple[float, int, str] | None:
@@ -172,8 +191,11 @@ def at(path: Path) -> tuple[float, int, str] | None:
 def summary(folder: Path) -> dict:
     """Cases by what came of them, and the findings, those at one place once."""
     counts: Counter[str] = Counter()
+    batches, seconds = [], 0.0
     for line in lines(folder / "batches.jsonl"):
         counts.update(line["counts"])
+        batches.append(line["batch"])
+        seconds += line.get("cpu", 0.0)
     different: dict[str, dict] = {}
     for found in lines(folder / "findings.jsonl"):
         where = found["case"].partition("(")[0]
@@ -184,5 +206,18 @@ def summary(folder: Path) -> dict:
     return {
         "cases": sum(counts.values()),
         "counts": dict(counts),
+        "batches": spans(batches),
+        "cpu": round(seconds),
         "findings": [*different.values()],
     }
+
+
+def spans(numbers: Iterable[int]) -> list[list[int]]:
+    """Integers as [first, last] of each run without a gap."""
+    found: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if found and found[-1][1] == number - 1:
+            found[-1][1] = number
+        else:
+            found.append([number, number])
+    return found

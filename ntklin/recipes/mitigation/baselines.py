@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ntklin.edge.arrays import Array
+from ntklin.edge.values import said
 from ntklin.networks.mlp import MLP
 from ntklin.networks.symmetrized import AntisymmetricPair, DoubledNetwork
 from ntklin.recipes.mitigation.half_life import DecayCourse
@@ -75,7 +76,7 @@ def decay_course(
     if not plain or callable(rule.learning_rate):
         raise ValueError(
             "compare_decay=True needs plain gradient descent at a constant rate, "
-            f"GradientDescent(η), got optimizer={optimizer!r}"
+            f"GradientDescent(η), got optimizer={said(optimizer)}"
         )
     if options["loss"] != "squared" or options["batches"] is not None:
         raise ValueError("compare_decay=True needs loss='squared' and no batches")
