@@ -202,6 +202,11 @@ def diagonal(t, gradient):
     return 1 / (1 + np.abs(gradient))
 
 
+def matrix(t, gradient):
+    """A D_t of one's own that is no diagonal, stored by columns."""
+    return np.asfortranarray(np.diag(diagonal(t, gradient)) + np.outer(gradient, gradient))
+
+
 def of_infinite_width():
     X, X_new = inputs(DEEP, 300), inputs(DEEP, 50, seed=9)
     lin = ntklin.InfiniteMLP(DEEP).linearize(X)
@@ -280,7 +285,10 @@ ALWAYS = {
     "train_ensemble": several_networks,
     "load_run": lambda: [continued(name) for name in CONTINUED],
     "LinearizedRun": every_linearized_step,
-    "Preconditioned": lambda: trained(CLASSES, 60, ntklin.Preconditioned(0.1, diagonal)),
+    "Preconditioned": lambda: [
+        trained(CLASSES, 60, ntklin.Preconditioned(0.1, diagonal)),
+        trained(ntklin.MLP((64, 30, 1)), 60, ntklin.Preconditioned(0.1, matrix), steps=2),
+    ],
     "largest_learning_rate": search,
     "load_data": lambda: [
         getattr(ntklin.load_data("mnist01", n_train=20, n_test=5), name)
@@ -344,6 +352,8 @@ def digest(found):
 def on(threads):
     """The digests of all that is computed, on so many threads."""
     numba.set_num_threads(threads)
+    # Turns of loops are dealt out in equal shares, and once one by one.
+    numba.set_parallel_chunksize(int(threads == 2))
     found = {}
     for name, make in COMPUTED.items():
         with threadpool_limits(threads, user_api="blas"):

@@ -29,6 +29,7 @@ from ntklin.apps.scale.clock import FACTOR, Clock, Phase
 from ntklin.apps.scale.problem import network_for
 from ntklin.apps.scale.result import SizeResult
 from ntklin.edge.files.seal import read_sealed
+from ntklin.kernels.cpu.plain import JIT_DISABLED
 from ntklin.theory import solver_costs
 
 N, BLOCK = 90, 16
@@ -262,6 +263,25 @@ def test_a_raised_shift_is_not_found_again(tmp_path, filled, monkeypatch):
     assert shift > first[N]
     np.testing.assert_array_equal(coefficients(tmp_path), coefficients(tmp_path / "whole"))
     assert sorted(os.listdir(tmp_path)) == sorted([*NAMES, "whole"])
+
+
+@pytest.mark.skipif(JIT_DISABLED, reason="18 commands, of which others here are examples")
+@pytest.mark.parametrize("solver", ["packed", "mixed", "pcg"])
+def test_stopped_again_and_again(solver, tmp_path, monkeypatch):
+    """Behind every second file of panels and results, in one precision and the other."""
+    monkeypatch.setattr(course, "SECONDS_BETWEEN", np.inf)  # iterates would not keep the bits
+    words, times = ("--solver", solver), 0
+    run(tmp_path / "whole", *words)
+    out = tmp_path / "out"
+    while True:
+        try:
+            stopped(out, "checkpoint/n-", 2, *words)
+        except pytest.fail.Exception:  # nothing stopped it
+            break
+        times += 1
+    assert times >= 4  # 2 and 6 panels, and two results
+    np.testing.assert_array_equal(coefficients(out), coefficients(tmp_path / "whole"))
+    assert measured(out) == measured(tmp_path / "whole")
 
 
 def test_stopped_amid_iterations(tmp_path, monkeypatch):

@@ -57,7 +57,8 @@ class LowRank(Sendable):
             W = as_array(W, "W")
             if W.ndim != 2 or 0 in W.shape:
                 raise ValueError(f"W must have shape (P, k) with k ≥ 1, got shape {W.shape}")
-            dtype = W.dtype if W.dtype in (np.float32, np.float64) else np.float64
+            dtype = W.dtype.newbyteorder("=")
+            dtype = dtype if dtype in (np.float32, np.float64) else np.float64
             P, k = W.shape
             _require_room(P, k, np.dtype(dtype).itemsize, W)
             W = freeze(namespace(W).array(W, dtype, order="F"))
@@ -284,7 +285,8 @@ def weighted_kernel(
         return phi.gram(other, weights=weights)
     J = phi.toarray()
     other_J = J if other is None else other.toarray()
-    return (J @ weights.astype(J.dtype, copy=False)) @ other_J.T
+    # By rows, however it is stored: BLAS rounds a product otherwise with what is stored by columns.
+    return (J @ namespace(J).ascontiguousarray(weights, J.dtype)) @ other_J.T
 
 
 def precondition(weights: Constant, v: Array) -> Array:

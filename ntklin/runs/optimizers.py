@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ntklin.edge.arrays import Array, as_array, rows_of
-from ntklin.edge.backends import freeze, namespace
+from ntklin.edge.backends import freeze, kernels, namespace
 from ntklin.edge.checks import as_flag, as_fraction, as_nonnegative
 from ntklin.edge.errors import FloatRangeError
 from ntklin.edge.values import said
@@ -318,7 +318,11 @@ class Preconditioned(Optimizer):
                 f"learning_rate = {exact:.3g} is beyond the range of {theta.dtype}; "
                 "move a factor from it to what fn returns, or use float64 for theta and X"
             )
-        theta -= rate * (D @ gradient if D.ndim == 2 else D * gradient)
+        if D.ndim == 2:  # by sums in one order, whatever threads BLAS has
+            moved = kernels(gradient).dense_product(D, gradient[None])[:, 0]
+        else:
+            moved = D * gradient
+        theta -= rate * moved
         return OptimizerState(state.count + 1, {"D": D})
 
     def preconditioner(self, state: OptimizerState) -> float | Array:
@@ -337,7 +341,7 @@ class Preconditioned(Optimizer):
                 f" got shape {D.shape}"
             )
         with np.errstate(over="ignore", under="ignore"):
-            D = xp.array(D, gradient.dtype)
+            D = xp.array(D, gradient.dtype, order="C")
         if not np.isfinite(D).all():
             raise ValueError(
                 f"fn({t}, gradient) returned NaN, or numbers beyond the range of {D.dtype}"
