@@ -126,7 +126,7 @@ def of_balls(change: Callable[[Any], Any]) -> Callable[[Any], None]:
     return after(
         certificate,
         "_enclosure",
-        lambda found: certificate.Enclosure(tuple(change(x) for x in found.balls)),
+        lambda found, *rest: certificate.Enclosure(tuple(change(x) for x in found.balls)),
     )
 
 
