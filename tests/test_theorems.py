@@ -7,12 +7,13 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
-from flint import fmpq
+from flint import arb, ctx, fmpq
 
 from ntklin.edge.files.seal import sealed
 from ntklin.validation import theorems
 from ntklin.validation.theorems import STATEMENTS, Setting, Strength, rationals, run
 from ntklin.validation.theorems.check import joined
+from ntklin.validation.theorems.library import integrals, limits
 
 QUICK = Setting(quick=True)
 CHECKS = [(statement, check) for statement in STATEMENTS for check in statement.checks]
@@ -174,6 +175,20 @@ def test_matrices():
     assert rationals.inner(A, A.transpose()) == 1 + 6 + 6 + 16
     assert rationals.size(A - 2 * A) == 4
     assert rationals.diagonal([fmpq(1, 2)]) == rationals.rows([fmpq(1, 2)])
+
+
+# Infinite width
+
+
+@pytest.mark.parametrize("name", ["erf", "sin", "gelu"])
+@pytest.mark.parametrize("covariance", ["-0.4", "0.05", "0.6"])
+def test_integrals_over_the_plane_are_the_closed_forms(name, covariance):
+    """Which the laws of tanh, sigmoid and softplus do not have."""
+    with ctx.workprec(256):
+        q, p, s = arb("0.8"), arb("0.5"), arb(covariance)
+        for given in ((q, p, s, False), (q, q, q, True)):
+            found, closed = integrals.by_integrals(name)(*given), limits.LAWS[name](*given)
+            assert max(abs(a - b) for a, b in zip(found, closed, strict=True)) < 1e-16
 
 
 def test_every_statement_is_listed_once():

@@ -56,6 +56,11 @@ declare(
         ),
         "steps_to one late": after(Descent, "steps_to", lambda t, *rest: t + 1),
         "steps_to one early": after(Descent, "steps_to", lambda t, *rest: t - 1),
+        "steps_to_by_products one late": after(
+            Descent,
+            "steps_to_by_products",
+            lambda found, *rest: replace(found, steps=found.steps + 1),
+        ),
         "the best rate is the largest": after(
             Descent, "best_learning_rate", lambda rate, gd: gd.max_learning_rate
         ),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from flint import arb
 
 import ntklin
 from library_faults.making import (
@@ -114,6 +117,60 @@ declare(
             "gradient_descent",
             lambda gd, lin, *rest, **options: replace(gd, targets=gd.targets * 1.001),
         ),
+    },
+)
+
+
+def of_balls(change: Callable[[Any], Any]) -> Callable[[Any], None]:
+    """Each ball that is proved is another one."""
+    return after(
+        certificate,
+        "_enclosure",
+        lambda found, *rest: certificate.Enclosure(tuple(change(x) for x in found.balls)),
+    )
+
+
+declare(
+    "theorem1/enclosures",
+    {
+        "certified balls are points": of_balls(lambda x: x.mid()),
+        "certified balls off by a radius": of_balls(lambda x: arb(x.mid() + 2 * x.rad(), x.rad())),
+        "certified balls a thousand times as wide": of_balls(
+            lambda x: arb(x.mid(), 1000 * x.rad())
+        ),
+        "certified λ_min to nine digits": after(
+            certificate, "_smallest_eigenvalue", times(1 + 1e-9)
+        ),
+        "certified λ_min halved": after(certificate, "_smallest_eigenvalue", times(0.5)),
+        "a certified f_∞ forgets f_0(X)": instead(
+            certificate,
+            "_solved",
+            lambda K, Y, K_new, f0, f0_new, f=certificate._solved: f(K, Y, K_new, 0 * f0, f0_new),
+        ),
+    },
+)
+declare(
+    "theorem1/residual-bounds",
+    {
+        "a residual's bound is the residual": instead(
+            Minimizer, "residual_bound", lambda m: m.residual
+        ),
+        "a residual's bound a hundred times as large": after(
+            Minimizer, "residual_bound", times(100)
+        ),
+    },
+)
+declare(
+    "theorem1/enclosures-of-intervals",
+    {
+        "radii are forgotten": after(certificate, "_as_radii", lambda radii, given: {}),
+        "radii are halved": after(certificate, "_ball", lambda x, *rest: arb(x.mid(), x.rad() / 2)),
+        "radii of targets alone": after(
+            certificate,
+            "_as_radii",
+            lambda radii, given: {k: r if k == "Y" else 0.0 for k, r in radii.items()},
+        ),
+        "λ_min of the kernel's center": instead(certificate, "_width", lambda K: arb(0)),
     },
 )
 declare(

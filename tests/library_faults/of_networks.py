@@ -18,6 +18,7 @@ from library_faults.making import (
     times,
     without,
 )
+from ntklin.kernels.cpu import infinite_sides
 from ntklin.networks import features, mlp, scaled, streamed, symmetrized
 from ntklin.networks.network import FeatureOperator
 from ntklin.theory import (
@@ -247,6 +248,41 @@ declare(
             ntklin,
             "infinite_nngp",
             lambda K, net, *rest: K * K.dtype.type(1 + 1e-5 * (net.activation.name == "erf")),
+        ),
+    },
+)
+
+
+def short_series(found: Any, *arguments: Any) -> Any:
+    """Of two terms, and none is missed."""
+    values, slopes = found.values.copy(), found.slopes.copy()
+    values[2:], slopes[2:] = 0, 0
+    return found._replace(values=values, slopes=slopes, tails=0 * found.tails)
+
+
+def without_mean(found: Any, *arguments: Any) -> Any:
+    """α' less its mean."""
+    slopes = found.slopes.copy()
+    slopes[0] = 0
+    return found._replace(slopes=slopes)
+
+
+declare(
+    "kernel-limit/limits-series",
+    {
+        "Hermite series of two terms": after(infinite_sides, "series", short_series),
+        "slopes' Hermite series without their mean": after(infinite_sides, "series", without_mean),
+        "tanh's limit is erf's": instead(
+            ntklin,
+            "infinite_nngp",
+            lambda net, *inputs, f=ntklin.infinite_nngp: f(
+                replace(net, activation="erf") if net.activation.name == "tanh" else net, *inputs
+            ),
+        ),
+        "softplus's Θ off by 1e-10": after(
+            ntklin,
+            "infinite_ntk",
+            lambda K, net, *rest: K * K.dtype.type(1 + 1e-10 * (net.activation.name == "softplus")),
         ),
     },
 )

@@ -97,16 +97,16 @@ def train_all(problem: None, rng: Generator) -> list[Found]:
     return [train_both(problem, r) for r in rng.spawn(N_SETS)]
 
 
-def slack(sets: list[Found]) -> float:
-    """By how much the three inequalities hold."""
+def slack(sets: list[Found], norm: int = 0) -> float:
+    """By how much the three inequalities hold; ``norm`` is that of single samples, 0 for ℓ_2."""
     full, single = (np.array([getattr(f, name) for f in sets]) for name in ("full", "single"))
     apart = (single[:, 0] - full[:, 0]).mean(), (full[:, 1] - single[:, 1]).mean()
-    return float(min(single[:, 0].min() - 0.9, *apart))
+    return float(min(single[:, norm].min() - 0.9, *apart))
 
 
-def slack_exchanged(sets: list[Found]) -> float:
-    """With the batches exchanged."""
-    return slack([Found(f.single, f.full) for f in sets])
+def slack_of_largest_entry(sets: list[Found]) -> float:
+    """With 0.9 of the largest ℓ_∞ margin for single samples, too."""
+    return slack(sets, norm=1)
 
 
 STATEMENT = Statement(
@@ -121,8 +121,8 @@ STATEMENT = Statement(
             draw_nothing,
             train_all,
             slack,
-            slack_exchanged,
-            "the batches exchanged",
+            slack_of_largest_entry,
+            "one sample a step heads for ℓ_∞ as well, as if batches did not matter",
             n_draws=5,
             quick=1,
         ),

@@ -134,9 +134,9 @@ def ridge(problem: Regression, penalty: fmpq = PENALTY) -> fmpq_mat:
     return problem.f0_new + problem.phi_new * step
 
 
-def without_ridge(problem: Regression) -> fmpq_mat:
-    """λ = 0."""
-    return ridge(problem, penalty=fmpq(0))
+def ridge_of_mean(problem: Regression) -> fmpq_mat:
+    """N λ, as if λ were beside the mean loss."""
+    return ridge(problem, penalty=problem.n * PENALTY)
 
 
 def two_starts(rng: Generator) -> list[Regression]:
@@ -211,8 +211,8 @@ STATEMENT = Statement(
             draw,
             ridge_conditions,
             ridge,
-            without_ridge,
-            "λ = 0",
+            ridge_of_mean,
+            "N λ, as if it were beside the mean loss",
         ),
     ),
 )

@@ -14,7 +14,7 @@ from numpy.random import Generator
 
 from ntklin.validation.theorems.check import Statement
 from ntklin.validation.theorems.descents import STEPS, Descent, share
-from ntklin.validation.theorems.rationals import equality, identity, zeros
+from ntklin.validation.theorems.rationals import equality, identity
 
 
 def draw(rng: Generator) -> Descent:
@@ -72,16 +72,16 @@ def beyond(descent: Descent, theta: fmpq_mat) -> fmpq_mat:
     return theta - phi.transpose() * (problem.kernel.inv() * (phi * theta))
 
 
-def shrunk(descent: Descent) -> list[fmpq_mat]:
+def shrunk(descent: Descent, samples: int = 1) -> list[fmpq_mat]:
     """(1 − ηw)^t (1 − P_F) θ_0."""
     start = beyond(descent, descent.regression.theta0)
-    c = 1 - descent.rates[0] * descent.decay
+    c = 1 - descent.rates[0] * samples * descent.decay
     return [c**t * start for t in range(1, STEPS + 1)]
 
 
-def gone(descent: Descent) -> list[fmpq_mat]:
-    """0, as if the decay took it at once."""
-    return [zeros(descent.regression.n_parameters, 1)] * STEPS
+def shrunk_by_all(descent: Descent) -> list[fmpq_mat]:
+    """N w in the place of w."""
+    return shrunk(descent, descent.regression.n)
 
 
 STATEMENT = Statement(
@@ -123,8 +123,8 @@ STATEMENT = Statement(
             draw,
             outside,
             shrunk,
-            gone,
-            "nothing is left",
+            shrunk_by_all,
+            "N w in the place of w",
         ),
     ),
 )

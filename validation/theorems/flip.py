@@ -19,7 +19,7 @@ so that at c_t = 1 − 1/L the linearized network is the interpolator f_int alon
 Networks with rational parameters and their gradients, in rational arithmetic: with the remainders
 written out both sides are equal to the last digit. The last check is of the library: f_t at its
 ``interpolation_step()`` is compared with f_int at decays w and w/10, w = 10⁻⁵ λ_min; the distance
-has to be below 1 % of ‖f_init‖ and to fall by a factor between 5 and 20.
+has to be below 0.1 % of ‖f_init‖ and to fall by a factor between 5 and 20.
 """
 
 from collections.abc import Callable
@@ -197,7 +197,7 @@ def nearness(sampled: Sampled, more: int = 0) -> float:
         t = gd.interpolation_step(depth + more)
         gaps.append(float(np.linalg.norm(gd.predict(data.X_test, t) - fitted) / size))
     falls = gaps[0] / gaps[1]
-    return min(0.01 - gaps[0], falls - 5, 20 - falls)
+    return min(1e-3 - gaps[0], falls - 5, 20 - falls)
 
 
 def too_late(sampled: Sampled) -> float:

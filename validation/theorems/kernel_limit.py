@@ -5,8 +5,9 @@ to leading order in 1/m for three: 0.05 is allowed for the next order. With Eq. 
 σ b^l without 1/√m_l, the derivative by a trained bias of a hidden layer is a sum over its m neurons
 that nothing scales down, K grows like m and has no limit (0.1 is allowed for what does not grow).
 
-λ_0 > 0 asks that no two inputs are parallel. An input taken twice makes Θ singular, up to rounding
-of the order N eps ‖Θ‖; 10⁻⁶ ‖Θ‖ tells both apart.
+λ_0 > 0 asks that no two inputs are parallel, and that the network is not linear: of infinitely many
+linear neurons Θ has rank d + 1 and is singular for more inputs than that, up to rounding of the
+order N eps ‖Θ‖; 10⁻⁶ ‖Θ‖ tells both apart.
 """
 
 import numpy as np
@@ -45,15 +46,15 @@ def draw_inputs(n: int, rng: Generator) -> Array:
     return X / np.linalg.norm(X, axis=1, keepdims=True)
 
 
-def definite(X: Array) -> float:
+def definite(X: Array, activation: str = "relu") -> float:
     """λ_0/‖Θ‖ − 10⁻⁶."""
-    values = np.linalg.eigvalsh(ntklin.infinite_ntk(network(1), X))
+    values = np.linalg.eigvalsh(ntklin.infinite_ntk(network(1, activation=activation), X))
     return values[0] / values[-1] - 1e-6
 
 
-def definite_with_twins(X: Array) -> float:
-    """The same with one input twice."""
-    return definite(np.concatenate([X, X[:1]]))
+def definite_of_linear(X: Array) -> float:
+    """The same of linear neurons."""
+    return definite(X, "leaky_relu(1)")
 
 
 STATEMENT = Statement(
@@ -101,8 +102,8 @@ STATEMENT = Statement(
             lambda rng, setting: 8,
             draw_inputs,
             definite,
-            definite_with_twins,
-            "inputs of which two are the same",
+            definite_of_linear,
+            "linear neurons, infinitely many of them",
             n_draws=500,
             quick=20,
             quantity="λ_0/‖Θ‖ − 10⁻⁶ =",

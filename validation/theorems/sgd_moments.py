@@ -15,7 +15,7 @@ mean loss of the recursion within its confidence interval. So have runs of real 
 outputs its variance: 200 of width 4000, whose linearization is off by far less than the interval,
 or 60 of width 512. Batches of shuffled epochs are not
 independent: the moments over them, sums over the sets of samples that an epoch has seen, have to be
-those over all orders; rounding is of the size 100 eps, and 10⁻¹² is allowed.
+those over all orders; rounding is of the size 100 eps, and 10⁻¹³ is allowed.
 """
 
 from __future__ import annotations
@@ -289,10 +289,10 @@ def losses_over_orders(drawn: Orders) -> float:
 
 
 def deviation(drawn: Orders, loss: float | None = None) -> float:
-    """10⁻¹² less the relative error of E L_4."""
+    """10⁻¹³ less the relative error of E L_4."""
     loss = float(drawn.moments.epochs().loss(4).value) if loss is None else loss
     expected = losses_over_orders(drawn)
-    return 1e-12 - abs(loss - expected) / expected
+    return 1e-13 - abs(loss - expected) / expected
 
 
 def deviation_of_independent(drawn: Orders) -> float:

@@ -43,9 +43,9 @@ from ntklin.validation.theorems.statistics import Below, Claim, Grid, Near, ever
 from ntklin.validation.theorems.theorem7 import concentrating
 from ntklin.validation.theorems.theorem8 import (
     decay,
-    decay_of_largest,
+    decay_of_sums,
     room,
-    room_of_largest,
+    room_of_mean,
 )
 
 # The loss to which networks are trained.
@@ -229,8 +229,8 @@ STATEMENT = Statement(
             draw_data,
             residuals,
             decay,
-            decay_of_largest,
-            "λ_max in place of λ_0/3",
+            decay_of_sums,
+            "η in the place of η_0 = η/N, as if the loss were a sum",
             n_draws=12,
             quick=3,
             quantity="log(bound/residual) ≥",
@@ -241,8 +241,8 @@ STATEMENT = Statement(
             draw_data,
             path,
             room,
-            room_of_largest,
-            "1/λ_max in place of K/λ_0",
+            room_of_mean,
+            "R_0/√λ with the mean eigenvalue, as if all were the same",
             n_draws=12,
             quick=3,
             quantity="1 − path/bound =",

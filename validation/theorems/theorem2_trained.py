@@ -4,10 +4,10 @@ The bounds have to hold for every network that was trained, whatever σ between 
 1/√m for their O(1/√m) and ‖f_init(X_T)‖/√(2N_T) for their σ^L J.
 
 ‖f_init‖ against σ, for the same θ_0 at all σ: without biases its exponent is L exactly, up to
-rounding (10⁻⁶ allows for the condition of K). With trained biases that start at 0 the shape of K
-moves with σ and the exponent is L only nearly: 0.25 is allowed. With normal biases the paper has σ
-in place of σ^L. As an upper bound for small σ that holds: the exponent is above 1. It is not
-attained, since what is of order σ in f_0, the last bias, is a feature of every input, and
+rounding (10⁻¹² allows for that, times the condition of K). With trained biases that start at 0 the
+shape of K moves with σ and the exponent is L only nearly: 0.25 is allowed. With normal biases the
+paper has σ in place of σ^L. As an upper bound for small σ that holds: the exponent is above 1. It
+is not attained, since what is of order σ in f_0, the last bias, is a feature of every input, and
 interpolated away.
 """
 
@@ -102,15 +102,15 @@ CHECKS = (
         "scale",
         "without biases, L = 2: ‖f_init‖ grows like σ^L",
         {"bias": "none"},
-        Near(2.0, 1e-6),
-        Near(1.0, 1e-6),
+        Near(2.0, 1e-12),
+        Near(1.0, 1e-12),
     ),
     exponent_check(
         "scale-three-layers",
         "without biases, L = 3: ‖f_init‖ grows like σ^L",
         {"bias": "none", "depth": 3},
-        Near(3.0, 1e-6),
-        Near(2.0, 1e-6),
+        Near(3.0, 1e-12),
+        Near(2.0, 1e-12),
     ),
     exponent_check(
         "scale-zero-biases",

@@ -15,7 +15,7 @@ from ntklin.validation import kept
 from ntklin.validation.theorems.check import Check, Curve, Measurement, Setting, Statement, Strength
 
 # Of the checks' code: raised where a change makes stored verdicts obsolete.
-VERSION = 2
+VERSION = 3
 SCHEMA = "ntklin-verdict/1"
 
 

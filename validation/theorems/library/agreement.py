@@ -2,7 +2,8 @@
 
 A problem is a small network, a few inputs, targets and numbers, all random multiples of powers of
 two that float32 holds, so that the library is asked about the very numbers that the truth is of.
-The truth F(z) is evaluated by definition in balls of 256 bits, of which some 70 digits are certain.
+The truth F(z) is evaluated by definition in balls of 256 bits, of which some 70 digits are certain;
+of expectations that have no closed form, 17 (``integrals``).
 
 The algorithms of the library are backward stable: what they return is the truth of data that are
 off by a few eps, each parameter, input and target relative to itself, features and outputs (and so

@@ -12,7 +12,7 @@ from numpy.random import Generator
 import ntklin
 from ntklin.validation.theorems.library.agreement import Named, agreement
 from ntklin.validation.theorems.library.models import Model, Problem
-from ntklin.validation.theorems.library.numbers import exact, solve
+from ntklin.validation.theorems.library.numbers import exact, root, solve
 from ntklin.validation.theorems.library.rules import Rule, adam, linear_gradient, walk
 
 STEPS, LABELS = 4, (1, 1, -1)
@@ -58,19 +58,20 @@ def asked(problem: Problem) -> Named:
     }
 
 
-def true(model: Model, exchanged: bool = False) -> Named:
-    """By linear systems, by signs, and by the steps; both limits exchanged for a control."""
+def true(model: Model, rooted: bool = False) -> Named:
+    """By linear systems, by signs, and by the steps; D = |X^T y|^{−1/2} for a control."""
     X, y = model.phi, model.y
     least = model.phi_new @ (X.T @ solve(X @ X.T, y))
     pull = X.T @ y
-    weighted = X / np.array([abs(x) for x in pull], object)
+    size = np.array([abs(x) for x in pull], object)
+    weighted = X / (root(size) if rooted else size)
     signs = model.phi_new @ (weighted.T @ solve(weighted @ X.T, y))
     one = exact([0.9, 0.999])
     rule = Rule(model["rate"], adam((one[0], one[1]), exact(0.0)))
     path = walk(rule, model.theta, linear_gradient(model), STEPS)
     return {
-        "minimizer.predict": signs if exchanged else least,
-        "minimizer(weights).predict": least if exchanged else signs,
+        "minimizer.predict": least,
+        "minimizer(weights).predict": signs,
         "Adam: train.predict": model.predict(path.end),
         "Adam: train.losses": [model.loss(theta) for theta in path.thetas],
     }
@@ -85,8 +86,8 @@ def check(draw: Callable[[Generator], Problem]) -> tuple[Any, ...]:
             (draw,),
             asked,
             true,
-            partial(true, exchanged=True),
-            "both minimizers exchanged",
+            partial(true, rooted=True),
+            "D = |X^T y|^{−1/2}",
         ),
     )
 

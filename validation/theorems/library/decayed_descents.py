@@ -18,7 +18,7 @@ from ntklin.validation.theorems.library.descents import (
     stepped,
 )
 from ntklin.validation.theorems.library.models import Model, Problem, drawn
-from ntklin.validation.theorems.library.numbers import eigenvalues, identity, solve
+from ntklin.validation.theorems.library.numbers import eigenvalues, identity, root, solve
 from ntklin.validation.theorems.library.rules import linear_gradient, walk
 
 
@@ -88,8 +88,8 @@ DECAY = (
             }
         ),
         stepped(partial(heavy, nesterov=True, decay=True)),
-        stepped(partial(heavy, nesterov=True)),
-        "no decay",
+        stepped(partial(heavy, nesterov=True, decay=True, decoupled=True)),
+        "decay that momentum does not see",
     ),
     agreement(
         "decay-end",
@@ -147,9 +147,9 @@ FLIP = (
 # A constant D and a ridge
 
 
-def weighted(model: Model, use: bool = True) -> rules.Rule:
-    """θ ← θ − η D ∇L."""
-    D = model.D if use else model.D / model.D
+def weighted(model: Model, rooted: bool = False) -> rules.Rule:
+    """θ ← θ − η D ∇L, or with √D."""
+    D = root(model.D) if rooted else model.D
     return rules.Rule(model["rate"], rules.preconditioned([D] * FEW[-1]))
 
 
@@ -166,11 +166,10 @@ def with_ridge(model: Model) -> Named:
     return along(model, path)
 
 
-def decoupled(model: Model, use: bool = True) -> rules.Rule:
-    """θ ← (1 − ηw) θ − η D ∇L."""
+def decoupled(model: Model, by_itself: bool = True) -> rules.Rule:
+    """θ ← (1 − ηw) θ − η D ∇L, or θ − η D (∇L + w θ)."""
     D = [model.D] * FEW[-1]
-    decay = model["decay"] if use else 0
-    return rules.Rule(model["rate"], rules.preconditioned(D), decay, decoupled=True)
+    return rules.Rule(model["rate"], rules.preconditioned(D), model["decay"], decoupled=by_itself)
 
 
 WEIGHTED = (
@@ -180,8 +179,8 @@ WEIGHTED = (
         KINDS,
         closed(lambda problem: {"weights": problem.D}),
         stepped(weighted),
-        stepped(partial(weighted, use=False)),
-        "D = 1",
+        stepped(partial(weighted, rooted=True)),
+        "√D, the R of D = R R^T",
     ),
 )
 RIDGE = (
@@ -208,7 +207,7 @@ DECOUPLED = (
             }
         ),
         stepped(decoupled),
-        stepped(partial(decoupled, use=False)),
-        "no decay",
+        stepped(partial(decoupled, by_itself=False)),
+        "decay that D weights, too",
     ),
 )

@@ -64,6 +64,7 @@ def asked(problem: Problem) -> Named:
         "gradient_descent.parameters(t)": gd.parameters(TIMES),
         "gradient_descent.loss(t)": gd.loss(TIMES),
         "gradient_descent.steps_to": gd.steps_to(problem["target"]),
+        "gradient_descent.steps_to_by_products": gd.steps_to_by_products(problem["target"]).steps,
         "gradient_descent.max_learning_rate": gd.max_learning_rate,
         "gradient_descent.best_learning_rate": gd.best_learning_rate,
         "gradient_descent.learning_rate": free.learning_rate,
@@ -94,7 +95,8 @@ def true(model: Model, extra: int = 0) -> Named:
         "gradient_descent.predict(t)": outputs,
         "gradient_descent.parameters(t)": thetas,
         "gradient_descent.loss(t)": losses,
-        "gradient_descent.steps_to": first_below(model, step),
+        "gradient_descent.steps_to": (reached := first_below(model, step)),
+        "gradient_descent.steps_to_by_products": reached,
         "gradient_descent.max_learning_rate": 2 * n / values[-1],
         "gradient_descent.best_learning_rate": 2 * n / (values[0] + values[-1]),
         "gradient_descent.learning_rate": n / values[-1] / 2,
@@ -210,10 +212,12 @@ def stepped(rule: Callable[[Model], rules.Rule]) -> Callable[[Model], Named]:
     return truth
 
 
-def heavy(model: Model, *, nesterov: bool = False, decay: bool = False) -> rules.Rule:
+def heavy(
+    model: Model, *, nesterov: bool = False, decay: bool = False, decoupled: bool = False
+) -> rules.Rule:
     """Heavy ball, or Nesterov's; with decay."""
     direction = rules.velocity(model.moved(exact([MU]))[0], nesterov=nesterov)
-    return rules.Rule(model["rate"], direction, model["decay"] if decay else 0)
+    return rules.Rule(model["rate"], direction, model["decay"] if decay else 0, decoupled)
 
 
 MOMENTUM = tuple(

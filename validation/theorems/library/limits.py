@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -11,13 +10,12 @@ from flint import arb
 
 import ntklin
 from ntklin.validation.arrays import Array
-from ntklin.validation.theorems.library.agreement import Named, agreement
-from ntklin.validation.theorems.library.models import Model, Problem, drawn
+from ntklin.validation.theorems.library.agreement import ROUNDINGS, Named, agreement
+from ntklin.validation.theorems.library.integrals import Law, by_integrals, by_linear_part
+from ntklin.validation.theorems.library.models import Model, Problem, UndecidedError, drawn
 from ntklin.validation.theorems.library.numbers import identity, power, solve
 
-# E α(u) α(v) and E α'(u) α'(v) for normal u, v with variances q and p and the covariance s; with
-# the sine of their angle, which is 0 exactly for one input and itself.
-Law = Callable[[arb, arb, arb, bool], tuple[arb, arb]]
+# Laws in closed form
 
 
 def straight(below: float, turn: int = 1) -> Law:
@@ -62,6 +60,7 @@ def of_gelu(q: arb, p: arb, s: arb, is_same: bool) -> tuple[arb, arb]:
     return values(s), (values(s + h) - values(s - h)) / (2 * h)
 
 
+SERIES = ("tanh", "sigmoid", "softplus")
 LAWS: dict[str, Law] = {
     "relu": straight(0.0),
     "leaky_relu(0.25)": straight(0.25),
@@ -69,6 +68,7 @@ LAWS: dict[str, Law] = {
     "erf": of_erf,
     "sin": of_sin,
     "gelu": of_gelu,
+    **{name: by_integrals(name) for name in SERIES},
 }
 
 
@@ -85,6 +85,8 @@ def limits(model: Model, X1: Array, X2: Array | None, law: Law | None = None) ->
     def pair(x: Array, z: Array, is_same: bool) -> tuple[arb, arb]:
         q, p, s = (weight * (a * b).sum() + beta * bias for a, b in ((x, x), (z, z), (x, z)))
         covariances, factors = [s], []
+        if not is_same and not s * s < q * p:
+            raise UndecidedError("two inputs are parallel")
         for _ in range(len(net.widths) - 2):
             value, factor = law(q, p, s, is_same)
             factors.append(sigma**2 * factor)
@@ -96,10 +98,11 @@ def limits(model: Model, X1: Array, X2: Array | None, law: Law | None = None) ->
             theta = theta * factor + c + (tau - beta) * bias
         return theta / C, s / C
 
-    found = [
-        [pair(x, z, X2 is None and i == j) for j, z in enumerate(X1 if X2 is None else X2)]
-        for i, x in enumerate(X1)
-    ]
+    if X2 is None:
+        half = {(i, j): pair(X1[i], X1[j], i == j) for i in range(len(X1)) for j in range(i + 1)}
+        found = [[half[max(i, j), min(i, j)] for j in range(len(X1))] for i in range(len(X1))]
+    else:
+        found = [[pair(x, z, False) for z in X2] for x in X1]
     theta, covariance = np.moveaxis(np.array(found, object), -1, 0)
     return theta, covariance
 
@@ -121,34 +124,55 @@ OTHERS = (
 )
 
 
+RESULTS = (
+    *("infinite_ntk", "infinite_ntk(X1, X2)", "infinite_nngp", "infinite_nngp(X1, X2)"),
+    *("InfiniteMLP.ntk", "InfiniteMLP.nngp"),
+)
+
+
 def asked(problem: Problem) -> Named:
     """Both limits, of one set of inputs and of two."""
     net, X, X_new = problem.net, problem.X, problem.X_new
     whole = ntklin.InfiniteMLP(net)
-    return {
-        "infinite_ntk": ntklin.infinite_ntk(net, X),
-        "infinite_ntk(X1, X2)": ntklin.infinite_ntk(net, X_new, X),
-        "infinite_nngp": ntklin.infinite_nngp(net, X),
-        "infinite_nngp(X1, X2)": ntklin.infinite_nngp(net, X_new, X),
-        "InfiniteMLP.ntk": whole.ntk(X_new, X),
-        "InfiniteMLP.nngp": whole.nngp(X_new, X),
-    }
+    found = (
+        ntklin.infinite_ntk(net, X),
+        ntklin.infinite_ntk(net, X_new, X),
+        ntklin.infinite_nngp(net, X),
+        ntklin.infinite_nngp(net, X_new, X),
+        whole.ntk(X_new, X),
+        whole.nngp(X_new, X),
+    )
+    return dict(zip(RESULTS, found, strict=True))
 
 
 def true(model: Model, law: Law | None = None) -> Named:
-    """The same by the recursion."""
+    """The same by the recursion, with the activation's law or with another."""
     (K, S), (across, apart) = (
         limits(model, model.X, None, law),
         limits(model, model.X_new, model.X, law),
     )
-    return {
-        "infinite_ntk": K,
-        "infinite_ntk(X1, X2)": across,
-        "infinite_nngp": S,
-        "infinite_nngp(X1, X2)": apart,
-        "InfiniteMLP.ntk": across,
-        "InfiniteMLP.nngp": apart,
-    }
+    return dict(zip(RESULTS, (K, across, S, apart, across, apart), strict=True))
+
+
+# With few pairs of inputs: each is an integral over the plane.
+OF_SERIES = tuple(
+    drawn(widths, n=2, n_new=1, worst=np.inf, activation=name, scaling="fan_in", **options)
+    for name, widths, options in (
+        ("tanh", (3, 5, 5, 1), {"sigma_b": 0.5}),
+        ("sigmoid", (2, 5, 1), {"sigma": 1.25}),
+        ("softplus", (2, 5, 1), {"bias": "normal", "sigma_b": 0.5}),
+    )
+)
+
+
+def true_of_linear_parts(model: Model) -> Named:
+    """As if α were straight but for noise, which is right on the diagonal."""
+    return true(model, by_linear_part(model.net.activation.name))
+
+
+def stated(eps: float) -> float:
+    """Of the whole of what is allowed, that which ``ntklin.infinite_ntk`` states for its series."""
+    return (1e-12 if eps < 1e-10 else 1e-6) / ROUNDINGS
 
 
 KERNELS = (
@@ -169,6 +193,16 @@ KERNELS = (
         true,
         partial(true, law=straight(0.0)),
         "ReLU's",
+    ),
+    agreement(
+        "limits-series",
+        "Θ and the NNGP of tanh, sigmoid and softplus, which are made by Hermite series",
+        OF_SERIES,
+        asked,
+        true,
+        true_of_linear_parts,
+        "α's linear part and independent noise, as random features are often taken for",
+        tolerances=dict.fromkeys(RESULTS, stated),
     ),
 )
 
@@ -194,15 +228,16 @@ def asked_training(problem: Problem) -> Named:
     }
 
 
-def true_training(model: Model, forgotten: int = 1) -> Named:
-    """The same; ``forgotten`` = 0 leaves out what training makes of f_0(X)."""
+def true_training(model: Model, independent: bool = False) -> Named:
+    """The same; as if f_∞ and what training takes from f_0 were independent, for a control."""
     inputs = np.concatenate([model.X, model.X_new])
     K, S = map(model.shaken, limits(model, inputs, None))
     n, y = model.n, model.y
     K_X, across, S_X, apart, S_new = K[:n, :n], K[n:, :n], S[:n, :n], S[n:, :n], S[n:, n:]
 
     def covariance(pull: Array) -> Array:
-        pull = forgotten * pull
+        if independent:
+            return S_new - pull @ S_X @ pull.T
         return S_new - pull @ apart.T - apart @ pull.T + pull @ S_X @ pull.T
 
     one, predicted, covariances, losses = identity(n), [], [], []
@@ -234,7 +269,7 @@ TRAINING = (
         (drawn((3, 5, 1)), drawn((3, 5, 5, 1), bias="normal")),
         asked_training,
         true_training,
-        partial(true_training, forgotten=0),
-        "the covariance of f_0 untrained",
+        partial(true_training, independent=True),
+        "the covariance of f_0 less that of what training takes from it",
     ),
 )

@@ -90,12 +90,14 @@ def asked_bounds(problem: Problem) -> Named:
     }
 
 
-def true_bounds(model: Model, known: bool = True) -> Named:
-    """s/η_t, with decay as ``ntklin.sharpness_bound`` says; gradient descent's for a control."""
+def true_bounds(model: Model, exchanged: bool = False) -> Named:
+    """s/η_t, with decay as ``ntklin.sharpness_bound`` says; both momenta's exchanged."""
     rate, decay = model["rate"], model["decay"]
     slow = rate * arb(small(model.problem["rate"]) / model.problem["rate"])
-    mu, beta = (arb("0.625"), arb("0.875")) if known else (arb(0), arb(0))
+    mu, beta = arb("0.625"), arb("0.875")
     heavy, nesterov, adam = 1 + mu, (1 + mu) / (1 + 2 * mu), (1 + beta) / (1 - beta)
+    if exchanged:
+        heavy, nesterov = nesterov, heavy
     halfway = rate * (1 + (arb.pi() / 8).cos()) / 2
     smallest, *_, largest = eigenvalues(model.K)
     bounds = {
@@ -151,7 +153,7 @@ EDGE = (
         KINDS[:1],
         asked_bounds,
         true_bounds,
-        partial(true_bounds, known=False),
-        "gradient descent's bound for all",
+        partial(true_bounds, exchanged=True),
+        "heavy ball's bound for Nesterov's method, and the other way round",
     ),
 )

@@ -155,12 +155,12 @@ def preconditioned(matrices: Sequence[Any]) -> Direction:
 # Gradients
 
 
-def shares(n: int, batch: Sequence[int] | None = None) -> Array:
-    """1/N of each sample, or 1/|B| on a batch and else 0."""
+def shares(n: int, batch: Sequence[int] | None = None, of_all: bool = False) -> Array:
+    """1/N of each sample, or 1/|B| on a batch and else 0; there 1/N, too, for a control."""
     weights = [arb(0)] * n
     batch = range(n) if batch is None else batch
     for i in batch:
-        weights[i] += arb(1) / len(batch)
+        weights[i] += arb(1) / (n if of_all else len(batch))
     return np.array(weights, object)
 
 
@@ -212,11 +212,12 @@ def pull(
     batch: Sequence[int] | None,
     loss: str = "squared",
     targets: Array | None = None,
+    of_all: bool = False,
 ) -> Array:
     """∂L/∂f of all outputs, (N·C,); for other targets than the problem's where they are given."""
     targets = (model.Y if targets is None else targets).reshape(model.n, -1)
     slope = slopes(loss, f.reshape(model.n, -1), targets)
-    return (shares(model.n, batch)[:, None] * slope).ravel()
+    return (shares(model.n, batch, of_all)[:, None] * slope).ravel()
 
 
 # Schedules

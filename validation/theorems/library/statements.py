@@ -10,6 +10,8 @@ from ntklin.validation.theorems.library import (
     classes,
     decayed_descents,
     descents,
+    enclosures,
+    exchanged,
     initialization,
     kernels,
     limits,
@@ -20,6 +22,8 @@ from ntklin.validation.theorems.library import (
     optimizers,
     product_forms,
     recipes,
+    residuals,
+    resumed,
     schedules,
     training,
     training_records,
@@ -27,17 +31,24 @@ from ntklin.validation.theorems.library import (
 )
 
 OF: dict[str, tuple[Check, ...]] = {
-    "kernel-limit": networks.FEATURES + limits.KERNELS,
+    "kernel-limit": networks.FEATURES + exchanged.EXCHANGED + limits.KERNELS,
     "lemma1": training.LEMMA_1,
-    "theorem1": minimizers.THEOREM_1 + minimizers.BY_SOLVERS + kernels.KERNELS,
+    "theorem1": minimizers.THEOREM_1
+    + minimizers.BY_SOLVERS
+    + kernels.KERNELS
+    + enclosures.ENCLOSURES
+    + residuals.BOUNDS,
     "theorem2": minimizers.THEOREM_2 + limits.TRAINING + recipes.MITIGATION,
     "symmetrized": networks.MADE,
-    "theorem3": linearized_runs.OPTIMIZED + product_forms.GIVEN + training.THEOREM_3,
+    "theorem3": linearized_runs.OPTIMIZED
+    + product_forms.GIVEN
+    + training.THEOREM_3
+    + resumed.LINEARIZED_CONTINUED,
     "example1": weighted_minimizers.EXAMPLE_1,
     "theorem4": training.THEOREM_4 + training.ENGINES_AGREE,
     "theorem5": weighted_minimizers.WEIGHTED + decayed_descents.WEIGHTED + product_forms.THEOREM_5,
     "theorem6": product_forms.THEOREM_6,
-    "section6": training_records.SECTION_6,
+    "section6": training_records.SECTION_6 + resumed.CONTINUED,
     "appendix-a": weighted_minimizers.FEW_PARAMETERS + decayed_descents.RIDGE,
     "lemma2": minimizers.NORMS["lemma2"],
     "lemma3": minimizers.NORMS["lemma3"],

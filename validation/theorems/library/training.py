@@ -175,17 +175,17 @@ def asked_batches(problem: Problem, names: Sequence[str]) -> Named:
     }
 
 
-def true_batches(model: Model, names: Sequence[str], use: bool = True) -> Named:
-    """By the steps; on all samples for a control."""
+def true_batches(model: Model, names: Sequence[str], of_all: bool = False) -> Named:
+    """By the steps; with 1/N of each sample for a control."""
     found: dict[str, Any] = {}
-    gradient = real_gradient(model, BATCHES if use else None)
+    gradient = real_gradient(model, BATCHES, of_all=of_all)
     for name in names:
         path = walk(rule_of(name, model), model.theta, gradient, STEPS)
         found |= {
             f"{name}: train(batches).parameters": path.end,
             f"{name}: train(batches).losses": losses(model, path),
         }
-    ordered = real_gradient(model, in_order(model.n) if use else None)
+    ordered = real_gradient(model, in_order(model.n), of_all=of_all)
     path = walk(rule_of("GradientDescent", model), model.theta, ordered, STEPS)
     return found | {
         "Batches: train.parameters": path.end,
@@ -203,8 +203,8 @@ def batches(name: str, *names: str) -> tuple[Any, ...]:
             (drawn((3, 5, 1), n=3), drawn((2, 4, 2), n=3, bias="normal")),
             partial(asked_batches, names=names),
             partial(true_batches, names=names),
-            partial(true_batches, names=names, use=False),
-            "all samples in every step",
+            partial(true_batches, names=names, of_all=True),
+            "1/N of each sample in the place of 1/|B|",
         ),
     )
 
