@@ -176,6 +176,7 @@ ASKED = {
     "data/idx.py": "test_data",
     "data/selection.py": "test_likeness",
     "edge/files/archives.py": "test_data",
+    "runs/batches.py": "test_batches",
     "networks/cluster/features.py": "test_cluster",
     "networks/cluster/nystrom.py": "test_cluster",
     "networks/features.py": "kernel",

@@ -34,6 +34,9 @@ NOT_LOOKED_AT = {
     *("mitigate_initialization-rng", "mitigate_initialization-weight_decay", "plan_cluster-rank"),
     *("Schedule.__mul__-other", "Stop.__or__-other", "Stop.room-taken", "MLP-activation"),
     *("load_run-network", "load_run-optimizer"),
+    # Of labels their samples are named; of a folder and a name, what they stand for.
+    *(f"load_data of an archive of two parts-{name}" for name in ("y_train", "y_test")),
+    *(f"load_data from NTKLIN_DATA_DIR-{name}" for name in ("name_or_path", "folder")),
 }
 CASES = [
     (where, name)

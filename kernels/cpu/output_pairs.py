@@ -32,6 +32,23 @@ from ntklin.kernels.cpu.sums import clear_rows
 PAYS = 4
 
 
+class Neurons(NamedTuple):
+    """The neurons of the last hidden layer, and one more that no input activates.
+
+    Attributes
+    ----------
+    a : ndarray, shape (N, m)
+    samples : ndarray of uint32, shape (⌈N'/WORD⌉, m + 1)
+        Which of the inputs n' activate each.
+    products : ndarray, shape (m + 1, tiles of columns)
+        u_c u_c' of each, for pairs of outputs; 0 of the last one, which fills up lists.
+    """
+
+    a: np.ndarray
+    samples: np.ndarray
+    products: np.ndarray
+
+
 class Work(NamedTuple):
     """Of each thread: sums of a run of inputs, one input's neurons, bits of those, their sums.
 
@@ -101,8 +118,9 @@ def _add_blocks(K, G, w2, v2, n, start, stop, j, sums, outputs):
 
 
 @parallel_kernel
-def _add_layer(K, G, w2, v2, a, samples, products, outputs, symmetric, work: Work, counter):
-    """:func:`add_layer`; ``products`` has a column for each pair of ``outputs``, in whole tiles."""
+def _add_layer(K, G, w2, v2, neurons: Neurons, outputs, symmetric, work: Work, counter):
+    """:func:`add_layer`; ``outputs`` are the pairs (c, c') that products have a column for."""
+    a, samples, products = neurons
     sums, listed, words, table = work
     width = sums.shape[2]
     n_columns = products.shape[1] // width
@@ -144,7 +162,6 @@ def add_layer(K, G, w2, v2, a, other_a, scales):
     m, n_threads, width = a.shape[1], get_num_threads(), subset_width(K.dtype)
     outputs = np.array(np.tril_indices(len(scales)), np.int32)
     n_pairs = outputs.shape[1]
-    # One more neuron, which no input activates and whose products are 0, fills up lists.
     products = aligned_zeros((m + 1, -(-n_pairs // width) * width), K.dtype)
     products[:m, :n_pairs] = (scales[outputs[0]] * scales[outputs[1]]).T
     samples = np.zeros((-(-G.shape[1] // WORD), m + 1), np.uint32)
@@ -156,4 +173,5 @@ def add_layer(K, G, w2, v2, a, other_a, scales):
         np.empty((n_threads, 1, n_rows), np.uint32),
         aligned_empty((n_threads, WORD // SUBSET, 1 << SUBSET, width), K.dtype),
     )
-    _add_layer(K, G, w2, v2, a, samples, products, outputs, symmetric, work, task_counter())
+    neurons = Neurons(a, samples, products)
+    _add_layer(K, G, w2, v2, neurons, outputs, symmetric, work, task_counter())

@@ -40,6 +40,8 @@ class Dataset:
     classes: tuple[Label, ...] = ()
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise TypeError(f"name must be text, got {type(self.name).__name__}")
         for part in ("train", "test"):
             names = f"X_{part}", f"Y_{part}"
             X, Y = (as_array(getattr(self, name), name) for name in names)

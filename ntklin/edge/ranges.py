@@ -17,6 +17,9 @@ from ntklin.edge.errors import FloatRangeError
 # Quantities within 2^±COMFORT may be squared, and their squares multiplied, without a second look.
 COMFORT = {np.dtype(np.float32): 16, np.dtype(np.float64): 128}
 
+# Between them a norm has its digits without scaling: squares that underflow are none of them.
+_SMALLEST, _LARGEST = 1e-140, 1e140
+
 
 def exponent(x: float) -> int:
     """The integer e with 2^(e−1) ≤ |x| < 2^e, for a number; 0 for 0 and what is not finite."""
@@ -70,6 +73,11 @@ def length(v: Array) -> float:
 def norm(v: Any) -> float:
     """‖v‖_2 of a vector, in float64, on its device if it is on one; its squares stay in range."""
     v = np.asarray(v, np.float64) if namespace(v) is np else v.astype(np.float64, copy=False)
+    with np.errstate(over="ignore", under="ignore"):
+        found = length(v)
+    # A power of two changes no bit of it where all squares are in range, and costs a copy.
+    if _SMALLEST < found < _LARGEST:
+        return found
     e = largest_exponent(v)
     return shift(length(shift(v, -e)), e)
 

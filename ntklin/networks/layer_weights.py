@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import cycle, product
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,8 @@ def layer_weights(net: LayeredNetwork, factors: LayerFactors) -> Array:
     TypeError
         If ``factors`` is no mapping.
     ValueError
-        For a key that names nothing in this network, and for a negative number.
+        For a key that names nothing in this network, a negative number, and a product that
+        exceeds float64.
 
     Examples
     --------
@@ -64,6 +66,8 @@ def layer_weights(net: LayeredNetwork, factors: LayerFactors) -> Array:
         for kind, part in zip(KINDS, parts, strict=True):
             if part is not None:
                 common = float(factors.get(l, 1.0)) * float(factors.get(kind, 1.0))
+                if common == inf:
+                    raise ValueError(f"factors[{l}] times factors[{kind!r}] exceeds float64")
                 part[...] = factors.get((l, kind), common)
     return D
 

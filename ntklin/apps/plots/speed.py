@@ -190,7 +190,7 @@ def _duration(ms: float | None) -> str:
     for unit, size in (("s", 1e3), ("ms", 1.0)):
         if ms >= size:
             return f"{ms / size:.3g} {unit}"
-    return f"{1e3 * ms:.3g} µs"
+    return f"{1e3 * ms:.3g} μs"
 
 
 def _finish(axes: Axes, lines: Sequence[Line], height: float) -> None:
