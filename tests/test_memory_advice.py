@@ -176,7 +176,7 @@ ASKED = {
     "data/idx.py": "test_data",
     "data/selection.py": "test_likeness",
     "edge/files/archives.py": "test_data",
-    "runs/batches.py": "test_batches",
+    "runs/batches.py": "test_refusals",
     "networks/cluster/features.py": "test_cluster",
     "networks/cluster/nystrom.py": "test_cluster",
     "networks/features.py": "kernel",

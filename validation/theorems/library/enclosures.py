@@ -169,7 +169,7 @@ def measure(ball: Ball, rng: Generator, setting: Setting, *, radius: float) -> M
         measured=f"{n_held} of {len(found)} enclosed",
         predicted="all, in balls that are not too wide",
         margin=f"radii up to {widest:.2g} of what is allowed",
-        holds=n_held == len(found) and widest <= 1,
+        holds=bool(n_held == len(found) and widest <= 1),
     )
 
 
