@@ -1,10 +1,13 @@
 """What surrounds a release says one thing: versions, dependencies, citation, recipe, workflows."""
 
+import ast
+import functools
 import re
 import tomllib
 from pathlib import Path
 
 import pytest
+from conftest import POSIX_ONLY
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
@@ -17,6 +20,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 PAPER = "https://arxiv.org/abs/2011.02408"
 # Conda's names of the same packages.
 ON_CONDA = {"matplotlib": "matplotlib-base"}
+
+
+NOT_ON_WINDOWS = {"fcntl", "grp", "pty", "pwd", "resource", "termios", "tty"}
 
 
 def read(name):
@@ -115,3 +121,37 @@ def test_issue_templates_ask_each_thing_once(name):
 def test_hooks_are_pinned():
     for repository in read(".pre-commit-config.yaml")["repos"]:
         assert re.fullmatch(r"v\d+\.\d+\.\d+", repository["rev"])
+
+
+def imported(path):
+    """The modules that a file imports when it is loaded."""
+    found = set()
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+@functools.cache
+def needs_posix(path):
+    """Whether a file, or one of the tests' own that it imports, needs what Windows lacks."""
+    here = path.parents[len(path.relative_to(ROOT).parts) - 2]
+    names = imported(path)
+    files = (here / f"{name.replace('.', '/')}.py" for name in names)
+    return not names.isdisjoint(NOT_ON_WINDOWS) or any(
+        needs_posix(file) for file in files if file.is_file()
+    )
+
+
+def test_windows_leaves_out_the_tests_that_it_cannot_load():
+    tests = sorted((ROOT / "tests").glob("test_*.py"))
+    assert [path.name for path in tests if needs_posix(path)] == POSIX_ONLY
+
+
+@pytest.mark.parametrize("folder", ["ntklin", "kernels", "validation"])
+def test_the_library_can_be_loaded_on_windows(folder):
+    needing = {path for path in (ROOT / folder).rglob("*.py") if needs_posix(path)}
+    # A script for the Python of another environment.
+    assert needing <= {ROOT / "validation/benchmarks/jax_forms.py"}
