@@ -8,6 +8,10 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import settings
 
+# They, or what they import, cannot be loaded where there is no module ``resource``.
+POSIX_ONLY = ["test_cli_places.py", "test_faults.py", "test_files.py", "test_fuzz.py"]
+collect_ignore = POSIX_ONLY if os.name == "nt" else []
+
 # Before Numba is loaded: several test processes share the cores, and a thread that spins at a
 # loop's end would take one from the thread that it waits for.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")

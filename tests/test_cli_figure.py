@@ -135,6 +135,14 @@ def test_cores_are_shared_out(words, cpu, gpu, monkeypatch):
         assert shares(options) == expected
 
 
+@pytest.mark.parametrize(("platform", "processes"), [("win32", 61), ("linux", 128)])
+def test_windows_takes_no_more_processes(platform, processes, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(128)), raising=False)
+    monkeypatch.setattr(sys, "platform", platform)
+    options = SimpleNamespace(processes=None, threads=None, device="cpu")
+    assert shares(options) == (processes, 1)
+
+
 def test_replot_needs_the_runs(tmp_path):
     shown = figure(2, "--replot", "--out", tmp_path, status=2)
     assert "runs of the standard scale on mnist01 have not been computed" in shown

@@ -136,6 +136,18 @@ def test_what_nobody_takes_harms_nobody(kind, left, request, monkeypatch):
     assert sys.stdout is stream
 
 
+@pytest.mark.parametrize(("platform", "left"), [("win32", True), ("linux", False)])
+def test_windows_has_its_own_word_for_a_reader_that_left(platform, left, monkeypatch):
+    class Closed(io.RawIOBase):
+        def write(self, data):
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(sys, "platform", platform)
+    raw = streams.Enduring(Closed())
+    assert raw.write(b"abc") == 3
+    assert raw.reader_left == left
+
+
 @POSIX
 def test_a_closed_terminal_is_a_reader_that_left():
     class Closed(io.RawIOBase):

@@ -1,5 +1,6 @@
 """Files: whole or not at all, known by their digest, safe to open, shown by any name."""
 
+import errno
 import io
 import json
 import math
@@ -214,6 +215,38 @@ def test_writers_of_one_folder_leave_each_other_alone(tmp_path):
     assert not failed
     assert sorted(os.listdir(tmp_path)) == ["0", "1", "2", "3", "same"]
     assert len(set((tmp_path / "same").read_bytes())) == 1
+
+
+def test_where_there_are_no_locks_no_open_file_is_moved_or_removed(tmp_path, monkeypatch):
+    """As on Windows, which refuses both."""
+    files = []
+
+    def opened(*arguments):
+        files.append(open(*arguments))  # noqa: SIM115
+        return files[-1]
+
+    def refusing(act):
+        def acting(path, *arguments, **words):
+            if any(f.name == str(path) and not f.closed for f in files):
+                raise PermissionError(errno.EACCES, "it is used by another process")
+            return act(path, *arguments, **words)
+
+        return acting
+
+    def fail(f):
+        raise ZeroDivisionError("amid")
+
+    monkeypatch.setattr(writing, "fcntl", None)
+    monkeypatch.setattr(writing, "open", opened, raising=False)
+    monkeypatch.setattr(os, "replace", refusing(os.replace))
+    monkeypatch.setattr(writing.Path, "unlink", refusing(writing.Path.unlink))
+    writing.require_writable(tmp_path)
+    writing.write_together({tmp_path / "x": b"1", tmp_path / "y": b"2"})
+    with pytest.raises(ZeroDivisionError, match="amid"):
+        writing.write_together({tmp_path / "x": fail})
+    assert len(files) == 4
+    assert sorted(os.listdir(tmp_path)) == ["x", "y"]
+    assert (tmp_path / "x").read_bytes() == b"1"
 
 
 @pytest.mark.skipif(writing.fcntl is None, reason="no locks on this system")

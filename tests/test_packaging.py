@@ -1,4 +1,4 @@
-"""The wheel, what importing it costs, and the command that the README and CI share."""
+"""The sdist, the wheel, what importing it costs, and the command that the README and CI share."""
 
 import importlib.metadata
 import json
@@ -7,14 +7,34 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-WHEEL_SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE")
-FOLDERS = ("ntklin", "kernels", "validation")
+TOP = (
+    "pyproject.toml",
+    "setup.py",
+    "MANIFEST.in",
+    "README.md",
+    "LICENSE",
+    "CHANGELOG.md",
+    "CITATION.cff",
+)
+FOLDERS = {"ntklin": "", "kernels": "ntklin/", "validation": "ntklin/"}  # where each is installed
+# What setuptools writes itself: into the wheel's own folder, and into the sdist.
+WHEELS_OWN = {
+    "METADATA",
+    "RECORD",
+    "WHEEL",
+    "entry_points.txt",
+    "licenses/LICENSE",
+    "licenses/ntklin/data/LICENSES.md",
+    "top_level.txt",
+}
+SDISTS_OWN = {"PKG-INFO", "setup.cfg"}
 SHIPPED = (
     "ntklin/py.typed",
     "ntklin/__init__.pyi",
@@ -40,17 +60,34 @@ def run(*command, cwd, **environment):
     return done.stdout
 
 
+def tree():
+    """The files of the packages: (folder, path relative to the checkout)."""
+    for folder in FOLDERS:
+        for path in (ROOT / folder).rglob("*"):
+            if path.is_file() and "__pycache__" not in path.parts:
+                yield folder, path.relative_to(ROOT).as_posix()
+
+
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """The wheel built from a copy of the sources, without the network."""
+def built(tmp_path_factory):
+    """The folder of the sdist and of the wheel built from it, without the network.
+
+    They are of a copy of the sources, and of a test, which neither is to take.
+    """
     folder = tmp_path_factory.mktemp("build")
-    for name in WHEEL_SOURCES:
-        shutil.copy(ROOT / name, folder)
+    (folder / "tests").mkdir()
+    for name in (*TOP, "tests/test_packaging.py"):
+        shutil.copy(ROOT / name, folder / name)
     for name in FOLDERS:
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, folder / name, ignore=ignore)
-    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", ".", cwd=folder)
-    (path,) = folder.glob("*.whl")
+    run(sys.executable, "-m", "build", "--no-isolation", cwd=folder)
+    return folder / "dist"
+
+
+@pytest.fixture(scope="module")
+def wheel(built):
+    (path,) = built.glob("*.whl")
     return path
 
 
@@ -89,17 +126,22 @@ def test_the_wheel_installs_one_name(installed):
 
 
 def test_the_wheel_ships_data_and_sources(wheel):
-    names = zipfile.ZipFile(wheel).namelist()
-    assert set(SHIPPED) <= set(names)
-    assert not [name for name in names if "__pycache__" in name or "/tests/" in name]
+    assert set(SHIPPED) <= set(zipfile.ZipFile(wheel).namelist())
 
 
-def test_every_source_file_is_in_the_wheel(wheel):
-    expected = set()
-    for folder, target in zip(FOLDERS, ("", "ntklin/", "ntklin/"), strict=True):
-        paths = (p for p in (ROOT / folder).rglob("*") if p.suffix in (".py", ".cu", ".cuh"))
-        expected |= {target + path.relative_to(ROOT).as_posix() for path in paths}
-    assert expected <= set(zipfile.ZipFile(wheel).namelist())
+def test_the_wheel_holds_the_tree_and_nothing_else(wheel):
+    own = f"ntklin-{importlib.metadata.version('ntklin')}.dist-info"
+    expected = {FOLDERS[folder] + path for folder, path in tree()}
+    expected |= {f"{own}/{name}" for name in WHEELS_OWN}
+    assert set(zipfile.ZipFile(wheel).namelist()) == expected
+
+
+def test_the_sdist_holds_what_a_build_needs_and_nothing_else(built):
+    (path,) = built.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        found = {member.name.partition("/")[2] for member in archive if member.isfile()}
+    found = {name for name in found if not name.startswith("ntklin.egg-info/")}
+    assert found == {path for _, path in tree()} | set(TOP) | SDISTS_OWN
 
 
 def test_the_wheel_works_elsewhere(installed, tmp_path):

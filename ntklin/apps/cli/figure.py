@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -40,6 +41,8 @@ EXAMPLES = (
 )
 ALL = "all"
 RUNS = "runs"
+# Windows waits for 63 things at a time; a pool of processes keeps two of them for itself.
+MOST_ON_WINDOWS = 61
 
 
 def known_scale(value: Any, name: str) -> str:
@@ -214,7 +217,10 @@ def shares(options: Options) -> tuple[int, int]:
         processes = options.processes or 1
         return processes, options.threads or max(1, cores // processes)
     n_threads = options.threads or 1
-    return options.processes or max(1, cores // n_threads), n_threads
+    processes = options.processes or max(1, cores // n_threads)
+    if sys.platform == "win32":
+        processes = min(processes, MOST_ON_WINDOWS)
+    return processes, n_threads
 
 
 def announce(

@@ -45,8 +45,11 @@ class Enduring(io.RawIOBase):
     @property
     def reader_left(self) -> bool:
         """Whether what was lost was lost because nobody wanted it any more."""
-        # A terminal that was closed answers with EIO.
-        gone = {errno.EPIPE, *((errno.EIO, errno.ENXIO) if self._terminal else ())}
+        gone = {errno.EPIPE}
+        if self._terminal:  # one that was closed
+            gone |= {errno.EIO, errno.ENXIO}
+        if sys.platform == "win32":  # a pipe
+            gone.add(errno.EINVAL)
         return self.lost is not None and self.lost.errno in gone
 
     def writable(self) -> bool:

@@ -204,6 +204,8 @@ def _require_folder(folder: Path) -> None:
     remove_leftovers(place)
     temporary, f = _locked(place)
     with f:
+        if fcntl is None:
+            f.close()  # nor does it remove one
         temporary.unlink()
 
 
