@@ -70,7 +70,7 @@ class Regression:
                 break
         Y, f0, f0_new = (eighths(rng, k) for k in (n, n, n_new))
         given = {"K": phi @ phi.T, "Y": Y, "K_new": phi_new @ phi.T, "f0": f0, "f0_new": f0_new}
-        dtype = rng.choice([np.float64, np.float32])
+        dtype = (np.float64, np.float32)[int(rng.integers(2))]
         arguments = {name: a.astype(dtype) for name, a in given.items()}
         return cls(arguments=arguments, precision=int(rng.choice(PRECISIONS)), radius=radius)
 
@@ -98,7 +98,7 @@ class Regression:
         """κ n times the largest of what is summed up for each part."""
         K, Y, k, f0, f0_new = (abs(a).astype(float) for a in self.arguments.values())
         inverse = abs(np.linalg.inv(self.arguments["K"].astype(float)))
-        kappa = len(K) * np.linalg.norm(K, np.inf) * np.linalg.norm(inverse, np.inf)
+        kappa = len(K) * float(np.linalg.norm(K, np.inf) * np.linalg.norm(inverse, np.inf))
         alpha, beta = inverse @ Y, inverse @ f0
         found = (alpha, k @ alpha, f0_new + k @ beta, f0_new + k @ (alpha + beta))
         return {name: kappa * float(a.max()) for name, a in zip(PARTS, found, strict=True)}
