@@ -5,6 +5,7 @@ import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 from foreign_arrays import objects
@@ -247,9 +248,9 @@ def overlapping(a):
 
 
 def in_a_file(a):
-    """The same array mapped from a file in the current folder."""
+    """The same array mapped from a file without a name."""
     a = np.asarray(a)
-    found = np.memmap("an-array", a.dtype, "w+", shape=a.shape)
+    found = np.memmap(TemporaryFile(), a.dtype, "w+", shape=a.shape)
     found[...] = a
     return found
 
