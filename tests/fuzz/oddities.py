@@ -250,7 +250,8 @@ def overlapping(a):
 def in_a_file(a):
     """The same array mapped from a file without a name."""
     a = np.asarray(a)
-    found = np.memmap(TemporaryFile(), a.dtype, "w+", shape=a.shape)
+    with TemporaryFile() as file:
+        found = np.memmap(file, a.dtype, "w+", shape=a.shape)
     found[...] = a
     return found
 
