@@ -81,6 +81,20 @@ def _add_rows(sums, t, W, i, packed, k, count, n_lines):
     add_rows((sums, target), (W, row), step, (packed, values), count, n_lines)
 
 
+@kernel
+def _sum_rows(sums, W, i, packed, n_inputs):
+    """sums[t, r, q] ← ⟨row i + r of W, input t width + q⟩ for all tiles of the first inputs."""
+    width = packed.shape[2]
+    lanes = LINE // packed.itemsize
+    n_tiles = (n_inputs + width - 1) // width
+    sums[:n_tiles] = 0
+    for k in range(0, W.shape[1], COLUMNS):
+        count = min(COLUMNS, W.shape[1] - k)
+        for t in range(n_tiles):
+            n_lines = min(PANEL_LINES, (n_inputs - t * width + lanes - 1) // lanes)
+            _add_rows(sums, t, W, i, packed, k, count, n_lines)
+
+
 @twin(plain.store_rows)
 @kernel
 def _store(sums, w, n_inputs, a, i, start, stop):
@@ -120,22 +134,16 @@ def multiply(w, X, packed, W, start, stop, a, sums):
     if packed.shape[0] == 0:
         gemm(False, True, w, X, W[start:stop], w * 0, a[:, start:stop])
         return
-    lanes, width = LINE // X.itemsize, packed.shape[2]
     for start_row in range(start, stop, PANEL_ROWS):
         # The last rows of all are not taken beyond the end of W, but some of them twice.
         i = min(start_row, W.shape[0] - PANEL_ROWS)
-        sums[:] = 0
-        for k in range(0, W.shape[1], COLUMNS):
-            count = min(COLUMNS, W.shape[1] - k)
-            for t in range(packed.shape[0]):
-                n_lines = min(PANEL_LINES, (X.shape[0] - t * width + lanes - 1) // lanes)
-                _add_rows(sums, t, W, i, packed, k, count, n_lines)
+        _sum_rows(sums, W, i, packed, X.shape[0])
         _store(sums, w, X.shape[0], a, i, start_row, stop)
 
 
 @parallel_kernel
 def _lower_gram(K, x, packed, sums, counter):
-    lanes, width = LINE // x.itemsize, packed.shape[2]
+    width = packed.shape[2]
     n_tasks = (x.shape[0] + PANEL_ROWS - 1) // PANEL_ROWS
     for worker in prange(sums.shape[0]):
         my_sums = sums[worker]
@@ -146,12 +154,7 @@ def _lower_gram(K, x, packed, sums, counter):
             i = min(start, x.shape[0] - PANEL_ROWS)
             stop = i + PANEL_ROWS
             n_tiles = (stop + width - 1) // width
-            my_sums[:n_tiles] = 0
-            for k in range(0, x.shape[1], COLUMNS):
-                count = min(COLUMNS, x.shape[1] - k)
-                for t in range(n_tiles):
-                    n_lines = min(PANEL_LINES, (stop - t * width + lanes - 1) // lanes)
-                    _add_rows(my_sums, t, x, i, packed, k, count, n_lines)
+            _sum_rows(my_sums, x, i, packed, stop)
             for n in range(start, stop):
                 for t in range(n_tiles):
                     for q in range(min(width, n + 1 - t * width)):
