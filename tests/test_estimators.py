@@ -38,10 +38,16 @@ def small(hidden=(12,), outputs=1, **options):
     return naive.Network((3, *hidden, outputs), bias="normal", **options)
 
 
+def infinite(net, *inputs):
+    """Θ and Σ; in 30 digits, of which arccos loses half near 1."""
+    with mpmath.workdps(30):
+        return naive.infinite(net, *inputs, m=mpmath.mp)
+
+
 def limits(net):
     """Θ and Σ of X, of X_NEW beside X, and of X_NEW, in the unit ball."""
     x, new = X / LENGTH, X_NEW / LENGTH
-    return naive.infinite(net, x), naive.infinite(net, new, x), naive.infinite(net, new)
+    return infinite(net, x), infinite(net, new, x), infinite(net, new)
 
 
 def jacobians(model, outputs=1, hidden=(12,), **options):
@@ -245,9 +251,8 @@ def test_classes_are_regressed_on(kernel):
     regressor = ntklin.NTKRegressor((12,), kernel=kernel, random_state=0).fit(X, targets)
     outputs = regressor.predict(X_NEW)
     np.testing.assert_array_equal(model.decision_function(X_NEW), outputs)
-    np.testing.assert_array_equal(
-        model.predict(X_NEW), np.array(["a", "b", "c"])[outputs.argmax(1)]
-    )
+    largest = np.array(["a", "b", "c"])[outputs.argmax(axis=1)]
+    np.testing.assert_array_equal(model.predict(X_NEW), largest)
     assert model.score(X, labels) == 1
     two = model.fit(X, labels == "a")
     signs = regressor.fit(X, np.where(labels == "a", 1.0, -1.0)).predict(X_NEW)
@@ -257,7 +262,7 @@ def test_classes_are_regressed_on(kernel):
 
 
 def test_one_class_is_refused():
-    with pytest.raises(ValueError, match="y has one class: 'a'"):
+    with pytest.raises(ValueError, match="y has one class: a"):
         ntklin.NTKClassifier().fit(X, ["a"] * 7)
 
 
@@ -355,7 +360,7 @@ def checks():
 
 
 @with_jit
-@pytest.mark.parametrize(("model", "check"), checks())
+@pytest.mark.parametrize(("model", "check"), list(checks()))
 def test_scikit_learns_checks_pass(model, check):
     check(model)
 
@@ -381,14 +386,14 @@ KERNELS = [
 def test_kernels_are_those_of_infinite_width(kernel):
     which = ["ntk", "nngp"].index(kernel.kind)
     net = kernel_network(kernel)
-    assert_close(kernel(X), naive.infinite(net, X)[which], kind="infinite", n=9)
-    assert_close(kernel(X, X_NEW), naive.infinite(net, X, X_NEW)[which], kind="infinite", n=9)
+    assert_close(kernel(X), infinite(net, X)[which], kind="infinite", n=9)
+    assert_close(kernel(X, X_NEW), infinite(net, X, X_NEW)[which], kind="infinite", n=9)
     np.testing.assert_allclose(kernel.diag(X), kernel(X).diagonal(), rtol=1e-15)
     assert not kernel.is_stationary()
 
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=repr)
-def test_derivatives_are_right_to_ten_digits(kernel):
+def test_derivatives_are_right_to_eleven_digits(kernel):
     """Against those of the recursion in 30 digits, by mpmath."""
     K, gradient = kernel(X[:4], eval_gradient=True)
     np.testing.assert_array_equal(K, kernel(X[:4]))
@@ -407,7 +412,7 @@ def test_derivatives_are_right_to_ten_digits(kernel):
                     return naive.infinite_kernels(net, X[i], X[j], mpmath.mp)[which]
 
                 expected = float(mpmath.diff(at, 0))
-                assert abs(gradient[i, j, k] - expected) < 1e-10 * abs(K).max()
+                assert abs(gradient[i, j, k] - expected) < 1e-11 * abs(K).max()
 
 
 def test_derivatives_belong_to_one_set_of_inputs():
@@ -430,11 +435,11 @@ def test_a_gaussian_process_is_the_formula(kind):
     kernel = ntklin.NTKKernel(0.7, 0.4, depth=3, kind=kind)
     gp = GaussianProcessRegressor(kernel, alpha=0.1, optimizer=None).fit(X, Y)
     which, net = ["ntk", "nngp"].index(kind), kernel_network(kernel)
-    K, K_new = naive.infinite(net, X)[which], naive.infinite(net, X_NEW, X)[which]
+    K, K_new = infinite(net, X)[which], infinite(net, X_NEW, X)[which]
     A = np.linalg.solve(K + 0.1 * np.eye(7), K_new.T).T
     mean, std = gp.predict(X_NEW, return_std=True)
     np.testing.assert_allclose(mean, A @ Y, rtol=1e-10)
-    variance = naive.infinite(net, X_NEW)[which].diagonal() - (A * K_new).sum(axis=1)
+    variance = infinite(net, X_NEW)[which].diagonal() - (A * K_new).sum(axis=1)
     np.testing.assert_allclose(std**2, variance, rtol=1e-9)
 
 

@@ -68,7 +68,7 @@ class NTKClassifier(ClassifierMixin, WideNetwork):
         self.classes_, index = np.unique(labels, return_inverse=True)
         C = len(self.classes_)
         if C < 2:
-            raise ValueError(f"two classes at least are needed, but y has one class: {labels[0]!r}")
+            raise ValueError(f"two classes at least are needed, but y has one class: {labels[0]}")
         one_hot = np.eye(C, dtype=X.dtype)[index] if C > 2 else index.astype(X.dtype)
         self._fit_targets(X, 2 * one_hot - 1, s)
         return self

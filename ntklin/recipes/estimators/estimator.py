@@ -90,9 +90,8 @@ class WideNetwork(BaseEstimator):
         """Fit (N,) or (N, C) targets, and set all attributes that tell of it."""
         self._check_options()
         steps = None if self.steps is None else as_step(self.steps, name="steps")
-        self.input_scale_ = (
-            longest_row(X) if as_flag(self.scale_inputs, name="scale_inputs") else 1.0
-        )
+        scaled = as_flag(self.scale_inputs, name="scale_inputs")
+        self.input_scale_ = longest_row(X) if scaled else 1.0
         X = self._scaled(X)
         n_outputs = 1 if Y.ndim == 1 else Y.shape[1]
         self.network_ = MLP(
@@ -110,6 +109,7 @@ class WideNetwork(BaseEstimator):
             factors = np.sqrt(sample_weight / mean).astype(X.dtype)
             ridge = as_ridge(ridge) / mean
         self._is_weighted = factors is not None
+        self.theta_ = None
         if self.kernel == "infinite":
             self.linearization_ = of_infinite_width(self.network_, X, factors)
         else:

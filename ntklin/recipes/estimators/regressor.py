@@ -68,8 +68,8 @@ class NTKRegressor(RegressorMixin, MultiOutputMixin, WideNetwork):
     Attributes
     ----------
     network_ : MLP
-    theta_ : ndarray, shape (P,)
-        θ_0; of the empirical kernel only.
+    theta_ : ndarray, shape (P,), or None
+        θ_0; None at infinite width.
     linearization_ : Linearization
         Over inputs that are scaled. With sample weights it is that of √s f(x), whose inputs have √s
         as a last column.
@@ -151,7 +151,7 @@ class NTKRegressor(RegressorMixin, MultiOutputMixin, WideNetwork):
         mean = self._shaped(self._outputs(inputs))
         if not return_std:
             return mean
-        if self.kernel != "infinite":
+        if self.theta_ is not None:
             raise ValueError(
                 "return_std=True is the scatter over initializations, which is known for "
                 "kernel='infinite'; fit networks of several random_state for that of this width"

@@ -37,9 +37,8 @@ else:
             MissingPackageError
                 Always; it names the extra.
             """
-            raise MissingPackageError(
-                f"ntklin.{cls.__name__}", "scikit-learn", "sklearn", "sklearn"
-            )
+            name = f"ntklin.{cls.__name__}"
+            raise MissingPackageError(name, "scikit-learn", "sklearn", extra="sklearn")
 
     class Kernel(BaseEstimator):
         """Another."""
