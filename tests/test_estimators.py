@@ -197,7 +197,7 @@ def test_what_interpolates_does_not_depend_on_weights():
     [
         ([1.0] * 6, r"sample_weight must have shape \(7,\)"),
         ([-1.0] + [1.0] * 6, "must not be negative, got -1.0"),
-        ([0.0] * 7, "is 0 for every sample"),
+        ([0.0] * 7, "is zero for every sample"),
         ([np.nan] + [1.0] * 6, "sample_weight contains NaN"),
     ],
 )
@@ -343,9 +343,8 @@ def test_they_are_cloned_and_sent(kind, options):
         )
 
 
-CHECKED = {
-    "regressor": ntklin.NTKRegressor(),
-    "classifier": ntklin.NTKClassifier(),
+CHECKED = {"regressor": ntklin.NTKRegressor(), "classifier": ntklin.NTKClassifier()}
+CHECKED_AT_LENGTH = {
     "a network": ntklin.NTKRegressor((20,), kernel="empirical"),
     "a network that classifies": ntklin.NTKClassifier((20,), kernel="empirical"),
     "early stopping": ntklin.NTKRegressor(steps=10**6),
@@ -353,10 +352,11 @@ CHECKED = {
 
 
 def checks():
-    for name, estimator in CHECKED.items():
+    for name, estimator in (CHECKED | CHECKED_AT_LENGTH).items():
+        marks = [pytest.mark.slow] if name in CHECKED_AT_LENGTH else []
         for model, check in estimator_checks_generator(estimator):
             (called,) = set(re.findall(r"check_[a-z_0-9]+", str(check)))
-            yield pytest.param(model, check, id=f"{name} {called}")
+            yield pytest.param(model, check, id=f"{name} {called}", marks=marks)
 
 
 @with_jit

@@ -33,10 +33,14 @@ class NTKRegressor(RegressorMixin, MultiOutputMixin, WideNetwork):
     ----------
     hidden_widths : sequence of int
         m_1, …, m_{L−1}. At infinite width their number alone counts.
-    activation, sigma, sigma_b, scaling, bias
+    activation, sigma, scaling
+        As of :class:`ntklin.MLP`. Activations other than relu, leaky_relu and abs want
+        ``scaling="fan_in"``, and inputs of about the length √d.
+    sigma_b : float, optional
+        The bias scale of ``fan_in`` and ``standard``; σ when not given.
+    bias : {"zero", "none", "normal"}
         As of :class:`ntklin.MLP`. Here biases are normal unless told otherwise: without, kernels of
-        inputs on one line through 0 are singular. Activations other than relu, leaky_relu and abs
-        want ``scaling="fan_in"``, and inputs of about the length √d.
+        inputs on one line through 0 are singular.
     kernel : {"infinite", "empirical"}
         The limit Θ, or K = φφ^T of a network with these widths at the θ_0 of ``random_state``.
     steps : int, optional

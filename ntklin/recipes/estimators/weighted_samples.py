@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -40,14 +41,14 @@ def weighted(X: Array, y: Array, sample_weight: Any) -> tuple[Array, Array, Arra
     """
     if sample_weight is None:
         return X, y, None
-    if np.ndim(sample_weight) == 0:
+    if isinstance(sample_weight, Real):
         sample_weight = np.full(len(X), sample_weight)
     s = as_vector(sample_weight, len(X), name="sample_weight", dtype=np.float64)
     if (s < 0).any():
         raise ValueError(f"sample_weight must not be negative, got {float(s.min())!r}")
     kept = s > 0
     if not kept.any():
-        raise ValueError("sample_weight is 0 for every sample")
+        raise ValueError("sample_weight is zero for every sample")
     return X[kept], y[kept], s[kept]
 
 
