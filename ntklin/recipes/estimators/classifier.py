@@ -62,15 +62,15 @@ class NTKClassifier(ClassifierMixin, WideNetwork):
         ValueError
             For fewer than two classes, and as ``NTKRegressor.fit``.
         """
-        X, labels = validate_data(self, X, y, dtype=[np.float64, np.float32])
+        inputs, labels = validate_data(self, X, y, dtype=[np.float64, np.float32])
         check_classification_targets(labels)
-        X, labels, s = weighted(X, labels, sample_weight)
+        inputs, labels, s = weighted(inputs, labels, sample_weight)
         self.classes_, index = np.unique(labels, return_inverse=True)
         C = len(self.classes_)
         if C < 2:
             raise ValueError(f"two classes at least are needed, but y has one class: {labels[0]}")
-        one_hot = np.eye(C, dtype=X.dtype)[index] if C > 2 else index.astype(X.dtype)
-        self._fit_targets(X, 2 * one_hot - 1, s)
+        one_hot = np.eye(C, dtype=inputs.dtype)[index] if C > 2 else index.astype(inputs.dtype)
+        self._fit_targets(inputs, 2 * one_hot - 1, s)
         return self
 
     def decision_function(self, X: ArrayLike) -> Array:

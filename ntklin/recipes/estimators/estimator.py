@@ -39,6 +39,8 @@ from ntklin.theory.linearized_run import LinearizedRun
 from ntklin.theory.minimizer import Minimizer
 from ntklin.theory.solver_options import SolverName
 
+Scaling = Literal["fan_out", "fan_in", "eq1", "standard"]
+Bias = Literal["zero", "none", "normal"]
 KERNELS = ("infinite", "empirical")
 # Solvers that can go on where a kernel is singular: they have its spectrum, or go over to it.
 WITH_SPECTRUM = ("auto", "eigh")
@@ -56,8 +58,8 @@ class WideNetwork(BaseEstimator):
         activation: str | Activation = "relu",
         sigma: float = 1.0,
         sigma_b: float | None = None,
-        scaling: Literal["fan_out", "fan_in", "eq1", "standard"] = "fan_out",
-        bias: Literal["zero", "none", "normal"] = "normal",
+        scaling: Scaling = "fan_out",
+        bias: Bias = "normal",
         kernel: Literal["infinite", "empirical"] = "infinite",
         steps: int | None = None,
         learning_rate: LearningRate | None = None,
@@ -73,8 +75,8 @@ class WideNetwork(BaseEstimator):
         self.activation = activation
         self.sigma = sigma
         self.sigma_b = sigma_b
-        self.scaling = scaling
-        self.bias = bias
+        self.scaling: Scaling = scaling
+        self.bias: Bias = bias
         self.kernel = kernel
         self.steps = steps
         self.learning_rate = learning_rate
@@ -82,7 +84,7 @@ class WideNetwork(BaseEstimator):
         self.weights = weights
         self.ridge = ridge
         self.rcond = rcond
-        self.solver = solver
+        self.solver: SolverName = solver
         self.scale_inputs = scale_inputs
         self.random_state = random_state
 
@@ -211,9 +213,9 @@ class WideNetwork(BaseEstimator):
     def _inputs(self, X: ArrayLike) -> Array:
         """New inputs as the linearization takes them."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        X = self._scaled(X)
-        return with_factors(X) if self._is_weighted else X
+        checked = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        inputs = self._scaled(checked)
+        return with_factors(inputs) if self._is_weighted else inputs
 
     def _scaled(self, X: Array) -> Array:
         return X if self.input_scale_ == 1.0 else X / X.dtype.type(self.input_scale_)

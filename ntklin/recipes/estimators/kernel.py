@@ -81,7 +81,7 @@ class NTKKernel(Kernel):
         self.depth = depth
         self.activation = activation
         self.kind = kind
-        self.bias = bias
+        self.bias: Literal["normal", "zero", "none"] = bias
         self.sigma_bounds = sigma_bounds
         self.sigma_b_bounds = sigma_b_bounds
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self, overload
+from typing import Any, Literal, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -121,16 +121,16 @@ class NTKRegressor(RegressorMixin, MultiOutputMixin, WideNetwork):
             For parameters that do not go together, and what scikit-learn refuses.
         """
         dtypes = [np.float64, np.float32]
-        checked = validate_data(self, X, y, dtype=dtypes, multi_output=True, y_numeric=True)
-        inputs, targets, s = weighted(*checked, sample_weight)
+        inputs, targets = validate_data(self, X, y, dtype=dtypes, multi_output=True, y_numeric=True)
+        inputs, targets, s = weighted(inputs, targets, sample_weight)
         self._fit_targets(inputs, targets[:, 0] if _is_column(targets) else targets, s)
         self._returns_column = _is_column(targets)
         return self
 
     @overload
-    def predict(self, X: ArrayLike, return_std: bool = False) -> Array: ...
+    def predict(self, X: ArrayLike, return_std: Literal[False] = False) -> Array: ...
     @overload
-    def predict(self, X: ArrayLike, return_std: bool) -> Any: ...
+    def predict(self, X: ArrayLike, return_std: Literal[True]) -> tuple[Array, Array]: ...
     def predict(self, X: ArrayLike, return_std: bool = False) -> Any:
         """The outputs f_t(X), the mean over initializations at infinite width.
 
@@ -167,7 +167,7 @@ class NTKRegressor(RegressorMixin, MultiOutputMixin, WideNetwork):
 
     def _variance(self, X: Array) -> Array:
         """That of each f_t(x)."""
-        solution = self.solution_
+        solution: Any = self.solution_
         if isinstance(solution, LinearizedGradientDescent):
             return solution.covariance(X, self.steps_).diagonal()
         return solution.covariance(X).diagonal()

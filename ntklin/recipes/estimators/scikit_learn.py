@@ -21,9 +21,12 @@ else:
 if TYPE_CHECKING or IS_INSTALLED:
     from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
     from sklearn.gaussian_process.kernels import Hyperparameter, Kernel
-    from sklearn.utils import check_random_state
+    from sklearn.utils import check_random_state, validation
     from sklearn.utils.multiclass import check_classification_targets
-    from sklearn.utils.validation import check_is_fitted, validate_data
+
+    # Whose types would be guessed from their defaults.
+    check_is_fitted: Any = validation.check_is_fitted
+    validate_data: Any = validation.validate_data
 else:
 
     class BaseEstimator:
