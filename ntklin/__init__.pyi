@@ -41,6 +41,9 @@ from ntklin.networks.state_dicts import to_state_dict as to_state_dict
 from ntklin.networks.streamed import StreamedFeatures as StreamedFeatures
 from ntklin.networks.symmetrized import AntisymmetricPair as AntisymmetricPair
 from ntklin.networks.symmetrized import DoubledNetwork as DoubledNetwork
+from ntklin.recipes.estimators import NTKClassifier as NTKClassifier
+from ntklin.recipes.estimators import NTKKernel as NTKKernel
+from ntklin.recipes.estimators import NTKRegressor as NTKRegressor
 from ntklin.recipes.learning_rate import LearningRateSearch as LearningRateSearch
 from ntklin.recipes.learning_rate import largest_learning_rate as largest_learning_rate
 from ntklin.recipes.learning_rate import search_learning_rate as search_learning_rate
@@ -121,6 +124,9 @@ __all__ = [
     "Mitigation",
     "MitigationInterrupted",
     "Momentum",
+    "NTKClassifier",
+    "NTKKernel",
+    "NTKRegressor",
     "Network",
     "NoParametersError",
     "NonMonotoneLossWarning",

@@ -508,6 +508,13 @@ ELSEWHERE = {
     ("FeatureMap", "theta"),  # MLP.features
     ("FeatureMap", "X"),
     ("FeatureMap", "exponents"),  # integers that ``balanced`` finds
+    # What scikit-learn's own checks look at.
+    *((f"NTK{kind}.{m}", "X") for kind in ("Regressor", "Classifier") for m in ("fit", "predict")),
+    *((f"NTK{kind}.fit", "y") for kind in ("Regressor", "Classifier")),
+    *((f"NTK{kind}.fit", "sample_weight") for kind in ("Regressor", "Classifier")),
+    ("NTKRegressor.predict", "return_std"),
+    ("NTKClassifier.decision_function", "X"),
+    ("NTKKernel.diag", "X"),
     # tests/test_cluster.py, which has a cluster
     *(("ClusterNetwork." + method, name) for method in ("apply", "features") for name in XT),
 }

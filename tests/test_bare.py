@@ -11,7 +11,7 @@ BARE = """
 import sys
 
 REFUSED = {"typer", "rich", "pooch", "matplotlib", "filelock", "flint", "requests", "cupy"}
-REFUSED |= {"hypothesis", "mpmath", "pandas", "distributed", "dask", "torch", "jax"}
+REFUSED |= {"hypothesis", "mpmath", "pandas", "distributed", "dask", "torch", "jax", "sklearn"}
 
 class Refusal:
     def find_spec(self, name, path=None, target=None):
@@ -40,6 +40,7 @@ ntklin.ntk(net, theta, X, weights=ntklin.LowRank(np.ones((net.n_parameters, 1)))
 ntklin.infinite_ntk(net, X)
 ntklin.infinite_nngp(net, X)
 net.features(theta, X).project(theta)
+ntklin.NTKRegressor, ntklin.NTKClassifier, ntklin.NTKKernel  # are there, and refuse to be made
 print(*sorted(REFUSED & sys.modules.keys()))
 """
 
@@ -49,6 +50,11 @@ NEEDS = {
     "installed: pip install python-flint",
     'ntklin.load_data("mnist")': "loading data from the web needs the package pooch, which is not "
     "installed: pip install pooch",
+    **{
+        f"ntklin.{name}()": f"ntklin.{name} needs the package scikit-learn, which is not "
+        "installed: pip install 'ntklin[sklearn]'"
+        for name in ("NTKRegressor", "NTKClassifier", "NTKKernel")
+    },
 }
 
 

@@ -309,7 +309,7 @@ COMPUTED = ALWAYS | WITHIN
 NOTHING = {
     "what others make and compute": (
         *("Dataset", "LearningRateSearch", "Mitigation", "Plan", "ClusterPlan"),
-        *("TrainingRecords", "TrainingRun"),
+        *("TrainingRecords", "TrainingRun", "NTKClassifier", "NTKKernel", "NTKRegressor"),
     ),
     "on a cluster, whose workers have a thread each": ("ClusterNetwork",),
     "times of this machine": ("plan", "plan_cluster", "SolverProgress"),

@@ -154,6 +154,9 @@ EXAMPLES = {
     "MitigationInterrupted": lambda: ntklin.MitigationInterrupted(mitigated()),
     "Momentum": lambda: ntklin.Momentum(0.1),
     "Network": lambda: ntklin.AntisymmetricPair(NETWORK),
+    "NTKClassifier": lambda: ntklin.NTKClassifier(steps=3).fit(X, Y > 0.2),
+    "NTKKernel": lambda: ntklin.NTKKernel(0.5, depth=3),
+    "NTKRegressor": lambda: ntklin.NTKRegressor().fit(X, Y),
     "NoParametersError": lambda: ntklin.NoParametersError("a kernel"),
     "NonMonotoneLossWarning": lambda: ntklin.NonMonotoneLossWarning(
         "rose", step=3, before=1.0, after=2.0
@@ -248,6 +251,12 @@ ARGUMENTS = {
     "LinearizedGradientDescent.steps_to": lambda gd: (0.9 * gd.loss(0),),
     "LinearizedGradientDescent.steps_to_by_products": lambda gd: (0.9 * gd.loss(0),),
     "LinearizedRun.at": lambda run: (1,),
+    "NTKClassifier.decision_function": lambda model: (X_NEW,),
+    "NTKClassifier.fit": lambda model: (X, Y > 0.2),
+    "NTKClassifier.predict": lambda model: (X_NEW,),
+    "NTKKernel.diag": lambda kernel: (X,),
+    "NTKRegressor.fit": lambda model: (X, Y),
+    "NTKRegressor.predict": lambda model: (X_NEW, True),
     "Optimizer.coefficients": lambda optimizer: (2,),
     "Optimizer.init": lambda optimizer: (THETA,),
     "OptimizerState.from_arrays": lambda state: (state.arrays(), THETA),
@@ -311,6 +320,10 @@ OTHERS = {
     "Run.save": "writes a file",
     "Run.write": "writes into one",
     "StreamedFeatures.blocks": "an iterator, of what ``at`` gives",
+    **{
+        f"set_{method}_request": "scikit-learn's, and refused unless metadata are routed"
+        for method in ("fit", "predict", "score", "decision_function")
+    },
     "Stop.first": "of a block of steps, which the loop makes",
 }
 # An attribute or a method that raises counts as what it raises.

@@ -10,6 +10,7 @@ MOST_PARAMETERS = 10
 
 # Public functions whose keywords users type one by one.
 LONG = {
+    "ntklin/recipes/estimators/estimator.py: __init__",
     "ntklin/recipes/learning_rate.py: largest_learning_rate",
     "ntklin/recipes/mitigation/algorithm.py: mitigate_initialization",
     "ntklin/theory/linearization.py: train",

@@ -138,11 +138,14 @@ class MissingPackageError(Portable, ImportError, NtklinError):
         What to install.
     name : str
         The module that is missing.
+    extra : str, optional
+        ntklin's extra by which it is installed, in a version that serves.
     """
 
-    def __init__(self, call: str, package: str, name: str) -> None:
+    def __init__(self, call: str, package: str, name: str, extra: str | None = None) -> None:
+        what = package if extra is None else f"'ntklin[{extra}]'"
         super().__init__(
-            f"{call} needs the package {package}, which is not installed: pip install {package}",
+            f"{call} needs the package {package}, which is not installed: pip install {what}",
             name=name,
         )
 

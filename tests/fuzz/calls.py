@@ -53,7 +53,13 @@ NOT_CALLED = {
     *("ClusterPlan", "Plan", "SGDMoments", "SolverProgress", "TrainingRecords", "TrainingRun"),
     *("LearningRateSearch", "LinearizedRun", "Mitigation", "FeatureMap", "StreamedFeatures"),
     *("Engine", "FeatureOperator", "Network", "Schedule", "Stop", "FirstRise", "__version__"),
-    "reproducible",
+    *("reproducible", "NTKClassifier", "NTKKernel", "NTKRegressor"),
+}
+CHECKED_BY_SCIKIT_LEARN = {
+    **dict.fromkeys(("NTKRegressor.fit", "NTKClassifier.fit"), ("X", "y", "sample_weight")),
+    "NTKRegressor.predict": ("X", "return_std"),
+    **dict.fromkeys(("NTKClassifier.predict", "NTKClassifier.decision_function"), ("X",)),
+    "NTKKernel.diag": ("X",),
 }
 # Parameters that are left as they are: (where, name), and why.
 LEFT_OUT = {
@@ -61,6 +67,11 @@ LEFT_OUT = {
         (f"ClusterNetwork.{method}", name): "tests/test_cluster.py, which has a cluster"
         for method in ("apply", "features")
         for name in ("theta", "X")
+    },
+    **{
+        (where, name): "scikit-learn checks, and check_estimator holds that"
+        for where, names in CHECKED_BY_SCIKIT_LEARN.items()
+        for name in names
     },
     ("FeatureMap.gram", "blocks"): "the library's own",
     ("StreamedFeatures.gram", "blocks"): "the library's own",
