@@ -5,6 +5,7 @@ are computed on each number of threads, Numba's and BLAS's alike, in a process t
 public name has an entry there or in ``NOTHING``, which says why not.
 """
 
+import ast
 import functools
 import hashlib
 import json
@@ -400,6 +401,45 @@ def test_a_digest_tells_bits():
     assert digest([a]) == digest((np.ones(3),))
     assert digest([a]) != digest([np.nextafter(a, 2)])
     assert digest(0.0) != digest(-0.0)
+
+
+# What an index is made of: sums of whole numbers have no roundings.
+WHOLE = {"start", "stop", "row", "line", "width", "itemsize"}
+
+
+def is_product(node):
+    negated = isinstance(node, ast.UnaryOp) and is_product(node.operand)
+    return negated or (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult))
+
+
+def sums_of_products(tree):
+    """Where decorated functions add two products: whichever is fused with the sum."""
+    for function in ast.walk(tree):
+        if not isinstance(function, ast.FunctionDef) or not function.decorator_list:
+            continue
+        for node in ast.walk(function):
+            if not isinstance(node, ast.BinOp) or not isinstance(node.op, ast.Add | ast.Sub):
+                continue
+            names = {getattr(n, "id", getattr(n, "attr", "")) for n in ast.walk(node)}
+            if is_product(node.left) and is_product(node.right) and not names & WHOLE:
+                yield ast.unparse(node)
+
+
+def test_no_kernel_leaves_a_choice_of_fusing():
+    """Else the bits depend on whether a function was compiled or read from its cache."""
+    paths = (Path(__file__).parents[1] / "kernels" / "cpu").rglob("*.py")
+    found = [s for p in paths for s in sums_of_products(ast.parse(p.read_text("utf-8")))]
+    assert found == []
+
+
+@pytest.mark.parametrize("text", ["a * b + c * d", "-a * b - c * d", "x + y * (a * b - c * d)"])
+def test_a_choice_of_fusing_is_seen(text):
+    assert len([*sums_of_products(ast.parse(f"@kernel\ndef f(): return {text}"))]) == 1
+
+
+@pytest.mark.parametrize("text", ["fma(a, b, c * d)", "start * m + row * n", "a * b + c"])
+def test_no_choice_of_fusing_is_seen_where_there_is_none(text):
+    assert not [*sums_of_products(ast.parse(f"@kernel\ndef f(): return {text}"))]
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def compiled(codegen, *arguments, result=types.void):
     engine = llvm.create_mcjit_compiler(parsed, machine)
     engine.finalize_object()
     c_types = [C_TYPES.get(argument, ctypes.c_size_t) for argument in arguments]
-    c_result = None if result is types.void else ctypes.c_size_t
+    c_result = None if result is types.void else C_TYPES.get(result, ctypes.c_size_t)
     pointer = engine.get_function_address("run")
     return ctypes.CFUNCTYPE(c_result, *c_types)(pointer), engine
 
@@ -66,6 +66,14 @@ def lanes(dtype):
 
 def of(dtype):
     return types.float32 if dtype == np.float32 else types.float64
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_fma(dtype):
+    number, eps = of(dtype), float(np.finfo(dtype).eps)
+    run, _engine = compiled(instructions.fma, number, number, number, result=number)
+    assert run(1 + eps, 1 + eps, -1 - 2 * eps) == eps**2  # 0 if the product were rounded
+    assert run(3, 5, 7) == 22
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -19,7 +19,7 @@ from numba.np.numpy_support import as_dtype
 
 from ntklin.kernels.activations import ERF_SLOPE, GAUSS, ROOT_2
 from ntklin.kernels.cpu.compiler import kernel
-from ntklin.kernels.cpu.intrinsics import power_of_two, wide_vectors
+from ntklin.kernels.cpu.intrinsics import fma, power_of_two, wide_vectors
 from ntklin.kernels.cpu.sums import horner
 
 LN_2 = math.log(2)
@@ -185,4 +185,4 @@ def gelu_row(A, slopes, i, start, stop):
         h = A[i, n]
         below = 0.5 * math.erfc(-h / ROOT_2)
         A[i, n] = h * below
-        slopes[i, n] = below + h * slopes[i, n]
+        slopes[i, n] = fma(h, slopes[i, n], below)

@@ -36,7 +36,7 @@ from ntklin.kernels.cpu.infinite_angles import (
 )
 from ntklin.kernels.cpu.infinite_rows import Inputs, inputs_of
 from ntklin.kernels.cpu.infinite_tasks import STRETCH, mirror, shares
-from ntklin.kernels.cpu.intrinsics import wide_vectors
+from ntklin.kernels.cpu.intrinsics import fma, wide_vectors
 from ntklin.kernels.infinite_scales import products, shift_of
 
 
@@ -114,7 +114,7 @@ def _stretch(
     other_norm = other_norms[start:stop]
     if shifted:
         for j in range(n):
-            S[j] = kernel[j] * norm * other_norm[j] + tau[j] * added
+            S[j] = fma(tau[j], added, kernel[j] * norm * other_norm[j])
     else:
         for j in range(n):
             S[j] = kernel[j] * norm * other_norm[j]

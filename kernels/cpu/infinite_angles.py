@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ntklin.kernels.cpu.compiler import kernel
-from ntklin.kernels.cpu.intrinsics import wide_vectors
+from ntklin.kernels.cpu.intrinsics import fma, wide_vectors
 from ntklin.kernels.cpu.sums import horner
 
 # Below this fraction of what it is a difference of, t or 2 − t comes from the rows; above, its
@@ -94,7 +94,7 @@ def _half_distance(unit, x, q, other_unit, other_x, other_q):
     """(‖u − u'‖² + (q − q')²)/2 for u = unit x."""
     total = (q - other_q) * (q - other_q)
     for k in range(x.shape[0]):
-        difference = unit * x[k] - other_unit * other_x[k]
+        difference = fma(-other_unit, other_x[k], unit * x[k])
         total += difference * difference
     return total * x.dtype.type(0.5)
 
@@ -120,7 +120,9 @@ def first_angles(z, C, S, limit, row: FirstLayer, others: FirstLayer, biased, me
     if biased:
         for j in range(z.shape[0]):
             other = other_q[j]
-            minuend = (e * other_e[j] + other * other * e + q * q * other_e[j]) / (one + q * other)
+            minuend = fma(e, other_e[j], fma(other * other, e, q * q * other_e[j])) / (
+                one + q * other
+            )
             # By C, not by z: opposite rows whose C rounds to −1 have t = 2, or more.
             if C[j] >= 0:
                 z[j] = minuend - S[j]
@@ -155,11 +157,11 @@ def through(z, angle: Angle):
     y = half * s
     sine = np.sqrt(s * (two - s))
     ratio = one + y * (horner(even, y * y) + y * horner(odd, y * y))
-    phi = sine * ratio * per_pi
+    share = sine * ratio
     acute = z >= zero
     # Never negative: the second term is exactly 0 as long as 1 − s rounds to 1.
     t = (s if acute else one) + sine * (ratio * (one - s) - one) * per_pi
-    return t, one - phi if acute else phi
+    return t, fma(-share, per_pi, one) if acute else share * per_pi
 
 
 @row_kernel
@@ -170,7 +172,7 @@ def relu(z, kernel, kept, r, other_r, q, other_q, angle: Angle):
     for j in range(z.shape[0]):
         t, share = through(z[j], angle)
         both = r * other_r[j]
-        kernel[j] = both * (kept * share * kernel[j] + (one - t)) + q * other_q[j]
+        kernel[j] = fma(both, kept * share * kernel[j] + (one - t), q * other_q[j])
         z[j] = t
 
 
@@ -195,5 +197,5 @@ def next_angles(z, r, other_r, q, other_q):
     one = z.dtype.type(1)
     for j in range(z.shape[0]):
         both = r * other_r[j]
-        cross = r * other_q[j] - q * other_r[j]
-        z[j] = both * z[j] + cross * cross / (one + both + q * other_q[j])
+        cross = fma(-q, other_r[j], r * other_q[j])
+        z[j] = both * z[j] + cross * cross / fma(q, other_q[j], fma(r, other_r[j], one))

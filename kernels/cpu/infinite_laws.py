@@ -24,6 +24,7 @@ import math
 
 from ntklin.kernels.cpu.infinite_angles import Angle, row_kernel, through
 from ntklin.kernels.cpu.infinite_sides import Side
+from ntklin.kernels.cpu.intrinsics import fma
 
 # Orders of a series after which is looked whether the powers have faded.
 LOOK = 32
@@ -44,7 +45,7 @@ def two_slopes(z, M, l, i, own: Side, start, other: Side, c, d, angle: Angle):
     c2 = c * c
     d2 = d * d
     cd = c * d
-    total = c2 + d2
+    total = fma(c, c, d2)
     per = 1.0 / total if total > 0 else 0.0
     live = own.n[l, i]
     sign = own.sign[i]
@@ -57,13 +58,13 @@ def two_slopes(z, M, l, i, own: Side, start, other: Side, c, d, angle: Angle):
         t = 2.0 * t - s
         both = 2.0 * share - 1.0
         if z[j] >= 0:
-            z[j] = per * (d2 * s + c2 * t)
+            z[j] = per * fma(d2, s, c2 * t)
         else:
             both = -both
-            rest = per * (d2 * s + c2 * (2.0 - t))
-            z[j] = -max(rest, 1e-300) if rest <= 1.0 else per * (d2 * (2.0 - s) + c2 * t)
-        both = live * other_live[j] * both + sign * other_sign[j]
-        M[j] = d2 + cd * (sign + other_sign[j]) + c2 * both
+            rest = per * fma(d2, s, c2 * (2.0 - t))
+            z[j] = -max(rest, 1e-300) if rest <= 1.0 else per * fma(d2, 2.0 - s, c2 * t)
+        both = fma(live * other_live[j], both, sign * other_sign[j])
+        M[j] = fma(c2, both, fma(cd, sign + other_sign[j], d2))
 
 
 @row_kernel
@@ -72,11 +73,11 @@ def _arc(z, e, w, other_e, other_w):
     ww = w * other_w
     e2 = e * e
     other_e2 = other_e * other_e
-    y = (e2 + other_e2 - e2 * other_e2) / (1.0 + ww) + ww * abs(z)
+    y = fma(-e2, other_e2, fma(e, e, other_e2)) / fma(w, other_w, 1.0) + ww * abs(z)
     if y > 0.5:
         arc = math.asin(ww * (1.0 - abs(z)))
     else:
-        arc = 0.5 * math.pi - 2.0 * math.asin(math.sqrt(0.5 * y))
+        arc = math.pi / 2.0 - 2.0 * math.asin(math.sqrt(0.5 * y))
     return y, arc if z >= 0 else -arc
 
 
@@ -107,11 +108,11 @@ def sine(z, M, l, i, own: Side, start, other: Side):
         both = n * other_n[j]
         near = abs(z[j])
         # e^{−E (u ∓ v)²/2}/2, and −2|s|
-        decay = 0.5 * math.exp(-0.5 * difference * difference - both * near)
+        decay = 0.5 * math.exp(fma(-both, near, -0.5 * difference * difference))
         twice = -2.0 * both * (1.0 - near)
         cosine = -decay * math.expm1(twice) * per_root * other_per_root[j]
         M[j] = decay * (1.0 + math.exp(twice))
-        z[j] = _nearer(1.0 - cosine if z[j] >= 0 else 1.0 + cosine)
+        z[j] = _nearer(1.0 - (cosine if z[j] >= 0 else -cosine))
 
 
 @row_kernel
@@ -131,16 +132,17 @@ def gelu(z, M, l, i, own: Side, start, other: Side):
     for j in range(z.shape[0]):
         m2 = other_n[j] * other_n[j]
         f2 = other_e[j] * other_e[j]
-        ends = e2 + f2
+        ends = fma(e, e, f2)
         near = abs(z[j])
         sine2 = near * (2.0 - near)
         s = n * other_n[j] * (1.0 - near if z[j] >= 0 else near - 1.0)
         _, arc = _arc(z[j], e, w, other_e[j], other_w[j])
         quarter = 0.25 + arc / (2.0 * math.pi)
-        delta = 1.0 + n2 + m2 + n2 * m2 * sine2
+        delta = fma(n2 * m2, sine2, fma(other_n[j], other_n[j], fma(n, n, 1.0)))
         P = 1.0 / (2.0 * math.pi * math.sqrt(delta))
-        moment = s * quarter + P * (n2 * m2 * sine2 + s * s * ends)
-        rest = 1.0 + n2 * (f2 + other_w[j] * other_w[j] * sine2) + m2 * (e2 + w2 * sine2)
+        moment = fma(P, fma(s * s, ends, n2 * m2 * sine2), s * quarter)
+        rest = fma(n2, fma(other_w[j] * other_w[j], sine2, f2), 1.0)
+        rest = fma(m2, fma(w2, sine2, e2), rest)
         M[j] = quarter + s * P * (2.0 * ends - rest / delta)
         z[j] = _nearer(1.0 - moment * per_root * other_per_root[j])
 

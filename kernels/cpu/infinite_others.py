@@ -27,6 +27,7 @@ from ntklin.kernels.cpu.infinite_angles import (
 )
 from ntklin.kernels.cpu.infinite_sides import ERF, GELU, SIN, TWO_SLOPES, Side, kind_of, sides
 from ntklin.kernels.cpu.infinite_tasks import STRETCH, mirror, shares
+from ntklin.kernels.cpu.intrinsics import fma
 from ntklin.kernels.infinite_scales import TwoSlopes, Unresolved, products, shift_of
 
 # Of the bounds on what a series leaves out: more is refused.
@@ -61,15 +62,15 @@ def _next_angles(z, r, other_r, q, other_q):
         shift = q * other_q[j]
         near = abs(z[j])
         acute = z[j] >= 0
-        if both * (1.0 - near if acute else near - 1.0) + shift >= 0:
-            cross = r * other_q[j] - q * other_r[j]
+        if fma(both, 1.0 - near if acute else near - 1.0, shift) >= 0:
+            cross = fma(-q, other_r[j], r * other_q[j])
             t = near if acute else 2.0 - near
-            t = both * t + cross * cross / (1.0 + both + shift)
+            t = both * t + cross * cross / fma(q, other_q[j], fma(r, other_r[j], 1.0))
             z[j] = t if t <= 1.0 else t - 2.0
         else:
-            cross = r * other_q[j] + q * other_r[j]
+            cross = fma(q, other_r[j], r * other_q[j])
             t = 2.0 - near if acute else near
-            t = both * t + cross * cross / (1.0 + both - shift)
+            t = both * t + cross * cross / fma(-q, other_q[j], fma(r, other_r[j], 1.0))
             z[j] = -max(t, 1e-300) if t <= 1.0 else 2.0 - t
 
 
@@ -123,7 +124,7 @@ def _stretch(S, i, own: Side, start, other: Side, meets, how: Recursion, angle: 
         other_k = other.k[l, start:stop]
         for j in range(n):
             cosine = 1.0 - z[j] if z[j] >= 0 else -1.0 - z[j]
-            covariance = r * other_r[j] * cosine + q * other_q[j]
+            covariance = fma(r * other_r[j], cosine, q * other_q[j])
             theta[j] = k * other_k[j] * M[j] * theta[j] + covariance
         if how.shifted:
             for j in range(n):
@@ -133,7 +134,7 @@ def _stretch(S, i, own: Side, start, other: Side, meets, how: Recursion, angle: 
     other_norm = other.norms[start:stop]
     added = how.added if how.shifted else 0.0
     for j in range(n):
-        S[j] = theta[j] * norm * other_norm[j] + tau[j] * added
+        S[j] = fma(tau[j], added, theta[j] * norm * other_norm[j])
     return worst
 
 

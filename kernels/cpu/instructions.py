@@ -26,6 +26,10 @@ def wide_vectors(context, builder, signature, args):
     return context.get_dummy_value()
 
 
+def fma(context, builder, signature, args):
+    return builder.fma(*args)
+
+
 def power_of_two(context, builder, signature, args):
     mantissa = {32: 23, 64: 52}[signature.args[0].bitwidth]
     word = ir.IntType(signature.args[0].bitwidth)

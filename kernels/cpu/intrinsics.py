@@ -50,6 +50,19 @@ def wide_vectors(typing_context):
     return types.void(), instructions.wide_vectors
 
 
+@twin(plain.fma)
+@intrinsic
+def fma(typing_context, a, b, c):
+    """a b + c, rounded once.
+
+    A sum of two products is written with it: in ``a * b + c * d`` either product may be the one
+    that is rounded, and the compiler takes now the one and now the other of them, in the copies
+    of a function that it makes for its callers.
+    """
+    number = floating(typing_context.unify_types(a, b, c))
+    return number(number, number, number), instructions.fma
+
+
 @twin(plain.power_of_two)
 @intrinsic
 def power_of_two(typing_context, number):

@@ -27,6 +27,10 @@ def next_task(counter):
     return counter[0] - 1
 
 
+def fma(a, b, c):
+    return a * b + c
+
+
 def power_of_two(number):
     info = np.finfo(number.dtype)
     word = np.dtype(f"u{number.itemsize}")

@@ -11,7 +11,7 @@ import numpy as np
 from numba import prange
 
 from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
-from ntklin.kernels.cpu.intrinsics import wide_vectors
+from ntklin.kernels.cpu.intrinsics import fma, wide_vectors
 
 DESCENT, MOMENTUM, ADAGRAD, RMSPROP, ADAM = range(5)
 RULES = {
@@ -87,7 +87,7 @@ def _momentum(c, theta, velocity, place, g, source, count):
         j = here + k
         v = mu * velocity[j] + g[there + k]
         velocity[j] = v
-        theta[j] -= rate * (alpha * g[there + k] + beta * v)
+        theta[j] -= rate * fma(beta, v, alpha * g[there + k])
 
 
 @kernel
@@ -127,7 +127,7 @@ def _normalized(c, theta, squares, place, g, source, count):
     here, there = np.uint64(place), np.uint64(source)
     for k in range(np.uint64(count)):
         j = here + k
-        s = alpha * squares[j] + beta * (g[there + k] * g[there + k])
+        s = fma(alpha, squares[j], beta * (g[there + k] * g[there + k]))
         s = _kept(s, squares[j], g[there + k], least)
         squares[j] = s
         theta[j] -= rate * (zero if s <= nothing else g[there + k] / (np.sqrt(s) + eps))
@@ -149,7 +149,7 @@ def _adam(c, theta, means, squares, place, g, source, count):
     for k in range(np.uint64(count)):
         j = here + k
         m = means[j] + fresh * (g[there + k] - means[j])
-        s = alpha * squares[j] + beta * (g[there + k] * g[there + k])
+        s = fma(alpha, squares[j], beta * (g[there + k] * g[there + k]))
         means[j] = m
         s = _kept(s, squares[j], g[there + k], least)
         squares[j] = s
