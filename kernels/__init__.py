@@ -26,6 +26,7 @@ CONTRACT = {
     "descent_state": "(H (m_1, N), dtype) -> the state of a descent that begins",
     "fold": "(state) -> None; totals and changes in two numbers, as exact as they were",
     "descend": "(state, layers 2 … L, G, Y, loss, rate, sample weights (k, N), end) -> losses",
+    "total": "(a of any shape) -> the sum of its elements",
     "update": "(rule, coefficients, theta (P,), slots, gradient (P,)) -> None",
     "LinearizedNetwork": "(passes, has_bias, rule); .step(coefficients, s (N,)), …",
     "shallow_network": "(X, Y, layers, slots, rule, loss); .evaluate(sample weights), .step(…), …",

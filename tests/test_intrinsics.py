@@ -164,9 +164,9 @@ def test_add_entries(dtype, groups):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("n_lines", range(1, PANEL_LINES + 1))
+@pytest.mark.parametrize("n_halves", range(1, 2 * PANEL_LINES + 1))
 @pytest.mark.parametrize("count", [0, 1, 30])
-def test_add_rows(dtype, n_lines, count):
+def test_add_rows(dtype, n_halves, count):
     codegen = instructions.add_rows
     places = (ADDRESS, ADDRESS, types.intp, ADDRESS)
     run, _engine = compiled(codegen, *places, types.intp, types.intp, of(dtype))
@@ -174,21 +174,23 @@ def test_add_rows(dtype, n_lines, count):
     target, values = aligned((PANEL_ROWS, width), dtype), aligned((30, width), dtype)
     rows = aligned((PANEL_ROWS, 41), dtype)  # unaligned from the second on
     expected = target.astype(float)
-    seen = slice(n_lines * lanes(dtype))
+    seen = slice(n_halves * lanes(dtype) // 2)
     expected[:, seen] += rows[:, :count].astype(float) @ values[:count, seen]
     place = target.ctypes.data, rows.ctypes.data, rows.strides[0], values.ctypes.data
-    run(*place, count, n_lines, 0)
+    run(*place, count, n_halves, 0)
     assert_close(target, expected, kind="gram", n=30, scale=30)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_store_panel(dtype):
     codegen = instructions.store_panel
-    run, _engine = compiled(codegen, ADDRESS, types.intp, ADDRESS, types.intp, of(dtype))
+    places = ADDRESS, types.intp, ADDRESS, types.intp
+    run, _engine = compiled(codegen, *places, types.intp, of(dtype))
     width = PANEL_LINES * lanes(dtype)
-    panel, target = aligned((PANEL_ROWS, width), dtype), np.full((width, 21), 7, dtype)
+    panel, target = aligned((PANEL_ROWS, width + 3), dtype), np.full((width, 21), 7, dtype)
     for n_blocks in (0, 1, width // PANEL_ROWS):
-        run(target[:, 2:].ctypes.data, target.strides[0], panel.ctypes.data, n_blocks, 0.5)
+        place = target[:, 2:].ctypes.data, target.strides[0]
+        run(*place, panel.ctypes.data, panel.strides[0], n_blocks, 0.5)
         n = n_blocks * PANEL_ROWS
         expected = np.full_like(target, 7)
         expected[:n, 2 : 2 + PANEL_ROWS] = panel[:, :n].T / 2

@@ -10,6 +10,7 @@ from ntklin.kernels.cpu.layer_products import (
     COLUMNS,
     FEWEST,
     MOST,
+    PACKED_COLUMNS,
     lower_gram,
     multiply,
     packed_inputs,
@@ -69,9 +70,10 @@ def test_no_large_copy_is_made(monkeypatch):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("n", [PANEL_ROWS, 21, 24, 25, 97, MOST])
+@pytest.mark.parametrize("columns", [3, PACKED_COLUMNS + 9, 10 * PACKED_COLUMNS])
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_a_lower_triangle(n, dtype, order):
-    x = np.random.default_rng(n).standard_normal((n, COLUMNS + 9)).astype(dtype, order)
+def test_a_lower_triangle(n, columns, dtype, order):
+    x = np.random.default_rng(n).standard_normal((n, columns)).astype(dtype, order)
     K = np.tril(lower_gram(x))
     y = x.astype(float)
     assert_close(K, np.tril(y @ y.T), kind="gram", n=x.shape[1], scale=2 * x.shape[1])

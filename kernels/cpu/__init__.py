@@ -15,6 +15,7 @@ from ntklin.kernels.cpu.products import (
 )
 from ntklin.kernels.cpu.rules import update
 from ntklin.kernels.cpu.shallow_network import shallow_network
+from ntklin.kernels.cpu.totals import total
 from ntklin.kernels.cpu.unweighted import gram, gram_copies
 from ntklin.kernels.cpu.weighted import weighted_gram, weighted_gram_copies
 
@@ -34,6 +35,7 @@ __all__ = [
     "jacobian_vector",
     "jacobian_vectors",
     "shallow_network",
+    "total",
     "update",
     "vector_jacobian",
     "vectors_jacobian",

@@ -386,15 +386,16 @@ def add_listed_panel(context, builder, signature, args):
     return context.get_dummy_value()
 
 
-def _add_rows(builder, target, row, step, values, count, n_lines, element):
-    """:func:`add_rows` of a number of lines that is known."""
+def _add_rows(builder, target, row, step, values, count, n_halves, element):
+    """:func:`add_rows` of a number of halves of lines that is known."""
     lanes = LINE * 8 // (64 if isinstance(element, ir.DoubleType) else 32)
-    vector, address = ir.VectorType(element, lanes), target.type
+    address = target.type
     item = ir.Constant(address, LINE // lanes)
+    sizes = [lanes] * (n_halves // 2) + [lanes // 2] * (n_halves % 2)
 
     def line(base, r):
         place = builder.add(base, ir.Constant(address, r * LINE))
-        return builder.inttoptr(place, vector.as_pointer())
+        return builder.inttoptr(place, ir.VectorType(element, sizes[r]).as_pointer())
 
     rows, targets = [row], [target]
     for _ in range(PANEL_ROWS - 1):
@@ -403,7 +404,7 @@ def _add_rows(builder, target, row, step, values, count, n_lines, element):
     sums = [
         [
             cgutils.alloca_once_value(builder, builder.load(line(base, r), align=LINE))
-            for r in range(n_lines)
+            for r in range(len(sizes))
         ]
         for base in targets
     ]
@@ -412,12 +413,12 @@ def _add_rows(builder, target, row, step, values, count, n_lines, element):
         base = builder.add(
             values, builder.mul(loop.index, ir.Constant(address, PANEL_LINES * LINE))
         )
-        inputs = [builder.load(line(base, r), align=LINE) for r in range(n_lines)]
+        inputs = [builder.load(line(base, r), align=LINE) for r in range(len(sizes))]
         for slots, place in zip(sums, rows, strict=True):
             place = builder.inttoptr(builder.add(place, offset), element.as_pointer())
-            weight = _splat(builder, builder.load(place), lanes)
+            weight = builder.load(place)
             for slot, x in zip(slots, inputs, strict=True):
-                product = builder.fmul(weight, x, flags=("contract",))
+                product = builder.fmul(_splat(builder, weight, x.type.count), x, ("contract",))
                 builder.store(builder.fadd(builder.load(slot), product, flags=("contract",)), slot)
     for slots, base in zip(sums, targets, strict=True):
         for r, slot in enumerate(slots):
@@ -425,10 +426,10 @@ def _add_rows(builder, target, row, step, values, count, n_lines, element):
 
 
 def add_rows(context, builder, signature, args):
-    target, row, step, values, count, n_lines, _ = args
+    target, row, step, values, count, n_halves, _ = args
     element = context.get_value_type(signature.args[6])
-    for known in range(1, PANEL_LINES + 1):
-        is_it = builder.icmp_signed("==", n_lines, ir.Constant(n_lines.type, known))
+    for known in range(1, 2 * PANEL_LINES + 1):
+        is_it = builder.icmp_signed("==", n_halves, ir.Constant(n_halves.type, known))
         with builder.if_then(is_it):
             _add_rows(builder, target, row, step, values, count, known, element)
     return context.get_dummy_value()
@@ -446,7 +447,7 @@ def _transposed(builder, rows):
 
 
 def store_panel(context, builder, signature, args):
-    target, step, panel, n_blocks, factor = args
+    target, step, panel, panel_step, n_blocks, factor = args
     size = 8 if isinstance(factor.type, ir.DoubleType) else 4
     vector, address = ir.VectorType(factor.type, PANEL_ROWS), target.type
     scale = _splat(builder, factor, PANEL_ROWS)
@@ -454,9 +455,9 @@ def store_panel(context, builder, signature, args):
     with cgutils.for_range(builder, n_blocks) as loop:
         base = builder.add(panel, builder.mul(loop.index, block_bytes))
         rows = []
-        for i in range(PANEL_ROWS):
-            place = builder.add(base, ir.Constant(address, i * PANEL_LINES * LINE))
-            rows.append(builder.load(builder.inttoptr(place, vector.as_pointer()), align=size))
+        for _ in range(PANEL_ROWS):
+            rows.append(builder.load(builder.inttoptr(base, vector.as_pointer()), align=size))
+            base = builder.add(base, panel_step)
         place = builder.mul(loop.index, builder.mul(step, ir.Constant(address, PANEL_ROWS)))
         place = builder.add(target, place)
         for column in _transposed(builder, rows):

@@ -214,11 +214,11 @@ def add_listed_panel(typing_context, target, row, steps, values, listed, count):
 
 
 @intrinsic
-def add_rows(typing_context, target, row, step, values, count, n_lines):
+def add_rows(typing_context, target, row, step, values, count, n_halves):
     """target_i ← target_i + Σ_k row_i[k] values_k for PANEL_ROWS rows i, k < count.
 
-    ``target_i`` and ``values_k`` are the first ``n_lines`` of PANEL_LINES aligned cache lines, and
-    rows lie ``step`` bytes apart.
+    ``target_i`` and ``values_k`` are the first ``n_halves`` halves of PANEL_LINES aligned cache
+    lines, and rows lie ``step`` bytes apart.
     """
     dtype = Typed(floating(target, row, values))
     places = Place(target), Place(row), types.intp, Place(values)
@@ -226,13 +226,12 @@ def add_rows(typing_context, target, row, step, values, count, n_lines):
 
 
 @intrinsic
-def store_panel(typing_context, target, step, panel, n_blocks, factor):
+def store_panel(typing_context, target, step, panel, panel_step, n_blocks, factor):
     """target_q[i] ← factor panel_i[q] for PANEL_ROWS rows i, and q < PANEL_ROWS n_blocks.
 
-    ``panel_i`` are PANEL_LINES cache lines, as those of ``add_rows``; ``target_q`` are rows that
-    lie ``step`` bytes apart.
+    Rows ``target_q`` lie ``step`` bytes apart, and ``panel_i`` ``panel_step`` bytes.
     """
-    places = Place(target), types.intp, Place(panel)
+    places = Place(target), types.intp, Place(panel), types.intp
     return on_places(
         instructions.store_panel, types.void, *places, types.intp, floating(target, panel)
     )

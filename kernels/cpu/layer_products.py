@@ -14,35 +14,66 @@ from ntklin.kernels.cpu.blas import gemm
 from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import add_rows, next_task, store_panel, task_counter
 from ntklin.kernels.cpu.plain import twin
-from ntklin.kernels.cpu.shares import block_size
+from ntklin.kernels.cpu.shares import TASKS, block_size
 from ntklin.kernels.cpu.sizes import LINE, PANEL_LINES, PANEL_ROWS
 
 # With fewer inputs BLAS is the faster one, and with more neither is.
 FEWEST, MOST = 4, 256
 # Bytes of a copy that nobody has to count.
 SMALL = 1 << 25
-# Columns of W that are multiplied at a time: PANEL_ROWS rows of them fit a cache.
-COLUMNS = 128
+# Columns of W that are multiplied at a time, and of rows that are multiplied by each other, which
+# are packed each time: PANEL_ROWS rows of the former, and the packed ones, fit a cache.
+COLUMNS = 512
+PACKED_COLUMNS = 128
 # Rows of W of a task; each is multiplied by itself, so that no bit depends on it.
 TASK_ROWS = 6 * PANEL_ROWS
 
 
+@twin(plain.pack_panel)
+@kernel
+def _pack_panel(X, n, k, stop, packed, t, place, q):
+    """packed[t, place + j, q + i] ← X[n + i, k + j] for PANEL_ROWS inputs and whole panels of j."""
+    width = packed.shape[2]
+    target = ((t * packed.shape[1] + place) * width + q) * packed.itemsize
+    panel = (n * X.shape[1] + k) * X.itemsize
+    steps = width * packed.itemsize, X.shape[1] * X.itemsize
+    count, one = (stop - k) // PANEL_ROWS, packed.dtype.type(1)
+    store_panel((packed, target), steps[0], (X, panel), steps[1], count, one)
+
+
+@kernel
+def _pack_columns(X, start, stop, packed, place):
+    """packed[t, place + j, q] ← X[t width + q, start + j], 0 beyond the last input."""
+    width = packed.shape[2]
+    whole = stop - (stop - start) % PANEL_ROWS
+    for t in range(packed.shape[0]):
+        first = t * width
+        n_inputs = min(width, X.shape[0] - first)
+        for q in range(0, width, PANEL_ROWS):
+            done = start
+            if q + PANEL_ROWS <= n_inputs:
+                _pack_panel(X, first + q, start, whole, packed, t, place, q)
+                done = whole
+            for k in range(done, stop):
+                for i in range(q, min(q + PANEL_ROWS, width)):
+                    packed[t, place + k - start, i] = X[first + i, k] if i < n_inputs else 0
+
+
 @parallel_kernel
 def _pack(X, packed):
-    """packed[t, k, q] ← X[t width + q, k], 0 beyond the last input."""
-    width, columns = np.uint64(packed.shape[2]), np.uint64(packed.shape[1])
-    for block in prange((packed.shape[1] + COLUMNS - 1) // COLUMNS):
-        start = np.uint64(block) * np.uint64(COLUMNS)
-        stop = min(start + np.uint64(COLUMNS), columns)
-        for t in range(np.uint64(packed.shape[0])):
-            for q in range(width):
-                n = t * width + q
-                if n < np.uint64(X.shape[0]):
-                    for k in range(start, stop):
-                        packed[t, k, q] = X[n, k]
-                else:
-                    for k in range(start, stop):
-                        packed[t, k, q] = 0
+    for block in prange((X.shape[1] + PACKED_COLUMNS - 1) // PACKED_COLUMNS):
+        start = block * PACKED_COLUMNS
+        _pack_columns(X, start, min(start + PACKED_COLUMNS, X.shape[1]), packed, start)
+
+
+def tile_width(X):
+    """How many inputs meet a row of W at a time."""
+    return PANEL_LINES * LINE // X.itemsize
+
+
+def is_ours(X, W):
+    """Whether :func:`multiply` takes X with W, and not BLAS."""
+    return FEWEST <= len(X) <= MOST and len(W) >= PANEL_ROWS and X.nbytes <= SMALL
 
 
 def packed_inputs(X, W):
@@ -52,11 +83,11 @@ def packed_inputs(X, W):
     -------
     ndarray, shape (tiles, d, width), or (0, d, width)
     """
-    width = PANEL_LINES * LINE // X.itemsize
-    is_ours = FEWEST <= len(X) <= MOST and len(W) >= PANEL_ROWS and X.nbytes <= SMALL
-    packed = aligned_empty((-(-len(X) // width) if is_ours else 0, X.shape[1], width), X.dtype)
-    if is_ours:
-        _pack(X, packed)
+    width = tile_width(X)
+    n_tiles = -(-len(X) // width) if is_ours(X, W) else 0
+    packed = aligned_empty((n_tiles, X.shape[1], width), X.dtype)
+    if n_tiles:
+        _pack(np.ascontiguousarray(X), packed)
     return packed
 
 
@@ -72,27 +103,23 @@ def product_sums(packed, n_workers):
 
 @twin(plain.add_rows)
 @kernel
-def _add_rows(sums, t, W, i, packed, k, count, n_lines):
-    """sums[t] += W[i : i + PANEL_ROWS, k : k + count] packed[t, k : k + count]."""
+def _add_rows(sums, t, W, i, k, packed, place, count, n_halves):
+    """sums[t] += W[i : i + PANEL_ROWS, k : k + count] packed[t, place : place + count]."""
     target = t * sums.shape[1] * sums.shape[2] * sums.itemsize
     row = (i * W.shape[1] + k) * W.itemsize
-    values = (t * packed.shape[1] + k) * packed.shape[2] * packed.itemsize
+    values = (t * packed.shape[1] + place) * packed.shape[2] * packed.itemsize
     step = W.shape[1] * W.itemsize
-    add_rows((sums, target), (W, row), step, (packed, values), count, n_lines)
+    add_rows((sums, target), (W, row), step, (packed, values), count, n_halves)
 
 
 @kernel
-def _sum_rows(sums, W, i, packed, n_inputs):
-    """sums[t, r, q] ← ⟨row i + r of W, input t width + q⟩ for all tiles of the first inputs."""
+def _add_columns(sums, W, i, k, packed, place, count, n_inputs):
+    """The same for all tiles of the first inputs."""
     width = packed.shape[2]
-    lanes = LINE // packed.itemsize
-    n_tiles = (n_inputs + width - 1) // width
-    sums[:n_tiles] = 0
-    for k in range(0, W.shape[1], COLUMNS):
-        count = min(COLUMNS, W.shape[1] - k)
-        for t in range(n_tiles):
-            n_lines = min(PANEL_LINES, (n_inputs - t * width + lanes - 1) // lanes)
-            _add_rows(sums, t, W, i, packed, k, count, n_lines)
+    half = LINE // 2 // packed.itemsize
+    for t in range((n_inputs + width - 1) // width):
+        n_halves = min(2 * PANEL_LINES, (n_inputs - t * width + half - 1) // half)
+        _add_rows(sums, t, W, i, k, packed, place, count, n_halves)
 
 
 @twin(plain.store_rows)
@@ -108,7 +135,8 @@ def _store(sums, w, n_inputs, a, i, start, stop):
             done = columns // PANEL_ROWS
             target = (t * width * a.shape[1] + i) * a.itemsize
             panel = t * PANEL_ROWS * width * sums.itemsize
-            store_panel((a, target), a.shape[1] * a.itemsize, (sums, panel), done, w)
+            steps = a.shape[1] * a.itemsize, width * sums.itemsize
+            store_panel((a, target), steps[0], (sums, panel), steps[1], done, w)
         for q in range(done * PANEL_ROWS, columns):
             for r in range(first, last):
                 a[t * width + q, i + r] = w * sums[t, r, q]
@@ -137,43 +165,67 @@ def multiply(w, X, packed, W, start, stop, a, sums):
     for start_row in range(start, stop, PANEL_ROWS):
         # The last rows of all are not taken beyond the end of W, but some of them twice.
         i = min(start_row, W.shape[0] - PANEL_ROWS)
-        _sum_rows(sums, W, i, packed, X.shape[0])
+        sums[:] = 0
+        for k in range(0, W.shape[1], COLUMNS):
+            count = min(COLUMNS, W.shape[1] - k)
+            _add_columns(sums, W, i, k, packed, k, count, X.shape[0])
         _store(sums, w, X.shape[0], a, i, start_row, stop)
 
 
 @parallel_kernel
-def _lower_gram(K, x, packed, sums, counter):
-    width = packed.shape[2]
-    n_tasks = (x.shape[0] + PANEL_ROWS - 1) // PANEL_ROWS
-    for worker in prange(sums.shape[0]):
-        my_sums = sums[worker]
-        task = next_task(counter)
-        while task < n_tasks:
-            # Those with most to do come first.
-            start = (n_tasks - 1 - task) * PANEL_ROWS
-            i = min(start, x.shape[0] - PANEL_ROWS)
-            stop = i + PANEL_ROWS
-            n_tiles = (stop + width - 1) // width
-            _sum_rows(my_sums, x, i, packed, stop)
-            for n in range(start, stop):
-                for t in range(n_tiles):
-                    for q in range(min(width, n + 1 - t * width)):
-                        K[n, t * width + q] = my_sums[t, n - i, q]
-            task = next_task(counter)
+def _add_shares(sums, x, packed, counter):
+    """sums[s, p, t] ← the rows of panel p by the inputs of tile t, over the columns of share s."""
+    n_shares, n_panels = sums.shape[0], sums.shape[1]
+    n_blocks = (x.shape[1] + PACKED_COLUMNS - 1) // PACKED_COLUMNS
+    for worker in prange(packed.shape[0]):
+        mine = packed[worker]
+        s = next_task(counter)
+        while s < n_shares:
+            for p in range(n_panels):
+                sums[s, p] = 0
+            for block in range(s * n_blocks // n_shares, (s + 1) * n_blocks // n_shares):
+                k = block * PACKED_COLUMNS
+                count = min(PACKED_COLUMNS, x.shape[1] - k)
+                _pack_columns(x, k, k + count, mine, 0)
+                for p in range(n_panels):
+                    i = min(p * PANEL_ROWS, x.shape[0] - PANEL_ROWS)
+                    _add_columns(sums[s, p], x, i, k, mine, 0, count, i + PANEL_ROWS)
+            s = next_task(counter)
+
+
+@parallel_kernel
+def _add_up(K, sums):
+    """K ← Σ_s sums[s], on and below the diagonal."""
+    width = sums.shape[4]
+    for p in prange(sums.shape[1]):
+        start = p * PANEL_ROWS
+        i = min(start, K.shape[0] - PANEL_ROWS)
+        for n in range(start, i + PANEL_ROWS):
+            for k in range(n + 1):
+                t, q = k // width, k % width
+                K[n, k] = sums[0, p, t, n - i, q]
+                for s in range(1, sums.shape[0]):
+                    K[n, k] += sums[s, p, t, n - i, q]
 
 
 def lower_gram(x):
     """The lower triangle of x x^T, where x is of a shape for it; else None.
+
+    Blocks of columns are packed where they are needed, and stay in a cache until they are.
 
     Returns
     -------
     ndarray, shape (N, N), or None
         What is above the diagonal is not meant.
     """
-    x = np.ascontiguousarray(x)
-    packed = packed_inputs(x, x)
-    if len(packed) == 0:
+    n, width = len(x), tile_width(x)
+    if not is_ours(x, x):
         return None
-    K, sums = np.empty((len(x), len(x)), x.dtype), product_sums(packed, get_num_threads())
-    _lower_gram(K, x, packed, sums, task_counter())
+    x, n_tiles, n_panels = np.ascontiguousarray(x), -(-n // width), -(-n // PANEL_ROWS)
+    n_shares = max(1, min(TASKS, -(-x.shape[1] // PACKED_COLUMNS)))
+    sums = aligned_empty((n_shares, n_panels, n_tiles, PANEL_ROWS, width), x.dtype)
+    packed = aligned_empty((get_num_threads(), n_tiles, PACKED_COLUMNS, width), x.dtype)
+    _add_shares(sums, x, packed, task_counter())
+    K = np.empty((n, n), x.dtype)
+    _add_up(K, sums)
     return K

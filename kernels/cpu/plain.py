@@ -8,7 +8,7 @@ it does, but for an underscore. ``twin`` is the one switch between the two.
 import numpy as np
 from numba import config
 
-from ntklin.kernels.cpu.sizes import CHUNK_GROUPS, GROUP, SAMPLES, SUBSET, WORD
+from ntklin.kernels.cpu.sizes import CHUNK_GROUPS, GROUP, PANEL_ROWS, SAMPLES, SUBSET, WORD
 
 JIT_DISABLED = bool(config.DISABLE_JIT)  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -150,9 +150,13 @@ def add_signals(g, n_rows, D, inputs, t, seen, found):
         g[:n_rows, columns] += D[:n_rows, listed] @ inputs.X[t, listed, columns]
 
 
-def add_rows(sums, t, W, i, packed, k, count, n_lines):
+def add_rows(sums, t, W, i, k, packed, place, count, n_halves):
     rows = W[i : i + sums.shape[1], k : k + count]
-    sums[t] += rows @ packed[t, k : k + count]
+    sums[t] += rows @ packed[t, place : place + count]
+
+
+def pack_panel(X, n, k, stop, packed, t, place, q):
+    packed[t, place : place + stop - k, q : q + PANEL_ROWS] = X[n : n + PANEL_ROWS, k:stop].T
 
 
 def store_rows(sums, w, n_inputs, a, i, start, stop):

@@ -1,5 +1,6 @@
 """CuPy kernels with cuBLAS for the matrix products; the contract is in ``ntklin.kernels``."""
 
+from ntklin.kernels.gpu.arrays import total
 from ntklin.kernels.gpu.assembly import jacobian
 from ntklin.kernels.gpu.descent import descend, descent_state, fold
 from ntklin.kernels.gpu.fused import ShallowNetwork as shallow_network
@@ -33,6 +34,7 @@ __all__ = [
     "jacobian_vector",
     "jacobian_vectors",
     "shallow_network",
+    "total",
     "update",
     "vector_jacobian",
     "vectors_jacobian",

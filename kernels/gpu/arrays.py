@@ -22,6 +22,11 @@ def to_host(a):
     return a if isinstance(a, np.ndarray) else a.get()
 
 
+def total(a):
+    """Σ a."""
+    return a.sum()
+
+
 def transposed(a):
     """The matrix ``a``, or each of several, transposed; a view."""
     return a.swapaxes(-1, -2)

@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike
 
 from ntklin.edge.amounts import format_bytes
 from ntklin.edge.arrays import Array, as_array, place
-from ntklin.edge.backends import contiguous, free_device_memory, namespace
+from ntklin.edge.backends import contiguous, free_device_memory, kernels, namespace
 from ntklin.edge.errors import FloatRangeError, MemoryLimitError, UnitBallWarning
 from ntklin.edge.memory import available_memory
 from ntklin.edge.values import said
@@ -28,6 +28,8 @@ LONGEST = 10_000
 MOST_ENTRIES = 1 << 20
 # Numbers of inputs that are looked at together.
 BLOCK = 1 << 18
+# Elements from which on a sum is worth several threads.
+LARGE = 1 << 17
 
 
 def _as_floating(a: Any, name: str, *, rows: bool = False) -> Array:
@@ -95,7 +97,7 @@ def require_finite(a: Array, name: str) -> None:
     """Refuse NaN and infinity by the place of the first one."""
     xp = namespace(a)
     with np.errstate(over="ignore", invalid="ignore"):
-        total = a.sum()
+        total = kernels(a).total(a) if a.size > LARGE else a.sum()
     # A finite sum has finite terms, and needs one pass without a second array.
     if not xp.isfinite(total) and not bool(xp.isfinite(a).all()):
         first = _first(~xp.isfinite(a))
