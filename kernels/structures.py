@@ -35,16 +35,18 @@ class Activations(list):
     ----------
     slopes : list of ndarray, or None
         α'(h^1), …, α'(h^{L-1}); None for ReLU, of which a > 0 tells as much.
+    are_doubtful : bool
+        False if the pass has seen that every weight and bias is finite.
     """
 
-    def __init__(self, activations, slopes=None):
+    def __init__(self, activations, slopes=None, are_doubtful=True):
         super().__init__(activations)
-        self.slopes = slopes
+        self.slopes, self.are_doubtful = slopes, are_doubtful
 
     def rows(self, index):
         """Those of some of the inputs; ``index`` is one of NumPy's."""
         slopes = None if self.slopes is None else [s[index] for s in self.slopes]
-        return Activations((a[index] for a in self), slopes)
+        return Activations((a[index] for a in self), slopes, self.are_doubtful)
 
 
 def of_inputs(signals, index, n_outputs):

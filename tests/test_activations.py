@@ -57,7 +57,7 @@ def compiled(name, h):
     """α and α' as kernels have them."""
     one = h.dtype.type(1)
     unit = Layer(np.ones((1, 1), h.dtype), np.zeros(1, h.dtype), one, one)
-    a, slopes = activated(as_activation(name).body, unit, h[:, None])
+    a, slopes, _ = activated(as_activation(name).body, unit, h[:, None])
     return a[:, 0], slopes[:, 0]
 
 

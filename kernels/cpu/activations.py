@@ -24,7 +24,13 @@ from ntklin.kernels.cpu.exponentials import (
 )
 from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
 from ntklin.kernels.cpu.launching import launcher
-from ntklin.kernels.cpu.layer_products import multiply, packed_inputs, product_sums, task_rows
+from ntklin.kernels.cpu.layer_products import (
+    blas_beside,
+    multiply,
+    packed_inputs,
+    product_sums,
+    task_rows,
+)
 from ntklin.kernels.cpu.plain import JIT_DISABLED
 
 KINDS = {name: kind for kind, name in enumerate(BODIES)}
@@ -162,22 +168,24 @@ def _with(function, **names):
 
 @ActivationLoop
 def _layer(kind, p, layer, below, packed, a, slopes, block, sums, counter):
-    """a = α(w a' W^T + v b) and α' there, by blocks of neurons."""
+    """a = α(w a' W^T + v b) and α' there; returns how many rows of W may not be finite."""
     W, b, w, v = layer
+    doubtful = 0
     for worker in prange(sums.shape[0]):
         start = next_task(counter) * block
         while start < W.shape[0]:
             stop = min(start + block, W.shape[0])
-            multiply(w, below, packed, W, start, stop, a, sums[worker])
+            doubtful += multiply(w, below, packed, W, start, stop, a, sums[worker])
             for n in range(a.shape[0]):
                 for i in range(start, stop):
                     a[n, i] += v * b[i]
                 row(kind, p, a, slopes, n, start, stop)
             start = next_task(counter) * block
+    return doubtful
 
 
 def activated(body, layer, below):
-    """a = α(w a' W^T + v b) and the slopes α' there; to be called where BLAS is sequential.
+    """a = α(w a' W^T + v b) and the slopes α' there.
 
     Parameters
     ----------
@@ -188,9 +196,12 @@ def activated(body, layer, below):
     Returns
     -------
     a, slopes : ndarray, shape (N, m)
+    doubtful : int
+        How many rows of W may have an element that is not finite.
     """
     a = np.empty((len(below), len(layer.W)), below.dtype)
     slopes, packed = np.empty_like(a), packed_inputs(below, layer.W)
     sums, block = product_sums(packed, get_num_threads()), task_rows(packed, layer.W)
-    _layer(body, layer, below, packed, a, slopes, block, sums, task_counter())
-    return a, slopes
+    with blas_beside(packed):
+        doubtful = _layer(body, layer, below, packed, a, slopes, block, sums, task_counter())
+    return a, slopes, doubtful

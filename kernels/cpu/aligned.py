@@ -3,6 +3,8 @@
 Vector loads that straddle cache lines halve the throughput of the register-blocked tiles.
 """
 
+import math
+
 import numpy as np
 
 from ntklin.kernels.cpu.sizes import LINE
@@ -10,11 +12,10 @@ from ntklin.kernels.cpu.sizes import LINE
 
 def aligned_empty(shape, dtype):
     """An uninitialized C-contiguous array that starts on a 64-byte cache line."""
-    size = int(np.prod(shape))
-    itemsize = np.dtype(dtype).itemsize
-    raw = np.empty(size * itemsize + LINE, dtype=np.uint8)
-    start = -raw.ctypes.data % LINE
-    return raw[start : start + size * itemsize].view(dtype).reshape(shape)
+    size = math.prod(shape if isinstance(shape, tuple) else (shape,)) * np.dtype(dtype).itemsize
+    raw = np.empty(size + LINE, dtype=np.uint8)
+    start = -raw.__array_interface__["data"][0] % LINE
+    return raw[start : start + size].view(dtype).reshape(shape)
 
 
 def aligned_zeros(shape, dtype):

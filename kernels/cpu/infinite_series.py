@@ -20,7 +20,6 @@ from typing import NamedTuple
 import numpy as np
 
 from ntklin.kernels.cpu.activations import activated
-from ntklin.kernels.cpu.blas import sequential_blas
 from ntklin.kernels.infinite_scales import Unresolved
 from ntklin.kernels.structures import Layer
 
@@ -71,8 +70,7 @@ def _nodes(width):
 def _values(body, n, z):
     """α(n z) and α'(n z), shapes (N, number of z): a layer whose one input is n, its weights z."""
     layer = Layer(z[:, None], np.zeros_like(z), np.float64(1), np.float64(0))
-    with sequential_blas:
-        return activated(body, layer, np.ascontiguousarray(n)[:, None])
+    return activated(body, layer, np.ascontiguousarray(n)[:, None])[:2]
 
 
 def _squares(body, n, width):

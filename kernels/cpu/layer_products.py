@@ -5,13 +5,15 @@ meets many inputs; for a few of them W is read where it lies, and X alone is pac
 inputs, each of which meets PANEL_ROWS rows of W.
 """
 
+from contextlib import nullcontext
+
 import numpy as np
 from numba import get_num_threads, prange
 
 from ntklin.kernels.cpu import plain
 from ntklin.kernels.cpu.aligned import aligned_empty
-from ntklin.kernels.cpu.blas import gemm
-from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
+from ntklin.kernels.cpu.blas import gemm, sequential_blas
+from ntklin.kernels.cpu.compiler import dot_kernel, kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import add_rows, next_task, store_panel, task_counter
 from ntklin.kernels.cpu.plain import twin
 from ntklin.kernels.cpu.shares import TASKS, block_size
@@ -21,10 +23,9 @@ from ntklin.kernels.cpu.sizes import LINE, PANEL_LINES, PANEL_ROWS
 FEWEST, MOST = 4, 256
 # Bytes of a copy that nobody has to count.
 SMALL = 1 << 25
-# Columns of W that are multiplied at a time, and of rows that are multiplied by each other, which
-# are packed each time: PANEL_ROWS rows of the former, and the packed ones, fit a cache.
-COLUMNS = 512
-PACKED_COLUMNS = 128
+# Columns that are multiplied at a time: those of all packed inputs stay in a second-level cache
+# while the rows of a task pass.
+COLUMNS = 384
 # Rows of W of a task; each is multiplied by itself, so that no bit depends on it.
 TASK_ROWS = 6 * PANEL_ROWS
 
@@ -61,9 +62,9 @@ def _pack_columns(X, start, stop, packed, place):
 
 @parallel_kernel
 def _pack(X, packed):
-    for block in prange((X.shape[1] + PACKED_COLUMNS - 1) // PACKED_COLUMNS):
-        start = block * PACKED_COLUMNS
-        _pack_columns(X, start, min(start + PACKED_COLUMNS, X.shape[1]), packed, start)
+    for block in prange((X.shape[1] + COLUMNS - 1) // COLUMNS):
+        start = block * COLUMNS
+        _pack_columns(X, start, min(start + COLUMNS, X.shape[1]), packed, start)
 
 
 def tile_width(X):
@@ -91,6 +92,11 @@ def packed_inputs(X, W):
     return packed
 
 
+def blas_beside(packed):
+    """The context in which a kernel calls :func:`multiply`: one thread for BLAS, if it is used."""
+    return nullcontext() if len(packed) else sequential_blas
+
+
 def task_rows(packed, W):
     """How many rows of W a task takes, whole panels or what suits BLAS."""
     return TASK_ROWS if len(packed) else block_size(len(W))
@@ -98,14 +104,16 @@ def task_rows(packed, W):
 
 def product_sums(packed, n_workers):
     """Where each thread's :func:`multiply` sums."""
-    return aligned_empty((n_workers, len(packed), PANEL_ROWS, packed.shape[2]), packed.dtype)
+    n_panels = TASK_ROWS // PANEL_ROWS
+    shape = n_workers, n_panels, len(packed), PANEL_ROWS, packed.shape[2]
+    return aligned_empty(shape, packed.dtype)
 
 
 @twin(plain.add_rows)
 @kernel
-def _add_rows(sums, t, W, i, k, packed, place, count, n_halves):
-    """sums[t] += W[i : i + PANEL_ROWS, k : k + count] packed[t, place : place + count]."""
-    target = t * sums.shape[1] * sums.shape[2] * sums.itemsize
+def _add_rows(sums, p, t, W, i, k, packed, place, count, n_halves):
+    """sums[p, t] += W[i : i + PANEL_ROWS, k : k + count] packed[t, place : place + count]."""
+    target = (p * sums.shape[1] + t) * sums.shape[2] * sums.shape[3] * sums.itemsize
     row = (i * W.shape[1] + k) * W.itemsize
     values = (t * packed.shape[1] + place) * packed.shape[2] * packed.itemsize
     step = W.shape[1] * W.itemsize
@@ -113,33 +121,45 @@ def _add_rows(sums, t, W, i, k, packed, place, count, n_halves):
 
 
 @kernel
-def _add_columns(sums, W, i, k, packed, place, count, n_inputs):
+def _add_columns(sums, p, W, i, k, packed, place, count, n_inputs):
     """The same for all tiles of the first inputs."""
     width = packed.shape[2]
     half = LINE // 2 // packed.itemsize
     for t in range((n_inputs + width - 1) // width):
         n_halves = min(2 * PANEL_LINES, (n_inputs - t * width + half - 1) // half)
-        _add_rows(sums, t, W, i, k, packed, place, count, n_halves)
+        _add_rows(sums, p, t, W, i, k, packed, place, count, n_halves)
 
 
 @twin(plain.store_rows)
 @kernel
-def _store(sums, w, n_inputs, a, i, start, stop):
-    """a[n, i + r] ← w sums[t, r, q] for inputs n = t width + q and rows start ≤ i + r < stop."""
-    width = sums.shape[2]
+def _store(sums, p, w, n_inputs, a, i, start, stop):
+    """a[n, i + r] ← w sums[p, t, r, q] for inputs n = t width + q, rows start ≤ i + r < stop."""
+    width = sums.shape[3]
     first, last = max(0, start - i), min(PANEL_ROWS, stop - i)
-    for t in range(sums.shape[0]):
+    for t in range(sums.shape[1]):
         columns = min(width, n_inputs - t * width)
         done = 0
         if last - first == PANEL_ROWS:
             done = columns // PANEL_ROWS
             target = (t * width * a.shape[1] + i) * a.itemsize
-            panel = t * PANEL_ROWS * width * sums.itemsize
+            panel = (p * sums.shape[1] + t) * PANEL_ROWS * width * sums.itemsize
             steps = a.shape[1] * a.itemsize, width * sums.itemsize
             store_panel((a, target), steps[0], (sums, panel), steps[1], done, w)
         for q in range(done * PANEL_ROWS, columns):
             for r in range(first, last):
-                a[t * width + q, i + r] = w * sums[t, r, q]
+                a[t * width + q, i + r] = w * sums[p, t, r, q]
+
+
+@dot_kernel
+def _are_finite(sums, p):
+    """Whether the sums of a panel are."""
+    zero = sums.dtype.type(0)
+    total = zero
+    for t in range(sums.shape[1]):
+        for r in range(sums.shape[2]):
+            for q in range(sums.shape[3]):
+                total += zero * sums[p, t, r, q]
+    return total == zero
 
 
 @kernel
@@ -158,54 +178,67 @@ def multiply(w, X, packed, W, start, stop, a, sums):
     a : ndarray, shape (N, m)
     sums : ndarray
         The thread's own, from :func:`product_sums`.
+
+    Returns
+    -------
+    int
+        How many rows of W may have an element that is not finite: 0 if each has met an input, and
+        all sums are finite.
     """
     if packed.shape[0] == 0:
         gemm(False, True, w, X, W[start:stop], w * 0, a[:, start:stop])
-        return
-    for start_row in range(start, stop, PANEL_ROWS):
-        # The last rows of all are not taken beyond the end of W, but some of them twice.
-        i = min(start_row, W.shape[0] - PANEL_ROWS)
+        return stop - start
+    doubtful, last = 0, W.shape[0] - PANEL_ROWS
+    for first in range(start, stop, TASK_ROWS):
+        end = min(first + TASK_ROWS, stop)
         sums[:] = 0
         for k in range(0, W.shape[1], COLUMNS):
             count = min(COLUMNS, W.shape[1] - k)
-            _add_columns(sums, W, i, k, packed, k, count, X.shape[0])
-        _store(sums, w, X.shape[0], a, i, start_row, stop)
+            for p, row in enumerate(range(first, end, PANEL_ROWS)):
+                # The last rows of all are not taken beyond the end of W, but some of them twice.
+                _add_columns(sums, p, W, min(row, last), k, packed, k, count, X.shape[0])
+        for p, row in enumerate(range(first, end, PANEL_ROWS)):
+            _store(sums, p, w, X.shape[0], a, min(row, last), row, end)
+            doubtful += 0 if _are_finite(sums, p) else PANEL_ROWS
+    return doubtful
 
 
 @parallel_kernel
 def _add_shares(sums, x, packed, counter):
-    """sums[s, p, t] ← the rows of panel p by the inputs of tile t, over the columns of share s."""
-    n_shares, n_panels = sums.shape[0], sums.shape[1]
-    n_blocks = (x.shape[1] + PACKED_COLUMNS - 1) // PACKED_COLUMNS
+    """sums[s n + p, t] ← row i of panel p < n by the inputs of tile t, over share s of columns."""
+    n_panels = (x.shape[0] + PANEL_ROWS - 1) // PANEL_ROWS
+    n_shares = sums.shape[0] // n_panels
+    n_blocks = (x.shape[1] + COLUMNS - 1) // COLUMNS
     for worker in prange(packed.shape[0]):
         mine = packed[worker]
         s = next_task(counter)
         while s < n_shares:
-            for p in range(n_panels):
-                sums[s, p] = 0
+            for p in range(s * n_panels, (s + 1) * n_panels):
+                sums[p] = 0
             for block in range(s * n_blocks // n_shares, (s + 1) * n_blocks // n_shares):
-                k = block * PACKED_COLUMNS
-                count = min(PACKED_COLUMNS, x.shape[1] - k)
+                k = block * COLUMNS
+                count = min(COLUMNS, x.shape[1] - k)
                 _pack_columns(x, k, k + count, mine, 0)
                 for p in range(n_panels):
-                    i = min(p * PANEL_ROWS, x.shape[0] - PANEL_ROWS)
-                    _add_columns(sums[s, p], x, i, k, mine, 0, count, i + PANEL_ROWS)
+                    i, place = min(p * PANEL_ROWS, x.shape[0] - PANEL_ROWS), s * n_panels + p
+                    _add_columns(sums, place, x, i, k, mine, 0, count, i + PANEL_ROWS)
             s = next_task(counter)
 
 
 @parallel_kernel
 def _add_up(K, sums):
-    """K ← Σ_s sums[s], on and below the diagonal."""
-    width = sums.shape[4]
-    for p in prange(sums.shape[1]):
+    """K ← the sums of all shares, on and below the diagonal."""
+    width = sums.shape[3]
+    n_panels = (K.shape[0] + PANEL_ROWS - 1) // PANEL_ROWS
+    for p in prange(n_panels):
         start = p * PANEL_ROWS
         i = min(start, K.shape[0] - PANEL_ROWS)
         for n in range(start, i + PANEL_ROWS):
             for k in range(n + 1):
                 t, q = k // width, k % width
-                K[n, k] = sums[0, p, t, n - i, q]
-                for s in range(1, sums.shape[0]):
-                    K[n, k] += sums[s, p, t, n - i, q]
+                K[n, k] = sums[p, t, n - i, q]
+                for place in range(p + n_panels, sums.shape[0], n_panels):
+                    K[n, k] += sums[place, t, n - i, q]
 
 
 def lower_gram(x):
@@ -222,9 +255,9 @@ def lower_gram(x):
     if not is_ours(x, x):
         return None
     x, n_tiles, n_panels = np.ascontiguousarray(x), -(-n // width), -(-n // PANEL_ROWS)
-    n_shares = max(1, min(TASKS, -(-x.shape[1] // PACKED_COLUMNS)))
-    sums = aligned_empty((n_shares, n_panels, n_tiles, PANEL_ROWS, width), x.dtype)
-    packed = aligned_empty((get_num_threads(), n_tiles, PACKED_COLUMNS, width), x.dtype)
+    n_shares = max(1, min(TASKS, -(-x.shape[1] // COLUMNS)))
+    sums = aligned_empty((n_shares * n_panels, n_tiles, PANEL_ROWS, width), x.dtype)
+    packed = aligned_empty((get_num_threads(), n_tiles, COLUMNS, width), x.dtype)
     _add_shares(sums, x, packed, task_counter())
     K = np.empty((n, n), x.dtype)
     _add_up(K, sums)

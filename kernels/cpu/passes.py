@@ -11,7 +11,13 @@ from ntklin.kernels.cpu.activations import activated
 from ntklin.kernels.cpu.blas import gemm, product, sequential_blas
 from ntklin.kernels.cpu.compiler import dot_kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
-from ntklin.kernels.cpu.layer_products import multiply, packed_inputs, product_sums, task_rows
+from ntklin.kernels.cpu.layer_products import (
+    blas_beside,
+    multiply,
+    packed_inputs,
+    product_sums,
+    task_rows,
+)
 from ntklin.kernels.cpu.neuron_subsets import gates, signal_below
 from ntklin.kernels.cpu.shares import block_size
 from ntklin.kernels.structures import Activations, Layer, of_inputs
@@ -22,16 +28,18 @@ TABLES_PAY = 192
 
 @parallel_kernel
 def _hidden_layer(below, packed, W, b, w, v, a, block, sums, counter):
-    """a = max(w a' W^T + v b, 0)."""
+    """a = max(w a' W^T + v b, 0); returns how many rows of W may not be finite."""
+    doubtful = 0
     for worker in prange(sums.shape[0]):
         start = next_task(counter) * block
         while start < W.shape[0]:
             stop = min(start + block, W.shape[0])
-            multiply(w, below, packed, W, start, stop, a, sums[worker])
+            doubtful += multiply(w, below, packed, W, start, stop, a, sums[worker])
             for n in range(a.shape[0]):
                 for i in range(start, stop):
                     a[n, i] = max(a[n, i] + v * b[i], 0)
             start = next_task(counter) * block
+    return doubtful
 
 
 @dot_kernel
@@ -124,22 +132,26 @@ def forward(layers, X):
     """
     scalar, body = X.dtype.type, layers.activation
     *hidden, (last, w_last, v_last) = zip(*layers[:3], strict=True)
-    activations, slopes = [X], []
-    with sequential_blas:
-        for (W, b), w, v in hidden:
-            if b is None:
-                b = np.zeros(len(W), X.dtype)
-            W, below, w, v = np.ascontiguousarray(W), activations[-1], scalar(w), scalar(v)
-            if body.name == "relu":
-                a, packed = np.empty((len(X), len(W)), X.dtype), packed_inputs(below, W)
-                sums, block = product_sums(packed, get_num_threads()), task_rows(packed, W)
-                _hidden_layer(below, packed, W, b, w, v, a, block, sums, task_counter())
-            else:
-                a, slope = activated(body, Layer(W, b, w, v), below)
-                slopes.append(slope)
-            activations.append(a)
+    activations, slopes, doubtful = [X], [], 0
+    for (W, b), w, v in hidden:
+        doubtful += b is not None and not np.isfinite(b).all()
+        if b is None:
+            b = np.zeros(len(W), X.dtype)
+        W, below, w, v = np.ascontiguousarray(W), activations[-1], scalar(w), scalar(v)
+        if body.name == "relu":
+            a, packed = np.empty((len(X), len(W)), X.dtype), packed_inputs(below, W)
+            sums, block = product_sums(packed, get_num_threads()), task_rows(packed, W)
+            with blas_beside(packed):
+                doubt = _hidden_layer(below, packed, W, b, w, v, a, block, sums, task_counter())
+        else:
+            a, slope, doubt = activated(body, Layer(W, b, w, v), below)
+            slopes.append(slope)
+        activations.append(a)
+        doubtful += doubt
     W, b = last
-    activations = Activations(activations, None if body.name == "relu" else slopes)
+    doubtful += not (np.isfinite(W).all() and (b is None or np.isfinite(b).all()))
+    slopes = None if body.name == "relu" else slopes
+    activations = Activations(activations, slopes, doubtful > 0)
     if len(W) > 1:
         outputs = scalar(w_last) * product(activations[-1], W)
         return activations, outputs if b is None else outputs + scalar(v_last) * b
@@ -173,8 +185,7 @@ class BackwardSignals(Sequence):
     def __getitem__(self, index):
         l = range(len(self))[index]  # δ^{l+1}
         if l not in self._known:
-            with sequential_blas:
-                self._known[l] = self._compute(l)
+            self._known[l] = self._compute(l)
         return self._known[l]
 
     def rows(self, index):
@@ -232,7 +243,9 @@ class BackwardSignals(Sequence):
             return delta
         signal, gates = (_hidden_signal, a) if slopes is None else (_sloped_signal, slopes[l])
         block, n_workers = block_size(W.shape[1]), get_num_threads()
-        signal(self[l + 1], W, w, gates, delta, block, n_workers, task_counter())
+        above = self[l + 1]
+        with sequential_blas:
+            signal(above, W, w, gates, delta, block, n_workers, task_counter())
         return delta
 
 

@@ -150,15 +150,15 @@ def add_signals(g, n_rows, D, inputs, t, seen, found):
         g[:n_rows, columns] += D[:n_rows, listed] @ inputs.X[t, listed, columns]
 
 
-def add_rows(sums, t, W, i, k, packed, place, count, n_halves):
-    rows = W[i : i + sums.shape[1], k : k + count]
-    sums[t] += rows @ packed[t, place : place + count]
+def add_rows(sums, p, t, W, i, k, packed, place, count, n_halves):
+    rows = W[i : i + PANEL_ROWS, k : k + count]
+    sums[p, t] += rows @ packed[t, place : place + count]
 
 
 def pack_panel(X, n, k, stop, packed, t, place, q):
     packed[t, place : place + stop - k, q : q + PANEL_ROWS] = X[n : n + PANEL_ROWS, k:stop].T
 
 
-def store_rows(sums, w, n_inputs, a, i, start, stop):
-    rows = sums.transpose(1, 0, 2).reshape(sums.shape[1], -1)[:, :n_inputs]
+def store_rows(sums, p, w, n_inputs, a, i, start, stop):
+    rows = sums[p].transpose(1, 0, 2).reshape(PANEL_ROWS, -1)[:, :n_inputs]
     a[:, start : min(stop, i + len(rows))] = w * rows[start - i : stop - i].T

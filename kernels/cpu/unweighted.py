@@ -4,7 +4,7 @@ import numpy as np
 from numba import get_num_threads, prange
 
 from ntklin.kernels.cpu import layer_products, neuron_subsets, output_pairs, skipping
-from ntklin.kernels.cpu.blas import mirror_lower, product, sequential_blas, slice_count
+from ntklin.kernels.cpu.blas import mirror_lower, product, slice_count
 from ntklin.kernels.cpu.compiler import parallel_kernel
 
 # From this many inputs on, products of activations or signals gain from skipping their zeros.
@@ -106,29 +106,28 @@ def gram(passes, other=None):
     several = n_outputs > 1
     # Backward signals in another dtype than they were made in are arrays and nothing else.
     scales = getattr(deltas, "scales", None) if is_relu and n_outputs >= output_pairs.PAYS else None
-    with sequential_blas:
-        # The last layer comes first: its δ is 1, so that K starts as its activations' Gram matrix.
-        K = _product(activations[last], other_activations[last], is_relu and last > 0)
-        if several:
-            K = _of_outputs(K, n_outputs, squares[last], symmetric)
+    # The last layer comes first: its δ is 1, so that K starts as its activations' Gram matrix.
+    K = _product(activations[last], other_activations[last], is_relu and last > 0)
+    if several:
+        K = _of_outputs(K, n_outputs, squares[last], symmetric)
+    else:
+        _scale_shift(K, *squares[last], symmetric)
+    for l in range(last):
+        G = _product(activations[l], other_activations[l], is_relu and l > 0)
+        if scales is not None and l == last - 1:
+            signals = activations[last], other_activations[last], scales
+            output_pairs.add_layer(K, G, *squares[l], *signals)
+        elif several:
+            D = _product(deltas[l], other_deltas[l], is_relu)
+            _add_blocks(K, G, D, *squares[l], symmetric)
+            del D
+        elif is_relu and symmetric and l == last - 1 and len(K) >= SKIPPING_PAYS:
+            neuron_subsets.add_layer(K, G, *squares[l], activations[last], deltas.scale)
         else:
-            _scale_shift(K, *squares[last], symmetric)
-        for l in range(last):
-            G = _product(activations[l], other_activations[l], is_relu and l > 0)
-            if scales is not None and l == last - 1:
-                signals = activations[last], other_activations[last], scales
-                output_pairs.add_layer(K, G, *squares[l], *signals)
-            elif several:
-                D = _product(deltas[l], other_deltas[l], is_relu)
-                _add_blocks(K, G, D, *squares[l], symmetric)
-                del D
-            elif is_relu and symmetric and l == last - 1 and len(K) >= SKIPPING_PAYS:
-                neuron_subsets.add_layer(K, G, *squares[l], activations[last], deltas.scale)
-            else:
-                D = _product(deltas[l], other_deltas[l], is_relu)
-                _add_layer(K, G, D, *squares[l], symmetric)
-                del D
-            del G  # or it would still be there beside the next one
+            D = _product(deltas[l], other_deltas[l], is_relu)
+            _add_layer(K, G, D, *squares[l], symmetric)
+            del D
+        del G  # or it would still be there beside the next one
     if symmetric:
         mirror_lower(K)
     return K

@@ -157,14 +157,37 @@ def as_new_inputs(X_new: Any, phi: Any) -> Array:
     return X_new if fault else result
 
 
-def as_vector(v: Any, n: int, *, name: str, dtype: DTypeLike | None = None) -> Array:
-    """A finite, contiguous vector of length ``n``; (n, 1) is accepted too."""
+def as_vector(
+    v: Any, n: int, *, name: str, dtype: DTypeLike | None = None, finite: bool = True
+) -> Array:
+    """A contiguous vector of length ``n``; (n, 1) is accepted too.
+
+    Parameters
+    ----------
+    v : array_like
+    n : int
+    name : str
+        The argument's name in messages.
+    dtype : dtype, optional
+    finite : bool
+        Whether NaN and infinity are refused, or the caller sees to that.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+
+    Raises
+    ------
+    ValueError
+        For another shape, NaN or infinity.
+    """
     v = _as_floating(v, name)
     if v.shape == (n, 1):
         v = v[:, 0]
     if v.shape != (n,):
         raise ValueError(f"{name} must have shape ({n},), got shape {v.shape}")
-    require_finite(v, name)
+    if finite:
+        require_finite(v, name)
     return contiguous(v if dtype is None else narrowed(v, dtype, name))
 
 

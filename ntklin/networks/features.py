@@ -17,7 +17,7 @@ from ntklin.edge.ranges import COMFORT, exponent, in_range, is_far, largest_expo
 from ntklin.edge.threads import reproducible
 from ntklin.kernels.structures import Activations, Layers, Passes
 from ntklin.networks.balanced import REMEDY, BalancedFeatures
-from ntklin.networks.layers import LayeredNetwork, LayerList, layers_and_inputs
+from ntklin.networks.layers import LayeredNetwork, LayerList, forward, layers_and_inputs
 from ntklin.networks.memory import last_signals, require_passes_memory
 from ntklin.networks.network import as_rows
 from ntklin.networks.streamed import StreamedFeatures
@@ -65,7 +65,7 @@ class FeatureMap(BalancedFeatures):
     ) -> None:
         self.network = network
         theta = as_array(theta, "theta")
-        layers, X = layers_and_inputs(network, theta, X)
+        layers, X, unseen = layers_and_inputs(network, theta, X)
         require_passes_memory(network, len(X), X.itemsize, X)
         self.parameters = theta
         shape = (len(X) * network.n_outputs, network.n_parameters)
@@ -78,7 +78,7 @@ class FeatureMap(BalancedFeatures):
             X = shift(X, -exponents[0])
             scales = rescaled(*scales, exponents)
         layers = Layers(layers, *scales, network.activation.body)
-        activations, self.outputs = self._kernels.forward(layers, X)
+        activations, self.outputs = forward(layers, X, unseen)
         deltas = self._kernels.backward(layers, activations)
         self.passes = Passes(activations, deltas, *scales)
         self.is_extreme = exponents is None and not self._is_comfortable(

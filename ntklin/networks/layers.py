@@ -9,11 +9,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ntklin.edge.arrays import Array
-from ntklin.edge.backends import refuse_mixed
-from ntklin.edge.checks import as_inputs, as_list, as_vector
+from ntklin.edge.backends import kernels, refuse_mixed
+from ntklin.edge.checks import as_inputs, as_list, as_vector, require_finite
+from ntklin.kernels.structures import Activations, Layers
 from ntklin.networks.activations import Activation
 from ntklin.networks.network import Network
 
+# Inputs up to which the forward pass itself sees whether θ is finite: to read θ once more would
+# take half as long as the pass of one input. With more it takes little, and the pass longer.
+FEW = 256
 # W^l and b^l, l = 1, …, L; None in the place of b^l where a network has no biases.
 LayerList = list[tuple[Array, Array | None]]
 
@@ -70,7 +74,7 @@ class LayeredNetwork(Network, Protocol):
 
 def layers_and_inputs(
     network: LayeredNetwork, theta: ArrayLike, X: ArrayLike
-) -> tuple[LayerList, Array]:
+) -> tuple[LayerList, Array, Array | None]:
     """θ's layers and X in their common dtype, checked.
 
     Parameters
@@ -83,14 +87,37 @@ def layers_and_inputs(
     -------
     layers : list of (W^l, b^l or None)
     X : ndarray, shape (N, d)
+    unseen : ndarray, shape (P,), or None
+        θ, if :func:`forward` is to see whether it is finite.
     """
     inputs = as_inputs(X, network.n_inputs)
     if getattr(theta, "shape", None) != (network.n_parameters,):
         network.unpack(theta)  # names the two shapes
-    vector = as_vector(theta, network.n_parameters, name="theta")
+    is_seen = len(inputs) > FEW
+    vector = as_vector(theta, network.n_parameters, name="theta", finite=is_seen)
     refuse_mixed(vector, inputs)
     dtype = np.result_type(vector.dtype, inputs.dtype)
-    return network.unpack(vector.astype(dtype, copy=False)), inputs.astype(dtype, copy=False)
+    vector, inputs = (a.astype(dtype, copy=False) for a in (vector, inputs))
+    return network.unpack(vector), inputs, None if is_seen else vector
+
+
+def forward(layers: Layers, X: Array, unseen: Array | None) -> tuple[Activations, Array]:
+    """The forward pass of what :func:`layers_and_inputs` gives.
+
+    Returns
+    -------
+    activations : Activations
+    outputs : ndarray, shape (N,) or (N, C)
+
+    Raises
+    ------
+    ValueError
+        If θ is not finite.
+    """
+    activations, outputs = kernels(X).forward(layers, X)
+    if unseen is not None and activations.are_doubtful:
+        require_finite(unseen, "theta")
+    return activations, outputs
 
 
 def as_layers(layers: Any, count: int) -> list[Any]:

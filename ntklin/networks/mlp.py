@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from ntklin.edge.arrays import Array, as_array, rows_of
-from ntklin.edge.backends import kernels, namespace
+from ntklin.edge.backends import namespace
 from ntklin.edge.checks import (
     as_count,
     as_float_dtype,
@@ -26,7 +26,7 @@ from ntklin.kernels.structures import Layers
 from ntklin.networks.activations import Activation, as_activation
 from ntklin.networks.features import FeatureMap
 from ntklin.networks.layer_weights import LayerFactors, layer_weights
-from ntklin.networks.layers import LayerList, as_layers, layers_and_inputs
+from ntklin.networks.layers import LayerList, as_layers, forward, layers_and_inputs
 from ntklin.networks.memory import require_jacobian_memory
 from ntklin.networks.network import Network
 from ntklin.networks.streamed import StreamedFeatures
@@ -328,15 +328,14 @@ class MLP(Network):
         FloatRangeError
             If an output overflows, or all of them underflow.
         """
-        layers, X = layers_and_inputs(self, theta, X)
+        layers, X, unseen = layers_and_inputs(self, theta, X)
         layers = Layers(layers, self.weight_scales, self.bias_scales, self.activation.body)
         rows = max(1, BLOCK // (sum(self.widths) * X.itemsize))
-        forward = kernels(X).forward
         if len(X) <= rows:
-            outputs = forward(layers, X)[1]
+            outputs = forward(layers, X, unseen)[1]
         else:
             starts = range(0, len(X), rows)
-            parts = [forward(layers, X[start : start + rows])[1] for start in starts]
+            parts = [forward(layers, X[start : start + rows], unseen)[1] for start in starts]
             outputs = namespace(X).concatenate(parts)
         if is_far(float(abs(outputs).max()), outputs.dtype):
             return FeatureMap(self, theta, X).certain_outputs()
