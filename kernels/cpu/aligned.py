@@ -10,11 +10,15 @@ import numpy as np
 from ntklin.kernels.cpu.sizes import LINE
 
 
+def _address(a):
+    return a.__array_interface__["data"][0]
+
+
 def aligned_empty(shape, dtype):
     """An uninitialized C-contiguous array that starts on a 64-byte cache line."""
     size = math.prod(shape if isinstance(shape, tuple) else (shape,)) * np.dtype(dtype).itemsize
     raw = np.empty(size + LINE, dtype=np.uint8)
-    start = -raw.__array_interface__["data"][0] % LINE
+    start = -_address(raw) % LINE
     return raw[start : start + size].view(dtype).reshape(shape)
 
 
@@ -38,7 +42,7 @@ def _aligned(value):
     if isinstance(value, tuple):
         # A NamedTuple is made from its fields, a plain tuple from a sequence of them.
         return getattr(value, "_make", tuple)(map(_aligned, value))
-    if not isinstance(value, np.ndarray) or value.ctypes.data % LINE == 0:
+    if not isinstance(value, np.ndarray) or _address(value) % LINE == 0:
         return value
     out = aligned_empty(value.shape, value.dtype)
     out[...] = value

@@ -5,6 +5,7 @@ meets many inputs; for a few of them W is read where it lies, and X alone is pac
 inputs, each of which meets PANEL_ROWS rows of W.
 """
 
+import math
 from contextlib import nullcontext
 
 import numpy as np
@@ -241,6 +242,33 @@ def _add_up(K, sums):
                     K[n, k] += sums[place, t, n - i, q]
 
 
+def _work_shapes(n, columns, itemsize, n_workers):
+    """Those of the sums of all shares, and of the columns that each thread packs."""
+    width = PANEL_LINES * LINE // itemsize
+    n_tiles, n_panels = -(-n // width), -(-n // PANEL_ROWS)
+    n_shares = max(1, min(TASKS, -(-columns // COLUMNS)))
+    sums = n_shares * n_panels, n_tiles, PANEL_ROWS, width
+    return sums, (n_workers, n_tiles, min(columns, COLUMNS), width)
+
+
+def work_size(n, columns, itemsize):
+    """How many numbers :func:`lower_gram` takes beside its result.
+
+    Parameters
+    ----------
+    n, columns : int
+        The shape of x.
+    itemsize : int
+
+    Returns
+    -------
+    int
+    """
+    if not FEWEST <= n <= MOST:
+        return 0
+    return sum(map(math.prod, _work_shapes(n, columns, itemsize, get_num_threads())))
+
+
 def lower_gram(x):
     """The lower triangle of x x^T, where x is of a shape for it; else None.
 
@@ -251,14 +279,12 @@ def lower_gram(x):
     ndarray, shape (N, N), or None
         What is above the diagonal is not meant.
     """
-    n, width = len(x), tile_width(x)
     if not is_ours(x, x):
         return None
-    x, n_tiles, n_panels = np.ascontiguousarray(x), -(-n // width), -(-n // PANEL_ROWS)
-    n_shares = max(1, min(TASKS, -(-x.shape[1] // COLUMNS)))
-    sums = aligned_empty((n_shares * n_panels, n_tiles, PANEL_ROWS, width), x.dtype)
-    packed = aligned_empty((get_num_threads(), n_tiles, COLUMNS, width), x.dtype)
+    x = np.ascontiguousarray(x)
+    shapes = _work_shapes(*x.shape, x.itemsize, get_num_threads())
+    sums, packed = (aligned_empty(shape, x.dtype) for shape in shapes)
     _add_shares(sums, x, packed, task_counter())
-    K = np.empty((n, n), x.dtype)
+    K = np.empty((len(x), len(x)), x.dtype)
     _add_up(K, sums)
     return K

@@ -38,9 +38,10 @@ def total(a):
     float
         NaN or infinite if an element is, or where the sum leaves the range.
     """
-    is_plain = (a.flags.carray or a.flags.farray) and a.dtype.isnative
-    if not is_plain or a.dtype.char not in "fd" or a.size <= PART:
+    flags, is_floating = a.flags, a.dtype.char in "fd" and a.dtype.isnative
+    is_plain = flags.c_contiguous and flags.aligned and flags.writeable
+    if not (is_plain and is_floating and a.size > PART):
         return a.sum()
     totals = np.empty(-(-a.size // PART), a.dtype)
-    _sum_parts(a.reshape(-1, order="A"), totals)
+    _sum_parts(a.reshape(-1), totals)
     return totals.sum()

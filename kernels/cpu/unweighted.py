@@ -1,5 +1,7 @@
 """The NTK Gram matrix from activations and backward signals, without J."""
 
+import math
+
 import numpy as np
 from numba import get_num_threads, prange
 
@@ -75,8 +77,10 @@ def gram_copies(shape, widest):
     int
     """
     # A square one may be symmetric, and then has fewer tiles and more slices.
-    slices = slice_count(*shape, shape[0] == shape[1], widest)
-    return 3 if slices == 1 else 3 + slices
+    is_square = shape[0] == shape[1]
+    slices = slice_count(*shape, is_square, widest)
+    work = layer_products.work_size(shape[0], widest, 8) if is_square else 0
+    return 3 + max(0 if slices == 1 else slices, -(-work // math.prod(shape)))
 
 
 def gram(passes, other=None):
