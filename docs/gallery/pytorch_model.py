@@ -33,9 +33,9 @@ def linear(n_in, n_out):
 state = dict(zip(("0.weight", "0.bias"), linear(20, WIDTH), strict=True))
 state |= zip(("2.weight", "2.bias"), linear(WIDTH, 1), strict=True)
 
-X = rng.standard_normal((N, 20))
-X = X[np.argsort(X[:, 0])] / np.linalg.norm(X, axis=1).max()
-Y = np.sign(X[:, 0])
+Y = np.repeat([-1.0, 1.0], N // 2)  # two clouds of points, one after the other
+X = rng.standard_normal((N, 20)) + Y[:, None]
+X /= np.linalg.norm(X, axis=1).max()
 
 # %%
 net, theta = ntklin.from_state_dict(state)
