@@ -13,7 +13,7 @@ from matplotlib import pyplot as plt
 
 import ntklin
 
-WIDTH, NETWORKS, TIMES = 1000, 20, (0, 50, 5000)  # in tests: 200, 6, (0, 10, 300)
+WIDTH, NETWORKS, TIMES = 1000, 20, (0, 50, 5000)  # in tests: 400, 10, (0, 10, 300)
 
 x = np.array([-0.8, -0.3, 0.2, 0.7])
 X = np.column_stack([x, np.ones_like(x)]) / np.sqrt(2)
@@ -35,10 +35,14 @@ for seed in range(NETWORKS):
     )
     outputs[seed] = run.records.outputs
 
+scatter = np.sqrt(np.mean(outputs.var(axis=0, ddof=1), axis=1))
+limit = np.sqrt(np.mean(deviation**2, axis=1))
+away = np.sqrt(np.mean((outputs.mean(axis=0) - mean) ** 2, axis=1))
 for k, t in enumerate(TIMES):
-    measured = np.sqrt(np.mean((outputs[:, k] - mean[k]) ** 2))
-    print(f"t = {t:4d}: scatter at infinite width {np.sqrt(np.mean(deviation[k] ** 2)):.2f}, "
-          f"of {NETWORKS} networks {measured:.2f}")  # fmt: skip
+    print(
+        f"t = {t:4d}: scatter at infinite width {limit[k]:.2f}, of {NETWORKS} networks "
+        f"{scatter[k]:.2f}; their mean is {away[k]:.2f} away"
+    )
 
 # %%
 fig, axes = plt.subplots(
@@ -64,8 +68,5 @@ plt.show()
 # nearer to it than 0.1, what a finite width may cost where it is thin.
 
 # %%
-inside = np.abs(outputs - mean) <= 2 * deviation + 0.1
-assert inside.mean() > 0.9
-for k in range(3):
-    measured, limit = np.mean((outputs[:, k] - mean[k]) ** 2), np.mean(deviation[k] ** 2)
-    assert abs(np.sqrt(measured) - np.sqrt(limit)) < 0.5 * np.sqrt(limit) + 0.05
+assert np.all(np.abs(scatter - limit) < 0.4 * limit + 0.02)
+assert np.mean(np.abs(outputs - mean) <= 2 * deviation + 0.1) > 0.85
