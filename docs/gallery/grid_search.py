@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 import ntklin
 
-WIDTH, N, SEEDS = 300, 150, 3  # in tests: 40, 40, 2
+WIDTH, N, SEEDS = 200, 150, 2  # in tests: 40, 40, 2
 
 X, y = load_diabetes(return_X_y=True)
 X, X_test, y, y_test = train_test_split(X, (y - y.mean()) / y.std(), train_size=N, random_state=0)

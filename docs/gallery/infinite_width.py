@@ -13,7 +13,7 @@ from matplotlib import pyplot as plt
 
 import ntklin
 
-WIDTH, NETWORKS, TIMES = 1000, 20, (0, 50, 5000)  # in tests: 400, 10, (0, 10, 300)
+WIDTH, NETWORKS, TIMES = 500, 12, (0, 50, 1000)  # in tests: 300, 10, (0, 10, 300)
 
 x = np.array([-0.8, -0.3, 0.2, 0.7])
 X = np.column_stack([x, np.ones_like(x)]) / np.sqrt(2)

@@ -15,7 +15,7 @@ from matplotlib import pyplot as plt
 
 import ntklin
 
-WIDTH, N, MOST = 500, 10_000, 60  # in tests: 200, 60, 30
+WIDTH, N, MOST = 300, 10_000, 100  # in tests: 200, 60, 10
 
 data = ntklin.load_data("mnist_like", n_train=N, n_test=500)
 net = ntklin.MLP((784, WIDTH, 1), sigma=0.5)
@@ -23,22 +23,22 @@ lin = ntklin.linearize(net, net.init(rng=0), data.X_train)
 
 
 class Enough(Exception):
-    """So many iterations are all that the picture needs."""
+    """So many iterations are all that the picture needs of the slowest."""
 
 
 def solve(preconditioner):
-    """The minimizer, or None after too many iterations, and the residuals on the way."""
+    """The minimizer, or None where it takes too long, and the residuals on the way."""
     residuals = []
 
     def look(progress):
         if progress.phase == "iterations":
             residuals.append(progress.residual)
-            if len(residuals) > MOST:
+            if preconditioner == "none" and len(residuals) == MOST:
                 raise Enough
 
     try:
         return lin.minimizer(
-            data.Y_train, solver="pcg", preconditioner=preconditioner, tol=1e-6, progress=look
+            data.Y_train, solver="pcg", preconditioner=preconditioner, tol=1e-4, progress=look
         ), residuals
     except Enough:
         return None, residuals
@@ -75,6 +75,6 @@ plt.show()
 # %%
 alpha = minimizer.coefficients[:, 0]  # K⁻¹ Y
 there = lin.features @ (lin.features.T @ alpha)
-assert np.linalg.norm(there - data.Y_train) < 2e-6 * np.linalg.norm(data.Y_train)
+assert np.linalg.norm(there - data.Y_train) < 2e-4 * np.linalg.norm(data.Y_train)
 assert len(found["ntk"][1]) < len(found["none"][1])
 assert accuracy > 0.9

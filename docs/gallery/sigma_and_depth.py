@@ -15,7 +15,7 @@ from matplotlib import pyplot as plt
 
 import ntklin
 
-WIDTH, N, SEEDS = 1000, 50, 5  # in tests: 60, 8, 2
+WIDTH, N, SEEDS = 500, 40, 4  # in tests: 60, 8, 2
 
 data = ntklin.load_data("mnist01", n_train=N, n_test=100)
 scales = np.array([0.25, 0.5, 1.0, 2.0])

@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 
 import ntklin
 
-WIDTH, N, LOSS = 500, 300, 3e-2  # in tests: 300, 20, 2e-1
+WIDTH, N, LOSS = 300, 200, 3e-2  # in tests: 300, 20, 2e-1
 
 images, labels = load_digits(return_X_y=True)
 order = np.random.default_rng(0).permutation(len(images))
