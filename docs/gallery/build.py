@@ -26,18 +26,12 @@ HERE = Path(__file__).resolve().parent
 # In the order of the index.
 EXAMPLES = (
     "which_minimizer",
-    "sigma_and_depth",
     "adagrad_on_your_data",
-    "ten_digits",
-    "infinite_width",
     "decay_flip",
     "sgd_bands",
     "pytorch_model",
     "scipy_solvers",
     "certified_digits",
-    "many_samples",
-    "dask_cluster",
-    "grid_search",
 )
 CELL = re.compile(r"^# %%( \[markdown\])?\n", re.M)
 # ``WIDTH = 4000  # in tests: 100`` is a size that tests make smaller.
@@ -152,8 +146,7 @@ INDEX = """# Gallery
 
 Questions, each answered by a short script, its output and a picture. The scripts lie beside the \
 pages and run as they are; tests run them at a smaller size and hold every claim that they check. \
-`python docs/gallery/build.py` makes all pages anew, `build.py ten_digits` one of them; two need \
-`pip install 'ntklin[dask,sklearn]'`.
+`python docs/gallery/build.py` makes all pages anew, `build.py sgd_bands` one of them.
 
 | | |
 |---|---|

@@ -63,7 +63,7 @@ plt.show()
 # All three go to the same function, since all stay in the span of the N gradients φ(X)^T. The same
 # number of products leaves plain gradient descent far behind: it is the minimizer that training
 # goes to, not the way to compute it. `lin.minimizer(Y, solver="pcg")` is such a solver with a
-# preconditioner ([many samples](many_samples.md)).
+# preconditioner ([many samples](../scale.md)).
 
 # %% [markdown]
 # **Check**: each solver's step gives the closed form's outputs, and conjugate gradients are nearer.

@@ -34,8 +34,8 @@ print(f"test loss of f_int + f_init   {loss(f_int + f_init):.4f}")
 print(f"what f_init adds, J² σ^(2L)   {np.mean(f_init**2) / 2:.4f}")
 
 # %% [markdown]
-# The interpolator would be much the better classifier; nearly all of the loss is what the draw of
-# θ_0 has left. Is that so of the real network, too? Train it, and look:
+# The interpolator alone would have a small part of that loss; most of it is what the draw of θ_0
+# has left. Is that so of the real network, too? Train it, and look:
 
 # %%
 run = ntklin.train(net, theta, data.X_train, data.Y_train, until=1e-4)
@@ -57,8 +57,7 @@ plt.show()
 
 # %% [markdown]
 # Each dot is a test image. The interpolator alone does not say where the trained network is; with
-# the initialization's part it is on the line. [The next example](sigma_and_depth.md) makes that
-# part small.
+# the initialization's part it is on the line. A smaller σ makes that part smaller, like σ^L.
 
 # %% [markdown]
 # **Check**: f_∞ predicts the trained network far better than f_int does.
