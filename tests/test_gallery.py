@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 GALLERY = ROOT / "docs" / "gallery"
 PAGES = {path.stem for path in GALLERY.glob("*.md")} - {"index"}
+NEEDS = {"dask_cluster": "distributed", "grid_search": "sklearn", "ten_digits": "sklearn"}
 MOST_BYTES = 100_000
 
 
@@ -40,6 +41,8 @@ def page(name):
 @pytest.mark.parametrize("name", build.EXAMPLES)
 def test_an_example_holds_what_it_claims(name):
     """At the size of the tests; the assertions are its own."""
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
     drawn = []
     ran = build.run(name, lambda figure, file: drawn.append(file), small=True)
     found = build.page(name, ran)
@@ -132,4 +135,6 @@ def test_text_before_the_first_cell_is_refused(example):
 @pytest.mark.parametrize("name", build.EXAMPLES)
 def test_a_page_comes_out_as_it_is(name):
     """In full, on another machine: minutes each."""
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
     assert build.page(name, build.run(name, lambda figure, file: None)) == page(name)

@@ -27,6 +27,7 @@ HERE = Path(__file__).resolve().parent
 EXAMPLES = (
     "which_minimizer",
     "adagrad_on_your_data",
+    "ten_digits",
     "decay_flip",
     "sgd_bands",
     "pytorch_model",
@@ -146,7 +147,8 @@ INDEX = """# Gallery
 
 Questions, each answered by a short script, its output and a picture. The scripts lie beside the \
 pages and run as they are; tests run them at a smaller size and hold every claim that they check. \
-`python docs/gallery/build.py` makes all pages anew, `build.py sgd_bands` one of them.
+`python docs/gallery/build.py` makes all pages anew, `build.py ten_digits` one of them; some \
+need `pip install 'ntklin[dask,sklearn]'`.
 
 | | |
 |---|---|
