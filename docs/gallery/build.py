@@ -26,8 +26,10 @@ HERE = Path(__file__).resolve().parent
 # In the order of the index.
 EXAMPLES = (
     "which_minimizer",
+    "sigma_and_depth",
     "adagrad_on_your_data",
     "ten_digits",
+    "infinite_width",
     "decay_flip",
     "sgd_bands",
     "pytorch_model",

@@ -55,7 +55,8 @@ plt.show()
 # The line stays at 1 as long as decay has done nothing, passes 0 where (1 − ηw)^t is 1 − 1/L, and
 # ends at −(L − 1). The reason: f is homogeneous in θ of degree L, its linearization at θ_0 is not.
 # Decay takes all of (1 − P_F)θ_0 away, L times what it would take to undo f_init. So decay helps
-# for a while, which `ntklin.decay_initialization` makes use of, and a smaller σ helps for good.
+# for a while, which `ntklin.decay_initialization` makes use of, and a smaller σ helps for good
+# ([σ and depth](sigma_and_depth.md)).
 
 # %% [markdown]
 # **Check**: the end is where the formula says, and on its way the line was at 1 and at 0.

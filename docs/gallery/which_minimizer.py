@@ -57,7 +57,8 @@ plt.show()
 
 # %% [markdown]
 # Each dot is a test image. The interpolator alone does not say where the trained network is; with
-# the initialization's part it is on the line. A smaller σ makes that part smaller, like σ^L.
+# the initialization's part it is on the line. [The next example](sigma_and_depth.md) makes that
+# part small.
 
 # %% [markdown]
 # **Check**: f_∞ predicts the trained network far better than f_int does.
