@@ -1,8 +1,8 @@
 # %% [markdown]
 # # σ and depth
 #
-# How large may the initialization be before it spoils what a network has learned, and how does depth
-# change that?
+# How large may the initialization be before it spoils what a network has learned, and how does
+# depth change that?
 #
 # What the initialization leaves in the minimizer is of the size σ^L J, with L layers and
 # initialization scale σ. J does not depend on σ, and its mean square over initializations has a
@@ -53,10 +53,10 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# Lines are the closed form, markers single networks: the deeper, the steeper. Since a test loss is about that of f_int plus
-# the square of this size, halving σ divides the harm by 4^L. `ntklin.mitigate_initialization` does
-# that for you and stops where it no longer pays; the price is more steps, as the kernel shrinks by
-# 4^L, too.
+# Lines are the closed form, markers single networks: the deeper, the steeper. Since a test loss
+# is about that of f_int plus the square of this size, halving σ divides the harm by 4^L.
+# `ntklin.mitigate_initialization` does that for you and stops where it no longer pays; the price
+# is more steps, as the kernel shrinks by 4^L, too.
 
 # %% [markdown]
 # **Check**: the power is L to rounding, and the size that of the limit but for its scatter.
