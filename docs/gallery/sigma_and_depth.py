@@ -56,7 +56,7 @@ plt.show()
 # Lines are the closed form, markers single networks: the deeper, the steeper. Since a test loss
 # is about that of f_int plus the square of this size, halving σ divides the harm by 4^L.
 # `ntklin.mitigate_initialization` does that for you and stops where it no longer pays; the price
-# is more steps, as the kernel shrinks by 4^L, too.
+# is more steps at a given learning rate, as the kernel shrinks by 4^L, too.
 
 # %% [markdown]
 # **Check**: the power is L to rounding, and the size that of the limit but for its scatter.
