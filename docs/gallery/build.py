@@ -35,6 +35,8 @@ EXAMPLES = (
     "pytorch_model",
     "scipy_solvers",
     "certified_digits",
+    "dask_cluster",
+    "grid_search",
 )
 CELL = re.compile(r"^# %%( \[markdown\])?\n", re.M)
 # ``WIDTH = 4000  # in tests: 100`` is a size that tests make smaller.
