@@ -35,6 +35,7 @@ EXAMPLES = (
     "pytorch_model",
     "scipy_solvers",
     "certified_digits",
+    "many_samples",
     "dask_cluster",
     "grid_search",
 )

@@ -61,9 +61,10 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# Both take one path, up to rounding: the cluster makes the products K v, conjugate gradients stay here, and
-# vectors of length N are all that passes. If a worker dies, its rows are made again elsewhere, and
-# the result has the same bits. `ntklin.plan_cluster` says what a cluster will take for N = 10⁷.
+# Both take one path, up to rounding: the cluster makes the products K v, conjugate gradients stay
+# here, and vectors of length N are all that passes. If a worker dies, its rows are made again
+# elsewhere, and the result has the same bits. `ntklin.plan_cluster` says what a cluster will take
+# for N = 10⁷.
 
 # %% [markdown]
 # **Check**: both residuals are below what was asked for, and the outputs agree.
