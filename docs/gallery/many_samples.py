@@ -63,9 +63,9 @@ ax.legend(title="preconditioner")
 plt.show()
 
 # %% [markdown]
-# A preconditioner changes how fast the solution is found, not which one. The limit's kernel is near
-# that of any wide network, so that few iterations are left; it takes N²/4 numbers. Where those do
-# not fit either, Nyström's columns do. `ntklin.plan(net, N)` says beforehand what fits and how long
+# A preconditioner changes how fast the solution is found, not which one. The limit's kernel is the
+# nearer to K the wider the network is, and takes N²/4 numbers; of a narrow one, as here, some columns
+# of K itself do more, and still fit where N² does not. `ntklin.plan(net, N)` says beforehand what fits and how long
 # it takes; [a cluster](dask_cluster.md) is for what does not fit one machine.
 
 # %% [markdown]
