@@ -15,7 +15,7 @@ from matplotlib import pyplot as plt
 
 import ntklin
 
-WIDTH, N, MOST = 200, 2000, 100  # in tests: 200, 60, 10
+WIDTH, N, MOST = 200, 2000, 100  # in tests: 200, 60, 100
 
 data = ntklin.load_data("mnist_like", n_train=N, n_test=500)
 net = ntklin.MLP((784, WIDTH, 1), sigma=0.5)
@@ -63,10 +63,11 @@ ax.legend(title="preconditioner")
 plt.show()
 
 # %% [markdown]
-# A preconditioner changes how fast the solution is found, not which one. The limit's kernel is the
-# nearer to K the wider the network is, and takes N²/4 numbers; of a narrow one, as here, some columns
-# of K itself do more, and still fit where N² does not. `ntklin.plan(net, N)` says beforehand what fits and how long
-# it takes; [a cluster](dask_cluster.md) is for what does not fit one machine.
+# A preconditioner changes how fast the solution is found, not which one. The limit's kernel is
+# the nearer to K the wider the network is, and takes N²/4 numbers; of a narrow one, as here, some
+# columns of K itself do more, and still fit where N² does not. `ntklin.plan(net, N)` says
+# beforehand what fits and how long it takes; [a cluster](dask_cluster.md) is for what does not
+# fit one machine.
 
 # %% [markdown]
 # **Check**: the residual is as small as was asked for, by a product with K that the solver did not
