@@ -14,7 +14,7 @@ from ntklin.apps.cli.app import app
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 TOP = ("README.md", "CHANGELOG.md", "SECURITY.md")
-PAGES = [*(ROOT / name for name in TOP), *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*(ROOT / name for name in TOP), *sorted((ROOT / "docs").rglob("*.md"))]
 SMALLER = {
     "n_train=100, n_test=100": "n_train=4, n_test=3",
     "(784, 4000, 1)": "(784, 20, 1)",
