@@ -51,7 +51,8 @@ def markdown(text: str, public: set[str]) -> str:
             return f"[`{name}`][ntklin.{name}]"
         return f"`{name}`"
 
-    text = text.replace("](", "] (")  # a product, which Markdown would take for a link
+    # A product, which Markdown would take for a link, and norms, whose names it would slant.
+    text = text.replace("](", "] (").replace("‖_", r"‖\_")
     text = re.sub(r", (shapes?) \(", r" of \1 (", text)
     text = TYPED.sub(lambda m: m[1] + in_words(m[2]) + m[3], text)
     text = MATH.sub(lambda m: f"{m[1]}{formula(m[2] + ' ' + m[3])}\n\n", text + "\n")
@@ -101,6 +102,9 @@ def with_tables(lines: list[str]) -> Iterator[str]:
             elif rules == 3:
                 yield ""
         elif rules in (1, 2):
-            yield "| " + " | ".join(line[span].strip().replace("|", r"\|") for span in spans) + " |"
+            cells_of = [
+                line[span].strip().replace(r"\|", "|").replace("|", r"\|") for span in spans
+            ]
+            yield f"| {' | '.join(cells_of)} |"
         else:
             yield line
