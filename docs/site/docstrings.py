@@ -52,7 +52,7 @@ def markdown(text: str, public: set[str]) -> str:
         return f"`{name}`"
 
     # A product, which Markdown would take for a link, and norms, whose names it would slant.
-    text = text.replace("](", "] (").replace("‖_", r"‖\_")
+    text = text.replace("](", "] (").replace("‖_op", r"‖\_op")
     text = re.sub(r", (shapes?) \(", r" of \1 (", text)
     text = TYPED.sub(lambda m: m[1] + in_words(m[2]) + m[3], text)
     text = MATH.sub(lambda m: f"{m[1]}{formula(m[2] + ' ' + m[3])}\n\n", text + "\n")
