@@ -38,6 +38,9 @@ def rewrite(item: griffe.Object | griffe.Alias, public: set[str]) -> None:
         return
     if item.docstring:
         item.docstring.value = markdown(item.docstring.value, public)
+    if item.is_function:  # what a dataclass holds for itself is no user's argument
+        shown = [p for p in item.parameters if not p.name.startswith("_")]
+        item.parameters = griffe.Parameters(*shown)
     for member in item.members.values():
         rewrite(member, public)
 
