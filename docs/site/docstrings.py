@@ -38,9 +38,9 @@ def rewrite(item: griffe.Object | griffe.Alias, public: set[str]) -> None:
         return
     if item.docstring:
         item.docstring.value = markdown(item.docstring.value, public)
-    if item.is_function:  # what a dataclass holds for itself is no user's argument
-        shown = [p for p in item.parameters if not p.name.startswith("_")]
-        item.parameters = griffe.Parameters(*shown)
+    if item.is_class:  # what a dataclass holds for itself is no user's argument
+        for name in [name for name in item.members if re.match("_[^_]", name)]:
+            item.del_member(name)
     for member in item.members.values():
         rewrite(member, public)
 
@@ -55,7 +55,7 @@ def markdown(text: str, public: set[str]) -> str:
         return f"`{name}`"
 
     # A product, which Markdown would take for a link, and norms, whose names it would slant.
-    text = text.replace("](", "] (").replace("‖_op", r"‖\_op")
+    text = re.sub("‖_(?=op|F)", r"‖\\_", text.replace("](", "] ("))
     text = re.sub(r", (shapes?) \(", r" of \1 (", text)
     text = TYPED.sub(lambda m: m[1] + in_words(m[2]) + m[3], text)
     text = MATH.sub(lambda m: f"{m[1]}{formula(m[2] + ' ' + m[3])}\n\n", text + "\n")
