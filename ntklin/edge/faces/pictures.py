@@ -101,8 +101,8 @@ def tidy(axes: Axes, handles: list[Any] | None = None) -> None:
     axes.grid(True, which="major", **GRID)
     axes.spines[["top", "right"]].set_visible(False)
     if handles is not None:
-        above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": len(handles)}
-        axes.legend(handles=handles, frameon=False, fontsize=9, borderaxespad=0, **above)
+        above: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0}
+        axes.legend(handles=handles, ncols=len(handles), frameon=False, fontsize=9, **above)
     elif axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False, fontsize=9)
 
