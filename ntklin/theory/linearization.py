@@ -329,8 +329,9 @@ class Linearization(FactorizedKernel):
         with followed(progress, lambda: SolverMeter(reached)) as told:
             given = solver, preconditioner, tol, told, start
             options = as_solver_options(*given, rows=rows, shape=shape, rcond=rcond)
-            constants = {"weights": weights, "rcond": rcond, "ridge": ridge}
-            return solve_minimizer(self, Y, **constants, options=options)
+            return solve_minimizer(
+                self, Y, weights=weights, rcond=rcond, ridge=ridge, options=options
+            )
 
     def preconditioner_for(self, w: ArrayLike, Y: ArrayLike) -> LowRank:
         """A constant D whose interpolator is φ(x)w, for any w that interpolates: φ(X)w = Y.

@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Self
 
+from ntklin.edge.errors import MissingPackageError
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, ProgressColumn
@@ -64,14 +66,28 @@ def followed(progress: Any, meter: Callable[[], Meter]) -> Iterator[Any]:
     Yields
     ------
     callable or None
+
+    Raises
+    ------
+    MissingPackageError
+        For True, if Rich is not installed.
     """
     if progress is not True:
         yield progress
-    elif not (is_notebook() or is_terminal()):
+        return
+    _require_rich()
+    if not (is_notebook() or is_terminal()):
         yield None
     else:
         with meter() as bar:
             yield bar
+
+
+def _require_rich() -> None:
+    try:
+        import rich  # noqa: F401
+    except ModuleNotFoundError as e:
+        raise MissingPackageError("progress=True", "rich", "rich") from e
 
 
 def is_terminal() -> bool:

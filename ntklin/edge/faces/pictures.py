@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ntklin.edge.arrays import Array
+from ntklin.edge.errors import MissingPackageError
 from ntklin.edge.values import said
 
 if TYPE_CHECKING:
@@ -34,13 +35,16 @@ def require_axes(ax: Any) -> None:
 
     Raises
     ------
+    MissingPackageError
+        If matplotlib is not installed.
     TypeError
     """
-    if ax is not None:
+    try:
         from matplotlib.axes import Axes
-
-        if not isinstance(ax, Axes):
-            raise TypeError(f"ax must be matplotlib's Axes or None, got {said(ax)}")
+    except ModuleNotFoundError as e:
+        raise MissingPackageError("plot", "matplotlib", "matplotlib") from e
+    if ax is not None and not isinstance(ax, Axes):
+        raise TypeError(f"ax must be matplotlib's Axes or None, got {said(ax)}")
 
 
 def axes_or_new(ax: Any) -> Axes:
