@@ -9,9 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FormatStrFormatter, NullLocator
 
-from ntklin.edge.faces.pictures import label_few_decades, tidy
+from ntklin.edge.faces import pictures
+from ntklin.edge.faces.pictures import label_few_decades
 
 MAX_SIGMA_TICKS = 8
+# Reports are on white.
+GRID = {"color": "#D9D9D9", "linewidth": 0.7}
 
 
 @contextmanager
@@ -34,6 +37,11 @@ def pdf(figure: Figure) -> bytes:
     with matplotlib.rc_context({"pdf.fonttype": 42}):
         figure.savefig(buffer, format="pdf", facecolor="white", metadata={"CreationDate": None})
     return buffer.getvalue()
+
+
+def tidy(axes: Axes) -> None:
+    """Grid, open frame and legend."""
+    pictures.tidy(axes, grid=GRID)
 
 
 def finish(axes: Axes, sigmas: Sequence[float]) -> None:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from ntklin.apps.plots.axes import MAX_SIGMA_TICKS
+from ntklin.apps.plots.axes import MAX_SIGMA_TICKS, tidy
 from ntklin.apps.scale.clock import PHASES
 from ntklin.apps.scale.result import SizeResult
 from ntklin.edge.faces.pictures import (
@@ -18,7 +18,6 @@ from ntklin.edge.faces.pictures import (
     NETWORK,
     STYLE,
     label_few_decades,
-    tidy,
 )
 from ntklin.edge.files.names import LONGEST_NAME, shown, without_math
 

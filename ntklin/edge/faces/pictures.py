@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,7 @@ INTERPOLATOR: dict[str, Any] = {"color": "#009E73", "marker": "s", "zorder": 3}
 DISTANCE: dict[str, Any] = {"color": "#CC79A7", "marker": "D", "linestyle": "--", "zorder": 3}
 GUIDE_COLOR = "#6B6B6B"
 STYLE: dict[str, Any] = {"linewidth": 1.6, "markersize": 5.5}
-# On white it is #D9D9D9, on black as faint.
+# As faint on black as on white.
 GRID: dict[str, Any] = {"color": "#808080", "alpha": 0.3, "linewidth": 0.7}
 FEW_DECADES = 100
 # More points get no marks, and more lines no legend.
@@ -100,9 +101,9 @@ def steps_axis(axes: Axes, last: float) -> None:
         axes.set_xlim(left=0)
 
 
-def tidy(axes: Axes, handles: list[Any] | None = None) -> None:
+def tidy(axes: Axes, handles: list[Any] | None = None, grid: Mapping[str, Any] = GRID) -> None:
     """Grid, open frame and a legend; of lines of several axes above them, where none is met."""
-    axes.grid(True, which="major", **GRID)
+    axes.grid(True, which="major", **grid)
     axes.spines[["top", "right"]].set_visible(False)
     if handles is not None:
         above: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0}
