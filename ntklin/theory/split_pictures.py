@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -35,7 +35,7 @@ def split_along(axes: Axes, x: Array, split: Split, data: tuple[Array, Array]) -
     styles = NETWORK, INTERPOLATOR | {"linestyle": "--"}, LINEARIZED | {"linestyle": ":"}
     for outputs, label, style in zip(split, (_WHOLE, *_PARTS), styles, strict=True):
         for c, column in enumerate(outputs.reshape(len(x), -1).T):
-            given = STYLE | style | {"marker": None}
+            given: dict[str, Any] = {**STYLE, **style, "marker": None}
             axes.plot(x[order], column[order], label=label if c == 0 else "_", **given)
     points, targets = data
     for c, column in enumerate(targets.reshape(len(points), -1).T):
@@ -49,7 +49,7 @@ def split_against(axes: Axes, split: Split) -> None:
     """Points of both parts above the outputs f_∞, and the diagonal on which their sum lies."""
     whole = split.whole.reshape(-1)
     for part, label, style in zip(split[1:], _PARTS, (INTERPOLATOR, LINEARIZED), strict=True):
-        given = STYLE | style | {"linestyle": "none"}
+        given: dict[str, Any] = {**STYLE, **style, "linestyle": "none"}
         axes.plot(whole, part.reshape(-1), label=label, **given)
     ends = [whole.min(), whole.max()]
     axes.plot(ends, ends, color=GUIDE_COLOR, linestyle=":", linewidth=1.4, label=_WHOLE)

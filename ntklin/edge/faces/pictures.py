@@ -60,7 +60,8 @@ def axes_or_new(ax: Any) -> Axes:
 def line(axes: Axes, x: Array, y: Array, label: str, style: dict[str, Any]) -> Any:
     """A line, with marks where there are few points."""
     marker = style.get("marker") if len(x) <= MOST_MARKS else None
-    return axes.plot(x, y, label=label, **STYLE | style | {"marker": marker})[0]
+    given: dict[str, Any] = {**STYLE, **style, "marker": marker}
+    return axes.plot(x, y, label=label, **given)[0]
 
 
 def band(axes: Axes, x: Array, mean: Array, spread: Array, label: str) -> None:

@@ -124,8 +124,9 @@ def outline(value: Any) -> str:
         return value if value.isprintable() and len(value) <= LONGEST else said(value)[:LONGEST]
     if isinstance(value, Shown):
         return type(value).__name__
-    if isinstance(getattr(value, "shape", None), tuple) and hasattr(value, "dtype"):
-        return f"{value.shape} {value.dtype}"
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if isinstance(shape, tuple) and dtype is not None:
+        return f"{shape} {dtype}"
     if isinstance(value, list | tuple | dict | set | frozenset):
         return _outline_of_several(value)
     if callable(value) and hasattr(value, "__name__"):
