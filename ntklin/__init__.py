@@ -4,6 +4,7 @@ The public names load on first use (PEP 562), so that ``import ntklin`` neither 
 compiles anything.
 """
 
+import logging
 from importlib import import_module
 
 from ntklin._version import __version__
@@ -94,6 +95,9 @@ _HOME = {
     "train": "training.train",
     "train_ensemble": "training.ensemble",
 }
+
+# Rooms log what they decide, under "ntklin.runs" and the like; who wants to read it adds a handler.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 __all__ = ["__version__", *sorted(_HOME)]  # pyright: ignore[reportUnsupportedDunderAll]
 

@@ -35,7 +35,10 @@ FACADE = "ntklin"  # the package itself: any of the public names
 HARMLESS = {"_version", "__version__"}
 # What the paper's checks may use beside the public names: they compute nothing.
 UTILITIES = {"ntklin.edge.files", "ntklin.edge.threads", "ntklin.edge.cluster"}
-MATPLOTLIB = {"ntklin.apps.plots", "ntklin.apps.report", "ntklin.validation"}
+MATPLOTLIB = {
+    *("ntklin.apps.plots", "ntklin.apps.report", "ntklin.validation"),
+    "ntklin.edge.faces.pictures",
+}
 CUPY = {"ntklin.edge.backends", "ntklin.kernels.gpu"}
 # Loading NumPy before the command line has chosen its BLAS settings would be too late.
 LATE = {"ntklin.apps.cli", "ntklin.apps.options", "ntklin.__main__"}
@@ -170,8 +173,10 @@ def foreign(module, package, at_top):
         return f"its import name is ntklin.{package}"
     if package in ("cupy", "cupyx") and not within(module, CUPY):
         return "CuPy belongs in the GPU kernels and backends"
+    if package in ("matplotlib", "rich") and within(module, {"ntklin.edge"}) and at_top:
+        return "the library loads it when something is to be seen"
     if package == "matplotlib" and not within(module, MATPLOTLIB):
-        return "matplotlib belongs in plots, report and validation"
+        return "matplotlib belongs in plots, report, validation and the faces' pictures"
     if on_command_line(module) and at_top and package in HEAVY:
         return "the command line loads it when a command runs"
     return None
@@ -245,6 +250,8 @@ RULE_BREAKERS = [
     ("ntklin.kernels.cpu.gram", "import cupy", "CuPy belongs"),
     ("ntklin.networks.mlp", "from cupyx.scipy import sparse", "CuPy belongs"),
     ("ntklin.apps.study", "def f():\n    from matplotlib import pyplot", "matplotlib belongs"),
+    ("ntklin.edge.faces.pictures", "from matplotlib.axes import Axes", "is to be seen"),
+    ("ntklin.edge.faces.bars", "import rich", "is to be seen"),
     ("ntklin.validation.benchmarks", "from ntklin.networks.mlp import F", "not public"),
     ("ntklin.validation.benchmarks", "from ntklin import networks", "not public"),
     ("ntklin.validation.benchmarks", "import ntklin\nntklin.networks", "uses ntklin.networks"),
@@ -269,6 +276,7 @@ RULE_KEEPERS = [
     ("ntklin.kernels.gpu.gram", "import cupy"),
     ("ntklin.edge.backends", "def f():\n    import cupy\n    from ntklin.kernels import cpu"),
     ("ntklin.apps.report", "import matplotlib\nfrom ntklin.apps import study"),
+    ("ntklin.edge.faces.pictures", "def f():\n    from matplotlib.axes import Axes"),
     ("ntklin.validation.benchmarks", "import ntklin\nfrom ntklin import MLP\nntklin.MLP"),
     ("ntklin.validation.benchmarks", "from ntklin.validation.theorems import cases"),
     ("ntklin.validation.benchmarks", "from ntklin.edge.files.seal import sealed"),

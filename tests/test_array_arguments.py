@@ -9,6 +9,7 @@ import warnings
 import numpy as np
 import pytest
 from foreign_arrays import REFUSED, WELCOME
+from matplotlib.figure import Figure
 
 import ntklin
 from ntklin.algebra.certificate import Enclosure
@@ -81,6 +82,11 @@ def searched(theta=THETA, X=X, Y=Y, batches=None):
 
 def layers(net, theta=THETA):
     return [list(layer) for layer in net.unpack(theta)]
+
+
+def drawn(plot, *given):
+    """The data of all lines of a picture."""
+    return [line.get_xydata() for line in plot(*given, Figure().subplots()).lines]
 
 
 def packed(net, k, part, value):
@@ -305,6 +311,10 @@ TABLE = {
         STEPS,
     ),
     ("LinearizedGradientDescent.loss", "t"): (lambda v: lin().gradient_descent(Y).loss(v), STEPS),
+    ("LinearizedGradientDescent.plot", "t"): (
+        lambda v: drawn(lin().gradient_descent(Y).plot, v),
+        STEPS,
+    ),
     ("LinearizedGradientDescent.shrinkage", "t"): (
         lambda v: lin().gradient_descent(Y, weight_decay=0.1).shrinkage(v),
         STEPS,
@@ -345,6 +355,14 @@ TABLE = {
         lambda v: lin().moments(Y, 0.25, 2).covariance(X_NEW, v),
         STEPS,
     ),
+    ("SGDMoments.plot", "X_new"): (
+        lambda v: drawn(lin().moments(Y, 0.25, 2).plot, v, STEPS),
+        X_NEW,
+    ),
+    ("SGDMoments.plot", "t"): (
+        lambda v: drawn(lin().moments(Y, 0.25, 2).plot, X_NEW, v),
+        STEPS,
+    ),
     ("EpochMoments.loss", "t"): (lambda v: epochs().loss(v).value, STEPS),
     ("EpochMoments.predict", "X_new"): (lambda v: epochs().predict(v, STEPS).value, X_NEW),
     ("EpochMoments.predict", "t"): (lambda v: epochs().predict(X_NEW, v).value, STEPS),
@@ -383,6 +401,7 @@ TABLE = {
         X_NEW,
     ),
     ("LinearizedRun.label_sensitivity", "X_new"): (lambda v: run().label_sensitivity(v), X_NEW),
+    ("Minimizer.plot", "X_new"): (lambda v: drawn(lin().minimizer(Y).plot, v), X_NEW),
     ("Minimizer.predict", "X_new"): (lambda v: lin().minimizer(Y).predict(v), X_NEW),
     ("ProductForm.predict", "X_new"): (
         lambda v: lin().theorem3(Y, [D], 0.125).predict(v),
@@ -488,7 +507,7 @@ NO_ARRAYS = {
     *("weight_decay", "decoupled", "depth"),
     *("batch_size", "draws", "relative_step"),
     *("sharpness", "scale", "solver", "tol", "index", "rows"),
-    *("workers", "rank", "threads", "bandwidth", "latency", "iterations"),
+    *("workers", "rank", "threads", "bandwidth", "latency", "iterations", "ax"),
 }
 XT = ("theta", "X")
 # Parameters of that name that take an array elsewhere, but here a number or no arrays of data.

@@ -50,6 +50,10 @@ NEEDS = {
     "installed: pip install python-flint",
     'ntklin.load_data("mnist")': "loading data from the web needs the package pooch, which is not "
     "installed: pip install pooch",
+    "ntklin.load_data(n_train=1, n_test=1, progress=True)": "progress=True needs the package rich, "
+    "which is not installed: pip install rich",
+    "ntklin.linearize_kernel([[1.0]]).gradient_descent([1.0], 0.1).plot([1])": "plot needs the "
+    "package matplotlib, which is not installed: pip install matplotlib",
     **{
         f"ntklin.{name}()": f"ntklin.{name} needs the package scikit-learn, which is not "
         "installed: pip install 'ntklin[sklearn]'"

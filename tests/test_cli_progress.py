@@ -20,7 +20,6 @@ from ntklin.apps.cli import (
     verification_progress,
 )
 from ntklin.apps.cli.mitigation_progress import MitigationBars, MitigationLines
-from ntklin.apps.cli.progress import share
 from ntklin.apps.cli.study_progress import (
     COMPARISON,
     SWEEP,
@@ -32,6 +31,7 @@ from ntklin.apps.cli.study_progress import (
     sweep_summary,
 )
 from ntklin.apps.study import StudyObserver, optimizer_results, scale_results
+from ntklin.edge.faces.bars import share
 from ntklin.recipes.mitigation import Trial
 
 FEW = {"n_train": 4, "n_test": 2, "sigmas": "1", "max_steps": 10, "optimizers": "none"}

@@ -15,12 +15,12 @@ from test_report import COMPARED, make_record, make_result
 from test_report_mitigation import CONFIG, STEP_LIMIT, baselines, decayed, mitigation
 
 from ntklin.apps import plots
-from ntklin.apps.plots.axes import label_few_decades
 from ntklin.apps.plots.mitigation import mitigation_figure
 from ntklin.apps.plots.scaling import scaling_figure
 from ntklin.apps.plots.sizes import sizes_figure
 from ntklin.apps.scale.clock import Phase
 from ntklin.apps.scale.result import SizeResult
+from ntklin.edge.faces.pictures import label_few_decades
 from ntklin.validation.theorems import Curve
 
 OKABE_ITO = [

@@ -315,6 +315,7 @@ ARGUMENTS = {
 OTHERS = {
     "Batches.from_step": "an iterator without end, of what ``at`` gives",
     "linearized": "working memory, with a test of its own",
+    "plot": "a picture, which stays where it was drawn",
     "Optimizer.step": "``update``, in its arguments",
     "Source.expansion": "a function, of what ``between`` gives",
     "Run.save": "writes a file",

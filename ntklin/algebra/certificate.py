@@ -16,6 +16,7 @@ from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import host
 from ntklin.edge.checks import as_count
 from ntklin.edge.errors import DegenerateKernelError, FloatRangeError
+from ntklin.edge.faces.shown import Facts, Shown, facts
 from ntklin.edge.values import said
 
 # Far beyond any use; python-flint could not count much more.
@@ -24,8 +25,8 @@ MOST_BITS = 1 << 24
 GAPS = (2.0**-40, 2.0**-20, 0.5)
 
 
-@dataclass(frozen=True, eq=False)
-class Enclosure:
+@dataclass(frozen=True, eq=False, repr=False)
+class Enclosure(Shown):
     """Real numbers, each of which is proved to lie in a ball: the midpoint, plus or minus a radius.
 
     Attributes
@@ -56,7 +57,7 @@ class Enclosure:
         """Numbers that are certainly not smaller, (n,), float64."""
         return np.array([-_below(-x) for x in self.balls])
 
-    @property
+    @cached_property
     def digits(self) -> float:
         """How many decimal digits are certain, relative to the largest entry; inf if all are."""
         radius = max(x.rad() for x in self.balls)
@@ -66,6 +67,16 @@ class Enclosure:
         if size == 0:
             return 0
         return max(0, math.floor(-float((radius / size).log() / arb(10).log())))
+
+    @property
+    def in_words(self) -> str:
+        """How many numbers, and how many of their digits are certain."""
+        digits = "all" if self.digits == math.inf else f"{self.digits:g}"
+        numbers = "1 number" if len(self) == 1 else f"{len(self):,} numbers"
+        return f"{numbers}, {digits} digits certain"
+
+    def _facts(self) -> Facts:
+        return facts("Enclosure", holds=self.in_words)
 
     def distance(self, approximation: ArrayLike) -> Enclosure:
         """|approximation − x| of each entry: the true error of a result in floating point.
@@ -87,8 +98,8 @@ class Enclosure:
             )
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Certificate:
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Certificate(Shown):
     """What ``certify`` proves of a kernel, its targets and the minimizer that training reaches.
 
     Attributes
@@ -116,6 +127,17 @@ class Certificate:
     minimizer: Enclosure | None
     initialization_size: Enclosure | None
     precision: int
+
+    def _facts(self) -> Facts:
+        names = "coefficients", "interpolator", "initialization", "minimizer", "initialization_size"
+        found = {name: getattr(self, name) for name in names}
+        return facts(
+            "Certificate",
+            samples=len(self.coefficients),
+            smallest_eigenvalue=f"at least {self.smallest_eigenvalue!r}",  # rounded, it may be more
+            **{name: None if one is None else one.in_words for name, one in found.items()},
+            precision=f"{self.precision:,} bits",
+        )
 
 
 def certify(

@@ -10,11 +10,12 @@ from scipy.linalg.lapack import dpocon, dpotrf, dpotrs  # pyright: ignore
 from ntklin.algebra.spectrum import Spectrum, factorize, refuse_degenerate
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import host
+from ntklin.edge.faces.shown import Shown
 from ntklin.edge.ranges import norm
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class KernelSolution:
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class KernelSolution(Shown):
     """(K + ridge·1)^{-1} R for right-hand sides R.
 
     Attributes

@@ -15,13 +15,14 @@ from ntklin.edge.arrays import Array
 from ntklin.edge.backends import freeze, host
 from ntklin.edge.checks import as_nonnegative
 from ntklin.edge.errors import DegenerateKernelError, FloatRangeError
+from ntklin.edge.faces.shown import Shown
 from ntklin.edge.ranges import in_range, shift
 from ntklin.edge.sendable import Sendable
 from ntklin.edge.values import said
 
 
-@dataclass(frozen=True, eq=False)
-class Spectrum(Sendable):
+@dataclass(frozen=True, eq=False, repr=False)
+class Spectrum(Shown, Sendable):
     """K = V diag(λ) V^T for a symmetric positive semidefinite kernel.
 
     Attributes

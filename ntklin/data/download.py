@@ -1,6 +1,7 @@
 """MNIST and Fashion-MNIST in full: from a folder of the user's, the cache, or several mirrors."""
 
 import hashlib
+import logging
 import os
 import warnings
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from ntklin.edge.errors import DataUnavailableError, MissingPackageError
 from ntklin.edge.files.names import at_home, printable, shown
 from ntklin.edge.files.reading import open_regular
 from ntklin.edge.files.writing import whole
+
+_log = logging.getLogger("ntklin.data")
 
 DATA_DIR_VARIABLE = "NTKLIN_DATA_DIR"
 TIMEOUT = 20  # seconds without an answer before the next mirror is asked
@@ -137,6 +140,7 @@ def fetch(name: str, remote: Remote, folder: Path) -> None:
             except (OSError, ValueError) as e:
                 reason = shorten(printable(f"{type(e).__name__}: {e}"), 120, placeholder="…")
                 failures.append(f"  {mirror}{filename}: {reason}")
+                _log.info("%s failed: %s", mirror, reason)
                 mirrors.remove(mirror)
                 mirrors.append(mirror)
         else:
@@ -161,6 +165,7 @@ def is_there(path: Path, digest: str) -> bool:
 
 def download(url: str, path: Path, digest: str) -> None:
     """Load a file into the cache; ValueError if it has not this SHA-256."""
+    _log.info("downloading %s", url)
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole(path) as f:
         _pooch().HTTPDownloader(timeout=TIMEOUT)(url, f, None)

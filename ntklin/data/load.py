@@ -19,8 +19,9 @@ from ntklin.data.likeness import LIKENESSES, deform, read_likeness
 from ntklin.data.npz import read_npz
 from ntklin.data.selection import as_targets, choose, unit_rows
 from ntklin.data.source import Source
-from ntklin.edge.checks import as_callback, as_count, as_float_dtype, as_generator, as_path
+from ntklin.edge.checks import as_count, as_float_dtype, as_generator, as_path, as_progress
 from ntklin.edge.errors import DataUnavailableError
+from ntklin.edge.faces.bars import CountMeter, followed
 from ntklin.edge.files.names import at_home, shown
 from ntklin.edge.values import said
 
@@ -38,7 +39,7 @@ def load_data(
     *,
     targets: Literal["01", "pm1"] = "01",
     dtype: DTypeLike = float,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> Dataset:
     """Classes of a data set as rows x / ‖x‖ and targets: numbers for two classes, else one-hot.
 
@@ -70,8 +71,9 @@ def load_data(
         others.
     dtype : {float64, float32}
         The type of rows and targets.
-    progress : callable, optional
-        Called as ``progress(done, n_train + n_test)`` after each block of samples.
+    progress : callable or bool, optional
+        Called as ``progress(done, n_train + n_test)`` after each block of samples. True shows
+        a bar.
 
     Returns
     -------
@@ -101,7 +103,7 @@ def load_data(
     if not isinstance(targets, str) or targets not in TARGETS:
         raise ValueError(f'targets must be "01" or "pm1", got {said(targets)}')
     dtype = as_float_dtype(dtype, error=ValueError)
-    rng, progress = as_generator(rng), as_callback(progress)
+    rng, progress = as_generator(rng), as_progress(progress)
 
     drawn: Any
     if isinstance(name_or_path, str) and name_or_path in LIKENESSES:
@@ -111,10 +113,11 @@ def load_data(
         source = find_source(name_or_path)
         drawn = choose(source, n_train, n_test, classes, rng)
     shape, arrays = source.train.samples.shape[1:], {}
-    for key, one, before in zip(("train", "test"), drawn, (0, n_train), strict=True):
-        tell = partial(_tell, progress, before, n_train + n_test)
-        arrays[f"X_{key}"] = unit_rows(one, shape, dtype, tell)
-        arrays[f"Y_{key}"] = as_targets(one.labels, classes, TARGETS[targets], dtype)
+    with followed(progress, lambda: CountMeter("samples")) as told:
+        for key, one, before in zip(("train", "test"), drawn, (0, n_train), strict=True):
+            tell = partial(_tell, told, before, n_train + n_test)
+            arrays[f"X_{key}"] = unit_rows(one, shape, dtype, tell)
+            arrays[f"Y_{key}"] = as_targets(one.labels, classes, TARGETS[targets], dtype)
     return Dataset(
         name=source.name,
         provenance=source.provenance,

@@ -363,6 +363,16 @@ def as_callback(value: Any, *, name: str = "progress") -> Any:
     return value
 
 
+def as_progress(value: Any) -> Any:
+    """What is called as work goes on: a callable, None for nothing, True for a bar."""
+    if is_flag(value):
+        return True if value else None
+    try:
+        return as_callback(value)
+    except TypeError as e:
+        raise TypeError(f"{e}; True shows a bar") from None
+
+
 def as_float_dtype(
     dtype: Any, *, name: str = "dtype", error: type[Exception] = TypeError
 ) -> np.dtype[Any]:

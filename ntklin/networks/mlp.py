@@ -20,6 +20,7 @@ from ntklin.edge.checks import (
     as_word,
     require_bulk,
 )
+from ntklin.edge.faces.shown import Facts, Shown, arguments_of
 from ntklin.edge.ranges import is_far
 from ntklin.edge.values import said
 from ntklin.kernels.structures import Layers
@@ -47,7 +48,7 @@ DRAWN = 1 << 20
 
 
 @dataclass(frozen=True)
-class MLP(Network):
+class MLP(Shown, Network):
     r"""A multilayer perceptron, Eq. (1), with one output or several.
 
     .. math::
@@ -126,6 +127,9 @@ class MLP(Network):
                 )
             object.__setattr__(self, "sigma_b", as_positive(self.sigma_b, name="sigma_b"))
         object.__setattr__(self, "activation", as_activation(self.activation))
+
+    def _facts(self) -> Facts:
+        return arguments_of(self, parameters=self.n_parameters)
 
     @property
     def depth(self) -> int:

@@ -18,6 +18,7 @@ from ntklin.algebra.spectrum import Spectrum, degenerate_error, factorize
 from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import beside, host
 from ntklin.edge.checks import advising, as_float_dtype, require_finite, require_memory
+from ntklin.edge.faces.shown import Facts, Shown, facts
 from ntklin.edge.ranges import largest_exponent, shift
 from ntklin.edge.values import said
 
@@ -100,6 +101,12 @@ def n_outputs_of(net: Network) -> int:
     return int(getattr(net, "n_outputs", 1))
 
 
+def named(net: Network) -> str:
+    """A network in few words: its class, and its widths where it tells them."""
+    widths = getattr(net, "widths", None)
+    return type(net).__name__ + (said(widths) if isinstance(widths, tuple) else "")
+
+
 class NetworkAround(Network):
     """A network made of another one, which has the same inputs, outputs and parameters.
 
@@ -127,7 +134,7 @@ class NetworkAround(Network):
         return self.network.n_parameters
 
 
-class FeatureOperator(GramOperator):
+class FeatureOperator(Shown, GramOperator):
     """φ(X) at a θ, an (N C, P) operator: row n C + c is that of output c of input n.
 
     To implement are ``_matvec`` and ``_rmatvec``, as for any ``LinearOperator`` of SciPy, and
@@ -153,6 +160,11 @@ class FeatureOperator(GramOperator):
     def n_outputs(self) -> int:
         """C."""
         return self.shape[0] // max(1, len(self.inputs))
+
+    def _facts(self) -> Facts:
+        shape = f"{self.shape} {self.dtype}"
+        network = named(self.network)
+        return facts(type(self).__name__, network=network, inputs=self.inputs, features=shape)
 
     def at(self, X_new: Array) -> FeatureOperator:
         """The features of other inputs, such that ``gram`` can take both.

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import freeze
 from ntklin.edge.checks import as_inputs, as_positive, as_vector
+from ntklin.edge.faces.shown import Facts, Shown, facts
 from ntklin.edge.sendable import Sendable
 from ntklin.networks.network import (
     FeatureOperator,
@@ -20,7 +21,7 @@ from ntklin.networks.network import (
 )
 
 
-class ScaledNetwork(Sendable, NetworkAround):
+class ScaledNetwork(Shown, Sendable, NetworkAround):
     """f(x) = α (g(x; θ) − g(x; θ_0)), which is 0 at θ_0, where its kernel is α² times that of g.
 
     The loss over α² is what keeps θ's speed the same at every α: a learning rate over α², as the
@@ -51,7 +52,12 @@ class ScaledNetwork(Sendable, NetworkAround):
         self.origin = freeze(as_vector(origin, network.n_parameters, name="origin").copy())
 
     def __repr__(self) -> str:
-        return f"ScaledNetwork({self.network!r}, {self.scale:g}, …)"
+        return f"ScaledNetwork({self.network!r}, {self.scale:g}, ...)"
+
+    def _facts(self) -> Facts:
+        network, scale = repr(self.network), f"{self.scale:g}"
+        parameters = self.n_parameters
+        return facts("ScaledNetwork", network=network, scale=scale, parameters=parameters)
 
     def apply(self, theta: ArrayLike, X: ArrayLike) -> Array:
         """The outputs f_θ(X), shape (N,), or (N, C) of more than one output."""

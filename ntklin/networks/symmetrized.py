@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.checks import as_inputs, as_vector, as_weights
+from ntklin.edge.faces.shown import Facts, Shown, facts
 from ntklin.networks.activations import Activation
 from ntklin.networks.balanced import BalancedFeatures
 from ntklin.networks.features import FeatureMap
@@ -23,7 +24,7 @@ from ntklin.networks.mlp import MLP, Rng
 from ntklin.networks.network import Network
 
 
-class AntisymmetricPair(Network):
+class AntisymmetricPair(Shown, Network):
     """The antisymmetrical pair of Zhang et al. (2020b): f(x) = (g(x; θ) − g(x; θ')) / √2.
 
     With θ = θ' at the start, f_0 = 0 and the kernel is that of g. The flat parameter vector is
@@ -48,6 +49,10 @@ class AntisymmetricPair(Network):
 
     def __repr__(self) -> str:
         return f"AntisymmetricPair({self.network!r})"
+
+    def _facts(self) -> Facts:
+        network = repr(self.network)
+        return facts("AntisymmetricPair", network=network, parameters=self.n_parameters)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, AntisymmetricPair) and self.network == other.network

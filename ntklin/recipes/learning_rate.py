@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,8 +13,10 @@ from numpy.typing import ArrayLike
 
 from ntklin.edge.arrays import as_array
 from ntklin.edge.backends import host
-from ntklin.edge.checks import as_callback, as_count, as_positive
+from ntklin.edge.checks import as_count, as_positive, as_progress
 from ntklin.edge.errors import DivergenceError, FloatRangeError, LearningRateError
+from ntklin.edge.faces.bars import TrialMeter, followed
+from ntklin.edge.faces.shown import Facts, Shown, facts
 from ntklin.edge.values import said
 from ntklin.networks.network import Network
 from ntklin.runs.batches import BatchSource
@@ -24,6 +27,8 @@ from ntklin.runs.optimizer import Optimizer
 from ntklin.runs.outcome import Run
 from ntklin.runs.stops import FirstRise, every_run_ends
 from ntklin.training.train import as_problem, train, with_learning_rate
+
+_log = logging.getLogger("ntklin.recipes")
 
 # Between trials, until one falls and one rises: each needs a whole run where it falls.
 STRIDE = 4.0
@@ -56,8 +61,8 @@ class Trial:
         return None if self.monotone else self.steps
 
 
-@dataclass(frozen=True, kw_only=True)
-class LearningRateSearch:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class LearningRateSearch(Shown):
     """The largest learning rate that was found to keep the loss monotone.
 
     Attributes
@@ -81,6 +86,16 @@ class LearningRateSearch:
     trials: tuple[Trial, ...]
     reason: str
 
+    def _facts(self) -> Facts:
+        return facts(
+            "LearningRateSearch",
+            optimizer=self.optimizer,
+            learning_rate=self.learning_rate,
+            rising=self.rising,
+            trials=len(self.trials),
+            reason=self.reason,
+        )
+
 
 def search_learning_rate(
     trainer: Callable[[Optimizer], Any],
@@ -88,7 +103,7 @@ def search_learning_rate(
     *,
     precision: float = 0.05,
     reach: float = 1e6,
-    progress: Callable[[Trial], object] | None = None,
+    progress: Callable[[Trial], object] | bool | None = None,
 ) -> LearningRateSearch:
     """The largest learning rate whose training loss only falls, whatever it is that trains.
 
@@ -112,8 +127,8 @@ def search_learning_rate(
     reach : float
         Only rates between a ``reach``-th part of the optimizer's own and ``reach`` times it are
         tried.
-    progress : callable, optional
-        Called as ``progress(trial)`` after each trial.
+    progress : callable or bool, optional
+        Called as ``progress(trial)`` after each trial. True shows a bar.
 
     Returns
     -------
@@ -152,28 +167,31 @@ def search_learning_rate(
     reach = as_positive(reach, name="reach")
     if reach <= 1:
         raise ValueError(f"reach is a factor above 1, got {reach:g}")
-    progress, trials = as_callback(progress), []
+    progress, trials = as_progress(progress), []
 
-    def falls(rate: float) -> bool:
-        trials.append(_trial(trainer, optimizer.with_learning_rate(rate)))
-        if progress is not None:
-            progress(trials[-1])
-        return trials[-1].monotone
+    with followed(progress, TrialMeter) as told:
 
-    falling, rising = _bracket(falls, optimizer.learning_rate, reach)
-    if falling is None:
-        raise LearningRateError(
-            f"the training loss rises at every learning rate that was tried, from "
-            f"{trials[0].learning_rate:.3g} down to {rising:.3g}: "
-            f"{_where(trials[-1])}. With mini-batches or a velocity no rate may keep it monotone; "
-            "otherwise start from a smaller rate, or raise reach",
-            trials=tuple(trials),
-        )
-    while rising is not None and rising > (1 + precision) * falling:
-        rate = math.sqrt(falling) * math.sqrt(rising)
-        if not falling < rate < rising:  # neighbors among the floating-point numbers
-            break
-        falling, rising = (rate, rising) if falls(rate) else (falling, rate)
+        def falls(rate: float) -> bool:
+            trials.append(_trial(trainer, optimizer.with_learning_rate(rate)))
+            _log.debug("trial %d: %s", len(trials), trials[-1])
+            if told is not None:
+                told(trials[-1])
+            return trials[-1].monotone
+
+        falling, rising = _bracket(falls, optimizer.learning_rate, reach)
+        if falling is None:
+            raise LearningRateError(
+                f"the training loss rises at every learning rate that was tried, from "
+                f"{trials[0].learning_rate:.3g} down to {rising:.3g}: "
+                f"{_where(trials[-1])}. With mini-batches or a velocity no rate may keep it "
+                "monotone; otherwise start from a smaller rate, or raise reach",
+                trials=tuple(trials),
+            )
+        while rising is not None and rising > (1 + precision) * falling:
+            rate = math.sqrt(falling) * math.sqrt(rising)
+            if not falling < rate < rising:  # neighbors among the floating-point numbers
+                break
+            falling, rising = (rate, rising) if falls(rate) else (falling, rate)
     return LearningRateSearch(
         learning_rate=falling,
         optimizer=optimizer.with_learning_rate(falling),
@@ -248,7 +266,7 @@ def largest_learning_rate(
     method: MethodName = "auto",
     precision: float = 0.05,
     reach: float = 1e6,
-    progress: Callable[[Trial], object] | None = None,
+    progress: Callable[[Trial], object] | bool | None = None,
 ) -> LearningRateSearch:
     """The largest learning rate that keeps the training loss of the real network monotone (App. D).
 
@@ -276,8 +294,8 @@ def largest_learning_rate(
         See :func:`ntklin.train`.
     precision, reach : float
         As for :func:`ntklin.search_learning_rate`.
-    progress : callable, optional
-        Called as ``progress(trial)`` after each trial.
+    progress : callable or bool, optional
+        Called as ``progress(trial)`` after each trial. True shows a bar.
 
     Returns
     -------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
@@ -15,6 +16,8 @@ from ntklin.edge.checks import NEGLIGIBLE, as_word, fits, require_memory
 from ntklin.kernels.ends import End, goes_on
 from ntklin.runs.losses import Loss
 from ntklin.runs.optimizer import OptimizerState
+
+_log = logging.getLogger("ntklin.runs")
 
 # Tables of subset sums, gradients and the like, for each thread, in numbers of the arrays' dtype.
 EACH_THREAD = 1 << 17
@@ -197,14 +200,14 @@ def choose(engines: Mapping[str, type[Engine]], method: str, task: Any) -> type[
     less = "take fewer inputs, a smaller network or float32 arrays"
     if isinstance(method, str) and method == "auto":
         paying = [engine for engine in serving if engine.pays(task)]
-        if not task.on_cpu:
-            return paying[0]
-        for engine in paying:
-            if _fits(engine, task):
-                return engine
-        least = min(paying, key=lambda engine: engine.needs(task))
-        _require(least, task, less)
-        return least
+        fitting = paying if not task.on_cpu else (one for one in paying if _fits(one, task))
+        found = next(iter(fitting), None)
+        if found is None:
+            found = min(paying, key=lambda engine: engine.needs(task))
+            _require(found, task, less)
+        if _log.isEnabledFor(logging.INFO):
+            _log.info("method='auto' takes %r: %s", found.method, _reasons(engines, found, task))
+        return found
     as_word(method, ("auto", *engines), name="method")
     missing = engines[method].requires(task)
     if missing is not None:
@@ -215,6 +218,19 @@ def choose(engines: Mapping[str, type[Engine]], method: str, task: Any) -> type[
             less = f"method={others[0].method!r} needs no more than is free"
         _require(engines[method], task, less)
     return engines[method]
+
+
+def _reasons(engines: Mapping[str, type[Engine]], taken: type[Engine], task: Any) -> str:
+    """Why those that are asked before it are not taken, in words."""
+    found = []
+    for engine in engines.values():
+        if engine is taken:
+            break
+        missing = engine.requires(task)
+        reason = "is not faster here" if not engine.pays(task) else "does not fit into memory"
+        reason = reason if missing is None else f"needs {missing}"
+        found.append(f"{engine.method!r} {reason}")
+    return "; ".join(found) or "the first that there is"
 
 
 def _is_small(size: int, task: Any) -> bool:

@@ -5,6 +5,7 @@ Where steps are cut into blocks depends on the clock, and no result on where the
 
 from __future__ import annotations
 
+import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,8 @@ from ntklin.runs.outcome import Run
 from ntklin.runs.recording import Recorder
 from ntklin.runs.stops import Block, Divergence, Horizon, Stop
 from ntklin.runs.task import Task
+
+_log = logging.getLogger("ntklin.runs")
 
 # Seconds between two calls of ``progress``, and the longest that Ctrl-C has to wait.
 PULSE = 0.1
@@ -214,10 +217,13 @@ def carry_out(
             kept = cast(Mapping[str, Any], track.past.arrays)  # None is refused where runs begin
             checkpoint.require_fitting(engine.arrays(), kept, track.taken)
             engine.restore(kept)
+            _log.info("resumed at step %d, loss %.3g", track.taken, track.losses[-1])
 
     def finish(k: int, place: int) -> None:
         track = tracks[place]
         outcomes[place] = track.task.outcome(maker.part(engine, k, track), track)
+        end = track.ended_by, track.taken, track.losses[-1]
+        _log.info("a run was ended by %r after %d steps at loss %.3g", *end)
 
     places, pulse = list(range(len(tracks))), _Pulse(progress, tracks[0].taken)
     try:
@@ -233,6 +239,7 @@ def carry_out(
                     left.append(k)
                 elif track.diverged:
                     outcomes[place] = track.task.divergence(track.losses)
+                    _log.info("a run diverged after %d steps", track.taken)
                 else:
                     finish(k, place)
             if left:

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import beside, contiguous, kernels
 from ntklin.edge.checks import as_step, as_vector
+from ntklin.edge.faces.shown import Facts, Shown, facts
 from ntklin.edge.values import said
 from ntklin.runs.schedules import LearningRate, rate_at, rates
 
@@ -24,8 +25,8 @@ from ntklin.runs.schedules import LearningRate, rate_at, rates
 SLOT = "slot."
 
 
-@dataclass(frozen=True, eq=False)
-class OptimizerState:
+@dataclass(frozen=True, eq=False, repr=False)
+class OptimizerState(Shown):
     """What an optimizer remembers between steps; equal to another of the same count and arrays.
 
     Attributes
@@ -51,6 +52,9 @@ class OptimizerState:
                 for name, a in self.slots.items()
             )
         )
+
+    def _facts(self) -> Facts:
+        return facts("OptimizerState", steps=self.count, slots=", ".join(self.slots) or None)
 
     def copy(self) -> OptimizerState:
         """The same with arrays of its own."""

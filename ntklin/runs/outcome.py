@@ -1,23 +1,35 @@
 """What every run leaves, of the real network or of its linearization, and how it is saved."""
 
+from __future__ import annotations
+
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
-from typing import IO, Any, ClassVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ntklin.edge.arrays import Array
 from ntklin.edge.checks import as_path
+from ntklin.edge.faces import pictures
+from ntklin.edge.faces.shown import Facts, Shown, facts, outline
+from ntklin.edge.files.names import shown
 from ntklin.edge.files.writing import whole
 from ntklin.edge.sendable import Sendable
 from ntklin.runs import checkpoint
 from ntklin.runs.monotone import Yardstick
 from ntklin.runs.optimizer import Optimizer
 
+if TYPE_CHECKING:
+    from ntklin.edge.faces.pictures import Axes
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Run(Sendable):
+_log = logging.getLogger("ntklin.runs")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Run(Shown, Sendable):
     """What every run leaves.
 
     Attributes
@@ -55,6 +67,7 @@ class Run(Sendable):
 
     #: How its file says what it is.
     kind: ClassVar[str] = "training run"
+    _line_style: ClassVar[dict[str, Any]] = pictures.NETWORK
 
     @property
     def steps(self) -> int:
@@ -102,10 +115,60 @@ class Run(Sendable):
             raise ValueError("the beginning of a run, as at(t) gives it, cannot be saved")
         with whole(as_path(path, name="path")) as f:
             self.write(f)
+        _log.info("saved a %s of %d steps in %s", self.kind, self.steps, shown(path))
 
     def write(self, f: IO[bytes]) -> None:
         """Write what ``save`` saves into a file that is open for writing bytes."""
         checkpoint.write(f, self.kind, *self._parts())
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the loss against steps, and beside it how far θ came from θ_0 at recorded steps.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; a new figure of pyplot's when not given.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            Those of the loss; the distance has others, on the right.
+
+        Raises
+        ------
+        TypeError
+            For what is no axes.
+        """
+        pictures.require_axes(ax)
+        steps, distances = self._distances()
+        ax = pictures.axes_or_new(ax)
+        every = np.arange(len(self.losses))
+        handles = [pictures.losses(ax, every, self.losses, self.kind, self._line_style)]
+        if len(steps):
+            handles.append(pictures.distances(ax, steps, distances))
+        pictures.tidy(ax, handles)
+        return ax
+
+    def _distances(self) -> tuple[Array, Array]:
+        """Recorded steps, and ‖θ_t − θ_0‖ there."""
+        return np.zeros(0), np.zeros(0)
+
+    def _subject(self) -> dict[str, Any]:
+        """What it is a run of, label by label."""
+        return {}
+
+    def _facts(self) -> Facts:
+        start, end = (outline(float(loss)) for loss in self.losses[[0, -1]])
+        return facts(
+            type(self).__name__,
+            **self._subject(),
+            optimizer=self.optimizer,
+            engine=self.method,
+            steps=self.steps,
+            loss=f"{self.loss}, {start} to {end}",
+            converged=self.converged,
+            ended_by=self.ended_by,
+        )
 
     def _parts(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """What a file holds of it: what JSON can hold, and arrays by their names."""

@@ -1,5 +1,6 @@
 """For which learning rates training of the linearized network is stable, and what to say if not."""
 
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -17,6 +18,8 @@ from ntklin.edge.values import said
 from ntklin.runs.losses import Loss
 from ntklin.runs.optimizer import Optimizer
 from ntklin.runs.optimizers import AdaGrad, Adam, GradientDescent, Preconditioned, RMSprop
+
+_log = logging.getLogger("ntklin.runs")
 
 # From here on λ_max is found without the kernel, whose N² numbers and N³ operations nothing else in
 # training may need.
@@ -280,7 +283,9 @@ def with_learning_rate(optimizer: Optimizer | None, default: Callable[[], float]
             f"{said(optimizer)}"
         )
     if optimizer.learning_rate is None:
-        return optimizer.with_learning_rate(default())
+        optimizer = optimizer.with_learning_rate(default())
+        rate, kind = optimizer.learning_rate, type(optimizer).__name__
+        _log.info("the default learning rate of %s is %.6g", kind, rate)
     return optimizer
 
 

@@ -68,7 +68,7 @@ class Stop(ABC):
         return AnyOf((*parts(self), *parts(other)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AnyOf(Stop):
     """The first of several conditions.
 
@@ -78,6 +78,9 @@ class AnyOf(Stop):
     """
 
     stops: tuple[Stop, ...]
+
+    def __repr__(self) -> str:
+        return " | ".join(map(repr, self.stops))
 
     def first(self, block: Block) -> int | None:
         """The first step after which one of them ends the run."""

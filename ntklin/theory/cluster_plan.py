@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from ntklin.edge.amounts import duration, format_bytes
 from ntklin.edge.checks import as_count, as_nonnegative, as_positive, as_step
+from ntklin.edge.faces.shown import Facts, Shown, facts
 from ntklin.edge.threads import limited
 from ntklin.edge.values import said
 from ntklin.networks.memory import passes
@@ -47,8 +48,8 @@ class ClusterPhase(Phase):
     bytes: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class ClusterPlan:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ClusterPlan(Shown):
     """What ``solver="pcg"`` of a ``ClusterNetwork`` will take, by :func:`plan_cluster`.
 
     Attributes
@@ -80,6 +81,18 @@ class ClusterPlan:
         """Seconds of one iteration."""
         (all_of_them,) = (phase for phase in self.phases if phase.name == "iterations")
         return all_of_them.seconds / self.iterations
+
+    def _facts(self) -> Facts:
+        return facts(
+            "ClusterPlan",
+            workers=self.workers,
+            samples=self.n_samples,
+            kernel_rows=self.n_rows,
+            memory_of_a_worker=format_bytes(self.worker_memory),
+            memory_here=format_bytes(self.client_memory),
+            time=duration(self.seconds),
+            iterations=self.iterations,
+        )
 
     def __str__(self) -> str:
         lines = [

@@ -11,6 +11,7 @@ import numpy as np
 
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import host
+from ntklin.edge.faces.shown import Shown
 from ntklin.runs.optimizer import Optimizer
 from ntklin.runs.optimizers import Preconditioned
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from ntklin.theory.linearization import Linearization
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Concentration:
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Concentration(Shown):
     """How closely D_t stays around D, the assumption under Eq. (6).
 
     D_t concentrates around D if ‖D_t − D‖_op/D_max ≤ Z/√m for all t, with D_max = sup_t ‖D_t‖_op.
@@ -56,8 +57,8 @@ class Concentration:
         return math.nan if self.width is None else math.sqrt(self.width) * self.relative_distance
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class KernelDrift:
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class KernelDrift(Shown):
     """How far the kernel K_{D_t} = φ D_t φ^T on the training inputs moves away from K_{D_0}.
 
     Attributes

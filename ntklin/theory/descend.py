@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from numpy.typing import ArrayLike
@@ -19,6 +20,8 @@ from ntklin.theory.solver_choice import SMALL
 
 if TYPE_CHECKING:
     from ntklin.theory.linearization import Linearization
+
+_log = logging.getLogger("ntklin.theory")
 
 
 def descend(
@@ -65,6 +68,7 @@ def descend(
             lin.require_room()  # others can do without the spectrum
         plain = lin.default_learning_rate(ridge + lin.n_samples * weight_decay)
         learning_rate = bound_of(momentum, nesterov)[0] / 2 * plain
+        _log.info("the default learning rate of gradient descent is %.6g", learning_rate)
     return LinearizedGradientDescent(
         linearization=lin,
         targets=Y,

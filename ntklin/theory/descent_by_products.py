@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from ntklin.algebra.krylov import function_of_operator
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, freeze, host, namespace
+from ntklin.edge.faces.shown import Shown
 from ntklin.edge.ranges import in_range, norm, shift
 from ntklin.edge.sendable import Sendable
 from ntklin.theory.discrete_time import as_steps
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 MOST = 1000
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class DescentByProducts(Sendable):
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class DescentByProducts(Shown, Sendable):
     """f_t and θ_t of gradient descent by c_t = g_t(K)(Y − f_0(X)), of which no spectrum is needed.
 
     g_t is the closed form's, (1 − (1 − η(λ + ridge)/N)^t)/(λ + ridge) of plain descent, and what

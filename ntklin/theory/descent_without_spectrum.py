@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import ArrayLike
 
 from ntklin.edge.arrays import Array
-from ntklin.edge.checks import as_callback, as_positive, fits
+from ntklin.edge.checks import as_positive, as_progress, fits
+from ntklin.edge.faces.bars import IterationMeter, followed
+from ntklin.edge.faces.shown import Facts, Shown, facts
 from ntklin.edge.sendable import Sendable
 from ntklin.runs.schedules import LearningRate
 from ntklin.theory.decayed_modes import DecayedModes
@@ -27,9 +30,11 @@ from ntklin.theory.steps_by_products import CLOSE, LossByProducts, StepsByProduc
 if TYPE_CHECKING:
     from ntklin.theory.linearization import Linearization
 
+_log = logging.getLogger("ntklin.theory")
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class DescentWithoutSpectrum(Sendable):
+
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class DescentWithoutSpectrum(Shown, Sendable):
     """What it is of, and f_t, θ_t and numbers of steps by products with φ and φ^T alone.
 
     For the attributes see ``LinearizedGradientDescent``, which has the closed forms.
@@ -43,6 +48,18 @@ class DescentWithoutSpectrum(Sendable):
     momentum: float = 0.0
     nesterov: bool = False
     weight_decay: float = 0.0
+
+    def _facts(self) -> Facts:
+        own = facts(
+            "",
+            learning_rate=self.learning_rate,
+            ridge=self.ridge or None,
+            rcond=self.rcond,
+            momentum=self.momentum or None,
+            nesterov=self.nesterov or None,
+            weight_decay=self.weight_decay or None,
+        )
+        return Facts(type(self).__name__, (*self._source.in_words.rows, *own.rows))
 
     @property
     def _source(self) -> Source:
@@ -66,7 +83,7 @@ class DescentWithoutSpectrum(Sendable):
         t: ArrayLike,
         tol: float = TOLERANCE,
         *,
-        progress: Callable[[int, float], object] | None = None,
+        progress: Callable[[int, float], object] | bool | None = None,
     ) -> DescentByProducts:
         """f_t and θ_t without the spectrum, to a stated error, by products with φ and φ^T alone.
 
@@ -78,8 +95,9 @@ class DescentWithoutSpectrum(Sendable):
         t : int or array_like of int
         tol : float
             Of the estimated relative error of c_t in f_t = f_0 + K(x, X) c_t.
-        progress : callable, optional
-            Called as ``progress(iteration, error)``; what it raises ends the work.
+        progress : callable or bool, optional
+            Called as ``progress(iteration, error)``; what it raises ends the work. True shows
+            a bar.
 
         Returns
         -------
@@ -93,15 +111,17 @@ class DescentWithoutSpectrum(Sendable):
             With weight decay, and for a tol that float64 cannot reach.
         """
         self._refuse_decay()
-        progress = as_callback(progress)
-        return descend_by_products(self, self._modes, t, as_tolerance(tol), progress)
+        progress = as_progress(progress)
+        tol = as_tolerance(tol)
+        with followed(progress, lambda: IterationMeter("products", tol)) as told:
+            return descend_by_products(self, self._modes, t, tol, told)
 
     def steps_to_by_products(
         self,
         loss: float,
         tol: float = CLOSE,
         *,
-        progress: Callable[[int, float], object] | None = None,
+        progress: Callable[[int, float], object] | bool | None = None,
     ) -> StepsByProducts:
         """The first t with L(f_t) < ``loss``, with bounds of it, by products with φ and φ^T alone.
 
@@ -114,9 +134,9 @@ class DescentWithoutSpectrum(Sendable):
         loss : float
             The target, > 0.
         tol : float
-        progress : callable, optional
+        progress : callable or bool, optional
             Called as ``progress(iteration, excess)``, which is what ``tol`` is for; what it raises
-            ends the work.
+            ends the work. True shows a bar.
 
         Returns
         -------
@@ -133,13 +153,14 @@ class DescentWithoutSpectrum(Sendable):
         """
         self._refuse_decay()
         target, tol = as_positive(loss, name="loss"), as_positive(tol, name="tol")
-        progress = as_callback(progress)
+        progress = as_progress(progress)
         self._guards.require_convergence("the loss has no limit", by_products=True)
 
         def unreachable(course: Course) -> str:
             return self._guards.unreachable(target, course)
 
-        return LossByProducts(modes=self._modes).first_below(target, tol, unreachable, progress)
+        with followed(progress, lambda: IterationMeter("products", tol)) as told:
+            return LossByProducts(modes=self._modes).first_below(target, tol, unreachable, told)
 
     def _refuse_decay(self) -> None:
         if self.weight_decay:
@@ -155,6 +176,7 @@ class DescentWithoutSpectrum(Sendable):
 
     def _without_spectrum(self, t: ArrayLike | None) -> Any:
         """What predicts f_t and has θ_t, without it."""
+        _log.info("the spectrum of %d rows does not fit: going by products", self._source.n_rows)
         if t is not None:
             return self.by_products(t)
         self._guards.require_limit(by_products=True)

@@ -13,6 +13,7 @@ import numpy as np
 
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import host
+from ntklin.edge.faces.shown import facts, line
 from ntklin.runs.batches import Batches
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ class Estimate(NamedTuple):
 
     value: Any
     error: Any
+
+    def __repr__(self) -> str:
+        return line(facts("Estimate", value=self.value, error=self.error))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

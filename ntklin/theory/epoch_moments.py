@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, host
 from ntklin.edge.checks import MOST_STEPS, as_step, require_memory
+from ntklin.edge.faces.shown import Shown
 from ntklin.edge.ranges import shift
 from ntklin.edge.sendable import Sendable
 from ntklin.runs.batches import Batches
@@ -47,8 +48,8 @@ class Shuffling(NamedTuple):
     variance: Estimate
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class EpochMoments(Sendable):
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class EpochMoments(Shown, Sendable):
     """Moments of SGD whose epochs have each sample once, in a new random order.
 
     Batches as :class:`ntklin.Batches` has them: b samples in turn, the last batch of an epoch

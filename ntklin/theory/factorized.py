@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
@@ -16,15 +17,18 @@ from ntklin.edge.arrays import Array
 from ntklin.edge.backends import freeze
 from ntklin.edge.checks import advising, as_float_dtype, as_positive, require_memory
 from ntklin.edge.errors import MemoryLimitError
+from ntklin.edge.faces.shown import Facts, Shown, facts
 from ntklin.edge.ranges import in_range
 from ntklin.edge.sendable import Sendable
 from ntklin.networks.network import FeatureOperator
 from ntklin.runs import stability
 from ntklin.theory.source import Evaluation, Source
 
+_log = logging.getLogger("ntklin.theory")
 
-@dataclass(frozen=True, eq=False)
-class FactorizedKernel(Sendable):
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FactorizedKernel(Shown, Sendable):
     """K(X, X) and f_0 of a source, the spectrum of K, and what follows from that alone.
 
     Attributes
@@ -44,6 +48,11 @@ class FactorizedKernel(Sendable):
     def _sent(self) -> dict[str, Any]:
         return super()._sent() | {"_latest": {}}
 
+    def _facts(self) -> Facts:
+        made = [name for name in ("kernel", "spectrum") if name in self.__dict__]
+        kept = facts("", kept=" and ".join(made) or None)
+        return Facts(type(self).__name__, (*self.source.in_words.rows, *kept.rows))
+
     @property
     def features(self) -> FeatureOperator:
         """φ(X), (N·C, P); a NoParametersError for a kernel without θ."""
@@ -62,6 +71,7 @@ class FactorizedKernel(Sendable):
     @cached_property
     def kernel(self) -> Array:
         """K(X, X), (N, N), read-only; of features with C outputs φφ^T, (N·C, N·C)."""
+        _log.debug("computing %s", self.described_kernel)
         return freeze(self.source.kernel())
 
     @cached_property
@@ -73,6 +83,7 @@ class FactorizedKernel(Sendable):
         double = self.in_units(np.float64)
         if double.linearization is self:
             self.require_room()
+            _log.debug("factorizing %s", self.described_kernel)
             return factorize(self.kernel, self.source.rank_bound, dtype=self.precision)
         return double.linearization.spectrum.scaled(2 * double.exponent)
 
@@ -262,8 +273,8 @@ class FactorizedKernel(Sendable):
         return projected
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Rescaled:
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Rescaled(Shown):
     """A kernel and f_0 in units of their own: f = 2^e f', φ = 2^e φ', K = 4^e K', exactly.
 
     Attributes

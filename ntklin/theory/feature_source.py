@@ -20,8 +20,9 @@ from ntklin.algebra.spectrum import require_kernel_in_range
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, host, namespace, refuse_mixed
 from ntklin.edge.checks import as_new_inputs
+from ntklin.edge.faces.shown import Facts, facts
 from ntklin.networks.features import REMEDY
-from ntklin.networks.network import FeatureOperator, as_feature_operator
+from ntklin.networks.network import FeatureOperator, as_feature_operator, named
 from ntklin.runs import stability
 from ntklin.theory.columns import Columns
 from ntklin.theory.source import Expansion, Source, runs
@@ -49,6 +50,24 @@ class FeatureSource(Source):
 
     def _sent(self) -> dict[str, Any]:
         return super()._sent() | {"_factor": (None, None)}
+
+    @property
+    def in_words(self) -> Facts:
+        """The network and the sizes of its features."""
+        phi = self._features
+        return facts(
+            "FeatureSource",
+            network=named(phi.network),
+            samples=self.n_samples,
+            outputs=self.columns.n_outputs,
+            parameters=phi.shape[1],
+            dtype=str(phi.dtype),
+        )
+
+    @property
+    def known_inputs(self) -> Array:
+        """X."""
+        return self._features.inputs
 
     @property
     def anchor(self) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,6 +13,7 @@ from ntklin.algebra.spectrum import fade
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, host, namespace
 from ntklin.edge.checks import as_count, as_positive, require_memory
+from ntklin.edge.faces import pictures
 from ntklin.edge.ranges import in_range, shift
 from ntklin.theory.covariance import Prior
 from ntklin.theory.decayed_modes import DecayedModes
@@ -21,10 +22,15 @@ from ntklin.theory.discrete_time import Steps, as_steps
 from ntklin.theory.homogeneity import degree_at
 from ntklin.theory.scheduled import MOST_STEPS
 
+if TYPE_CHECKING:
+    from ntklin.edge.faces.pictures import Axes
+
+# Losses that ``plot`` draws by itself, and the last step.
+_DRAWN = 200, 10_000
 _BLOCK = 1 << 21  # entries of one (T, N) block of filters: 16 MB
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class LinearizedGradientDescent(DescentWithoutSpectrum):
     r"""f_t and θ_t of gradient descent on the linearized network, Eqs. (18), (19).
 
@@ -409,6 +415,40 @@ class LinearizedGradientDescent(DescentWithoutSpectrum):
             within = f" within {MOST_STEPS:.0e} steps" if callable(self.learning_rate) else ""
             raise ValueError(f"c_t does not come down to 1 − 1/L = {1 - 1 / depth:.6g}{within}")
         return step
+
+    def plot(self, t: ArrayLike | None = None, ax: Axes | None = None) -> Axes:
+        """Draw the training loss at steps t.
+
+        Parameters
+        ----------
+        t : array_like of int, optional
+            0 and 200 steps up to 10,000, in equal ratios, when not given.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; a new figure of pyplot's when not given.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        DivergenceError
+            As ``loss``.
+        TypeError
+            For what is no axes.
+        """
+        pictures.require_axes(ax)
+        if t is None:
+            t = np.unique([0, *np.geomspace(1, _DRAWN[1], _DRAWN[0]).round().astype(int)])
+        found = as_steps(t)
+        losses, order = np.atleast_1d(self.loss(t)).reshape(-1), np.argsort(found.count)
+        ax = pictures.axes_or_new(ax)
+        steps = found.count[order]
+        label = "gradient descent, linearized"
+        pictures.losses(ax, steps, losses[order], label, pictures.LINEARIZED)
+        pictures.steps_axis(ax, float(steps.max(initial=0)))
+        pictures.tidy(ax)
+        return ax
 
     def _blocks(self, steps: Steps) -> list[slice]:
         size = max(1, _BLOCK // self._source.n_rows)

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from ntklin.edge.arrays import Array
 from ntklin.edge.checks import as_inputs, warn_outside_unit_ball
+from ntklin.edge.faces.shown import Facts, Shown, facts
 from ntklin.networks.infinite import infinite_nngp, infinite_ntk
 from ntklin.networks.mlp import MLP
 from ntklin.theory.kernel_source import FunctionKernel
@@ -15,7 +16,7 @@ from ntklin.theory.linearization import Linearization
 
 
 @dataclass(frozen=True)
-class InfiniteMLP:
+class InfiniteMLP(Shown):
     """The limit of an MLP as all hidden widths grow: it is its own linearization.
 
     At infinite width the kernel is Θ whatever θ_0, and stays so in training, and f_0 is a Gaussian
@@ -43,6 +44,9 @@ class InfiniteMLP:
     def __post_init__(self) -> None:
         if not isinstance(self.net, MLP):
             raise TypeError(f"net must be an ntklin.MLP, got {type(self.net).__name__}")
+
+    def _facts(self) -> Facts:
+        return facts("InfiniteMLP", net=repr(self.net))
 
     def ntk(self, X1: ArrayLike, X2: ArrayLike | None = None) -> Array:
         """Θ(X1, X2), of any one output; see :func:`ntklin.infinite_ntk`.

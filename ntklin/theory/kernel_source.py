@@ -16,6 +16,7 @@ from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import beside, freeze, host, namespace, refuse_mixed
 from ntklin.edge.checks import as_finite, as_inputs, as_positive
 from ntklin.edge.errors import NoParametersError
+from ntklin.edge.faces.shown import Facts, outline
 from ntklin.edge.ranges import COMFORT, largest_exponent, shift
 from ntklin.networks.network import FeatureOperator
 from ntklin.theory.columns import Columns
@@ -55,6 +56,11 @@ class KernelSource(Source):
     @abstractmethod
     def training_inputs(self) -> Array | None:
         """X, of which f0 and the covariance are functions; None where there is none."""
+
+    @property
+    def known_inputs(self) -> Array | None:
+        """X, where the kernel is a function."""
+        return self.training_inputs
 
     @property
     def features(self) -> FeatureOperator:
@@ -201,6 +207,12 @@ class MatrixKernel(KernelSource):
         self._K = freeze(K)
 
     @property
+    def in_words(self) -> Facts:
+        """A matrix, and its size."""
+        title, rows = super().in_words
+        return Facts(title, (("kernel", outline(self._K)), *rows))
+
+    @property
     def training_inputs(self) -> None:
         """There are none, but K."""
         return None
@@ -281,6 +293,13 @@ class FunctionKernel(KernelSource):
     ) -> None:
         super().__init__(f0, covariance, n_outputs)
         self._function, self._X = function, X
+
+    @property
+    def in_words(self) -> Facts:
+        """The function's name; not its dtype, which its values tell."""
+        title, rows = super().in_words
+        name = getattr(self._function, "__qualname__", type(self._function).__name__)
+        return Facts(title, (("kernel", outline(name)), *rows))
 
     @property
     def training_inputs(self) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from os import PathLike
@@ -18,7 +19,8 @@ from ntklin.algebra.preconditioners import (
 from ntklin.algebra.spectrum import as_rank_cut, as_ridge
 from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import host, is_mapped
-from ntklin.edge.checks import as_inputs, as_vector, warn_outside_unit_ball
+from ntklin.edge.checks import as_inputs, as_progress, as_vector, warn_outside_unit_ball
+from ntklin.edge.faces.bars import SolverMeter, followed
 from ntklin.networks.descriptions import describe_network
 from ntklin.networks.memory import rows_that_fit
 from ntklin.networks.mlp import MLP
@@ -40,6 +42,7 @@ from ntklin.theory.minimize import solve_minimizer
 from ntklin.theory.minimizer import Minimizer
 from ntklin.theory.moments import SGDMoments, as_batch_size
 from ntklin.theory.solver_options import (
+    TOLERANCE,
     Preconditioner,
     SolverName,
     SolverProgress,
@@ -47,6 +50,8 @@ from ntklin.theory.solver_options import (
 )
 from ntklin.theory.theorems import ProductForm, product_formula
 from ntklin.theory.train_linearized import train_linearized
+
+_log = logging.getLogger("ntklin.theory")
 
 
 def linearize(
@@ -92,6 +97,7 @@ def linearize(
     if rows is None:
         features = net.features(theta, inputs)
     else:
+        _log.info("passes are made anew for every product, %s inputs at a time", rows)
         features = StreamedFeatures.of(net, theta, inputs, rows)
     warn_outside_unit_ball(inputs)
     return Linearization(FeatureSource(features))
@@ -257,7 +263,7 @@ class Linearization(FactorizedKernel):
         solver: SolverName = "auto",
         preconditioner: Preconditioner | None = None,
         tol: float | None = None,
-        progress: Callable[[SolverProgress], object] | None = None,
+        progress: Callable[[SolverProgress], object] | bool | None = None,
         start: ArrayLike | None = None,
     ) -> Minimizer:
         """The minimizer that training converges to, split by Thm 1; with weights, Eq. (9).
@@ -293,9 +299,9 @@ class Linearization(FactorizedKernel):
             ‖R − K_D α‖/‖R‖ to reach, computed in float64, for Y and f_0(X) each. 1e-10 for
             ``"mixed"`` and ``"pcg"`` when not given; others are as exact as they are, and with
             ``tol`` a factor in place refines its solution until that is reached.
-        progress : callable, optional
+        progress : callable or bool, optional
             Called with a ``SolverProgress`` (phase, done, total, residual) after every panel and
-            every iteration; what it raises ends the work.
+            every iteration; what it raises ends the work. True shows a bar.
         start : array_like, shape (N, 2) or (N, C, 2), optional
             For ``"mixed"`` and ``"pcg"``: coefficients to start from, those of another minimizer.
 
@@ -319,9 +325,13 @@ class Linearization(FactorizedKernel):
         ridge, rcond = as_ridge(ridge), as_rank_cut(rcond)
         weights = self.source.preconditioner(weights)
         rows, shape = self.source.n_rows, Y.shape
-        given = solver, preconditioner, tol, progress, start
-        options = as_solver_options(*given, rows=rows, shape=shape, rcond=rcond)
-        return solve_minimizer(self, Y, weights=weights, rcond=rcond, ridge=ridge, options=options)
+        progress, reached = as_progress(progress), TOLERANCE if tol is None else tol
+        with followed(progress, lambda: SolverMeter(reached)) as told:
+            given = solver, preconditioner, tol, told, start
+            options = as_solver_options(*given, rows=rows, shape=shape, rcond=rcond)
+            return solve_minimizer(
+                self, Y, weights=weights, rcond=rcond, ridge=ridge, options=options
+            )
 
     def preconditioner_for(self, w: ArrayLike, Y: ArrayLike) -> LowRank:
         """A constant D whose interpolator is φ(x)w, for any w that interpolates: φ(X)w = Y.
@@ -388,7 +398,7 @@ class Linearization(FactorizedKernel):
         method: MethodName = "auto",
         stop: Stop | None = None,
         resume: str | PathLike[str] | LinearizedRun | None = None,
-        progress: Callable[[int, float], object] | None = None,
+        progress: Callable[[int, float], object] | bool | None = None,
     ) -> LinearizedRun:
         """Train the linearized network step by step with any optimizer and batches, exactly.
 
@@ -426,8 +436,8 @@ class Linearization(FactorizedKernel):
             that of one run. All other arguments must be those of that run; ``steps``, ``until`` and
             ``record`` may change. An iterable of batches has to start anew: what was taken is
             passed over.
-        progress : callable, optional
-            Called as ``progress(step, loss)`` about ten times a second.
+        progress : callable or bool, optional
+            Called as ``progress(step, loss)`` about ten times a second. True shows a bar.
 
         Returns
         -------

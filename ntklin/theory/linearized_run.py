@@ -25,8 +25,9 @@ from ntklin.edge.checks import (
     require_memory,
 )
 from ntklin.edge.errors import CheckpointError, DegenerateKernelError
+from ntklin.edge.faces import pictures
 from ntklin.edge.files.names import shown
-from ntklin.edge.ranges import in_range
+from ntklin.edge.ranges import in_range, length
 from ntklin.networks.features import REMEDY
 from ntklin.runs import checkpoint
 from ntklin.runs.batches import BatchSource
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 KEPT, SNAPSHOT = ("displacement", "outputs", "weights"), "snapshot."
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class LinearizedRun(Run):
     r"""The linearized network after t steps of training, split as in Thms 3 and 6, Eqs. (7), (17).
 
@@ -112,6 +113,7 @@ class LinearizedRun(Run):
     first_weights: float | Array | None = None
 
     kind = "linearized run"
+    _line_style = pictures.LINEARIZED
 
     def _sent(self) -> dict[str, Any]:
         used_up = isinstance(self.batches, Iterator)
@@ -397,6 +399,14 @@ class LinearizedRun(Run):
                 f"D must be a number or an array of shape ({P},) or ({P}, {P}), got shape {shape}"
             )
         return as_vector(D.reshape(-1), math.prod(shape), name="D").reshape(shape)
+
+    def _distances(self) -> tuple[Array, Array]:
+        moved = [length(host(s.displacement).astype(np.float64)) for s in self.snapshots]
+        return np.array([s.step for s in self.snapshots], int), np.array(moved)
+
+    def _subject(self) -> dict[str, Any]:
+        subject = self.linearization.source.in_words.rows
+        return dict(subject) | {"recorded_steps": len(self.snapshots) or None}
 
     def _parts(self) -> tuple[dict[str, Any], dict[str, Any]]:
         meta, arrays = super()._parts()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from ntklin.theory.source import Source
 
 if TYPE_CHECKING:
     from ntklin.theory.linearization import Linearization
+
+_log = logging.getLogger("ntklin.theory")
 
 
 def solve_minimizer(
@@ -73,8 +76,18 @@ def solve_minimizer(
     single = dense and source.dtype != np.float64
     if single and solution.condition > 0.1 / (m * np.finfo(np.float32).eps):
         # No digit would be certain, but a ridge or an explicit cut asks for an answer.
+        _log.info("condition %.2g: solving again in float64", solution.condition)
         equation = KernelEquation.of(linearization.in_units(np.float64), targets, **given)
         solution = equation.answer
+    _log.info(
+        "minimizer by %r: residual %.2g, condition %.2g, rank %d of %d, %d iterations",
+        solution.solver,
+        max(solution.residuals, default=0.0),
+        solution.condition,
+        solution.rank,
+        m,
+        solution.iterations,
+    )
     return Minimizer(
         linearization=linearization,
         targets=targets,

@@ -13,20 +13,24 @@ from numpy.typing import ArrayLike
 from ntklin.algebra.preconditioners import Constant, precondition
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, freeze, host
+from ntklin.edge.faces import pictures
+from ntklin.edge.faces.shown import Facts, Shown, facts
 from ntklin.edge.ranges import in_range, is_far, largest_exponent, norm, shift
 from ntklin.edge.sendable import Sendable
 from ntklin.theory.covariance import Prior
 from ntklin.theory.kernel_equation import KernelEquation
+from ntklin.theory.split_pictures import Split, split_against, split_along
 
 if TYPE_CHECKING:
+    from ntklin.edge.faces.pictures import Axes
     from ntklin.theory.linearization import Linearization
 
 # Inputs whose covariance is computed at once where only its diagonal is asked for.
 _ROWS = 256
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Minimizer(Sendable):
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Minimizer(Shown, Sendable):
     r"""The minimizer that gradient descent converges to, split into its two parts, Thm 1.
 
     .. math::
@@ -82,6 +86,21 @@ class Minimizer(Sendable):
     def solver(self) -> str:
         """What solved: "cholesky", "eigh", "packed", "mixed" or "pcg"; what ``"auto"`` took."""
         return self._equation.answer.solver
+
+    def _facts(self) -> Facts:
+        own = facts(
+            "",
+            weights=self.weights,
+            ridge=self.ridge or None,
+            rcond=self.rcond,
+            solver=self.solver,
+            iterations=self.iterations or None,
+            rank=self.rank,
+            condition=float(self.condition),
+            residual=float(self.residual),
+            error_bound=float(self.error_bound),
+        )
+        return Facts("Minimizer", (*self.linearization.source.in_words.rows, *own.rows))
 
     @property
     def iterations(self) -> int:
@@ -316,6 +335,41 @@ class Minimizer(Sendable):
         k = source.columns.of(self.targets).shape[1]
         squares = np.repeat((S * S).sum(axis=1)[:, None], k, axis=1)
         return beside(self._shown(squares.astype(source.dtype)), source.anchor)
+
+    def plot(self, X_new: ArrayLike, ax: Axes | None = None) -> Axes:
+        """Draw f_∞ and its two parts: along x for inputs of one dimension, else against f_∞.
+
+        Parameters
+        ----------
+        X_new : array_like, shape (N_new, d)
+            For d = 1 lines along x, with the training data where their inputs are known; otherwise
+            a point for each input and output, f_int and f_init above f_∞, whose sum is on the
+            diagonal.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; a new figure of pyplot's when not given.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        TypeError
+            For what is no axes.
+        """
+        pictures.require_axes(ax)
+        source = self.linearization.source
+        X_new = source.new_inputs(X_new)
+        found = self.predict(X_new), self.interpolator(X_new), self.initialization(X_new)
+        split, ax = Split(*map(host, found)), pictures.axes_or_new(ax)
+        X, known = host(X_new), source.known_inputs
+        if known is not None and X.shape[1] == 1:
+            data = host(known)[:, 0], host(self.targets)
+            split_along(ax, X[:, 0], split, data)
+        else:
+            split_against(ax, split)
+        pictures.tidy(ax)
+        return ax
 
     def _map(self, X_new: ArrayLike | None) -> Array:
         """K'_D(x, X) (K'_D(X, X) + λ'1)^{-1}, (N_new, N), float64."""

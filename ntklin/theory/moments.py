@@ -11,9 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntklin.edge.arrays import Array
-from ntklin.edge.backends import beside
-from ntklin.edge.checks import as_callback, as_count, require_memory
+from ntklin.edge.backends import beside, host
+from ntklin.edge.checks import as_count, as_progress, require_memory
 from ntklin.edge.errors import DivergenceError
+from ntklin.edge.faces import pictures
+from ntklin.edge.faces.bars import CountMeter, followed
+from ntklin.edge.faces.shown import Facts, Shown, facts
 from ntklin.edge.ranges import exponent, in_range, norm, shift
 from ntklin.edge.sendable import Sendable
 from ntklin.theory.batch_noise import BatchNoise
@@ -25,6 +28,7 @@ from ntklin.theory.gradient_descent import LinearizedGradientDescent
 from ntklin.theory.noise_course import NoiseCourse
 
 if TYPE_CHECKING:
+    from ntklin.edge.faces.pictures import Axes
     from ntklin.theory.linearization import Linearization
 
 # M×M matrices beside the eigenvectors: of a block of steps, of the search for the bound.
@@ -38,8 +42,8 @@ _DRAWS = 200
 _MOST_STEPS = 10**12
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class SGDMoments(Sendable):
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class SGDMoments(Shown, Sendable):
     r"""Mean and covariance of f_t under stochastic gradient descent on the linearized network.
 
     Batches of b samples are drawn uniformly without replacement, independently for each step:
@@ -82,6 +86,10 @@ class SGDMoments(Sendable):
     def _sent(self) -> dict[str, Any]:
         return super()._sent() | {"_courses": {}}
 
+    def _facts(self) -> Facts:
+        own = facts("", learning_rate=self.learning_rate, batch_size=self.batch_size)
+        return Facts("SGDMoments", (*self.linearization.source.in_words.rows, *own.rows))
+
     @cached_property
     def mean(self) -> LinearizedGradientDescent:
         """The mean over batches, which is gradient descent on all samples."""
@@ -115,19 +123,21 @@ class SGDMoments(Sendable):
         return self.learning_rate < self.max_learning_rate
 
     @overload
-    def loss(self, t: int, *, progress: Callable[[int], object] | None = None) -> float: ...
+    def loss(self, t: int, *, progress: Callable[[int], object] | bool | None = None) -> float: ...
     @overload
-    def loss(self, t: ArrayLike, *, progress: Callable[[int], object] | None = None) -> Array: ...
     def loss(
-        self, t: ArrayLike, *, progress: Callable[[int], object] | None = None
+        self, t: ArrayLike, *, progress: Callable[[int], object] | bool | None = None
+    ) -> Array: ...
+    def loss(
+        self, t: ArrayLike, *, progress: Callable[[int], object] | bool | None = None
     ) -> float | Array:
         """E L_t = tr R_t/(2N), summed over outputs; for many t in one pass.
 
         Parameters
         ----------
         t : int or array_like of int
-        progress : callable, optional
-            Called as ``progress(step)`` about ten times a second.
+        progress : callable or bool, optional
+            Called as ``progress(step)`` about ten times a second. True shows a bar.
 
         Returns
         -------
@@ -140,12 +150,14 @@ class SGDMoments(Sendable):
         MemoryLimitError
             If ten matrices of the kernel's size do not fit.
         """
-        steps, modes, progress = as_steps(t), self._modes, as_callback(progress)
+        steps, modes, progress = as_steps(t), self._modes, as_progress(progress)
         counts, places = _ascending(steps)
         course = self._course(slice(None), counts)
         noise = np.zeros(0)
         if len(counts):
-            noise = course.advance(int(counts[-1]), counts, progress)[places]
+            last = int(counts[-1])
+            with followed(progress, lambda: CountMeter("steps", last)) as told:
+                noise = course.advance(last, counts, told)[places]
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             losses = modes.losses(steps)
             losses = shift(losses, modes.loss_exponent)
@@ -179,7 +191,7 @@ class SGDMoments(Sendable):
         X_new: ArrayLike | None,
         t: ArrayLike,
         *,
-        progress: Callable[[int], object] | None = None,
+        progress: Callable[[int], object] | bool | None = None,
     ) -> Array:
         """Cov f_t(X_new) over batches; of several outputs each one's own.
 
@@ -189,8 +201,8 @@ class SGDMoments(Sendable):
             None for the training inputs X.
         t : int or array_like of int
             Many t cost more than one: the recursion halts at each.
-        progress : callable, optional
-            Called as ``progress(step)`` about ten times a second.
+        progress : callable or bool, optional
+            Called as ``progress(step)`` about ten times a second. True shows a bar.
 
         Returns
         -------
@@ -205,7 +217,7 @@ class SGDMoments(Sendable):
             If ten matrices of the kernel's size, or so many covariances, do not fit.
         """
         source, modes = self.linearization.source, self._modes
-        steps, progress = as_steps(t), as_callback(progress)
+        steps, progress = as_steps(t), as_progress(progress)
         counts, places = _ascending(steps)
         maps = modes.units.linearization.modes_at(X_new)[0]
         rows, k = source.columns.rows, modes.initial_residual.shape[1]
@@ -216,22 +228,70 @@ class SGDMoments(Sendable):
             "ask for fewer t or fewer inputs at a time",
         )
         found = np.empty((len(counts), n_new, n_new, rows * k))
-        for column in range(k):
-            course = self._course(slice(column, column + 1), counts)
-            for i, count in enumerate(counts):
-                course.advance(int(count), told=progress)
-                H = np.triu(course.H) + np.triu(course.H, 1).T
-                for row in range(rows):
-                    S = maps[row::rows]
-                    with np.errstate(over="ignore", invalid="ignore"):
-                        covariance = S @ (modes.rate**2 * H) @ S.T
-                        covariance = (covariance + covariance.T) / 2
-                        found[i, :, :, column + row] = shift(covariance, 2 * self._size)
+        last = int(counts.max(initial=0))
+        with followed(progress, lambda: CountMeter("steps", last)) as told:
+            for column in range(k):
+                course = self._course(slice(column, column + 1), counts)
+                for i, count in enumerate(counts):
+                    course.advance(int(count), told=told)
+                    H = np.triu(course.H) + np.triu(course.H, 1).T
+                    for row in range(rows):
+                        S = maps[row::rows]
+                        with np.errstate(over="ignore", invalid="ignore"):
+                            covariance = S @ (modes.rate**2 * H) @ S.T
+                            covariance = (covariance + covariance.T) / 2
+                            found[i, :, :, column + row] = shift(covariance, 2 * self._size)
         with np.errstate(over="ignore", under="ignore"):
             found = found[places].astype(source.dtype, copy=False)
         self._refuse_overflow(found, steps)
         found = found.reshape(*steps.shape, n_new, n_new, rows * k)
         return beside(found[..., 0] if self.targets.ndim == 1 else found, source.anchor)
+
+    def plot(self, X_new: ArrayLike | None, t: ArrayLike, ax: Axes | None = None) -> Axes:
+        """Draw E f_t(x) at steps t, and bands of one standard deviation over batches.
+
+        Parameters
+        ----------
+        X_new : array_like, shape (N_new, d), or None
+            A line for each input and output; None for the training inputs X.
+        t : array_like of int
+            Each costs a covariance of all these inputs.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; a new figure of pyplot's when not given.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        DivergenceError, MemoryLimitError
+            As ``covariance``.
+        TypeError
+            For what is no axes.
+        ValueError
+            For None, where the kernel is an array, whose X is not known.
+        """
+        pictures.require_axes(ax)
+        steps = np.sort(as_steps(t).count)
+        spread = host(self.covariance(X_new, steps))
+        inputs = self.linearization.source.known_inputs if X_new is None else X_new
+        if inputs is None:
+            raise ValueError("X_new must be given: of a kernel that is an array X is not known")
+        n_outputs = 1 if spread.ndim == 3 else spread.shape[3]
+        shape = len(steps), spread.shape[1], n_outputs
+        mean = host(self.predict(inputs, steps)).reshape(shape)
+        spread = np.einsum("tii...->ti...", spread).reshape(shape)
+        ax, few = pictures.axes_or_new(ax), shape[1] * n_outputs <= pictures.MOST_LABELS
+        for n, c in np.ndindex(shape[1:]):
+            label = f"input {n}, output {c}" if n_outputs > 1 else f"input {n}"
+            deviation = np.sqrt(np.maximum(spread[:, n, c], 0.0))
+            pictures.band(ax, steps, mean[:, n, c], deviation, label if few else "_")
+        ax.set_xlabel("step $t$")
+        ax.set_ylabel(r"output $f_t(x)$, mean $\pm$ standard deviation")
+        pictures.steps_axis(ax, float(steps.max(initial=0)))
+        pictures.tidy(ax)
+        return ax
 
     def epochs(self, draws: int | None = None, *, rng: int = 0) -> EpochMoments:
         """The same with batches of shuffled epochs, each sample once an epoch.

@@ -11,6 +11,7 @@ import numpy as np
 from ntklin.edge.amounts import duration, format_bytes
 from ntklin.edge.backends import namespace
 from ntklin.edge.checks import as_count, as_step, as_word, free_memory
+from ntklin.edge.faces.shown import Facts, Shown, facts, outline
 from ntklin.networks.memory import passes
 from ntklin.networks.mlp import MLP
 from ntklin.theory.rates import COLUMNS, Rates
@@ -47,8 +48,8 @@ class Phase:
     seconds: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Plan(Shown):
     """What ``lin.minimizer(Y, solver=...)`` of a network will take, by :func:`plan`.
 
     Attributes
@@ -96,6 +97,21 @@ class Plan:
         """Whether the memory is free."""
         needs = (self.memory, self.free), (self.device_memory, self.device_free)
         return all(free is None or need <= free for need, free in needs)
+
+    def _facts(self) -> Facts:
+        on_device = None if self.device_free is None else format_bytes(self.device_memory)
+        return facts(
+            "Plan",
+            solver=self.solver,
+            samples=self.n_samples,
+            kernel_rows=self.n_rows,
+            memory=format_bytes(self.memory),
+            free=None if self.free is None else format_bytes(self.free),
+            on_the_GPU=on_device,
+            time=duration(self.seconds),
+            work=f"{outline(float(self.flops))} flops",
+            iterations=self.iterations or None,
+        )
 
     def __str__(self) -> str:
         free = "" if self.free is None else f" of {format_bytes(self.free)} free"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import freeze
+from ntklin.edge.faces.shown import Shown
 from ntklin.edge.sendable import Sendable
 from ntklin.runs.engine import Engine
 from ntklin.runs.optimizer import Optimizer
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from ntklin.theory.task import LinearizedTask
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Snapshot(Sendable):
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Snapshot(Shown, Sendable):
     """The linearized network after t steps; its arrays are read-only.
 
     Attributes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from ntklin.theory.solver_options import SolverOptions
 
 if TYPE_CHECKING:
     from ntklin.theory.linearization import Linearization
+
+_log = logging.getLogger("ntklin.theory")
 
 # Up to this many rows a kernel is small, and ``"auto"`` does not look for other ways than today's.
 SMALL = 8192
@@ -50,9 +53,12 @@ def chosen(
     is_cut = rcond is not None or (trained is not None and trained < source.n_rows and not ridge)
     if options.solver == "auto":
         if is_cut or source.n_rows <= SMALL:
+            why = "null directions are cut" if is_cut else f"there are no more than {SMALL} rows"
+            _log.info("solver='auto' keeps the kernel of %d rows: %s", source.n_rows, why)
             return options
         on_device = free_device_memory(source.anchor)
         name = large(source.n_samples, source.columns.rows, device_free=on_device)
+        _log.info("solver='auto' takes %r, the first that fits for %d rows", name, source.n_rows)
         return replace(options, solver=name)
     if is_cut and options.solver != "eigh":
         raise ValueError(

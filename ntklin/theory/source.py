@@ -13,13 +13,14 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from ntklin.algebra.preconditioners import Constant, Weights
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import host, refuse_mixed
+from ntklin.edge.faces.shown import Facts, Shown, facts
 from ntklin.edge.ranges import shift
 from ntklin.edge.sendable import Sendable
 from ntklin.networks.network import FeatureOperator
 from ntklin.theory.columns import Columns
 
 
-class Source(Sendable, ABC):
+class Source(Shown, Sendable, ABC):
     """What closed forms and minimizers are made from: K(X, X), f_0(X), and both at new inputs.
 
     Attributes
@@ -60,6 +61,19 @@ class Source(Sendable, ABC):
     @abstractmethod
     def outputs(self) -> Array:
         """f_0(X), (N,) or (N, C)."""
+
+    @property
+    def in_words(self) -> Facts:
+        """What it is, for all that is made of it; computes nothing."""
+        return facts(type(self).__name__, samples=self.n_samples, outputs=self.columns.n_outputs)
+
+    def _facts(self) -> Facts:
+        return self.in_words
+
+    @property
+    def known_inputs(self) -> Array | None:
+        """X, (N, d); None of a kernel that is an array."""
+        return None
 
     def targets(self, Y: ArrayLike, dtype: DTypeLike = np.float64) -> Array:
         """Targets, checked, in a copy: (N,) for one output, else (N, C).
@@ -267,8 +281,8 @@ def runs(n: int, size: int = ROWS) -> list[slice]:
     return [slice(i, min(i + size, n)) for i in range(0, n, size)]
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Evaluation:
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Evaluation(Shown):
     """What new inputs contribute to f_t, whatever t and Y.
 
     Attributes

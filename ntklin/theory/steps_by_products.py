@@ -12,6 +12,7 @@ import numpy as np
 from ntklin.algebra.krylov import recursions
 from ntklin.edge.arrays import Array
 from ntklin.edge.errors import ConvergenceError
+from ntklin.edge.faces.shown import Shown
 from ntklin.edge.ranges import exponent, is_far, norm, shift
 from ntklin.edge.sendable import Sendable
 from ntklin.theory.descent_by_products import MOST
@@ -29,8 +30,8 @@ _EVERY = 5
 _MORE = 1.1
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class StepsByProducts(Sendable):
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class StepsByProducts(Shown, Sendable):
     """After how many steps the training loss first drops below a target.
 
     Attributes

@@ -22,6 +22,7 @@ from ntklin.edge.checks import (
     require_memory,
 )
 from ntklin.edge.errors import DegenerateKernelError
+from ntklin.edge.faces.shown import Shown
 from ntklin.edge.sendable import Sendable
 from ntklin.edge.values import said
 from ntklin.networks.network import FeatureOperator
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
     from ntklin.theory.linearization import Linearization
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class ProductForm(Sendable):
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class ProductForm(Shown, Sendable):
     r"""The linearized network after t steps by the product formulas of Thms 3 and 6, in float64.
 
     .. math::

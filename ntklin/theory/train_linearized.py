@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,9 @@ from numpy.typing import ArrayLike
 
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import refuse_mixed
-from ntklin.edge.checks import as_callback, as_path
+from ntklin.edge.checks import as_path, as_progress
 from ntklin.edge.errors import DivergenceError
+from ntklin.edge.faces.bars import LossMeter, followed
 from ntklin.runs import checkpoint
 from ntklin.runs.batches import BatchSource, SampleWeights
 from ntklin.runs.engine import MethodName
@@ -40,7 +42,7 @@ def train_linearized(
     loss: LossName,
     method: MethodName,
     resume: str | PathLike[str] | LinearizedRun | None,
-    progress: Callable[[int, float], object] | None,
+    progress: Callable[[int, float], object] | bool | None,
 ) -> LinearizedRun:
     """See ``Linearization.train``.
 
@@ -53,7 +55,7 @@ def train_linearized(
     ValueError
         If the run to resume is the beginning of a run, or not one of these data and options.
     """
-    phi, kind, progress = lin.features, Loss(loss), as_callback(progress)
+    phi, kind, progress = lin.features, Loss(loss), as_progress(progress)
     refuse_mixed(phi.inputs, Y)
     Y = kind.as_targets(Y, lin.n_samples, phi.n_outputs, phi.dtype).copy()
     SampleWeights(batches, lin.n_samples)  # refuses what are no batches
@@ -71,7 +73,9 @@ def train_linearized(
         task.require_continues(past)
         recorder.go_on(past)
     track = Track(task, horizon, recorder=recorder, past=past)
-    (outcome,) = carry_out([track], progress=progress)
+    meter = partial(LossMeter, "training, linearized", horizon.steps, horizon.until)
+    with followed(progress, meter) as told:
+        (outcome,) = carry_out([track], progress=told)
     if isinstance(outcome, DivergenceError):
         raise outcome
     return outcome

@@ -1,7 +1,9 @@
 """Training of the real network from several initializations, on a GPU in one batch."""
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,8 +11,9 @@ from numpy.typing import ArrayLike
 
 from ntklin.edge.arrays import Array, rows_of
 from ntklin.edge.backends import free_device_memory, namespace
-from ntklin.edge.checks import as_callback, as_list
+from ntklin.edge.checks import as_list, as_progress
 from ntklin.edge.errors import DivergenceError, TrainingInterrupted
+from ntklin.edge.faces.bars import LossMeter, followed
 from ntklin.edge.values import said
 from ntklin.networks.mlp import MLP
 from ntklin.networks.network import Network, require_network
@@ -24,6 +27,8 @@ from ntklin.training.stacked_optimizers import StackedOptimizers
 from ntklin.training.task import TrainingTask
 from ntklin.training.train import as_problem, rise_warning, run_task, with_learning_rate
 from ntklin.training.training_run import TrainingRun
+
+_log = logging.getLogger("ntklin.training")
 
 # Networks that are trained at once, at most; a card is busy with far fewer.
 LARGEST_BATCH = 4096
@@ -41,7 +46,7 @@ def train_ensemble(
     loss: LossName = "squared",
     *,
     stop: Stop | None = None,
-    progress: Callable[[int, float], object] | None = None,
+    progress: Callable[[int, float], object] | bool | None = None,
 ) -> list[TrainingRun | DivergenceError]:
     """Train the real network from several θ_0, each as :func:`ntklin.train` does.
 
@@ -72,9 +77,9 @@ def train_ensemble(
     loss : {"squared", "logistic", "softmax"}
     stop : Stop, optional
         What else ends a network's run; see :func:`ntklin.train`.
-    progress : callable, optional
+    progress : callable or bool, optional
         Called as ``progress(step, loss)`` about ten times a second, with the largest loss of those
-        that are trained at the time.
+        that are trained at the time. True shows a bar.
 
     Returns
     -------
@@ -95,7 +100,7 @@ def train_ensemble(
         On Ctrl-C; its ``runs`` hold what was finished, None for each network that had not begun.
         Every run can be continued by ``train(..., resume=run)``.
     """
-    kind, progress = Loss(loss), as_callback(progress)
+    kind, progress = Loss(loss), as_progress(progress)
     require_network(net)
     problems = _as_problems(net, thetas, X, Y, kind)
     X, count = problems[0][1], len(problems)
@@ -110,25 +115,28 @@ def train_ensemble(
         )
     ]
     results: list[Any] = [None] * count
-    for group in _groups(net, problems, optimizers):
-        while group:
-            size = _how_many(net, X, optimizers[group[0]], len(group))
-            now, group = group[:size], group[size:]
-            tasks = {
-                s: TrainingTask(net, *problems[s], optimizers[s], kind, batches[s]) for s in now
-            }
-            try:
-                if size > 1:
-                    ends = _train_together(tasks, horizon, progress)
-                else:
-                    s, task = tasks.popitem()
-                    ends = [run_task(task, horizon, progress=progress, index=s)]
-            except TrainingInterrupted as e:
-                for s, end in zip(now, e.runs or [e.run], strict=True):
+    meter = partial(LossMeter, f"training {count} networks", horizon.steps, horizon.until)
+    with followed(progress, meter) as told:
+        for group in _groups(net, problems, optimizers):
+            while group:
+                size = _how_many(net, X, optimizers[group[0]], len(group))
+                now, group = group[:size], group[size:]
+                tasks = {
+                    s: TrainingTask(net, *problems[s], optimizers[s], kind, batches[s]) for s in now
+                }
+                try:
+                    if size > 1:
+                        _log.info("training %d networks at once", size)
+                        ends = _train_together(tasks, horizon, told)
+                    else:
+                        s, task = tasks.popitem()
+                        ends = [run_task(task, horizon, progress=told, index=s)]
+                except TrainingInterrupted as e:
+                    for s, end in zip(now, e.runs or [e.run], strict=True):
+                        results[s] = end
+                    raise TrainingInterrupted(e.run, results) from None
+                for s, end in zip(now, ends, strict=True):
                     results[s] = end
-                raise TrainingInterrupted(e.run, results) from None
-            for s, end in zip(now, ends, strict=True):
-                results[s] = end
     return results
 
 

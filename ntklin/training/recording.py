@@ -9,6 +9,7 @@ import numpy as np
 
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, namespace
+from ntklin.edge.faces.shown import Facts, Shown, facts
 from ntklin.edge.ranges import length, norm
 from ntklin.edge.sendable import Sendable
 from ntklin.networks.network import Network, as_feature_operator, n_outputs_of
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from ntklin.training.task import TrainingTask
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class TrainingRecords(Sendable):
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class TrainingRecords(Shown, Sendable):
     """What training recorded at chosen steps.
 
     Attributes
@@ -60,6 +61,21 @@ class TrainingRecords(Sendable):
     def relative_distances(self) -> Array:
         """‖θ_t − θ_0‖ / ‖θ_0‖, shape (K,)."""
         return self.distances / self.initial_norm
+
+    def _facts(self) -> Facts:
+        steps, snapshots = self.steps, None
+        if self.snapshots is not None:
+            snapshots = len(self.snapshots)
+        span = f"{int(steps[0]):,} to {int(steps[-1]):,}" if len(steps) else None
+        return facts(
+            "TrainingRecords",
+            recorded=len(steps),
+            steps=span,
+            initial_norm=float(self.initial_norm),
+            outputs=self.outputs,
+            sharpness=self.sharpness,
+            snapshots=snapshots,
+        )
 
 
 class Distance(Record):

@@ -9,8 +9,9 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import is_mapped, refuse_mixed
-from ntklin.edge.checks import as_callback, as_flag, as_inputs, as_path, as_vector, narrowed
+from ntklin.edge.checks import as_flag, as_inputs, as_path, as_progress, as_vector, narrowed
 from ntklin.edge.errors import DivergenceError
+from ntklin.edge.faces.bars import LossMeter, followed
 from ntklin.networks.network import Network, n_outputs_of, require_network
 from ntklin.runs import checkpoint, stability
 from ntklin.runs.batches import BatchSource, SampleWeights
@@ -44,7 +45,7 @@ def train(
     sharpness: bool = False,
     stop: Stop | None = None,
     resume: str | PathLike[str] | TrainingRun | None = None,
-    progress: Callable[[int, float], object] | None = None,
+    progress: Callable[[int, float], object] | bool | None = None,
 ) -> TrainingRun:
     """Train the real network on L(θ) = (1/N) Σ_n ℓ(f_θ(x_n), y_n), from θ_0.
 
@@ -102,8 +103,8 @@ def train(
         that of one run, on any number of threads. All other arguments must be those of that run,
         with θ_0 as ``theta``; ``steps``, ``until`` and ``record`` may change. An iterable of
         batches has to start anew: what was taken is passed over.
-    progress : callable, optional
-        Called as ``progress(step, loss)`` about ten times a second.
+    progress : callable or bool, optional
+        Called as ``progress(step, loss)`` about ten times a second. True shows a bar.
 
     Returns
     -------
@@ -132,7 +133,7 @@ def train(
     ValueError
         If the run to resume is not one of this network, these data and options.
     """
-    kind, progress = Loss(loss), as_callback(progress)
+    kind, progress = Loss(loss), as_progress(progress)
     theta, X, Y = as_problem(net, theta, X, Y, kind)
     horizon = Horizon.of(steps, until, stop)
     SampleWeights(batches, len(X))  # refuses what are no batches
@@ -149,7 +150,8 @@ def train(
     snapshots = as_flag(snapshots, name="snapshots")
     sharp = _as_sharpness(sharpness, when, task)
     recorder = TrainingRecorder(when, net, theta, X_record, snapshots, sharp, past and past.records)
-    outcome = run_task(task, horizon, recorder=recorder, past=past, progress=progress)
+    with followed(progress, lambda: LossMeter("training", horizon.steps, horizon.until)) as told:
+        outcome = run_task(task, horizon, recorder=recorder, past=past, progress=told)
     if isinstance(outcome, DivergenceError):
         raise outcome
     return outcome

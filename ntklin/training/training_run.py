@@ -15,7 +15,7 @@ from ntklin.edge.checks import as_count, as_path
 from ntklin.edge.errors import CheckpointError
 from ntklin.edge.files.names import shown
 from ntklin.networks.descriptions import describe_network, network_from
-from ntklin.networks.network import Network
+from ntklin.networks.network import Network, named
 from ntklin.runs import checkpoint
 from ntklin.runs.descriptions import describe_optimizer, optimizer_from
 from ntklin.runs.optimizer import Optimizer
@@ -26,7 +26,7 @@ from ntklin.training.recording import TrainingRecords
 SNAPSHOT = "records.snapshot."
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class TrainingRun(Run):
     """A trained network.
 
@@ -103,6 +103,17 @@ class TrainingRun(Run):
                 "are taken at the steps that train(record=...) chooses, unless snapshots=False"
             )
         return kept[step].copy()
+
+    def _distances(self) -> tuple[Array, Array]:
+        return self.records.steps, self.records.distances
+
+    def _subject(self) -> dict[str, Any]:
+        recorded = len(self.records.steps) or None
+        return {
+            "network": named(self.network),
+            "parameters": self.parameters,
+            "recorded_steps": recorded,
+        }
 
     def _parts(self) -> tuple[dict[str, Any], dict[str, Any]]:
         meta, arrays = super()._parts()

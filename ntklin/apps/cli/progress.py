@@ -1,18 +1,9 @@
 """Progress on the terminal: bars where they can be redrawn, lines elsewhere."""
 
-import math
 from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.progress import MofNCompleteColumn, ProgressColumn, TaskID, TextColumn
 from rich.text import Text
 
 
@@ -34,13 +25,9 @@ class Bars:
     """
 
     def __init__(self, console: Console, width: int, *columns: ProgressColumn | str) -> None:
-        self.bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=width),
-            *columns,
-            TimeElapsedColumn(),
-            console=console,
-        )
+        from ntklin.edge.faces.bars import rich_bars
+
+        self.bars = rich_bars(console, width, *columns)
 
     def __enter__(self) -> Self:
         self.bars.start()
@@ -84,6 +71,8 @@ class LossBars(Bars):
 
     def approach(self, loss: float, state: str) -> None:
         """The run's loss is this; ``start`` is the loss that it came from."""
+        from ntklin.edge.faces.bars import share
+
         self.tell(state, total=1.0, completed=share(self.start, loss, self.until))
 
     def end(self, summary: str) -> None:
@@ -141,10 +130,3 @@ class CountingLines(Lines):
     def __init__(self, console: Console, total: int) -> None:
         super().__init__(console)
         self.total, self.count = total, 0
-
-
-def share(start: float, loss: float, target: float) -> float:
-    """How much of the way from the first loss to the target is done, in decades: 0 … 1."""
-    if not target < start or not math.isfinite(loss) or loss <= 0:
-        return 0.0
-    return min(max(math.log(start / loss) / math.log(start / target), 0.0), 1.0)

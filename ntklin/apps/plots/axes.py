@@ -3,22 +3,18 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
-from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FormatStrFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FormatStrFormatter, NullLocator
 
-# Okabe and Ito's palette; markers and dashes tell the series apart without color, too.
-NETWORK: dict[str, Any] = {"color": "#0072B2", "marker": "o", "zorder": 4}
-LINEARIZED: dict[str, Any] = {"color": "#D55E00", "marker": "x", "zorder": 5}
-INTERPOLATOR: dict[str, Any] = {"color": "#009E73", "marker": "s", "zorder": 3}
-GUIDE_COLOR = "#6B6B6B"
-STYLE: dict[str, Any] = {"linewidth": 1.6, "markersize": 5.5}
+from ntklin.edge.faces import pictures
+from ntklin.edge.faces.pictures import label_few_decades
+
 MAX_SIGMA_TICKS = 8
-FEW_DECADES = 100
+# Reports are on white.
+GRID = {"color": "#D9D9D9", "linewidth": 0.7}
 
 
 @contextmanager
@@ -43,6 +39,11 @@ def pdf(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+def tidy(axes: Axes) -> None:
+    """Grid, open frame and legend."""
+    pictures.tidy(axes, grid=GRID)
+
+
 def finish(axes: Axes, sigmas: Sequence[float]) -> None:
     """Two logarithmic scales, σ below, its values as ticks where they are few; grid and legend."""
     axes.set_xscale("log")
@@ -54,19 +55,3 @@ def finish(axes: Axes, sigmas: Sequence[float]) -> None:
         axes.xaxis.set_minor_locator(NullLocator())
     label_few_decades(axes.yaxis)
     tidy(axes)
-
-
-def tidy(axes: Axes) -> None:
-    """Grid, open frame and legend."""
-    axes.grid(True, which="major", color="#D9D9D9", linewidth=0.7)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=9)
-
-
-def label_few_decades(axis: Axis) -> None:
-    """Label a logarithmic axis that spans less than two decades at 1, 2 and 5."""
-    low, high = sorted(axis.get_view_interval())
-    if high / low < FEW_DECADES:
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.set_major_formatter(FormatStrFormatter("%g"))
-        axis.set_minor_locator(NullLocator())

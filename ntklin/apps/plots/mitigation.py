@@ -6,8 +6,9 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ntklin.apps.plots.axes import STYLE, finish
+from ntklin.apps.plots.axes import finish
 from ntklin.apps.report.mitigation_columns import beside, kind
+from ntklin.edge.faces.pictures import STYLE
 from ntklin.edge.files.names import LONGEST_NAME, shown, without_math
 from ntklin.recipes.mitigation import Mitigation, Trial
 

@@ -6,8 +6,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from ntklin.apps.plots.axes import GUIDE_COLOR, LINEARIZED, NETWORK, label_few_decades
 from ntklin.apps.study import METHODS, Statistic, StudyResult
+from ntklin.edge.faces.pictures import GUIDE_COLOR, LINEARIZED, NETWORK, label_few_decades
 
 PART = {"color": "#CC79A7", "marker": "D", "zorder": 3}
 BETWEEN = {"color": "#1D2126", "marker": "^", "markerfacecolor": "none", "zorder": 6}

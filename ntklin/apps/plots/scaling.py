@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from ntklin.apps.plots.axes import GUIDE_COLOR, LINEARIZED, NETWORK, STYLE, label_few_decades, tidy
+from ntklin.apps.plots.axes import tidy
+from ntklin.edge.faces.pictures import (
+    GUIDE_COLOR,
+    LINEARIZED,
+    NETWORK,
+    STYLE,
+    label_few_decades,
+)
 
 if TYPE_CHECKING:
     from ntklin.validation.theorems.check import Curve

@@ -8,18 +8,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from ntklin.apps.plots.axes import (
+from ntklin.apps.plots.axes import MAX_SIGMA_TICKS, tidy
+from ntklin.apps.scale.clock import PHASES
+from ntklin.apps.scale.result import SizeResult
+from ntklin.edge.faces.pictures import (
     GUIDE_COLOR,
     INTERPOLATOR,
     LINEARIZED,
-    MAX_SIGMA_TICKS,
     NETWORK,
     STYLE,
     label_few_decades,
-    tidy,
 )
-from ntklin.apps.scale.clock import PHASES
-from ntklin.apps.scale.result import SizeResult
 from ntklin.edge.files.names import LONGEST_NAME, shown, without_math
 
 DASHES = ("-", "--", ":", "-.", (0, (5, 1)), (0, (1, 1)))

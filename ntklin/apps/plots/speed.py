@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from ntklin.apps.plots.axes import GUIDE_COLOR
 from ntklin.apps.plots.speed_lines import INPUTS, Line, facts, lines_of, shared
+from ntklin.edge.faces.pictures import GUIDE_COLOR
 from ntklin.edge.files.names import shown, without_math
 from ntklin.validation.benchmarks.standings import OWN, Ratio, Standing, Standings
 

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from ntklin.apps.plots.axes import GUIDE_COLOR, INTERPOLATOR, LINEARIZED, NETWORK, STYLE, finish
+from ntklin.apps.plots.axes import finish
 from ntklin.apps.study import StudyResult
+from ntklin.edge.faces.pictures import GUIDE_COLOR, INTERPOLATOR, LINEARIZED, NETWORK, STYLE
 
 SERIES = (
     ("test_loss_network", r"trained network $f^{\mathrm{NN}}$", NETWORK),

@@ -11,6 +11,7 @@ from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.checks import as_count, as_inputs
 from ntklin.edge.cluster import connect, require_workers
 from ntklin.edge.errors import ClusterError
+from ntklin.edge.faces.shown import Facts, Shown, facts
 from ntklin.edge.sendable import Sendable
 from ntklin.networks.cluster.features import ClusterFeatures
 from ntklin.networks.network import Network, NetworkAround
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 
-class ClusterNetwork(Sendable, NetworkAround):
+class ClusterNetwork(Shown, Sendable, NetworkAround):
     """A network whose features φ(X) are made and kept on the workers of a Dask cluster.
 
     Each worker has some of the rows of X, makes forward and backward passes of them once and keeps
@@ -82,8 +83,16 @@ class ClusterNetwork(Sendable, NetworkAround):
             raise
 
     def __repr__(self) -> str:
-        place = None if self._client is None else self._client.scheduler.address
-        return f"ClusterNetwork({self.network!r}, {place!r})"
+        return f"ClusterNetwork({self.network!r}, {self._place!r})"
+
+    @property
+    def _place(self) -> str | None:
+        return None if self._client is None else self._client.scheduler.address
+
+    def _facts(self) -> Facts:
+        network, parameters = repr(self.network), self.n_parameters
+        place = repr(self._place)
+        return facts("ClusterNetwork", network=network, cluster=place, parameters=parameters)
 
     def __enter__(self) -> Self:
         return self

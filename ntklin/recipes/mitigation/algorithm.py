@@ -1,5 +1,6 @@
 """Steps (a) to (e) of Sect. 3: the same θ_0 at ever smaller σ while validation improves."""
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import cast
@@ -15,8 +16,10 @@ from ntklin.edge.checks import (
     as_fraction,
     as_inputs,
     as_positive,
+    as_progress,
     as_vector,
 )
+from ntklin.edge.faces.bars import NetworkMeter, followed
 from ntklin.networks.mlp import MLP, Rng
 from ntklin.networks.symmetrized import AntisymmetricPair, DoubledNetwork
 from ntklin.recipes.mitigation.baselines import baselines, decay_course
@@ -36,6 +39,8 @@ from ntklin.runs.batches import BatchSource
 from ntklin.runs.losses import Loss, LossName
 from ntklin.runs.optimizer import Optimizer
 from ntklin.training.training_run import TrainingRun
+
+_log = logging.getLogger("ntklin.recipes")
 
 
 def mitigate_initialization(
@@ -61,7 +66,7 @@ def mitigate_initialization(
     compare_baselines: bool = False,
     compare_decay: bool = False,
     weight_decay: float | None = None,
-    progress: Callable[[MLP | AntisymmetricPair, int, float], object] | None = None,
+    progress: Callable[[MLP | AntisymmetricPair, int, float], object] | bool | None = None,
     on_trial: Callable[[Trial], object] | None = None,
 ) -> Mitigation:
     """Train from the same θ_0 at decreasing σ while the validation loss falls (Sect. 3).
@@ -122,8 +127,8 @@ def mitigate_initialization(
         batches, and a θ_0 whose biases are 0.
     weight_decay : float, optional
         Of that; λ_min(K(X, X))/(10N) when not given.
-    progress : callable, optional
-        Called as ``progress(network, step, loss)`` about ten times a second.
+    progress : callable or bool, optional
+        Called as ``progress(network, step, loss)`` about ten times a second. True shows a bar.
     on_trial : callable, optional
         Called as ``on_trial(trial)`` when a network is trained.
 
@@ -164,6 +169,7 @@ def mitigate_initialization(
             f"{type(batches).__name__}, which can be read only once"
         )
     kind, on_trial = Loss(loss), as_callback(on_trial, name="on_trial")
+    progress = as_progress(progress)
     contest = Contest(
         training=_as_samples(net, kind, X, Y),
         validation=_as_samples(net, kind, X_val, Y_val, "_val"),
@@ -173,7 +179,6 @@ def mitigate_initialization(
         max_steps=as_count(max_steps, name="max_steps"),
         time_limit=None if time_limit is None else as_positive(time_limit, name="time_limit"),
         options={"batches": batches, "loss": kind.name},
-        progress=as_callback(progress),
     )
     if net.scaling == "standard":
         raise ValueError(
@@ -195,15 +200,17 @@ def mitigate_initialization(
     theta = as_vector(theta, net.n_parameters, name="theta")
     contest.require_losses(net, theta)
     course = decay_course(net, theta, contest, weight_decay) if compare_decay else None
-    search = _Search(net, theta, contest, factor, margin, min_sigma, on_trial)
-    try:
-        search.descend()
-        if compare_baselines:
-            search.compare()
-        if course is not None:
-            search.decay(course)
-    except KeyboardInterrupt as e:
-        raise MitigationInterrupted(search.result(INTERRUPTED)) from e
+    with followed(progress, lambda: NetworkMeter(contest.max_steps, contest.until)) as told:
+        contest = replace(contest, progress=told)
+        search = _Search(net, theta, contest, factor, margin, min_sigma, on_trial)
+        try:
+            search.descend()
+            if compare_baselines:
+                search.compare()
+            if course is not None:
+                search.decay(course)
+        except KeyboardInterrupt as e:
+            raise MitigationInterrupted(search.result(INTERRUPTED)) from e
     return cast(Mitigation, search.result())  # the first network was trained, or has raised
 
 
@@ -305,6 +312,8 @@ class _Search:
         self._announce(self.decayed)
 
     def _announce(self, trial: Trial) -> None:
+        end = trial.sigma, trial.outcome, trial.steps
+        _log.info("sigma %.3g: %s after %d steps", *end)
         if self.on_trial is not None:
             self.on_trial(trial)
 

@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike
 
 from ntklin.algebra.spectrum import degenerate_error
 from ntklin.edge.arrays import Array
-from ntklin.edge.checks import as_callback, as_count, as_positive
+from ntklin.edge.checks import as_count, as_positive, as_progress
 from ntklin.edge.errors import DivergenceError
+from ntklin.edge.faces.bars import LossMeter, followed
 from ntklin.networks.network import Network
 from ntklin.runs.losses import Loss
 from ntklin.runs.optimizers import GradientDescent
@@ -38,7 +39,7 @@ def decay_initialization(
     depth: int | None = None,
     max_steps: int | None = None,
     stop: Stop | None = None,
-    progress: Callable[[int, float], object] | None = None,
+    progress: Callable[[int, float], object] | bool | None = None,
 ) -> TrainingRun:
     """Train with weight decay w up to the step at which (1 − ηw)^t is nearest to 1 − 1/L.
 
@@ -68,8 +69,8 @@ def decay_initialization(
         Refuse, before training, to take more steps than this.
     stop : Stop, optional
         What else ends the run, as for :func:`ntklin.train`.
-    progress : callable, optional
-        Called as ``progress(step, loss)`` about ten times a second.
+    progress : callable or bool, optional
+        Called as ``progress(step, loss)`` about ten times a second. True shows a bar.
 
     Returns
     -------
@@ -97,7 +98,7 @@ def decay_initialization(
     0.5
     """
     given = as_problem(net, theta, X, Y, Loss("squared"))
-    progress = as_callback(progress)
+    progress = as_progress(progress)
     most = None if max_steps is None else as_count(max_steps, name="max_steps")
     course = DecayCourse.of(
         net, *given, weight_decay=weight_decay, learning_rate=learning_rate, depth=depth
@@ -107,7 +108,8 @@ def decay_initialization(
             f"(1 − ηw)^t comes down to 1 − 1/L after {course.steps:,} steps, and max_steps = "
             f"{most:,}: allow more, or take a weight_decay above {course.weight_decay:.3g}"
         )
-    return course.run(net, *given, stop=stop, progress=progress)
+    with followed(progress, lambda: LossMeter("training", course.steps, None)) as told:
+        return course.run(net, *given, stop=stop, progress=told)
 
 
 @dataclass(frozen=True, eq=False)

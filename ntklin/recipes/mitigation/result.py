@@ -9,7 +9,9 @@ from numpy.typing import ArrayLike
 
 from ntklin.edge.arrays import Array
 from ntklin.edge.errors import Portable
+from ntklin.edge.faces.shown import Facts, Shown, facts, outline
 from ntklin.networks.mlp import MLP
+from ntklin.networks.network import named
 from ntklin.recipes.mitigation.trial import Trial
 from ntklin.training.training_run import TrainingRun
 
@@ -35,8 +37,8 @@ class MitigationInterrupted(Portable, KeyboardInterrupt):
         self.result = result
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Mitigation:
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Mitigation(Shown):
     """The trained network with the smallest validation loss, and how it was found (Sect. 3).
 
     Attributes
@@ -71,6 +73,21 @@ class Mitigation:
     decayed: Trial | None = None
     factor: float
     margin: float
+
+    def _facts(self) -> Facts:
+        best = self.best
+        return facts(
+            "Mitigation",
+            network=named(self.run.network),
+            trials=len(self.trials),
+            baselines=len(self.baselines) or None,
+            stopped=self.stopped,
+            sigma=f"{outline(self.trials[0].sigma)} to {outline(self.trials[-1].sigma)}",
+            best_sigma=best.sigma,
+            training_loss=best.training_loss,
+            validation_loss=best.validation_loss,
+            test_loss=best.test_loss,
+        )
 
     @property
     def everything(self) -> tuple[Trial, ...]:
