@@ -10,7 +10,7 @@ from numba import get_num_threads, prange
 
 from ntklin.kernels.cpu import plain
 from ntklin.kernels.cpu.aligned import aligned_empty
-from ntklin.kernels.cpu.blas import gemm
+from ntklin.kernels.cpu.blas import PLAIN, TRANSPOSED, gemm
 from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import add_rows, next_task, store_panel, task_counter
 from ntklin.kernels.cpu.plain import twin
@@ -132,7 +132,7 @@ def multiply(w, X, packed, W, start, stop, a, sums):
         The thread's own, from :func:`product_sums`.
     """
     if packed.shape[0] == 0:
-        gemm(False, True, w, X, W[start:stop], w * 0, a[:, start:stop])
+        gemm(PLAIN, TRANSPOSED, w, X[:, :], W[start:stop, :], w * 0, a[:, start:stop])
         return
     for start_row in range(start, stop, PANEL_ROWS):
         # The last rows of all are not taken beyond the end of W, but some of them twice.
