@@ -65,6 +65,7 @@ def roomy(monkeypatch):
     monkeypatch.setattr(ahead, "has_room", lambda: True)
 
 
+@POSIX
 def test_it_works_and_ends_with_the_command(tmp_path, roomy):
     helper = ahead.Helper()
     with helper.ended():
@@ -77,6 +78,7 @@ def test_it_works_and_ends_with_the_command(tmp_path, roomy):
     assert not (tmp_path / "second").exists()
 
 
+@POSIX
 def test_a_command_that_fails_leaves_none_either(tmp_path, roomy):
     helper, numbers = ahead.Helper(), []
 
@@ -130,6 +132,7 @@ def test_it_ends_when_the_command_is_killed(tmp_path):
     assert gone(number)
 
 
+@POSIX
 def test_its_failures_and_its_words_are_nobodys(tmp_path, roomy, capfd):
     helper = ahead.Helper()
     with helper.ended():
@@ -144,9 +147,10 @@ def test_where_no_process_can_be_started_the_command_goes_on(roomy, monkeypatch)
     def refused(*args, **kwargs):
         raise BlockingIOError
 
-    monkeypatch.setattr(ahead.subprocess, "Popen", refused)
     helper = ahead.Helper()
     with helper.ended():
+        helper.start(print, lambda: "what pickle cannot send")
+        monkeypatch.setattr(ahead.subprocess, "Popen", refused)
         helper.start(print, "")
 
 

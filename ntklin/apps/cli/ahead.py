@@ -46,8 +46,8 @@ class Helper:
         """
         if self._process is not None or not self._allowed or not has_room():
             return
-        message = pickle.dumps((work, subject))
-        with suppress(OSError, ValueError):
+        with suppress(Exception):  # whatever it is, the command can do without
+            message = pickle.dumps((work, subject))
             self._process = subprocess.Popen(
                 # Without the folder of the caller, which may hold any numpy.py.
                 [sys.executable, "-P", "-m", __name__],
