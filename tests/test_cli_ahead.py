@@ -197,7 +197,7 @@ def test_it_is_started_once_something_is_missing(tmp_path, monkeypatch):
 
 
 def test_verdicts_of_the_helper_are_the_commands(tmp_path, monkeypatch):
-    options = typed(verify.Options, names=["lemma1"], exact=True, quick=True, out=str(tmp_path))
+    options = typed(verify.Options, names=["theorem3"], exact=True, quick=True, out=str(tmp_path))
     verify.judge_backwards(pickle.loads(pickle.dumps(options)))
     statements, wanted, setting = verify.asked_for(options)
 
