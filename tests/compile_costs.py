@@ -3,8 +3,9 @@
 ``python tests/compile_costs.py minimizer --optimizer none`` runs ``ntklin minimizer …`` in this
 process, in a folder of its own with an empty cache, and prints who was compiled how often, for how
 long, and what the specializations of one kernel differ in; ``--json FILE`` before the command keeps
-all of it. Seconds are of the compiling thread's processor time, so that other work on the machine
-changes them little; those of what a kernel calls are not its own.
+all of it, and with ``--alone`` no second process compiles ahead. Seconds are of the compiling
+thread's processor time, so that other work on the machine changes them little; those of what a
+kernel calls are not its own.
 """
 
 import argparse
@@ -190,13 +191,15 @@ def summary(ledger, seconds):
     return lines
 
 
-def run(words, folder):
+def run(words, folder, alone=False):
     """Run the command with an empty cache in ``folder``; what it compiled, and its seconds."""
     # All that looks at the environment has to come after this.
     os.environ["NUMBA_CACHE_DIR"] = os.path.join(folder, "cache")
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    from ntklin.apps.cli import blas, main
+    from ntklin.apps.cli import ahead, blas, main
 
+    if alone:
+        ahead.has_room = lambda: False
     blas.prepare()
     ledger = Ledger()
     listening(ledger)
@@ -215,11 +218,12 @@ def cli():
     """Run, print and keep."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--json", metavar="FILE", help="Keep every specialization.")
+    parser.add_argument("--alone", action="store_true", help="Without a second process.")
     parser.add_argument("command", nargs=argparse.REMAINDER, help="Of ntklin, with its options.")
     given = parser.parse_args()
     kept = given.json and os.path.abspath(given.json)
     with tempfile.TemporaryDirectory() as folder:
-        ledger, seconds = run(given.command, folder)
+        ledger, seconds = run(given.command, folder, given.alone)
         os.chdir("/")
     parts = table(ledger.found), asked_by_python(ledger.found), summary(ledger, seconds)
     print("\n", "\n\n".join("\n".join(lines) for lines in parts), sep="")

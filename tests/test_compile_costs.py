@@ -1,9 +1,16 @@
 """The book of compile times: whose seconds are whose, and what specializations differ in."""
 
+import ast
+from pathlib import Path
 from types import SimpleNamespace
 
 import compile_costs
+import numpy as np
 import pytest
+
+from ntklin.kernels import cpu
+from ntklin.kernels.cpu import blas
+from ntklin.kernels.cpu.plain import JIT_DISABLED
 
 
 def kernel(name, module="ntklin.kernels.cpu.x"):
@@ -84,3 +91,32 @@ def test_the_most_expensive_kernel_comes_first(ledger):
 )
 def test_differences_are_named(types, expected):
     assert compile_costs.differences(types) == expected
+
+
+def calls(name):
+    """The arguments of every call of a kernel in ``kernels/cpu``, as text."""
+    for path in sorted(Path(cpu.__file__).parent.glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == name:
+                yield [ast.unparse(argument) for argument in node.args]
+
+
+def test_no_kernel_gives_a_literal_to_what_is_long_to_compile():
+    products = list(calls("gemm"))
+    assert len(products) > 20
+    assert {flag for one in products for flag in one[:2]} == {"PLAIN", "TRANSPOSED"}
+    for name in ("gemm", "apply_step", "add_gradients", "_find_active"):
+        for arguments in calls(name):
+            if "self._bias" not in arguments and "gradient" not in arguments:  # Python's own calls
+                assert not [a for a in arguments if a.isdecimal()], (name, arguments)
+
+
+@pytest.mark.skipif(JIT_DISABLED, reason="about compiled code")
+def test_products_of_slices_are_compiled_once():
+    before = len(blas.gemm.signatures)
+    A, C = np.ones((8, 8)), np.empty((8, 8))
+    for transpose_a in (blas.PLAIN, blas.TRANSPOSED):
+        for transpose_b in (blas.PLAIN, blas.TRANSPOSED):
+            blas.gemm(transpose_a, transpose_b, 1.0, A[:5, :5], A[:5, :5], 0.0, C[:5, :5])
+            np.testing.assert_array_equal(C[:5, :5], 5)
+    assert len(blas.gemm.signatures) <= before + 1

@@ -26,6 +26,8 @@ TILE_COLUMNS = 128
 SLICE = 64
 # Numbers of a matrix that one thread has read before others have begun.
 FEW = 1 << 14
+# How a factor of ``gemm`` is taken.
+PLAIN, TRANSPOSED = np.bool_(False), np.bool_(True)
 # The largest size that BLAS's integers hold.
 LARGEST_SIZE = 2**31 - 1
 
@@ -81,6 +83,9 @@ def gemm(transpose_a, transpose_b, alpha, A, B, beta, C):
 
     Row-major A, B and C whose last axis is contiguous are BLAS's work. What it cannot take is
     summed here: exceptions are lost in threads, and nothing that uses ``gemm`` may be wrong.
+
+    It is compiled for each kind of arguments. Those of one kind are ``PLAIN`` and ``TRANSPOSED``,
+    which are no literals; α and β of the arrays' type; and slices of both axes, ``A[i:j, :]``.
     """
     lda, ldb, ldc = leading_dimension(A), leading_dimension(B), leading_dimension(C)
     failed = 1
@@ -112,7 +117,7 @@ def _tiled_product(K, a, other_a, rows, columns, n_workers, counter):
             stop = min(start + size, a.shape[1])
             x = a[i:i_stop, start:stop]
             y = other_a[j:j_stop, start:stop]
-            gemm(False, True, one, x, y, one * 0, K[s, i:i_stop, j:j_stop])
+            gemm(PLAIN, TRANSPOSED, one, x, y, one * 0, K[s, i:i_stop, j:j_stop])
             task = next_task(counter)
 
 
@@ -158,7 +163,7 @@ def product(x, y=None):
     """
     other = x if y is None else y
     corners = _corners(len(x), len(other), y is None)
-    rows, columns = np.array(corners).T
+    rows, columns = np.ascontiguousarray(np.array(corners).T)
     n_threads = get_num_threads()
     slices = slice_count(len(x), len(other), y is None, x.shape[1])
     allocate = np.empty if slices == 1 else np.zeros  # the sum also runs over what is not set

@@ -8,6 +8,7 @@ time can exchange their entries, and carries a digest of its bytes.
 import hashlib
 import pickle
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
@@ -18,6 +19,19 @@ from numba.core.sigutils import normalize_signature
 from ntklin.kernels import UncachedWarning
 
 _told = False
+_when_missing: Callable[[], object] | None = None
+
+
+def when_missing(call):
+    """Have ``call()`` called once, when something has to be compiled that is not kept.
+
+    Parameters
+    ----------
+    call : callable or None
+        In the place of an earlier one.
+    """
+    global _when_missing
+    _when_missing = call
 
 
 def _source_digest():
@@ -56,15 +70,20 @@ class TolerantCache(FunctionCache):
 
     def load_overload(self, sig, target_context):
         """The code that is kept for ``sig``; None where there is none that serves."""
+        cres = self._load(sig, target_context)
+        if cres is not None and _types(cres.signature) == _types(sig):
+            return cres
+        _miss()
+        return None
+
+    def _load(self, sig, target_context):
         try:
-            cres = super().load_overload(sig, target_context)
+            return super().load_overload(sig, target_context)
         except (AttributeError, ImportError):  # of other sources: it names a class that is not here
             self._forget()
-            return None
         except Exception as e:  # pickle, zlib and LLVM raise of all kinds where bytes are damaged
             _tell(e)
-            return None
-        return cres if cres is not None and _types(cres.signature) == _types(sig) else None
+        return None
 
     def _forget(self):
         """Start over with an empty index, since Numba would read the old one before it saves."""
@@ -105,6 +124,13 @@ def with_cache(dispatcher):
 def _types(signature):
     arguments, _ = normalize_signature(signature)
     return str(tuple(arguments))
+
+
+def _miss():
+    global _when_missing
+    call, _when_missing = _when_missing, None
+    if call is not None:
+        call()
 
 
 def _tell(problem):

@@ -18,7 +18,8 @@ def _compiled(function=None, **options):
     """``njit`` with options, for a function or, as a decorator, without one."""
     if function is None:
         return functools.partial(_compiled, **options)
-    return with_cache(njit(nogil=True, **options)(function))
+    # A second entry, for C, would be compiled for every kernel, and no C code calls any.
+    return with_cache(njit(nogil=True, no_cfunc_wrapper=True, **options)(function))
 
 
 # Options that fuse a multiplication and an addition.

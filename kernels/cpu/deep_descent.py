@@ -8,7 +8,7 @@ import numpy as np
 from numba import prange
 
 from ntklin.kernels.cpu.aligned import aligned_empty
-from ntklin.kernels.cpu.blas import gemm, sequential_blas
+from ntklin.kernels.cpu.blas import PLAIN, TRANSPOSED, gemm, sequential_blas
 from ntklin.kernels.cpu.compiler import dot_kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import wide_vectors
 from ntklin.kernels.cpu.losses import LOSSES, goes_on, loss_and_derivatives
@@ -66,7 +66,7 @@ def _hidden_forward(layer: Layer, below, A, block):
     for task in prange((W.shape[0] + block - 1) // block):
         start = task * block
         stop = min(start + block, W.shape[0])
-        gemm(False, False, w, W[start:stop], below, w * 0, A[start:stop])
+        gemm(PLAIN, PLAIN, w, W[start:stop, :], below, w * 0, A[start:stop, :])
         for i in range(start, stop):
             shift = v * b[i]
             for n in range(A.shape[1]):
@@ -79,7 +79,7 @@ def _hidden_backward(W, above, w, A, delta, block):
     for task in prange((W.shape[1] + block - 1) // block):
         start = task * block
         stop = min(start + block, W.shape[1])
-        gemm(True, False, w, W[:, start:stop], above, w * 0, delta[start:stop])
+        gemm(TRANSPOSED, PLAIN, w, W[:, start:stop], above, w * 0, delta[start:stop, :])
         for i in range(start, stop):
             for n in range(A.shape[1]):
                 delta[i, n] = delta[i, n] if A[i, n] > 0 else 0
@@ -100,8 +100,8 @@ def _hidden_step(layer: Layer, delta, r, old_below, below, rate, A, block):
                 scaled[i - start, n] = delta[i, n] * r[n]
                 total += scaled[i - start, n]
             b[i] -= rate * v * total
-        gemm(False, True, -rate * w, scaled, old_below, one, W[start:stop])
-        gemm(False, False, w, W[start:stop], below, w * 0, A[start:stop])
+        gemm(PLAIN, TRANSPOSED, -rate * w, scaled, old_below, one, W[start:stop, :])
+        gemm(PLAIN, PLAIN, w, W[start:stop, :], below, w * 0, A[start:stop, :])
         for i in range(start, stop):
             shift = v * b[i]
             for n in range(A.shape[1]):

@@ -101,6 +101,7 @@ def _step(
     table, gradient, subsets, scale, found = work
     n_tiles, m, width = tiles.shape
     for worker in prange(table.shape[0]):
+        nothing = np.int64(0)  # a literal has a type of its own, for which all is compiled again
         my_table, my_gradient, my_subsets = table[worker], gradient[worker], subsets[worker]
         my_scale, my_found = scale[worker], found[worker]
         flat_gradient = my_gradient.reshape(-1)
@@ -112,7 +113,7 @@ def _step(
                 active_subsets(H, i, s.shape[0], my_subsets, i - row)
                 my_scale[i - row] = w * W[i]
                 flat_gradient[i - row] = w * relu_dot(s, H, i)
-            apply_step(step, output, row, flat_gradient, 0, n_rows)
+            apply_step(step, output, row, flat_gradient, nothing, n_rows)
             clear_rows(H, row, stop)
             for t in range(n_tiles):
                 count = live_groups(groups[t], n_groups[t], s, my_found)
@@ -122,7 +123,7 @@ def _step(
                     tabulate_groups(my_table, s, X, t, my_found, start, last)
                     add_gradients(
                         my_gradient,
-                        0,
+                        nothing,
                         n_rows,
                         my_subsets,
                         my_found,

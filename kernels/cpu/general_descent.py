@@ -10,7 +10,7 @@ import numpy as np
 from numba import prange
 
 from ntklin.kernels.cpu.activations import ActivationLoop, row
-from ntklin.kernels.cpu.blas import gemm, sequential_blas
+from ntklin.kernels.cpu.blas import PLAIN, TRANSPOSED, gemm, sequential_blas
 from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
 from ntklin.kernels.cpu.losses import LOSSES, goes_on, losses_and_derivatives
 from ntklin.kernels.cpu.shares import block_size
@@ -39,7 +39,7 @@ def _hidden_forward(kind, p, layer, below, A, slopes, block):
     for task in prange((W.shape[0] + block - 1) // block):
         start = task * block
         stop = min(start + block, W.shape[0])
-        gemm(False, False, w, W[start:stop], below, w * 0, A[start:stop])
+        gemm(PLAIN, PLAIN, w, W[start:stop, :], below, w * 0, A[start:stop, :])
         for i in range(start, stop):
             shift = v * b[i]
             for n in range(A.shape[1]):
@@ -75,11 +75,11 @@ def _signal_and_step(layer, above, step, A, slopes, samples, start, stop, D):
     """D = (w W^T D') ∘ α' of neurons start … stop, and then their weights' step."""
     W, _, w, _ = layer
     columns, one = W[:, start:stop], w / w
-    gemm(True, False, w, columns, above, w * 0, D)
+    gemm(TRANSPOSED, PLAIN, w, columns, above, w * 0, D)
     seen = _columns(slopes, start, stop, samples)
     for i in range(D.shape[0]):
         multiply_row(D, i, seen, i)
-    gemm(False, True, step, above, _columns(A, start, stop, samples), one, columns)
+    gemm(PLAIN, TRANSPOSED, step, above, _columns(A, start, stop, samples), one, columns)
 
 
 @parallel_kernel
@@ -101,7 +101,7 @@ def _first_layer(kind, p, state, layer, above, step, G, A, slopes, samples):
         D = np.empty((stop - start, samples.shape[0]), A.dtype)
         _signal_and_step(layer, above, step, A, slopes, samples, start, stop, D)
         _add_columns(S, start, D, samples, A.shape[1])
-        gemm(False, False, step / step, D, G, step / step, moved[start:stop, : A.shape[1]])
+        gemm(PLAIN, PLAIN, step / step, D, G, step / step, moved[start:stop, : A.shape[1]])
         for i in range(start, stop):
             set_sum(A, i, H, moved)
             row(kind, p, A, slopes, i, 0, A.shape[1])
@@ -113,7 +113,7 @@ def _output_parts(W, w, A, parts):
     for task in prange(parts.shape[0]):
         start = task * PART
         stop = min(start + PART, A.shape[0])
-        gemm(False, False, w, W[:, start:stop], A[start:stop], w * 0, parts[task])
+        gemm(PLAIN, PLAIN, w, W[:, start:stop], A[start:stop, :], w * 0, parts[task])
 
 
 @kernel

@@ -13,7 +13,7 @@ from numba import get_num_threads, prange
 
 from ntklin.kernels.cpu.activations import ActivationLoop, row
 from ntklin.kernels.cpu.aligned import Aligned, aligned_empty
-from ntklin.kernels.cpu.blas import gemm, sequential_blas
+from ntklin.kernels.cpu.blas import PLAIN, TRANSPOSED, gemm, sequential_blas
 from ntklin.kernels.cpu.intrinsics import next_task, task_counter
 from ntklin.kernels.cpu.losses import LOSSES, losses_and_derivatives
 from ntklin.kernels.cpu.rules import Step, WithSlots, apply_step, step_of, with_slots
@@ -70,7 +70,7 @@ def _forward(kind, p, hidden, tiles, panels, W, n_workers, counter):
                     add_product(A, block, tiles, t, panels)
             for i in range(start, stop):
                 row(kind, p, A, slopes, i, 0, n_samples)
-            gemm(False, False, w, W[:, start:stop], A[start:stop, :n_samples], w * 0, parts[task])
+            gemm(PLAIN, PLAIN, w, W[:, start:stop], A[start:stop, :n_samples], w * 0, parts[task])
             task = next_task(counter)
 
 
@@ -103,16 +103,16 @@ def _step(
             end = min(start + SLAB, A.shape[0])
             stop = min(end, m)
             count = stop - start
-            gemm(True, False, w, W[:, start:stop], r, w * 0, D[:count, :n_samples])
+            gemm(TRANSPOSED, PLAIN, w, W[:, start:stop], r, w * 0, D[:count, :n_samples])
             multiply_rows(D, 0, slopes, start, stop)
             clear_rows(D, count, end - start)
-            gemm(False, True, w, r, A[start:stop, :n_samples], w * 0, above[:, :count])
+            gemm(PLAIN, TRANSPOSED, w, r, A[start:stop, :n_samples], w * 0, above[:, :count])
             for c in range(W.shape[0]):
                 apply_step(step, flat, c * m + start, flat_above, c * SLAB, count)
             step_neurons(A, start, end, step, matrix, inputs, seen, (D, gradient, found))
             for i in range(start, stop):
                 row(kind, p, A, slopes, i, 0, n_samples)
-            gemm(False, False, w, W[:, start:stop], A[start:stop, :n_samples], w * 0, parts[task])
+            gemm(PLAIN, PLAIN, w, W[:, start:stop], A[start:stop, :n_samples], w * 0, parts[task])
             task = next_task(counter)
 
 

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
-from ntklin.kernels.cpu.blas import gemm, sequential_blas
+from ntklin.kernels.cpu.blas import PLAIN, TRANSPOSED, gemm, sequential_blas
 from ntklin.kernels.cpu.compiler import parallel_kernel
 from ntklin.kernels.cpu.infinite_angles import (
     Angle,
@@ -125,6 +125,7 @@ def _blocks(S, blocks, own: Inputs, other: Inputs, biases: TrainedBiases, angle:
     """``blocks`` is (tasks, blocks of a task, 4): the bounds top, bottom, left, right of each."""
     X, other_X, symmetric = own.X, other.X, kind.symmetric
     even, odd = angle  # threads take no tuples of tuples
+    one = S.dtype.type(1)
     for task in prange(blocks.shape[0]):
         work = np.empty((4, STRETCH), S.dtype)
         for k in range(blocks.shape[1]):
@@ -132,7 +133,8 @@ def _blocks(S, blocks, own: Inputs, other: Inputs, biases: TrainedBiases, angle:
             bottom = blocks[task, k, 1]
             left = blocks[task, k, 2]
             right = blocks[task, k, 3]
-            gemm(False, True, 1, X[top:bottom], other_X[left:right], 0, S[top:bottom, left:right])
+            x, y = X[top:bottom, :], other_X[left:right, :]
+            gemm(PLAIN, TRANSPOSED, one, x, y, one * 0, S[top:bottom, left:right])
             for i in range(top, bottom):
                 end = min(right, i + 1) if symmetric else right
                 for start in range(left, end, STRETCH):

@@ -16,7 +16,7 @@ import numpy as np
 from numba import prange
 
 from ntklin.kernels.cpu import infinite_laws as laws
-from ntklin.kernels.cpu.blas import gemm, sequential_blas
+from ntklin.kernels.cpu.blas import PLAIN, TRANSPOSED, gemm, sequential_blas
 from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
 from ntklin.kernels.cpu.infinite_angles import (
     Angle,
@@ -145,7 +145,8 @@ def _block(S, bounds, own: Side, other: Side, how: Recursion, angle: Angle, work
     bottom = bounds[1]
     left = bounds[2]
     right = bounds[3]
-    gemm(False, True, 1, own.X[top:bottom], other.X[left:right], 0, S[top:bottom, left:right])
+    one, x, y = S.dtype.type(1), own.X[top:bottom, :], other.X[left:right, :]
+    gemm(PLAIN, TRANSPOSED, one, x, y, one * 0, S[top:bottom, left:right])
     worst = 0.0
     for i in range(top, bottom):
         end = min(right, i + 1) if how.symmetric else right

@@ -13,7 +13,7 @@ from numba import get_num_threads, prange
 
 from ntklin.kernels.cpu import plain
 from ntklin.kernels.cpu.aligned import aligned_empty
-from ntklin.kernels.cpu.blas import gemm, sequential_blas
+from ntklin.kernels.cpu.blas import PLAIN, TRANSPOSED, gemm, sequential_blas
 from ntklin.kernels.cpu.compiler import dot_kernel, kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import add_rows, next_task, store_panel, task_counter
 from ntklin.kernels.cpu.plain import twin
@@ -187,7 +187,7 @@ def multiply(w, X, packed, W, start, stop, a, sums):
         all sums are finite.
     """
     if packed.shape[0] == 0:
-        gemm(False, True, w, X, W[start:stop], w * 0, a[:, start:stop])
+        gemm(PLAIN, TRANSPOSED, w, X[:, :], W[start:stop, :], w * 0, a[:, start:stop])
         return stop - start
     doubtful, last = 0, W.shape[0] - PANEL_ROWS
     for first in range(start, stop, TASK_ROWS):

@@ -31,7 +31,7 @@ def _output_step(A, s, step: Step, vector: WithSlots, parts):
         gradient = np.empty(stop - start, A.dtype)
         for k in range(start, stop):
             gradient[k - start] = dot(s, A, k)
-        apply_step(step, vector, start, gradient, 0, stop - start)
+        apply_step(step, vector, start, gradient, np.int64(0), stop - start)
         clear_rows(parts, task, task + 1)
         for k in range(start, stop):
             add_scaled(parts, task, A, k, W[k])

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
-from ntklin.kernels.cpu.blas import gemm, sequential_blas
+from ntklin.kernels.cpu.blas import PLAIN, TRANSPOSED, gemm, sequential_blas
 from ntklin.kernels.cpu.compiler import parallel_kernel
 from ntklin.kernels.cpu.rules import SLOTS, Step, WithSlots, apply_step, with_slots
 
@@ -48,16 +48,16 @@ def _block_step(features: Features, s, step: Step, matrix: WithSlots, biases: Wi
                 for i in range(count):
                     scaled[n, i] += delta[row, start + i] * s[row]
         gradient = np.empty((count, n_in), a.dtype)
-        gemm(True, False, w, scaled, a, w * 0, gradient)
-        apply_step(step, flat, start * n_in, gradient.reshape(-1), 0, count * n_in)
+        gemm(TRANSPOSED, PLAIN, w, scaled, a, w * 0, gradient)
+        apply_step(step, flat, start * n_in, gradient.reshape(-1), np.int64(0), count * n_in)
         if has_bias:
             sums = np.zeros(count, a.dtype)
             for n in range(n_samples):
                 for i in range(count):
                     sums[i] += v * scaled[n, i]
-            apply_step(step, biases, start, sums, 0, count)
+            apply_step(step, biases, start, sums, np.int64(0), count)
         products = np.empty((n_samples, count), a.dtype)
-        gemm(False, True, w, a, W[start : start + count], w * 0, products)
+        gemm(PLAIN, TRANSPOSED, w, a, W[start : start + count, :], w * 0, products)
         for n in range(n_samples):
             for row in range(n * n_outputs, (n + 1) * n_outputs):
                 total = w * 0

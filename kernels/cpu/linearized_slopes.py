@@ -14,7 +14,7 @@ import numpy as np
 from numba import get_num_threads, prange
 
 from ntklin.kernels.cpu.aligned import Aligned, aligned_empty, aligned_zeros
-from ntklin.kernels.cpu.blas import gemm, sequential_blas
+from ntklin.kernels.cpu.blas import PLAIN, TRANSPOSED, gemm, sequential_blas
 from ntklin.kernels.cpu.compiler import parallel_kernel
 from ntklin.kernels.cpu.intrinsics import next_task, task_counter
 from ntklin.kernels.cpu.rules import SLOTS, Step, WithSlots, apply_step, with_slots
@@ -75,13 +75,13 @@ def _sloped_step(
             end = min(start + SLAB, H.shape[0])
             stop = min(end, m)
             count = stop - start
-            gemm(True, False, one, u[:, start:stop], s, one * 0, D[:count, :n_samples])
+            gemm(TRANSPOSED, PLAIN, one, u[:, start:stop], s, one * 0, D[:count, :n_samples])
             multiply_rows(D, 0, slopes, start, stop)
             clear_rows(D, count, end - start)
             step_neurons(H, start, end, step, matrix, inputs, seen, (D, gradient, found))
             multiply_rows(H, start, slopes, start, stop)
             products = H[start:stop, :n_samples]
-            gemm(False, False, one, u[:, start:stop], products, one * 0, parts[task])
+            gemm(PLAIN, PLAIN, one, u[:, start:stop], products, one * 0, parts[task])
             task = next_task(counter)
 
 
@@ -150,11 +150,11 @@ def _outputs_step(A, s, step: Step, vectors: WithSlots, parts):
         start = task * CHUNK
         stop = min(start + CHUNK, A.shape[0])
         gradient = np.empty((s.shape[0], stop - start), A.dtype)
-        gemm(False, True, one, s, A[start:stop], one * 0, gradient)
+        gemm(PLAIN, TRANSPOSED, one, s, A[start:stop, :], one * 0, gradient)
         for c in range(s.shape[0]):
             own = gradient.reshape(-1)
             apply_step(step, flat, c * A.shape[0] + start, own, c * (stop - start), stop - start)
-        gemm(False, False, one, W[:, start:stop], A[start:stop], one * 0, parts[task])
+        gemm(PLAIN, PLAIN, one, W[:, start:stop], A[start:stop, :], one * 0, parts[task])
 
 
 class LinearizedOutputs:

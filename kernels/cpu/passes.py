@@ -8,7 +8,7 @@ import numpy as np
 from numba import get_num_threads, prange
 
 from ntklin.kernels.cpu.activations import activated
-from ntklin.kernels.cpu.blas import gemm, product, sequential_blas
+from ntklin.kernels.cpu.blas import PLAIN, gemm, product, sequential_blas
 from ntklin.kernels.cpu.compiler import dot_kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
 from ntklin.kernels.cpu.layer_products import (
@@ -55,7 +55,7 @@ def _dot(a, n, W):
 def _output_layer(a, W, w, shift, outputs):
     """f = w a W^T + shift. No BLAS: its own threads would still be spinning in the next kernel."""
     for n in prange(a.shape[0]):
-        outputs[n] = w * _dot(a, n, W) + shift
+        outputs[n] = w * _dot(a, np.int64(n), W) + shift
 
 
 # Row r of the backward signals is that of input r // C, of C outputs.
@@ -69,7 +69,7 @@ def _hidden_signal(above, W, w, a, delta, block, n_workers, counter):
         start = next_task(counter) * block
         while start < W.shape[1]:
             stop = min(start + block, W.shape[1])
-            gemm(False, False, w, above, W[:, start:stop], w * 0, delta[:, start:stop])
+            gemm(PLAIN, PLAIN, w, above, W[:, start:stop], w * 0, delta[:, start:stop])
             for n in range(a.shape[0]):
                 for row in range(n * n_outputs, (n + 1) * n_outputs):
                     for i in range(start, stop):
@@ -85,7 +85,7 @@ def _sloped_signal(above, W, w, slopes, delta, block, n_workers, counter):
         start = next_task(counter) * block
         while start < W.shape[1]:
             stop = min(start + block, W.shape[1])
-            gemm(False, False, w, above, W[:, start:stop], w * 0, delta[:, start:stop])
+            gemm(PLAIN, PLAIN, w, above, W[:, start:stop], w * 0, delta[:, start:stop])
             for n in range(slopes.shape[0]):
                 for row in range(n * n_outputs, (n + 1) * n_outputs):
                     for i in range(start, stop):

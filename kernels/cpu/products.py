@@ -13,7 +13,7 @@ import numpy as np
 from numba import get_num_threads, prange
 
 from ntklin.kernels.cpu import gated
-from ntklin.kernels.cpu.blas import gemm, sequential_blas
+from ntklin.kernels.cpu.blas import PLAIN, TRANSPOSED, gemm, sequential_blas
 from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
 from ntklin.kernels.cpu.passes import BackwardSignals
@@ -124,7 +124,9 @@ def _meet(signal: Signal, u, first, stop, start, count, out):
         for n in range(first, stop):
             _multiply(u, n - first, signal, n, start, count)
         one, tile = u.dtype.type(1), u[: stop - first, :count]
-        gemm(False, True, one, tile, scales[:, start : start + count], one, out[first:stop])
+        gemm(
+            PLAIN, TRANSPOSED, one, tile, scales[:, start : start + count], one, out[first:stop, :]
+        )
 
 
 @kernel
@@ -142,7 +144,7 @@ def _pulled(signal: Signal, r, first, stop, start, count, u):
                 u[n - first, q] = r[n, start + q]
     else:
         one, tile = u.dtype.type(1), u[: stop - first, :count]
-        gemm(False, False, one, r[first:stop], scales[:, start : start + count], one * 0, tile)
+        gemm(PLAIN, PLAIN, one, r[first:stop, :], scales[:, start : start + count], one * 0, tile)
         for n in range(first, stop):
             _multiply(u, n - first, signal, n, start, count)
 
@@ -166,7 +168,7 @@ def _push(signal: Signal, a, layer: Layer, size, parts, n_workers, counter):
             for start in range(s * size, end, BLOCK):
                 stop = min(start + BLOCK, end)
                 tile = u[: last - first, : stop - start]
-                gemm(False, True, w, a[first:last], matrix[start:stop], w * 0, tile)
+                gemm(PLAIN, TRANSPOSED, w, a[first:last, :], matrix[start:stop, :], w * 0, tile)
                 if b.shape[1] > 0:
                     for i in range(last - first):
                         _add_bias(u, i, v, b, k, start, stop - start)
@@ -196,7 +198,7 @@ def _pull(signal: Signal, a, r, layer: Layer, block, width, n_workers, counter):
                 last = min(first + ROWS, n_rows)
                 _pulled(signal, r[k], first, last, start, stop - start, u)
                 tile = u[: last - first, : stop - start]
-                gemm(True, False, w, tile, a[first:last, j:j_stop], beta, target)
+                gemm(TRANSPOSED, PLAIN, w, tile, a[first:last, j:j_stop], beta, target)
                 beta = a.dtype.type(1)
                 for i in range(last - first if has_bias else 0):
                     for q in range(stop - start):

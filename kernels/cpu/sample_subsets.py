@@ -43,7 +43,8 @@ def listed_subsets(A, i, samples, index, k):
 @parallel_kernel
 def _active_samples(A, index):
     for i in prange(A.shape[0]):
-        active_subsets(A, i, A.shape[1], index, i)
+        row = np.int64(i)  # see shallow_descent
+        active_subsets(A, row, A.shape[1], index, row)
 
 
 def active_samples(A):

@@ -211,17 +211,19 @@ def _steps(
         counter[0] = 0
         for worker in prange(table.shape[0]):
             my_table, my_spare = table[worker], spare[worker]
+            # The loop's own variable has one type outside of its threads and another inside.
+            mine = np.int64(worker)
             start = next_task(counter) * slab
             while start < n_neurons:
                 stop = min(start + slab, n_neurons)
                 for i in range(start, stop):
                     scale[i] = w * W[i]
-                    change = _add_active(S, heads, worker, H, moved, i, whole, scale[i])
+                    change = _add_active(S, heads, mine, H, moved, i, whole, scale[i])
                     W[i] -= rate * w * change
                     if n_live == n_samples:
-                        active_subsets(heads, worker, n_samples, index, i)
+                        active_subsets(heads, mine, n_samples, index, i)
                     else:
-                        listed_subsets(heads, worker, live, index, i)
+                        listed_subsets(heads, mine, live, index, i)
                 rows = moved[:stop]  # none of the next task's is to be fetched
                 for j in range(0, n_samples, table.shape[3]):
                     for chunk in range((n_groups + CHUNK_GROUPS - 1) // CHUNK_GROUPS):

@@ -110,7 +110,7 @@ def _panel(K, own: Side, other: Side, D, columns, bias, symmetric, height, left,
             accumulator = K[task % n_shares]
             for i in range(task % n_shares, n_neurons, n_shares):
                 count = _find_active(own, i, start, stop, active)
-                other_count = _find_active(other, i, 0, width, other_active)
+                other_count = _find_active(other, i, np.int64(0), width, other_active)
                 for k in range(columns.shape[0] if count > 0 else 0):
                     work[4, k] = D[i, columns[k]]
                 for p in range(0, count, 4):

@@ -16,7 +16,7 @@ import numpy as np
 from numba import get_num_threads, prange
 
 from ntklin.kernels.cpu.aligned import aligned_empty
-from ntklin.kernels.cpu.blas import gemm, mirror_lower, product, sequential_blas
+from ntklin.kernels.cpu.blas import PLAIN, TRANSPOSED, gemm, mirror_lower, product, sequential_blas
 from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
 from ntklin.kernels.cpu.ordering import sparsest_first, staircase
@@ -159,7 +159,7 @@ def _add_outputs(K, T, gates, deltas, first, tile: Tile, row, chosen):
                 count += 1
         if count:
             target = K[n * n_outputs : (n + 1) * n_outputs, column : column + width]
-            gemm(True, False, one, chosen[:count], row[:count, :width], one, target)
+            gemm(TRANSPOSED, PLAIN, one, chosen[:count, :], row[:count, :width], one, target)
 
 
 @parallel_kernel
@@ -245,7 +245,7 @@ def _last_hidden(
             for first in range(0, products.shape[0], BLOCK):
                 _fill(T, own, other, diagonal, first, tile, left[worker])
                 factors = products[first : first + BLOCK]
-                gemm(True, False, one, rows[: factors.shape[0]], factors, one, sums)
+                gemm(TRANSPOSED, PLAIN, one, rows[: factors.shape[0]], factors, one, sums)
             for n in range(tile.start, tile.stop):
                 for k in range(tile.other_start, tile.other_stop):
                     place, e = (n - tile.start) * TILE + k - tile.other_start, 0

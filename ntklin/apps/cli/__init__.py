@@ -5,7 +5,7 @@ import shutil
 import sys
 from typing import NoReturn
 
-from ntklin.apps.cli import blas, inherited, signals, streams
+from ntklin.apps.cli import ahead, blas, inherited, signals, streams
 
 UNWRITTEN = 2
 
@@ -19,6 +19,7 @@ def main() -> NoReturn:
         inherited.harmless(os.environ, columns),
         inherited.shown_warnings(sys.warnoptions),
         signals.as_ctrl_c() as handler,
+        ahead.helper.ended(),
     ):
         try:
             from ntklin.apps.cli.app import app

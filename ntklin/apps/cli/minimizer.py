@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 from ntklin.apps.cli import threads
+from ntklin.apps.cli.ahead import helper
 from ntklin.apps.cli.ending import concluded, deliver
 from ntklin.apps.options import shared
 from ntklin.apps.options.declared import words
@@ -71,12 +72,15 @@ def run(options: Options) -> None:
     from ntklin.apps.cli.study_progress import COMPARISON, SWEEP, progress
     from ntklin.apps.report.study import NAMES
     from ntklin.apps.study import optimizer_results, require_comparable, scale_results
+    from ntklin.apps.study.rehearsal import in_small, rehearse
     from ntklin.edge.files.unfinished import FOLDER
     from ntklin.edge.files.writing import require_writable
 
     require_writable(options.out, NAMES, [FOLDER])
     config = configure(options)
     console = Console(quiet=options.quiet)
+    if options.threads != 1 and config.device == "cpu":
+        helper.start_if_missing(rehearse, in_small(config))
     swept, compared = [], []
 
     def conclude(ending: str) -> None:

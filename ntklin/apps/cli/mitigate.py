@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ntklin.apps.cli import threads
+from ntklin.apps.cli.ahead import helper
 from ntklin.apps.cli.ending import concluded, deliver
 from ntklin.apps.options import shared
 from ntklin.apps.options.checks import seed
@@ -139,6 +140,8 @@ def run(options: Options) -> None:
     require_writable(options.out, NAMES, [FOLDER])
     problem = configure(options)
     settings = options.mitigation
+    if options.threads != 1 and settings.device == "cpu":
+        helper.start_if_missing(rehearse, (in_small(problem), settings))
     console = Console(quiet=options.quiet)
     found: Mitigation | None = None
 
@@ -172,6 +175,41 @@ def run(options: Options) -> None:
         except MitigationInterrupted as e:
             found = e.result
             raise
+
+
+def in_small(problem: Problem) -> Problem:
+    """The same of random samples on narrow layers, with the same kernels."""
+    from ntklin.apps.study.rehearsal import FEATURES, WIDTH, random_samples
+
+    net, samples = problem.net, {}
+    for number, (inputs, targets) in enumerate(
+        (("X", "Y"), ("X_val", "Y_val"), ("X_test", "Y_test"))
+    ):
+        given = problem.samples[inputs]
+        made = random_samples(len(given), net.n_outputs, number)
+        samples |= {n: a.astype(given.dtype) for n, a in zip((inputs, targets), made, strict=True)}
+    widths = (FEATURES, *(min(width, WIDTH) for width in net.widths[1:-1]), net.n_outputs)
+    return Problem(replace(net, widths=widths), samples, {})
+
+
+def rehearse(work: tuple[Problem, MitigationSettings]) -> None:
+    """Compile what a search needs, training first: the search itself begins with kernels."""
+    from ntklin.apps.study.rehearsal import RATE, STEPS
+    from ntklin.recipes.mitigation import mitigate_initialization
+    from ntklin.runs.optimizers import GradientDescent
+    from ntklin.training.train import train
+
+    problem, settings = work
+    net, samples = problem.net, problem.samples
+    X, Y = samples["X"], samples["Y"]
+    train(net, net.init(0, X.dtype), X, Y, GradientDescent(RATE), steps=STEPS)
+    mitigate_initialization(
+        net,
+        **samples,
+        max_steps=STEPS,
+        compare_baselines=settings.baselines,
+        compare_decay=settings.half_life,
+    )
 
 
 def deliver_mitigation(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from ntklin.apps.cli import threads
+from ntklin.apps.cli.ahead import helper
 from ntklin.apps.cli.ending import FAILED, FINISHED, concluded, deliver
 from ntklin.apps.options import checks, shared
 from ntklin.apps.options.declared import checked, words
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from ntklin.apps.cli.verification_progress import VerificationBar, VerificationLines
     from ntklin.apps.report.verification_verdicts import Judged
-    from ntklin.validation.theorems.check import Check, Statement
+    from ntklin.validation.theorems.check import Check, Setting, Statement, Strength
     from ntklin.validation.theorems.verdicts import Verdict
 
 HELP = """Check the paper's lemmas and theorems.
@@ -86,15 +87,16 @@ def run(options: Options) -> int:
     from ntklin.edge.files.writing import require_writable
     from ntklin.validation import theorems
 
-    statements = chosen(options.names or (), theorems.STATEMENTS)
-    wanted = [s for s in theorems.Strength if getattr(options, s.value)] or list(theorems.Strength)
-    setting = theorems.Setting(quick=options.quick, **checked(Options, options, by_flag=True))
+    statements, wanted, setting = asked_for(options)
     require_writable(options.out, NAMES, [VERDICTS, FOLDER])
     console, judged = Console(quiet=options.quiet), []
     n_checks = sum(check.strength in wanted for s in statements for check in s.checks)
     if not n_checks:
         names = ", ".join(statement.key for statement in statements)
         raise ValueError(f"{names}: no check of this strength; leave out the other options")
+
+    if options.quick and options.threads is None:
+        helper.start(judge_backwards, options)
 
     def conclude(ending: str) -> None:
         if judged and ending != FAILED:
@@ -116,6 +118,30 @@ def run(options: Options) -> int:
         ):
             pass
     return 0 if all(item.verdict.passed for item in judged) else NOT_PASSED
+
+
+def asked_for(options: Options) -> tuple[list[Statement], list[Strength], Setting]:
+    """The statements, the kinds of checks and the setting that the options ask for."""
+    from ntklin.validation import theorems
+
+    statements = chosen(options.names or (), theorems.STATEMENTS)
+    wanted = [s for s in theorems.Strength if getattr(options, s.value)] or list(theorems.Strength)
+    setting = theorems.Setting(quick=options.quick, **checked(Options, options, by_flag=True))
+    return statements, wanted, setting
+
+
+def judge_backwards(options: Options) -> None:
+    """Judge from the last check to the first; the command takes each verdict that is there.
+
+    So two processes share the checks, and each of them compiles what the other need not.
+    """
+    from ntklin.validation import theorems
+
+    statements, wanted, setting = asked_for(options)
+    backwards = [replace(s, checks=s.checks[::-1]) for s in reversed(statements)]
+    folder = Path(options.out) / VERDICTS
+    for _ in theorems.run(backwards, setting, strengths=wanted, folder=folder):
+        pass
 
 
 def chosen(names: Collection[str], statements: Sequence[Statement]) -> list[Statement]:
