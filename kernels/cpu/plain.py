@@ -5,15 +5,19 @@ have their twins here and nowhere else. Each has the name of the compiled functi
 it does, but for an underscore. ``twin`` is the one switch between the two.
 """
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 import numpy as np
 from numba import config
 
 from ntklin.kernels.cpu.sizes import CHUNK_GROUPS, GROUP, PANEL_ROWS, SAMPLES, SUBSET, WORD
 
+F = TypeVar("F", bound=Callable[..., Any])
 JIT_DISABLED = bool(config.DISABLE_JIT)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def twin(plain):
+def twin(plain: F) -> Callable[[Any], F]:
     """A decorator that puts ``plain`` in the place of what it decorates where there is no JIT."""
     return lambda compiled: plain if JIT_DISABLED else compiled
 
