@@ -58,7 +58,7 @@ left.set(xlabel="test accuracy in %", xlim=(0, 100))
 right.plot([-0.6, 1.2], [-0.6, 1.2], color="0.6", linestyle="-")
 there = found["closed form, same step"][:60].ravel(), found["network, trained"][:60].ravel()
 right.plot(*there, "o", markersize=2)
-right.set(xlabel="closed form, at 60 test images", ylabel="trained network there")
+right.set(xlabel="closed form, 60 images", ylabel="trained network there")
 plt.show()
 
 # %% [markdown]
