@@ -9,11 +9,13 @@ from ntklin.kernels.cpu.compiler import kernel
 from ntklin.kernels.cpu.layer_products import (
     COLUMNS,
     FEWEST,
+    LEAST,
     MOST,
     lower_gram,
     multiply,
     packed_inputs,
     product_sums,
+    work_size,
 )
 from ntklin.kernels.cpu.sizes import PANEL_ROWS
 
@@ -69,7 +71,7 @@ def test_no_large_copy_is_made(monkeypatch):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("n", [PANEL_ROWS, 21, 24, 25, 97, MOST])
-@pytest.mark.parametrize("columns", [3, COLUMNS + 9, 10 * COLUMNS])
+@pytest.mark.parametrize("columns", [300, COLUMNS + 9, 10 * COLUMNS])
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_a_lower_triangle(n, columns, dtype, order):
     x = np.random.default_rng(n).standard_normal((n, columns)).astype(dtype, order)
@@ -81,6 +83,8 @@ def test_a_lower_triangle(n, columns, dtype, order):
 def test_a_lower_triangle_of_other_shapes_is_not_made():
     assert lower_gram(np.ones((MOST + 1, 3))) is None
     assert lower_gram(np.ones((FEWEST - 1, 3))) is None
+    assert lower_gram(np.ones((10, LEAST // 10))) is None
+    assert work_size(10, LEAST // 10, 8) == work_size(MOST + 1, LEAST, 8) == 0
 
 
 def test_a_row_that_is_not_finite_stays_in_its_row():

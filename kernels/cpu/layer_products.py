@@ -22,6 +22,8 @@ from ntklin.kernels.cpu.sizes import LINE, PANEL_LINES, PANEL_ROWS
 
 # With fewer inputs BLAS is the faster one, and with more neither is.
 FEWEST, MOST = 4, 256
+# Numbers below which rows are multiplied by each other as fast by anything.
+LEAST = 1 << 10
 # Bytes of a copy that nobody has to count.
 SMALL = 1 << 25
 # Columns that are multiplied at a time: those of all packed inputs stay in a second-level cache
@@ -151,6 +153,7 @@ def _store(sums, p, w, n_inputs, a, i, start, stop):
                 a[t * width + q, i + r] = w * sums[p, t, r, q]
 
 
+@twin(plain.are_finite)
 @dot_kernel
 def _are_finite(sums, p):
     """Whether the sums of a panel are."""
@@ -264,7 +267,7 @@ def work_size(n, columns, itemsize):
     -------
     int
     """
-    if not FEWEST <= n <= MOST:
+    if n * columns < LEAST or not FEWEST <= n <= MOST:
         return 0
     return sum(map(math.prod, _work_shapes(n, columns, itemsize, get_num_threads())))
 
@@ -279,7 +282,7 @@ def lower_gram(x):
     ndarray, shape (N, N), or None
         What is above the diagonal is not meant.
     """
-    if not is_ours(x, x):
+    if x.size < LEAST or not is_ours(x, x):
         return None
     x = np.ascontiguousarray(x)
     shapes = _work_shapes(*x.shape, x.itemsize, get_num_threads())

@@ -163,6 +163,10 @@ def pack_panel(X, n, k, stop, packed, t, place, q):
     packed[t, place : place + stop - k, q : q + PANEL_ROWS] = X[n : n + PANEL_ROWS, k:stop].T
 
 
+def are_finite(sums, p):
+    return np.isfinite(sums[p]).all()
+
+
 def store_rows(sums, p, w, n_inputs, a, i, start, stop):
     rows = sums[p].transpose(1, 0, 2).reshape(PANEL_ROWS, -1)[:, :n_inputs]
     a[:, start : min(stop, i + len(rows))] = w * rows[start - i : stop - i].T

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 import ntklin
 from fuzz.hostile import Argument, Hostile
@@ -280,6 +281,8 @@ PATH = text("no/such/file", *PLACES)
 # Where a run is saved: what can be written stays in the folder of the cases.
 TARGET = thing(lambda: "/dev/full/x", *PLACES)
 TOL = number(1e-6)
+# Without one pyplot opens a figure, in each case another.
+AXES = thing(lambda: Figure().add_subplot(), unless=lambda value: value is None)
 PROGRESS = function(lambda: quiet)
 STEP_ARGUMENTS = {
     "optimizer": OPTIMIZERS,

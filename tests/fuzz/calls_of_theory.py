@@ -5,6 +5,7 @@ import numpy as np
 import ntklin
 from fuzz.arguments import (
     ADAGRAD,
+    AXES,
     BATCHES,
     BEYOND,
     DTYPE,
@@ -267,6 +268,10 @@ THEORY = {
     "LinearizedRun.save": Call(lambda: linearized_run().save, {"path": TARGET}),
     **times("SGDMoments", moments, "predict", X_new=NEW),
     "SGDMoments.loss": Call(lambda: moments().loss, {"t": TIMES, "progress": PROGRESS}),
+    "SGDMoments.plot": Call(lambda: moments().plot, {"X_new": NEW, "t": STEPWISE, "ax": AXES}),
+    "LinearizedGradientDescent.plot": Call(lambda: descent().plot, {"t": TIMES, "ax": AXES}),
+    "Minimizer.plot": Call(lambda: minimizer().plot, {"X_new": array(X_NEW), "ax": AXES}),
+    "LinearizedRun.plot": Call(lambda: linearized_run().plot, {"ax": AXES}),
     "SGDMoments.covariance": Call(
         lambda: moments().covariance, {"X_new": NEW, "t": TIMES, "progress": PROGRESS}
     ),

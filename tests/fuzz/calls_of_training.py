@@ -5,6 +5,7 @@ import numpy as np
 import ntklin
 from fuzz.arguments import (
     ADAGRAD,
+    AXES,
     BATCHES,
     DECAY,
     INPUTS,
@@ -203,6 +204,7 @@ TRAINING = {
             "sharpness": flag(True),
         },
     ),
+    "TrainingRun.plot": Call(lambda: training().plot, {"ax": AXES}),
     "TrainingRun.predict": Call(lambda: training().predict, {"X": NEW}),
     "TrainingRun.snapshot": Call(lambda: training().snapshot, {"step": count(2, None)}),
     "TrainingRun.save": Call(lambda: training().save, {"path": TARGET}),

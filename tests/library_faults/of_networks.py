@@ -79,7 +79,7 @@ declare(
             lambda K, phi, other=None, *rest, **options: K if other is None else last_first(K),
         ),
         "K R of a product is R more": after(
-            FeatureOperator.__mro__[1],
+            next(kind for kind in FeatureOperator.__mro__[1:] if "gram_product" in vars(kind)),
             "gram_product",
             lambda product, phi, R: product + np.asarray(R) * product.dtype.type(1e-4),
         ),
