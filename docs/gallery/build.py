@@ -13,6 +13,7 @@ import io
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -143,7 +144,10 @@ def index() -> str:
     rows = []
     for name in EXAMPLES:
         title, question = summary(cells_of(name))
-        picture = f'<img src="images/{name}-1.png" width="260" alt="">'
+        page = (HERE / f"{name}.md").read_text(encoding="utf-8")
+        described = re.search(rf"!\[(.*?)\]\(images/{name}-1\.png\)", page)
+        alt = escape(described[1]) if described else ""
+        picture = f'<img src="images/{name}-1.png" width="260" alt="{alt}">'
         rows.append(f"| {picture} | **[{title}]({name}.md)**<br>{question} |")
     return INDEX + "\n".join(rows) + "\n"
 
