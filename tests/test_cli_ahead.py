@@ -267,7 +267,7 @@ def test_a_mitigation_in_small():
 
 
 # What only long runs and larger data need, a second of compilation.
-NOT_IN_SMALL = {"_fold", "_walk"}
+NOT_IN_SMALL = {"_fold", "_sum_parts", "_walk"}
 
 
 @compiled
