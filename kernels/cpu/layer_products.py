@@ -70,12 +70,12 @@ def _pack(X, packed):
         _pack_columns(X, start, min(start + COLUMNS, X.shape[1]), packed, start)
 
 
-def tile_width(X):
+def _tile_width(itemsize):
     """How many inputs meet a row of W at a time."""
-    return PANEL_LINES * LINE // X.itemsize
+    return PANEL_LINES * LINE // itemsize
 
 
-def is_ours(X, W):
+def _is_ours(X, W):
     """Whether :func:`multiply` takes X with W, and not BLAS."""
     return FEWEST <= len(X) <= MOST and len(W) >= PANEL_ROWS and X.nbytes <= SMALL
 
@@ -87,8 +87,8 @@ def packed_inputs(X, W):
     -------
     ndarray, shape (tiles, d, width), or (0, d, width)
     """
-    width = tile_width(X)
-    n_tiles = -(-len(X) // width) if is_ours(X, W) else 0
+    width = _tile_width(X.itemsize)
+    n_tiles = -(-len(X) // width) if _is_ours(X, W) else 0
     packed = aligned_empty((n_tiles, X.shape[1], width), X.dtype)
     if n_tiles:
         _pack(np.ascontiguousarray(X), packed)
@@ -245,9 +245,14 @@ def _add_up(K, sums):
                     K[n, k] += sums[place, t, n - i, q]
 
 
+def _pays(n, columns, itemsize):
+    """Whether :func:`lower_gram` takes so many rows and columns."""
+    return PANEL_ROWS <= n <= MOST and LEAST <= n * columns <= SMALL // itemsize
+
+
 def _work_shapes(n, columns, itemsize, n_workers):
     """Those of the sums of all shares, and of the columns that each thread packs."""
-    width = PANEL_LINES * LINE // itemsize
+    width = _tile_width(itemsize)
     n_tiles, n_panels = -(-n // width), -(-n // PANEL_ROWS)
     n_shares = max(1, min(TASKS, -(-columns // COLUMNS)))
     sums = n_shares * n_panels, n_tiles, PANEL_ROWS, width
@@ -267,7 +272,7 @@ def work_size(n, columns, itemsize):
     -------
     int
     """
-    if n * columns < LEAST or not FEWEST <= n <= MOST:
+    if not _pays(n, columns, itemsize):
         return 0
     return sum(map(math.prod, _work_shapes(n, columns, itemsize, get_num_threads())))
 
@@ -282,7 +287,7 @@ def lower_gram(x):
     ndarray, shape (N, N), or None
         What is above the diagonal is not meant.
     """
-    if x.size < LEAST or not is_ours(x, x):
+    if not _pays(*x.shape, x.itemsize):
         return None
     x = np.ascontiguousarray(x)
     shapes = _work_shapes(*x.shape, x.itemsize, get_num_threads())
