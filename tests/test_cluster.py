@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import naive
 import numpy as np
 import pytest
+from test_pages import run
 from tolerances import assert_close, tolerance
 
 import ntklin
@@ -277,3 +278,16 @@ def test_an_error_on_a_worker_comes_as_it_is(client):
     phi = ntklin.ClusterNetwork(net, client, chunk_rows=2).features(net.init(0), X[[0, 1, 0, 2]])
     with pytest.raises(ntklin.DegenerateKernelError, match="row 2, counting from 0"):
         phi.cholesky()
+
+
+def test_the_page_runs(client, capsys):
+    net = ntklin.MLP((3, 40, 1), bias="normal")
+    theta, Y = net.init(0), np.random.default_rng(1).standard_normal(N)
+    smaller = [("tcp://10.0.0.1:8786", client.scheduler.address), ("nystrom(1000)", "nystrom(5)")]
+    known = {"ntklin": ntklin, "net": net, "theta": theta, "X": X, "Y": Y, "X_new": X_NEW}
+    m = run("cluster.md", smaller, **known)["m"]
+    assert m.residual <= 1e-10
+    here = ntklin.linearize(net, theta, X)
+    close = {"kind": "solve", "n": N, "kappa": np.linalg.cond(here.kernel)}
+    assert_close(m.coefficients, here.minimizer(Y).coefficients, **close)
+    assert "100 workers" in capsys.readouterr().out

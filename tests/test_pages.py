@@ -1,5 +1,6 @@
-"""The code of the user guide, the FAQ and the page for torch.func, and what it says of itself."""
+"""The code of the pages of docs/, block after block, and what the pages say of it."""
 
+import logging
 import re
 import warnings
 from pathlib import Path
@@ -7,19 +8,39 @@ from pathlib import Path
 import naive
 import numpy as np
 import pytest
+from commands import SWEEP, invoke
 from tolerances import assert_close
 
 import ntklin
+from ntklin.validation.theorems import lemma2
+from ntklin.validation.theorems.check import Setting
+from ntklin.validation.theorems.library import models, numbers
+from ntklin.validation.theorems.library.agreement import agreement
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
+# Pages whose blocks the tests of their subject run.
+ELSEWHERE = {
+    "cluster.md": "test_cluster.py",
+    "from_neural_tangents.md": "test_neural_tangents_outputs.py",
+    "sklearn.md": "test_estimators.py",
+}
 
 
-def run(name):
-    """The variables that the page's blocks leave, run one after the other."""
-    variables = {}
-    for source in re.findall(
-        r"^```python\n(.*?)^```$", (DOCS / name).read_text("utf-8"), re.M | re.S
-    ):
+def blocks(name):
+    return re.findall(r"^```python\n(.*?)^```$", (DOCS / name).read_text("utf-8"), re.M | re.S)
+
+
+def run(name, smaller=(), **variables):
+    """The variables that the page's blocks leave, run one after the other.
+
+    ``smaller`` has pairs of a text that is in one of the blocks and what stands there instead;
+    ``variables`` are what the page takes for granted.
+    """
+    sources = blocks(name)
+    for original, other in smaller:
+        assert any(original in source for source in sources), original
+        sources = [source.replace(original, other) for source in sources]
+    for source in sources:
         exec(compile(source, name, "exec"), variables)
     return variables
 
@@ -135,10 +156,122 @@ def test_the_page_for_torch_func_is_what_torch_gives(torch_page):
     np.testing.assert_allclose(blocks.numpy(), p["blocks"], **close)
 
 
-def test_blocks_are_found():
-    """A page whose fences the pattern does not see would pass unrun."""
-    for name in ("guide.md", "faq.md", "from_torch_func.md"):
-        text = (DOCS / name).read_text("utf-8")
-        assert len(re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)) == text.count(
-            "```python"
-        )
+def test_the_page_about_data(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    images = rng.integers(1, 255, (2200, 28, 28)).astype(np.uint8)
+    np.savez(tmp_path / "mnist.npz", images=images, labels=np.arange(2200) % 10)
+    monkeypatch.setenv("NTKLIN_DATA_DIR", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    seen, load = [], ntklin.load_data
+    monkeypatch.setattr(
+        ntklin, "load_data", lambda *a, **options: seen.append(load(*a, **options)) or seen[-1]
+    )
+    X, y = rng.standard_normal((180, 4)), np.repeat([3, 8, 5], 60)
+    run("data.md", [("n_train=60_000, n_test=10_000", "n_train=60, n_test=10")], X=X, y=y, np=np)
+    two, ten, made, own = seen
+    assert two.name == "mnist01"
+    assert two.X_train.shape == two.X_test.shape == (100, 784)
+    assert (ten.Y_train.shape, ten.n_outputs) == ((1000, 10), 10)  # as its comment says
+    assert made.name == "mnist_like"
+    assert made.X_train.shape == (60, 784)
+    assert own.X_train.shape == (50, 4)
+    assert list(own.classes) == [3, 8]
+
+
+def test_a_digest_is_checked_as_the_page_about_files_says(tmp_path, monkeypatch, capsys):
+    assert invoke("minimizer", *SWEEP, "--out", tmp_path).exit_code == 0
+    monkeypatch.chdir(tmp_path)
+    for text, expected in (("", "True"), ('"seed": 0', "False")):
+        if text:
+            results = Path("results.json").read_text("utf-8")
+            assert text in results
+            Path("results.json").write_text(results.replace(text, '"seed": 1'), "utf-8")
+        capsys.readouterr()
+        run("files.md")
+        assert capsys.readouterr().out.split() == [expected]
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_page_about_notebooks(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(logging.getLogger("ntklin"), "level", logging.NOTSET)
+    found = run("notebooks.md", [("(784, 500, 1)", "(784, 200, 1)"), ("1e-5", "1e-2")])
+    assert found["m"]._repr_html_().count("<table") == 1
+    assert "solver" in repr(found["m"])
+    assert len(found["figure"].axes) == 3  # the right one of run.plot() has an axis of its own
+    assert Path("run.svg").read_text("utf-8").count("<svg")
+    assert any(record.name == "ntklin.theory" for record in caplog.records)
+
+
+def test_the_page_about_many_samples():
+    rng = np.random.default_rng(0)
+    X, Y = rng.standard_normal((40, 3)) / 4, rng.standard_normal(40)
+    net = ntklin.MLP((3, 300, 1), bias="normal")
+    K = ntklin.ntk(net, net.init(rng=0), X)
+    B = np.stack([Y, Y + 1], axis=1)
+    found = run(
+        "scale.md",
+        [("60_000", "600")],
+        **{"ntklin": ntklin, "net": net, "theta": net.init(rng=0), "X": X, "Y": Y},
+        **{"n": 40, "tile": lambda rows, columns: K[rows, columns], "j": 0, "done": 0},
+        **{"B": B, "earlier": 0 * B},
+        **{"product": lambda V: K @ V, "solve": lambda V: np.linalg.solve(K, V)},
+        **{"progress": lambda done, total: None, "keep": lambda *iterate: None},
+    )
+    m = found["m"]
+    assert m.solver == "mixed"
+    assert m.residual <= m.residual_bound() <= 1e-9
+    bounds = {"kind": "solve", "n": 40, "kappa": np.linalg.cond(K)}
+    assert_close(found["A"].solve(B.copy()), np.linalg.solve(K, B), **bounds)
+
+
+def test_the_page_about_figures(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    run("figures.md")
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert len(lines) == len(list(Path("my-figures/runs").glob("*.json")))
+    assert all(float(number) > 0 for line in lines for number in line)
+    assert {"figure02-quick.png", "figure02-quick.csv"} <= {
+        path.name for path in Path("my-figures").iterdir()
+    }
+
+
+def test_the_page_about_gpus(device):
+    smaller = [("n_train=100, n_test=100", "n_train=8, n_test=5"), ("4000", "30"), ("1e-5", "1e-2")]
+    smaller += [("60_000", "600"), ("range(10)", "range(2)"), ("Batches(0.1", "Batches(0.5")]
+    found = run("gpu.md", smaller)
+    assert isinstance(found["lin"].kernel, device.xp.ndarray)
+    assert found["m"].solver == "packed"
+    assert [run.losses[-1] <= 1e-2 for run in found["runs"]] == [True, True]
+
+
+def holds_and_fails(check):
+    """That a check holds, and its control does not."""
+    for formula, expected in ((check.formula, True), (check.wrong, False)):
+        measured = check.measure(formula, np.random.default_rng(0), Setting(quick=True))
+        assert measured.holds == expected
+
+
+def test_what_the_page_about_verification_adds():
+    statement, library = blocks("verification.md")
+    found = {name: getattr(lemma2, name) for name in ("least_norm", "another_interpolant")}
+    exec(compile(statement, "verification.md", "exec"), found)
+    (check,) = found["STATEMENT"].checks
+    holds_and_fails(check)
+    found = {"norm": numbers.norm, "solve": numbers.solve}
+    exec(compile(library, "verification.md", "exec"), found)
+    twice = {"wrong": lambda model: {name: 2 * v for name, v in found["true"](model).items()}}
+    problem = {"draws": [models.drawn((3, 8, 1))], "call": found["asked"], "truth": found["true"]}
+    holds_and_fails(agreement("norm", "that of a step", **problem, **twice, control="twice it"))
+
+
+def test_the_blocks_of_every_page_run():
+    """In this file or in the one that is named; a fence that the pattern does not see would not."""
+    here = Path(__file__).read_text("utf-8")
+    for page in DOCS.glob("*.md"):
+        if count := page.read_text("utf-8").count("```python"):
+            assert len(blocks(page.name)) == count, page
+            tests = Path(__file__).with_name(ELSEWHERE.get(page.name, Path(__file__).name))
+            assert f'"{page.name}"' in tests.read_text("utf-8"), page
+            runs = re.search(rf'(run|blocks)\(\s*"{page.name}"', here)
+            assert runs or page.name in ELSEWHERE, page
