@@ -18,7 +18,8 @@ PAGES = [*(ROOT / name for name in TOP), *sorted((ROOT / "docs").rglob("*.md"))]
 SMALLER = {
     "n_train=100, n_test=100": "n_train=4, n_test=3",
     "(784, 4000, 1)": "(784, 20, 1)",
-    "until=1e-5": "until=1e-2",
+    "1e-5": "1e-2",
+    "AdaGrad(1e-3)": "AdaGrad(1e-2)",
 }
 
 
@@ -43,26 +44,36 @@ def test_the_two_commands_stand_alone():
     ]
 
 
+def numbers(lines):
+    """Their numbers, and the lines without them."""
+    found = [re.findall(r"\d+\.\d+|\d{2,}", line) for line in lines]
+    return [float(n) for line in found for n in line], [
+        re.sub(r"\d+\.\d+|\d{2,}", "#", line) for line in lines
+    ]
+
+
 def test_the_example_runs():
     (source,) = blocks("python")
-    assert len([line for line in source.splitlines() if line]) <= 15
+    assert len([line for line in source.splitlines() if line]) == 12
     for original, smaller in SMALLER.items():
         assert original in source
         source = source.replace(original, smaller)
     printed, variables = run_example(source)
-    assert len(printed) == 3
+    assert numbers(printed)[1] == numbers(blocks("text")[0].splitlines())[1]
     run, gd = variables["run"], variables["gd"]
-    assert run.converged
-    assert printed[0] == f"{gd.steps_to(1e-5)} {gd.loss(10**9)}"
-    assert printed[2].startswith(f"{run.steps} ")
+    assert run.ended_by == "until"
+    assert printed[0].startswith(f"{gd.steps_to(1e-2)} ")
+    assert printed[1].startswith(f"{run.steps} ")
 
 
 @pytest.mark.slow
-def test_the_example_runs_as_it_stands():
-    (source,) = blocks("python")
-    _, variables = run_example(source)
-    predicted, taken = variables["gd"].steps_to(1e-5), variables["run"].steps
-    assert predicted / 2 < taken < 2 * predicted
+def test_the_example_prints_what_the_page_shows():
+    """To a per cent: another machine rounds otherwise."""
+    (source,), (shown,) = blocks("python"), blocks("text")
+    printed, _ = run_example(source)
+    found, expected = numbers(printed), numbers(shown.splitlines())
+    assert found[1] == expected[1]
+    assert found[0] == pytest.approx(expected[0], rel=0.01)
 
 
 @pytest.mark.parametrize("command", sorted(set(re.findall(r"`ntklin (\w+)", README))))

@@ -66,7 +66,8 @@ def test_the_citation_is_complete():
     ]
     assert paper["url"] == PROJECT["urls"]["Paper"] == PAPER
     readme = (ROOT / "README.md").read_text("utf-8")
-    assert PAPER in readme
+    assert f"({PAPER}) ({paper['year']})" in readme
+    assert PAPER.rpartition("/")[2].startswith(f"{paper['year'] % 100}")  # the year of its number
     assert paper["title"] in readme
 
 

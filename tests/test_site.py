@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from html.parser import HTMLParser
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -52,17 +53,28 @@ def test_every_room_has_a_page():
 
 
 class Page(HTMLParser):
-    """What the checks want of a page: its anchors, links, pictures, headings, language."""
+    """What the checks want of a page: its anchors, links, pictures, headings, tables, language."""
 
     def __init__(self, text):
         super().__init__()
         self.anchors, self.links, self.loads = set(), [], []
-        self.headings, self.without_alt, self.language = Counter(), [], None
+        self.levels, self.without_alt, self.language = [], [], None
+        # Links that are open, with what can be read of them; tables, and their header cells.
+        self.opened, self.nameless, self.tables, self.headless = [], [], [], 0
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
         named = dict(attributes)
-        self.headings[tag] += 1
+        if re.fullmatch("h[1-6]", tag):
+            self.levels.append(int(tag[1]))
+        if tag == "a":
+            self.opened.append((named.get("href"), [named.get("aria-label"), named.get("title")]))
+        elif tag == "img":
+            self.say(named.get("alt"))
+        elif tag == "table":
+            self.tables.append(0)
+        elif tag == "th" and self.tables:
+            self.tables[-1] += 1
         self.anchors |= {named[name] for name in ("id", "name") if name in named}
         if tag == "html":
             self.language = named.get("lang")
@@ -76,6 +88,21 @@ class Page(HTMLParser):
                 if tag != "link" or kinds & LOADING:
                     self.loads.append(value)
 
+    def handle_endtag(self, tag):
+        if tag == "a" and self.opened:
+            target, said = self.opened.pop()
+            if target and not "".join(filter(None, said)).strip():
+                self.nameless.append(target)
+        elif tag == "table" and self.tables:
+            self.headless += not self.tables.pop()
+
+    def handle_data(self, data):
+        self.say(data)
+
+    def say(self, text):
+        for _, said in self.opened:
+            said.append(text)
+
 
 def faults(site):
     """What is wrong with a built site, one text for each fault."""
@@ -84,8 +111,13 @@ def faults(site):
         name = path.relative_to(site).as_posix()
         if page.language != "en":
             yield f"{name}: the language is {page.language}"
-        if page.headings["h1"] != 1:
-            yield f"{name}: {page.headings['h1']} headings h1"
+        if page.levels.count(1) != 1:
+            yield f"{name}: {page.levels.count(1)} headings h1"
+        if any(below > above + 1 for above, below in pairwise(page.levels)):
+            yield f"{name}: a heading skips a level"
+        if page.headless:
+            yield f"{name}: {page.headless} tables without a header"
+        yield from (f"{name}: {target} is a link without a text" for target in page.nameless)
         yield from (f"{name}: no alt text of {source}" for source in page.without_alt)
         for target in page.loads:
             if urlsplit(target).netloc:
@@ -114,12 +146,16 @@ def test_the_checks_see_faults(tmp_path):
     bad = (
         '<html><h1 id="x">B</h1><h1>C</h1><img src="missing.png"><a href="a.html#%CE%B8">a</a>'
         '<a href="#y">y</a><script src="https://cdn.example/x.js"></script>'
-        '<a href="https://elsewhere.example">e</a>'
+        '<a href="https://elsewhere.example">e</a><h3>D</h3><a href="#x"><svg></svg></a>'
+        "<table><tr><td>1</td></tr></table><table><tr><th>1</th></tr></table>"
     )
     (tmp_path / "b.html").write_text(bad, "utf-8")
     assert sorted(faults(tmp_path)) == [
+        "b.html: #x is a link without a text",
         "b.html: #y has no such anchor",
+        "b.html: 1 tables without a header",
         "b.html: 2 headings h1",
+        "b.html: a heading skips a level",
         "b.html: loads https://cdn.example/x.js",
         "b.html: missing.png leads nowhere",
         "b.html: no alt text of missing.png",

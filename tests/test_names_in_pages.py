@@ -1,4 +1,4 @@
-"""Command lines in README and docs/: what they name is there, and ntklin's own take the options."""
+"""What README and docs/ name is there: commands with their options, files, attributes."""
 
 import functools
 import re
@@ -7,11 +7,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
 from commands import invoke
 from fuzz.words import Reached, no_work, options_of
 from packaging.requirements import Requirement
 from test_release import PROJECT
+
+import ntklin
 
 ROOT = Path(__file__).resolve().parents[1]
 # The changelog is of every version.
@@ -149,6 +152,8 @@ NAMED = re.compile(r"`((?:[\w.-]+/)*[\w.-]+\.(?:py|cuh?|toml|yaml|cff)|(?:[\w.-]
 WRITTEN = {"build/mutation/", "checkpoint/", "runs/", "unfinished/", "verdicts/"}
 WRITTEN |= {"ntklin-minimizer/", "peer_torch.py", "peer_jax.py", "peer_numpy.py"}
 
+FILES = {"run.json"}
+
 
 @functools.cache
 def tracked():
@@ -162,3 +167,37 @@ def test_files_that_sentences_name_are_there(page):
     for name in set(NAMED.findall(page.read_text("utf-8"))) - WRITTEN:
         ending = f"/{name.rstrip('/')}"
         assert any(path.endswith(ending) for path in tracked()), name
+
+
+@pytest.fixture(scope="module")
+def objects():
+    """What pages call ``m``, ``gd`` and the like; several where a name stands for several."""
+    rng = np.random.default_rng(0)
+    X, Y = rng.standard_normal((4, 3)) / 4, rng.standard_normal(4)
+    net = ntklin.MLP((3, 20, 1))
+    theta = net.init(rng=0)
+    lin = ntklin.linearize(net, theta, X)
+    gd, moments = lin.gradient_descent(Y), lin.moments(Y, 0.1, batch_size=2)
+    adam, data = ntklin.Adam(0.1), ntklin.load_data("mnist01", n_train=2, n_test=2)
+    return {
+        "ntklin": [ntklin],
+        "net": [net],
+        "phi": [lin.features],
+        "lin": [lin],
+        "m": [lin.minimizer(Y)],
+        "gd": [gd, gd.by_products(1)],
+        "moments": [moments],
+        "run": [lin.train(Y, adam, steps=1), ntklin.train(net, theta, X, Y, steps=1)],
+        "optimizer": [adam],
+        "data": [data],
+    }
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_attributes_that_sentences_name_are_there(page, objects):
+    spans = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", page.read_text("utf-8"))
+    pattern = rf"(?<![\w./\"])({'|'.join(objects)})\.([A-Za-z_]\w*)"
+    for owner, name in {found for span in spans for found in re.findall(pattern, span)}:
+        if f"{owner}.{name}" in FILES:
+            continue
+        assert any(hasattr(one, name) for one in objects[owner]), f"{owner}.{name}"
