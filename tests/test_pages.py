@@ -265,6 +265,50 @@ def test_what_the_page_about_verification_adds():
     holds_and_fails(agreement("norm", "that of a step", **problem, **twice, control="twice it"))
 
 
+def agree(shown, values):
+    """That the cells of a table are these numbers, to the last digit that they show."""
+    for cell, value in zip(shown, values, strict=True):
+        number = cell.replace(",", "")
+        assert abs(float(number) - value) <= 0.51 * 10.0 ** -len(number.partition(".")[2]), cell
+
+
+@pytest.mark.slow
+def test_the_numbers_of_the_page_about_theory_that_take_seconds():
+    page = (DOCS / "theory.md").read_text("utf-8")
+    data = ntklin.load_data("mnist01", n_train=100, n_test=100)
+    X, Y, X_test = data.X_train, data.Y_train, data.X_test
+
+    def loss(f):
+        return np.mean((f - data.Y_test) ** 2) / 2
+
+    for L in (2, 3, 4):
+        net = ntklin.MLP((784, *[1000] * (L - 1), 1))
+        lin = ntklin.linearize(net, net.init(rng=0), X)
+        gd = lin.gradient_descent(Y, weight_decay=1e-5 * lin.eigenvalues[0] / 100)
+        m, t = lin.minimizer(Y), gd.interpolation_step()
+        ends = m.interpolator(X_test), m.predict(X_test), gd.predict(X_test, t), gd.predict(X_test)
+        (row,) = re.findall(rf"^\| {L} \| (0\.\d+ .*\d,\d\d\d,.*) \|$", page, re.M)
+        agree(row.split(" | "), [lin.eigenvalues[0], *map(loss, ends), t])
+    lin = ntklin.InfiniteMLP(ntklin.MLP((784, 1000, 1))).linearize(X)
+    (limit,) = re.findall(r"100 test inputs, σ = 1: (0\.\d+)\.", page)
+    agree([limit], [lin.minimizer(Y).expected_initialization_loss(X_test)])
+
+    net = ntklin.MLP((784, 4000, 1))
+    lin = ntklin.linearize(net, net.init(rng=0), X)
+    shown = re.search(
+        r"with η\(b\) = ([\d.]+) and ([\d.]+) where 2N/λ_max = (\d\.\d+)", page
+    ).groups()
+    bounds = [lin.moments(Y, 0.1, batch_size=b).max_learning_rate for b in (10, 1)]
+    agree(shown, [*bounds, lin.max_learning_rate])
+    for b, bound in zip((10, 1), bounds, strict=True):
+        moments = lin.moments(Y, bound / 2, batch_size=b)
+        variance = np.trace(moments.covariance(X_test, 200))
+        loss_of_gd = lin.gradient_descent(Y, bound / 2).loss(200)
+        (row,) = re.findall(rf"^\| b = {b} \| (.*) \|$", page, re.M)
+        _, of_recursion, of_gd, _, spread = row.split(" | ")
+        agree([of_recursion, of_gd, spread], [moments.loss(200), loss_of_gd, variance])
+
+
 def test_the_blocks_of_every_page_run():
     """In this file or in the one that is named; a fence that the pattern does not see would not."""
     here = Path(__file__).read_text("utf-8")
