@@ -27,7 +27,7 @@ COMPARISON = {
     "own_ms": [{"|gaussian": 2.0}, {"|gaussian": 4.0}, {"|gaussian": 1.0}],
     "own": {"|gaussian": {"median_ms": 2.0, "foreign_cores": 0.5}},
     "peers": [
-        {"peer": PEERS[0], "before": 0, "median_s": 0.03, "versions": {"jax": "0.1"}},
+        {"peer": PEERS[0], "before": 0, "median_s": 0.03, "versions": {"jax": "0.1", "threads": 2}},
         {"peer": PEERS[1], "before": 1, "failed": "stopped with 0.5 GB of memory left"},
         {"peer": PEERS[0], "before": 1, "median_s": 0.05, "foreign_cores": 0.25},
         {"peer": PEERS[0], "before": 2, "median_s": 9.0},  # the run ended before ntklin's turn
@@ -159,6 +159,7 @@ def test_peers_are_beside_the_turns_around_them(write):
     assert r"$\times^{1}$" in written
     assert "×1 torch eager_sgd: stopped with 0.5 GB of memory left" in caption
     assert "jax 0.1" in caption
+    assert "threads 2" not in caption  # no version
     assert "Others used at most 0.50 cores" in caption
     (legend,) = figure.legends
     named = [text.get_text() for text in legend.get_texts()]
@@ -238,6 +239,8 @@ def test_of_two_files_the_last_counts(write):
     third = write(gram(5.0, "float32"), "z.json")
     found = {(x, hollow) for _, x, hollow in marks(figure_of(first, second, third), "s")}
     assert found == {(3.0, False), (5.0, True)}
+    assert "round of 3 runs, each beside" in figure_of(first, second, third).get_supxlabel()
+    assert "round of one run, each beside" in figure_of(first).get_supxlabel()
 
 
 # The command
@@ -326,7 +329,8 @@ def test_another_machine_is_refused(write):
     with pytest.raises(ValueError, match=r"x\.json is of another machine .*: its threads is 64, "):
         standings.read([STORED, other])
     both = standings.read([STORED, STORED])
-    assert replace(both, versions={}) == replace(standings.read([STORED]), versions={})
+    assert both.runs == 2
+    assert replace(both, versions={}, runs=1) == replace(standings.read([STORED]), versions={})
     assert np.isfinite(
         [q for s in both.standings for r in s.ratios if r.rounds for q in r.quartiles]
     ).all()

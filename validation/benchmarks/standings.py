@@ -115,6 +115,8 @@ class Standings:
         Of ntklin, NumPy and whatever the peers tell.
     quick, complete : bool
         Whether the sizes are tiny, and whether all runs came to their ends.
+    runs : int
+        From so many files.
     """
 
     standings: tuple[Standing, ...]
@@ -123,6 +125,7 @@ class Standings:
     versions: Mapping[str, str]
     quick: bool
     complete: bool
+    runs: int = 1
 
     def select(self, wanted: Mapping[str, Collection[Any]]) -> Standings:
         """Those whose attributes are among the wanted ones."""
@@ -198,6 +201,7 @@ def read(paths: Sequence[str | PathLike[str]]) -> Standings:
         versions={name: version for part in parts for name, version in part.versions.items()},
         quick=any(part.quick for part in parts),
         complete=all(part.complete for part in parts),
+        runs=len(parts),
     )
 
 
@@ -235,7 +239,8 @@ def _of_document(document: dict[str, Any]) -> Standings:
     versions = {name: machine["versions"][name] for name in (OWN, "numpy")}
     for comparison in comparisons:
         for run in comparison["peers"]:
-            versions |= {k: v for k, v in (run.get("versions") or {}).items() if k not in versions}
+            told = (run.get("versions") or {}).items()  # and threads, and kernels of a BLAS
+            versions |= {k: v for k, v in told if isinstance(v, str) and k not in versions}
     return Standings(
         standings=tuple(one for one in found.values() if one.ratios),
         networks={case["name"]: _in_words(case) for case in document["options"]["cases"]},

@@ -266,9 +266,10 @@ def _caption(found: Standings, notes: dict[tuple[str, str], int]) -> list[str]:
         sentences.append("A quick run of tiny sizes: it shows that all works, and no speed")
     if rounds:
         span = f"{min(rounds)} to {max(rounds)}" if min(rounds) < max(rounds) else f"{rounds[0]}"
+        span += " rounds" if max(rounds) > 1 else " round"
+        runs = "one run" if found.runs == 1 else f"{found.runs} runs"
         sentences.append(
-            f"Medians and quartiles over {span} round{'s' if max(rounds) > 1 else ''} of one run, "
-            f"each beside {OWN}'s own turn"
+            f"Medians and quartiles over {span} of {runs}, each beside {OWN}'s own turn"
         )
     sentences += [", ".join(same)] if same else []
     sentences.append(f"{shown(device, 60)}, {threads}; {versions}")
@@ -277,7 +278,7 @@ def _caption(found: Standings, notes: dict[tuple[str, str], int]) -> list[str]:
     if known:
         sentences.append(f"Others used at most {max(known):.2f} cores meanwhile")
     if not found.complete:
-        sentences.append("The run was not finished")
+        sentences.append(f"{'The run' if found.runs == 1 else 'A run'} was not finished")
     paragraphs = [". ".join(sentences) + "."]
     for (name, reason), number in notes.items():
         text = f"{shown(name, 40)}: {shown(reason, LONGEST_REASON)}"
