@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 import ntklin
 from ntklin.apps.cli.app import app
+from ntklin.validation.benchmarks import standings
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -74,6 +75,21 @@ def test_the_example_prints_what_the_page_shows():
     found, expected = numbers(printed), numbers(shown.splitlines())
     assert found[1] == expected[1]
     assert found[0] == pytest.approx(expected[0], rel=0.01)
+
+
+def test_its_factors_of_speed_are_those_of_the_files():
+    found = standings.read(sorted((ROOT / "docs" / "bench").glob("*.json")))
+    best = {
+        (one.work, one.n): min(ratio.quartiles[1] for ratio in one.ratios if ratio.rounds)
+        for one in found.standings
+    }
+    pattern = (
+        r"takes (\d+) times as long for a step .*, (\d+) times for the .* factor of ([\d.]+)\."
+    )
+    step, weighted, plain = map(float, re.search(pattern, README).groups())
+    assert step == round(best["gd_step", 100])
+    assert weighted == round(best["weighted_gram", 100])
+    assert plain == round(best["gram", 1000], 1)
 
 
 @pytest.mark.parametrize("command", sorted(set(re.findall(r"`ntklin (\w+)", README))))
