@@ -45,7 +45,7 @@ def solved(lin=LIN, targets=Y, **options):
     solver=st.sampled_from(SOLVERS),
     form=st.sampled_from(["none", "number", "diagonal", "matrix", "low rank"]),
     ridge=st.sampled_from([0.0, 0.05]),
-    preconditioner=st.sampled_from(["nystrom", "none", "ntk"]),
+    preconditioner=st.sampled_from(["nystrom", "none", "ntk", "mean_output"]),
     depth=st.integers(2, 3),
     seed=st.integers(0, 20),
 )
