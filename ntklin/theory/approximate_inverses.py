@@ -292,10 +292,12 @@ def _in_single(
             break
 
     def solve(right: Array) -> Array:
-        unit = largest_exponent(right)
-        columns = shift(right, -unit).reshape(n, -1)
-        found = matrix.solve(columns).astype(np.float64)
-        return shift(found, unit - e).reshape(right.shape)
+        columns = right.reshape(n, -1)
+        # Each column's own: targets and f_0(X) may be further apart than float32 reaches.
+        units = np.frexp(abs(columns).max(axis=0))[1]
+        with np.errstate(over="ignore", under="ignore"):
+            found = matrix.solve(np.ldexp(columns, -units)).astype(np.float64)
+            return np.ldexp(found, units - e).reshape(right.shape)
 
     return ApproximateInverse(solve=solve, size=n, shift=shift(added, e))
 
