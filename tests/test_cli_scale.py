@@ -202,7 +202,7 @@ def test_other_solvers(solver, whole, tmp_path):
     assert (size["iterations"] > 0) == (solver in ("mixed", "pcg"))
 
 
-@pytest.mark.parametrize("preconditioner", ["ntk", "nystrom", "none"])
+@pytest.mark.parametrize("preconditioner", ["ntk", "mean_output", "nystrom", "none"])
 def test_preconditioners(preconditioner, whole, tmp_path):
     said = run(tmp_path, "--solver", "pcg", "--preconditioner", preconditioner)
     assert f"pcg+{preconditioner}" in said

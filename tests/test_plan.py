@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import ntklin
+from ntklin.networks.memory import passes
 from ntklin.theory import plan as planning
 from ntklin.theory import rates
 
@@ -53,6 +54,13 @@ def test_phases_of_every_solver(fixed):
     assert [p.name for p in ntklin.plan(NET, 1000, "pcg", preconditioner="none").phases][1] == (
         "iterations"
     )
+
+
+def test_one_output_in_the_place_of_all_has_features_of_its_own(fixed):
+    net = ntklin.MLP((5, 40, 3))
+    mean, limit = (ntklin.plan(net, 100, "pcg", preconditioner=p) for p in ("mean_output", "ntk"))
+    # Passes of one output, and a tile's product beside the tile.
+    assert mean.memory - limit.memory == 8 * passes(ntklin.MLP((5, 40, 1)), 100) + 8 * 100 * 100
 
 
 def test_counts(fixed):
@@ -138,10 +146,11 @@ def test_each_phase_takes_its_work_at_its_own_rate(monkeypatch, outputs):
 
     class Apart(rates.Rates):
         features, pair, own_pair, limit_pair, product, spectrum = 2.0, 3.0, 5.0, 7.0, 11.0, 13.0
+        mean_pair = 59.0
 
         def factor(self, kind):
             rates = {"packed": 17.0, "cholesky": 19.0, "mixed": 23.0, "ntk": 29.0, "nystrom": 53.0}
-            return rates[kind]
+            return (rates | {"mean_output": 61.0})[kind]
 
         def solve(self, work, rows):
             return {"packed": 31.0, "cholesky": 37.0, "mixed": 41.0}.get(work, 43.0) * rows
@@ -157,6 +166,7 @@ def test_each_phase_takes_its_work_at_its_own_rate(monkeypatch, outputs):
         "factor": (8 * M * r * r, 53 * 8 * M * r * r),
     }
     limit = {"kernel": (0, 7 * pairs), "factor": (N**3 / 3, 29 * N**3 / 3)}
+    mean = {"kernel": (2 * (5 + 80) * pairs, 59 * pairs), "factor": (N**3 / 3, 61 * N**3 / 3)}
 
     def factor(rate):
         return {"factor": (M**3 / 3, rate * M**3 / 3)}
@@ -177,6 +187,7 @@ def test_each_phase_takes_its_work_at_its_own_rate(monkeypatch, outputs):
         ("packed", "ntk"): below | factor(17) | solved(31),
         ("mixed", "ntk"): below | factor(23) | solved(41, 5),
         ("pcg", "ntk"): limit | solved(43, 5),
+        ("pcg", "mean_output"): mean | solved(43, 5),
         ("pcg", "nystrom"): some | solved(43, 5),
         ("pcg", "none"): solved(43, 5),
     }
@@ -210,6 +221,8 @@ def test_what_is_timed_is_the_work_that_its_units_are_of(monkeypatch):
     assert done.pop().shape == (2 * n, 2 * n)
     assert measured.limit_pair == 1 / n**2
     assert done.pop().shape == (n, n)
+    assert measured.mean_pair == 1 / n**2
+    assert done.pop().shape == (n, n)
     assert measured.product == 1 / n
     V = np.ones((2 * n, 2))
     np.testing.assert_array_equal(done.pop(), phi @ (phi.T @ V))
@@ -219,6 +232,9 @@ def test_what_is_timed_is_the_work_that_its_units_are_of(monkeypatch):
     for kind in ("packed", "cholesky", "mixed"):
         assert measured.factor(kind) > 0
         assert measured.solve(kind, 2 * n) == 1.0
+        assert done.pop().shape == (2 * n, 1)
+    for kind in ("ntk", "mean_output"):  # of n rows, for as many columns as there are outputs
+        assert measured.solve(kind, 2 * n) == pytest.approx(n**2 / (2 * n) ** 2 * 2**0.5)
         assert done.pop().shape == (2 * n, 1)
     assert done == []
     assert measured.own_pair == 2 / (n * (n + 1))  # what is known is not timed again

@@ -30,7 +30,7 @@ SMALL = 1 << 25
 # while the rows of a task pass.
 COLUMNS = 384
 # Rows of W of a task; each is multiplied by itself, so that no bit depends on it.
-TASK_ROWS = 6 * PANEL_ROWS
+TASK_ROWS = 12 * PANEL_ROWS
 
 
 @twin(plain.pack_panel)
@@ -211,8 +211,8 @@ def multiply(w, X, packed, W, start, stop, a, sums):
 def _add_shares(sums, x, packed, counter):
     """sums[s n + p, t] ← row i of panel p < n by the inputs of tile t, over share s of columns."""
     n_panels = (x.shape[0] + PANEL_ROWS - 1) // PANEL_ROWS
-    n_shares = sums.shape[0] // n_panels
-    n_blocks = (x.shape[1] + COLUMNS - 1) // COLUMNS
+    n_shares, columns = sums.shape[0] // n_panels, packed.shape[2]
+    n_blocks = (x.shape[1] + columns - 1) // columns
     for worker in prange(packed.shape[0]):
         mine = packed[worker]
         s = next_task(counter)
@@ -220,8 +220,8 @@ def _add_shares(sums, x, packed, counter):
             for p in range(s * n_panels, (s + 1) * n_panels):
                 sums[p] = 0
             for block in range(s * n_blocks // n_shares, (s + 1) * n_blocks // n_shares):
-                k = block * COLUMNS
-                count = min(COLUMNS, x.shape[1] - k)
+                k = block * columns
+                count = min(columns, x.shape[1] - k)
                 _pack_columns(x, k, k + count, mine, 0)
                 for p in range(n_panels):
                     i, place = min(p * PANEL_ROWS, x.shape[0] - PANEL_ROWS), s * n_panels + p
@@ -254,9 +254,12 @@ def _work_shapes(n, columns, itemsize, n_workers):
     """Those of the sums of all shares, and of the columns that each thread packs."""
     width = _tile_width(itemsize)
     n_tiles, n_panels = -(-n // width), -(-n // PANEL_ROWS)
-    n_shares = max(1, min(TASKS, -(-columns // COLUMNS)))
-    sums = n_shares * n_panels, n_tiles, PANEL_ROWS, width
-    return sums, (n_workers, n_tiles, min(columns, COLUMNS), width)
+    n_blocks = -(-columns // COLUMNS)
+    n_shares = min(TASKS, n_blocks)
+    # As many blocks for each share, of whole panels, so that threads end together.
+    length = -(-columns // (n_shares * -(-n_blocks // n_shares)))
+    length = min(columns, -(-length // PANEL_ROWS) * PANEL_ROWS)
+    return (n_shares * n_panels, n_tiles, PANEL_ROWS, width), (n_workers, n_tiles, length, width)
 
 
 def work_size(n, columns, itemsize):

@@ -1,4 +1,4 @@
-"""M^{-1} ≈ (K_D + ridge·1)^{-1}: by factors of the kernel, of its limit, of a few columns."""
+"""M^{-1} ≈ (K_D + ridge·1)^{-1}: factors of the kernel, its limit, one output's, a few columns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,13 @@ from ntklin.edge.backends import beside, free_device_memory, host, namespace
 from ntklin.edge.checks import require_memory
 from ntklin.edge.errors import DegenerateKernelError, FloatRangeError
 from ntklin.edge.ranges import largest_exponent, shift
+from ntklin.networks.features import FeatureMap
 from ntklin.networks.infinite import infinite_ntk
+from ntklin.networks.mean_output import mean_output
+from ntklin.networks.mlp import MLP
+from ntklin.networks.network import named
+from ntklin.networks.streamed import StreamedFeatures
+from ntklin.theory.feature_source import FeatureSource
 from ntklin.theory.solver_costs import (
     has_room_on_device,
     memory_of,
@@ -104,6 +110,8 @@ def approximate_inverse(equation: KernelEquation, options: SolverOptions) -> App
         return ApproximateInverse(solve=None, size=source.n_rows)
     if name == "ntk":
         return _limit(equation, options, anchor)
+    if name == "mean_output":
+        return _mean_output(equation, options, anchor)
     if name == "nystrom":
         return _nystrom(equation, options)
     return _factor(equation, options, anchor)
@@ -284,10 +292,12 @@ def _in_single(
             break
 
     def solve(right: Array) -> Array:
-        unit = largest_exponent(right)
-        columns = shift(right, -unit).reshape(n, -1)
-        found = matrix.solve(columns).astype(np.float64)
-        return shift(found, unit - e).reshape(right.shape)
+        columns = right.reshape(n, -1)
+        # Each column's own: targets and f_0(X) may be further apart than float32 reaches.
+        units = np.frexp(abs(columns).max(axis=0))[1]
+        with np.errstate(over="ignore", under="ignore"):
+            found = matrix.solve(np.ldexp(columns, -units)).astype(np.float64)
+            return np.ldexp(found, units - e).reshape(right.shape)
 
     return ApproximateInverse(solve=solve, size=n, shift=shift(added, e))
 
@@ -299,21 +309,60 @@ def _limit(equation: KernelEquation, options: SolverOptions, anchor: Any) -> App
     X = source.features.inputs
     # Θ is that of φ itself, K' that of φ' = 2^(−e) φ, and D' a number.
     unit = 2 * equation.units.exponent
-    number = equation.weights if isinstance(equation.weights, float | int) else 1.0
 
     def block(rows: slice, columns: slice) -> Array:
         other = None if rows == columns else X[columns]
         tile = infinite_ntk(net, X[rows], other)
-        return number * shift(host(tile) if anchor is None else tile, -unit)
+        return shift(host(tile) if anchor is None else tile, -unit)
 
-    one = _in_single(block, (source.n_samples, 1), equation.ridge, options, anchor)
+    return _one_for_all(block, equation, options, anchor)
+
+
+def _mean_output(
+    equation: KernelEquation, options: SolverOptions, anchor: Any
+) -> ApproximateInverse:
+    """The kernel of one output in the place of all, + ridge·1: one factor as of Θ."""
+    phi: Any = equation.source.features
+    if type(phi.network) is not MLP or not isinstance(phi, FeatureMap | StreamedFeatures):
+        raise ValueError(
+            f"preconditioner='mean_output' needs the features of an ntklin.MLP, not these of "
+            f"{named(phi.network)}; take 'ntk' or 'nystrom'"
+        )
+    net, theta, factor = mean_output(phi.network, phi.parameters)
+    streamed = phi.chunk_rows if isinstance(phi, StreamedFeatures) else None
+    ours = net.features(theta, phi.inputs, rows=streamed)
+    # Its own units, and those of φ'.
+    even, e = ours.balanced(np.float64)
+    one, unit = FeatureSource(even), 2 * (equation.units.exponent - e)
+
+    def block(rows: slice, columns: slice) -> Array:
+        tile = factor * one.tile(rows, columns)
+        return shift(host(tile) if anchor is None else tile, -unit)
+
+    return _one_for_all(block, equation, options, anchor)
+
+
+def _one_for_all(
+    block: Callable[[slice, slice], Array],
+    equation: KernelEquation,
+    options: SolverOptions,
+    anchor: Any,
+) -> ApproximateInverse:
+    """(D K_1 + ridge·1) ⊗ 1_C of a kernel K_1 of inputs and a number D, 1 for any other."""
+    n, weights = equation.source.n_samples, equation.weights
+    number = weights if isinstance(weights, float | int) else 1.0
+
+    def weighted(rows: slice, columns: slice) -> Array:
+        return number * block(rows, columns)
+
+    one = _in_single(weighted, (n, 1), equation.ridge, options, anchor)
     assert one.solve is not None
-    single, n = one.solve, source.n_samples
+    single = one.solve
 
     def solve(right: Array) -> Array:
         return single(right.reshape(n, -1)).reshape(right.shape)
 
-    return ApproximateInverse(solve=solve, size=source.n_rows, shift=one.shift)
+    return ApproximateInverse(solve=solve, size=equation.source.n_rows, shift=one.shift)
 
 
 def _nystrom(equation: KernelEquation, options: SolverOptions) -> ApproximateInverse:

@@ -287,14 +287,16 @@ class Linearization(FactorizedKernel):
             φ(φ^T v) come to their end in a few iterations; ``"pcg"`` none. ``"auto"``: Cholesky,
             or the spectrum where it is in doubt, of a kernel that is kept; above 8192 rows what
             fits into memory, in this order. ``m.solver`` says what it was. Of CuPy arrays the
-            factors of ``"cholesky"``, ``"packed"``, ``"mixed"`` and Θ are on the GPU where they
-            fit there, half of an array at most, and ``"auto"`` then begins with ``"packed"``.
-        preconditioner : {"ntk", "nystrom", "none"}, array_like or callable, optional
-            For ``"pcg"``: the kernel Θ of infinite width, one N × N float32 factor for all outputs;
-            a randomly pivoted Cholesky factorization of 10√N columns; none at all; or M^{-1} of
-            your own, as a matrix, a LinearOperator or a function R ↦ M^{-1} R of (N, k) arrays.
-            When not given, ``"ntk"`` where the limit is known and D is a number, otherwise
-            ``"nystrom"``.
+            factors of ``"cholesky"``, ``"packed"``, ``"mixed"``, ``"ntk"`` and ``"mean_output"``
+            are on the GPU where they fit there, half of an array at most, and ``"auto"`` then
+            begins with ``"packed"``.
+        preconditioner : str, array_like or callable, optional
+            For ``"pcg"``: ``"ntk"``, the kernel Θ of infinite width, one N × N float32 factor for
+            all outputs; ``"mean_output"``, the same of an MLP's kernel with one output whose last
+            weights are root mean squares over all; ``"nystrom"``, a randomly pivoted Cholesky
+            factorization of 10√N columns; ``"none"``; or M^{-1} of your own, as a matrix, a
+            LinearOperator or a function R ↦ M^{-1} R of (N, k) arrays. When not given, ``"ntk"``
+            where the limit is known and D is a number, otherwise ``"nystrom"``.
         tol : float, optional
             ‖R − K_D α‖/‖R‖ to reach, computed in float64, for Y and f_0(X) each. 1e-10 for
             ``"mixed"`` and ``"pcg"`` when not given; others are as exact as they are, and with

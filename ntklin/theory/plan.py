@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, replace
+from typing import Any, get_args
 
 import numpy as np
 
@@ -17,17 +17,18 @@ from ntklin.networks.mlp import MLP
 from ntklin.theory.rates import COLUMNS, Rates
 from ntklin.theory.solver_choice import SMALL, large
 from ntklin.theory.solver_costs import (
+    ONE_FOR_ALL,
     device_memory_of,
     memory_of,
     nystrom_rank,
     tile_inputs,
 )
-from ntklin.theory.solver_options import SolverName
+from ntklin.theory.solver_options import PreconditionerName, SolverName
 
 # How many solutions a condition number takes.
 _CONDITION = 12
 # Iterations to a residual of 1e-10, where nobody says: seen on MNIST at a few thousand inputs.
-_ITERATIONS = {"mixed": 6, "ntk": 60, "nystrom": 60, "none": 500}
+_ITERATIONS = {"mixed": 6, "ntk": 60, "mean_output": 60, "nystrom": 60, "none": 500}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +134,7 @@ def plan(
     n_samples: int,
     solver: SolverName = "auto",
     *,
-    preconditioner: Literal["ntk", "nystrom", "none"] = "ntk",
+    preconditioner: PreconditionerName = "ntk",
     iterations: int | None = None,
     like: Any = None,
 ) -> Plan:
@@ -150,7 +151,7 @@ def plan(
         N.
     solver : {"auto", "eigh", "cholesky", "packed", "mixed", "pcg"}
         As for ``Linearization.minimizer``.
-    preconditioner : {"ntk", "nystrom", "none"}
+    preconditioner : {"ntk", "mean_output", "nystrom", "none"}
         That of ``"pcg"``.
     iterations : int, optional
         Of conjugate gradients, which nobody knows beforehand; a guess when not given.
@@ -204,6 +205,8 @@ def planned(rates: Rates, solver: str, preconditioner: str, iterations: int | No
     if work in _ITERATIONS:
         taken = _ITERATIONS[work] if iterations is None else iterations
     memory, device_memory = memory_of("auto" if kept else work, N, C), 0
+    if work == "mean_output":  # its features, while it is made
+        held += 8 * passes(replace(net, widths=(*net.widths[:-1], 1)), N)
     if device_free is None:
         memory += held
     else:
@@ -234,14 +237,16 @@ def _phases(work: str, rates: Rates, N: int, iterations: int) -> Iterator[Phase]
     widths = net.widths
     per_pair = 2 * (widths[0] + sum(m * (1 + C * C) for m in widths[1:-1]))
     yield Phase(name="features", flops=4 * N * P, seconds=N * rates.features)
-    square, factor = work in ("kept", "eigh"), M**3 / 3
+    square, factor = work in ("kept", "eigh"), (N if work in ONE_FOR_ALL else M) ** 3 / 3
     if square:
         yield Phase(name="kernel", flops=per_pair * pairs, seconds=pairs * rates.own_pair)
     elif work in ("cholesky", "packed", "mixed"):
         yield Phase(name="kernel", flops=per_pair * pairs, seconds=pairs * rates.pair)
     elif work == "ntk":
         yield Phase(name="kernel", flops=0.0, seconds=pairs * rates.limit_pair)
-        factor = N**3 / 3
+    elif work == "mean_output":
+        per_pair = 2 * (widths[0] + 2 * sum(widths[1:-1]))
+        yield Phase(name="kernel", flops=per_pair * pairs, seconds=pairs * rates.mean_pair)
     elif work == "nystrom":
         r = nystrom_rank(M)
         entries = r / C * N
@@ -250,7 +255,7 @@ def _phases(work: str, rates: Rates, N: int, iterations: int) -> Iterator[Phase]
         yield Phase(name="factor", flops=flops, seconds=flops * rates.factor("nystrom"))
     if work == "eigh":
         yield Phase(name="spectrum", flops=9.0 * M**3, seconds=9.0 * M**3 * rates.spectrum)
-    elif work in ("kept", "cholesky", "packed", "mixed", "ntk"):
+    elif work in ("kept", "cholesky", "packed", "mixed", *ONE_FOR_ALL):
         kind = "cholesky" if work in ("kept", "cholesky") else work
         yield Phase(name="factor", flops=factor, seconds=factor * rates.factor(kind))
     if square:

@@ -11,15 +11,22 @@ import numpy as np
 
 from ntklin.algebra.device_matrix import DeviceMatrix
 from ntklin.algebra.packed import PackedMatrix
-from ntklin.algebra.panels import PanelMatrix
+from ntklin.algebra.panels import BLOCK, PanelMatrix
 from ntklin.algebra.square import SquareMatrix
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, free_device_memory, namespace
 from ntklin.networks.features import FeatureMap
 from ntklin.networks.infinite import infinite_ntk
+from ntklin.networks.mean_output import mean_output
 from ntklin.networks.memory import passes
 from ntklin.networks.mlp import MLP
-from ntklin.theory.solver_costs import ON_DEVICE, has_room_on_device, nystrom_rank, tile_inputs
+from ntklin.theory.solver_costs import (
+    ON_DEVICE,
+    ONE_FOR_ALL,
+    has_room_on_device,
+    nystrom_rank,
+    tile_inputs,
+)
 
 # Right-hand sides, Y and f_0(X).
 COLUMNS = 2
@@ -127,6 +134,17 @@ class Rates:
         return self._measured("limit_pair", len(X) ** 2, lambda: infinite_ntk(self.net, X, X[::-1]))
 
     @property
+    def mean_pair(self) -> float:
+        """The kernel of one output in the place of all, of two inputs."""
+        if "mean_pair" not in self._known:
+            net, theta, _ = mean_output(self.net, self._theta())
+            phi = net.features(theta, self._inputs(_INPUTS))
+            rows, columns = slice(0, len(phi.inputs)), slice(0, min(BLOCK, len(phi.inputs)))
+            units = rows.stop * columns.stop
+            self._measured("mean_pair", units, lambda: phi.rows(rows).gram(phi.rows(columns)))
+        return self._known["mean_pair"]
+
+    @property
     def product(self) -> float:
         """φ φ^T V of one input, for Y and f_0(X)."""
         if "product" not in self._known:
@@ -147,8 +165,8 @@ class Rates:
         if work == "nystrom":
             return 4.0 * rows * nystrom_rank(rows) * self.factor("nystrom")
         self._factorize(work)
-        columns = rows // self.n_samples if work == "ntk" else 1
-        n = self.n_samples if work == "ntk" else rows
+        columns = rows // self.n_samples if work in ONE_FOR_ALL else 1
+        n = self.n_samples if work in ONE_FOR_ALL else rows
         return self._known[f"{work} solve"] * n * n * columns**0.5
 
     @property
@@ -163,7 +181,7 @@ class Rates:
             return
         n = min(_ROWS, max(2, self.n_samples * self.net.n_outputs))
         A = _definite(n)
-        dtype = np.float32 if kind in ("mixed", "ntk") else np.float64
+        dtype = np.float32 if kind in ("mixed", *ONE_FOR_ALL) else np.float64
         if kind in ON_DEVICE and self.is_on_device(kind):
             A = beside(A, self.like)
             M: PanelMatrix = DeviceMatrix(n, dtype, anchor=self.like)

@@ -11,7 +11,9 @@ from ntklin.algebra.panels import BLOCK
 _RANK = 10
 # Solvers and preconditioners whose factor is made on a GPU where it fits there, and the share of
 # what is free there that is left to passes of tiles and products.
-ON_DEVICE = ("cholesky", "packed", "mixed", "ntk")
+ON_DEVICE = ("cholesky", "packed", "mixed", "ntk", "mean_output")
+# Preconditioners with one N × N factor for all outputs.
+ONE_FOR_ALL = ("ntk", "mean_output")
 _FOR_PASSES = 1 / 8
 
 
@@ -30,8 +32,8 @@ def memory_of(name: str, n_samples: int, per_input: int) -> int:
 
     Parameters
     ----------
-    name : {"auto", "eigh", "cholesky", "packed", "mixed", "ntk", "nystrom", "none"}
-        ``"auto"`` for the way of small problems.
+    name : {"auto", "eigh", "cholesky", "packed", "mixed", "ntk", "mean_output", "nystrom", "none"}
+        ``"auto"`` for the way of small problems; the features of ``"mean_output"`` come to it.
     n_samples : int
         N.
     per_input : int
@@ -57,9 +59,9 @@ def memory_of(name: str, n_samples: int, per_input: int) -> int:
         return 8 * PackedMatrix.size(rows, min(panel, rows)) + scratch
     if name == "mixed":
         return 4 * PackedMatrix.size(rows, min(panel, rows)) + scratch
-    if name == "ntk":
+    if name in ONE_FOR_ALL:
         # Θ has no factors beside it.
-        tile = 8 * 2 * min(4 * BLOCK, n_samples) * min(BLOCK, n_samples)
+        tile = 8 * (2 if name == "ntk" else 3) * min(4 * BLOCK, n_samples) * min(BLOCK, n_samples)
         return 4 * PackedMatrix.size(n_samples, min(BLOCK, n_samples)) + tile + vectors
     if name == "nystrom":
         return 3 * 8 * rows * nystrom_rank(rows) + scratch
@@ -75,7 +77,7 @@ def device_memory_of(name: str, n_samples: int, per_input: int) -> int:
 
     Parameters
     ----------
-    name : {"cholesky", "packed", "mixed", "ntk"}
+    name : {"cholesky", "packed", "mixed", "ntk", "mean_output"}
         One of ``ON_DEVICE``.
     n_samples : int
         N.
@@ -86,11 +88,11 @@ def device_memory_of(name: str, n_samples: int, per_input: int) -> int:
     -------
     int
     """
-    is_limit, itemsize = name == "ntk", 4 if name in ("mixed", "ntk") else 8
-    per_input = 1 if is_limit else per_input
+    itemsize = 4 if name in ("mixed", *ONE_FOR_ALL) else 8
+    per_input = 1 if name in ONE_FOR_ALL else per_input
     rows = n_samples * per_input
     panel = min(tile_inputs(per_input) * per_input, rows)
-    tile = 8 * (12 if is_limit else 3) * min(4 * panel, rows) * panel
+    tile = 8 * (12 if name == "ntk" else 3) * min(4 * panel, rows) * panel
     return itemsize * PackedMatrix.size(rows, panel) + max(tile, itemsize * rows * panel)
 
 

@@ -17,7 +17,7 @@ from ntklin.edge.checks import as_callback, as_inputs, as_positive, as_vector
 from ntklin.edge.values import said
 
 SolverName = Literal["auto", "eigh", "cholesky", "packed", "mixed", "pcg"]
-PreconditionerName = Literal["ntk", "nystrom", "none"]
+PreconditionerName = Literal["ntk", "mean_output", "nystrom", "none"]
 # M^{-1} for conjugate gradients: by name, as a matrix or operator, or as a function R ↦ M^{-1} R.
 Preconditioner = PreconditionerName | ArrayLike | LinearOperator | Callable[[Array], ArrayLike]
 

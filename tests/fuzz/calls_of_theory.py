@@ -153,7 +153,7 @@ THEORY = {
             "rcond": none(1e-3, 0.5, 1.0),
             "ridge": number(0.0),
             "solver": text("auto", "eigh", "cholesky", "packed", "mixed", "pcg"),
-            "preconditioner": none("ntk", "nystrom", "none", KERNEL, KERNEL[:2], lambda v: v),
+            "preconditioner": none("ntk", "mean_output", "none", KERNEL, KERNEL[:2], lambda v: v),
             "tol": none(1e-6, 1e-30, 2.0),
             "progress": function(lambda: None, quiet),
             "start": none(np.ones((4, 2)), np.ones(4), "x"),
@@ -173,7 +173,7 @@ THEORY = {
         ),
         {
             "Y": TARGETS,
-            "preconditioner": Argument(KERNEL.copy, "array", ("ntk", "nystrom", "none", max)),
+            "preconditioner": Argument(KERNEL.copy, "array", ("mean_output", "nystrom", max)),
             "tol": TOL,
             "progress": PROGRESS,
             "start": array(np.array([Y, 2 * Y]).T),

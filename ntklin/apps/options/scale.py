@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SOLVER = "Solver"
 SOLVERS = ("auto", "eigh", "cholesky", "packed", "mixed", "pcg")
-PRECONDITIONERS = ("ntk", "nystrom", "none")
+PRECONDITIONERS = ("ntk", "mean_output", "nystrom", "none")
 # By default each size is so many times the one before, and none is below the smallest.
 RATIO, N_SIZES, SMALLEST = 4, 4, 10
 
@@ -118,8 +118,8 @@ class ScaleSettings:
         Option(
             metavar="NAME",
             panel=SOLVER,
-            help="That of --solver pcg: ntk (the kernel of infinite width), nystrom (some columns "
-            "of the kernel) or none.",
+            help="That of --solver pcg: ntk (the kernel of infinite width), mean_output (that of "
+            "one output in the place of all), nystrom (some columns of the kernel) or none.",
             check=checks.optional(checks.one_of(*PRECONDITIONERS)),
             unset="the first of ntk and nystrom that fits into memory",
         ),

@@ -129,6 +129,8 @@ def _factorized(network: MLP, n: int, preconditioner: str) -> tuple[int, float]:
     if preconditioner == "ntk":  # Θ, one for all outputs
         return n, 2.0 * (LIMIT_LAYER * (len(network.widths) - 2) + network.n_inputs)
     widths = sum(network.widths[1:-1])
+    if preconditioner == "mean_output":
+        return n, 2.0 * (2 * widths + network.n_inputs)
     return n * network.n_outputs, 2.0 * (2 * widths + network.n_inputs)
 
 

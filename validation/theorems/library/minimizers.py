@@ -113,6 +113,7 @@ THEOREM_1 = (
 
 ITERATED = 1e-10
 SOLVERS = ("auto", "eigh", "cholesky", "packed", "mixed", "pcg")
+PRECONDITIONERS = ("ntk", "mean_output", "nystrom", "none")
 
 
 def asked_solvers(problem: Problem) -> Named:
@@ -121,7 +122,9 @@ def asked_solvers(problem: Problem) -> Named:
     for name in SOLVERS:
         options = [{}]
         if name == "pcg":
-            options = [{"preconditioner": kind} for kind in ("ntk", "nystrom", "none")]
+            options = [
+                {"preconditioner": kind} for kind in ("ntk", "mean_output", "nystrom", "none")
+            ]
         for option in options:
             m = lin.minimizer(problem.Y, ridge=problem["ridge"], solver=name, **option)
             label = " ".join([name, *option.values()])
@@ -136,7 +139,7 @@ def true_solvers(model: Model, of_mean: bool = False) -> Named:
     predicted = model.f0_new + S @ model.residual
     left = model.f0_new - S @ model.f0
     named = [name for name in SOLVERS if name != "pcg"]
-    named += [f"pcg {kind}" for kind in ("ntk", "nystrom", "none")]
+    named += [f"pcg {kind}" for kind in PRECONDITIONERS]
     return {
         f"{name}.{part}": value
         for name in named
