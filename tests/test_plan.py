@@ -79,6 +79,18 @@ def test_counts(fixed):
     assert outputs.phases[2].flops == 3000**3 / 3
 
 
+def test_iterations_that_nobody_says_grow_with_the_inputs(fixed):
+    guessed = {
+        (n, p): ntklin.plan(NET, n, "pcg", preconditioner=p).iterations
+        for n in (2000, 32_000)
+        for p in ("ntk", "mean_output", "nystrom", "none")
+    }
+    assert [guessed[2000, p] for p in ("ntk", "mean_output", "nystrom", "none")] == [40, 40, 54, 300]
+    assert [guessed[32_000, p] for p in ("ntk", "nystrom", "none")] == [320, 216, 1200]
+    assert ntklin.plan(NET, 60_000, "mixed").iterations == 16
+    assert ntklin.plan(NET, 1, "mixed").iterations == 1
+
+
 def test_auto_says_what_it_takes(fixed, monkeypatch):
     monkeypatch.setattr("ntklin.edge.checks.available_memory", lambda: 24_000_000_000)
     assert ntklin.plan(NET, 60_000).solver == "packed"
