@@ -29,7 +29,6 @@ from ntklin.apps.scale.clock import FACTOR, Clock, Phase
 from ntklin.apps.scale.problem import network_for
 from ntklin.apps.scale.result import SizeResult
 from ntklin.edge.files.seal import read_sealed
-from ntklin.kernels.cpu.plain import JIT_DISABLED
 from ntklin.theory import solver_costs
 
 N, BLOCK = 90, 16
@@ -265,7 +264,7 @@ def test_a_raised_shift_is_not_found_again(tmp_path, filled, monkeypatch):
     assert sorted(os.listdir(tmp_path)) == sorted([*NAMES, "whole"])
 
 
-@pytest.mark.skipif(JIT_DISABLED, reason="18 commands, of which others here are examples")
+@pytest.mark.compiled("18 commands, of which others here are examples")
 @pytest.mark.parametrize("solver", ["packed", "mixed", "pcg"])
 def test_stopped_again_and_again(solver, tmp_path, monkeypatch):
     """Behind every second file of panels and results, in one precision and the other."""

@@ -199,6 +199,7 @@ def test_gram_of_many_inputs(widths, dtype):
     assert_close(K, J @ J.T, kind="gram", n=case.n, scale=gram_scale(J, J))
 
 
+@pytest.mark.compiled("without the JIT there are no threads")
 def test_thread_counts_agree():
     case = make_case((20, 40, 130, 1), n=140)
     D = diagonal("plain", 0, case.net.n_parameters, np.float64)

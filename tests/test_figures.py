@@ -739,9 +739,7 @@ def test_steps_of_an_estimate():
 
 # Beyond the paper
 
-compiled_only = pytest.mark.skipif(
-    numba.config.DISABLE_JIT, reason="trains many networks: minutes without compiled kernels"
-)
+compiled_only = pytest.mark.compiled("trains many networks: minutes without compiled kernels")
 
 
 @compiled_only

@@ -5,7 +5,6 @@ import math
 import mpmath
 import naive
 import naive_infinite
-import numba
 import numpy as np
 import pytest
 from hypothesis import given
@@ -274,7 +273,7 @@ def test_symmetric_and_positive_semidefinite(activation, depth, options, seed):
         assert np.linalg.eigvalsh(K)[0] >= -1e-12 * np.trace(K)
 
 
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
+@pytest.mark.compiled
 def test_blocks_and_stretches_join():
     X = np.random.default_rng(0).standard_normal((515, 2)) / 2
     for activation in ("abs", "gelu", "tanh"):
@@ -480,7 +479,7 @@ def test_rows_out_of_range_are_refused(activation):
         ntklin.infinite_ntk(network(3, 3, "gelu")[0], 1e25 * np.eye(3, dtype=np.float32))
 
 
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
+@pytest.mark.compiled
 def test_long_rows_of_a_series_are_refused():
     net, _ = network(2, 2, "tanh", bias="none")
     x = 100 * np.array([[1.0, 0.0], [1.0, 1e-3]])

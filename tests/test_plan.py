@@ -3,7 +3,6 @@
 import re
 import tracemalloc
 
-import numba
 import numpy as np
 import pytest
 
@@ -81,7 +80,7 @@ def test_auto_says_what_it_takes(fixed, monkeypatch):
     assert "14.6 GB of 10 GB free" in str(ntklin.plan(NET, 60_000, "packed"))
 
 
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
+@pytest.mark.compiled
 @pytest.mark.parametrize("solver", ["cholesky", "packed", "mixed", "pcg"])
 def test_memory_is_what_is_then_taken(solver, fixed):
     """Within the factor of 1.5 that is promised; NumPy tells tracemalloc of its arrays."""
