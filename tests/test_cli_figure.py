@@ -72,6 +72,7 @@ def test_other_data_have_other_names(tmp_path):
     assert payload["provenance"]["command"] == command
 
 
+@pytest.mark.compiled
 @pytest.mark.usefixtures("tiny")
 def test_the_papers_scale_is_estimated_first(tmp_path):
     shown = figure(9, "--scale", "paper", "--processes", 1, "--out", tmp_path)

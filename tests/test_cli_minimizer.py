@@ -91,6 +91,7 @@ def test_no_optimizers_are_compared_where_none_are_wanted(nothing, tmp_path):
     assert values["complete"]
 
 
+@pytest.mark.compiled
 def test_the_reported_command_repeats_the_run(tmp_path):
     flags = (
         *STUDY,

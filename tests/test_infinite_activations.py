@@ -7,13 +7,14 @@ import naive
 import naive_infinite
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special
 from tolerances import assert_close, tolerance
 
 import ntklin
 from ntklin.kernels.cpu import infinite_sides
+from ntklin.kernels.cpu.plain import JIT_DISABLED
 
 BIASES = ("none", "zero", "normal")
 BOTH = (ntklin.infinite_ntk, ntklin.infinite_nngp)
@@ -139,6 +140,7 @@ def test_short_and_long_rows(activation, length):
         assert_limit(net, X[row : row + 1], [K[row : row + 1, row : row + 1] for K in expected])
 
 
+@settings(max_examples=3 if JIT_DISABLED else 40)
 @given(st.sampled_from(SERIES), st.integers(2, 4), options, st.integers(0, 99))
 def test_series_for_nearly_parallel_rows(activation, depth, options, seed):
     """Where the series converges least, and rows that are equal."""
@@ -417,7 +419,9 @@ def test_fan_out_of_what_is_not_0_at_0_has_no_limit(activation, scaling):
         *[("leaky_relu(0.3)", "fan_out"), ("tanh", "fan_in"), ("gelu", "fan_in")],
     ],
 )
-@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.parametrize(
+    "bias", [*(pytest.param(b, marks=pytest.mark.compiled) for b in BIASES[:-1]), BIASES[-1]]
+)
 def test_networks_of_two_layers_have_it_as_their_mean(n_outputs, activation, scaling, bias):
     """E K = Θ ⊗ 1_C and E f f' = C ⊗ 1_C at any width: neurons are independent."""
     widths = (3, 40, n_outputs)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.once
 ROOT = Path(__file__).parents[1]
 MOST_PARAMETERS = 10
 
@@ -47,13 +48,11 @@ def starred_literals(tree):
                     yield node.lineno
 
 
-@pytest.mark.once
 def test_no_function_has_too_many_parameters():
     found = {f"{name}: {f}" for name, tree in sources() for f in long_signatures(tree)}
     assert found == LONG
 
 
-@pytest.mark.once
 def test_no_arguments_come_in_tuples_for_the_formatters_sake():
     found = {name for name, tree in sources() if any(True for _ in starred_literals(tree))}
     assert found == set()
