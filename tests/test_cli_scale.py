@@ -201,7 +201,9 @@ def test_other_solvers(solver, whole, tmp_path):
     assert (size["iterations"] > 0) == (solver in ("mixed", "pcg"))
 
 
-@pytest.mark.parametrize("preconditioner", ["ntk", "nystrom", "none"])
+@pytest.mark.parametrize(
+    "preconditioner", ["ntk", "nystrom", pytest.param("none", marks=pytest.mark.compiled)]
+)
 def test_preconditioners(preconditioner, whole, tmp_path):
     said = run(tmp_path, "--solver", "pcg", "--preconditioner", preconditioner)
     assert f"pcg+{preconditioner}" in said
@@ -500,7 +502,11 @@ def test_progress(terminal, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("solver", "rows"), [(("pcg", "--preconditioner", "ntk"), 60), (("packed",), 180)]
+    ("solver", "rows"),
+    [
+        pytest.param(("pcg", "--preconditioner", "ntk"), 60, marks=pytest.mark.compiled),
+        (("packed",), 180),
+    ],
 )
 def test_progress_of_a_factor_is_that_of_its_own_rows(solver, rows, tmp_path, monkeypatch):
     """Of several outputs the factor of Θ has N rows, and that of the kernel N C."""

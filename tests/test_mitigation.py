@@ -182,6 +182,7 @@ def test_training_that_takes_too_many_steps_is_impractically_slow():
     assert found.best in found.trials[:-1]
 
 
+@pytest.mark.compiled
 def test_an_unfinished_network_does_not_win():
     net, X, Y, X_val, Y_val = problem()
     theta = net.init(0)
