@@ -170,7 +170,6 @@ def interrupted_process(*words, cwd, after):
     return output
 
 
-@pytest.mark.once
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
 def test_ctrl_c_in_a_real_study(tmp_path):
     """The first σ is quick; at the second, the kernel is so ill-conditioned that it takes ages."""
@@ -181,7 +180,6 @@ def test_ctrl_c_in_a_real_study(tmp_path):
     assert {path.name for path in (tmp_path / "out").iterdir()} == set(study_report.NAMES)
 
 
-@pytest.mark.once
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
 def test_ctrl_c_in_a_real_mitigation(tmp_path):
     """The first σ is quick; the second would take ages at its step limit."""
