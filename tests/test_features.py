@@ -154,7 +154,9 @@ def test_unit_weights_give_the_plain_gram(case, seed):
     assert_close(weighted, phi.gram(), kind="weighted_gram", n=case.n, scale=scale)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "dtype", [pytest.param(np.float32, marks=pytest.mark.compiled), np.float64]
+)
 @pytest.mark.parametrize(
     ("widths", "n", "n_other"),
     [
