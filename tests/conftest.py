@@ -24,6 +24,13 @@ without_jit = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 settings.load_profile("interpreted" if without_jit else "compiled")
 
 
+def pytest_runtest_setup(item):
+    """Skip what is marked as ``compiled`` where the JIT is off."""
+    marker = item.get_closest_marker("compiled")
+    if marker is not None and without_jit:
+        pytest.skip(marker.args[0] if marker.args else "minutes without compiled kernels")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def signals():
     """Signals as a terminal would leave them, for the tests and for the processes they start.

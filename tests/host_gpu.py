@@ -7,6 +7,7 @@ matters.
 
 import ctypes
 import functools
+import hashlib
 import re
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from ntklin.kernels.gpu import loader
 
 HERE = Path(__file__).parent
 COMPILER = shutil.which("g++")
+KEPT = HERE / "__pycache__" / "host_gpu"  # beside what Python and Numba compile
 GUARD = 1 << 12  # elements, more than a row of what tests pass
 BOUNDS = r"(?:__launch_bounds__\([^)]*\) )?"
 SIGNATURE = re.compile(rf'extern "C" __global__ {BOUNDS}void (\w+)\(([^)]*)\)')
@@ -37,19 +39,32 @@ def launchers(text):
 
 
 @functools.cache
+def compiler_version():
+    """What the compiler says of itself."""
+    return subprocess.run([COMPILER, "--version"], capture_output=True, check=True).stdout
+
+
+@functools.cache
 def library(name, dtype, definitions):
-    """The compiled source; warnings are errors."""
+    """The compiled source; warnings are errors. It is kept for other processes and later runs."""
     text = definitions + loader.source(name)
-    folder = Path(tempfile.mkdtemp(prefix="ntklin-host-"))
-    try:
-        source, built = folder / "kernel.cpp", folder / "kernel.so"
-        source.write_text('#include "host_cuda.h"\n' + text + "".join(launchers(text)))
-        command = [COMPILER, "-O1", "-shared", "-fPIC", f"-I{HERE}", *loader.options(dtype)]
-        warnings = ["-Wall", "-Werror", "-Wno-unknown-pragmas"]
-        subprocess.run([*command, *warnings, "-o", built, source], check=True, cwd=folder)
-        return ctypes.CDLL(str(built))
-    finally:
-        shutil.rmtree(folder)
+    text = '#include "host_cuda.h"\n' + text + "".join(launchers(text))
+    command = [COMPILER, "-O1", "-shared", "-fPIC", f"-I{HERE}", *loader.options(dtype)]
+    command += ["-Wall", "-Werror", "-Wno-unknown-pragmas"]
+    made_from = (text.encode(), (HERE / "host_cuda.h").read_bytes(), compiler_version())
+    digest = hashlib.sha256(repr((command, made_from)).encode()).hexdigest()
+    kept = KEPT / f"{Path(name).stem}-{digest[:32]}.so"
+    if not kept.exists():
+        KEPT.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="ntklin-host-", dir=KEPT))
+        try:
+            source, built = folder / "kernel.cpp", folder / "kernel.so"
+            source.write_text(text)
+            subprocess.run([*command, "-o", built, source], check=True, cwd=folder)
+            built.replace(kept)
+        finally:
+            shutil.rmtree(folder)
+    return ctypes.CDLL(str(kept))
 
 
 def guarded(a):

@@ -19,7 +19,6 @@ import ntklin
 from ntklin.kernels import activations
 from ntklin.kernels.activations import BODIES, Body, NoCError, c_functions, in_c
 from ntklin.kernels.cpu.activations import activated
-from ntklin.kernels.cpu.plain import JIT_DISABLED
 from ntklin.kernels.structures import Layer
 from ntklin.networks.activations import HOMOGENEOUS, NAMES, as_activation
 
@@ -214,7 +213,7 @@ def test_bad_pairs(f, df, error, message):
         ntklin.Activation(f, df)
 
 
-@pytest.mark.skipif(JIT_DISABLED, reason="Python takes what no compiler does")
+@pytest.mark.compiled("Python takes what no compiler does")
 def test_what_cannot_be_compiled_says_so():
     def by_numpy(h):
         return float(np.polynomial.Polynomial([0, 1])(h))

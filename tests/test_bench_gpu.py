@@ -4,7 +4,6 @@ import io
 import json
 from types import SimpleNamespace
 
-import numba
 import numpy as np
 import pytest
 from rich.console import Console
@@ -27,7 +26,7 @@ def bench(device, tmp_path):
     return call
 
 
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="its gates compare with the CPU's kernels")
+@pytest.mark.compiled("its gates compare with the CPU's kernels")
 def test_every_work_of_a_gpu_passes_its_gate(bench):
     status, document, text = bench(inputs=["gaussian"])
     assert status == 0, text

@@ -23,7 +23,6 @@ from tolerances import assert_close
 
 import ntklin
 from ntklin.kernels import cpu
-from ntklin.kernels.cpu.plain import JIT_DISABLED
 
 THREADS = (4, 1, 2)
 
@@ -376,7 +375,7 @@ def digests():
     return json.loads(done.stdout.splitlines()[-1])
 
 
-compiled = pytest.mark.skipif(JIT_DISABLED, reason="without the JIT there are no threads")
+compiled = pytest.mark.compiled("without the JIT there are no threads")
 
 
 @compiled

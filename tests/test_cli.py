@@ -61,6 +61,7 @@ main()
     assert done.stdout.endswith("loaded: []\n")
 
 
+@pytest.mark.once
 def test_a_real_process_uses_the_folder_that_it_runs_in(tmp_path):
     done = in_process("minimizer", *SWEEP, "--no-train", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -18,12 +18,11 @@ from ntklin.apps.cli import ahead, mitigate, verify
 from ntklin.apps.study import StudyConfig, rehearsal
 from ntklin.data import load_data
 from ntklin.kernels.cpu import caching
-from ntklin.kernels.cpu.plain import JIT_DISABLED
 from ntklin.validation import theorems
 from ntklin.validation.theorems import verdicts
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
-compiled = pytest.mark.skipif(JIT_DISABLED, reason="about compiled code")
+compiled = pytest.mark.compiled("about compiled code")
 SECONDS = 60
 
 

@@ -12,7 +12,6 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from types import SimpleNamespace
 
-import numba
 import pytest
 from commands import invoke
 
@@ -63,7 +62,7 @@ def test_it_trains_draws_and_goes_on(tmp_path):
     assert (tmp_path / "figure05-quick.pdf").exists()
 
 
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
+@pytest.mark.compiled
 @pytest.mark.usefixtures("tiny")
 def test_other_data_have_other_names(tmp_path):
     figure(9, "--scale", "quick", "--processes", 1, "--out", tmp_path, "--dataset", "fashion01")
@@ -73,6 +72,7 @@ def test_other_data_have_other_names(tmp_path):
     assert payload["provenance"]["command"] == command
 
 
+@pytest.mark.compiled
 @pytest.mark.usefixtures("tiny")
 def test_the_papers_scale_is_estimated_first(tmp_path):
     shown = figure(9, "--scale", "paper", "--processes", 1, "--out", tmp_path)
@@ -184,7 +184,7 @@ def until(condition, seconds=600):
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes in /proc")
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
+@pytest.mark.compiled
 def test_a_killed_figure_leaves_no_process_and_resumes(tmp_path):
     command = [sys.executable, "-m", "ntklin", "figure", "2", "--scale", "quick", "--processes",
                "2", "--out", str(tmp_path)]  # fmt: skip
@@ -205,7 +205,7 @@ def test_a_killed_figure_leaves_no_process_and_resumes(tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal to a group")
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
+@pytest.mark.compiled
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_a_terminal_ends_all_quietly(number, tmp_path):
     """By Ctrl-C, or when it is closed: each tells every process."""
@@ -271,7 +271,7 @@ def kill_third(marks):
     os.kill(int(in_order()[2].name.split("-")[1]), signal.SIGKILL)
 
 
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
+@pytest.mark.compiled
 def test_a_dask_cluster_loses_nothing_when_a_worker_is_killed(tmp_path, monkeypatch):
     distributed = pytest.importorskip("distributed")
     marks = tmp_path / "marks"
@@ -297,7 +297,7 @@ def test_a_dask_cluster_loses_nothing_when_a_worker_is_killed(tmp_path, monkeypa
     assert len(tries) > len(set(tries)), "no run was started twice: the kill came too late"
 
 
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
+@pytest.mark.compiled
 def test_a_figure_on_a_dask_cluster(tmp_path, monkeypatch):
     distributed = pytest.importorskip("distributed")
     monkeypatch.setitem(FIGURES[2].scales, "quick", {**TINY, "layers": {2: (8, (0.5, 1.0))}})

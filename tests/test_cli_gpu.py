@@ -4,7 +4,6 @@ import json
 import shlex
 import sys
 
-import numba
 import pytest
 from commands import invoke, results
 
@@ -41,7 +40,7 @@ def alike(one, other, rel):
         assert one == other
 
 
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
+@pytest.mark.compiled
 @pytest.mark.parametrize("words", [MINIMIZER, MITIGATE], ids=["minimizer", "mitigate"])
 def test_results_are_those_of_the_cpu(device, words, tmp_path):
     on_gpu, on_cpu = (run(words, tmp_path / name, name) for name in ("gpu", "cpu"))

@@ -3,7 +3,6 @@
 import itertools
 import shlex
 
-import numba
 import numpy as np
 import pytest
 from commands import STUDY, SWEEP, invoke, results, typed
@@ -46,7 +45,7 @@ def test_by_default_optimizers_are_compared(tmp_path):
     assert "Where they end" in (tmp_path / "report.html").read_text("utf-8")
 
 
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
+@pytest.mark.compiled
 def test_optimizers_are_chosen_by_name(tmp_path):
     flags = ("--optimizer", "SGD, gd,adam-sgd", "--split", 0.5, "--optimizer-sigma", 2)
     done = invoke("minimizer", *STUDY, *flags, "--out", tmp_path)
@@ -62,7 +61,7 @@ def test_optimizers_are_chosen_by_name(tmp_path):
     assert 2 * max(gd, sgd) < adam
 
 
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
+@pytest.mark.compiled
 def test_momentum_decay_and_schedules(tmp_path):
     """What is typed is what is computed, shown, and repeated by the command of the report."""
     options = {"--weight-decay": "0.01", "--schedule": "warmup:20*cosine:3000:0.1"}
@@ -92,6 +91,7 @@ def test_no_optimizers_are_compared_where_none_are_wanted(nothing, tmp_path):
     assert values["complete"]
 
 
+@pytest.mark.compiled
 def test_the_reported_command_repeats_the_run(tmp_path):
     flags = (
         *STUDY,
@@ -190,6 +190,7 @@ def test_seeds(seed, seeds, expected):
 TEN = ("--n-train", "25", "--n-test", "15", "--width", "30", "--until", "0.05", "--sigma", "1,2")
 
 
+@pytest.mark.compiled
 def test_ten_classes_from_one_command(tmp_path):
     """Closed form and trained network side by side, and other optimizers."""
     rng = np.random.default_rng(0)

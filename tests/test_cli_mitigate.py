@@ -2,7 +2,6 @@
 
 import shlex
 
-import numba
 import numpy as np
 import pytest
 from commands import MITIGATION, invoke, results, typed
@@ -101,7 +100,7 @@ def test_every_setting_reaches_the_search(tmp_path, monkeypatch):
     assert (asked["compare_baselines"], asked["compare_decay"]) == (False, True)
 
 
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
+@pytest.mark.compiled
 def test_half_life_stopping_is_a_row(tmp_path):
     flags = (*MITIGATION, "--half-life", "--weight-decay", 0.02, "--no-baselines")
     done = invoke("mitigate", *flags, "--out", tmp_path)

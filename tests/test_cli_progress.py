@@ -3,7 +3,6 @@
 import io
 from types import SimpleNamespace
 
-import numba
 import numpy as np
 import pytest
 from commands import typed
@@ -65,7 +64,7 @@ def test_bars_without_training():
     assert sweep_label(config, 0.5, 0) == "σ = 0.5 "
 
 
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
+@pytest.mark.compiled
 def test_bars_of_a_comparison_on_a_terminal():
     config = study(width="6", until=1e-3, seeds="2", optimizers="adam,sgd", max_steps=None)
     stream = io.StringIO()

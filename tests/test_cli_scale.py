@@ -29,7 +29,6 @@ from ntklin.apps.scale.clock import FACTOR, Clock, Phase
 from ntklin.apps.scale.problem import network_for
 from ntklin.apps.scale.result import SizeResult
 from ntklin.edge.files.seal import read_sealed
-from ntklin.kernels.cpu.plain import JIT_DISABLED
 from ntklin.theory import solver_costs
 
 N, BLOCK = 90, 16
@@ -202,7 +201,10 @@ def test_other_solvers(solver, whole, tmp_path):
     assert (size["iterations"] > 0) == (solver in ("mixed", "pcg"))
 
 
-@pytest.mark.parametrize("preconditioner", ["ntk", "mean_output", "nystrom", "none"])
+@pytest.mark.parametrize(
+    "preconditioner",
+    ["ntk", "mean_output", "nystrom", pytest.param("none", marks=pytest.mark.compiled)],
+)
 def test_preconditioners(preconditioner, whole, tmp_path):
     said = run(tmp_path, "--solver", "pcg", "--preconditioner", preconditioner)
     assert f"pcg+{preconditioner}" in said
@@ -265,7 +267,7 @@ def test_a_raised_shift_is_not_found_again(tmp_path, filled, monkeypatch):
     assert sorted(os.listdir(tmp_path)) == sorted([*NAMES, "whole"])
 
 
-@pytest.mark.skipif(JIT_DISABLED, reason="18 commands, of which others here are examples")
+@pytest.mark.compiled("18 commands, of which others here are examples")
 @pytest.mark.parametrize("solver", ["packed", "mixed", "pcg"])
 def test_stopped_again_and_again(solver, tmp_path, monkeypatch):
     """Behind every second file of panels and results, in one precision and the other."""
@@ -501,7 +503,11 @@ def test_progress(terminal, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("solver", "rows"), [(("pcg", "--preconditioner", "ntk"), 60), (("packed",), 180)]
+    ("solver", "rows"),
+    [
+        pytest.param(("pcg", "--preconditioner", "ntk"), 60, marks=pytest.mark.compiled),
+        (("packed",), 180),
+    ],
 )
 def test_progress_of_a_factor_is_that_of_its_own_rows(solver, rows, tmp_path, monkeypatch):
     """Of several outputs the factor of Θ has N rows, and that of the kernel N C."""

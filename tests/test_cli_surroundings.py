@@ -45,6 +45,7 @@ def strings(path):
             yield node.value
 
 
+@pytest.mark.once
 def test_every_sign_that_is_used_has_a_name():
     signs = set()
     for folder in ("ntklin", "validation"):
@@ -416,6 +417,7 @@ def test_what_comes_every_second_never_strikes(default_signals, monkeypatch):
     assert written == [False, True]
 
 
+@pytest.mark.once
 @POSIX
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU])
 def test_a_real_process_that_is_told_to_end_keeps_what_is_finished(number, tmp_path):
@@ -446,6 +448,7 @@ def test_a_real_process_that_is_told_to_end_keeps_what_is_finished(number, tmp_p
     assert {path.name for path in (tmp_path / "out").iterdir()} == set(NAMES)
 
 
+@pytest.mark.once
 def test_a_real_process_in_hostile_surroundings(tmp_path):
     settings = {
         "PYTHONIOENCODING": "ascii:strict",
@@ -472,6 +475,7 @@ def test_a_real_process_in_hostile_surroundings(tmp_path):
     assert "σ" in (tmp_path / "out" / "report.html").read_text("utf-8")
 
 
+@pytest.mark.once
 @POSIX
 def test_a_real_process_whose_reader_left(tmp_path):
     process = subprocess.Popen(
@@ -487,6 +491,7 @@ def test_a_real_process_whose_reader_left(tmp_path):
     assert {path.name for path in (tmp_path / "out").iterdir()} == set(NAMES)
 
 
+@pytest.mark.once
 @POSIX
 def test_closed_descriptors_are_given_to_no_file(tmp_path):
     """Else the first file that is opened gets number 1, and what is printed into it."""

@@ -8,7 +8,6 @@ import threading
 import time
 from types import SimpleNamespace
 
-import numba
 import pytest
 
 from ntklin.apps.cli import signals, swallowed
@@ -256,7 +255,7 @@ main()
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="compiles nothing")
+@pytest.mark.compiled("compiles nothing")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_command_ends_that_is_told_amid_a_callback_of_the_compiler(number, tmp_path):
     flags = ("--width", "60", "--n-train", "20", "--n-test", "10", "--sigma", "0.5,1")

@@ -156,6 +156,7 @@ def test_every_number_is_that_of_the_definition(name):
         assert actual["path_dependent_size"] < 1e-13
 
 
+@pytest.mark.compiled
 def test_what_the_theorems_say_shows():
     """D constant: GD's minimizer whatever the batches; D changing: another one (Thms 3 to 6)."""
     study = config(optimizers=tuple(METHODS), until=1e-10, train=False)

@@ -10,7 +10,6 @@ import pytest
 
 from ntklin.kernels import cpu
 from ntklin.kernels.cpu import blas
-from ntklin.kernels.cpu.plain import JIT_DISABLED
 
 
 def kernel(name, module="ntklin.kernels.cpu.x"):
@@ -111,7 +110,7 @@ def test_no_kernel_gives_a_literal_to_what_is_long_to_compile():
                 assert not [a for a in arguments if a.isdecimal()], (name, arguments)
 
 
-@pytest.mark.skipif(JIT_DISABLED, reason="about compiled code")
+@pytest.mark.compiled("about compiled code")
 def test_products_of_slices_are_compiled_once():
     before = len(blas.gemm.signatures)
     A, C = np.ones((8, 8)), np.empty((8, 8))

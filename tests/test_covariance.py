@@ -266,6 +266,7 @@ def test_theorem_2_at_infinite_width_on_mnist():
     assert sizes[0] == pytest.approx(0.02403, abs=5e-6)
 
 
+@pytest.mark.compiled
 def test_wide_networks_have_the_covariance_of_the_limit():
     """Draws of f_t of wide networks, against 4 standard errors of a variance of that many."""
     rng = np.random.default_rng(0)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import mpmath
 import naive
-import numba
 import numpy as np
 import pytest
 from tolerances import assert_close
@@ -31,7 +30,7 @@ X_NEW = RNG.uniform(-2, 2, (4, 3))
 LENGTH = np.linalg.norm(X, axis=1).max()
 S = np.array([1.0, 0.5, 2.0, 1.5, 0.0, 1.0, 3.0])
 SMALL = {"kernel": "empirical", "random_state": 3}
-with_jit = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
+with_jit = pytest.mark.compiled
 
 
 def small(hidden=(12,), outputs=1, **options):

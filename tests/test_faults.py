@@ -5,13 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numba
 import pytest
 from fuzz.kills import COMMANDS, fault_in, lost
 
 pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="forks and kills"),
-    pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels"),
+    pytest.mark.compiled,
 ]
 
 

@@ -154,7 +154,9 @@ def test_unit_weights_give_the_plain_gram(case, seed):
     assert_close(weighted, phi.gram(), kind="weighted_gram", n=case.n, scale=scale)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "dtype", [pytest.param(np.float32, marks=pytest.mark.compiled), np.float64]
+)
 @pytest.mark.parametrize(
     ("widths", "n", "n_other"),
     [
@@ -199,6 +201,7 @@ def test_gram_of_many_inputs(widths, dtype):
     assert_close(K, J @ J.T, kind="gram", n=case.n, scale=gram_scale(J, J))
 
 
+@pytest.mark.compiled("without the JIT there are no threads")
 def test_thread_counts_agree():
     case = make_case((20, 40, 130, 1), n=140)
     D = diagonal("plain", 0, case.net.n_parameters, np.float64)

@@ -143,8 +143,14 @@ def test_a_run_is_what_the_library_says():
     [
         make(),
         make(depth=3, split=0.5),
-        make(optimizer="adagrad", learning_rate=0.01, split=0.5, shuffle=False),
-        make(optimizer="adam", learning_rate=0.01, loss="logistic"),
+        pytest.param(
+            make(optimizer="adagrad", learning_rate=0.01, split=0.5, shuffle=False),
+            marks=pytest.mark.compiled,
+        ),
+        pytest.param(
+            make(optimizer="adam", learning_rate=0.01, loss="logistic"),
+            marks=pytest.mark.compiled,
+        ),
         make(learning_rate=1e6, split=0.5),
         make(optimizer="rmsprop").search,
     ],
@@ -739,9 +745,7 @@ def test_steps_of_an_estimate():
 
 # Beyond the paper
 
-compiled_only = pytest.mark.skipif(
-    numba.config.DISABLE_JIT, reason="trains many networks: minutes without compiled kernels"
-)
+compiled_only = pytest.mark.compiled("trains many networks: minutes without compiled kernels")
 
 
 @compiled_only

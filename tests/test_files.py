@@ -284,6 +284,7 @@ def test_sealed_values_come_back(tmp_path):
         assert found == VALUES | {"tuple": [1, 2], "float": 0.1, "huge": 10**30}
 
 
+@pytest.mark.once
 def test_every_changed_bit_of_json_is_noticed_or_harmless(tmp_path):
     path = tmp_path / "x.json"
     content = json.dumps(sealed(VALUES), indent=1).encode()
@@ -405,6 +406,7 @@ def same(found, expected=ARRAYS):
 COMPRESSIONS = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("compression", COMPRESSIONS)
 def test_every_changed_bit_of_an_archive_is_one_error_or_harmless(tmp_path, compression):
     """With a digest, as runs have it: an archive has no checksum of the names in it."""

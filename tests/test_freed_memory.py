@@ -11,9 +11,7 @@ from pathlib import Path
 import kernel_numbers
 import pytest
 
-from ntklin.kernels.cpu.plain import JIT_DISABLED
-
-pytestmark = pytest.mark.skipif(JIT_DISABLED, reason="only compiled code frees early")
+pytestmark = pytest.mark.compiled("only compiled code frees early")
 SURROUNDINGS = {
     "development mode": {"PYTHONDEVMODE": "1"},
     "Python's allocator": {"PYTHONMALLOC": "debug"},

@@ -175,7 +175,9 @@ def uncertainty(case, X, Y):
 
 
 @pytest.mark.filterwarnings("ignore::ntklin.NonMonotoneLossWarning")
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "dtype", [pytest.param(np.float32, marks=pytest.mark.compiled), np.float64]
+)
 @pytest.mark.parametrize("n", [64, 161])
 @pytest.mark.parametrize("name", ["adam", "adagrad"])
 def test_many_samples_and_columns(name, n, dtype):

@@ -87,7 +87,7 @@ def test_command_lines_are_run_or_refused(command, data):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="terminals and descriptors are POSIX's")
-@pytest.mark.skipif(WITHOUT_JIT, reason="minutes without compiled kernels")
+@pytest.mark.compiled
 @settings(few, max_examples=3)
 @given(data=st.data())
 def test_commands_stand_their_surroundings(data):
@@ -174,6 +174,7 @@ def test_runs_of_batches():
     assert workers.spans([3, 1, 2, 7, 2]) == [[1, 3], [7, 7]]
 
 
+@pytest.mark.once
 def test_crashes_and_hangs_are_findings_and_runs_go_on(tmp_path):
     workers.watch("mischief", tmp_path, 2, range(4), 1, 15.0)
     found = workers.summary(tmp_path)

@@ -5,7 +5,6 @@ import re
 import sys
 from pathlib import Path
 
-import numba
 import numpy as np
 import pytest
 
@@ -40,7 +39,7 @@ def page(name):
     return (GALLERY / f"{name}.md").read_text("utf-8")
 
 
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
+@pytest.mark.compiled
 @pytest.mark.parametrize("name", build.EXAMPLES)
 def test_an_example_holds_what_it_claims(name):
     """At the size of the tests; the assertions are its own."""
@@ -142,7 +141,7 @@ def numbers(text):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="hours without compiled kernels")
+@pytest.mark.compiled
 @pytest.mark.parametrize("name", build.EXAMPLES)
 def test_a_page_comes_out_as_it_is(name):
     """In full, up to what another machine rounds otherwise: a last digit, two at most."""

@@ -62,6 +62,7 @@ def test_there_the_linearized_network_is_the_interpolator(widths):
     assert distances[1] < 1e-2 * size
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(
     ("widths", "seed", "least", "most"),
     [((6, 1000, 1), 0, 0.2, 0.3), ((6, 1000, 1), 1, 0.2, 0.3), ((6, 100, 100, 1), 0, 0.2, 0.5)],

@@ -206,7 +206,9 @@ def test_symmetric_and_positive_semidefinite(parameters, seed):
         assert np.linalg.eigvalsh(difference)[0] >= -allowed
 
 
-@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.parametrize(
+    "bias", [*(pytest.param(b, marks=pytest.mark.compiled) for b in BIASES[:-1]), BIASES[-1]]
+)
 def test_blocks_and_stretches_join(bias):
     net, _ = network(2, 3, bias=bias)
     n = kernel.STRETCH + 3

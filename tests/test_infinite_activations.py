@@ -5,18 +5,19 @@ import math
 import mpmath
 import naive
 import naive_infinite
-import numba
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special
 from tolerances import assert_close, tolerance
 
 import ntklin
 from ntklin.kernels.cpu import infinite_sides
+from ntklin.kernels.cpu.plain import JIT_DISABLED
 
 BIASES = ("none", "zero", "normal")
+ONE_INTERPRETED = [*(pytest.param(b, marks=pytest.mark.compiled) for b in BIASES[:-1]), BIASES[-1]]
 BOTH = (ntklin.infinite_ntk, ntklin.infinite_nngp)
 # What the series state of their moments, next to which rounding does not count.
 STATED = {np.dtype(np.float64): 1e-12, np.dtype(np.float32): 1e-6}
@@ -140,6 +141,7 @@ def test_short_and_long_rows(activation, length):
         assert_limit(net, X[row : row + 1], [K[row : row + 1, row : row + 1] for K in expected])
 
 
+@settings(max_examples=3 if JIT_DISABLED else 40)
 @given(st.sampled_from(SERIES), st.integers(2, 4), options, st.integers(0, 99))
 def test_series_for_nearly_parallel_rows(activation, depth, options, seed):
     """Where the series converges least, and rows that are equal."""
@@ -274,7 +276,7 @@ def test_symmetric_and_positive_semidefinite(activation, depth, options, seed):
         assert np.linalg.eigvalsh(K)[0] >= -1e-12 * np.trace(K)
 
 
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
+@pytest.mark.compiled
 def test_blocks_and_stretches_join():
     X = np.random.default_rng(0).standard_normal((515, 2)) / 2
     for activation in ("abs", "gelu", "tanh"):
@@ -312,7 +314,7 @@ def clipped_slope(h):
     return 1.0 if abs(h) < 1 else 0.0
 
 
-@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.parametrize("bias", ONE_INTERPRETED)
 def test_a_pair_of_functions(bias):
     X = degenerate_inputs(3, 0) / 2
     expected = tuple(f(network(3, 3, "tanh", bias=bias)[0], X) for f in BOTH)
@@ -345,6 +347,7 @@ def test_a_kink_at_0_serves_for_angles_that_are_not_small():
     np.testing.assert_allclose(C, [[square, mean**2], [mean**2, square]], rtol=1e-12)
 
 
+@pytest.mark.compiled
 def test_what_is_not_accurate_enough_is_refused():
     x = np.array([[1.0, 0.0], [1.0, 1e-3]])
     for f, df in ((elu, elu_slope), (clipped, clipped_slope)):
@@ -418,14 +421,14 @@ def test_fan_out_of_what_is_not_0_at_0_has_no_limit(activation, scaling):
         *[("leaky_relu(0.3)", "fan_out"), ("tanh", "fan_in"), ("gelu", "fan_in")],
     ],
 )
-@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.parametrize("bias", ONE_INTERPRETED)
 def test_networks_of_two_layers_have_it_as_their_mean(n_outputs, activation, scaling, bias):
     """E K = Θ ⊗ 1_C and E f f' = C ⊗ 1_C at any width: neurons are independent."""
     widths = (3, 40, n_outputs)
     net = ntklin.MLP(widths, sigma=1.2, scaling=scaling, bias=bias, activation=activation)
     X = np.random.default_rng(1).standard_normal((3, 3))
     draws = []
-    for seed in range(600):
+    for seed in range(150 if JIT_DISABLED else 600):
         theta = net.init(seed)
         f = net.apply(theta, X).ravel()
         draws.append((ntklin.ntk(net, theta, X), np.outer(f, f)))
@@ -480,7 +483,7 @@ def test_rows_out_of_range_are_refused(activation):
         ntklin.infinite_ntk(network(3, 3, "gelu")[0], 1e25 * np.eye(3, dtype=np.float32))
 
 
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
+@pytest.mark.compiled
 def test_long_rows_of_a_series_are_refused():
     net, _ = network(2, 2, "tanh", bias="none")
     x = 100 * np.array([[1.0, 0.0], [1.0, 1e-3]])

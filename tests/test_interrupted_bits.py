@@ -22,7 +22,6 @@ from test_checkpoint import assert_same
 from test_linearized_resume import assert_same as assert_same_linearized
 
 import ntklin
-from ntklin.kernels.cpu.plain import JIT_DISABLED
 from ntklin.runs import loop
 from ntklin.theory import noise_course
 from ntklin.validation import theorems
@@ -30,7 +29,7 @@ from ntklin.validation import theorems
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ntklin.NonMonotoneLossWarning"),
     pytest.mark.filterwarnings("ignore::ntklin.UnitBallWarning"),
-    pytest.mark.skipif(JIT_DISABLED, reason="shapes of several tiles take minutes without the JIT"),
+    pytest.mark.compiled("shapes of several tiles take minutes without the JIT"),
 ]
 
 WHOLE = 24

@@ -109,6 +109,7 @@ def test_a_converged_run_with_a_constant_preconditioner():
     np.testing.assert_allclose((slopes**2).sum(axis=1), expected, rtol=1e-4)
 
 
+@pytest.mark.compiled
 def test_adagrad_of_one_sample():
     """Example 1: its limit is linear in the label, whatever the learning rate."""
     lin, Y, x = problem(6, n=1)

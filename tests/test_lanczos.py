@@ -59,6 +59,7 @@ def test_zero_and_what_is_not_finite():
     assert not np.isfinite(largest_eigenvalue(lambda v: np.nan * v, 5, 1e-10))
 
 
+@pytest.mark.once
 def test_a_gap_takes_few_products():
     A, calls = operator(np.array([*np.linspace(0, 0.2, 999), 1.0])), []
     largest_eigenvalue(lambda v: calls.append(1) or A @ v, 1000, 1e-10)

@@ -226,7 +226,7 @@ SAME_VALUES = [name for name in LAYOUTS if name not in ("as it is", "broadcast")
 
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
-@pytest.mark.parametrize("n", [1, 17])
+@pytest.mark.parametrize("n", [1, pytest.param(17, marks=pytest.mark.compiled)])
 def test_layouts_change_no_bit(function, n):
     layouts = LAYOUTS | PHASES
     with warnings.catch_warnings(), ntklin.reproducible():

@@ -141,7 +141,16 @@ def problem():
 
 
 @pytest.mark.parametrize("loss", ["squared", "logistic"])
-@pytest.mark.parametrize("optimizer", [None, ntklin.AdaGrad(0.01), ntklin.Adam(0.01)])
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        None,
+        *(
+            pytest.param(o, marks=pytest.mark.compiled)
+            for o in (ntklin.AdaGrad(0.01), ntklin.Adam(0.01))
+        ),
+    ],
+)
 def test_the_loss_falls_at_the_rate_that_is_found_and_rises_at_the_next(optimizer, loss):
     net, *data = problem()
     found = ntklin.largest_learning_rate(net, *data, optimizer, 100, loss=loss)

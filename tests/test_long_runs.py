@@ -4,16 +4,17 @@ Steps that vanish in the rounding of what they are added to have to count: sums 
 different ways part from each other, and the loss that is told is then not that of what is returned.
 """
 
-import numba
 import numpy as np
 import pytest
 
 import ntklin
 from ntklin.edge.backends import kernels
+from ntklin.kernels.cpu.plain import JIT_DISABLED
 from ntklin.runs import monotone
 from ntklin.training import reduced_descent as reduced
 
 DTYPES = (np.float32, np.float64)
+compiled = pytest.mark.compiled
 # Losses near which the residuals are some hundred times the rounding of an output.
 TINY = {np.float32: 1e-11, np.float64: 1e-27}
 NETS = {
@@ -50,9 +51,8 @@ def test_what_has_converged_has_the_loss_that_is_told(name, dtype):
     net, (X, Y) = NETS[name], problem(dtype)
     theta = net.init(2, dtype)
     until = TINY[dtype]
-    run = ntklin.train(
-        net, theta, X, Y, steps=4000, until=until, record=[10, 500, 1100], X_record=X
-    )
+    steps, record = (300, [10, 130, 290]) if JIT_DISABLED else (4000, [10, 500, 1100])
+    run = ntklin.train(net, theta, X, Y, steps=steps, until=until, record=record, X_record=X)
     assert run.method == ("direct" if name == "pair" else "reduced")
     told, true = run.losses[-1], true_loss(net, run.parameters, X, Y)
     assert abs(told - true) <= allowed(told, run)
@@ -69,7 +69,7 @@ def test_what_has_converged_has_the_loss_that_is_told(name, dtype):
         assert distance == pytest.approx(exact, rel=1e-12)
 
 
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
+@pytest.mark.compiled
 @pytest.mark.parametrize("name", ["shallow", "deep"])
 def test_steps_below_the_rounding_of_a_preactivation_count(name):
     """A loss that falls from 1e-9 by a tiny share a step goes on to where the first layer leads it.
@@ -95,14 +95,16 @@ def test_steps_below_the_rounding_of_a_preactivation_count(name):
 
 
 @pytest.mark.parametrize("name", ["shallow", "deep"])
-@pytest.mark.parametrize("cut", [reduced.FOLD - 1, reduced.FOLD, reduced.FOLD + 1, 300])
+@pytest.mark.parametrize(
+    "cut", [reduced.FOLD - 1, reduced.FOLD, reduced.FOLD + 1, pytest.param(300, marks=compiled)]
+)
 def test_a_run_that_is_continued_has_the_same_bits(tmp_path, name, cut):
     """Wherever it was cut between two foldings of its sums."""
     net, (X, Y) = NETS[name], problem(np.float32)
-    theta = net.init(2, np.float32)
-    whole = ntklin.train(net, theta, X, Y, steps=400)
+    theta, end = net.init(2, np.float32), 150 if JIT_DISABLED else 400
+    whole = ntklin.train(net, theta, X, Y, steps=end)
     ntklin.train(net, theta, X, Y, steps=cut).save(tmp_path / "run.npz")
-    again = ntklin.train(net, theta, X, Y, steps=400, resume=tmp_path / "run.npz")
+    again = ntklin.train(net, theta, X, Y, steps=end, resume=tmp_path / "run.npz")
     assert again.losses.tolist() == whole.losses.tolist()
     assert again.parameters.tobytes() == whole.parameters.tobytes()
     assert all(again.arrays[name].tobytes() == a.tobytes() for name, a in whole.arrays.items())

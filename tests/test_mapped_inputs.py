@@ -109,7 +109,7 @@ def test_other_layouts_are_converted(path, tmp_path):
         np.testing.assert_array_equal(NET.apply(THETA, mapped), NET.apply(THETA, X))
 
 
-@pytest.mark.skipif(JIT_DISABLED, reason="a thousand inputs take too long as plain Python")
+@pytest.mark.compiled("a thousand inputs take too long as plain Python")
 @pytest.mark.parametrize("method", ["auto", "direct"])
 @pytest.mark.parametrize("rule", [None, ntklin.Adam(0.01)], ids=["default", "Adam"])
 @pytest.mark.parametrize("kind", ["train", "lin.train"])

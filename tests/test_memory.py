@@ -168,6 +168,7 @@ def test_systems_that_tell_nothing(tmp_path, monkeypatch):
     assert memory.available_memory(tmp_path) is None
 
 
+@pytest.mark.once
 def test_refused_under_a_limit_on_addresses():
     pytest.importorskip("resource")
     if not Path("/proc/self/statm").exists():

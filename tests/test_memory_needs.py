@@ -14,9 +14,7 @@ from ntklin.theory.solver_costs import BLOCK, memory_of
 from ntklin.training import descents as descent
 from ntklin.training.task import TrainingTask
 
-pytestmark = pytest.mark.skipif(
-    numba.config.DISABLE_JIT, reason="minutes without compiled kernels, and the sizes are the same"
-)
+pytestmark = pytest.mark.compiled("minutes without compiled kernels, and the sizes are the same")
 
 SEVERAL = (400, 1000, 10), 60
 SHAPES = [((20, 300, 1), 1200), ((400, 1000, 1), 60), ((400, 500, 600, 1), 60)]

@@ -91,6 +91,7 @@ def test_a_large_initialization_is_mitigated():
     assert (np.diff(sizes) < 0).all()
 
 
+@pytest.mark.compiled
 def test_a_small_margin_asks_for_more_trials():
     samples = problem((3, 60, 1), n=8, sigma=3.0)
     counts = [len(mitigate(*samples, margin=m, min_sigma=0.5).trials) for m in (0.0, 0.1, 0.5, 0.9)]
@@ -164,6 +165,7 @@ def rates(*per_trial):
     return lambda net: ntklin.GradientDescent(left.pop(0) if left else None)
 
 
+@pytest.mark.compiled
 def test_training_that_takes_too_many_steps_is_impractically_slow():
     net, *samples = problem((3, 60, 1), n=8, sigma=3.0)
     steps = [t.steps for t in mitigate(net, *samples).trials]
@@ -180,6 +182,7 @@ def test_training_that_takes_too_many_steps_is_impractically_slow():
     assert found.best in found.trials[:-1]
 
 
+@pytest.mark.compiled
 def test_an_unfinished_network_does_not_win():
     net, X, Y, X_val, Y_val = problem()
     theta = net.init(0)

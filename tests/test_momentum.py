@@ -41,6 +41,7 @@ def exact(x, momentum, nesterov, t):
         return (A**t)[0, 0] if t else mpmath.mpf(1)
 
 
+@pytest.mark.once
 @RULES
 @pytest.mark.parametrize("momentum", MOMENTA)
 def test_powers_are_those_of_nearly_the_same_numbers(momentum, nesterov):

@@ -2,11 +2,11 @@
 
 from itertools import pairwise
 
-import numba
 import numpy as np
 import pytest
 
 import ntklin
+from ntklin.kernels.cpu.plain import JIT_DISABLED
 from ntklin.runs import monotone
 
 pytestmark = pytest.mark.filterwarnings("ignore::ntklin.NonMonotoneLossWarning")
@@ -32,7 +32,7 @@ def trained(until, dtype=np.float64):
 # Rises
 
 
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
+@pytest.mark.compiled
 @pytest.mark.parametrize(("dtype", "begin", "until"), [("f8", 1e-22, 1e-29), ("f4", 1e-6, 1e-12)])
 def test_rounding_near_the_targets_is_no_rise_for_a_search(dtype, begin, until):
     """Full batches as a list are not watched in training, so that the search has to judge."""
@@ -60,6 +60,7 @@ def test_rounding_near_the_targets_is_no_rise_for_a_search(dtype, begin, until):
     assert found.trials[0].final_loss == losses[-1]
 
 
+@pytest.mark.compiled
 def test_a_run_that_is_loaded_has_the_same_measure(tmp_path):
     theta, bound = trained(1e-22)
     run = ntklin.train(NET, theta, *problem(), ntklin.GradientDescent(bound / 4), 900)
@@ -88,7 +89,7 @@ def beyond(bound):
 
 @pytest.mark.parametrize("optimizer", [beyond, lambda b: ntklin.Momentum(2.6 * b, 0.2)])
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("until", [1e-7, 1e-15])
+@pytest.mark.parametrize("until", [1e-7, pytest.param(1e-15, marks=pytest.mark.compiled)])
 def test_a_thousand_times_the_start_is_divergence(until, method, optimizer):
     theta, bound = trained(until)
     X, Y = problem()
@@ -108,13 +109,14 @@ def test_a_thousand_times_the_start_is_divergence(until, method, optimizer):
 
 
 def test_a_member_of_an_ensemble_diverges_as_it_would_alone():
-    theta, bound = trained(1e-15)
+    until, steps = (1e-7, 100) if JIT_DISABLED else (1e-15, 300)
+    theta, bound = trained(until)
     X, Y = problem()
     good = ntklin.GradientDescent(bound / 4)
-    runs = ntklin.train_ensemble(NET, [theta, theta], X, Y, [good, beyond(bound)], steps=300)
-    assert runs[0].steps == 300
+    runs = ntklin.train_ensemble(NET, [theta, theta], X, Y, [good, beyond(bound)], steps=steps)
+    assert runs[0].steps == steps
     assert isinstance(runs[1], ntklin.DivergenceError)
-    assert runs[1].step < 300
+    assert runs[1].step < steps
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -130,7 +132,7 @@ def test_rounding_at_a_start_on_the_targets_is_no_divergence(method, dtype):
     assert ntklin.linearize(NET, theta, X).train(Y, optimizer, steps=300).steps == 300
 
 
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
+@pytest.mark.compiled
 @pytest.mark.parametrize("optimizer", [ntklin.Adam(2e-3), ntklin.AdaGrad(2e-3)])
 def test_adaptive_steps_away_from_a_trained_start_may_come_back(optimizer):
     """Their first step is as long as ever, so that a thousand times the start says nothing."""

@@ -13,10 +13,9 @@ from tolerances import assert_close
 
 from ntklin.kernels import cpu
 from ntklin.kernels.cpu import aligned, blas, intrinsics
-from ntklin.kernels.cpu.plain import JIT_DISABLED
 from ntklin.kernels.cpu.sizes import LINE
 
-compiled_only = pytest.mark.skipif(JIT_DISABLED, reason="needs the JIT")
+compiled_only = pytest.mark.compiled("needs the JIT")
 rng = np.random.default_rng(8)
 # What gives an address, and what is made of one.
 ADDRESSES = {"ctypes", "__array_interface__"}

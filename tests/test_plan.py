@@ -3,7 +3,6 @@
 import re
 import tracemalloc
 
-import numba
 import numpy as np
 import pytest
 
@@ -79,6 +78,19 @@ def test_counts(fixed):
     assert outputs.phases[2].flops == 3000**3 / 3
 
 
+def test_iterations_that_nobody_says_grow_with_the_inputs(fixed):
+    guessed = {
+        (n, p): ntklin.plan(NET, n, "pcg", preconditioner=p).iterations
+        for n in (2000, 32_000)
+        for p in ("ntk", "mean_output", "nystrom", "none")
+    }
+    few = [guessed[2000, p] for p in ("ntk", "mean_output", "nystrom", "none")]
+    assert few == [40, 40, 54, 300]
+    assert [guessed[32_000, p] for p in ("ntk", "nystrom", "none")] == [320, 216, 1200]
+    assert ntklin.plan(NET, 60_000, "mixed").iterations == 16
+    assert ntklin.plan(NET, 1, "mixed").iterations == 1
+
+
 def test_auto_says_what_it_takes(fixed, monkeypatch):
     monkeypatch.setattr("ntklin.edge.checks.available_memory", lambda: 24_000_000_000)
     assert ntklin.plan(NET, 60_000).solver == "packed"
@@ -89,7 +101,7 @@ def test_auto_says_what_it_takes(fixed, monkeypatch):
     assert "14.6 GB of 10 GB free" in str(ntklin.plan(NET, 60_000, "packed"))
 
 
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
+@pytest.mark.compiled
 @pytest.mark.parametrize("solver", ["cholesky", "packed", "mixed", "pcg"])
 def test_memory_is_what_is_then_taken(solver, fixed):
     """Within the factor of 1.5 that is promised; NumPy tells tracemalloc of its arrays."""

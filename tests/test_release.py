@@ -146,6 +146,7 @@ def needs_posix(path):
     )
 
 
+@pytest.mark.once
 def test_windows_leaves_out_the_tests_that_it_cannot_load():
     tests = sorted((ROOT / "tests").glob("test_*.py"))
     assert [path.name for path in tests if needs_posix(path)] == POSIX_ONLY

@@ -369,6 +369,7 @@ def test_many_scales_keep_logarithmic_ticks():
     assert len(axes.get_xticks()) < 12
 
 
+@pytest.mark.once
 def test_drawing_leaves_pyplot_alone(tmp_path):
     script = """
 import sys

@@ -3,7 +3,6 @@
 import pickle
 
 import naive
-import numba
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -223,7 +222,7 @@ def test_preconditioners_of_ones_own():
         np.testing.assert_array_equal(again.predict(X_NEW), m.predict(X_NEW))
 
 
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
+@pytest.mark.compiled
 def test_infinite_width_preconditions_well():
     """Wide networks come close to Θ: few iterations where none takes many."""
     rng = np.random.default_rng(0)

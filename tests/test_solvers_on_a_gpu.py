@@ -185,6 +185,7 @@ def test_a_plan_of_work_on_a_device(device, monkeypatch):
             ntklin.plan(net, 100, like=wrong)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("solver", ["packed", "mixed"])
 def test_memory_is_what_is_then_taken(solver, device, monkeypatch):
     """Within a factor of 1.5; the stand-in's device is the host, whose arrays NumPy tells of."""

@@ -97,6 +97,7 @@ def test_a_kernel_beyond_floating_point_is_refused(few):
         ntklin.train(net, np.float32(1e20) * theta, X, Y, steps=1)
 
 
+@pytest.mark.compiled
 def test_it_stores_no_square_of_the_samples():
     net, n = ntklin.MLP((4, 6, 1)), 3000
     theta, X, Y = problem(net, n)

@@ -4,7 +4,6 @@ import subprocess
 import sys
 import tracemalloc
 
-import numba
 import numpy as np
 import pytest
 from hypothesis import given
@@ -87,7 +86,7 @@ def test_inputs_in_a_file_stay_there(tmp_path, dtype):
     assert np.shares_memory(lin.features.inputs, mapped)
 
 
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
+@pytest.mark.compiled
 def test_a_file_of_inputs_is_read_a_block_at_a_time(tmp_path):
     """Neither a copy nor a conversion of the whole: 8 MB of bytes, 64 MB in float64."""
     net = ntklin.MLP((500, 2, 1))
@@ -213,7 +212,7 @@ print(peak() - before)
 """
 
 
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
+@pytest.mark.compiled
 def test_training_on_many_inputs_makes_no_array_of_their_square():
     """At N = 20,000 a kernel would take 3.2 GB, and passes take 5 MB."""
     pytest.importorskip("resource")

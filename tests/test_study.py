@@ -163,6 +163,7 @@ def test_every_number_is_that_of_the_definition(changes):
     assert record.compared_at == record.steps_taken
 
 
+@pytest.mark.compiled
 def test_the_term_of_thm_2_is_that_of_infinite_width_on_average():
     """Over initializations of a wide network; its mean square has χ²'s spread at most."""
     n_seeds = 200
@@ -193,6 +194,7 @@ def test_a_kernel_that_does_not_fit_is_refused_before_it_is_made(monkeypatch):
     assert record.lambda_min > 0
 
 
+@pytest.mark.compiled
 def test_the_papers_term_of_thm_2():
     """MNIST 0/1, L = 2, N = 100: E J² = 0.02403; without biases a power of σ, exactly."""
     study = StudyConfig(data=ntklin.load_data("mnist01"), sigmas=(1.0,))

@@ -20,7 +20,7 @@ from ntklin.kernels.cpu.blas import sequential_blas
 from ntklin.kernels.cpu.compiler import kernel
 from ntklin.kernels.cpu.plain import JIT_DISABLED
 
-compiled = pytest.mark.skipif(JIT_DISABLED, reason="about compiled code")
+compiled = pytest.mark.compiled("about compiled code")
 X = np.random.default_rng(0).standard_normal((30, 5)) / 4
 
 

@@ -95,7 +95,9 @@ def test_engines_agree_across_tiles(n, widths):
     assert_close(reduced.losses, direct.losses, kind="trajectory", n=STEPS * n)
 
 
-@pytest.mark.parametrize("size", [1, 5, 17, 166, 331])
+@pytest.mark.parametrize(
+    "size", [1, 5, *(pytest.param(n, marks=pytest.mark.compiled) for n in (17, 166)), 331]
+)
 def test_engines_agree_on_mini_batches(size):
     """More samples than one table holds, and neurons for several tasks."""
     case, Y, rate = problem((3, 200, 1), n=331)

@@ -12,6 +12,7 @@ from typed_tree import link_tree
 
 import ntklin
 
+pytestmark = pytest.mark.once
 SCRIPT = Path(__file__).with_name("users_script.py")
 STUB = Path(ntklin.__file__).with_suffix(".pyi")
 

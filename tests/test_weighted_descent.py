@@ -88,7 +88,7 @@ def test_against_the_recursion(case, kind, ridge):
 
 
 def wide(dtype=np.float64, **options):
-    net = ntklin.MLP((3, 60, 40, 1), bias="normal", **options)
+    net = ntklin.MLP((3, 30, 20, 1), bias="normal", **options)
     rng = np.random.default_rng(2)
     X = rng.standard_normal((6, 3)).astype(dtype)
     return net, net.init(1, dtype), X / 4, rng.standard_normal(6), X[:2] / 3
