@@ -280,6 +280,7 @@ def test_an_error_on_a_worker_comes_as_it_is(client):
         phi.cholesky()
 
 
+@pytest.mark.compiled("minutes as plain Python")
 def test_the_page_runs(client, capsys):
     net = ntklin.MLP((3, 40, 1), bias="normal")
     theta, Y = net.init(0), np.random.default_rng(1).standard_normal(N)

@@ -191,6 +191,7 @@ def test_a_digest_is_checked_as_the_page_about_files_says(tmp_path, monkeypatch,
         assert capsys.readouterr().out.split() == [expected]
 
 
+@pytest.mark.compiled("minutes as plain Python")
 @pytest.mark.filterwarnings("error")
 def test_the_page_about_notebooks(tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
@@ -203,6 +204,7 @@ def test_the_page_about_notebooks(tmp_path, monkeypatch, caplog):
     assert any(record.name == "ntklin.theory" for record in caplog.records)
 
 
+@pytest.mark.compiled("minutes as plain Python")
 def test_the_page_about_many_samples():
     rng = np.random.default_rng(0)
     X, Y = rng.standard_normal((40, 3)) / 4, rng.standard_normal(40)
@@ -225,6 +227,7 @@ def test_the_page_about_many_samples():
     assert_close(found["A"].solve(B.copy()), np.linalg.solve(K, B), **bounds)
 
 
+@pytest.mark.compiled("minutes as plain Python")
 def test_the_page_about_figures(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     run("figures.md")
@@ -236,6 +239,7 @@ def test_the_page_about_figures(tmp_path, monkeypatch, capsys):
     }
 
 
+@pytest.mark.compiled("minutes as plain Python")
 def test_the_page_about_gpus(device):
     smaller = [("n_train=100, n_test=100", "n_train=8, n_test=5"), ("4000", "30"), ("1e-5", "1e-2")]
     smaller += [("60_000", "600"), ("range(10)", "range(2)"), ("Batches(0.1", "Batches(0.5")]
