@@ -1,5 +1,6 @@
 """The code of the pages of docs/, block after block, and what the pages say of it."""
 
+import json
 import logging
 import re
 import warnings
@@ -323,3 +324,32 @@ def test_the_blocks_of_every_page_run():
             assert f'"{page.name}"' in tests.read_text("utf-8"), page
             runs = re.search(rf'(run|blocks)\(\s*"{page.name}"', here)
             assert runs or page.name in ELSEWHERE, page
+
+
+def test_iterations_in_the_page_are_those_of_the_files():
+    page = (DOCS / "scale.md").read_text("utf-8")
+    rows = re.findall(r"^\| ([\d,]+) \| ([^\n]+) \|$", page.split("### Iterations of")[1], re.M)
+    names = ["ntk-1000", "ntk-4000", "nystrom-1000", "nystrom-4000", "none-1000"]
+    files = [json.loads((DOCS / "scale" / f"pcg-{name}.json").read_text()) for name in names]
+    for n, cells in rows[:3]:
+        said = [cell.strip() for cell in cells.split("|")]
+        found = [
+            [str(s["iterations"]) for s in file["sizes"] if s["n"] == int(n.replace(",", ""))]
+            for file in files
+        ]
+        assert said == [one[0] if one else "" for one in found]
+        assert all(s["residual"] < 1e-10 for file in files for s in file["sizes"])
+
+
+def test_ten_outputs_in_the_page_are_those_of_the_files():
+    text = (DOCS / "scale.md").read_text("utf-8").split("### Ten outputs")[1]
+    for name in ("ntk", "mean_output"):
+        file = json.loads((DOCS / "scale" / f"ten-outputs-600-{name}.json").read_text())
+        assert f"{file['sizes'][0]['iterations']:,}" in text
+    residuals = json.loads((DOCS / "scale" / "ten-outputs-60000.json").read_text())["residuals"]
+    head, row = (
+        re.search(rf"^\| {word} \| ([\d.| ]+) \|$", text, re.M)[1].split(" | ")
+        for word in ("iteration", "residual")
+    )
+    assert row == [f"{residuals[int(k) - 1]:.2f}" for k in head]
+    assert f"the {len(residuals)} that were done" in text

@@ -5,7 +5,7 @@
 # without it, and how many products does that take?
 #
 # Conjugate gradients need products φ(φ^T v) alone. How many depends on the preconditioner: none;
-# a few hundred columns of the kernel (Nyström); or the kernel of infinite width, factorized in
+# a thousand columns of the kernel (Nyström); or the kernel of infinite width, factorized in
 # single precision ([many samples](../scale.md)). The samples are deformed images of the digits 0
 # and 1, made here.
 
@@ -15,7 +15,7 @@ from matplotlib import pyplot as plt
 
 import ntklin
 
-WIDTH, N, MOST = 200, 2000, 100  # in tests: 200, 60, 100
+WIDTH, N, MOST = 1000, 10_000, 200  # in tests: 200, 60, 100
 
 data = ntklin.load_data("mnist_like", n_train=N, n_test=500)
 net = ntklin.MLP((784, WIDTH, 1), sigma=0.5)
