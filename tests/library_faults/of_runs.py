@@ -59,6 +59,7 @@ declare(
     {
         "the split is garbage": instead(Run, "interpolating", Run.predict),
         "nothing depends on the path": after(Run, "path_dependent", times(0)),
+        "B_t has the other sign": after(Run, "path_dependent_displacement", times(-1)),
         "a run's θ_t is θ_0": after(
             Run, "parameters", lambda theta, run: run.linearization.features.parameters
         ),

@@ -112,6 +112,7 @@ def asked(
                 f"{name}: train.interpolating": run.interpolating(X_new),
                 f"{name}: train.path_dependent": run.path_dependent(X_new),
                 f"{name}: train.interpolating_displacement": run.interpolating_displacement,
+                f"{name}: train.path_dependent_displacement": run.path_dependent_displacement,
             }
     return found
 
@@ -138,6 +139,9 @@ def true(
             found |= {
                 f"{name}: train.weights": path.weights[-1],
                 f"{name}: train.interpolating_displacement": inside,
+                f"{name}: train.path_dependent_displacement": moved
+                - inside
+                + model.cancelled(moved),
                 f"{name}: train.interpolating": model.f0_new + model.phi_new @ inside,
                 f"{name}: train.path_dependent": model.phi_new @ (moved - inside)
                 + model.cancelled(model.f0_new),
