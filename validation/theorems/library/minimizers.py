@@ -158,7 +158,7 @@ BY_SOLVERS = (
         "N λ, as if the ridge were beside the mean loss",
         tolerances={
             f"{name}.{part}": ITERATED
-            for name in ("mixed", "pcg ntk", "pcg nystrom", "pcg none")
+            for name in ("mixed", *(f"pcg {kind}" for kind in PRECONDITIONERS))
             for part in ("predict", "initialization")
         },
     ),
