@@ -81,6 +81,7 @@ def times(name, make, *methods, **more):
     }
 
 
+PRECONDITIONERS = ("ntk", "mean_output", "nystrom", "none")
 THEORY = {
     "linearize": Call(
         lambda: ntklin.linearize, {**NET_THETA_X, "rows": ROWS}, lambda lin: lin.kernel
@@ -153,7 +154,7 @@ THEORY = {
             "rcond": none(1e-3, 0.5, 1.0),
             "ridge": number(0.0),
             "solver": text("auto", "eigh", "cholesky", "packed", "mixed", "pcg"),
-            "preconditioner": none("ntk", "mean_output", "none", KERNEL, KERNEL[:2], lambda v: v),
+            "preconditioner": none(*PRECONDITIONERS, KERNEL, KERNEL[:2], lambda v: v),
             "tol": none(1e-6, 1e-30, 2.0),
             "progress": function(lambda: None, quiet),
             "start": none(np.ones((4, 2)), np.ones(4), "x"),
@@ -173,7 +174,7 @@ THEORY = {
         ),
         {
             "Y": TARGETS,
-            "preconditioner": Argument(KERNEL.copy, "array", ("mean_output", "nystrom", max)),
+            "preconditioner": Argument(KERNEL.copy, "array", (*PRECONDITIONERS, max)),
             "tol": TOL,
             "progress": PROGRESS,
             "start": array(np.array([Y, 2 * Y]).T),

@@ -308,7 +308,7 @@ TRAINING = {
             "net": NETS,
             "n_samples": count(20, 50, 10**30),
             "solver": text("packed", "auto", "eigh", "cholesky", "mixed", "pcg"),
-            "preconditioner": text("ntk", "nystrom", "none"),
+            "preconditioner": text("ntk", "mean_output", "nystrom", "none"),
             "iterations": none(3, 10**400),
             "like": INPUTS,
         },
