@@ -10,6 +10,27 @@ from ntklin.edge.ranges import largest_exponent, shift
 from ntklin.networks.mlp import MLP
 
 
+def with_one_output(net: MLP) -> MLP:
+    """The same network but for its outputs, of which it has one.
+
+    Parameters
+    ----------
+    net : MLP
+
+    Returns
+    -------
+    MLP
+
+    Raises
+    ------
+    TypeError
+        For a network that is no MLP.
+    """
+    if type(net) is not MLP:
+        raise TypeError(f"net must be an ntklin.MLP, got {type(net).__name__}")
+    return replace(net, widths=(*net.widths[:-1], 1))
+
+
 def mean_output(net: MLP, theta: Array) -> tuple[MLP, Array, float]:
     """A network of one output whose kernel is the mean of those of all outputs.
 
@@ -37,9 +58,7 @@ def mean_output(net: MLP, theta: Array) -> tuple[MLP, Array, float]:
     TypeError
         For a network that is no MLP.
     """
-    if type(net) is not MLP:
-        raise TypeError(f"net must be an ntklin.MLP, got {type(net).__name__}")
-    one, xp = replace(net, widths=(*net.widths[:-1], 1)), namespace(theta)
+    one, xp = with_one_output(net), namespace(theta)
     *hidden, (W, b) = net.unpack(theta)
     e = largest_exponent(W)
     squares = shift(W, -e) ** 2

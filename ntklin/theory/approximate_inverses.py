@@ -307,15 +307,12 @@ def _limit(equation: KernelEquation, options: SolverOptions, anchor: Any) -> App
     source = equation.source
     net: Any = source.features.network
     X = source.features.inputs
-    # Θ is that of φ itself, K' that of φ' = 2^(−e) φ, and D' a number.
-    unit = 2 * equation.units.exponent
 
-    def block(rows: slice, columns: slice) -> Array:
-        other = None if rows == columns else X[columns]
-        tile = infinite_ntk(net, X[rows], other)
-        return shift(host(tile) if anchor is None else tile, -unit)
+    def tile(rows: slice, columns: slice) -> Array:
+        return infinite_ntk(net, X[rows], None if rows == columns else X[columns])
 
-    return _one_for_all(block, equation, options, anchor)
+    # Θ is that of φ itself, K' that of φ' = 2^(−e) φ.
+    return _one_for_all(tile, 2 * equation.units.exponent, equation, options, anchor)
 
 
 def _mean_output(
@@ -335,27 +332,28 @@ def _mean_output(
     even, e = ours.balanced(np.float64)
     one, unit = FeatureSource(even), 2 * (equation.units.exponent - e)
 
-    def block(rows: slice, columns: slice) -> Array:
-        tile = factor * one.tile(rows, columns)
-        return shift(host(tile) if anchor is None else tile, -unit)
+    def tile(rows: slice, columns: slice) -> Array:
+        return factor * one.tile(rows, columns)
 
-    return _one_for_all(block, equation, options, anchor)
+    return _one_for_all(tile, unit, equation, options, anchor)
 
 
 def _one_for_all(
-    block: Callable[[slice, slice], Array],
+    tile: Callable[[slice, slice], Array],
+    unit: int,
     equation: KernelEquation,
     options: SolverOptions,
     anchor: Any,
 ) -> ApproximateInverse:
-    """(D K_1 + ridge·1) ⊗ 1_C of a kernel K_1 of inputs and a number D, 1 for any other."""
+    """(D K_1 + ridge·1) ⊗ 1_C, 2^unit K_1 having these tiles, of a number D, 1 for any other."""
     n, weights = equation.source.n_samples, equation.weights
     number = weights if isinstance(weights, float | int) else 1.0
 
-    def weighted(rows: slice, columns: slice) -> Array:
-        return number * block(rows, columns)
+    def block(rows: slice, columns: slice) -> Array:
+        found = tile(rows, columns)
+        return number * shift(host(found) if anchor is None else found, -unit)
 
-    one = _in_single(weighted, (n, 1), equation.ridge, options, anchor)
+    one = _in_single(block, (n, 1), equation.ridge, options, anchor)
     assert one.solve is not None
     single = one.solve
 

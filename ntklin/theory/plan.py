@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, get_args
 
 import numpy as np
@@ -12,6 +12,7 @@ from ntklin.edge.amounts import duration, format_bytes
 from ntklin.edge.backends import namespace
 from ntklin.edge.checks import as_count, as_step, as_word, free_memory
 from ntklin.edge.faces.shown import Facts, Shown, facts, outline
+from ntklin.networks.mean_output import with_one_output
 from ntklin.networks.memory import passes
 from ntklin.networks.mlp import MLP
 from ntklin.theory.rates import COLUMNS, Rates
@@ -213,7 +214,7 @@ def planned(rates: Rates, solver: str, preconditioner: str, iterations: int | No
         taken = _guessed(work, N) if iterations is None else iterations
     memory, device_memory = memory_of("auto" if kept else work, N, C), 0
     if work == "mean_output":  # its features, while it is made
-        held += 8 * passes(replace(net, widths=(*net.widths[:-1], 1)), N)
+        held += 8 * passes(with_one_output(net), N)
     if device_free is None:
         memory += held
     else:
@@ -248,9 +249,10 @@ def _phases(work: str, rates: Rates, N: int, iterations: int) -> Iterator[Phase]
     M = N * C
     pairs = N * (N + 1) / 2
     widths = net.widths
-    per_pair = 2 * (widths[0] + sum(m * (1 + C * C) for m in widths[1:-1]))
+    columns = 1 if work in ONE_FOR_ALL else C  # of an input, in the matrix that is factorized
+    per_pair = 2 * (widths[0] + sum(m * (1 + columns**2) for m in widths[1:-1]))
     yield Phase(name="features", flops=4 * N * P, seconds=N * rates.features)
-    square, factor = work in ("kept", "eigh"), (N if work in ONE_FOR_ALL else M) ** 3 / 3
+    square, factor = work in ("kept", "eigh"), (N * columns) ** 3 / 3
     if square:
         yield Phase(name="kernel", flops=per_pair * pairs, seconds=pairs * rates.own_pair)
     elif work in ("cholesky", "packed", "mixed"):
@@ -258,7 +260,6 @@ def _phases(work: str, rates: Rates, N: int, iterations: int) -> Iterator[Phase]
     elif work == "ntk":
         yield Phase(name="kernel", flops=0.0, seconds=pairs * rates.limit_pair)
     elif work == "mean_output":
-        per_pair = 2 * (widths[0] + 2 * sum(widths[1:-1]))
         yield Phase(name="kernel", flops=per_pair * pairs, seconds=pairs * rates.mean_pair)
     elif work == "nystrom":
         r = nystrom_rank(M)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ntklin.algebra.device_matrix import DeviceMatrix
 from ntklin.algebra.packed import PackedMatrix
-from ntklin.algebra.panels import BLOCK, PanelMatrix
+from ntklin.algebra.panels import PanelMatrix
 from ntklin.algebra.square import SquareMatrix
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, free_device_memory, namespace
@@ -111,12 +111,17 @@ class Rates:
     @property
     def pair(self) -> float:
         """The block of the kernel of two inputs, in a tile below the diagonal."""
-        if "pair" not in self._known:
-            phi, t = self._phi(), tile_inputs(self.net.n_outputs)
-            rows, columns = slice(0, len(phi.inputs)), slice(0, min(t, len(phi.inputs)))
+        return self._tile("pair", self._phi)
+
+    def _tile(self, name: str, features: Callable[[], FeatureMap]) -> float:
+        """Two inputs of a tile of all rows and a panel's columns."""
+        if name not in self._known:
+            phi = features()
+            n, t = len(phi.inputs), tile_inputs(phi.n_outputs)
+            rows, columns = slice(0, n), slice(0, min(t, n))
             units = rows.stop * columns.stop
-            self._measured("pair", units, lambda: phi.rows(rows).gram(phi.rows(columns)))
-        return self._known["pair"]
+            self._measured(name, units, lambda: phi.rows(rows).gram(phi.rows(columns)))
+        return self._known[name]
 
     @property
     def own_pair(self) -> float:
@@ -136,13 +141,12 @@ class Rates:
     @property
     def mean_pair(self) -> float:
         """The kernel of one output in the place of all, of two inputs."""
-        if "mean_pair" not in self._known:
+
+        def features() -> FeatureMap:
             net, theta, _ = mean_output(self.net, self._theta())
-            phi = net.features(theta, self._inputs(_INPUTS))
-            rows, columns = slice(0, len(phi.inputs)), slice(0, min(BLOCK, len(phi.inputs)))
-            units = rows.stop * columns.stop
-            self._measured("mean_pair", units, lambda: phi.rows(rows).gram(phi.rows(columns)))
-        return self._known["mean_pair"]
+            return net.features(theta, self._inputs(_INPUTS))
+
+        return self._tile("mean_pair", features)
 
     @property
     def product(self) -> float:

@@ -20,6 +20,7 @@ from ntklin.runs.checkpoint import digest
 from ntklin.theory.linearization import linearize
 from ntklin.theory.minimize import solve_minimizer
 from ntklin.theory.minimizer import Minimizer
+from ntklin.theory.solver_costs import ONE_FOR_ALL
 from ntklin.theory.solver_options import SolverProgress, as_solver_options
 
 RESULT = "result.npz"
@@ -126,12 +127,10 @@ def _solved(
 
 def _factorized(network: MLP, n: int, preconditioner: str) -> tuple[int, float]:
     """The rows of the matrix that is factorized, and operations for one of its entries."""
-    if preconditioner == "ntk":  # Θ, one for all outputs
-        return n, 2.0 * (LIMIT_LAYER * (len(network.widths) - 2) + network.n_inputs)
-    widths = sum(network.widths[1:-1])
-    if preconditioner == "mean_output":
-        return n, 2.0 * (2 * widths + network.n_inputs)
-    return n * network.n_outputs, 2.0 * (2 * widths + network.n_inputs)
+    rows = n if preconditioner in ONE_FOR_ALL else n * network.n_outputs
+    is_limit, hidden = preconditioner == "ntk", network.widths[1:-1]
+    layers = LIMIT_LAYER * len(hidden) if is_limit else 2 * sum(hidden)
+    return rows, 2.0 * (layers + network.n_inputs)
 
 
 def _measured(problem: Problem, found: Minimizer, clock: Clock) -> dict[str, Any]:

@@ -122,9 +122,7 @@ def asked_solvers(problem: Problem) -> Named:
     for name in SOLVERS:
         options = [{}]
         if name == "pcg":
-            options = [
-                {"preconditioner": kind} for kind in ("ntk", "mean_output", "nystrom", "none")
-            ]
+            options = [{"preconditioner": kind} for kind in PRECONDITIONERS]
         for option in options:
             m = lin.minimizer(problem.Y, ridge=problem["ridge"], solver=name, **option)
             label = " ".join([name, *option.values()])
