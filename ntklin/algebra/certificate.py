@@ -208,12 +208,12 @@ def certify(
     radii = _as_radii(radii)
     if (f0 is None) != (f0_new is None) or (f0 is not None and K_new is None):
         raise ValueError("f0, f0_new and K_new belong together: pass K_new alone or all three")
-    n = _rows(K, "K")
+    K, n = _with_rows(K, "K")
     with ctx.workprec(precision):
         K = _symmetric(_matrix(K, radii.pop("K", None), (n, n), "K"))
         Y = _matrix(Y, radii.pop("Y", None), (n,), "Y")
         if K_new is not None:
-            n_new = _rows(K_new, "K_new")
+            K_new, n_new = _with_rows(K_new, "K_new")
             K_new = _matrix(K_new, radii.pop("K_new", None), (n_new, n), "K_new")
             given = f0 is not None
             f0 = _matrix(f0, radii.pop("f0", None), (n,), "f0") if given else arb_mat(n, 1)
@@ -373,15 +373,16 @@ def _as_radii(radii: Any) -> dict[str, Any]:
         raise TypeError(f"radii must be a dict such as {{'K': 1e-12}}, got {said(radii)}") from None
 
 
-def _rows(values: Any, name: str) -> int:
-    """How many rows a matrix has."""
+def _with_rows(values: Any, name: str) -> tuple[Any, int]:
+    """A matrix as ``_matrix`` takes it, read once, and how many rows it has."""
     if isinstance(values, arb_mat):
         shape = values.nrows(), values.ncols()
     else:
-        shape = _array(values, name).shape
+        values = _array(values, name)
+        shape = values.shape
     if len(shape) != 2 or 0 in shape:
         raise ValueError(f"{name} must be a matrix, got shape {shape}")
-    return shape[0]
+    return values, shape[0]
 
 
 def _matrix(values: Any, radius: Any, shape: tuple[int, ...], name: str) -> arb_mat:

@@ -214,6 +214,8 @@ class _Recursion:
             return low, high
         for a, b in zip(np.array(self._steps).T, np.array(self._ratios).T, strict=True):
             length = int(np.count_nonzero(a))
+            if not length:  # even its first step is below the range
+                continue
             a, b = a[:length], b[1:length]
             diagonal = 1 / a
             diagonal[1:] += b / a[:-1]

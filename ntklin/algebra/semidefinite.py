@@ -40,7 +40,8 @@ def as_semidefinite(A: Array, name: str, *, advice: str = "take fewer rows") -> 
     hint = ""
     if A.dtype == np.float64:
         hint = "; if that is the rounding of float32, pass it in float32"
-    excess = np.abs(A - A.T)
+    with np.errstate(over="ignore"):
+        excess = np.abs(A - A.T)
     largest = float(np.abs(A).max())
     if float(excess.max()) > rounding * largest:
         i, j = np.unravel_index(int(excess.argmax()), A.shape)

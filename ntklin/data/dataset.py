@@ -40,8 +40,10 @@ class Dataset:
     classes: tuple[Label, ...] = ()
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str):
-            raise TypeError(f"name must be text, got {type(self.name).__name__}")
+        for name in ("name", "provenance"):
+            if not isinstance(getattr(self, name), str):
+                kind = type(getattr(self, name)).__name__
+                raise TypeError(f"{name} must be text, got {kind}")
         for part in ("train", "test"):
             names = f"X_{part}", f"Y_{part}"
             X, Y = (as_array(getattr(self, name), name) for name in names)

@@ -6,6 +6,7 @@ imaginary part, is refused by the argument's name instead.
 """
 
 import decimal
+import math
 import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -96,7 +97,8 @@ def rows_of(a: Any, name: str) -> Any:
     """The entries of a sequence, or the rows of what is an array; others stay as they are."""
     if isinstance(a, Mapping):
         raise TypeError(f"{name} must be a sequence, got a {_kind(a)}; pass list({name}.values())")
-    is_array = any(hasattr(a, known) for known in ("__array__", "__dlpack__", "toarray"))
+    known = ("__array__", "__dlpack__", "toarray")
+    is_array = isinstance(a, memoryview) or any(hasattr(a, name) for name in known)
     # Iterating over a table of pandas would give the names of its columns.
     return as_array(a, name) if is_array else a
 
@@ -190,8 +192,11 @@ def _as_float(value: Any, exact: bool, name: str, index: tuple[int, ...]) -> flo
         raise TypeError(f"{name} must be an array of real numbers, got {what}{where}{hint}")
     try:
         number = float(value)
+        beyond = math.isinf(number) and number != value  # NumPy's long doubles become infinite
     except (ArithmeticError, ValueError):
-        raise ValueError(f"{name} has a number beyond the range of float64{where}") from None
+        beyond = True
+    if beyond:
+        raise ValueError(f"{name} has a number beyond the range of float64{where}")
     if exact and number != value:
         raise TypeError(
             f"{name} must hold numbers that float64 has exactly, got {value!r}{where}; pass a "

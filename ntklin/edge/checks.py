@@ -90,7 +90,8 @@ def _narrow(a: Array, dtype: DTypeLike, rows: bool) -> tuple[Array, str | None]:
 
 def _first(where: Array) -> str:
     """The place of the first truth value, in words."""
-    return place([i[0] for i in namespace(where).nonzero(where)])
+    xp = namespace(where)
+    return place([i[0] for i in xp.nonzero(xp.atleast_1d(where))])
 
 
 def require_finite(a: Array, name: str) -> None:

@@ -132,7 +132,12 @@ class FeatureMap(BalancedFeatures):
         -------
         ndarray, shape (N C,)
         """
-        lengths = [np.sqrt((W * W).sum(axis=1)) for W, _ in self.network.unpack(self.parameters)]
+        even, exponent = self.balanced()
+        if even is not self:
+            return shift(even.output_rounding(), exponent)
+        layers = self.network.unpack(self.parameters)
+        scales = self.passes.w
+        lengths = [_row_lengths(W, w) for (W, _), w in zip(layers, scales, strict=True)]
         # Squares and last signals of all would be as large as the activations.
         size = max(1, BLOCK // max(self.network.widths))
         runs = (slice(i, i + size) for i in range(0, len(self.inputs), size))
@@ -397,20 +402,30 @@ class FeatureMap(BalancedFeatures):
         return self._kernels.LinearizedNetwork(self.passes, self.network.has_bias, rule)
 
 
+def _row_lengths(W: Array, scale: float) -> Array:
+    """scale · ‖W_i‖ of each row, whatever the size of its entries."""
+    units = abs(W).max(axis=1)
+    units[units == 0] = 1
+    return scale * units * np.sqrt(((W / units[:, None]) ** 2).sum(axis=1))
+
+
 def _squared_rounding(phi: FeatureMap, lengths: list[Array]) -> Array:
     """The sum over layers of what a rounding of size 1 in each product gives, squared."""
     squares = np.zeros(phi.shape[0])
     layers = phi.network.unpack(phi.parameters)
-    for a, delta, w, v, (W, b), length in zip(*phi.passes, layers, lengths, strict=True):
-        sizes = w * host(np.sqrt((a * a).sum(axis=1))).astype(np.float64)
+    activations, deltas, _, scales = phi.passes
+    for a, delta, v, (W, b), length in zip(
+        activations, deltas, scales, layers, lengths, strict=True
+    ):
+        sizes = host(np.sqrt((a * a).sum(axis=1))).astype(np.float64)
         sizes = np.repeat(sizes, phi.network.n_outputs)
         signals = delta * delta
         with reproducible():  # a pass over the signals, as fast as memory on any threads
             total = sizes**2 * host(signals @ (length * length).astype(a.dtype))
             if b is not None:
-                biases = abs(b)
-                total += 2 * v * sizes * host(signals @ (length * biases).astype(a.dtype))
-                total += v * v * host(signals @ (biases * biases).astype(a.dtype))
+                biases = v * abs(b)
+                total += 2 * sizes * host(signals @ (length * biases).astype(a.dtype))
+                total += host(signals @ (biases * biases).astype(a.dtype))
         squares = squares + (W.shape[1] + 3) * total
     return squares
 

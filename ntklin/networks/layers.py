@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ntklin.edge.arrays import Array
+from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import kernels, refuse_mixed
 from ntklin.edge.checks import as_inputs, as_list, as_vector, require_finite
 from ntklin.kernels.structures import Activations, Layers
@@ -90,8 +90,8 @@ def layers_and_inputs(
     unseen : ndarray, shape (P,), or None
         θ, if :func:`forward` is to see whether it is finite.
     """
-    inputs = as_inputs(X, network.n_inputs)
-    if getattr(theta, "shape", None) != (network.n_parameters,):
+    inputs, theta = as_inputs(X, network.n_inputs), as_array(theta, "theta")
+    if theta.shape != (network.n_parameters,):
         network.unpack(theta)  # names the two shapes
     is_seen = len(inputs) > FEW
     vector = as_vector(theta, network.n_parameters, name="theta", finite=is_seen)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from ntklin.algebra.operators import as_destination
 from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import namespace, refuse_mixed
-from ntklin.edge.checks import as_count, as_flag, as_inputs, require_memory
+from ntklin.edge.checks import as_count, as_flag, as_inputs, as_weights, require_memory
 from ntklin.edge.sendable import Sendable
 from ntklin.networks.memory import require_jacobian_memory
 from ntklin.networks.network import FeatureOperator, Network, as_feature_operator, require_network
@@ -209,7 +209,7 @@ class StreamedFeatures(Sendable, FeatureOperator):
             return self.gram(other, weights).reshape(len(self.inputs), C, -1, C).swapaxes(1, 2)
         if other is not None and not isinstance(other, FeatureOperator):
             raise TypeError(f"other must be features, got {type(other).__name__}")
-        options = {} if weights is None else {"weights": weights}
+        options = {} if weights is None else {"weights": as_weights(weights, self.shape[1])}
         second = self if other is None else other
         shape, dtype = (self.shape[0], second.shape[0]), np.result_type(self.dtype, second.dtype)
         advice = (

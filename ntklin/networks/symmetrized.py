@@ -156,6 +156,7 @@ class AntisymmetricPair(Shown, Network):
     def apply(self, theta: ArrayLike, X: ArrayLike) -> Array:
         """The outputs f(X), shape (N,), or (N, C) of more than one output."""
         theta = as_vector(theta, self.n_parameters, name="theta")
+        X = as_inputs(X, self.n_inputs)
         return _total(
             c * self.network.apply(half, X)
             for c, half in zip(self.factors, self.halves(theta), strict=True)

@@ -67,7 +67,10 @@ class Batches:
         n_samples = as_step(n_samples, name="n_samples", minimum=1)
         if self.size is not None:
             if self.size > n_samples:
-                raise ValueError(f"size = {self.size} exceeds the number of samples, {n_samples}")
+                raise ValueError(
+                    f"size = {self.size} exceeds the number of samples, {n_samples}, of which "
+                    "batches hold none twice"
+                )
             return self.size
         return max(1, round(cast(float, self.split) * n_samples))
 
@@ -126,7 +129,9 @@ class SampleWeights:
             batches.batch_size(n_samples)  # refuses a size above N
             self._batches = batches.from_step(start, n_samples)
         elif isinstance(batches, Iterable) and not (
-            isinstance(batches, str | bytes) or getattr(batches, "ndim", 1) == 0
+            isinstance(batches, str | bytes)
+            or getattr(batches, "ndim", 1) == 0
+            or hasattr(batches, "toarray")  # sparse
         ):
             self._batches = islice(batches, start, None)
         else:

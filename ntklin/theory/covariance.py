@@ -24,6 +24,8 @@ class Prior:
 
     Attributes
     ----------
+    inputs : list of one or two ndarrays or None
+        x, and x' where it is not x, read and checked; None for X.
     shape : tuple of two ints
         Of the covariances.
     """
@@ -33,7 +35,7 @@ class Prior:
     ) -> None:
         first = None if X_new is None else source.new_inputs(X_new)
         second = first if X2 is None else source.new_inputs(X2)
-        self._is_symmetric = X2 is None
+        self.inputs = [first] if X2 is None else [first, second]
         self._here = _double(source.covariance(first, second))
         self._first = _double(source.covariance(first))
         self._second = self._first if X2 is None else _double(source.covariance(second))
@@ -57,7 +59,7 @@ class Prior:
         S2 = S if S2 is None else S2
         left = self._first - S @ self._training
         covariance = self._here - S @ self._second.T - left @ S2.T
-        return (covariance + covariance.T) / 2 if self._is_symmetric else covariance
+        return (covariance + covariance.T) / 2 if len(self.inputs) == 1 else covariance
 
 
 def _double(a: Array) -> Array:

@@ -145,7 +145,7 @@ class EpochMoments(Shown, Sendable):
         -------
         Shuffling
         """
-        t = as_step(t)
+        t, X_new = as_step(t), self.moments.linearization.source.new_inputs(X_new)
         own, other = self.moments.covariance(X_new, t), host(self.moments.predict(X_new, t))
         variance = float(np.einsum("ii...->", host(own)))
         loss, spread, mean = self.loss(t), self.covariance(X_new, t), self.predict(X_new, t)

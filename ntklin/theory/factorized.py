@@ -217,7 +217,9 @@ class FactorizedKernel(Shown, Sendable):
         if weights is None:
             return self.kernel
         if isinstance(weights, float | int):
-            return self.kernel.dtype.type(weights) * self.kernel
+            with np.errstate(over="ignore"):
+                K = self.kernel.dtype.type(weights) * self.kernel
+            return in_range(K, K.dtype, "the weighted kernel", "scale the weights")
         return self.source.kernel(weights)
 
     def at(self, X_new: ArrayLike, weights: Weights = None) -> Evaluation:

@@ -129,6 +129,7 @@ class LinearizedGradientDescent(DescentWithoutSpectrum):
             return self._without_spectrum(t).predict(X_new)
         source, modes, columns = self._source, self._modes, self._source.columns
         lin, exponent = modes.units.linearization, modes.units.exponent
+        X_new = source.new_inputs(X_new)
         certain, doubtful = lin.modes_at(X_new)
         start = shift(host(columns.of(lin.at(X_new).outputs)), exponent)
         along = modes.along_parameters(X_new) if isinstance(modes, DecayedModes) else None
@@ -282,7 +283,7 @@ class LinearizedGradientDescent(DescentWithoutSpectrum):
         else:
             growths = modes.growth(steps)
             faded = modes.faded(growths)
-        parts = [lin.modes_at(inputs) for inputs in ([X_new] if X2 is None else [X_new, X2])]
+        parts = [lin.modes_at(inputs) for inputs in prior.inputs]
         covariances = np.empty((len(steps), *prior.shape))
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             for step, (growth, fading) in enumerate(zip(growths, faded, strict=True)):
@@ -440,12 +441,10 @@ class LinearizedGradientDescent(DescentWithoutSpectrum):
         pictures.require_axes(ax)
         if t is None:
             t = np.unique([0, *np.geomspace(1, _DRAWN[1], _DRAWN[0]).round().astype(int)])
-        found = as_steps(t)
-        losses, order = np.atleast_1d(self.loss(t)).reshape(-1), np.argsort(found.count)
-        ax = pictures.axes_or_new(ax)
-        steps = found.count[order]
+        steps = np.sort(as_steps(t).count)
+        losses, ax = self.loss(steps), pictures.axes_or_new(ax)
         label = "gradient descent, linearized"
-        pictures.losses(ax, steps, losses[order], label, pictures.LINEARIZED)
+        pictures.losses(ax, steps, losses, label, pictures.LINEARIZED)
         pictures.steps_axis(ax, float(steps.max(initial=0)))
         pictures.tidy(ax)
         return ax

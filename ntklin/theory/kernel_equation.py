@@ -231,7 +231,9 @@ class KernelEquation(Sendable):
         lin = self.units.linearization
         if self.solver.holds_kernel:
             at = lin.at(X_new, self.weights)
-            return Evaluated(start=at.start, product=at.kernel @ beside(columns, at.kernel))
+            with np.errstate(over="ignore", invalid="ignore"):  # ``in_range`` sees what left it
+                product = at.kernel @ beside(columns, at.kernel)
+            return Evaluated(start=at.start, product=product)
         expansion = self._expansions.get(name)
         if expansion is None:
             expansion = self.source.expansion(columns, self.weights)

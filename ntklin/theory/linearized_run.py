@@ -286,6 +286,7 @@ class LinearizedRun(Run):
         DegenerateKernelError, ValueError, MemoryLimitError
             As ``split``.
         """
+        X_new = as_new_inputs(X_new, self.linearization.features)
         return self.predict(X_new) - self.interpolating(X_new)
 
     @cached_property
@@ -347,6 +348,7 @@ class LinearizedRun(Run):
         """
         if relative_step is None:
             relative_step = float(np.cbrt(np.finfo(self.outputs.dtype).eps))
+        X_new = as_new_inputs(X_new, self.linearization.features)
         return label_sensitivity(self, X_new, as_positive(relative_step, name="relative_step"))
 
     def concentration(self, D: ArrayLike | None = None) -> Concentration:

@@ -232,9 +232,10 @@ class Minimizer(Shown, Sendable):
             raise ValueError("a ridge holds θ near θ_0, so that vanishing decay changes nothing")
         equation = self._equation
         lin = equation.units.linearization
+        X_new = lin.source.new_inputs(X_new)
         here, there = (
             host(phi.along_parameters()).astype(np.float64)[:, None]
-            for phi in (lin.features, lin.features.at(lin.source.new_inputs(X_new)))
+            for phi in (lin.features, lin.features.at(X_new))
         )
         inside = equation.evaluate(X_new, equation.solve(here).coefficients, "").product
         start = beside(there, inside) - inside
@@ -284,7 +285,7 @@ class Minimizer(Shown, Sendable):
         """
         equation = self._equation
         prior = Prior(equation.units.linearization.source, X_new, X2)
-        maps = [self._map(inputs) for inputs in ([X_new] if X2 is None else [X_new, X2])]
+        maps = [self._map(inputs) for inputs in prior.inputs]
         covariance, source = prior.propagated(*maps), self.linearization.source
         scale = 2 * equation.units.exponent
         covariance = in_range(covariance, source.dtype, "the covariance", self._remedy, scale=scale)

@@ -183,7 +183,8 @@ class SGDMoments(Shown, Sendable):
         DivergenceError, MemoryLimitError
             As ``LinearizedGradientDescent.predict``.
         """
-        as_steps(t)
+        if t is None:  # which the mean would take for t → ∞
+            raise TypeError("t must hold integers, got None")
         return self.mean.predict(X_new, t)
 
     def covariance(
@@ -274,10 +275,11 @@ class SGDMoments(Shown, Sendable):
         """
         pictures.require_axes(ax)
         steps = np.sort(as_steps(t).count)
-        spread = host(self.covariance(X_new, steps))
-        inputs = self.linearization.source.known_inputs if X_new is None else X_new
+        source = self.linearization.source
+        inputs = source.known_inputs if X_new is None else source.new_inputs(X_new)
         if inputs is None:
             raise ValueError("X_new must be given: of a kernel that is an array X is not known")
+        spread = host(self.covariance(None if X_new is None else inputs, steps))
         n_outputs = 1 if spread.ndim == 3 else spread.shape[3]
         shape = len(steps), spread.shape[1], n_outputs
         mean = host(self.predict(inputs, steps)).reshape(shape)

@@ -192,7 +192,7 @@ def plan(
         ("preconditioner", preconditioner, tuple(_ITERATIONS)[1:]),
     ):
         as_word(value, known, name=name)
-    N = as_count(n_samples, name="n_samples")
+    N = as_step(n_samples, name="n_samples", minimum=1)
     if like is not None and namespace(like) is np and not isinstance(like, np.ndarray):
         raise TypeError(f"like must be an array of NumPy or CuPy, got {type(like).__name__}")
     if iterations is not None:

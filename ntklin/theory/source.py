@@ -93,7 +93,12 @@ class Source(Shown, Sendable, ABC):
             For another shape, which the message tells, NaN or infinity.
         """
         refuse_mixed(self.anchor, Y)
-        return self.columns.targets(Y, self.n_samples, dtype).copy()
+        Y = self.columns.targets(Y, self.n_samples, dtype).copy()
+        if self.columns.n_outputs is None:
+            shape = self.outputs.shape  # (N,) goes with any number of outputs, such as 0
+            if len(shape) == 2 and Y.shape != shape:
+                raise ValueError(f"Y must have the shape {shape} of f0(X), got shape {Y.shape}")
+        return Y
 
     def residual(self, Y: Array, exponent: int = 0) -> Array:
         """Y − 2^exponent f_0(X) in columns that the kernel acts on, (M, k), float64, on the host.

@@ -21,7 +21,7 @@ from ntklin.edge.checks import (
     as_vector,
     require_memory,
 )
-from ntklin.edge.errors import DegenerateKernelError
+from ntklin.edge.errors import DegenerateKernelError, DivergenceError
 from ntklin.edge.faces.shown import Shown
 from ntklin.edge.sendable import Sendable
 from ntklin.edge.values import said
@@ -87,6 +87,7 @@ class ProductForm(Shown, Sendable):
 
     def predict(self, X_new: ArrayLike) -> Array:
         """f_t(X_new), (N_new,) or (N_new, C)."""
+        X_new = as_new_inputs(X_new, self.linearization.features)
         return self.interpolating(X_new) + self.path_dependent(X_new)
 
     def interpolating(self, X_new: ArrayLike) -> Array:
@@ -157,7 +158,14 @@ def product_formula(
     weights = np.repeat(weights, m // n, axis=1)  # a sample's outputs are in a batch together
     if optimizer is not None:
         given = _sequence_of(optimizer, J, residual, weights)
-    A, B, fitted = product_form(J, residual, given[:steps], weights, rate, _solver())
+    with np.errstate(over="ignore", invalid="ignore"):
+        A, B, fitted = product_form(J, residual, given[:steps], weights, rate, _solver())
+    if not (np.isfinite(fitted).all() and np.isfinite(B).all()):
+        raise DivergenceError(
+            f"the products of {steps} steps leave the range of float64: the learning rate "
+            f"{rate:.6g} is too large for so many",
+            learning_rate=rate,
+        )
     return ProductForm(
         linearization=lin,
         targets=Y,

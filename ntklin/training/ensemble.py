@@ -11,12 +11,12 @@ from numpy.typing import ArrayLike
 
 from ntklin.edge.arrays import Array, rows_of
 from ntklin.edge.backends import free_device_memory, namespace
-from ntklin.edge.checks import as_list, as_progress
+from ntklin.edge.checks import as_inputs, as_list, as_progress
 from ntklin.edge.errors import DivergenceError, TrainingInterrupted
 from ntklin.edge.faces.bars import LossMeter, followed
 from ntklin.edge.values import said
 from ntklin.networks.mlp import MLP
-from ntklin.networks.network import Network, require_network
+from ntklin.networks.network import Network, n_outputs_of, require_network
 from ntklin.runs.batches import Batches, SampleWeights
 from ntklin.runs.engine import Engine
 from ntklin.runs.loop import EngineMaker, Track, carry_out
@@ -156,6 +156,8 @@ def _as_problems(
         )
     if not isinstance(rows, Iterable):
         raise TypeError(f"thetas must be a sequence of vectors, got {said(thetas)}")
+    X = as_inputs(X, net.n_inputs)
+    Y = loss.as_targets(Y, len(X), n_outputs_of(net))
     problems, shared = [], {}
     for s, row in enumerate(as_list(rows, name="thetas")):
         theta, *data = as_problem(net, row, X, Y, loss, name=f"thetas[{s}]")

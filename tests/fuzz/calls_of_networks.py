@@ -145,7 +145,7 @@ NETWORKS = {
     "AntisymmetricPair": Call(lambda: ntklin.AntisymmetricPair, {"network": NETS}),
     "AntisymmetricPair.features": Call(lambda: PAIR.features, {"theta": array(TWICE), "X": INPUTS}),
     "AntisymmetricPair.symmetrize": Call(lambda: PAIR.symmetrize, {"theta": THETAS}),
-    "AntisymmetricPair.halves": Call(lambda: PAIR.halves, {"theta": array(TWICE)}),
+    "AntisymmetricPair.halves": Call(lambda: PAIR.halves, {"theta": array(TWICE)}, is_linear=True),
     "DoubledNetwork": Call(lambda: ntklin.DoubledNetwork, {"network": NETS}),
     "DoubledNetwork.init": Call(lambda: DOUBLED.init, {"rng": RNG, "dtype": DTYPE}),
     "DoubledNetwork.symmetrize": Call(lambda: DOUBLED.symmetrize, {"theta": THETAS}),

@@ -15,6 +15,7 @@ import numpy as np
 
 import ntklin
 from fuzz import oddities as odd
+from fuzz import tables
 from fuzz.oddities import ASKED
 from ntklin.edge.files.reading import DamagedFileError
 
@@ -55,7 +56,7 @@ OTHER_WORDS = {
 # Fields in which a NaN says that there is no number.
 NO_NUMBER = {"final_loss"}
 DEPTH = 3
-ODDITIES = str(Path(odd.__file__).resolve())
+ODDITIES, TABLES = (str(Path(module.__file__).resolve()) for module in (odd, tables))
 OWN_ERRORS = (ntklin.NtklinError, ntklin.TrainingInterrupted, ntklin.MitigationInterrupted)
 
 
@@ -148,7 +149,7 @@ def is_own(error):
         return is_own(error.__cause__)
     place = places_of(error)[-1][0]
     endless = isinstance(error, RecursionError) and place == ODDITIES
-    return ASKED in str(error) or endless
+    return ASKED in str(error) or endless or place == TABLES
 
 
 def of_error(error, given, kinds):

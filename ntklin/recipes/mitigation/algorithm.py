@@ -168,6 +168,11 @@ def mitigate_initialization(
             "batches must be ntklin.Batches or a list, since several networks are trained; got "
             f"{type(batches).__name__}, which can be read only once"
         )
+    if isinstance(optimizer, type):
+        raise TypeError(
+            "optimizer must be an ntklin optimizer or a function of the network, got the class "
+            f"{optimizer.__name__}; pass an instance of it"
+        )
     kind, on_trial = Loss(loss), as_callback(on_trial, name="on_trial")
     progress = as_progress(progress)
     contest = Contest(
