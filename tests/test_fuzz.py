@@ -1,5 +1,6 @@
 """Hostile input: some of the cases of which ``python -m fuzz`` runs any number."""
 
+import contextlib
 import itertools
 import os
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from fuzz import oddities as odd
 from fuzz import record, workers
 from fuzz.arguments import Call, array, number
-from fuzz.calls import CALLS, LEFT_OUT, NOT_CALLED, cases, is_raised
+from fuzz.calls import CALLS, LEFT_OUT, NOT_CALLED, cases, folder, is_raised
 from fuzz.damage import CUT, KINDS, TURNS, damages, whole
 from fuzz.enclosures import judged as judged_problem
 from fuzz.hostile import Hostile
@@ -118,6 +119,41 @@ def test_all_bits_of_a_file_have_their_turn():
 def test_the_truth_lies_in_the_balls(seed):
     verdict = judged_problem(seed)
     assert not verdict.is_finding, verdict
+
+
+class Counted:
+    """An array that counts how often it is read."""
+
+    def __init__(self, a):
+        self.a, self.times = np.asarray(a), 0
+
+    def __array__(self, dtype=None, copy=None):
+        self.times += 1
+        return self.a if dtype is None else self.a.astype(dtype)
+
+
+ARRAYS = {
+    where: names
+    for where, call in CALLS.items()
+    # An array to write into, or to be like, has to be one.
+    if (
+        names := [
+            n for n, a in call.arguments.items() if a.kind == "array" and n not in ("out", "like")
+        ]
+    )
+}
+
+
+@pytest.mark.parametrize("where", ARRAYS)
+@pytest.mark.filterwarnings("ignore::ntklin.NonMonotoneLossWarning")
+def test_arrays_are_read_once(where):
+    call = CALLS[where]
+    for name in ARRAYS[where]:
+        given = {other: argument.make() for other, argument in call.arguments.items()}
+        counted = given[name] = Counted(given[name])
+        with contextlib.chdir(folder().name):
+            call.function()(*given.values()) if call.positional else call.function()(**given)
+        assert counted.times == 1, f"{name} is read {counted.times} times"
 
 
 # What must be found is found

@@ -242,6 +242,34 @@ def test_what_has_no_number_is_refused_by_name():
     assert not dead.features(np.zeros(9), X).gram().any()
 
 
+@pytest.mark.parametrize("e", [1000, 500, -500, -1000])
+@pytest.mark.parametrize("of", ["inputs", "parameters"])
+def test_rounding_errors_at_any_scale(e, of):
+    net = ntklin.MLP((3, 8, 5, 2), bias="none")
+    theta, X = net.init(0), np.random.default_rng(0).standard_normal((4, 3))
+    plain = net.features(theta, X).output_rounding()
+    assert (plain > 0).all()
+    if of == "inputs":
+        X = np.ldexp(X, e)
+    else:
+        layers = net.unpack(theta.copy())
+        layers[1][0][:] *= 2.0**e
+        theta = net.pack(layers)
+    np.testing.assert_array_equal(net.features(theta, X).output_rounding(), np.ldexp(plain, e))
+
+
+def test_products_and_kernels_beyond_the_range_are_refused():
+    net = ntklin.MLP((2, 3, 1))
+    X = np.array([[0.5, 0.25], [-0.75, 0.5]])
+    lin = ntklin.linearize(net, net.init(1), X)
+    with pytest.raises(ntklin.FloatRangeError, match="the weighted kernel overflows float64"):
+        ntklin.linearize(net, net.init(1), 8 * X).weighted_kernel(1e308)
+    with pytest.raises(ntklin.DivergenceError, match="products of 3 steps leave the range"):
+        lin.theorem6(np.ones(2), [np.ones(net.n_parameters)] * 3, learning_rate=1e200)
+    with pytest.raises(ntklin.FloatRangeError, match="f_∞ overflows float64"):
+        lin.minimizer(np.full(2, 1e3)).predict(np.array([[1.7e308, -1.7e308]]))
+
+
 def test_helpers():
     assert [exponent(v) for v in (0.0, 1.0, -0.75, np.inf)] == [0, 1, 0, 0]
     assert norm([3e200, 4e200]) == pytest.approx(5e200, rel=1e-15)

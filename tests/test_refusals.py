@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
+import scipy.sparse
 from foreign_arrays import NAType
 
 import ntklin
@@ -87,6 +88,44 @@ REFUSED = {
     "features that are an array": (
         lambda: ntklin.linearize(Odd(), THETA, X),
         r"what net\.features\(theta, X\) returns must be features, but the ndarray has no network",
+    ),
+    "targets of another shape than f_0": (
+        lambda: ntklin.linearize_kernel(
+            lambda A, B: A @ B.T + 1, X=X, f0=lambda A: np.ones((len(A), 2))
+        ).minimizer(Y),
+        r"Y must have the shape \(4, 2\) of f0\(X\), got shape \(4,\)",
+    ),
+    "more samples than are counted": (
+        lambda: ntklin.plan(NET, 10**127, preconditioner="nystrom"),
+        r"n_samples must be below 2\^63",
+    ),
+    "a class in the place of an optimizer": (
+        lambda: ntklin.mitigate_initialization(NET, X, Y, X, Y, theta=THETA, optimizer=object),
+        "optimizer must be an ntklin optimizer .*, got the class object",
+    ),
+    "no provenance": (
+        lambda: ntklin.Dataset("d", X, Y, X, Y, provenance=np.ma.masked),
+        "provenance must be text, got MaskedConstant",
+    ),
+    "a sparse matrix of batches": (
+        lambda: ntklin.train(NET, THETA, X, Y, RATE, 1, batches=scipy.sparse.eye_array(4)),
+        "batches must be an ntklin.Batches or an iterable",
+    ),
+    "one huge long double": (
+        lambda: NET.apply(THETA, np.longdouble("1e4000")),
+        "X (overflows float64 at entry 0|contains|must have shape)",
+    ),
+    "a huge long double among objects": (
+        lambda: NET.apply(THETA, np.array([[1.0, np.longdouble("1e4000")]], object)),
+        "X (has a number beyond the range of float64 at row 0, column 1|contains)",
+    ),
+    "huge entries that differ": (
+        lambda: ntklin.linearize_kernel(np.array([[1.0, 1.7e308], [-1.7e308, 1.0]])),
+        "K must be a symmetric matrix",
+    ),
+    "a seed that is a matrix": (
+        lambda: NET.init(np.matrix(0.5)),
+        "rng must be an integer of at least 0",
     ),
     # What is called as work goes on
     **{
@@ -390,6 +429,20 @@ def test_no_steps_at_all():
     found = lin().gradient_descent(Y, 0.1).by_products(np.empty((0, 3), int))
     assert found.parameters.shape == (0, 3, P)
     assert found.predict(X).shape == (0, 3, 4)
+
+
+def test_networks_in_the_rows_of_a_buffer():
+    (run,) = ntklin.train_ensemble(NET, memoryview(THETA[None]), X, Y, RATE, 1)
+    np.testing.assert_array_equal(
+        run.parameters, ntklin.train(NET, THETA, X, Y, RATE, 1).parameters
+    )
+
+
+def test_a_preconditioner_whose_first_step_is_below_the_range():
+    inverse = np.eye(4)
+    inverse[2, 0] = 1e160
+    with pytest.raises(ntklin.ConvergenceError, match="another preconditioner"):
+        lin().minimizer(Y, solver="pcg", preconditioner=lambda r: inverse @ r)
 
 
 def test_batches_of_more_samples_than_there_is_memory_for():

@@ -182,6 +182,10 @@ def test_linearize_streams_what_does_not_fit(monkeypatch):
 def test_bad_arguments(X, rows, error, match):
     with pytest.raises(error, match=match):
         NET.features(THETA, X, rows=rows)
+    if rows == 2:
+        phi = NET.features(THETA, np.ones((4, 3)), rows=2)
+        with pytest.raises(error, match=match.replace("X", "X_new")):
+            phi.at(X)
 
 
 MEASURED = """

@@ -392,6 +392,8 @@ def as_generator(rng: Any, *, name: str = "rng") -> np.random.Generator:
     try:
         if is_flag(rng):
             raise TypeError
+        if isinstance(rng, np.ndarray):  # of a np.matrix NumPy would take rows without end
+            rng = np.asarray(rng)
         return np.random.default_rng(rng)
     except (TypeError, ValueError) as e:
         raise type(e)(

@@ -18,12 +18,14 @@ from ntklin.networks.memory import require_jacobian_memory
 from ntklin.networks.network import FeatureOperator, Network, as_feature_operator, require_network
 
 
-def _blocks_of_inputs(X: Array, dimension: int, rows: int) -> Iterator[tuple[slice, Array]]:
+def _blocks_of_inputs(
+    X: Array, dimension: int, rows: int, name: str = "X"
+) -> Iterator[tuple[slice, Array]]:
     """Some rows of X at a time, checked, and which ones."""
     for start in range(0, len(X), rows):
         stop = min(start + rows, len(X))
-        name = "X" if rows >= len(X) else f"X[{start}:{stop}]"
-        yield slice(start, stop), as_inputs(X[start:stop], dimension, name=name)
+        these = name if rows >= len(X) else f"{name}[{start}:{stop}]"
+        yield slice(start, stop), as_inputs(X[start:stop], dimension, name=these)
 
 
 class StreamedFeatures(Sendable, FeatureOperator):
@@ -126,6 +128,8 @@ class StreamedFeatures(Sendable, FeatureOperator):
         X_new, d = as_array(X_new, "X_new"), self.network.n_inputs
         if X_new.ndim != 2 or 0 in X_new.shape or X_new.shape[1] != d:
             as_inputs(X_new, d, name="X_new")  # names the shape
+        for _ in _blocks_of_inputs(X_new, d, self.chunk_rows, "X_new"):
+            pass  # names what is not finite
         return StreamedFeatures(self._features, X_new, self.chunk_rows)
 
     def balanced(self, dtype: DTypeLike | None = None) -> tuple[FeatureOperator, int]:

@@ -532,6 +532,8 @@ class Linearization(FactorizedKernel):
         ------
         DegenerateKernelError
             If one of the K_{D_t}(X, X) is singular to working precision.
+        DivergenceError
+            If the products leave the range of float64.
         MemoryLimitError
             If the dense matrices do not fit.
         """

@@ -182,6 +182,8 @@ class SGDMoments(Shown, Sendable):
         ------
         DivergenceError, MemoryLimitError
             As ``LinearizedGradientDescent.predict``.
+        TypeError
+            For what are no integers, as None is.
         """
         if t is None:  # which the mean would take for t → ∞
             raise TypeError("t must hold integers, got None")

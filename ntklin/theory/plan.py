@@ -10,7 +10,7 @@ import numpy as np
 
 from ntklin.edge.amounts import duration, format_bytes
 from ntklin.edge.backends import namespace
-from ntklin.edge.checks import as_count, as_step, as_word, free_memory
+from ntklin.edge.checks import as_step, as_word, free_memory
 from ntklin.edge.faces.shown import Facts, Shown, facts, outline
 from ntklin.networks.mean_output import with_one_output
 from ntklin.networks.memory import passes

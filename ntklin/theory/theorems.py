@@ -127,6 +127,8 @@ def product_formula(
     ------
     ValueError
         If steps, learning rate or batches are missing, or are told twice.
+    DivergenceError
+        If the products leave the range of float64.
     """
     lin, phi = linearization, linearization.features
     (m, P), n = phi.shape, lin.n_samples
