@@ -51,6 +51,12 @@ def tree_of_itself():
     return found
 
 
+def list_of_itself():
+    found = []
+    found.append(found)
+    return found
+
+
 def params_of_themselves():
     found = {}
     found["params"] = found
@@ -124,9 +130,14 @@ REFUSED = {
         "K must be a symmetric matrix",
     ),
     "a seed that is a matrix": (
-        lambda: NET.init(np.matrix(0.5)),
+        lambda: NET.init(np.full((1, 1), 0.5).view(np.matrix)),
         "rng must be an integer of at least 0",
     ),
+    "a seed that is a list of itself": (
+        lambda: NET.init(list_of_itself()),
+        "rng must be an integer of at least 0",
+    ),
+    "a seed without end": (lambda: NET.init(itertools.repeat(1)), "rng must be an integer"),
     # What is called as work goes on
     **{
         f"progress of {name}": (call, f"{what} must be callable, got 3")

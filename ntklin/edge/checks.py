@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -392,8 +393,11 @@ def as_generator(rng: Any, *, name: str = "rng") -> np.random.Generator:
     try:
         if is_flag(rng):
             raise TypeError
-        if isinstance(rng, np.ndarray):  # of a np.matrix NumPy would take rows without end
+        # NumPy follows rows of rows without end, as of a matrix and of a list that holds itself.
+        if isinstance(rng, np.ndarray):
             rng = np.asarray(rng)
+        elif isinstance(rng, Iterable):
+            rng = [index(one) for one in as_list(rng, name=name)]
         return np.random.default_rng(rng)
     except (TypeError, ValueError) as e:
         raise type(e)(
