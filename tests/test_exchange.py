@@ -312,7 +312,7 @@ FULL = state_dict((2, 3, 1))
     [
         ({}, ValueError, "sd is empty"),
         ([1], TypeError, "sd must map names to weights and biases, got list"),
-        ({0: np.ones((1, 2))}, TypeError, "keys of a state dict are strings, got 0"),
+        ({0: np.ones((1, 2))}, TypeError, "sd or names must have strings for keys, got 0"),
         (FULL | {"1.running_mean": np.ones(3)}, ValueError, "1.running_mean.*BatchNorm: fold"),
         (FULL | {"1.num_batches_tracked": 1}, ValueError, "BatchNorm"),
         (FULL | {"2.weight_g": np.ones(3)}, ValueError, "remove_weight_norm"),

@@ -11,7 +11,7 @@ import pytest
 from fuzz import oddities as odd
 from fuzz import record, workers
 from fuzz.arguments import Call, array, number
-from fuzz.calls import CALLS, LEFT_OUT, NOT_CALLED, cases, folder, is_raised
+from fuzz.calls import CALLS, LEFT_OUT, NOT_CALLED, cases, folder, grid, is_raised, parameters
 from fuzz.damage import CUT, KINDS, TURNS, damages, whole
 from fuzz.enclosures import judged as judged_problem
 from fuzz.hostile import Hostile
@@ -24,6 +24,8 @@ from test_array_arguments import public_parameters
 import ntklin
 
 WITHOUT_JIT = bool(numba.config.DISABLE_JIT)
+# Of the values that an argument can have, one in so many has its turn here.
+STRIDE = 2000 if WITHOUT_JIT else 100
 few = settings(
     max_examples=1 if WITHOUT_JIT else 10, suppress_health_check=list(HealthCheck), deadline=None
 )
@@ -75,6 +77,12 @@ def test_every_command_has_a_small_run():
 def test_calls_have_a_result_or_a_named_error(where, data):
     case = data.draw(cases(where))
     assert_no_finding(case, case.judged())
+
+
+@pytest.mark.parametrize("number", range(len(parameters())))
+def test_listed_values_have_a_result_or_a_named_error(number):
+    for case in itertools.islice(grid(number), number % STRIDE, None, STRIDE):
+        assert_no_finding(case, case.judged())
 
 
 @pytest.mark.parametrize("command", SMALL)

@@ -268,6 +268,25 @@ def test_products_and_kernels_beyond_the_range_are_refused():
         lin.theorem6(np.ones(2), [np.ones(net.n_parameters)] * 3, learning_rate=1e200)
     with pytest.raises(ntklin.FloatRangeError, match="f_∞ overflows float64"):
         lin.minimizer(np.full(2, 1e3)).predict(np.array([[1.7e308, -1.7e308]]))
+    for e in (160, 307):
+        with pytest.raises(ntklin.FloatRangeError, match="the amplification of noise overflows"):
+            lin.minimizer(np.ones(2)).noise_amplification(10.0**e * X)
+    with pytest.raises(ntklin.FloatRangeError, match="the covariance overflows float64"):
+        lin.moments(np.ones(2), 0.1, 1).epochs().covariance(1e200 * X, 2)
+    with pytest.raises(ntklin.FloatRangeError, match=r"sums over Y .* overflow float64"):
+        lin.gradient_descent(np.array([1.7e308, -1.7e308]), 0.1).loss(1)
+    with pytest.raises(ntklin.FloatRangeError, match="a step by this gradient leaves the range"):
+        ntklin.AdaGrad(0.1).update(ntklin.AdaGrad(0.1).init(X[0]), X[0], np.full(2, 1e200))
+    with pytest.raises(ntklin.FloatRangeError, match="θ at this sigma overflows"):
+        ntklin.from_state_dict({"0.weight": np.ones((1, 2))}, scaling="fan_out", sigma=5e-324)
+    scaled = ntklin.ScaledNetwork(net, 1e10, net.init(0))
+    with pytest.raises(ntklin.FloatRangeError, match=r"f\(X\) overflows"):
+        scaled.apply(net.init(1), 1e300 * X)
+    start = np.full((2, 2), 1e160)
+    with pytest.raises(ntklin.ConvergenceError, match="the residuals leave the range"):
+        lin.minimizer(np.ones(2), solver="pcg", start=start)
+    with pytest.raises(ntklin.MemoryLimitError, match="covariances of 100000 outputs"):
+        lin.moments(np.ones(2), 0.1, 1).epochs().covariance(np.ones((100_000, 2)), 2)
 
 
 def test_helpers():

@@ -138,6 +138,64 @@ REFUSED = {
         "rng must be an integer of at least 0",
     ),
     "a seed without end": (lambda: NET.init(itertools.repeat(1)), "rng must be an integer"),
+    "a rate beyond the range": (
+        lambda: lin().moments(Y, 1.7e308, 2).loss(1),
+        "learning_rate times the kernel overflows|learning_rate",
+    ),
+    "steps before the first": (
+        lambda: lin().gradient_descent(Y, 0.1).loss(-HUGE),
+        "t must be at least 0 steps, got a negative integer|t must be at least 0 steps, got",
+    ),
+    "steps beyond all counts": (
+        lambda: lin().theorem3(Y, RATE, steps=10**39),
+        r"steps must be below 2\^63",
+    ),
+    "a cluster beyond all counts": (
+        lambda: ntklin.plan_cluster(NET, 10**39, workers=2),
+        r"n_samples must be below 2\^63",
+    ),
+    "workers beyond all counts": (
+        lambda: ntklin.plan_cluster(NET, 10**6, workers=10**39),
+        r"workers must be below 2\^63",
+    ),
+    "records without end": (
+        lambda: ntklin.train(NET, THETA, X, Y, RATE, 1, record=itertools.repeat(1)),
+        f"record {ENDLESS}",
+    ),
+    "classes of a data set": (
+        lambda: dataset(classes=np.ma.masked),
+        "classes is a masked array",
+    ),
+    "the shape of an image that is a number": (
+        lambda: dataset(image_shape=2),
+        "image_shape must be a tuple of integers or None, got 2",
+    ),
+    "the shape of another image": (
+        lambda: dataset(image_shape=(2, 2)),
+        r"image_shape = \(2, 2\) must be that of an image of 2 pixels",
+    ),
+    **{
+        f"names of a {kind}": (
+            lambda names=names: ntklin.to_state_dict(NET, THETA, names),
+            "names must be (a sequence|strings)",
+        )
+        for kind, names in (("number", np.array(2)), ("matrix", scipy.sparse.eye_array(4)))
+    },
+    "a key of a huge number": (
+        lambda: ntklin.from_flax({10**5000: 1.0}),
+        "an integer of 16610 bits",
+    ),
+    "a class in the place of a preconditioner": (
+        lambda: lin().minimizer(Y, solver="pcg", preconditioner=float),
+        "preconditioner must be M.-1, and not a class",
+    ),
+    **{
+        f"a preconditioner that gives {kind}": (
+            lambda given=given: lin().minimizer(Y, solver="pcg", preconditioner=lambda r: given),
+            "what preconditioner returns",
+        )
+        for kind, given in (("text", "x"), ("complex numbers", np.ones((4, 2), complex)))
+    },
     # What is called as work goes on
     **{
         f"progress of {name}": (call, f"{what} must be callable, got 3")
@@ -440,6 +498,19 @@ def test_no_steps_at_all():
     found = lin().gradient_descent(Y, 0.1).by_products(np.empty((0, 3), int))
     assert found.parameters.shape == (0, 3, P)
     assert found.predict(X).shape == (0, 3, 4)
+
+
+def test_steps_beyond_double_precision_are_the_limit():
+    gd = lin().gradient_descent(Y, 0.1)
+    largest = np.finfo(np.longdouble).max if np.finfo(np.longdouble).maxexp > 2000 else 2.0**1000
+    np.testing.assert_array_equal(
+        gd.predict(X, np.array([largest, 2])), gd.predict(X, [10**400, 2])
+    )
+
+
+def test_a_doubled_network_of_truth_values():
+    net = ntklin.DoubledNetwork(NET)
+    np.testing.assert_array_equal(net.symmetrize(THETA > 0), net.symmetrize(1.0 * (THETA > 0)))
 
 
 def test_networks_in_the_rows_of_a_buffer():

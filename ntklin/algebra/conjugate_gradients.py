@@ -194,10 +194,14 @@ class _Recursion:
         if not np.isfinite(P).all():
             return "the residuals leave the range of float64"
         Q = self._product(P)
-        curvature = np.einsum("ij,ij->j", P, Q)
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            curvature = np.einsum("ij,ij->j", P, Q)
         if not (curvature > 0).all():
             return "the kernel is not positive definite to working precision"
-        step[going] = rho / curvature
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            step[going] = rho / curvature
+        if not np.isfinite(step).all():
+            return "the residuals leave the range of float64"
         X[:, columns[going]] += step[going] * P
         self._R[:, going] = R - step[going] * Q
         self._P[:, going], self._rho[going] = P, rho

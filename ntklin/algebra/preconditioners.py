@@ -22,7 +22,7 @@ from ntklin.edge.checks import (
     require_memory,
 )
 from ntklin.edge.errors import InterpolationError
-from ntklin.edge.ranges import COMFORT, exponent, largest_exponent, shift
+from ntklin.edge.ranges import COMFORT, exponent, in_range, largest_exponent, shift
 from ntklin.edge.sendable import Sendable
 from ntklin.edge.values import said
 
@@ -279,14 +279,22 @@ def weighted_kernel(
     if weights is None:
         return phi.gram(other)
     if isinstance(weights, float | int):
-        K = phi.gram(other)
-        return K.dtype.type(weights) * K
+        return times(phi.gram(other), weights)
     if weights.ndim == 1:
         return phi.gram(other, weights=weights)
     J = phi.toarray()
     other_J = J if other is None else other.toarray()
     # By rows, however it is stored: BLAS rounds a product otherwise with what is stored by columns.
     return (J @ namespace(J).ascontiguousarray(weights, J.dtype)) @ other_J.T
+
+
+def times(K: Array, weights: float | None) -> Array:
+    """A number times K; K itself for None."""
+    if weights is None:
+        return K
+    with np.errstate(over="ignore"):
+        product = K.dtype.type(weights) * K
+    return in_range(product, K.dtype, "the weighted kernel", "scale the weights")
 
 
 def precondition(weights: Constant, v: Array) -> Array:
@@ -381,7 +389,9 @@ def interpolating_preconditioner(
             "Y = 0: the step A Y = D φ^T K_D^{-1} Y is 0 whatever D, since A is linear, so that no "
             "D leads to another w; give targets that are not all 0"
         )
-    Y, w = Y / unit, (w / unit).astype(phi.dtype)  # whose squares stay in range
+    with np.errstate(over="ignore"):
+        Y, w = Y / unit, w / unit  # whose squares stay in range
+    w = in_range(w, phi.dtype, "w in units of the targets", "scale Y, and w with it")
     if spectrum.is_degenerate:
         raise degenerate_error(K, spectrum, "Remove the cause: φ^+ needs independent rows")
     V, inverse = spectrum.vectors, spectrum.inverse()

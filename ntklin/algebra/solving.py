@@ -113,8 +113,9 @@ def solve_kernel(
     coefficients, rank, condition, inverse_norm, left = solution
     errors = np.zeros(columns.shape[1]) if right_errors is None else np.asarray(right_errors)
     bounds = error_bounds(coefficients, condition, eps, inverse_norm * errors, inverse_norm * left)
-    rest = columns - K.astype(np.float64, copy=False) @ coefficients - ridge * coefficients
-    sizes = [(norm(r), norm(b)) for r, b in zip(rest.T, columns.T, strict=True)]
+    with np.errstate(over="ignore", invalid="ignore"):  # of right-hand sides near the end of it
+        rest = columns - K.astype(np.float64, copy=False) @ coefficients - ridge * coefficients
+        sizes = [(norm(r), norm(b)) for r, b in zip(rest.T, columns.T, strict=True)]
     return KernelSolution(
         coefficients=coefficients.reshape(right.shape),
         rank=rank,

@@ -1,12 +1,16 @@
 """What `load_data` returns."""
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ntklin.data.labels import Label
+from ntklin.data.labels import Label, as_classes
 from ntklin.edge.arrays import Array, as_array
+from ntklin.edge.checks import as_count
+from ntklin.edge.values import said
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -55,6 +59,11 @@ class Dataset:
                 )
             for name, a in zip(names, (X, Y), strict=True):
                 object.__setattr__(self, name, a)
+        if not (isinstance(self.classes, tuple) and self.classes == ()):
+            object.__setattr__(self, "classes", as_classes(self.classes))
+        if self.image_shape is not None:
+            shape = as_image_shape(self.image_shape, self.X_train.shape[1])
+            object.__setattr__(self, "image_shape", shape)
         for one, other in (("X_train", "X_test"), ("Y_train", "Y_test")):
             here, there = getattr(self, one).shape[1:], getattr(self, other).shape[1:]
             if here != there:
@@ -138,3 +147,16 @@ class Dataset:
             f"Dataset({self.name!r}, {len(self.X_train)} training and {len(self.X_test)} test "
             f"samples of dimension {self.X_train.shape[1]})"
         )
+
+
+def as_image_shape(shape: Any, pixels: int) -> tuple[int, ...]:
+    """The shape of an image of so many pixels."""
+    if not isinstance(shape, tuple | list):
+        raise TypeError(f"image_shape must be a tuple of integers or None, got {said(shape)}")
+    found = tuple(as_count(n, name=f"image_shape[{i}]") for i, n in enumerate(shape))
+    if math.prod(found) != pixels:
+        raise ValueError(
+            f"image_shape = {said(found)} must be that of an image of {pixels} pixels, the columns "
+            "of X_train"
+        )
+    return found

@@ -335,7 +335,13 @@ def as_count(value: Any, *, name: str, minimum: int = 1) -> int:
 
 def as_list(entries: Iterable[Any], *, name: str) -> list[Any]:
     """The entries of an iterable; ValueError where it has no end in sight."""
-    found = list(islice(entries, MOST_ENTRIES + 1))
+    try:
+        if hasattr(entries, "toarray"):  # a sparse matrix, which fails as soon as it is iterated
+            raise TypeError
+        given = iter(entries)
+    except TypeError:
+        raise TypeError(f"{name} must be a sequence, got {said(entries)}") from None
+    found = list(islice(given, MOST_ENTRIES + 1))
     if len(found) > MOST_ENTRIES:
         raise ValueError(f"{name} must have an end, and has more than {MOST_ENTRIES} entries")
     return found

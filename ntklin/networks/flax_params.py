@@ -165,7 +165,7 @@ def _leaves(
     if len(above) >= MOST_LEVELS:
         raise ValueError(_too_deep(where))
     for key, value in tree.items():
-        path = (*above, str(key))
+        path = (*above, key if isinstance(key, str) else said(key))
         if isinstance(value, Mapping) and key not in AXES:
             yield from _leaves(value, where, path)
         else:

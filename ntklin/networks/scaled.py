@@ -11,7 +11,9 @@ from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import freeze
 from ntklin.edge.checks import as_inputs, as_positive, as_vector
 from ntklin.edge.faces.shown import Facts, Shown, facts
+from ntklin.edge.ranges import in_range
 from ntklin.edge.sendable import Sendable
+from ntklin.networks.balanced import REMEDY
 from ntklin.networks.network import (
     FeatureOperator,
     Network,
@@ -119,4 +121,6 @@ class ScaledFeatures(FeatureOperator):
 def _centered(net: ScaledNetwork, outputs: Array, X: Array) -> Array:
     """α (g − g(X; θ_0)) of outputs g."""
     start = net.network.apply(net.origin.astype(outputs.dtype, copy=False), X)
-    return net.scale * (outputs - start)
+    with np.errstate(over="ignore"):
+        centered = net.scale * (outputs - start)
+    return in_range(centered, centered.dtype, "f(X)", REMEDY)

@@ -161,7 +161,7 @@ def _layers(sd: Mapping[str, Any]) -> list[ForeignLayer]:
 def _split(key: Any) -> tuple[str, str]:
     """The module's name and "weight" or "bias"."""
     if not isinstance(key, str):
-        raise TypeError(f"keys of a state dict are strings, got {said(key)}")
+        raise TypeError(f"sd or names must have strings for keys, got {said(key)}")
     module, _, part = key.rpartition(".")
     if part not in AXES:
         known = next((what for sign, what in OTHERS.items() if sign in part), None)

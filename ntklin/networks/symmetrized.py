@@ -322,7 +322,7 @@ class DoubledNetwork(MLP):
 
     def symmetrize(self, theta: ArrayLike) -> Array:
         """The undoubled network's θ with its last hidden layer twice, W^L and −W^L, b^L = 0."""
-        layers = self.network.unpack(theta)
+        layers = self.network.unpack(as_vector(theta, self.network.n_parameters, name="theta"))
         W, b = layers[-2]
         layers[-2] = np.concatenate([W, W]), None if b is None else np.concatenate([b, b])
         W, b = layers[-1]

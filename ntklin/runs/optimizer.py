@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntklin.edge.arrays import Array, as_array
-from ntklin.edge.backends import beside, contiguous, kernels
+from ntklin.edge.backends import beside, contiguous, kernels, namespace
 from ntklin.edge.checks import as_step, as_vector
+from ntklin.edge.errors import FloatRangeError
 from ntklin.edge.faces.shown import Facts, Shown, facts
 from ntklin.edge.values import said
 from ntklin.runs.schedules import LearningRate, rate_at, rates
@@ -167,6 +168,8 @@ class Optimizer:
             For a ``state`` that is none.
         ValueError
             If ``state`` is of another optimizer or of other parameters, or a number is not finite.
+        FloatRangeError
+            If the step, or what the state keeps of the gradient, overflows.
 
         Examples
         --------
@@ -182,7 +185,13 @@ class Optimizer:
         theta = as_array(theta, "theta")
         theta = as_vector(theta, theta.size, name="theta").copy()
         gradient = as_vector(gradient, len(theta), name="gradient", dtype=theta.dtype)
-        return theta, self.step(state.copy(), theta, gradient)
+        after = self.step(state.copy(), theta, gradient)
+        for a in (theta, *after.slots.values()):
+            if not bool(namespace(a).isfinite(a).all()):
+                raise FloatRangeError(
+                    f"a step by this gradient leaves the range of {theta.dtype}; scale it"
+                )
+        return theta, after
 
     def step(
         self,

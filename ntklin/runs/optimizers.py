@@ -321,8 +321,10 @@ class Preconditioned(Optimizer):
         if D.ndim == 2:  # by sums in one order, whatever threads BLAS has
             moved = kernels(gradient).dense_product(D, gradient[None])[:, 0]
         else:
-            moved = D * gradient
-        theta -= rate * moved
+            with np.errstate(over="ignore"):  # which ends a run as a loss without a number
+                moved = D * gradient
+        with np.errstate(over="ignore", invalid="ignore"):
+            theta -= rate * moved
         return OptimizerState(state.count + 1, {"D": D})
 
     def preconditioner(self, state: OptimizerState) -> float | Array:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from ntklin.edge.arrays import rows_of
-from ntklin.edge.checks import as_count, require_memory
+from ntklin.edge.checks import as_count, as_list, require_memory
 from ntklin.runs.engine import Engine
 
 
@@ -35,6 +35,7 @@ class RecordedSteps:
         given = rows_of(when, name)
         several = isinstance(given, Iterable) and not isinstance(given, str | bytes)
         if several and getattr(given, "ndim", 1):
+            given = as_list(given, name=name)
             steps = {as_count(t, name=f"{name}[{i}]", minimum=0) for i, t in enumerate(given)}
             self.listed = tuple(sorted(steps))
         else:

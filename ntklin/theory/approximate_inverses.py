@@ -17,7 +17,7 @@ from ntklin.algebra.packed import PackedMatrix
 from ntklin.algebra.panels import BLOCK, NotPositiveDefiniteError, PanelMatrix, Tile
 from ntklin.algebra.pivoted_cholesky import LowRankInverse, pivoted_cholesky
 from ntklin.algebra.square import SquareMatrix
-from ntklin.edge.arrays import Array
+from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import beside, free_device_memory, host, namespace
 from ntklin.edge.checks import require_memory
 from ntklin.edge.errors import DegenerateKernelError, FloatRangeError
@@ -399,7 +399,7 @@ def _of_the_user(given: LinearOperator | Product, source: Source) -> Approximate
             found = given @ right
         else:
             found = given(beside(right.copy(), source.anchor))
-        found = np.asarray(host(found), np.float64)
+        found = as_array(host(found), "what preconditioner returns").astype(np.float64, copy=False)
         if found.shape != right.shape:
             raise ValueError(
                 f"preconditioner must return an array of the shape {right.shape} that it was "

@@ -174,7 +174,8 @@ def plan_cluster(
         raise ValueError(
             f"preconditioner must be 'nystrom' or 'none' on a cluster, got {said(preconditioner)}"
         )
-    N, w = as_count(n_samples, name="n_samples"), as_count(workers, name="workers")
+    N = as_step(n_samples, name="n_samples", minimum=1)
+    w = as_step(workers, name="workers", minimum=1)
     count = _ITERATIONS[preconditioner] if iterations is None else iterations
     r = 0
     if preconditioner == "nystrom":

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ntklin.algebra.spectrum import Spectrum, fade, ridge_in_units
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside
+from ntklin.edge.errors import FloatRangeError
 from ntklin.edge.ranges import exponent, in_range, is_far, norm, shift
 from ntklin.edge.sendable import Sendable
 from ntklin.runs.schedules import LearningRate
@@ -154,7 +155,11 @@ class DescentModes(Sendable):
         """V^T (Y − f_0(X)), (M, k)."""
         units = self.units
         residual = units.linearization.source.residual(self.targets, units.exponent)
-        return self.spectrum.vectors.T @ residual
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = self.spectrum.vectors.T @ residual
+        if not np.isfinite(found).all():
+            raise FloatRangeError("sums over Y − f_0(X) overflow float64; scale Y")
+        return found
 
     @cached_property
     def loss_exponent(self) -> int:

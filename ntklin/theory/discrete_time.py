@@ -77,6 +77,8 @@ def as_steps(t: ArrayLike, *, name: str = "t") -> Steps:
         if not whole.all():
             raise ValueError(f"{name} must hold whole numbers of steps, got {flat[~whole][0]}")
     _refuse_negative(flat.min(initial=0), name)
+    if flat.dtype.itemsize > 8:  # long doubles, of which some are beyond the range
+        return Steps(np.array([_as_float(int(v)) for v in flat]), flat % 2 == 1, raw.shape)
     return Steps(flat.astype(np.float64), flat % 2 == 1, raw.shape)
 
 
@@ -102,7 +104,7 @@ def _as_float(integer: int) -> float:
 
 def _refuse_negative(smallest: Any, name: str) -> None:
     if smallest < 0:
-        raise ValueError(f"{name} must be at least 0 steps, got {smallest}")
+        raise ValueError(f"{name} must be at least 0 steps, got {said(smallest)}")
 
 
 def decay(values: Array, rate: float, steps: Steps) -> Array:

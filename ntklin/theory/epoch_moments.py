@@ -15,7 +15,7 @@ from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, host
 from ntklin.edge.checks import MOST_STEPS, as_step, require_memory
 from ntklin.edge.faces.shown import Shown
-from ntklin.edge.ranges import shift
+from ntklin.edge.ranges import in_range, shift
 from ntklin.edge.sendable import Sendable
 from ntklin.runs.batches import Batches
 from ntklin.theory.discrete_time import Steps, as_steps
@@ -126,11 +126,20 @@ class EpochMoments(Shown, Sendable):
             Of t.shape + (N_new, N_new), for targets (N, C) of t.shape + (N_new, N_new, C).
         """
         steps, maps = as_steps(t), host(self._at(X_new)[0].kernel).astype(np.float64, copy=False)
-        rows = self.moments.linearization.source.columns.rows
-        found = [law.covariance(maps, rows) for law in self._laws(steps)]
+        source = self.moments.linearization.source
+        rows = source.columns.rows
         n, C = len(maps) // rows, rows * self._problem.residual.shape[1]
         shape = (n, n) if self.moments.targets.ndim == 1 else (n, n, C)
+        require_memory(
+            4 * 8 * len(steps) * n * n * C,
+            f"covariances of {n} outputs at {len(steps)} steps",
+            "ask for fewer t or fewer inputs at a time",
+        )
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = [law.covariance(maps, rows) for law in self._laws(steps)]
         both = _stacked(found, (*steps.shape, *shape))
+        for a in both:
+            in_range(a, np.float64, "the covariance", source.remedy)
         return Estimate(*(beside(a, self._anchor) for a in both))
 
     def difference(self, X_new: ArrayLike, t: int) -> Shuffling:

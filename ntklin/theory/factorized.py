@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from ntklin.algebra.preconditioners import Weights
+from ntklin.algebra.preconditioners import Weights, times
 from ntklin.algebra.spectrum import Spectrum, as_ridge, factorize, modes, ridge_in_units
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import freeze
@@ -217,9 +217,7 @@ class FactorizedKernel(Shown, Sendable):
         if weights is None:
             return self.kernel
         if isinstance(weights, float | int):
-            with np.errstate(over="ignore"):
-                K = self.kernel.dtype.type(weights) * self.kernel
-            return in_range(K, K.dtype, "the weighted kernel", "scale the weights")
+            return times(self.kernel, weights)
         return self.source.kernel(weights)
 
     def at(self, X_new: ArrayLike, weights: Weights = None) -> Evaluation:

@@ -414,7 +414,10 @@ class LinearizedGradientDescent(DescentWithoutSpectrum):
         step = modes.step_nearest(1 - 1 / depth)
         if step is None:
             within = f" within {MOST_STEPS:.0e} steps" if callable(self.learning_rate) else ""
-            raise ValueError(f"c_t does not come down to 1 − 1/L = {1 - 1 / depth:.6g}{within}")
+            raise ValueError(
+                f"c_t does not come down to 1 − 1/L = {1 - 1 / depth:.6g}{within}; take a larger "
+                "weight_decay"
+            )
         return step
 
     def plot(self, t: ArrayLike | None = None, ax: Axes | None = None) -> Axes:

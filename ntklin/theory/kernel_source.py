@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ntklin.algebra.lanczos import largest_eigenvalue
-from ntklin.algebra.preconditioners import Constant, Weights
+from ntklin.algebra.preconditioners import Constant, Weights, times
 from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import beside, freeze, host, namespace, refuse_mixed
 from ntklin.edge.checks import as_finite, as_inputs, as_positive
@@ -466,8 +466,3 @@ def _refuse_parameters() -> NoReturn:
         "theorem3, theorem6 and weights other than a number need those of a network, "
         "ntklin.linearize(net, theta, X)"
     )
-
-
-def times(K: Array, weights: Any) -> Array:
-    """A number times K; K itself for None."""
-    return K if weights is None else K.dtype.type(weights) * K

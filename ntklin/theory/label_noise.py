@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from ntklin.edge.arrays import Array
 from ntklin.edge.backends import beside, host
 from ntklin.edge.errors import NonMonotoneLossWarning
+from ntklin.edge.ranges import in_range
 
 if TYPE_CHECKING:
     from ntklin.theory.linearized_run import LinearizedRun
@@ -64,7 +65,9 @@ def label_sensitivity(run: LinearizedRun, X_new: ArrayLike, relative_step: float
         upper, lower = Y.copy(), Y.copy()
         upper[index] += step
         lower[index] -= step
-        slopes.append((outputs(upper) - outputs(lower)) / (upper[index] - lower[index]))
+        with np.errstate(over="ignore"):
+            slopes.append((outputs(upper) - outputs(lower)) / (upper[index] - lower[index]))
     found = np.moveaxis(np.array(slopes), 0, -1)
     found = found.reshape(*found.shape[:-1], *Y.shape)
+    found = in_range(found, np.float64, "the sensitivity to labels", lin.source.remedy)
     return beside(found, lin.source.anchor)

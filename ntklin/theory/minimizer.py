@@ -334,8 +334,10 @@ class Minimizer(Shown, Sendable):
         """
         source, S = self.linearization.source, self._map(X_new)
         k = source.columns.of(self.targets).shape[1]
-        squares = np.repeat((S * S).sum(axis=1)[:, None], k, axis=1)
-        return beside(self._shown(squares.astype(source.dtype)), source.anchor)
+        with np.errstate(over="ignore", under="ignore"):
+            squares = np.repeat((S * S).sum(axis=1)[:, None], k, axis=1)
+        squares = in_range(squares, source.dtype, "the amplification of noise", self._remedy)
+        return beside(self._shown(squares), source.anchor)
 
     def plot(self, X_new: ArrayLike, ax: Axes | None = None) -> Axes:
         """Draw f_∞ and its two parts: along x for inputs of one dimension, else against f_∞.

@@ -333,9 +333,11 @@ class SGDMoments(Shown, Sendable):
     @cached_property
     def _noise(self) -> BatchNoise:
         modes = self._modes
+        with np.errstate(over="ignore"):
+            steps = modes.rate * modes.values
         return BatchNoise(
             vectors=modes.spectrum.vectors,
-            steps=modes.rate * modes.values,
+            steps=in_range(steps, np.float64, "learning_rate times the kernel", "lower it"),
             n_samples=len(self.targets),
             batch_size=self.batch_size,
         )

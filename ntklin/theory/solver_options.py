@@ -193,6 +193,8 @@ def _as_preconditioner(given: Any, rows: int) -> Any:
                 f"LinearOperator of shape ({rows}, {rows}), or a function, got {said(given)}"
             )
         return given
+    if isinstance(given, type):
+        raise TypeError(f"preconditioner must be M^-1, and not a class, got {said(given)}")
     if callable(given) and not isinstance(given, LinearOperator):
         return given
     if not isinstance(given, LinearOperator):

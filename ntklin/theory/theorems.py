@@ -14,10 +14,10 @@ from numpy.typing import ArrayLike
 from ntklin.edge.arrays import Array, as_array, rows_of
 from ntklin.edge.backends import host
 from ntklin.edge.checks import (
-    as_count,
     as_learning_rate,
     as_list,
     as_new_inputs,
+    as_step,
     as_vector,
     require_memory,
 )
@@ -144,7 +144,7 @@ def product_formula(
             raise ValueError("learning_rate must be given with a sequence of D_t")
         rate = as_learning_rate(learning_rate)
         steps = len(given) if steps is None else steps
-    steps = as_count(steps, name="steps", minimum=0)
+    steps = as_step(steps, name="steps")
     if optimizer is None and steps > len(given):
         raise ValueError(f"steps = {steps}, but there are only {len(given)} matrices D_t")
     require_memory(

@@ -45,6 +45,14 @@ def calls(batch, size, ran):
     drawn(cases(), size, batch, ran)
 
 
+def grid(batch, size, ran):
+    """One argument of one public function a batch, with each listed value in turn."""
+    from fuzz.calls import grid as cases
+
+    for case in cases(batch):
+        ran(Tried(case.label, case.judged))
+
+
 def commands(batch, size, ran):
     """Command lines with hostile words."""
     from fuzz.words import lines, no_work
@@ -90,7 +98,7 @@ def mischief(batch, size, ran):
         ran(Tried(f"mischief({name})", doings[name]))
 
 
-KINDS = {f.__name__: f for f in (calls, commands, surroundings, files, certify, mischief)}
+KINDS = {f.__name__: f for f in (calls, grid, commands, surroundings, files, certify, mischief)}
 
 
 def parser():

@@ -212,6 +212,14 @@ NETS = thing(
     *(ntklin.MLP((3, 3, 1)), ntklin.MLP((2, 1), bias="none"), ntklin.MLP((2, 3, 1), sigma=1e200)),
     *(ntklin.MLP((2, 3, 1), sigma=1e-200), *WIDE),
 )
+
+
+def is_much(value):
+    """Whether work with an array, as with all pairs of its rows, takes long."""
+    return np.size(value) > 10**4
+
+
+SOME_INPUTS = array(X, unless=is_much)
 THETAS, INPUTS, TARGETS, NEW = array(THETA), array(X), array(Y), array(X_NEW)
 WEIGHTS = Argument(
     lambda: D.copy(),
@@ -272,7 +280,7 @@ ACTIVATION = thing(
     *("leaky_relu(1e999)", "erf(2)", "leaky_relu(-1)", " relu ", np.tanh, np.str_("relu")),
     *(ntklin.Activation, NET.activation),
 )
-TIMES = array(STEPS, unless=lambda value: np.size(value) > 10**4)
+TIMES = array(STEPS, unless=is_much)
 # Where one step is taken after the other.
 STEPWISE = array(STEPS, unless=lambda value: 10**4 < max(np.size(value), np.max(value)) < BEYOND)
 ROWS = none(1, 2, 3, 100)

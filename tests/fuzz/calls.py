@@ -12,7 +12,7 @@ from fuzz.calls_of_data import DATA
 from fuzz.calls_of_networks import NETWORKS
 from fuzz.calls_of_theory import THEORY
 from fuzz.calls_of_training import TRAINING
-from fuzz.hostile import Hostile, values
+from fuzz.hostile import Hostile, each, values
 from fuzz.outcomes import Verdict, judged
 from fuzz.places import prepare
 
@@ -106,16 +106,33 @@ def cases(draw, where=None):
     -------
     Case
     """
-    where, first = draw(parameters(where))
+    where, first = draw(st.sampled_from(parameters(where)))  # each as often as any other
     arguments = CALLS[where].arguments
     names = [first]
     if draw(st.booleans()):  # an error at one argument hides what another would lead to
-        names.append(draw(parameters(where))[1])
+        names.append(draw(st.sampled_from(parameters(where)))[1])
     return Case(where, {name: draw(values(arguments[name])) for name in names})
+
+
+def grid(number):
+    """One parameter with each value that is listed, and all others as they should be.
+
+    Parameters
+    ----------
+    number : int
+        Of the parameter, among all of all functions; beyond the last there is none.
+
+    Yields
+    ------
+    Case
+    """
+    for where, name in parameters()[number : number + 1]:
+        for value in each(CALLS[where].arguments[name]):
+            yield Case(where, {name: value})
 
 
 @functools.cache
 def parameters(where=None):
-    """Each parameter as often as any other, as (function, name): of a function, or of all."""
+    """All parameters as (function, name): of one function, or of all."""
     chosen = sorted(CALLS) if where is None else [where]
-    return st.sampled_from([(one, name) for one in chosen for name in sorted(CALLS[one].arguments)])
+    return [(one, name) for one in chosen for name in sorted(CALLS[one].arguments)]

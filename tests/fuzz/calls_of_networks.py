@@ -18,6 +18,7 @@ from fuzz.arguments import (
     ROWS,
     SCALES,
     SIGMA,
+    SOME_INPUTS,
     TARGETS,
     THETA,
     THETAS,
@@ -173,7 +174,7 @@ NETWORKS = {
     "InfiniteMLP": Call(lambda: ntklin.InfiniteMLP, {"net": NETS}, lambda made: made.ntk(X)),
     "InfiniteMLP.ntk": Call(lambda: INFINITE.ntk, {"X1": INPUTS, "X2": NEW}),
     "InfiniteMLP.nngp": Call(lambda: INFINITE.nngp, {"X1": INPUTS, "X2": NEW}),
-    "InfiniteMLP.linearize": Call(lambda: INFINITE.linearize, {"X": INPUTS}),
+    "InfiniteMLP.linearize": Call(lambda: INFINITE.linearize, {"X": SOME_INPUTS}),
     "infinite_ntk": Call(lambda: ntklin.infinite_ntk, {"net": NETS, "X1": INPUTS, "X2": NEW}),
     "infinite_nngp": Call(lambda: ntklin.infinite_nngp, {"net": NETS, "X1": INPUTS, "X2": NEW}),
     "Activation": Call(

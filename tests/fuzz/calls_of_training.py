@@ -39,6 +39,7 @@ from fuzz.arguments import (
     count,
     flag,
     function,
+    is_much,
     mitigation,
     none,
     number,
@@ -217,7 +218,10 @@ TRAINING = {
         {
             "net": NETS,
             "thetas": Argument(
-                lambda: np.array([THETA, D]), "array", ([THETA, D[:2]], [THETA, None], [], THETA)
+                lambda: np.array([THETA, D]),
+                "array",
+                ([THETA, D[:2]], [THETA, None], [], THETA),
+                unless=is_much,
             ),
             "X": INPUTS,
             "Y": TARGETS,

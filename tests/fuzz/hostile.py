@@ -142,6 +142,28 @@ def values(argument):
     return st.one_of(found)
 
 
+def each(argument):
+    """All hostile values in an argument's place that are listed, each changed in one way alone.
+
+    Parameters
+    ----------
+    argument : Argument
+
+    Yields
+    ------
+    Hostile
+    """
+    listed = ANYTHING | (_labelled(argument.words) if argument.words else {})
+    if argument.kind == "array":
+        for name, forms in FORMS.items():
+            for label, convert in forms.items():
+                listed[f"{name}: {label}"] = lambda convert=convert: convert(argument.make())
+    for label, make in listed.items():
+        found = _admitted(argument, label, make)
+        if found is not None:
+            yield found
+
+
 def _labelled(words):
     """Values by their labels; those that are Hostile already have one."""
     found = {}

@@ -15,7 +15,6 @@ import numpy as np
 
 import ntklin
 from fuzz import oddities as odd
-from fuzz import tables
 from fuzz.oddities import ASKED
 from ntklin.edge.files.reading import DamagedFileError
 
@@ -52,11 +51,15 @@ OTHER_WORDS = {
     "train": ("batch",),
     "theorem3": ("batch", "learning_rate"),
     "theorem6": ("batch",),
+    "linearize_kernel": ("Y",),  # of the minimizer that is asked for then
 }
-# Fields in which a NaN says that there is no number.
-NO_NUMBER = {"final_loss"}
+# Fields in which a NaN says that there is no number, that only balanced features have in range, and
+# that are rounded from a wider one.
+NO_NUMBER = {"final_loss", "passes", "midpoint"}
 DEPTH = 3
-ODDITIES, TABLES = (str(Path(module.__file__).resolve()) for module in (odd, tables))
+ODDITIES = str(Path(odd.__file__).resolve())
+# Whose functions stand for those of users.
+USERS = {str(Path(__file__).resolve().parent / name) for name in ("tables.py", "arguments.py")}
 OWN_ERRORS = (ntklin.NtklinError, ntklin.TrainingInterrupted, ntklin.MitigationInterrupted)
 
 
@@ -149,7 +152,7 @@ def is_own(error):
         return is_own(error.__cause__)
     place = places_of(error)[-1][0]
     endless = isinstance(error, RecursionError) and place == ODDITIES
-    return ASKED in str(error) or endless or place == TABLES
+    return ASKED in str(error) or endless or place in USERS
 
 
 def of_error(error, given, kinds):
