@@ -80,6 +80,7 @@ def test_calls_have_a_result_or_a_named_error(where, data):
 
 
 @pytest.mark.parametrize("number", range(len(parameters())))
+@pytest.mark.filterwarnings("ignore")  # while they are made
 def test_listed_values_have_a_result_or_a_named_error(number):
     for case in itertools.islice(grid(number), number % STRIDE, None, STRIDE):
         assert_no_finding(case, case.judged())

@@ -222,6 +222,12 @@ def test_preconditioners_of_ones_own():
         np.testing.assert_array_equal(again.predict(X_NEW), m.predict(X_NEW))
 
 
+def test_preconditioners_that_are_nearly_symmetric():
+    inverse = np.linalg.inv(J @ J.T)
+    rough = inverse * (1 + 1e-5 * np.random.default_rng(0).standard_normal(inverse.shape))
+    assert solved(solver="pcg", preconditioner=lambda R: rough @ R).residual < 1e-9
+
+
 @pytest.mark.compiled
 def test_infinite_width_preconditions_well():
     """Wide networks come close to Θ: few iterations where none takes many."""
@@ -324,6 +330,10 @@ def test_auto_takes_what_fits(monkeypatch):
             r"must return an array of the shape \(12, 2\) .* got shape \(3, 2\)",
         ),
         ({"solver": "pcg", "preconditioner": lambda R: R * np.nan}, "returned NaN or infinite"),
+        (
+            {"solver": "pcg", "preconditioner": np.tri(12) + 12 * np.eye(12)},
+            "preconditioner must be symmetric",
+        ),
         ({"solver": "pcg", "tol": 0.0}, "tol must be positive"),
         ({"solver": "pcg", "tol": 1e-17}, "float64 knows no smaller error, got 1e-17"),
         ({"solver": "pcg", "tol": 1.0}, "must be below 1"),

@@ -21,7 +21,7 @@ from ntklin.edge.arrays import Array, as_array
 from ntklin.edge.backends import beside, free_device_memory, host, namespace
 from ntklin.edge.checks import require_memory
 from ntklin.edge.errors import DegenerateKernelError, FloatRangeError
-from ntklin.edge.ranges import largest_exponent, shift
+from ntklin.edge.ranges import largest_exponent, norm, shift
 from ntklin.networks.features import FeatureMap
 from ntklin.networks.infinite import infinite_ntk
 from ntklin.networks.mean_output import mean_output
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 _MARGIN = 4.0
 _MORE = 16.0
 _TRIALS = 6
+# By how much, relative to its size, an M^{-1} of the user's may fail to be symmetric.
+_ASYMMETRY = 1e-3
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -409,4 +411,26 @@ def _of_the_user(given: LinearOperator | Product, source: Source) -> Approximate
             raise ValueError("preconditioner returned NaN or infinite values")
         return found
 
+    _require_symmetric(solve, source.n_rows)
     return ApproximateInverse(solve=solve, size=source.n_rows)
+
+
+def _require_symmetric(solve: Product, n: int) -> None:
+    """Refuse an M^{-1} with which conjugate gradients would only go on: of two vectors it is seen.
+
+    What is approximate, such as a few inner iterations, may be off by a little.
+
+    Raises
+    ------
+    ValueError
+    """
+    both = np.random.default_rng(0).standard_normal((n, 2))
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = solve(both)
+        (_, one), (other, _) = both.T @ found
+        size = norm(both.reshape(-1)) * norm(found.reshape(-1))
+    if abs(one - other) > _ASYMMETRY * size:
+        raise ValueError(
+            "preconditioner must be symmetric, but ⟨u, M^-1 v⟩ and ⟨M^-1 u, v⟩ are "
+            f"{one:.6g} and {other:.6g} for some u and v"
+        )
