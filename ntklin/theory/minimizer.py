@@ -332,9 +332,10 @@ class Minimizer(Shown, Sendable):
         -------
         ndarray, shape (N_new,)
         """
-        source, S = self.linearization.source, self._map(X_new)
+        source = self.linearization.source
         k = source.columns.of(self.targets).shape[1]
-        with np.errstate(over="ignore", under="ignore"):
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            S = self._map(X_new)
             squares = np.repeat((S * S).sum(axis=1)[:, None], k, axis=1)
         squares = in_range(squares, source.dtype, "the amplification of noise", self._remedy)
         return beside(self._shown(squares), source.anchor)

@@ -55,7 +55,7 @@ OTHER_WORDS = {
 }
 # Fields in which a NaN says that there is no number, that only balanced features have in range, and
 # that are rounded from a wider one.
-NO_NUMBER = {"final_loss", "passes", "midpoint"}
+NO_NUMBER = {"final_loss", "passes", "midpoint", "lower", "upper"}
 DEPTH = 3
 ODDITIES = str(Path(odd.__file__).resolve())
 # Whose functions stand for those of users.
