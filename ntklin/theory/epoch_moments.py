@@ -154,7 +154,8 @@ class EpochMoments(Shown, Sendable):
         -------
         Shuffling
         """
-        t, X_new = as_step(t), self.moments.linearization.source.new_inputs(X_new)
+        t, units = as_step(t), self.moments.linearization.in_units(np.float64)
+        X_new = units.linearization.source.new_inputs(X_new)
         own, other = self.moments.covariance(X_new, t), host(self.moments.predict(X_new, t))
         variance = float(np.einsum("ii...->", host(own)))
         loss, spread, mean = self.loss(t), self.covariance(X_new, t), self.predict(X_new, t)

@@ -129,7 +129,7 @@ class LinearizedGradientDescent(DescentWithoutSpectrum):
             return self._without_spectrum(t).predict(X_new)
         source, modes, columns = self._source, self._modes, self._source.columns
         lin, exponent = modes.units.linearization, modes.units.exponent
-        X_new = source.new_inputs(X_new)
+        X_new = lin.source.new_inputs(X_new)
         certain, doubtful = lin.modes_at(X_new)
         start = shift(host(columns.of(lin.at(X_new).outputs)), exponent)
         along = modes.along_parameters(X_new) if isinstance(modes, DecayedModes) else None

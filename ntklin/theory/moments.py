@@ -277,11 +277,12 @@ class SGDMoments(Shown, Sendable):
         """
         pictures.require_axes(ax)
         steps = np.sort(as_steps(t).count)
-        source = self.linearization.source
-        inputs = source.known_inputs if X_new is None else source.new_inputs(X_new)
+        if X_new is not None:
+            X_new = self._modes.units.linearization.source.new_inputs(X_new)
+        inputs = self.linearization.source.known_inputs if X_new is None else X_new
         if inputs is None:
             raise ValueError("X_new must be given: of a kernel that is an array X is not known")
-        spread = host(self.covariance(None if X_new is None else inputs, steps))
+        spread = host(self.covariance(X_new, steps))
         n_outputs = 1 if spread.ndim == 3 else spread.shape[3]
         shape = len(steps), spread.shape[1], n_outputs
         mean = host(self.predict(inputs, steps)).reshape(shape)
