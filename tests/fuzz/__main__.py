@@ -15,6 +15,7 @@ from fuzz.outcomes import RESULT, WRONG, Verdict
 from fuzz.workers import Tried
 
 USUAL = 200
+SOME = 2000
 
 
 def drawn(strategy, size, seed, ran):
@@ -61,6 +62,16 @@ def commands(batch, size, ran):
         drawn(lines(), size, batch, ran)
 
 
+def options(batch, size, ran):
+    """One option of one command a batch, with each listed word in turn."""
+    from fuzz.words import grid as lines_of
+    from fuzz.words import no_work
+
+    with no_work():
+        for line in lines_of(batch):
+            ran(Tried(line.label, line.judged))
+
+
 def surroundings(batch, size, ran):
     """Commands in hostile surroundings, in processes of their own."""
     from fuzz.surroundings import surroundings as strategy
@@ -98,7 +109,25 @@ def mischief(batch, size, ran):
         ran(Tried(f"mischief({name})", doings[name]))
 
 
-KINDS = {f.__name__: f for f in (calls, grid, commands, surroundings, files, certify, mischief)}
+def n_parameters():
+    """How many batches a grid has."""
+    from fuzz.calls import parameters
+
+    return len(parameters())
+
+
+def n_options():
+    """How many batches all options are."""
+    from fuzz.words import places
+
+    return len(places())
+
+
+# Kinds whose batches are a list with an end.
+LISTED = {"grid": n_parameters, "options": n_options}
+KINDS = {
+    f.__name__: f for f in (calls, grid, commands, options, surroundings, files, certify, mischief)
+}
 
 
 def parser():
@@ -106,7 +135,10 @@ def parser():
     parts = found.add_subparsers(dest="what", required=True)
     for kind, function in KINDS.items():
         part = parts.add_parser(kind, help=function.__doc__)
-        part.add_argument("--cases", type=int, default=2000, help="how many, about")
+        how_many = (
+            "how many, about" if kind not in LISTED else "how many, about; all when not given"
+        )
+        part.add_argument("--cases", type=int, help=how_many)
         part.add_argument("--seconds", type=float, default=workers.SECONDS, help="for one case")
         part.add_argument("--minutes", type=float, default=math.inf, help="for all of them")
         common(part)
@@ -173,7 +205,10 @@ def main():
         from fuzz import kills
 
         return kills.main(given)
-    batches = range(given.first, given.first + -(-given.cases // given.size))
+    count = LISTED[given.what]() if given.what in LISTED else -(-SOME // given.size)
+    if given.cases is not None:
+        count = -(-given.cases // given.size)
+    batches = range(given.first, given.first + count)
     limits = given.seconds, given.minutes
     workers.watch(given.what, given.out, given.workers, batches, given.size, *limits)
     return report(given.out)

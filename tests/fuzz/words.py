@@ -276,9 +276,8 @@ def lines(draw, command=None):
             continue
         is_place = one.name in PLACES
         word = draw(at_places() if is_place else words()).replace("\0", "")
-        outside = is_place and word.startswith(("/", "~", "..")) and word not in FAR
-        if outside or is_long(flag, word):
-            continue  # tests write nowhere but into their own folder
+        if not is_admitted(flag, word, is_place):
+            continue
         if one.option.is_argument:
             found.append(word)
         else:
@@ -287,6 +286,44 @@ def lines(draw, command=None):
     if stray < 2:  # what no option is, and where a word is missing
         found.insert(draw(st.integers(0, len(found))), draw(strays()))
     return Line(command, tuple(found))
+
+
+def grid(number):
+    """One option with each listed word, both ways to write it; one command with each as a stray.
+
+    Parameters
+    ----------
+    number : int
+        Of the option, among all of all commands; beyond the last there is none.
+
+    Yields
+    ------
+    Line
+    """
+    for command, one in places()[number : number + 1]:
+        if one is None:
+            yield from (Line(command, (word,)) for word in WORDS)
+            continue
+        flag = one.option.flag_of(one.name)
+        if one.kind is bool:
+            yield from (Line(command, (word,)) for word in (flag, one.option.also) if word)
+            continue
+        is_place = one.name in PLACES
+        for word in (*WORDS, *NAMES, *FAR) if is_place else WORDS:
+            if is_admitted(flag, word, is_place):
+                both = [(word,)] if one.option.is_argument else [(f"{flag}={word}",), (flag, word)]
+                yield from (Line(command, found) for found in both)
+
+
+def places():
+    """Each command's options, and None for what is none."""
+    return [(command, one) for command in sorted(COMMANDS) for one in (*options_of(command), None)]
+
+
+def is_admitted(flag, word, is_place):
+    """Whether a word leads to no long work, and to no place outside of the tests' own folder."""
+    outside = is_place and word.startswith(("/", "~", "..")) and word not in FAR
+    return not outside and not is_long(flag, word)
 
 
 def words():
