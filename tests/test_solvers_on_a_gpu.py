@@ -7,7 +7,7 @@ import pytest
 from tolerances import EPS
 
 import ntklin
-from ntklin.theory import approximate_inverses, rates, solver_choice
+from ntklin.theory import approximate_inverses, kernel_factors, rates, solver_choice
 from ntklin.theory import plan as planning
 
 SOLVERS = ["auto", "eigh", "cholesky", "packed", "mixed", "pcg"]
@@ -30,13 +30,13 @@ def problem(widths=(3, 40, 1), activation="relu", dtype=np.float64, n=9):
 @pytest.fixture
 def placed(monkeypatch):
     """Which factors have been made on the device, by their dtype."""
-    made, own = [], approximate_inverses.DeviceMatrix
+    made, own = [], kernel_factors.DeviceMatrix
 
     def noted(n, dtype, *args, **options):
         made.append(np.dtype(dtype))
         return own(n, dtype, *args, **options)
 
-    monkeypatch.setattr(approximate_inverses, "DeviceMatrix", noted)
+    monkeypatch.setattr(kernel_factors, "DeviceMatrix", noted)
     return made
 
 
