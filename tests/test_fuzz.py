@@ -25,7 +25,7 @@ import ntklin
 
 WITHOUT_JIT = bool(numba.config.DISABLE_JIT)
 # Of the values that an argument can have, one in so many has its turn here.
-STRIDE = 2000 if WITHOUT_JIT else 100
+STRIDE = 1000 if WITHOUT_JIT else 50
 few = settings(
     max_examples=1 if WITHOUT_JIT else 10, suppress_health_check=list(HealthCheck), deadline=None
 )
