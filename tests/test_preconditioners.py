@@ -383,7 +383,7 @@ def test_any_interpolating_w_is_the_interpolator_of_some_preconditioner(seed, bi
     w = np.linalg.pinv(J) @ residual + away
     m = lin.minimizer(Y, weights=lin.preconditioner_for(w.astype(dtype), residual))
     scale = max(scale, np.abs(J_new).max() * np.abs(w).sum() + np.abs(f0_new).max())
-    assert_close(m.parameters, theta + w, scale=scale, **options)
+    assert_close(m.parameters, theta + w, scale=max(scale, np.abs(theta + w).max()), **options)
     assert_close(m.predict(X_new), f0_new + J_new @ w, scale=scale, **options)
 
 

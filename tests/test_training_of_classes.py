@@ -165,8 +165,10 @@ def test_fused_steps_are_the_direct_ones(optimizer, n, n_outputs, activation, lo
     )
     assert ntklin.train(net, theta, X, Y, optimizer, **options).method == "fused"
     chain = STEPS * (sum(net.widths) + n)
-    assert_close(one.losses, other.losses, kind="trajectory", n=chain)
-    assert_close(one.parameters, other.parameters, kind="trajectory", n=chain)
+    # Adam's steps keep of a gradient its size relative to others, in which cancellation shows.
+    kappa = 4 if isinstance(optimizer, ntklin.Adam) else 1
+    assert_close(one.losses, other.losses, kind="trajectory", n=chain, kappa=kappa)
+    assert_close(one.parameters, other.parameters, kind="trajectory", n=chain, kappa=kappa)
     dead = net.unpack(one.parameters)[0][0][:, ::3]
     np.testing.assert_array_equal(dead, net.unpack(theta)[0][0][:, ::3])
 

@@ -19,7 +19,7 @@ from ntklin.data.likeness import LIKENESSES, deform, read_likeness
 from ntklin.data.npz import read_npz
 from ntklin.data.selection import as_targets, choose, unit_rows
 from ntklin.data.source import Source
-from ntklin.edge.checks import as_count, as_float_dtype, as_generator, as_path, as_progress
+from ntklin.edge.checks import as_float_dtype, as_generator, as_path, as_progress, as_step
 from ntklin.edge.errors import DataUnavailableError
 from ntklin.edge.faces.bars import CountMeter, followed
 from ntklin.edge.files.names import at_home, shown
@@ -97,8 +97,8 @@ def load_data(
     >>> data.labels_test[:5]  # places in data.classes, for any number of classes
     array([1, 0, 0, 0, 1])
     """
-    n_train = as_count(n_train, name="n_train")
-    n_test = as_count(n_test, name="n_test", minimum=0)
+    n_train = as_step(n_train, name="n_train", minimum=1)
+    n_test = as_step(n_test, name="n_test")
     classes = as_classes(classes)
     if not isinstance(targets, str) or targets not in TARGETS:
         raise ValueError(f'targets must be "01" or "pm1", got {said(targets)}')

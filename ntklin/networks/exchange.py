@@ -19,7 +19,6 @@ import numpy as np
 from ntklin.edge.arrays import Array, as_array, to_numpy
 from ntklin.edge.backends import namespace
 from ntklin.edge.checks import as_list, as_vector, as_word
-from ntklin.edge.ranges import in_range
 from ntklin.edge.values import said
 from ntklin.networks.features import bounded
 from ntklin.networks.mlp import MLP, SCALINGS
@@ -231,7 +230,7 @@ def _over(a: Array | None, scale: float, dtype: np.dtype[Any]) -> Array | None:
         return None
     with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
         own = a.astype(dtype) / dtype.type(scale)
-    return in_range(own, dtype, "θ at this sigma", "pass another sigma")
+    return bounded(own, "θ at this sigma")
 
 
 def own_layers(net: MLP, theta: Any) -> Iterator[tuple[Array, Array | None]]:

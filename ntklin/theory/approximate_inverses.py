@@ -227,7 +227,8 @@ def _require_symmetric(solve: Product, n: int) -> None:
             found = solve(pair)
             (_, one), (other, _) = pair.T @ found
             size = norm(pair.reshape(-1)) * norm(found.reshape(-1)) / 2
-        if abs(one - other) > _ASYMMETRY * size:
+            excess = abs(one - other)
+        if excess > _ASYMMETRY * size:
             raise ValueError(
                 "preconditioner must be symmetric, but ⟨u, M^-1 v⟩ and ⟨M^-1 u, v⟩ are "
                 f"{one:.6g} and {other:.6g} for some u and v"

@@ -104,6 +104,7 @@ def _as_float(integer: int) -> float:
 
 def _refuse_negative(smallest: Any, name: str) -> None:
     if smallest < 0:
+        smallest = smallest.item() if isinstance(smallest, np.generic) else smallest
         raise ValueError(f"{name} must be at least 0 steps, got {said(smallest)}")
 
 

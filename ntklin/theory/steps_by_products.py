@@ -28,6 +28,8 @@ CLOSE = 1e-12
 # Products between two looks, and by how much more where there have been many.
 _EVERY = 5
 _MORE = 1.1
+# Of how many roundings of a whole spectrum a node may be: the recursion's and its eigenvalues'.
+_ROUNDINGS = 4
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -151,7 +153,7 @@ class LossByProducts:
 
     def _course(self, measures: list[tuple[Array, Array]], noise: float) -> Course:
         nodes, weights = (np.concatenate(parts) for parts in zip(*measures, strict=True))
-        least = 0.0 if self.modes.penalty else noise
+        least = 0.0 if self.modes.penalty else _ROUNDINGS * noise
         values = np.where(nodes > least, nodes, 0.0)
         return self.modes.course_of(values, weights / (2 * self.modes.n_samples))
 

@@ -53,9 +53,9 @@ OTHER_WORDS = {
     "theorem6": ("batch",),
     "linearize_kernel": ("Y",),  # of the minimizer that is asked for then
 }
-# Fields in which a NaN says that there is no number, that only balanced features have in range, and
-# that are rounded from a wider one.
-NO_NUMBER = {"final_loss", "passes", "midpoint", "lower", "upper"}
+# Fields in which a NaN says that there is no number, that only balanced features have in range,
+# that are rounded from a wider one, and whose infinity makes a parameter stand still.
+NO_NUMBER = {"final_loss", "passes", "midpoint", "lower", "upper", "slots"}
 DEPTH = 3
 ODDITIES = str(Path(odd.__file__).resolve())
 # Whose functions stand for those of users.

@@ -393,7 +393,7 @@ def judged(command, hostile):
     text = done.output.strip()
     if done.exit_code != REFUSED or not text:
         return Verdict(DEPTHS, f"exit code {done.exit_code}: {text[:200]}")
-    is_usage = "Usage:" in text and "Error" in text
+    is_usage = "Error" in text and ("Usage:" in text or "requires an argument" in text)
     if not is_usage and (not text.startswith("error: ") or "\n" in text):
         return Verdict(UNNAMED, f"not one line: {text[:300]!r}")
     return Verdict(NAMED, text[:200])

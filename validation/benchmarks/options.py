@@ -123,7 +123,8 @@ def chosen(values: Any, allowed: Iterable[Any], name: str) -> tuple[Any, ...]:
     values = [values] if isinstance(values, str | int) else list(values)
     unknown = [value for value in values if value not in allowed]
     if unknown or not values:
-        got = ", ".join(map(str, unknown)) or "nothing"
+        # In one line, whatever somebody typed.
+        got = ", ".join(" ".join(str(value).split()) for value in unknown) or "nothing"
         raise ValueError(f"{name} must be from {', '.join(map(str, allowed))}, got {got}")
     return tuple(value for value in allowed if value in values)
 
