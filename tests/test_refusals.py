@@ -181,6 +181,10 @@ REFUSED = {
         )
         for kind, names in (("number", np.array(2)), ("matrix", scipy.sparse.eye_array(4)))
     },
+    "a layer without inputs": (
+        lambda: ntklin.from_flax({"params": {"Dense_0": {"kernel": np.ones((2, 0))}}}, sigma=1.0),
+        r"params\['Dense_0'\]\['kernel'\] is empty: shape \(2, 0\)",
+    ),
     "a key of a huge number": (
         lambda: ntklin.from_flax({10**5000: 1.0}),
         "an integer of 16610 bits",

@@ -111,13 +111,15 @@ def as_parameter(a: Any, name: str, ndim: int, hint: str) -> Array:
     Raises
     ------
     ValueError
-        For another number of axes.
+        For another number of axes, and for an axis of length 0.
     """
     given = to_numpy(a, name) if namespace(a) is np else a
     is_short = given.dtype.kind in "fV" and given.dtype.itemsize <= 4
     array = as_array(given, name)
     if array.ndim != ndim:
         raise ValueError(f"{name} has shape {array.shape}, but a fully connected layer {hint}")
+    if not array.size:
+        raise ValueError(f"{name} is empty: shape {array.shape}")
     dtype = np.float32 if is_short else np.float64
     return as_vector(array.ravel(), array.size, name=name, dtype=dtype).reshape(array.shape)
 

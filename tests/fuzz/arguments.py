@@ -219,7 +219,8 @@ def is_much(value):
     return np.size(value) > 10**4
 
 
-SOME_INPUTS = array(X, unless=is_much)
+# Of which there are two or three rows at a time.
+SOME_INPUTS, SOME_NEW = array(X, unless=is_much), array(X_NEW, unless=is_much)
 THETAS, INPUTS, TARGETS, NEW = array(THETA), array(X), array(Y), array(X_NEW)
 WEIGHTS = Argument(
     lambda: D.copy(),

@@ -19,6 +19,7 @@ from fuzz.arguments import (
     SCALES,
     SIGMA,
     SOME_INPUTS,
+    SOME_NEW,
     TARGETS,
     THETA,
     THETAS,
@@ -88,14 +89,14 @@ def LAYERS(layers):
     return thing(lambda: list(layers), *changed)
 
 
-def operator(name, make, columns=P):
+def operator(name, make, columns=P, new=NEW):
     """The methods that features share."""
     return {
         f"{name}.dot": Call(
             lambda: make().dot, {"x": array(np.linspace(0, 1, columns))}, is_linear=True
         ),
         f"{name}.T.dot": Call(lambda: make().T.dot, {"x": array(Y)}, is_linear=True),
-        f"{name}.at": Call(lambda: make().at, {"X_new": NEW}),
+        f"{name}.at": Call(lambda: make().at, {"X_new": new}),
         f"{name}.gram": Call(
             lambda: make().gram,
             {
@@ -142,7 +143,7 @@ NETWORKS = {
     ),
     **network(lambda: NET, THETA),
     **network(lambda: PAIR, TWICE),
-    "MLP.features": Call(lambda: NET.features, {"theta": THETAS, "X": INPUTS, "rows": ROWS}),
+    "MLP.features": Call(lambda: NET.features, {"theta": THETAS, "X": SOME_INPUTS, "rows": ROWS}),
     "AntisymmetricPair": Call(lambda: ntklin.AntisymmetricPair, {"network": NETS}),
     "AntisymmetricPair.features": Call(lambda: PAIR.features, {"theta": array(TWICE), "X": INPUTS}),
     "AntisymmetricPair.symmetrize": Call(lambda: PAIR.symmetrize, {"theta": THETAS}),
@@ -257,11 +258,11 @@ NETWORKS = {
         },
     ),
     **operator("FeatureMap", features),
-    **operator("StreamedFeatures", streamed),
+    **operator("StreamedFeatures", streamed, new=SOME_NEW),
     **operator("PairFeatures", pair_features, 2 * P),
     "StreamedFeatures.of": Call(
         lambda: ntklin.StreamedFeatures.of,
-        {"network": NETS, "theta": THETAS, "X": INPUTS, "rows": count(2, None)},
+        {"network": NETS, "theta": THETAS, "X": SOME_INPUTS, "rows": count(2, None)},
     ),
     "LowRank": Call(lambda: ntklin.LowRank, {"W": array(np.outer(D, [1.0, 0.5]))}),
 }
