@@ -194,7 +194,7 @@ def test_a_digest_is_checked_as_the_page_about_files_says(tmp_path, monkeypatch,
 
 @pytest.mark.compiled("minutes as plain Python")
 # Newer releases of pyparsing have other names than matplotlib 3.8 takes.
-@pytest.mark.filterwarnings("error", "ignore:.* deprecated - use:DeprecationWarning")
+@pytest.mark.filterwarnings("error", "ignore:'.*deprecated(,| -) use ':DeprecationWarning")
 def test_the_page_about_notebooks(tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(logging.getLogger("ntklin"), "level", logging.NOTSET)
