@@ -181,6 +181,14 @@ REFUSED = {
         )
         for kind, names in (("number", np.array(2)), ("matrix", scipy.sparse.eye_array(4)))
     },
+    "a width beyond all counts": (
+        lambda: ntklin.MLP((2, 10**400, 1), scaling="fan_in"),
+        r"widths\[1\] must be below 2\^63",
+    ),
+    "a mapping of batches": (
+        lambda: ntklin.train(NET, THETA, X, Y, RATE, 1, batches={0: [1]}),
+        "batches must be an ntklin.Batches or an iterable",
+    ),
     "a layer without inputs": (
         lambda: ntklin.from_flax({"params": {"Dense_0": {"kernel": np.ones((2, 0))}}}, sigma=1.0),
         r"params\['Dense_0'\]\['kernel'\] is empty: shape \(2, 0\)",

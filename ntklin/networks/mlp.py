@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike, DTypeLike
 from ntklin.edge.arrays import Array, as_array, rows_of
 from ntklin.edge.backends import namespace
 from ntklin.edge.checks import (
-    as_count,
     as_float_dtype,
     as_generator,
     as_list,
     as_positive,
+    as_step,
     as_vector,
     as_word,
     require_bulk,
@@ -113,7 +113,7 @@ class MLP(Shown, Network):
             raise TypeError(
                 f"widths must be a sequence (m_0, …, m_L), got {said(self.widths)}"
             ) from None
-        widths = tuple(as_count(m, name=f"widths[{l}]") for l, m in enumerate(widths))
+        widths = tuple(as_step(m, name=f"widths[{l}]", minimum=1) for l, m in enumerate(widths))
         if len(widths) < 2:
             raise ValueError(f"widths needs at least an input and an output, got {widths}")
         object.__setattr__(self, "widths", widths)

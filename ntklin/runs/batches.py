@@ -1,6 +1,6 @@
 """Mini-batches: which samples each step sees, as weights of the samples."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, cast
@@ -132,6 +132,7 @@ class SampleWeights:
             isinstance(batches, str | bytes)
             or getattr(batches, "ndim", 1) == 0
             or hasattr(batches, "toarray")  # sparse
+            or isinstance(batches, Mapping)
         ):
             self._batches = islice(batches, start, None)
         else:
