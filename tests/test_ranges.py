@@ -258,6 +258,8 @@ def test_rounding_errors_at_any_scale(e, of):
     np.testing.assert_array_equal(net.features(theta, X).output_rounding(), np.ldexp(plain, e))
 
 
+# Kernels warn where they are plain Python.
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning:ntklin.kernels")
 def test_products_and_kernels_beyond_the_range_are_refused():
     net = ntklin.MLP((2, 3, 1))
     X = np.array([[0.5, 0.25], [-0.75, 0.5]])
