@@ -288,7 +288,7 @@ def weighted_kernel(
     return (J @ namespace(J).ascontiguousarray(weights, J.dtype)) @ other_J.T
 
 
-def times(K: Array, weights: float | None) -> Array:
+def times(K: Array, weights: Any) -> Array:
     """A number times K; K itself for None."""
     if weights is None:
         return K
