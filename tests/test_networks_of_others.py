@@ -92,14 +92,16 @@ def test_what_is_abstract_is_asked_for():
     class Half(Network):
         n_inputs = 3
 
-    with pytest.raises(TypeError, match="abstract methods apply, features, n_parameters"):
+    with pytest.raises(
+        TypeError, match=r"abstract methods '?apply'?, '?features'?, '?n_parameters'?"
+    ):
         Half()
 
     class NoKernel(FeatureOperator):
         def _matvec(self, x):
             return x
 
-    with pytest.raises(TypeError, match="abstract method gram"):
+    with pytest.raises(TypeError, match=r"abstract method '?gram"):
         NoKernel()
 
 

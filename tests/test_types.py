@@ -15,6 +15,7 @@ import ntklin
 
 pytestmark = pytest.mark.once
 SCRIPT = Path(__file__).with_name("users_script.py")
+VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 STUB = Path(ntklin.__file__).with_suffix(".pyi")
 
 
@@ -23,7 +24,7 @@ def check(tmp_path_factory):
     """What pyright has to say of a script, as strictly as it can."""
     folder = tmp_path_factory.mktemp("user")
     link_tree(folder)
-    settings = {"include": ["script.py"], "typeCheckingMode": "strict", "pythonVersion": "3.11"}
+    settings = {"include": ["script.py"], "typeCheckingMode": "strict", "pythonVersion": VERSION}
     (folder / "pyrightconfig.json").write_text(json.dumps(settings))
 
     def complaints(text):

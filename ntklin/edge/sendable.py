@@ -15,7 +15,8 @@ class Sendable:
 
     def _sent(self) -> dict[str, Any]:
         """The attributes of a copy, a new dict; subclasses leave out what is made again."""
-        return dict(self.__dict__)
+        theirs: Any = super().__getstate__()  # SciPy's operators have one of their own
+        return dict(theirs or {})
 
     def __getstate__(self) -> Any:
         attributes = self._sent()
@@ -25,7 +26,10 @@ class Sendable:
         attributes, frozen = state
         for name in frozen:
             freeze(attributes[name])
-        self.__dict__.update(attributes)
+        if hasattr(super(), "__setstate__"):
+            super().__setstate__(attributes)  # pyright: ignore
+        else:
+            self.__dict__.update(attributes)
 
 
 def _is_frozen(value: Any) -> bool:

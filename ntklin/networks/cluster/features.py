@@ -64,7 +64,8 @@ class ClusterFeatures(FeatureOperator):
         self.outputs, self._rounding = (np.concatenate(parts) for parts in zip(*found, strict=True))
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_chunks": None}
+        theirs: Any = super().__getstate__()
+        return theirs | {"_chunks": None}
 
     @property
     def chunks(self) -> Chunks:
