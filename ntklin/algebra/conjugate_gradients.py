@@ -196,9 +196,8 @@ class _Recursion:
         Q = self._product(P)
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             curvature = np.einsum("ij,ij->j", P, Q)
-        if not (curvature > 0).all():
-            return "the kernel is not positive definite to working precision"
-        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            if not (curvature > 0).all():
+                return "the kernel is not positive definite to working precision"
             step[going] = rho / curvature
         if not np.isfinite(step).all():
             return "the residuals leave the range of float64"

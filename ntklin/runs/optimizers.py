@@ -318,12 +318,11 @@ class Preconditioned(Optimizer):
                 f"learning_rate = {exact:.3g} is beyond the range of {theta.dtype}; "
                 "move a factor from it to what fn returns, or use float64 for theta and X"
             )
-        if D.ndim == 2:  # by sums in one order, whatever threads BLAS has
-            moved = kernels(gradient).dense_product(D, gradient[None])[:, 0]
-        else:
-            with np.errstate(over="ignore"):  # which ends a run as a loss without a number
+        with np.errstate(over="ignore", invalid="ignore"):  # ends a run: its loss has no number
+            if D.ndim == 2:  # by sums in one order, whatever threads BLAS has
+                moved = kernels(gradient).dense_product(D, gradient[None])[:, 0]
+            else:
                 moved = D * gradient
-        with np.errstate(over="ignore", invalid="ignore"):
             theta -= rate * moved
         return OptimizerState(state.count + 1, {"D": D})
 

@@ -135,10 +135,8 @@ def parser():
     parts = found.add_subparsers(dest="what", required=True)
     for kind, function in KINDS.items():
         part = parts.add_parser(kind, help=function.__doc__)
-        how_many = (
-            "how many, about" if kind not in LISTED else "how many, about; all when not given"
-        )
-        part.add_argument("--cases", type=int, help=how_many)
+        usual = "all" if kind in LISTED else SOME
+        part.add_argument("--cases", type=int, help=f"how many, about; {usual} when not given")
         part.add_argument("--seconds", type=float, default=workers.SECONDS, help="for one case")
         part.add_argument("--minutes", type=float, default=math.inf, help="for all of them")
         common(part)
@@ -205,9 +203,10 @@ def main():
         from fuzz import kills
 
         return kills.main(given)
-    count = LISTED[given.what]() if given.what in LISTED else -(-SOME // given.size)
-    if given.cases is not None:
-        count = -(-given.cases // given.size)
+    if given.cases is None and given.what in LISTED:
+        count = LISTED[given.what]()
+    else:
+        count = -(-(SOME if given.cases is None else given.cases) // given.size)
     batches = range(given.first, given.first + count)
     limits = given.seconds, given.minutes
     workers.watch(given.what, given.out, given.workers, batches, given.size, *limits)
