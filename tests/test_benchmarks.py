@@ -285,9 +285,23 @@ def test_costs_count_what_the_formulas_say():
     weighted = costs.weighted_gram(problem, passes, skips_zeros=False)
     assert weighted.flops == 320 + 5 * 6 * P + 2 * 5 * P
     step = costs.gradient_step(problem, passes, reduced=True)
-    assert step.flops == 10 * np.count_nonzero(passes.delta[0]) + 30 * (8 + 2)
+    # δ^1 with G, the output, δ^2 W^2 by fours and its step by fives, and a^1 with W^2.
+    sums = 5 * 4 * 2 / 4 + 4 * 2
+    active = np.count_nonzero(passes.delta[0]), np.count_nonzero(passes.a[1])
+    assert step.flops == 10 * active[0] + 30 * 2 + sums + 2 * 2 * active[1]
     assert step.dense_flops == 2 * 220 + 100
     assert costs.gradient_step(problem, passes, reduced=False).flops == 2 * 220 + 100
+    deeper = cases.draw(cases.Case("D", (3, 4, 2, 5, 1), 1), 100, "gaussian", "float64")
+    passes = plain.Reference(deeper).passes
+    step = costs.gradient_step(deeper, passes, reduced=True)
+    active = [np.count_nonzero(a) for a in (passes.delta[0], *passes.a[1:])]
+    sums = 100 * 2 * 5 / 4 + 2 * 5 * 20
+    forward = 2 * (active[1] * 2 + active[2] * 5)
+    assert step.flops == 200 * active[0] + 600 * 5 + 400 * 4 * 2 + sums + forward
+    assert costs.skipping_forward(passes, (3, 4, 2, 5, 1), 100) == (
+        2 * (300 * 4 + active[3]) + forward
+    )
+    assert costs.skipping_forward(passes, (3, 4, 2, 5, 1), 99) == 2 * 99 * (12 + 8 + 10 + 5)
     shallow = cases.draw(cases.Case("D", (3, 4, 1), 1), 6, "gaussian", "float64")
     step = costs.gradient_step(shallow, plain.Reference(shallow).passes, reduced=True)
     assert step.flops == 6 * 4 * 2 + 36 * 4  # two groups of at most five samples

@@ -104,12 +104,13 @@ def test_accumulate_active(dtype, active):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_subsets(dtype):
     zero = of(dtype)
-    tabulate, _first = compiled(instructions.tabulate_subsets, ADDRESS, ADDRESS, ADDRESS, zero)
+    codegen = instructions.tabulate_subsets
+    tabulate, _first = compiled(codegen, ADDRESS, ADDRESS, types.intp, ADDRESS, zero)
     add, _second = compiled(instructions.add_subsets, ADDRESS, types.uint32, ADDRESS, zero)
     width = SUBSET_LINES * lanes(dtype)
     tile, scale = aligned((WORD, width), dtype), aligned(WORD, dtype)
     table = aligned((WORD // SUBSET, 1 << SUBSET, width), dtype)
-    tabulate(table.ctypes.data, tile.ctypes.data, scale.ctypes.data, 0)
+    tabulate(table.ctypes.data, tile.ctypes.data, tile.strides[0], scale.ctypes.data, 0)
     rows = (scale[:, None].astype(float) * tile).reshape(-1, SUBSET, width)
     bits = np.arange(1 << SUBSET)[:, None] >> np.arange(SUBSET) & 1
     assert_close(table, np.einsum("sk,gkq->gsq", bits, rows), kind="gram", n=SUBSET, scale=10)

@@ -95,12 +95,13 @@ def test_tests_that_enter_a_function_come_first():
     chosen.seconds = {"t.py::slow": 2.0, "t.py::fast": 1.0, "t.py::other": 0.1, "u.py::far": 0.1}
     chosen.files = {"t.py": {"t.py::slow", "t.py::fast", "t.py::other"}, "u.py": {"u.py::far"}}
     chosen.by_function = {"m.py::f": {"t.py::slow", "t.py::fast"}}
-    chosen.by_path, chosen.importers = {}, {}
+    chosen.by_path, chosen.importers, chosen.of_definitions = {}, {}, {"u.py::far"}
     names = [name for name, _ in chosen.tests({"path": "m.py", "function": "f"}, 100)]
     assert names == ["t.py::fast", "t.py::slow", "t.py::other"]
     names = [name for name, _ in chosen.tests({"path": "m.py", "function": "f"}, 2)]
     assert names == ["t.py::fast"]
     assert chosen.tests({"path": "m.py", "function": "g"}, 100) == []
+    assert chosen.tests({"path": "m.py", "function": ""}, 100) == [("u.py::far", 0.1)]
 
 
 def test_a_file_that_is_loaded_already_goes_on():

@@ -87,7 +87,7 @@ def test_against_explicit_steps(method, widths, scaling, bias, seed):
 
 
 @pytest.mark.parametrize("n", [1, 2, 63, 64, 65, 100, 129])
-@pytest.mark.parametrize("widths", [(3, 70, 1), (3, 66, 5, 1)])
+@pytest.mark.parametrize("widths", [(3, 70, 1), (3, 66, 5, 1), (3, 66, 67, 5, 1)])
 def test_engines_agree_across_tiles(n, widths):
     case, Y, rate = problem(widths, n=n)
     direct, reduced = (train(case, Y, rate, method=m) for m in ("direct", "reduced"))

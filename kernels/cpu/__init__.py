@@ -2,7 +2,7 @@
 
 from ntklin.kernels.cpu.assembly import jacobian
 from ntklin.kernels.cpu.blas import dense_product
-from ntklin.kernels.cpu.descent import descend, descent_state, fold
+from ntklin.kernels.cpu.descent import descend, descent_state, fold, own_copy
 from ntklin.kernels.cpu.infinite import infinite_width
 from ntklin.kernels.cpu.infinite_others import infinite_width_of
 from ntklin.kernels.cpu.linearized import LinearizedNetwork
@@ -34,6 +34,7 @@ __all__ = [
     "jacobian",
     "jacobian_vector",
     "jacobian_vectors",
+    "own_copy",
     "shallow_network",
     "total",
     "update",

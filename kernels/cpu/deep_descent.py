@@ -1,23 +1,27 @@
 """Steps of ``descent`` on a network with several hidden layers.
 
-About half of δ^1 ∘ r is zero, or more, and is skipped; the last hidden layer, whose backward signal
-is a constant where a neuron is active, goes by tables of subset sums (``neuron_subsets``).
+About half of the activations that a layer takes is zero, and of δ^1 ∘ r half or more: both are
+skipped. The last hidden layer, whose backward signal is a constant where a neuron is active, goes
+by tables of subset sums (``neuron_subsets``).
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import prange
 
-from ntklin.kernels.cpu.aligned import aligned_empty
+from ntklin.kernels.cpu.aligned import aligned_empty, aligned_zeros
 from ntklin.kernels.cpu.blas import PLAIN, TRANSPOSED, gemm, sequential_blas
-from ntklin.kernels.cpu.compiler import dot_kernel, parallel_kernel
+from ntklin.kernels.cpu.compiler import dot_kernel, kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import wide_vectors
 from ntklin.kernels.cpu.losses import LOSSES, goes_on, loss_and_derivatives
 from ntklin.kernels.cpu.neuron_subsets import backward_step
 from ntklin.kernels.cpu.outputs import CHUNK, output_parts, sum_parts
 from ntklin.kernels.cpu.shares import block_size
 from ntklin.kernels.cpu.sizes import GROUP
-from ntklin.kernels.cpu.skipping import add_tiled, tiled
-from ntklin.kernels.cpu.sums import relu_dot, sum_of
+from ntklin.kernels.cpu.skipping import add_tiled, tiled, write_transposed
+from ntklin.kernels.cpu.skipping_layers import skipping_layer
+from ntklin.kernels.cpu.sums import gate_row, relu_dot, relu_of_sum, sum_of
 from ntklin.kernels.structures import DescentState, Layer
 
 
@@ -34,8 +38,17 @@ def _active_sum(r, H, i):
 @parallel_kernel
 def _relu_rows(H, moved, A):
     for i in prange(A.shape[0]):
-        for n in range(A.shape[1]):
-            A[i, n] = max(H[i, n] + moved[i, n], 0)
+        relu_of_sum(A, np.int64(i), H, moved)  # see shallow_descent
+
+
+@kernel
+def _add_signal(S, i, d, k, delta, r):
+    """d_k ← δ_i ∘ r, and S_i ← S_i + d_k."""
+    wide_vectors()
+    i, k = np.uint64(i), np.uint64(k)
+    for n in range(np.uint64(r.shape[0])):
+        d[k, n] = delta[i, n] * r[n]
+        S[i, n] += d[k, n]
 
 
 @parallel_kernel
@@ -45,32 +58,25 @@ def _first_layer(state: DescentState, delta, r, tiles, A):
     ``tiles`` are those of −η G, from ``skipping.tiled``.
     """
     H, moved, _, S = state
-    n_samples = r.shape[0]
     for task in prange((H.shape[0] + CHUNK - 1) // CHUNK):
         start = task * CHUNK
         stop = min(start + CHUNK, H.shape[0])
         d = np.zeros((CHUNK, tiles.shape[1] * GROUP), H.dtype)
         for i in range(start, stop):
-            for n in range(n_samples):
-                d[i - start, n] = delta[i, n] * r[n]
-                S[i, n] += d[i - start, n]
+            _add_signal(S, i, d, i - start, delta, r)
         add_tiled(moved, start, stop, d, tiles)
         for i in range(start, stop):
-            for n in range(A.shape[1]):
-                A[i, n] = max(H[i, n] + moved[i, n], 0)
+            relu_of_sum(A, i, H, moved)
 
 
 @parallel_kernel
-def _hidden_forward(layer: Layer, below, A, block):
-    W, b, w, v = layer
-    for task in prange((W.shape[0] + block - 1) // block):
-        start = task * block
-        stop = min(start + block, W.shape[0])
-        gemm(PLAIN, PLAIN, w, W[start:stop, :], below, w * 0, A[start:stop, :])
-        for i in range(start, stop):
-            shift = v * b[i]
-            for n in range(A.shape[1]):
-                A[i, n] = max(A[i, n] + shift, 0)
+def _turn(A, width, turned):
+    """The rows of ``turned`` ← the columns of A, of which there are ``width``."""
+    blocks = (A.shape[0] + GROUP - 1) // GROUP
+    for task in prange(blocks * ((width + GROUP - 1) // GROUP)):
+        i, k = task % blocks * GROUP, task // blocks * GROUP
+        height, columns = min(GROUP, width - k), min(GROUP, A.shape[0] - i)
+        write_transposed(turned, k, i, A, k, i, height, columns)
 
 
 @parallel_kernel
@@ -81,31 +87,25 @@ def _hidden_backward(W, above, w, A, delta, block):
         stop = min(start + block, W.shape[1])
         gemm(TRANSPOSED, PLAIN, w, W[:, start:stop], above, w * 0, delta[start:stop, :])
         for i in range(start, stop):
-            for n in range(A.shape[1]):
-                delta[i, n] = delta[i, n] if A[i, n] > 0 else 0
+            gate_row(delta, i, A, i)
 
 
 @parallel_kernel
-def _hidden_step(layer: Layer, delta, r, old_below, below, rate, A, block):
-    """Update one hidden layer and run it forward, block by block, while W is in cache."""
+def _hidden_step(layer: Layer, delta, r, below, rate, block):
+    """Update one hidden layer, by blocks of its neurons."""
     W, b, w, v = layer
     one = w / w
     for task in prange((W.shape[0] + block - 1) // block):
         start = task * block
         stop = min(start + block, W.shape[0])
-        scaled = np.zeros((stop - start, A.shape[1]), A.dtype)
+        scaled = np.zeros((stop - start, r.shape[0]), W.dtype)
         for i in range(start, stop):
             total = w * 0
             for n in range(r.shape[0]):
                 scaled[i - start, n] = delta[i, n] * r[n]
                 total += scaled[i - start, n]
             b[i] -= rate * v * total
-        gemm(PLAIN, TRANSPOSED, -rate * w, scaled, old_below, one, W[start:stop, :])
-        gemm(PLAIN, PLAIN, w, W[start:stop, :], below, w * 0, A[start:stop, :])
-        for i in range(start, stop):
-            shift = v * b[i]
-            for n in range(A.shape[1]):
-                A[i, n] = max(A[i, n] + shift, 0)
+        gemm(PLAIN, TRANSPOSED, -rate * w, scaled, below, one, W[start:stop, :])
 
 
 @parallel_kernel
@@ -121,8 +121,37 @@ def _last_layer(W, w, r, A, b, v, rate, scale):
             W[i] -= rate * w * relu_dot(r, A, i)
 
 
-def deep_descent(state, above, G, Y, loss, rate, sample_weights, end):
-    """``descend`` for several layers above the first."""
+class _Activations(NamedTuple):
+    """Those of the hidden layers, neuron-major and sample-major.
+
+    Attributes
+    ----------
+    by_neurons : list of ndarray, shape (m_l, N)
+    by_samples : list of ndarray, shape (N, m_l rounded up to whole groups)
+        With zeros behind.
+    """
+
+    by_neurons: list[np.ndarray]
+    by_samples: list[np.ndarray]
+
+
+def _activations(widths, n_samples, dtype):
+    """Room for them."""
+    by_samples = [aligned_zeros((n_samples, -(-m // GROUP) * GROUP), dtype) for m in widths]
+    return _Activations([np.empty((m, n_samples), dtype) for m in widths], by_samples)
+
+
+def _forward(hidden, activations):
+    """Activations of the hidden layers above the first, from those of the first, neuron-major."""
+    neurons, samples = activations
+    _turn(neurons[0], neurons[0].shape[1], samples[0])
+    for l, layer in enumerate(hidden):
+        skipping_layer(layer, samples[l], samples[l + 1])
+        _turn(samples[l + 1], len(layer.W), neurons[l + 1])
+
+
+def deep_descent(kept, state, above, G, Y, loss, rate, sample_weights, end):
+    """``descend`` for several layers above the first; ``kept`` has the activations at the end."""
     H, scalar = state.H, state.H.dtype.type
     rate, n_samples, n_steps = scalar(rate), len(Y), len(sample_weights)
     *hidden, output = (
@@ -130,8 +159,14 @@ def deep_descent(state, above, G, Y, loss, rate, sample_weights, end):
     )
     last, W_out = hidden[-1], output.W[0]
     tiles = tiled(-rate * G)
-    A = [np.empty((m, n_samples), H.dtype) for m in (len(H), *(len(layer.W) for layer in hidden))]
-    fresh = [np.empty_like(a) for a in A]
+    # A step that is broken off leaves nothing behind.
+    activations = kept.pop("activations", None)
+    if activations is None:
+        widths = [len(H), *(len(layer.W) for layer in hidden)]
+        activations = _activations(widths, n_samples, H.dtype)
+        _relu_rows(H, state.moved, activations.by_neurons[0])
+        _forward(hidden, activations)
+    A = activations.by_neurons
     delta = [np.empty_like(a) for a in A[:-1]]
     scale = np.empty_like(W_out)
     f = np.empty(n_samples, H.dtype)
@@ -139,9 +174,6 @@ def deep_descent(state, above, G, Y, loss, rate, sample_weights, end):
     parts = aligned_empty((-(-len(W_out) // CHUNK), n_samples), H.dtype)
     losses = []
     with sequential_blas:
-        _relu_rows(H, state.moved, A[0])
-        for l, layer in enumerate(hidden):
-            _hidden_forward(layer, A[l], A[l + 1], block_size(len(layer.W)))
         for t in range(n_steps + 1):
             output_parts(A[-1], W_out, output.w, parts)
             sum_parts(f, parts, output.v * output.b[0])
@@ -155,10 +187,9 @@ def deep_descent(state, above, G, Y, loss, rate, sample_weights, end):
             for l in range(len(hidden) - 2, -1, -1):
                 W, w = hidden[l].W, hidden[l].w
                 _hidden_backward(W, delta[l + 1], w, A[l], delta[l], block_size(W.shape[1]))
-            _first_layer(state, delta[0], r, tiles, fresh[0])
             for l, layer in enumerate(hidden[:-1]):
-                block = block_size(len(layer.W))
-                _hidden_step(layer, delta[l + 1], r, A[l], fresh[l], rate, fresh[l + 1], block)
-            _hidden_forward(last, fresh[-2], fresh[-1], block_size(len(last.W)))
-            A, fresh = fresh, A
+                _hidden_step(layer, delta[l + 1], r, A[l], rate, block_size(len(layer.W)))
+            _first_layer(state, delta[0], r, tiles, A[0])
+            _forward(hidden, activations)
+    kept["activations"] = activations
     return np.array(losses)

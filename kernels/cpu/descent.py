@@ -12,6 +12,8 @@ mini-batch and 0 beyond it. Everything is neuron-major: H, S and the activations
 so that one neuron's inputs are contiguous; the padding of H stays zero.
 """
 
+from functools import partial
+
 from numba import prange
 
 from ntklin.kernels.cpu.aligned import aligned_empty, aligned_zeros
@@ -19,8 +21,27 @@ from ntklin.kernels.cpu.compiler import parallel_kernel
 from ntklin.kernels.cpu.deep_descent import deep_descent
 from ntklin.kernels.cpu.general_descent import general_descent
 from ntklin.kernels.cpu.shallow_descent import shallow_descent
-from ntklin.kernels.cpu.sizes import skipping_width
+from ntklin.kernels.cpu.sizes import LINE, skipping_width
 from ntklin.kernels.structures import DescentState
+
+
+def own_copy(theta, first):
+    """A copy of θ for a descent, in which the layers that begin at ``first`` lie well.
+
+    Parameters
+    ----------
+    theta : ndarray, shape (P,)
+    first : int
+        What starts a cache line, and with it each of the rows behind it, if these are whole lines.
+
+    Returns
+    -------
+    ndarray, shape (P,)
+    """
+    spare = -first % (LINE // theta.itemsize)
+    copy = aligned_empty(spare + len(theta), theta.dtype)[spare:]
+    copy[:] = theta
+    return copy
 
 
 def descent_state(H, dtype):
@@ -69,7 +90,7 @@ def fold(state):
     _fold(state.S, state.S_moved)
 
 
-def descend(state, above, G, Y, loss, rate, sample_weights, end):
+def descend(state, above, kept, G, Y, loss, rate, sample_weights, end):
     """Gradient descent, up to a step for each row of sample weights.
 
     Parameters
@@ -78,6 +99,9 @@ def descend(state, above, G, Y, loss, rate, sample_weights, end):
         ``moved`` and ``S_moved`` are updated in place.
     above : Layers
         Layers 2 … L, updated in place; with v = 0 a bias stays.
+    kept : dict
+        What a call leaves to the next one on the same state and layers, which is empty at first,
+        and again whenever somebody else has changed them.
     G : ndarray, shape (N, N)
     Y : ndarray, shape (N,), or (N, C) of more than one output
     loss : str
@@ -95,6 +119,8 @@ def descend(state, above, G, Y, loss, rate, sample_weights, end):
     """
     if above.activation.name != "relu" or Y.ndim > 1:
         take = general_descent
+    elif len(above.parameters) == 1:
+        take = shallow_descent
     else:
-        take = shallow_descent if len(above.parameters) == 1 else deep_descent
+        take = partial(deep_descent, kept)
     return take(state, above, G, Y, loss, rate, sample_weights, end)

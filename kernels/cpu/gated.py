@@ -12,8 +12,10 @@ activations above there are bits.
 import numpy as np
 from numba import get_num_threads, prange
 
+from ntklin.kernels.cpu import plain
+from ntklin.kernels.cpu.aligned import aligned_empty
 from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
-from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
+from ntklin.kernels.cpu.intrinsics import add_entries, next_task, task_counter, wide_vectors
 from ntklin.kernels.cpu.neuron_subsets import (
     ROWS,
     Work,
@@ -22,14 +24,16 @@ from ntklin.kernels.cpu.neuron_subsets import (
     whole_words,
     work_space,
 )
-from ntklin.kernels.cpu.sizes import WORD, subset_width
+from ntklin.kernels.cpu.plain import twin
+from ntklin.kernels.cpu.sample_subsets import sample_tables, tabulate_rows
+from ntklin.kernels.cpu.sizes import CHUNK_GROUPS, WORD, subset_width
 from ntklin.kernels.cpu.skipping import pack
 from ntklin.kernels.cpu.sums import clear_rows, dot_of_parts
 from ntklin.kernels.structures import Layer
 
 # From this many rows and columns on, tables pay: a table is made for all rows, and is a vector of
 # columns wide.
-ROWS_PAY = 192
+ROWS_PAY = 64
 COLUMNS_PAY = 8
 # Fewer rows than these do not share a table where there are too few tasks for the threads.
 FEWEST_ROWS = 64
@@ -61,7 +65,7 @@ def _sum_tile(bits, scale, B, last, j, start, stop, work: Work):
         if column < tile.shape[1] and last.shape[0] > 0:
             for i in range(min(WORD, last.shape[0] - k * WORD)):
                 tile[i, column] = last[k * WORD + i]
-        tabulate_neurons(table, tile, scale, k * WORD)
+        tabulate_neurons(table, tile, np.int64(0), np.int64(0), scale, k * WORD)
         add_neurons(sums, bits, k, start, stop, table)
 
 
@@ -124,26 +128,42 @@ def push(gates, scale, a, layer):
     return out
 
 
+@twin(plain.add_groups)
+@kernel
+def _add_groups(sums, start, stop, index, chunk, table):
+    """sums[i − start] += Σ_g table[g, index_ig] over a chunk's groups of samples g."""
+    groups = min(CHUNK_GROUPS, index.shape[1] - chunk * CHUNK_GROUPS)
+    place = start * index.shape[1] + chunk * CHUNK_GROUPS
+    target, one = 0, sums.dtype.type(1)
+    for _ in range(start, stop):
+        add_entries((sums, target), (index, place), (table, 0), groups, one)
+        target += sums.shape[1] * sums.itemsize
+        place += index.shape[1]
+
+
 @parallel_kernel
-def _pull(bits, scale, a, ones, r, layer: Layer, rows, work: Work, counter):
-    (R, s, w, v), (sums, tile, table) = layer, work
-    width, n_columns, has_bias = sums.shape[2], a.shape[1], s.shape[1] > 0
+def _pull(index, scale, a, r, layer: Layer, sums, tables, counter):
+    R, s, w, v = layer
+    rows, width, n_columns, has_bias = sums.shape[1], sums.shape[2], a.shape[1], s.shape[1] > 0
     n_tiles = (n_columns + has_bias + width - 1) // width
     n_blocks = (scale.shape[0] + rows - 1) // rows
     for worker in prange(sums.shape[0]):
-        mine = Work(sums[worker], tile[worker], table[worker])
+        my_sums, my_table = sums[worker], tables[worker]
         task = next_task(counter)
         while task < R.shape[0] * n_blocks * n_tiles:
             k, j = task // (n_blocks * n_tiles), task % n_tiles * width
             start = task // n_tiles % n_blocks * rows
             stop = min(start + rows, scale.shape[0])
-            _sum_tile(bits, r[k], a, ones, j, start, stop, mine)
-            count, target = min(width, n_columns - j), R[k]
+            count, target, signal = min(width, n_columns - j), R[k], r[k]
+            clear_rows(my_sums, 0, stop - start)
+            for chunk in range((index.shape[1] + CHUNK_GROUPS - 1) // CHUNK_GROUPS):
+                tabulate_rows(my_table, signal, a, chunk, j, has_bias)
+                _add_groups(my_sums, start, stop, index, chunk, my_table)
             for i in range(start, stop):
-                _store(target, i, j, w * scale[i], mine.sums, i - start, count)
+                _store(target, i, j, w * scale[i], my_sums, i - start, count)
             if count < width and has_bias:
                 for i in range(start, stop):
-                    s[k, i] = v * scale[i] * mine.sums[i - start, count]
+                    s[k, i] = v * scale[i] * my_sums[i - start, count]
             task = next_task(counter)
 
 
@@ -162,6 +182,6 @@ def pull(gates, scale, a, r, layer):
     """
     n_tiles = -(-(a.shape[1] + 1) // subset_width(a.dtype))
     rows = _rows_of_a_task(len(scale), len(r) * n_tiles)
-    work, ones = work_space(a.dtype, rows), np.ones(len(a) if layer.b.shape[1] else 0, a.dtype)
-    r = np.stack([whole_words(one) for one in r])
-    _pull(gates.samples, scale, a, ones, r, layer, rows, work, task_counter())
+    tables = sample_tables(get_num_threads(), a.dtype)
+    sums = aligned_empty((len(tables), rows, tables.shape[3]), a.dtype)
+    _pull(gates.samples, scale, np.ascontiguousarray(a), r, layer, sums, tables, task_counter())

@@ -156,9 +156,9 @@ def accumulate_active(context, builder, signature, args):
 
 
 def tabulate_subsets(context, builder, signature, args):
-    table, tile, scale, _ = args
-    element = context.get_value_type(signature.args[3])
-    lanes = LINE * 8 // signature.args[3].bitwidth
+    table, rows, step, scale, _ = args
+    element = context.get_value_type(signature.args[4])
+    lanes = LINE * 8 // signature.args[4].bitwidth
     vector = ir.VectorType(element, lanes)
     address = table.type
     zero = ir.Constant(vector, [0.0] * lanes)
@@ -169,17 +169,20 @@ def tabulate_subsets(context, builder, signature, args):
         return builder.inttoptr(place, kind.as_pointer())
 
     with cgutils.for_range(builder, ir.Constant(address, WORD // SUBSET)) as loop:
-        rows = builder.add(tile, builder.mul(loop.index, ir.Constant(address, SUBSET * row_bytes)))
-        offset = builder.mul(loop.index, ir.Constant(address, SUBSET * LINE // lanes))
-        factors = builder.add(scale, offset)
+        first = builder.mul(loop.index, ir.Constant(address, SUBSET))
+        places = [builder.add(rows, builder.mul(first, step))]
+        for _ in range(SUBSET - 1):
+            places.append(builder.add(places[-1], step))
+        item = ir.Constant(address, LINE // lanes)
+        factors = builder.add(scale, builder.mul(first, item))
         entry = builder.add(
             table, builder.mul(loop.index, ir.Constant(address, row_bytes << SUBSET))
         )
         for r in range(SUBSET_LINES):
             sums = [zero]
-            for i in range(SUBSET):
-                factor = builder.load(at(factors, i * LINE // lanes, element))
-                row = builder.load(at(rows, i * row_bytes + r * LINE), align=LINE)
+            for i, place in enumerate(places):
+                factor = builder.load(at(factors, i * item.constant, element))
+                row = builder.load(at(place, r * LINE), align=item.constant)
                 row = builder.fmul(_splat(builder, factor, lanes), row)
                 sums += [builder.fadd(partial, row) for partial in sums]
             for s, total in enumerate(sums):

@@ -114,12 +114,14 @@ def accumulate_active(typing_context, target, row, ahead, tile):
 
 
 @intrinsic
-def tabulate_subsets(typing_context, table, tile, scale):
-    """table[g, s] ← Σ_i scale_k tile_k, k = SUBSET·g + i, over the bits i of s.
+def tabulate_subsets(typing_context, table, rows, step, scale):
+    """table[g, s] ← Σ_i scale_k rows_k, k = SUBSET·g + i, over the bits i of s.
 
-    ``tile`` has WORD rows of SUBSET_LINES aligned cache lines, and ``scale`` WORD elements.
+    There are WORD rows, ``step`` bytes apart, which begin with SUBSET_LINES cache lines, aligned or
+    not; ``scale`` has WORD elements.
     """
-    parameters = Place(table), Place(tile), Place(scale), Typed(floating(table, tile, scale))
+    dtype = Typed(floating(table, rows, scale))
+    parameters = Place(table), Place(rows), types.intp, Place(scale), dtype
     return on_places(instructions.tabulate_subsets, types.void, *parameters)
 
 

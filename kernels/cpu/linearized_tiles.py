@@ -75,7 +75,7 @@ def _add_changes(sums, subsets, tiles, t, row, active: Active, samples, count):
     scale, bits = active.scale, active.bits
     step = tiles.shape[2] * tiles.itemsize
     source = (t * tiles.shape[1] + row) * step
-    tabulate_subsets((subsets, 0), (tiles, source), (scale, row * scale.itemsize))
+    tabulate_subsets((subsets, 0), (tiles, source), step, (scale, row * scale.itemsize))
     word = row // WORD
     for k in range(count):
         n = samples[k]

@@ -17,14 +17,15 @@ from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import add_subsets, next_task, tabulate_subsets, task_counter
 from ntklin.kernels.cpu.plain import twin
 from ntklin.kernels.cpu.sample_subsets import (
+    active_columns,
     active_samples,
     add_samples,
     sample_tables,
     tabulate_samples,
 )
 from ntklin.kernels.cpu.sizes import CHUNK_GROUPS, SUBSET, WORD, subset_width
-from ntklin.kernels.cpu.skipping import pack
-from ntklin.kernels.cpu.sums import clear_rows
+from ntklin.kernels.cpu.skipping import pack, write_transposed
+from ntklin.kernels.cpu.sums import clear_rows, gate_row
 
 # Rows of A that share a table: their sums fit a second-level cache.
 ROWS = 1024
@@ -58,13 +59,13 @@ def active_bits(a):
 
 
 class Gates(NamedTuple):
-    """Where a (N, m) is not zero, in bits, for those who ask by samples and by neurons.
+    """Where a (N, m) ≥ 0 is not zero, in bits, for those who ask by samples and by neurons.
 
     Attributes
     ----------
     neurons : ndarray of uint32, shape (⌈m/WORD⌉, N)
         Which neurons are active for each sample.
-    samples : ndarray of uint32, shape (⌈N/WORD⌉, m)
+    samples : ndarray of uint8, shape (m, ⌈N/SAMPLES⌉)
         Which samples activate each neuron.
     """
 
@@ -74,7 +75,7 @@ class Gates(NamedTuple):
 
 def gates(a):
     """The gates of activations a (N, m)."""
-    return Gates(active_bits(a), active_bits(a.T))
+    return Gates(active_bits(a), active_columns(a))
 
 
 # Every slice of an array counts its references atomically, and threads that share the array wait
@@ -83,9 +84,24 @@ def gates(a):
 
 @twin(plain.tabulate_neurons)
 @kernel
-def tabulate_neurons(table, tile, scale, start):
-    """Sums of scale[start + i] tile_i over all subsets of SUBSET neighbouring rows i."""
-    tabulate_subsets((table, 0), (tile, 0), (scale, start * scale.itemsize))
+def tabulate_neurons(table, B, k, j, scale, start):
+    """Sums of scale[start + i] B[k + i, j:] over all subsets of SUBSET neighbouring rows i.
+
+    B is C-contiguous and has WORD rows from k on, of at least the table's width from j on.
+    """
+    rows = (k * B.shape[1] + j) * B.itemsize
+    step = B.shape[1] * B.itemsize
+    tabulate_subsets((table, 0), (B, rows), step, (scale, start * scale.itemsize))
+
+
+@kernel
+def _tabulate_weights(table, W, start, j, scale, tile):
+    """The same of the rows from ``start`` on of W, where it has any; ``tile`` is work space."""
+    if start + WORD <= W.shape[0] and j + tile.shape[1] <= W.shape[1]:
+        tabulate_neurons(table, W, start, j, scale, start)
+    else:
+        pack(W, False, start, j, tile)
+        tabulate_neurons(table, tile, np.int64(0), np.int64(0), scale, start)
 
 
 @twin(plain.add_neurons)
@@ -167,7 +183,7 @@ def _add_layer(K, G, w2, v2, bits, squares, work: Work, counter):
             clear_rows(my_sums, 0, stop - start)
             for k in range(bits.shape[0] if start < stop else 0):
                 _expand(bits, k, j, my_tile)
-                tabulate_neurons(my_table, my_tile, squares, k * WORD)
+                tabulate_neurons(my_table, my_tile, np.int64(0), np.int64(0), squares, k * WORD)
                 add_neurons(my_sums, bits, k, start, stop, my_table)
             for n in range(start, stop):
                 for q in range(min(width, n + 1 - j)):
@@ -203,8 +219,7 @@ def _signal_below(bits, scale, W, a, delta, work: Work, counter):
             stop = min(a.shape[0], start + ROWS)
             clear_rows(my_sums, 0, stop - start)
             for k in range(bits.shape[0]):
-                pack(W, False, k * WORD, j, my_tile)
-                tabulate_neurons(my_table, my_tile, scale, k * WORD)
+                _tabulate_weights(my_table, W, k * WORD, j, scale, my_tile)
                 add_neurons(my_sums, bits, k, start, stop, my_table)
             for n in range(start, stop):
                 for q in range(min(width, W.shape[1] - j)):
@@ -245,14 +260,14 @@ def _backward_tile(W, j, active: Active, r, below, delta, rate, work: Work, grad
         tabulate_samples(gradients, r, below, chunk, j)
         for start in range(0, W.shape[0], WORD):
             if chunk == 0:
-                pack(W, False, start, j, tile)
-                tabulate_neurons(table, tile, scale, start)
+                _tabulate_weights(table, W, start, j, scale, tile)
                 add_neurons(sums, bits, start // WORD, 0, bits.shape[1], table)
             stop = min(start + WORD, W.shape[0])
             add_samples(W, start, stop, j, index, chunk, gradients, -rate, scale, spare)
-    for q in range(min(sums.shape[1], W.shape[1] - j)):
-        for n in range(below.shape[1]):
-            delta[j + q, n] = sums[n, q] if below[j + q, n] > 0 else 0
+    zero, columns = np.int64(0), min(sums.shape[1], W.shape[1] - j)
+    write_transposed(delta, j, zero, sums, zero, zero, columns, below.shape[1])
+    for i in range(j, j + columns):
+        gate_row(delta, i, below, i)
 
 
 @parallel_kernel

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 from numba import get_num_threads, prange
 
+from ntklin.kernels.cpu import skipping_layers
 from ntklin.kernels.cpu.activations import activated
 from ntklin.kernels.cpu.blas import PLAIN, gemm, product, sequential_blas
 from ntklin.kernels.cpu.compiler import dot_kernel, parallel_kernel
@@ -23,7 +24,7 @@ from ntklin.kernels.cpu.shares import block_size
 from ntklin.kernels.structures import Activations, Layer, of_inputs
 
 # From this many inputs on, tables of subset sums pay.
-TABLES_PAY = 192
+TABLES_PAY = 48
 
 
 @parallel_kernel
@@ -138,7 +139,10 @@ def forward(layers, X):
         if b is None:
             b = np.zeros(len(W), X.dtype)
         W, below, w, v = np.ascontiguousarray(W), activations[-1], scalar(w), scalar(v)
-        if body.name == "relu":
+        if body.name == "relu" and skipping_layers.pays(below, W):
+            a = np.empty((len(X), len(W)), X.dtype)
+            doubt = skipping_layers.skipping_layer(Layer(W, b, w, v), below, a)
+        elif body.name == "relu":
             a, packed = np.empty((len(X), len(W)), X.dtype), packed_inputs(below, W)
             sums, block = product_sums(packed, get_num_threads()), task_rows(packed, W)
             with blas_beside(packed):

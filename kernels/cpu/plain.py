@@ -66,9 +66,18 @@ def nearest(words, left, latest):
 # Skipping
 
 
-def add_row(sums, n, A, k, tile):
-    width = min(GROUP, A.shape[1] - k)
-    sums[n] += A[n, k : k + width] @ tile[:width]
+def transpose_panels(target, i, first, B, k, j, height, width):
+    target[i : i + height, first : first + width] = B[j : j + width, k : k + height].T
+
+
+def is_finite(tile):
+    return np.isfinite(tile).all()
+
+
+def add_row(sums, place, A, n, k, tile):
+    row = A[n, k : k + GROUP]
+    active = np.flatnonzero(row)
+    sums[place] += row[active] @ tile[active]
 
 
 def add_tiled(C, start, stop, A, tiles):
@@ -87,10 +96,11 @@ def _bits(words):
     return words[..., None] >> np.arange(WORD, dtype=np.uint32) & 1
 
 
-def tabulate_neurons(table, tile, scale, start):
+def tabulate_neurons(table, B, k, j, scale, start):
     """Only the rows themselves are kept."""
-    rows = scale[start : start + WORD, None] * tile
-    table[:, :SUBSET] = rows.reshape(-1, SUBSET, tile.shape[1])
+    width = table.shape[2]
+    rows = scale[start : start + WORD, None] * B[k : k + WORD, j : j + width]
+    table[:, :SUBSET] = rows.reshape(-1, SUBSET, width)
 
 
 def add_neurons(sums, bits, k, start, stop, table):
@@ -124,6 +134,11 @@ def add_samples(W, start, stop, j, index, chunk, table, rate, scale, spare):
         for g, s in enumerate(index[i, chunk * CHUNK_GROUPS :][:CHUNK_GROUPS]):
             entry = table[g, s, : W.shape[1] - j]
             W[i, j : j + table.shape[2]] += rate * scale[i] * entry
+
+
+def add_groups(sums, start, stop, index, chunk, table):
+    for g, subsets in enumerate(index[start:stop, chunk * CHUNK_GROUPS :].T[:CHUNK_GROUPS]):
+        sums[: stop - start] += table[g, subsets]
 
 
 def add_gradients(g, row, stop, index, groups, first, last, table, scale):

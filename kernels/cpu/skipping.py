@@ -10,17 +10,57 @@ from numba import prange
 from ntklin.kernels.cpu import plain
 from ntklin.kernels.cpu.aligned import aligned_empty
 from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
-from ntklin.kernels.cpu.intrinsics import accumulate_active, next_task, task_counter
+from ntklin.kernels.cpu.intrinsics import (
+    accumulate_active,
+    next_task,
+    store_panel,
+    task_counter,
+)
 from ntklin.kernels.cpu.plain import twin
-from ntklin.kernels.cpu.sizes import GROUP, skipping_width
+from ntklin.kernels.cpu.sizes import GROUP, PANEL_ROWS, skipping_width
+from ntklin.kernels.cpu.sums import clear_rows
 
 # Rows of A to ask for in advance: they lie too far apart for the hardware to foresee.
 AHEAD = 4
 
 
 @kernel
+def _copy(tile, B, k, j, height, width):
+    """tile[p, q] ← B[k + p, j + q], p < height, q < width."""
+    k, j = np.uint64(k), np.uint64(j)
+    for p in range(np.uint64(height)):
+        for q in range(np.uint64(width)):
+            tile[p, q] = B[k + p, j + q]
+
+
+@twin(plain.transpose_panels)
+@kernel
+def _transpose_panels(target, i, first, B, k, j, height, width):
+    """The same, of whole panels."""
+    step, target_step = B.shape[1] * B.itemsize, target.shape[1] * target.itemsize
+    source = (j * B.shape[1] + k) * B.itemsize
+    place = (i * target.shape[1] + first) * target.itemsize
+    count, one = height // PANEL_ROWS, B.dtype.type(1)
+    for _ in range(0, width, PANEL_ROWS):
+        store_panel((target, place), target_step, (B, source), step, count, one)
+        source += PANEL_ROWS * step
+        place += PANEL_ROWS * target.itemsize
+
+
+@kernel
+def write_transposed(target, i, first, B, k, j, height, width):
+    """target[i + p, first + q] ← B[j + q, k + p], p < height, q < width; both C-contiguous."""
+    whole_height = height - height % PANEL_ROWS
+    whole_width = width - width % PANEL_ROWS
+    _transpose_panels(target, i, first, B, k, j, whole_height, whole_width)
+    for q in range(width):
+        for p in range(whole_height if q < whole_width else 0, height):
+            target[i + p, first + q] = B[j + q, k + p]
+
+
+@kernel
 def pack(B, transpose, k, j, tile):
-    """tile ← B[k:, j:] (or B[j:, k:]^T), zero beyond the ends of B."""
+    """tile ← B[k:, j:] (or B[j:, k:]^T), zero beyond the ends of B, which is C-contiguous."""
     height, width = tile.shape
     if transpose:
         k_stop = min(height, B.shape[1] - k)
@@ -31,21 +71,17 @@ def pack(B, transpose, k, j, tile):
     if k_stop < height or j_stop < width:
         tile[:] = 0
     if transpose:
-        for q in range(j_stop):
-            for p in range(k_stop):
-                tile[p, q] = B[j + q, k + p]
+        write_transposed(tile, np.int64(0), np.int64(0), B, k, j, k_stop, j_stop)
     else:
-        for p in range(k_stop):
-            for q in range(j_stop):
-                tile[p, q] = B[k + p, j + q]
+        _copy(tile, B, k, j, k_stop, j_stop)
 
 
 @twin(plain.add_row)
 @kernel
-def _add_row(sums, n, A, k, tile):
-    """sums[n] += A[n, k : k + GROUP] tile; beyond A's columns element by element."""
+def _add_row(sums, place, A, n, k, tile):
+    """sums[place] += A[n, k : k + GROUP] tile; beyond A's columns element by element."""
     if k + GROUP <= A.shape[1]:
-        target = n * sums.shape[1] * sums.itemsize
+        target = place * sums.shape[1] * sums.itemsize
         row = (n * A.shape[1] + k) * A.itemsize
         ahead = (min(n + AHEAD, A.shape[0] - 1) * A.shape[1] + k) * A.itemsize
         accumulate_active((sums, target), (A, row), (A, ahead), (tile, 0))
@@ -54,34 +90,39 @@ def _add_row(sums, n, A, k, tile):
         value = A[n, k + p]
         if value != 0:
             for q in range(sums.shape[1]):
-                sums[n, q] += value * tile[p, q]
+                sums[place, q] += value * tile[p, q]
 
 
 @kernel
-def skipping_product(A, B, transpose, j, first, sums, tile):
-    """sums[n] ← Σ_k A_nk B[k, j:] for the rows n ≥ ``first``, with op(B) = B^T on ``transpose``.
+def add_rows(sums, A, start, stop, k, tile):
+    """sums[n − start] += A[n, k : k + GROUP] tile for the rows start ≤ n < stop."""
+    for n in range(start, stop):
+        _add_row(sums, n - start, A, n, k, tile)
+
+
+@kernel
+def _skipping_product(A, B, j, first, sums, tile):
+    """sums[n − first] ← Σ_k A_nk B[j:, k] for the rows n ≥ ``first``.
 
     Parameters
     ----------
     A : ndarray, shape (N, K)
         C-contiguous.
-    B : ndarray, shape (K, M), or (M, K) with ``transpose``
-    sums : ndarray, shape (N, width)
-        Overwritten from row ``first`` on; columns beyond those of B are zero.
+    B : ndarray, shape (M, K)
+        C-contiguous.
+    sums : ndarray, shape (at least N − first, width)
+        Overwritten up to there; columns beyond the rows of B are zero.
     tile : ndarray, shape (GROUP, width)
         Work space, aligned like ``sums``.
     """
-    for n in range(first, A.shape[0]):
-        for q in range(sums.shape[1]):
-            sums[n, q] = 0
+    clear_rows(sums, 0, A.shape[0] - first)
     for k in range(0, A.shape[1], GROUP):
-        pack(B, transpose, k, j, tile)
-        for n in range(first, A.shape[0]):
-            _add_row(sums, n, A, k, tile)
+        pack(B, True, k, j, tile)
+        add_rows(sums, A, first, A.shape[0], k, tile)
 
 
 def work_space(n_tasks, n_rows, dtype):
-    """``sums`` (tasks, N, width), ``tile`` (tasks, GROUP, width) for :func:`skipping_product`."""
+    """``sums`` (tasks, rows, width) and ``tile`` (tasks, GROUP, width) for :func:`add_rows`."""
     width = skipping_width(dtype)
     return (
         aligned_empty((n_tasks, n_rows, width), dtype),
@@ -96,11 +137,11 @@ def _lower_gram(A, K, sums, tile, counter):
         # Tasks are blocks of columns; the first ones have longer work.
         j = next_task(counter) * width
         while j < A.shape[0]:
-            skipping_product(A, A, True, j, j, sums[worker], tile[worker])
+            _skipping_product(A, A, j, j, sums[worker], tile[worker])
             stop = min(width, A.shape[0] - j)
             for n in range(j, A.shape[0]):
                 for q in range(stop):
-                    K[n, j + q] = sums[worker, n, q]
+                    K[n, j + q] = sums[worker, n - j, q]
             j = next_task(counter) * width
 
 

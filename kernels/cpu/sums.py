@@ -87,6 +87,24 @@ def set_sum(A, i, B, C):
 
 
 @kernel
+def gate_row(A, i, B, j):
+    """A_i ← A_i where B_j > 0, else 0, over the columns of A."""
+    wide_vectors()
+    i, j, zero = np.uint64(i), np.uint64(j), A.dtype.type(0)
+    for n in range(np.uint64(A.shape[1])):
+        A[i, n] = A[i, n] if B[j, n] > zero else zero
+
+
+@kernel
+def relu_of_sum(A, i, B, C):
+    """A_i ← max(B_i + C_i, 0), over the columns of A."""
+    wide_vectors()
+    i, zero = np.uint64(i), A.dtype.type(0)
+    for n in range(np.uint64(A.shape[1])):
+        A[i, n] = max(B[i, n] + C[i, n], zero)
+
+
+@kernel
 def clear_rows(a, start, stop):
     """a[start:stop] ← 0."""
     wide_vectors()

@@ -2,7 +2,7 @@
 
 from ntklin.kernels.gpu.arrays import total
 from ntklin.kernels.gpu.assembly import jacobian
-from ntklin.kernels.gpu.descent import descend, descent_state, fold
+from ntklin.kernels.gpu.descent import descend, descent_state, fold, own_copy
 from ntklin.kernels.gpu.fused import ShallowNetwork as shallow_network
 from ntklin.kernels.gpu.infinite import infinite_width, infinite_width_of
 from ntklin.kernels.gpu.linearized import LinearizedNetwork
@@ -33,6 +33,7 @@ __all__ = [
     "jacobian",
     "jacobian_vector",
     "jacobian_vectors",
+    "own_copy",
     "shallow_network",
     "total",
     "update",

@@ -15,6 +15,24 @@ from ntklin.kernels.gpu.replay import up_to_the_end
 from ntklin.kernels.structures import DescentState
 
 
+def own_copy(theta, first):
+    """A copy of θ for a descent.
+
+    Parameters
+    ----------
+    theta : ndarray, shape (P,), or (S, P) of several networks
+    first : int
+        Where the layers begin that are to lie well: here they do anywhere.
+
+    Returns
+    -------
+    ndarray
+        Of the same shape.
+    """
+    del first
+    return theta.copy()
+
+
 def descent_state(H, dtype):
     """The state of a descent that begins.
 
@@ -51,7 +69,7 @@ def fold(state):
         total[...] = new
 
 
-def descend(state, above, G, Y, loss, rate, sample_weights, end):
+def descend(state, above, kept, G, Y, loss, rate, sample_weights, end):
     """Gradient descent, up to a step for each row of sample weights.
 
     Several networks take their steps at once where the state and the layers have a leading axis of
@@ -64,6 +82,8 @@ def descend(state, above, G, Y, loss, rate, sample_weights, end):
         ``moved`` and ``S_moved`` are updated in place.
     above : Layers
         Layers 2 … L, updated in place; with v = 0 a bias stays.
+    kept : dict
+        What a call leaves to the next one: nothing here.
     G : ndarray, shape (N, N)
     Y : ndarray, shape (N,), or (N, C) of more than one output
     loss : str
@@ -78,6 +98,7 @@ def descend(state, above, G, Y, loss, rate, sample_weights, end):
     ndarray of NumPy, shape (steps taken + 1,)
         The losses on all samples, before each step and after the last.
     """
+    del kept
     H, moved, _, S = state
     xp, scalar, layers, body = namespace(H), H.dtype.type, above.parameters, above.activation
     w, v = [scalar(x) for x in above.w], [scalar(x) for x in above.v]

@@ -48,9 +48,10 @@ class ReducedDescent(Engine):
         self._optimizer, self._loss_name = task.optimizer, task.loss.name
         self._rate = _unit(task.optimizer.rate(0))
         self._count = 0
-        self._theta = task.theta.copy()  # of which W^1, b^1 stay at their start
-        w, v = net.weight_scales, net.bias_scales
         self._kernels, xp = kernels(X), namespace(X)
+        # Of which W^1, b^1 stay at their start.
+        self._theta = self._kernels.own_copy(task.theta, self._layers_start())
+        w, v = net.weight_scales, net.bias_scales
         first, *above = [
             (W, xp.zeros(W.shape[:-1], X.dtype) if b is None else b)
             for W, b in net.unpack(self._theta)
@@ -59,6 +60,7 @@ class ReducedDescent(Engine):
         w, v = w[0], v[0]
         H = w * self._kernels.dense_product(first[0], X) + v * first[1][..., None]
         self._state = self._kernels.descent_state(H, X.dtype)
+        self._kept: dict[str, Any] = {}
         self._G = self._kernels.dense_product(X, X)
         self._G *= w * w
         self._G += v * v
@@ -93,7 +95,8 @@ class ReducedDescent(Engine):
         return X.itemsize * (size + X.size + workspace(n))
 
     def _descend(self, weights: Array, end: End) -> Array:
-        layers, problem = (self._state, self._above), (self._G, self._Y, self._loss_name)
+        layers = self._state, self._above, self._kept
+        problem = self._G, self._Y, self._loss_name
         return self._kernels.descend(*layers, *problem, self._rate, weights, end)
 
     def _evaluate(self) -> None:
@@ -151,6 +154,7 @@ class ReducedDescent(Engine):
             own[:] = beside(arrays[name], own)
         self._theta[..., self._layers_start() :] = beside(arrays["above"], self._theta)
         self._count = int(arrays["count"])
+        self._kept.clear()
         self._evaluate()
 
     def _sums(self) -> dict[str, Array]:

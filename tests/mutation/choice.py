@@ -20,6 +20,7 @@ class Choice:
 
     def __init__(self, place, compiled=False):
         self.by_function, self.by_path = defaultdict(set), defaultdict(set)
+        self.of_definitions = set()  # tests that enter no function
         self.seconds, self.files, self.digests = {}, defaultdict(set), {}
         self.n_passed = self.n_other = 0
         for path in sorted((place.compiled_maps if compiled else place.maps).glob("*.json")):
@@ -36,6 +37,8 @@ class Choice:
             self.n_passed += 1
             self.seconds[test] = what["seconds"]
             self.files[told["file"]].add(test)
+            if not what["entered"]:
+                self.of_definitions.add(test)
             for name in what["entered"]:
                 self.by_function[name].add(test)
                 self.by_path[name.partition("::")[0]].add(test)
@@ -44,8 +47,9 @@ class Choice:
         """Tests for a mutant in the order in which to run them: fastest first, of few files.
 
         First those that enter its function; outside of functions, or where only imports enter it,
-        those that enter any function of its file, or of the files that import it. Then the others
-        of the same test files, which may look at what one of the first has computed for all.
+        those that enter any function of its file, or of the files that import it; outside of
+        functions those that enter none, too: they look at definitions. Then the others of the same
+        test files, which may look at what one of the first has computed for all.
 
         Returns
         -------
@@ -54,9 +58,12 @@ class Choice:
         """
         path, function = mutant["path"], mutant["function"]
         near = self.by_function.get(f"{path}::{function}", set()) if function else set()
-        near = near or self.by_path.get(path, set())
         if not near:
-            near = set().union(*(self.by_path[user] for user in self.importers.get(path, ())))
+            near = self.by_path.get(path, set())
+            if not near:
+                near = set().union(*(self.by_path[user] for user in self.importers.get(path, ())))
+        if not function:
+            near = near | self.of_definitions
         files = {test.partition("::")[0] for test in near}
         far = set().union(*(self.files[file] for file in files)) - near
         chosen = []

@@ -19,6 +19,8 @@ from ntklin.validation.benchmarks.plain import Passes
 SUBSET = 4
 # How many samples an entry of a training step's tables stands for.
 SAMPLES = 5
+# Inputs from which on a forward pass skips zeros.
+MANY = 100
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,13 @@ def forward(widths: Sequence[int], n: int) -> int:
     return 2 * n * sum(k * m for k, m in pairwise(widths))
 
 
+def skipping_forward(passes: Passes, widths: Sequence[int], n: int) -> float:
+    """Those of a forward pass that skips the zeros among its layers' inputs, if these are many."""
+    if n < MANY:
+        return forward(widths, n)
+    return 2.0 * sum(np.count_nonzero(a) * m for a, m in zip(passes.a, widths[1:], strict=True))
+
+
 def backward(widths: Sequence[int], n: int) -> int:
     """The matrix products of the backward signals; the input's signal is not needed."""
     return 2 * n * sum(k * m for k, m in pairwise(widths[1:]))
@@ -89,7 +98,8 @@ def gram(problem: Problem, passes: Passes, *, skips_zeros: bool) -> Cost:
     if skips_zeros:
         *below, last = widths[1:-1]
         sums = n * sum(below[-1:]) + n * (n + 1) / 2
-        flops = forward(widths, n) + backward(widths[:-2], n) + inputs + sums * last / SUBSET
+        flops = skipping_forward(passes, widths, n) + backward(widths[:-2], n) + inputs
+        flops += sums * last / SUBSET
         rows = np.arange(2, 2 * n + 1, 2)
         for factor in hidden[:-1]:
             flops += float(rows @ np.count_nonzero(factor, axis=1))
@@ -133,7 +143,8 @@ def gradient_step(problem: Problem, passes: Passes, *, reduced: bool) -> Cost:
     """Forward, backward and update.
 
     Reduced, the first layer goes through its Gram matrix: with one hidden layer by subset sums, one
-    addition for SAMPLES samples, else active inputs only.
+    addition for SAMPLES samples, else active inputs only. Further hidden layers skip the zeros of
+    their inputs; the weights of the last of them meet its signal and its gradient in subset sums.
 
     Returns
     -------
@@ -145,12 +156,15 @@ def gradient_step(problem: Problem, passes: Passes, *, reduced: bool) -> Cost:
     dense = 2 * forward(widths, n) + backward(widths, n)
     if not reduced:
         return Cost(flops=dense, dense_flops=dense)
+    flops, groups = 6.0 * n * widths[-2], -(-n // SAMPLES)
     if len(widths) == 3:
-        reduced_flops = n * widths[1] * -(-n // SAMPLES)
-    else:
-        reduced_flops = 2 * n * float(np.count_nonzero(passes.delta[0]))
-    deeper = sum(k * m for k, m in pairwise(widths[1:]))
-    return Cost(flops=reduced_flops + 6 * n * deeper, dense_flops=dense)
+        return Cost(flops=flops + n * widths[1] * groups, dense_flops=dense)
+    flops += 2 * n * float(np.count_nonzero(passes.delta[0]))
+    *dense_pairs, (below, last) = pairwise(widths[1:-1])
+    flops += 4 * n * sum(k * m for k, m in dense_pairs) + below * last * (n / SUBSET + groups)
+    for a, m in zip(passes.a[1:-1], widths[2:-1], strict=True):
+        flops += 2 * m * float(np.count_nonzero(a))
+    return Cost(flops=flops, dense_flops=dense)
 
 
 def adaptive_step(problem: Problem, n_slots: int) -> Cost:
