@@ -11,9 +11,11 @@ from tolerances import assert_close
 
 import ntklin
 from ntklin.kernels import cpu
+from ntklin.kernels.cpu import deep_descent
 from ntklin.kernels.structures import Activations, Layers, Passes
 from ntklin.runs import loop
 from ntklin.training.descents import ENGINES
+from ntklin.training.reduced_descent import ReducedDescent
 from ntklin.training.task import TrainingTask
 
 SCALINGS = ("fan_out", "fan_in", "eq1")
@@ -329,3 +331,22 @@ def test_products_at_block_ends(n, dtype):
         size = 4 * wide[1] @ abs(wide_b[1]).T
         size += (abs(wide[0]) @ abs(wide_b[0]).T + 0.25) * (wide[2] @ wide_b[2].T)
         assert_close(cross, expected, kind="gram", n=k + 66, scale=size.max() + 0.0625)
+
+
+def test_a_step_that_is_broken_off_leaves_no_activations(monkeypatch):
+    """What follows is the loss of the weights as they are then."""
+    case, Y, rate = problem((3, 9, 7, 1))
+    task = TrainingTask(case.net, case.theta, case.X, Y, ntklin.GradientDescent(rate))
+    engine, other = ReducedDescent(task), ReducedDescent(task)
+    weights = np.full((1, len(Y)), 1 / len(Y))
+
+    def broken(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(deep_descent, "_first_layer", broken)
+    with pytest.raises(KeyboardInterrupt):
+        engine.advance(weights, 0.0, np.inf)
+    monkeypatch.undo()
+    other.restore(engine.arrays())
+    assert other.loss() != ReducedDescent(task).loss()
+    assert engine.advance(weights, 0.0, np.inf) == other.advance(weights, 0.0, np.inf)
