@@ -1,11 +1,14 @@
 """Activations: against mpmath, in C, as users pass and send them, and refused."""
 
+import contextlib
 import ctypes
 import functools
+import importlib
 import math
 import pickle
 import shutil
 import subprocess
+from ctypes.util import find_library
 
 import mpmath
 import naive
@@ -167,6 +170,17 @@ def test_a_users_tanh_is_ours():
     np.testing.assert_allclose(*K, rtol=1e-12)
 
 
+def test_functions_without_python_code_are_told_apart():
+    """As files have to."""
+    one, other, same = (
+        ntklin.Activation(f, df, name="mine").described()
+        for f, df in ((math.sin, math.cos), (math.tanh, math.cos), (math.sin, math.cos))
+    )
+    assert one["f"] != other["f"]
+    assert one["df"] == other["df"]
+    assert one == same
+
+
 def test_names_numbers_and_equality():
     assert ntklin.MLP((2, 3, 1)) == ntklin.MLP((2, 3, 1), activation="relu")
     assert ntklin.MLP((2, 3, 1)).activation.is_relu
@@ -221,6 +235,34 @@ def test_what_cannot_be_compiled_says_so():
     net = ntklin.MLP((2, 3, 1), activation=ntklin.Activation(by_numpy, math.cos))
     with pytest.raises(TypeError, match=r"cannot be compiled .* it may use numbers, the module"):
         net.apply(net.init(0), np.eye(2))
+
+
+@pytest.mark.skipif(not find_library("m"), reason="needs C's library")
+def test_functions_of_math_have_the_names_that_c_gives_them(tmp_path, monkeypatch):
+    """All that take one number and that C has as well, but a few."""
+    library = ctypes.CDLL(find_library("m"))
+
+    def value(function):
+        for h in (0.5, 1.25):
+            with contextlib.suppress(TypeError, ValueError):
+                return h, function(h)
+        return None, None
+
+    points = {name: value(getattr(math, name)) for name in dir(math) if hasattr(library, name)}
+    points = {name: point for name, point in points.items() if type(point[1]) in (int, float)}
+    for name in ("exp2", "hypot", "log10", "log2", "trunc"):
+        points.pop(name, None)
+    assert len(points) > 20
+    text = [f"def {name}_of(h):\n    return math.{name}(h)\n" for name in points]
+    (tmp_path / "functions_of_math.py").write_text("import math\n" + "\n".join(text))
+    monkeypatch.syspath_prepend(tmp_path)
+    functions = importlib.import_module("functions_of_math")
+    for name, (h, expected) in points.items():
+        called, _, rest = in_c(getattr(functions, f"{name}_of")).partition("(")
+        in_library = getattr(library, called)
+        in_library.restype, in_library.argtypes = ctypes.c_double, [ctypes.c_double]
+        assert rest == "h)"
+        assert in_library(h) == pytest.approx(expected, rel=1e-14), name
 
 
 def test_what_has_no_c_says_why():

@@ -83,15 +83,29 @@ def test_ridge_and_rank_cut(options):
     np.testing.assert_allclose(gd.predict(K_NEW), expected, rtol=1e-9)
 
 
-def test_a_number_is_a_preconditioner():
-    lin = ntklin.linearize_kernel(bump, X)
-    expected = lin.minimizer(Y, ridge=0.1).predict(X_NEW)
-    np.testing.assert_allclose(
-        lin.minimizer(Y, weights=3.0, ridge=0.3).predict(X_NEW), expected, rtol=1e-12
-    )
+@pytest.mark.parametrize("solver", ["auto", "cholesky", "packed", "mixed", "pcg"])
+@pytest.mark.parametrize(("given", "at"), [((bump, X), X_NEW), ((K,), K_NEW)], ids=["f", "array"])
+def test_a_number_is_a_preconditioner(given, at, solver):
+    lin = ntklin.linearize_kernel(*given)
+    m = lin.minimizer(Y, weights=3.0, ridge=0.3, solver=solver)
+    expected = np.linalg.solve(3 * K + 0.3 * np.eye(5), Y)
+    np.testing.assert_allclose(m.coefficients[:, 0], expected, rtol=1e-9)
+    np.testing.assert_allclose(m.predict(at), 3 * K_NEW @ expected, rtol=0, atol=1e-9)
     np.testing.assert_array_equal(lin.weighted_kernel(2.0), 2 * K)
+
+
+def test_a_preconditioner_is_positive():
+    lin = ntklin.linearize_kernel(bump, X)
     with pytest.raises(ValueError, match="weights must be positive and finite, got -1"):
         lin.minimizer(Y, weights=-1)
+
+
+@pytest.mark.parametrize("given", [(bump, X), (K,)], ids=["f", "array"])
+def test_the_largest_eigenvalue_without_the_spectrum(given, monkeypatch):
+    monkeypatch.setattr("ntklin.runs.stability.LARGE", 4)
+    lin, largest = ntklin.linearize_kernel(*given), np.linalg.eigvalsh(K)[-1]
+    assert largest * (1 - 1e-14) <= lin.largest_eigenvalue <= largest * (1 + 1e-9)
+    assert not lin.has_spectrum
 
 
 def test_columns_share_the_factorization(monkeypatch):
@@ -221,6 +235,11 @@ def test_what_was_passed_may_change():
     np.testing.assert_array_equal(other.kernel, K)
     with pytest.raises(ValueError, match="read-only"):
         lin.kernel[0, 0] = 1
+
+
+def test_it_says_how_many_outputs_it_has():
+    assert "outputs 3" in repr(ntklin.linearize_kernel(K, f0=waves(X)))
+    assert "outputs" not in repr(ntklin.linearize_kernel(K))
 
 
 def test_it_can_be_sent():

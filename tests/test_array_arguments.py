@@ -621,6 +621,15 @@ def test_other_forms_give_the_same_result(row):
             np.testing.assert_array_equal(a, b, err_msg=kind)
 
 
+def test_whoever_passes_an_iterator_is_told_what_to_pass_instead():
+    for name, call in {
+        "X": lambda a: NET.apply(THETA, a),
+        "theta": lambda a: NET.apply(a, X),
+    }.items():
+        with pytest.raises(TypeError, match=f"{name} must be .*; pass a list or an array"):
+            call(iter(THETA))
+
+
 @pytest.mark.parametrize("row", TABLE, ids=IDS.values())
 def test_what_would_lose_something_is_refused_by_name(row):
     _, plain, *name = TABLE[row]

@@ -1,6 +1,7 @@
 """``ntklin bench --plot``: the picture has the file's numbers, and says what it has none of."""
 
 import json
+import re
 import shutil
 import statistics
 from dataclasses import replace
@@ -9,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import invoke
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_hex
 
 from ntklin.apps.cli.bench import Options
 from ntklin.apps.plots import speed
@@ -131,8 +134,14 @@ def test_bars_are_quartiles_over_rounds(write):
     figure = figure_of(write(document(rows=rows)))
     ((_, middle, _),) = marks(figure, "s")
     assert middle == 6
-    bars = [s for c in figure.axes[0].collections for s in c.get_segments()]
-    assert [4.0, 8.0] in [[start[0], end[0]] for start, end in bars]
+    bars = {
+        (start[0], end[0]): to_hex(collection.get_color()[0])
+        for collection in figure.axes[0].collections
+        if isinstance(collection, LineCollection)
+        for start, end in collection.get_segments()
+    }
+    (mark,) = (line for line in figure.axes[0].get_lines() if line.get_marker() == "s")
+    assert bars[4.0, 8.0] == to_hex(mark.get_color())
     assert "Others used at most 0.12 cores" in figure.get_supxlabel()
     assert "over 5 rounds" in figure.get_supxlabel()
 
@@ -220,11 +229,58 @@ def test_libraries_that_nobody_thought_of_are_drawn(write):
     figure.canvas.draw()
 
 
+@pytest.mark.parametrize("name", ["numpy", "NumPy blocked", "numpy, blocked", "numpy,blocked"])
+def test_forms_of_a_library_look_alike(name, write):
+    rows = [dict(row) for row in ROWS if STEP.items() <= row.items()]
+    mine, theirs = sorted(rows, key=lambda row: row["implementation"])
+    mine["turns_ms"], theirs["turns_ms"] = [[1.0]], [[3.0]]
+    figure = figure_of(write(document(rows=[mine, theirs | {"implementation": name}])))
+    assert [x for _, x, _ in marks(figure, "s")] == [3]
+    assert "NumPy by hand" in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_long_names_are_shortened(write):
+    rows = [dict(row) for row in ROWS if STEP.items() <= row.items()]
+    mine, theirs = sorted(rows, key=lambda row: row["implementation"])
+    mine["turns_ms"] = theirs["turns_ms"] = [[1.0]]
+    timed = theirs | {"implementation": "x" * 90 + "a"}
+    failed = theirs | {"implementation": "x" * 90 + "b", "failed": "y" * 200 + "z"}
+    del failed["turns_ms"], failed["median_ms"]
+    figure = figure_of(write(document(rows=[mine, timed, failed])))
+    named = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert sorted(map(len, (name for name in named if name.startswith("x")))) == [30, 30]
+    caption = " ".join(figure.get_supxlabel().split())
+    name, reason = re.search(r"×1 (x+…x+b): (y+…y+z)", caption).groups()
+    assert (len(name), len(reason)) == (40, 110)
+
+
 def test_a_quick_or_unfinished_run_says_so(write):
     assert "A quick run of tiny sizes" in figure_of(STORED).get_supxlabel()
     caption = figure_of(write(document(quick=False, complete=False))).get_supxlabel()
     assert "quick" not in caption
     assert "The run was not finished" in caption
+
+
+@pytest.mark.parametrize(("count", "told"), [(1, ", 1 thread;"), (2, ", 2 threads;")])
+def test_threads_are_counted(count, told, write):
+    machine = document()["machine"] | {"threads": count}
+    assert told in figure_of(write(document(machine=machine))).get_supxlabel()
+
+
+def test_inputs_that_nobody_thought_of_have_their_own_name(write):
+    rows = [row for row in ROWS if row["work"] == "gram" and row["dtype"] == "float64"]
+    other = [row | {"inputs": "sparse"} for row in rows]
+    found = standings.read([write(document(rows=[*rows, *other]))])
+    (axes,) = speed.speed_figure(found).axes
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert sum("Gaussian" in label for label in labels) == len(labels) / 2
+    assert sum("sparse" in label for label in labels) == len(labels) / 2
+    assert "sparse inputs" not in texts(axes.figure)[1]
+
+
+def test_what_is_beside_the_frame_is_as_high_as_its_line():
+    (axes,) = figure_of(STORED).axes
+    assert {text.xyann[1] for text in axes.texts if hasattr(text, "xyann")} == {0}
 
 
 def test_of_two_files_the_last_counts(write):

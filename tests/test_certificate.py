@@ -151,6 +151,9 @@ def test_no_digits_and_all_digits():
     assert exact.interpolator.digits == np.inf
     assert exact.interpolator.lower == exact.interpolator.upper == [6]
     assert len(exact.interpolator) == 1
+    assert repr(exact.interpolator) == "<Enclosure: holds 1 number, all digits certain>"
+    rough = ntklin.certify([[1.0]], [3.0], [[2.0]], radii={"Y": 1e-7}).interpolator
+    assert repr(rough) == "<Enclosure: holds 1 number, 7 digits certain>"
     wide = ntklin.certify([[1.0]], [0.0], [[2.0]], radii={"Y": 1.0})
     assert wide.interpolator.digits == 0
 
@@ -217,6 +220,7 @@ BAD = [
     ({"K": np.eye(2, dtype=np.longdouble)}, TypeError, "got dtype"),
     ({"K": [[2.0, np.nan], [1.0, 2.0]]}, ValueError, "K contains NaN or infinite values"),
     ({"Y": [1.0, np.inf]}, ValueError, "Y contains NaN or infinite values"),
+    ({"Y": [Fraction(1, 3), 0]}, TypeError, r"Y must hold .* exactly, got Fraction\(1, 3\)"),
     ({"Y": [1.0]}, ValueError, r"Y must have shape \(2,\), got shape \(1,\)"),
     ({"K": [[2.0, 1.0], [1.5, 2.0]]}, ValueError, r"K must be symmetric.*up to 0\.5"),
     ({"K_new": [[1.0]]}, ValueError, r"K_new must have shape \(1, 2\)"),

@@ -1,5 +1,6 @@
 """Runs that stop and go on: the same bits as one run, and files that are what they claim to be."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -584,6 +585,16 @@ def test_a_kept_network_is_described_to_the_last_bit():
     case = make_case((3, 5, 1), sigma=1.7, scaling="fan_in", sigma_b=0.1 + 0.2)
     description = json.loads(json.dumps(describe_network(case.net)))
     assert network_from(description) == case.net
+
+
+def test_parameters_that_are_not_the_engines_are_in_the_file(tmp_path):
+    net = NETWORKS["shallow"]
+    run = ntklin.train(net, *problem(net), RATE, 3, method="direct")
+    moved = dataclasses.replace(run, parameters=run.parameters + 1)
+    moved.save(tmp_path / "run.npz")
+    found = ntklin.load_run(tmp_path / "run.npz")
+    np.testing.assert_array_equal(found.parameters, run.parameters + 1)
+    np.testing.assert_array_equal(found.arrays["theta"], run.parameters)
 
 
 def test_fingerprints_tell_shapes_and_types_apart():

@@ -195,6 +195,14 @@ def test_it_is_started_once_something_is_missing(tmp_path, monkeypatch):
     assert len(started) == 1
 
 
+def test_behind_the_command_s_end_nothing_is_waited_for():
+    helper = ahead.Helper()
+    with helper.ended():
+        helper.start_if_missing(print, "x")
+        assert caching._when_missing is not None
+    assert caching._when_missing is None
+
+
 def test_verdicts_of_the_helper_are_the_commands(tmp_path, monkeypatch):
     options = typed(verify.Options, names=["theorem3"], exact=True, quick=True, out=str(tmp_path))
     verify.judge_backwards(pickle.loads(pickle.dumps(options)))

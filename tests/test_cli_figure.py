@@ -62,6 +62,30 @@ def test_it_trains_draws_and_goes_on(tmp_path):
     assert (tmp_path / "figure05-quick.pdf").exists()
 
 
+def test_the_time_that_a_figure_took_is_told(tmp_path, monkeypatch):
+    told = []
+
+    def slow(tasks, device):
+        time.sleep(0.2)
+        return execute(tasks, device)
+
+    def write(plan, results, folder, provenance):
+        told.append((len(results.items), provenance["elapsed_seconds"]))
+        return [Path(folder) / "figure.png"]
+
+    one = TINY | {"n_seeds": 1, "layers": {2: (4, (0.5,))}}
+    monkeypatch.setitem(FIGURES[2].scales, "quick", one)
+    monkeypatch.setattr("ntklin.validation.figures.planning.execute", slow)
+    monkeypatch.setattr(figures, "write", write)
+    options = ("--scale", "quick", "--processes", 1, "--out", tmp_path, "--quiet")
+    figure(2, *options)
+    figure(2, *options, "--replot")
+    (n, computing), drawing = told
+    assert n == 1
+    assert 0.2 <= computing < 60
+    assert drawing == (1, 0)
+
+
 @pytest.mark.compiled
 @pytest.mark.usefixtures("tiny")
 def test_other_data_have_other_names(tmp_path):

@@ -99,6 +99,13 @@ def test_lines_of_a_comparison_without_training():
     assert comparison_summary(record) == "3 steps linearized (step limit)"
 
 
+def test_lines_of_a_sweep():
+    config, stream = make_result(seeds=(0, 1)).config, io.StringIO()
+    with progress(Console(file=stream), config, SWEEP) as lines:
+        lines.finished(make_record(0.5, 1))
+    assert stream.getvalue() == "σ = 0.5  seed 1  1,100 steps (1,000 expected)\n"
+
+
 @pytest.mark.parametrize("kind", [StudyBars, StudyLines])
 def test_progress_hears_what_observers_hear(kind):
     methods = [name for name in vars(StudyObserver) if not name.startswith("_")]
@@ -324,7 +331,8 @@ def test_results_of_a_figure_are_counted():
 @pytest.mark.parametrize("terminal", [True, False])
 def test_checks_are_counted_and_those_that_fail_are_told(terminal):
     statement, check = SimpleNamespace(title="Theorem 1"), SimpleNamespace(name="width")
-    console = Console(file=io.StringIO(), force_terminal=terminal, width=100, color_system=None)
+    # Too narrow for a verdict, which is one line all the same.
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=25, color_system=None)
     with verification_progress.progress(console, 2) as observer:
         for passed, word in ((True, "holds"), (False, "FAILS")):
             observer.started(statement, check)

@@ -70,6 +70,7 @@ def test_signs_that_come_in_pairs():
     assert spelling.spell("⌊x⌋ ⌈y⌉ ⟨z⟩ ‖v‖") == "floor(x) ceil(y) <z> ||v||"
     assert spelling.spell("‘a’ “b”") == "'a' \"b\""
     assert spelling.spell("a ≤ b ≥ c ≠ d ≪ e ≫ f") == "a <= b >= c != d << e >> f"
+    assert spelling.spell("a ≯ b") == "a not > b"
     assert spelling.spell("← → ↦") == "<- -> |->"
 
 
@@ -82,6 +83,7 @@ def test_signs_that_come_in_pairs():
         ("┏━┳┃╇⠋", "latin-1", "+-+|+*"),
         ("北 é 🎉", "ascii", r"\u5317 \xe9 \U0001f389"),
         ("a\udcffb σ", "utf-8", r"a\xffb σ"),
+        ("a\udc80b σ", "utf-8", r"a\x80b σ"),
         ("\ud800", "utf-8", r"\ud800"),
         ("σ", "cp037", "sigma"),
     ],
@@ -552,8 +554,10 @@ def test_warnings_end_no_command():
     before = options[:]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", DeprecationWarning)
         with inherited.shown_warnings(options):
             assert options == ["ignore::DeprecationWarning"]
+            warnings.warn("of no interest", DeprecationWarning, stacklevel=1)
             warnings.warn("the loss rose", stacklevel=1)
         with pytest.raises(UserWarning, match="of a test"):
             warnings.warn("of a test", stacklevel=1)

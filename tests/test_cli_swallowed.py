@@ -208,9 +208,10 @@ def test_what_an_interruption_left_half_made_goes_in_silence(monkeypatch):
         raise SystemExit(130)
     sys.unraisablehook(missing("llvmlite.binding.ffi"))
     assert told == []
-    sys.unraisablehook(missing("numpy"))
-    sys.unraisablehook(missing("llvmlite.binding.ffi", ValueError))
-    assert len(told) == 2
+    others = [missing("numpy"), missing("llvmlite.binding.ffi", ValueError)]
+    for other in others:
+        sys.unraisablehook(other)
+    assert told == others
     with swallowed.sent_again(lambda: None):  # is not stacked
         pass
     assert sys.unraisablehook.former == told.append

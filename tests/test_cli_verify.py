@@ -134,3 +134,4 @@ def test_scaling_laws_are_drawn(tmp_path):
     page = verification_page([Judged(statement, statement.checks[0], drawn)], {}, provenance)
     assert page.count("<img") == 1
     assert "distance against width m" in page
+    assert "results.json" in page

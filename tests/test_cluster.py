@@ -136,6 +136,20 @@ def test_nystrom_is_a_low_rank_inverse(both):
     np.testing.assert_array_equal(spread.nystrom(6, rng=3)(np.eye(n)), found(np.eye(n)))
 
 
+def test_nystrom_has_no_more_columns_than_the_kernel_has_rank(client):
+    net = ntklin.MLP((3, 1), bias="none")  # φ(X) = X, of rank 3
+    spread = ntklin.ClusterNetwork(net, client, chunk_rows=5)
+    assert spread.features(net.init(0), X).nystrom(8, ridge=RIDGE).rank == 3
+    # Of the third input both outputs together are above the rounding of the others, neither is.
+    net = ntklin.MLP((2, 2), scaling="standard", bias="none")
+    spread = ntklin.ClusterNetwork(net, client, chunk_rows=2)
+    inputs = np.array([[1, 0], [1, 0], [0, 2.0**-25]])
+    found = spread.features(net.init(0), inputs).nystrom(4, ridge=RIDGE)
+    assert found.rank == 2
+    inverse = np.linalg.inv(np.kron(inputs @ inputs.T, np.eye(2)) + found.shift * np.eye(6))
+    np.testing.assert_allclose(found(np.eye(6)), inverse, atol=1e-9 * abs(inverse).max())
+
+
 def test_tiles_of_the_kernel(both):
     here, there, _ = both
     K = there.features.gram_array()
@@ -232,6 +246,9 @@ def test_what_a_cluster_must_be(client, monkeypatch):
         ntklin.ClusterNetwork(net, "bogus")
     with pytest.raises(TypeError, match=r"an address or a distributed\.Client"):
         ntklin.ClusterNetwork(net, 3)
+    for name in ("chunk_rows", "threads"):
+        with pytest.raises(ValueError, match=f"{name} must be .*, got 0"):
+            ntklin.ClusterNetwork(net, client, **{name: 0})
     with pytest.raises(TypeError, match="network must be a Network"):
         ntklin.ClusterNetwork(np.ones(3), client)
     with monkeypatch.context() as patched:
@@ -268,6 +285,23 @@ def test_memory_is_asked_for_first():
     with pytest.raises(ntklin.MemoryLimitError, match=r"100000 inputs on 2 workers.*limit of 1"):
         require_cluster_memory(Told(), ntklin.MLP((784, 4000, 1)), rows, 8)
     require_cluster_memory(Told(), ntklin.MLP((784, 40, 1)), rows, 8)
+
+
+def test_a_kernel_with_other_inputs_is_made_for_a_chunk_of_these_at_a_time(client, monkeypatch):
+    net = ntklin.MLP((3, 5, 1))
+    theta, made = net.init(0), []
+    phi = ntklin.ClusterNetwork(net, client, chunk_rows=5).features(theta, X)
+    columns = type(phi)._columns
+
+    def counted(self, some, weights):
+        made.append(len(some))
+        return columns(self, some, weights)
+
+    monkeypatch.setattr(type(phi), "_columns", counted)
+    K = phi.gram(phi.at(X[:12]))
+    assert made == [5, 5, 2]
+    here = net.features(theta, X)
+    assert_close(K, here.gram(net.features(theta, X[:12])), kind="gram", n=len(theta))
 
 
 def test_an_error_on_a_worker_comes_as_it_is(client):

@@ -133,6 +133,25 @@ def test_the_last_hidden_layers_signals_are_not_made():
         assert not phi.passes.deltas._known
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("n", "some"), [(4, True), (1000, True), (10**9, False)])
+def test_columns_at_a_time_fill_what_is_meant_for_them(n, some, dtype):
+    size, found = n * np.dtype(dtype).itemsize, operators.columns_at_a_time(n, dtype)
+    if some:
+        assert found * size <= operators.COLUMNS_BYTES < (found + 1) * size
+    else:
+        assert found == 1
+
+
+@pytest.mark.parametrize("exponent", [0, 3])
+def test_rounding_errors_of_weighted_features_are_in_the_units_of_their_outputs(exponent):
+    case = make_case((3, 6, 2), n=4)
+    phi = case.net.features(case.theta, case.X)
+    weighted = WeightedFeatures(phi, np.ones(phi.shape[1]), exponent)
+    np.testing.assert_array_equal(weighted.outputs, phi.outputs / 2**exponent)
+    np.testing.assert_array_equal(weighted.output_rounding(), phi.output_rounding() / 2**exponent)
+
+
 @pytest.mark.parametrize("kind", ["scaled", "low rank", "diagonal"])
 def test_features_made_of_others(kind):
     case = make_case((3, 6, 2), n=4)

@@ -526,6 +526,17 @@ def test_inputs_that_occur_twice_need_a_rank_cut():
     assert record.optimizer == "adagrad"
 
 
+def test_a_method_s_singular_kernel_is_told_with_its_name(monkeypatch):
+    def singular(*arguments):
+        raise DegenerateKernelError("K_D(X, X) is singular")
+
+    monkeypatch.setattr("ntklin.apps.study.optimizer_comparison.tuned_ends", singular)
+    found = optimizer_results(config(("adagrad",), train=False))
+    told = r"^AdaGrad at σ = 1.3, seed 0: K_D\(X, X\) is singular\. .*--rcond"
+    with pytest.raises(DegenerateKernelError, match=told):
+        next(found)
+
+
 def test_nothing_is_checked_where_nothing_is_compared():
     require_comparable(config(optimizers=(), data=twins()))
 

@@ -282,3 +282,12 @@ def test_wide_networks_have_the_covariance_of_the_limit():
     error = 4 * np.sqrt(2 / draws) * np.sqrt(np.outer(expected.diagonal(), expected.diagonal()))
     assert (np.abs(sample - expected) < error).all()
     assert (np.abs(outputs.mean(axis=0) - gd.predict(X_new, 20)) < error.diagonal() ** 0.5).all()
+
+
+def test_the_limit_with_a_rank_cut_leaves_the_null_space_alone():
+    """K = 1 1^T moves the mean of all outputs alone: what is left of f_0(X) is the rest of it."""
+    sigma = np.diag([1.0, 2.0, 3.0])
+    lin = ntklin.linearize_kernel(np.ones((3, 3)), covariance=sigma)
+    left = np.eye(3) - np.ones((3, 3)) / 3
+    found = lin.gradient_descent(np.zeros(3), rcond=1e-9).covariance()
+    assert_close(found, left @ sigma @ left, kind="trajectory", n=9)

@@ -4,17 +4,23 @@ import dataclasses
 import importlib
 import inspect
 import pkgutil
+import re
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import ntklin
+from ntklin.edge.arrays import Array
 from ntklin.runs.optimizer import Optimizer
 
 CHANGING = {"Rates"}  # keeps what it has measured
 # Public ones that users make, where the order of the fields is clear; all others are results,
 # which may get more fields between those that they have.
 MADE_BY_USERS = {"MLP", "InfiniteMLP", "Activation", "Batches", "Dataset", "LowRank"}
+# Made by names so far, but short.
+MAYBE_BY_ORDER = {"Columns", "Remote"}
 
 
 def classes():
@@ -36,7 +42,8 @@ CLASSES = classes()
 def holds_arrays(cls):
     """Whether a field that ``==`` looks at is an array or may be one."""
     kinds = [str(field.type) for field in dataclasses.fields(cls) if field.compare]
-    return any(word in kind for kind in kinds for word in ("NDArray", "ndarray"))
+    values = [kind for kind in kinds if "Callable" not in kind]
+    return any(re.search(r"NDArray|ndarray|\bArray\b", kind) for kind in values)
 
 
 def by_name():
@@ -53,6 +60,16 @@ def test_flags_are_booleans(cls):
     params = cls.__dataclass_params__
     names = [name for name in params.__slots__ if isinstance(getattr(params, name), bool)]
     assert {"init", "repr", "eq", "order", "unsafe_hash", "frozen"} <= set(names)
+    assert all(isinstance(field.kw_only, bool) for field in dataclasses.fields(cls))
+
+
+@by_name()
+def test_what_is_kept_for_later_is_nobodys_argument(cls):
+    kept = (f for f in dataclasses.fields(cls) if f.default_factory is not dataclasses.MISSING)
+    for field in kept:
+        if field.name.startswith("_") and cls.__name__ not in CHANGING:
+            assert field.init is False, field.name
+            assert not field.repr, field.name
 
 
 @by_name()
@@ -93,11 +110,40 @@ def test_public_results_are_made_by_names_alone():
             assert all(kinds), name
 
 
+CLASS_OR_CALL = re.compile(
+    r"^class (\w+)|\b(type\(self\)|\w+)\((?!\s*(\w+=[^=]|\*\*|\)))", re.MULTILINE
+)
+
+
+def made_by_order():
+    """What the library calls with a first argument that has no name."""
+    for path in Path(ntklin.__file__).parent.rglob("*.py"):
+        owner = None
+        for found in CLASS_OR_CALL.finditer(path.read_text("utf-8")):
+            owner = found[1] or owner
+            yield owner if found[2] in ("cls", "type(self)") else found[2]
+
+
+def test_what_is_always_made_by_names_can_be_made_by_names_alone():
+    free = {*made_by_order(), *ntklin.__all__, *MAYBE_BY_ORDER}
+    for where, cls in CLASSES.items():
+        if cls.__name__ not in free:
+            assert all(field.kw_only for field in dataclasses.fields(cls) if field.init), where
+
+
 def test_the_rule_about_arrays_sees_what_it_forbids():
     @dataclasses.dataclass(frozen=True)
     class Held:
         values: np.ndarray
 
-    assert holds_arrays(Held)
+    @dataclasses.dataclass(frozen=True)
+    class Named:
+        values: "Array | None"
+
+    @dataclasses.dataclass(frozen=True)
+    class Computed:
+        values: "Callable[[Array], Array]"
+
+    assert [holds_arrays(cls) for cls in (Held, Named, Computed)] == [True, True, False]
     with pytest.raises(TypeError, match="unhashable"):
         hash(Held(np.ones(2)))

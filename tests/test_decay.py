@@ -188,6 +188,19 @@ def test_single_precision_and_far_scales():
     assert near.steps_to(0.9 * near.loss(0)) > 0
 
 
+@pytest.mark.parametrize("e", [-500, 0, 512])
+@pytest.mark.parametrize("rcond", [None, 1e-3])
+def test_losses_whose_squares_leave_the_range(e, rcond):
+    """L_∞ = Σ (y ρ/(λ + ρ))²/(2N) with ρ = N w, and all of y where the cut leaves it alone."""
+    J, Y, rho = np.diag([1.0, 1.0, 1.0, 2.0**-10]), np.array([0.25, 0.0, 0.0, 1.5]), 3.0
+    gd = linear_model(J).gradient_descent(np.ldexp(Y, e), 0.5, weight_decay=rho / 4, rcond=rcond)
+    left = Y * rho / (np.diag(J) ** 2 + rho)
+    if rcond is not None:
+        left[3] = Y[3]
+    assert gd.loss() == pytest.approx(np.ldexp(left @ left / 8, 2 * e), rel=1e-14)
+    assert gd.loss(0) == np.ldexp(Y @ Y / 8, 2 * e)
+
+
 # What has no closed form
 
 

@@ -1,5 +1,7 @@
 """`ntk`: the empirical kernel in its order of arguments, symmetric, semidefinite, weighted."""
 
+import tracemalloc
+
 import naive
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from networks import cases, inputs, keep_clear_of_kinks, make_case
 from tolerances import assert_close, tolerance
 
 import ntklin
+from ntklin.kernels import cpu
 
 WRAPPERS = (lambda net: net, ntklin.AntisymmetricPair, ntklin.DoubledNetwork)
 
@@ -53,6 +56,19 @@ def test_swapping_the_inputs_transposes(case, wrap, seed):
     both = ntklin.ntk(net, theta, np.vstack([case.X, X2]))
     n = len(case.X)
     assert_close(both[:n, n:], K, kind="gram", n=case.n, scale=np.abs(both).max())
+
+
+@pytest.mark.parametrize("n", [400, 1000])
+def test_a_weighted_kernel_takes_the_copies_that_it_says(n):
+    net, rng = ntklin.MLP((3, 4, 1)), np.random.default_rng(0)
+    phi = net.features(net.init(0, np.float32), rng.standard_normal((n, 3), np.float32))
+    other = phi.rows(slice(0, n))
+    tracemalloc.start()
+    K = phi.gram(other, weights=np.ones(net.n_parameters, np.float32))
+    taken = tracemalloc.get_traced_memory()[1] / K.nbytes
+    tracemalloc.stop()
+    copies = cpu.weighted_gram_copies(K.shape, K.itemsize)
+    assert copies - 1.5 < taken < copies + 0.5
 
 
 @pytest.mark.parametrize("scaling", ["fan_out", "fan_in", "eq1"])

@@ -263,7 +263,9 @@ def test_a_run_can_be_continued_alone(device, name, tmp_path):
         alike(device, case, [again(resume=past)], [again()], kappa=1e3)
 
 
-@pytest.mark.parametrize(("networks", "sizes"), [(9, {6}), (4.5, {3}), (2.9, {2}), (0.5, {1})])
+@pytest.mark.parametrize(
+    ("networks", "sizes"), [(9, {6}), (4.5, {3}), (3, {3}), (2.9, {2}), (0.5, {1})]
+)
 def test_batches_are_as_large_as_memory_allows(device, networks, sizes, counted, monkeypatch):
     """Six networks, in equal batches; a card without room for one is asked for one at a time."""
     if device.real:

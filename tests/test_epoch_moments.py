@@ -102,6 +102,12 @@ def test_full_batches_are_gradient_descent():
     assert np.isnan(epochs.difference(x, 9).variance.value)
 
 
+def test_an_estimate_shows_its_number_and_its_error():
+    estimate = ntklin.linearize_kernel(np.eye(2)).moments([1, 2], 0.5, 1).epochs().loss(0)
+    assert tuple(estimate) == (1.25, 0)
+    assert repr(estimate) == "<Estimate: value 1.25; error 0>"
+
+
 def test_one_step_knows_nothing_of_epochs():
     moments, x = problem(6, 2)
     epochs = moments.epochs()
@@ -122,6 +128,21 @@ def test_an_epoch_has_less_variance():
     assert whole.mean.value < 0.1
     drawn = moments.epochs(100).difference(x, 6)
     assert abs(drawn.variance.value - whole.variance.value) < 5 * drawn.variance.error
+
+
+def test_differences_are_in_units_of_independent_batches():
+    moments, x = problem(6, 2)
+    epochs = moments.epochs()
+    difference, trace = epochs.difference(x, 7), np.trace(moments.covariance(x, 7))
+    moved = np.linalg.norm(epochs.predict(x, 7).value - moments.predict(x, 7))
+    assert difference.mean.value == pytest.approx(moved / np.sqrt(trace), rel=1e-9)
+    assert difference.variance.value == pytest.approx(
+        np.trace(epochs.covariance(x, 7).value) / trace, rel=1e-9
+    )
+    assert difference.loss.value == pytest.approx(epochs.loss(7).value / moments.loss(7), rel=1e-9)
+    drawn = moments.epochs(50)
+    scatter = np.linalg.norm(drawn.predict(x, 7).error) / np.sqrt(trace)
+    assert drawn.difference(x, 7).mean.error == pytest.approx(scatter, rel=1e-9)
 
 
 def test_how_far_sums_over_sets_go():

@@ -22,6 +22,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
+from ntklin.recipes.estimators.weighted_samples import WeightedNetwork
+
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "sklearn.md"
 RNG = np.random.default_rng(0)
 X = RNG.uniform(-2, 2, (7, 3))
@@ -35,6 +37,19 @@ with_jit = pytest.mark.compiled
 
 def small(hidden=(12,), outputs=1, **options):
     return naive.Network((3, *hidden, outputs), bias="normal", **options)
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_weighted_features_have_weighted_kernels(outputs):
+    net = WeightedNetwork(ntklin.MLP((3, 4, outputs)))
+    theta, D = net.network.init(0), np.linspace(0.5, 2, net.n_parameters)
+    one, other = (net.features(theta, np.column_stack([A, S[: len(A)]])) for A in (X, X_NEW))
+    J, J_new = one.toarray(), other.toarray()
+    options = {"kind": "weighted_gram", "n": 50}
+    for phi, A in ((None, J), (other, J_new)):
+        scale = abs(J) @ abs(A).T * D.max()
+        assert_close(one.gram(phi, weights=D), J * D @ A.T, scale=scale, **options)
+        assert_close(one.gram(phi), J @ A.T, scale=scale, **options)
 
 
 def infinite(net, *inputs):

@@ -1,9 +1,12 @@
 """How objects look in a terminal and a notebook: facts without contents, the same in both."""
 
 import copy
+import importlib
 import io
 import logging
 import pickle
+import pkgutil
+import re
 import subprocess
 import sys
 import time
@@ -292,6 +295,12 @@ def test_gradient_descent_is_drawn(ax):
     assert losses[0] == pytest.approx(descent.loss(0), rel=1e-12)
 
 
+@pytest.mark.parametrize(("count", "marked"), [(30, True), (31, False)])
+def test_few_points_have_marks(ax, count, marked):
+    gd().plot(np.arange(count), ax)
+    assert (ax.lines[0].get_marker() != "None") == marked
+
+
 def test_a_minimizer_is_drawn_against_itself(ax):
     m = linearization().minimizer(Y)
     assert m.plot(X_NEW, ax) is ax
@@ -426,23 +435,33 @@ def plug_in(monkeypatch):
 
 
 HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"
+# Before a bar and behind it.
 SHOWN = {
-    **dict.fromkeys(("train", "ensemble", "lin.train"), "step 3, loss"),
-    "minimizer": "residual",
-    **dict.fromkeys(("products", "steps"), "iteration"),
+    "train": r"training step 3, loss 0\.\d+",
+    "ensemble": r"training 1 networks step 3, loss 0\.\d+",
+    "lin.train": r"training, linearized step 3, loss 0\.\d+",
+    "minimizer": r"iterations \d+, residual \S+",
+    **dict.fromkeys(("products", "steps"), r"products iteration \d+, error \S+"),
     **dict.fromkeys(("moments", "covariance"), "steps"),
-    "search": "trial 2: ",
-    "mitigation": "MLP, sigma 1",
-    "decay": "step",
-    "load_data": "6 of 6",
+    "search": r"searching trial 4: \w+ at rate \S+, loss \S+",
+    "mitigation": r"MLP, sigma 1 step \d+, loss \S+",
+    "decay": r"training step \d+, loss \S+",
+    "load_data": "samples 6 of 6",
 }
+TIMES = r"( (\d\d:\d\d|--:--))? left, \d:\d\d:\d\d"
+
+
+def line_of(text):
+    """The last line on a terminal, but for the bar and what is for the terminal alone."""
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|[━╸╺]", "", text).replace("\r", "\n")
+    return " ".join(next(line for line in reversed(plain.split("\n")) if line.strip()).split())
 
 
 @pytest.mark.parametrize("name", asked(None))
 def test_bars_are_seen_on_a_terminal_and_leave_it_as_it_was(name, plug_in, capsys):
     terminal = plug_in()
     asked(True)[name]()
-    assert SHOWN[name] in terminal.text
+    assert re.fullmatch(SHOWN[name] + TIMES, line_of(terminal.text))
     assert (terminal.text.count(HIDE), terminal.text.count(SHOW)) == (1, 1)
     assert terminal.text.endswith("\n" + SHOW) or terminal.text.rstrip().endswith(SHOW)
     assert capsys.readouterr().out == ""
@@ -560,6 +579,16 @@ def test_decisions_are_logged(caplog, tmp_path):
     assert "solver='auto' keeps the kernel of 4 rows: there are no more than 8192 rows" in said
     assert f"minimizer by {m.solver!r}: residual" in said
     assert any("computing the kernel" in s for s in said_by(caplog, "theory", logging.DEBUG))
+
+
+@pytest.mark.parametrize("room", ["data", "recipes", "runs", "theory", "training"])
+def test_loggers_have_the_names_of_their_rooms(room):
+    package, found = importlib.import_module(f"ntklin.{room}"), set()
+    for info in pkgutil.walk_packages(package.__path__, f"ntklin.{room}."):
+        logger = getattr(importlib.import_module(info.name), "_log", None)
+        if isinstance(logger, logging.Logger):
+            found.add(logger.name)
+    assert found == {f"ntklin.{room}"}
 
 
 def test_engines_that_are_passed_over_are_told_with_the_reason(caplog):

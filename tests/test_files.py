@@ -185,6 +185,21 @@ with whole(sys.argv[1]) as f:
     assert os.listdir(tmp_path) == ["x"]
 
 
+def test_what_has_taken_the_place_of_a_leftover_stays(tmp_path, monkeypatch):
+    """Its writer had moved it away before the lock was asked for."""
+    (tmp_path / LEFT).write_bytes(b"old")
+    (tmp_path / "new").write_bytes(b"new")
+    flock = writing.fcntl.flock
+
+    def late(fd, how):
+        os.replace(tmp_path / "new", tmp_path / LEFT)
+        flock(fd, how)
+
+    monkeypatch.setattr(writing.fcntl, "flock", late)
+    writing.remove_leftovers(tmp_path)
+    assert (tmp_path / LEFT).read_bytes() == b"new"
+
+
 def _write_often(folder, k, seconds):
     end = time.monotonic() + seconds
     while time.monotonic() < end:

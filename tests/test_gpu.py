@@ -153,6 +153,38 @@ def test_products_of_many_columns(device, widths, activation, group, dtype, monk
         assert_close(found, J @ (J.T @ R), scale=bound @ scales[1], **options)
 
 
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("widths", [(4, 9, 3), (4, 6, 5, 1), (4, 6, 5, 7, 2)])
+def test_features_of_some_of_the_inputs(device, widths, activation):
+    """Before anything was asked of all of them, and after."""
+    case = make_case(widths, n=5, bias="normal", activation=activation)
+    C, rng = widths[-1], np.random.default_rng(3)
+    rows = slice(C, 4 * C)
+    J, bound = case.jacobian(), case.jacobian_bound()
+    V, R = rng.standard_normal((J.shape[1], 2)), rng.standard_normal((3 * C, 2))
+    options = {"kind": "jacobian", "n": case.n + sum(J.shape)}
+    phi = case.net.features(*device.put((case.theta, case.X)))
+    for _ in range(2):
+        part = phi.rows(slice(1, 4))
+        found = device.get(part @ device.put(V)), device.get(part.T @ device.put(R))
+        assert_close(found[0], J[rows] @ V, scale=bound[rows] @ abs(V), **options)
+        assert_close(found[1], J[rows].T @ R, scale=bound[rows].T @ abs(R), **options)
+        K = device.get(part.gram(phi))
+        assert_close(K, J[rows] @ J.T, scale=bound[rows] @ bound.T, **options | {"kind": "gram"})
+
+
+@pytest.mark.parametrize("widths", [(4, 3), (4, 9, 3)])
+def test_signals_that_products_do_without_are_not_made(device, widths):
+    """In the last hidden layer and, but for their number, in the output."""
+    case = make_case(widths, n=5)
+    phi = case.net.features(*device.put((case.theta, case.X)))
+    R, V = np.ones((5 * widths[-1], 2)), np.ones((case.net.n_parameters, 2))
+    phi.T @ device.put(R)
+    assert not phi.passes.deltas._known
+    phi @ device.put(V)
+    assert phi.passes.deltas._known.keys() <= {len(widths) - 2}
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("activation", ["relu", "tanh", "abs"])
 @pytest.mark.parametrize("widths", [(4, 9, 3), (4, 6, 8, 2)])
@@ -276,6 +308,19 @@ def test_infinite_width_of_long_opposite_rows(device, dtype):
         relative = (device.get(f(net, device.put(X))), expected)
         relative = [a / np.outer(root, root) for a in relative]
         assert_close(*relative, kind="infinite", n=3, scale=1.0, dtype=dtype)
+
+
+def test_what_trained_biases_would_add_is_no_matter_of_the_nngp(device):
+    """Here it is beyond float32, and Θ with it, while the covariance is not."""
+    net, reference = infinite_network(2, 3, 1e8, "fan_in", "zero", 1e10)
+    X = np.array([[3, 4], [1, 0], [0, -2]], np.float32) * np.float32(1e-16)
+    with pytest.raises(ntklin.FloatRangeError, match="overflows float32"):
+        ntklin.infinite_ntk(net, device.put(X))
+    found = device.get(ntklin.infinite_nngp(net, device.put(X)))
+    _, expected = exact(reference, X)
+    root = np.sqrt(np.diag(expected))
+    scale = np.outer(root, root)
+    assert_close(found / scale, expected / scale, kind="infinite", n=3, dtype=np.float32)
 
 
 def test_infinite_width_of_other_activations_is_the_cpus(device):
@@ -761,17 +806,21 @@ def test_networks_that_start_at_zero(device, kind):
         moved = moved - 0.1 / len(Y) * jacobian(moved, case.X).T @ residual
 
 
+@pytest.mark.parametrize("kind", ["diagonal", "matrix"])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_preconditioner_of_ones_own(device, dtype):
+def test_a_preconditioner_of_ones_own(device, dtype, kind):
     case, Y = problem(dtype=dtype)
-    D = (0.5 + np.random.default_rng(0).random(case.net.n_parameters)).astype(dtype)
+    P, rng = case.net.n_parameters, np.random.default_rng(0)
+    D = (0.5 + rng.random(P)).astype(dtype)
+    if kind == "matrix":
+        D = (np.diag(D) + rng.random((P, P)) / P).astype(dtype)
     lin = ntklin.linearize(case.net, *device.put((case.theta, case.X)))
     weights = device.put(D)
     run = lin.train(device.put(Y), ntklin.Preconditioned(0.1, lambda t, g: weights), steps=3)
     J, _, f0, _ = matrices(case, case.X)
 
     def step(t, g, memory):
-        return -0.1 * D * g, D
+        return -0.1 * (D @ g if kind == "matrix" else D * g), D
 
     expected = naive.linearized_training(J, f0, Y, step, np.full((3, 6), 1 / 6))[-1][0]
     assert_close(device.get(run.displacement), expected, kind="trajectory", n=3 * case.n)

@@ -258,6 +258,10 @@ def test_default_learning_rate_is_a_quarter_of_the_bound():
     gd = lin.gradient_descent([1, 2, 3], ridge=1.0)
     assert gd.learning_rate == 0.75
     assert gd.max_learning_rate == 3
+    for nesterov, bound in ((False, 9), (True, 4.5)):  # 2(1 + β)N/λ, over 1 + 2β
+        gd = lin.gradient_descent([1, 2, 3], momentum=0.5, nesterov=nesterov)
+        assert gd.max_learning_rate == pytest.approx(bound, rel=1e-14)
+        assert gd.learning_rate == pytest.approx(bound / 4, rel=1e-14)
 
 
 @pytest.mark.parametrize("ridge", [0.0, 0.5])
@@ -282,6 +286,15 @@ def test_a_learning_rate_at_the_bound_has_no_limit(ridge):
         assert_close(gd.parameters(9), theta_9, kind="trajectory", n=6, kappa=9)
         assert_close(gd.predict(J, 9), J @ theta_9, kind="trajectory", n=6, kappa=9)
     assert lin.gradient_descent([1, 2], 0.999 * bound, ridge).converges
+
+
+@pytest.mark.parametrize("n", [1, 3, 7])
+def test_at_the_bound_itself_it_does_not_converge_however_that_is_rounded(n):
+    for value in np.linspace(0.1, 3, 30):
+        lin = ntklin.linearize_kernel(np.diag(np.full(n, value)))
+        bound = lin.gradient_descent(np.ones(n), 0.1).max_learning_rate
+        assert not lin.gradient_descent(np.ones(n), bound).converges
+        assert lin.gradient_descent(np.ones(n), bound * (1 - 1e-14)).converges
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -34,6 +34,13 @@ def test_the_largest_from_above(values, scale):
     assert -1e2 * EPS * largest <= found - largest <= 2e-10 * largest
 
 
+@pytest.mark.parametrize("value", [1.7e308, 2.0**1023, 2.0**-1022])
+@pytest.mark.parametrize("n", [1, 2, 9])
+def test_the_largest_up_to_the_ends_of_the_range(n, value):
+    found = largest_eigenvalue(lambda v: value * v, n, 1e-10)
+    assert found == pytest.approx(value, rel=1e-10)
+
+
 def test_what_is_not_resolved_is_on_the_safe_side(monkeypatch):
     monkeypatch.setattr("ntklin.algebra.lanczos.MOST_VECTORS", 10)
     monkeypatch.setattr("ntklin.algebra.lanczos.MOST_ROUNDS", 1)

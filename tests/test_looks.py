@@ -137,6 +137,12 @@ def test_axes_are_named(figure):
         assert axes.get_ylabel() or names == ["GD", "SGD", "AdaGrad", "Adam-SGD"]
 
 
+def test_axes_of_a_mitigation_are_a_loss_and_steps():
+    losses, steps = given_up().axes
+    assert losses.get_ylabel() == "loss"
+    assert "steps" in steps.get_ylabel()
+
+
 def test_panels_fit_on_a_page(figure):
     width, height = figure.get_size_inches()
     rows = len({round(axes.get_position().y0, 1) for axes in figure.axes})
@@ -183,7 +189,10 @@ def test_sizes_have_a_panel_for_what_there_is():
         assert line.get_xydata().tolist() == [[1, 1e-1], [2, 1e-4], [3, 1e-9]]
     assert list(series(times)) == ["all", "kernel", "Cholesky factor"]  # what took no time is not
     np.testing.assert_allclose(series(times)["kernel"].get_ydata(), [0.1, 0.2, 0.4])
-    np.testing.assert_allclose(series(times)["all"].get_ydata(), [1.1, 2.2, 4.4])
+    of_all = series(times)["all"]
+    np.testing.assert_allclose(of_all.get_ydata(), [1.1, 2.2, 4.4])
+    drawn = of_all.get_linewidth(), of_all.get_markersize()
+    assert drawn == (ours.get_linewidth(), ours.get_markersize())
     for axes in (losses, errors, times):
         assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
         assert axes.get_xlabel() == "training points N"

@@ -84,6 +84,21 @@ def test_nothing_copies_it(name, mode, path):
     assert path.read_bytes() == before
 
 
+def test_it_counts_as_no_memory(path, monkeypatch):
+    """What it takes there are activations, gates and signals of 4 neurons, and the output."""
+    X, beside_it = np.load(path, mmap_mode="r"), 8 * N * (4 + 4)
+    free = beside_it
+    monkeypatch.setattr("ntklin.edge.checks.NEGLIGIBLE", 0)
+    monkeypatch.setattr("ntklin.edge.checks.available_memory", lambda: free)
+    NET.features(THETA, X)
+    free = beside_it - 1
+    with pytest.raises(ntklin.MemoryLimitError, match="the feature map of"):
+        NET.features(THETA, X)
+    free = beside_it + X.nbytes - 1
+    with pytest.raises(ntklin.MemoryLimitError, match="the feature map of"):
+        NET.features(THETA, np.array(X))
+
+
 def test_views_of_it_too(path):
     X = np.load(path, mmap_mode="r")
     for view in (X, X[10:11], np.asarray(X), X[:, :5].T, contiguous(X)[3:], X[:2].view()):

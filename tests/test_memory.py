@@ -1,3 +1,4 @@
+import importlib.util
 import os
 import subprocess
 import sys
@@ -129,6 +130,19 @@ def test_a_path_outside_the_mounted_part_is_its_top(machine, path):
     assert machine.available == GB
 
 
+@pytest.mark.parametrize(
+    ("top", "path"), [("/", "/../sibling"), ("/docker/abc", "/docker/abc/../sibling")]
+)
+def test_a_group_above_the_mounted_part_is_not_looked_for_beside_the_mount_point(
+    machine, top, path
+):
+    machine.mounted((top, "/sys/fs/cgroup", "cgroup2", "rw"))
+    machine.write("proc/self/cgroup", f"0::{path}\n")
+    machine.group("sys/fs/cgroup", 2 * GB, GB)
+    machine.group("sys/fs/sibling", GB, GB)
+    assert machine.available == GB
+
+
 def test_a_hybrid_hierarchy(machine):
     machine.mounted(
         ("/", "/sys/fs/cgroup/memory", "cgroup", "rw,memory"),
@@ -160,6 +174,16 @@ def test_limits_of_the_process(machine, monkeypatch, kind, place):
     fields[place] = "1000"
     machine.write("proc/self/statm", " ".join(fields))
     assert machine.available == soft - 1000 * resource.getpagesize()
+
+
+def test_without_the_module_for_limits_of_the_process_others_count(machine, monkeypatch):
+    """As on Windows."""
+    monkeypatch.setitem(sys.modules, "resource", None)
+    spec = importlib.util.find_spec("ntklin.edge.memory")
+    there = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(there)
+    machine.write("proc/self/statm", "7 7 7 7 7 7 7\n")
+    assert there.available_memory(machine.root) == 16777216 * 1024
 
 
 def test_systems_that_tell_nothing(tmp_path, monkeypatch):

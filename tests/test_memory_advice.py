@@ -2,6 +2,7 @@
 
 import ast
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from scipy.sparse.linalg import aslinearoperator, lsmr
 
 import ntklin
 from ntklin.edge import checks as _validate
+from ntklin.runs.engine import choose
 
 N, SHAPE = 120, (4, 10, 1)
 NET = ntklin.MLP(SHAPE)
@@ -166,6 +168,20 @@ def test_another_engine(monkeypatch):
         ntklin.train(net, *data, method="reduced")
     assert ntklin.train(net, *data, method="fused").steps == 2
     assert ntklin.train(net, *data).method == "fused"
+
+
+def test_where_no_engine_fits_the_smallest_is_refused_by_name():
+    def taking(name, size):
+        functions = {"requires": lambda task: None, "pays": lambda task: True}
+        functions |= {"needs": lambda task: size}
+        return type(name, (), {"method": name, **functions})
+
+    engines = {name: taking(name, k * 10**17) for name, k in (("a", 3), ("b", 1), ("c", 2))}
+    task = SimpleNamespace(on_cpu=True, dtype=np.dtype(float), n_samples=7)
+    with pytest.raises(
+        ntklin.MemoryLimitError, match=r"7 inputs with method='b' needs 100,000\.0 TB"
+    ):
+        choose(engines, "auto", task)
 
 
 # Where memory is asked for, and what follows the advice: a case above, or a test of that module's.

@@ -1,5 +1,8 @@
 """Thm 1's split of the minimizer, Eq. (9), and what the solver says about its own digits."""
 
+import logging
+import re
+
 import mpmath
 import naive
 import numpy as np
@@ -339,7 +342,8 @@ def test_where_training_excites_no_neuron_the_weights_decide_with_few_parameters
     assert abs(plain.predict(outside) - weighted.predict(outside)) > 0.1
 
 
-def test_a_ridge_that_single_precision_cannot_see_is_solved_in_double():
+def test_a_ridge_that_single_precision_cannot_see_is_solved_in_double(caplog):
+    caplog.set_level(logging.INFO, "ntklin")
     rng = np.random.default_rng(0)
     J = (rng.standard_normal((6, 8)) * np.logspace(0, -5, 6)[:, None]).astype(np.float32)
     J[3] = J[1]
@@ -349,6 +353,8 @@ def test_a_ridge_that_single_precision_cannot_see_is_solved_in_double():
     w = np.linalg.solve(A.T @ A + ridge * np.eye(8), A.T @ Y)
     assert m.error_bound < 1e-3
     assert_close(m.parameters, w, kind="solve", n=8, dtype=np.float32)
+    said = "\n".join(record.getMessage() for record in caplog.records)
+    assert re.search(r"condition \d\S*e\+0[6-9]: solving again in float64", said)
 
 
 def test_cholesky_serves_only_where_it_is_safe(monkeypatch):

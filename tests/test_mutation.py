@@ -104,6 +104,21 @@ def test_tests_that_enter_a_function_come_first():
     assert chosen.tests({"path": "m.py", "function": ""}, 100) == [("u.py::far", 0.1)]
 
 
+def test_witnesses_are_of_different_files_and_enter_what_imports_a_mutant():
+    chosen = object.__new__(choice.Choice)
+    chosen.seconds = {"t.py::slow": 2.0, "t.py::fast": 1.0, "u.py::far": 3.0, "v.py::last": 4.0}
+    chosen.by_function = {"m.py::f": {"t.py::slow"}}
+    chosen.by_path = {"n.py": set(chosen.seconds), "m.py": {"t.py::slow"}}
+    chosen.importers = {"k.py": {"l.py"}, "l.py": {"n.py"}, "o.py": {"o.py"}}
+
+    def names(path, function=""):
+        return chosen.witnesses({"path": path, "function": function}, 2)
+
+    assert names("m.py", "f") == names("m.py", "g") == ["t.py::slow"]
+    assert names("k.py") == ["t.py::fast", "u.py::far"]
+    assert names("o.py") == []
+
+
 def test_a_file_that_is_loaded_already_goes_on():
     seconds = {"t.py::a": 0.1, "t.py::b": 0.2, "t.py::c": 0.5, "u.py::a": 0.11, "u.py::b": 0.12}
     order = list(choice.in_order(seconds, seconds))

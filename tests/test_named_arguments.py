@@ -1,7 +1,10 @@
 """One argument is wrong: the error names that one, in every public function."""
 
 import contextlib
+import inspect
 import re
+import sys
+import typing
 
 import numpy as np
 import pytest
@@ -22,6 +25,7 @@ WRONG = {
     "array": (Nothing(), np.full((2, 3, 4, 5), np.nan), np.zeros((0, 7, 7, 7))),
     "number": (Nothing(), float("nan"), -1.0),
     "count": (Nothing(), 0.5, -1),
+    "function": (Nothing(),),
     "text": (Nothing(), "zz"),
     "thing": (Nothing(), -1),
 }
@@ -58,3 +62,39 @@ def test_an_error_names_the_argument_that_is_wrong(where, name):
         assert k > 0 or verdict.kind != RESULT, f"{where} takes {value!r} as {name}"
         if verdict.kind == NAMED and not verdict.text.startswith("FloatRangeError"):
             assert named.search(verdict.text.partition(" [")[0]), (value, verdict.text)
+
+
+def words_of(hint):
+    """The texts of the literals in a type."""
+    if typing.get_origin(hint) is typing.Literal:
+        return {word for word in typing.get_args(hint) if isinstance(word, str)}
+    return {word for part in typing.get_args(hint) for word in words_of(part)}
+
+
+def typed_words(where):
+    """The arguments of a public function that are one of some words, and these."""
+    function = CALLS[where].function()
+    owner = getattr(function, "__func__", function)
+    for name, parameter in inspect.signature(function).parameters.items():
+        hint = parameter.annotation
+        if isinstance(hint, str):
+            with contextlib.suppress(NameError):  # of arrays and the like, for type checkers alone
+                hint = eval(hint, dict(vars(sys.modules[owner.__module__])))
+        if name in CALLS[where].arguments and (words := words_of(hint)):
+            yield name, words
+
+
+WORDS = [(where, name, words) for where in CALLS for name, words in typed_words(where)]
+# What else has to be given for an argument to be looked at.
+BESIDE = {("Linearization.minimizer", "preconditioner"): {"solver": "pcg"}}
+
+
+@pytest.mark.parametrize(("where", "name", "words"), WORDS)
+def test_types_have_the_words_that_errors_tell(where, name, words):
+    given = {name: "zz", **BESIDE.get((where, name), {})}
+    hostile = {key: Hostile(repr(v), lambda v=v: v) for key, v in given.items()}
+    with contextlib.chdir(folder().name):
+        verdict = judged(CALLS[where], hostile)
+    told = re.search(rf"{name} must be (.*), got 'zz'", verdict.text)
+    assert told, verdict.text
+    assert set(re.findall(r"""['"](\w+)['"]""", told[1])) == words

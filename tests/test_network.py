@@ -99,6 +99,14 @@ def test_wide_layers_against_matrix_products(widths, dtype):
     )
 
 
+@pytest.mark.parametrize("size", [1, 8 * 11 * 2])
+def test_outputs_of_some_rows_at_a_time(size, monkeypatch):
+    case = make_case((3, 6, 2), n=5)
+    expected = naive.apply(case.reference, case.theta, case.X)
+    monkeypatch.setattr("ntklin.networks.mlp.BLOCK", size)
+    assert_close(case.net.apply(case.theta, case.X), expected, kind="output", n=case.n)
+
+
 def test_zero_preactivation_has_zero_derivative():
     # h = 0 for both: x = 0 by the input, θ = 0 by the weight.
     net = ntklin.MLP((1, 1, 1))
@@ -272,6 +280,17 @@ def test_what_is_no_seed_is_refused_by_its_name(rng, error):
         ntklin.MLP((2, 3, 1)).init(rng)
     with pytest.raises(error, match=message):
         ntklin.load_data("mnist01", 4, 3, rng=rng)
+
+
+def test_init_draws_weights_and_biases_in_order(monkeypatch):
+    """Some at a time, as if all were asked for at once."""
+    monkeypatch.setattr("ntklin.networks.mlp.DRAWN", 7)
+    layers = []
+    rng = np.random.default_rng(5)
+    for k, m in ((3, 6), (6, 2)):
+        layers += [rng.standard_normal(m * k), rng.standard_normal(m)]
+    theta = ntklin.MLP((3, 6, 2), bias="normal").init(5)
+    np.testing.assert_array_equal(theta, np.concatenate(layers))
 
 
 def test_init_is_standard_normal():

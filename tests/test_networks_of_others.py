@@ -165,6 +165,11 @@ def test_they_are_trained_and_linearized(net):
     assert adaptive.relative_distance > 0
 
 
+def test_inputs_of_another_size_are_refused_before_they_are_asked():
+    with pytest.raises(ValueError, match=r"X has 2 columns, but .* dimension 3"):
+        ntklin.linearize(Model(), np.ones(3), X[:, :2])
+
+
 class Linear(Model):
     """f(x) = ⟨θ, x⟩."""
 

@@ -99,8 +99,20 @@ def test_no_digit_is_lost_in_the_command_that_repeats_a_run(settings):
 
 
 @pytest.mark.parametrize("settings", [StudySettings, MitigationSettings, ScaleSettings])
+@pytest.mark.parametrize("name", ["dtype", "activation", "scaling"])
+def test_words_are_some_of_a_few(settings, name):
+    with pytest.raises(ValueError, match=rf"^{name} must be one of .*, got 'float16'"):
+        checked(settings, settings(**{name: "float16"}))
+
+
+@pytest.mark.parametrize("settings", [StudySettings, MitigationSettings, ScaleSettings])
 def test_what_is_not_typed_is_the_default(settings):
     assert read(settings, defaults(settings)) == settings()
+
+
+@pytest.mark.parametrize("settings", [StudySettings, MitigationSettings, ScaleSettings])
+def test_what_a_result_depends_on_has_a_panel_in_the_help(settings):
+    assert [one.name for one in single_options(settings) if not one.option.panel] == []
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -99,6 +99,7 @@ def test_auto_says_what_it_takes(fixed, monkeypatch):
     assert ntklin.plan(NET, 60_000).solver == "mixed"
     assert not ntklin.plan(NET, 60_000, "packed").fits
     assert "14.6 GB of 10 GB free" in str(ntklin.plan(NET, 60_000, "packed"))
+    assert "memory 14.6 GB; free 10 GB" in repr(ntklin.plan(NET, 60_000, "packed"))
 
 
 @pytest.mark.compiled

@@ -304,6 +304,12 @@ def test_bad_weights(weights, error, match):
         linear_model(np.eye(2, 3)).minimizer([1.0, 2.0], weights=weights)
 
 
+@pytest.mark.parametrize("weights", [["a"], -1, [1, -1], np.ones((3, 2)), np.diag([1, -1]), [0, 0]])
+def test_bad_weights_have_the_name_that_they_are_given(weights):
+    with pytest.raises((TypeError, ValueError), match=r"^D_7 "):
+        preconditioners.as_preconditioner(weights, 2, name="D_7")
+
+
 @pytest.mark.parametrize(
     ("W", "error", "match"),
     [

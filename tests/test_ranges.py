@@ -260,6 +260,24 @@ def test_rounding_errors_at_any_scale(e, of):
 
 # Kernels warn where they are plain Python.
 @pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning:ntklin.kernels")
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning:ntklin.kernels")
+@pytest.mark.parametrize(
+    ("inputs", "layers"),
+    [(-1000, (-60, 530, 530)), (0, (600, 600, -900))],
+    ids=["fade", "overflow"],
+)
+def test_outputs_keep_their_digits_where_activations_leave_the_range(inputs, layers):
+    net = ntklin.MLP((3, 8, 5, 2), bias="none")
+    theta, X = net.init(0), np.random.default_rng(0).standard_normal((4, 3))
+    plain = net.apply(theta, X)
+    for (W, _), e in zip(net.unpack(theta), layers, strict=True):
+        W *= 2.0**e
+    found = net.features(theta, np.ldexp(X, inputs)).outputs
+    np.testing.assert_array_equal(found, np.ldexp(plain, inputs + sum(layers)))
+
+
+# Kernels warn where they are plain Python.
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning:ntklin.kernels")
 def test_products_and_kernels_beyond_the_range_are_refused():
     net = ntklin.MLP((2, 3, 1))
     X = np.array([[0.5, 0.25], [-0.75, 0.5]])
@@ -453,7 +471,18 @@ def test_inputs_to_record_beyond_single_precision_are_refused(size, what):
         )
 
 
-@pytest.mark.skipif(np.finfo(np.longdouble).maxexp < 2000, reason="longdouble is double here")
+LONG = pytest.mark.skipif(np.finfo(np.longdouble).maxexp < 2000, reason="longdouble is double here")
+
+
+@LONG
+def test_a_single_sample_is_told_of_its_shape_whatever_is_in_it():
+    net = ntklin.MLP((3, 9, 1))
+    X = np.array([1, 0.5, np.longdouble("1e-4000")])
+    with pytest.raises(ValueError, match=r"X must have shape \(N, d\).*one sample pass X\[None"):
+        net.apply(net.init(0), X)
+
+
+@LONG
 @pytest.mark.parametrize(("size", "what"), [("1e4000", "overflows"), ("1e-4000", "underflows")])
 def test_long_doubles_beyond_double_precision_are_refused(size, what):
     net = ntklin.MLP((3, 9, 1))

@@ -1,12 +1,17 @@
 """Training of the linearized network in the span of its features, beside the other engines."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import tasks
+from linear_model import linear_model
 from tolerances import assert_close
 
 import ntklin
 from ntklin.edge import checks as _validate
+from ntklin.theory.span_engine import SpanEngine
+from ntklin.theory.task import LinearizedTask
 
 STEPS = 200
 OPTIMIZERS = (
@@ -42,6 +47,22 @@ def test_it_takes_the_steps_that_the_other_engines_take(optimizer, loss, batches
     assert_close(one.outputs, other.outputs, **tolerance)
     assert_close(one.at(7).displacement, other.at(7).displacement, **tolerance)
     assert one.weights == other.weights == 1.0
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_it_takes_what_it_says_of_memory(dtype):
+    J, optimizer = np.ones((200, 5), dtype) / 9, ntklin.GradientDescent(1e-3)
+
+    def call():
+        return linear_model(J).train(J[:, 0], optimizer, 1, method="reduced")
+
+    call()  # what is made once
+    tracemalloc.start()
+    run = call()
+    taken = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    task = LinearizedTask(run.linearization, J[:, 0], optimizer)
+    assert 1 <= SpanEngine.needs(task) / taken <= 3
 
 
 def test_what_the_optimizer_remembers_is_that_of_theta():

@@ -433,6 +433,7 @@ def test_the_page_says_what_how_and_on_what():
         "fan_out",
         "4, 3, 1",
         "Bands",
+        "results.json",
     ):
         assert wanted in text, wanted
     assert "f<sub>int</sub>" in page

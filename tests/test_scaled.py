@@ -30,6 +30,16 @@ def test_outputs_and_features_are_those_of_the_network_times_alpha(net):
     np.testing.assert_allclose(phi.gram(phi.at(X[:2])), J @ J[: 2 * len(J) // 5].T, atol=1e-12)
 
 
+def test_rounding_errors_grow_with_alpha_and_are_none_at_the_origin():
+    net = NETWORKS["one output"]
+    origin = net.init(1)
+    once, fourfold = (ntklin.ScaledNetwork(net, alpha, origin) for alpha in (1.0, 4.0))
+    assert not fourfold.features(origin, X).output_rounding().any()
+    found, plain = (n.features(origin + 0.1, X).output_rounding() for n in (fourfold, once))
+    assert (plain >= net.features(origin + 0.1, X).output_rounding()).all()
+    np.testing.assert_array_equal(found, 4 * plain)
+
+
 def test_the_default_rate_has_the_loss_over_alpha_squared():
     net = NETWORKS["one output"]
     theta, Y = net.init(1), X[:, 0]

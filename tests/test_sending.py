@@ -450,6 +450,13 @@ def test_arrays_are_not_sent_twice():
     assert len(pickle.dumps(lin)) < 1.1 * (theta + activations)
 
 
+def test_features_are_sent_without_those_at_another_scale():
+    phi = NETWORK.features(THETA, X)
+    size = len(pickle.dumps(phi))
+    assert phi.balanced(np.float32)[0] is not phi
+    assert len(pickle.dumps(phi)) == size
+
+
 def test_what_the_steps_work_in_keeps_its_alignment():
     for method in (pickled(5), copy.deepcopy):
         network = NETWORK.features(THETA, X).linearized("adam")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.sparse.linalg import aslinearoperator
-from tolerances import EPS, tolerance
+from tolerances import EPS, assert_close, tolerance
 
 import ntklin
 from ntklin.algebra import certificate
@@ -193,6 +193,36 @@ def test_the_certified_residual_agrees_with_arb():
     assert worst <= m.residual_bound() < 1e-9
 
 
+@pytest.mark.parametrize("C", [1, 2])
+@pytest.mark.parametrize("solver", ["eigh", "packed", "pcg"])
+def test_the_certified_residual_in_blocks_of_rows(solver, C, monkeypatch):
+    net = ntklin.MLP((3, 40, C))
+    targets = np.random.default_rng(4).standard_normal((N, C)).squeeze()
+    m = ntklin.linearize(net, net.init(rng=3), X).minimizer(targets, ridge=0.1, solver=solver)
+    whole = m.residual_bound()
+    assert m.residual <= whole < 1e-9
+    monkeypatch.setattr("ntklin.theory.kernel_equation._ENTRIES", 5 * N * C * C)
+    assert m.residual_bound() == pytest.approx(whole, rel=1e-6)
+
+
+@pytest.mark.parametrize("C", [1, 2])
+@pytest.mark.parametrize("form", ["none", "number", "diagonal", "low rank"])
+def test_columns_of_some_inputs_are_those_of_the_kernel(form, C):
+    net = ntklin.MLP((3, 6, C))
+    lin = ntklin.linearize(net, net.init(rng=3), X[:5])
+    J, p = lin.features.toarray(), net.n_parameters
+    W = np.random.default_rng(0).standard_normal((p, 4))
+    D, weights = {
+        "none": (np.eye(p), None),
+        "number": (2.5 * np.eye(p), 2.5),
+        "diagonal": (np.diag(W[:, 0] ** 2), W[:, 0] ** 2),
+        "low rank": (W @ W.T, ntklin.LowRank(W)),
+    }[form]
+    expected = (J @ D @ J.T).reshape(5 * C, 5, C)[:, [3, 0]].reshape(5 * C, -1)
+    found = lin.source.columns_of(np.array([3, 0]), weights)
+    assert_close(found, expected, kind="weighted_gram", n=50, scale=abs(J) @ abs(D) @ abs(J.T))
+
+
 # Refinement, iterations, preconditioners
 
 
@@ -323,7 +353,7 @@ def test_auto_takes_what_fits(monkeypatch):
         ({"solver": "packed", "rcond": 1e-3}, "rcond cuts the spectrum, which solver='packed'"),
         ({"solver": "pcg", "rcond": 1e-3}, "rcond cuts the spectrum"),
         ({"preconditioner": "ntk"}, "preconditioner is for solver='pcg', got solver='auto'"),
-        ({"solver": "pcg", "preconditioner": "jacobi"}, "must be one of 'ntk', 'mean_output', "),
+        ({"solver": "pcg", "preconditioner": "jacobi"}, "must be one of 'ntk', .*got 'jacobi'"),
         ({"solver": "pcg", "preconditioner": np.eye(3)}, r"shape \(12, 12\), .* got \(3, 3\)"),
         (
             {"solver": "pcg", "preconditioner": lambda R: R[:3]},
@@ -374,6 +404,15 @@ def test_singular_kernels_are_refused(solver):
     regularized = lin.minimizer(targets, solver=solver, ridge=0.1)
     expected = lin.minimizer(targets, ridge=0.1)
     np.testing.assert_allclose(regularized.coefficients, expected.coefficients, atol=1e-7)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("solver", ["cholesky", "packed"])
+def test_a_condition_number_beyond_double_precision_is_told(solver):
+    lin = ntklin.linearize_kernel(np.diag([1, 1e-17]))
+    match = r"condition number is about 1e\+17, not below 1/\(N·eps\) = 2e\+15"
+    with pytest.raises(ntklin.DegenerateKernelError, match=match):
+        lin.minimizer(np.ones(2), solver=solver)
 
 
 def test_memory_is_asked_for_beforehand(monkeypatch):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from linear_model import linear_model
 from tolerances import EPS, assert_close
 
 from ntklin.algebra.spectrum import (
@@ -47,6 +48,13 @@ def test_the_algebra_is_float64_and_the_cut_that_of_the_kernel(dtype):
     assert s.values.dtype == s.vectors.dtype == np.float64
     assert s.resolution == 4 * EPS[np.dtype(dtype)]
     np.testing.assert_array_equal(s.kept(), [False, True, True, True])
+
+
+@pytest.mark.parametrize(("dtype", "rank"), [(np.float32, 1), (np.float64, 2)])
+def test_the_cut_is_that_of_the_features_precision(dtype, rank):
+    lin = linear_model(np.diag([1, 2.0**-12]).astype(dtype))
+    assert lin.spectrum.kept().sum() == rank
+    assert lin.spectrum.values.tolist() == [2.0**-24, 1]
 
 
 def test_a_factorization_is_frozen():
@@ -136,6 +144,14 @@ def test_modes_keep_a_null_direction_that_new_inputs_resolve():
     s = factorize(J @ J.T, rank_bound=2)
     assert s.is_degenerate
     assert abs(modes(J_new @ J.T, s)[0][0, 0]) == pytest.approx(1e-8 / np.sqrt(2), rel=1e-6)
+
+
+def test_modes_of_an_input_do_not_depend_on_the_others():
+    J = np.array([[1.0, 0.0], [1.0, 1e-8]])
+    s = factorize(J @ J.T, rank_bound=2)
+    J_new = np.array([[0.0, 1.0], [1e12, 0.0]])
+    for found, alone in zip(modes(J_new @ J.T, s), modes(J_new[:1] @ J.T, s), strict=True):
+        np.testing.assert_array_equal(found[:1], alone)
 
 
 def test_modes_of_excess_directions_vanish_whatever_they_are():

@@ -5,9 +5,11 @@ import pytest
 from tolerances import assert_close
 
 import ntklin
+from ntklin.algebra import tiled
 from ntklin.algebra.tiled import TiledCholesky
 
 da = pytest.importorskip("dask.array", reason="needs Dask")
+optimization = pytest.importorskip("dask.optimization", reason="needs Dask")
 
 
 def matrix(n=17, dtype=np.float64):
@@ -42,6 +44,15 @@ def test_only_the_lower_triangle_is_used():
         rubbish[start : start + 4, start : start + 4] = A[start : start + 4, start : start + 4]
     factor = TiledCholesky(da.from_array(rubbish, chunks=4))
     assert_close(factor.factor.compute(), np.linalg.cholesky(A), kind="solve", n=17, kappa=1e3)
+
+
+def test_nothing_is_computed_that_the_factor_does_not_need():
+    for count in range(1, 5):
+        A = da.ones((4 * count, 4 * count), chunks=4)
+        L = tiled._factor(A, 0.0)
+        graph = dict(L.__dask_graph__())
+        needed, _ = optimization.cull(graph, L.__dask_keys__())
+        assert graph.keys() - A.__dask_graph__().keys() <= needed.keys()
 
 
 def test_what_is_not_positive_definite_is_named():

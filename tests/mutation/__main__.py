@@ -26,6 +26,8 @@ COMPILED = (
     "tests/test_flags.py",
     "tests/test_products.py",
 )
+# Of further test files, those that enter the mutated code, so many are shown one test each.
+WITNESSES = 12
 # What may be needed to compile kernels, in units of what a test may take.
 COMPILING_TOO = 4
 SLOW = 5.0  # seconds of a test that may have compiled
@@ -250,15 +252,18 @@ def is_python(path):
 def judge_compiled(place, options):
     """Verdicts of compiled code on those of the kernels' mutants that are alive in plain Python."""
     drawn, verdicts = begun(place, options)
-    files = sorted({name.partition("::")[0] for name in COMPILED})
-    mark = f"compiled@{digest(place.tree, files)}"
-    jobs = []
+    choice, jobs = Choice(place), []
     for mutant in drawn["mutants"]:
         before = verdicts.of(mutant)
         alive = before is not None and before["verdict"] not in report.DEAD
-        if alive and mutant["path"].startswith("kernels/cpu/") and mark not in before["asked"]:
+        if not (alive and mutant["path"].startswith("kernels/cpu/")):
+            continue
+        tests = [*COMPILED, *choice.witnesses(mutant, WITNESSES)]
+        files = sorted({name.partition("::")[0] for name in tests})
+        mark = f"recompiled@{digest(place.tree, files)}"
+        if mark not in before["asked"]:
             asked = {*before["asked"], mark}
-            jobs.append(((mutant, asked), {"edit": mutant, "files": COMPILED, "recompiled": True}))
+            jobs.append(((mutant, asked), {"edit": mutant, "files": tests, "recompiled": True}))
     say(f"{len(jobs)} mutants to judge in compiled code")
     shared_out(jobs, taken(verdicts), options, place, compiled=True)
 

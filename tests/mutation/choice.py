@@ -75,6 +75,23 @@ class Choice:
                 chosen.append((test, self.seconds[test]))
         return chosen
 
+    def witnesses(self, mutant, most):
+        """The fastest tests of as many files that enter the mutant's function, or else its file.
+
+        Where none does, as of what only compiled code calls, those of the files that import it, or
+        of the files that import these.
+        """
+        paths, seen = {mutant["path"]}, set()
+        near = self.by_function.get(f"{mutant['path']}::{mutant['function']}", set())
+        while not near and paths - seen:
+            near = set().union(*(self.by_path.get(path, ()) for path in paths))
+            seen |= paths
+            paths = set().union(*(self.importers.get(path, ()) for path in paths))
+        fastest = {}
+        for test in sorted(near, key=lambda test: (self.seconds[test], test)):
+            fastest.setdefault(test.partition("::")[0], test)
+        return list(fastest.values())[:most]
+
     def knows(self, mutant):
         """Whether a test is known that enters the mutant's function."""
         return f"{mutant['path']}::{mutant['function']}" in self.by_function

@@ -117,6 +117,7 @@ def in_fork(job, pipe, folder):
     os.environ |= {name: str(folder) for name in ("HOME", "TMPDIR", "PYTEST_DEBUG_TEMPROOT")}
     if job.get("recompiled"):  # what is kept is of the kernels as they are
         os.environ["NUMBA_CACHE_DIR"] = str(folder / "numba")
+        importlib.import_module("numba.core.config").CACHE_DIR = str(folder / "numba")
 
     def tell(**event):
         line = json.dumps(event).encode() + b"\n"
