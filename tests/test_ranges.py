@@ -272,8 +272,9 @@ def test_outputs_keep_their_digits_where_activations_leave_the_range(inputs, lay
     plain = net.apply(theta, X)
     for (W, _), e in zip(net.unpack(theta), layers, strict=True):
         W *= 2.0**e
-    found = net.features(theta, np.ldexp(X, inputs)).outputs
-    np.testing.assert_array_equal(found, np.ldexp(plain, inputs + sum(layers)))
+    expected = np.ldexp(plain, inputs + sum(layers))
+    np.testing.assert_array_equal(net.features(theta, np.ldexp(X, inputs)).outputs, expected)
+    np.testing.assert_array_equal(net.apply(theta, np.ldexp(X, inputs)), expected)
 
 
 # Kernels warn where they are plain Python.

@@ -335,13 +335,14 @@ class MLP(Shown, Network):
         layers, X, unseen = layers_and_inputs(self, theta, X)
         layers = Layers(layers, self.weight_scales, self.bias_scales, self.activation.body)
         rows = max(1, BLOCK // (sum(self.widths) * X.itemsize))
-        if len(X) <= rows:
-            outputs = forward(layers, X, unseen)[1]
-        else:
-            starts = range(0, len(X), rows)
-            parts = [forward(layers, X[start : start + rows], unseen)[1] for start in starts]
-            outputs = namespace(X).concatenate(parts)
-        if is_far(float(abs(outputs).max()), outputs.dtype):
+        parts, far = [], False
+        for start in range(0, max(1, len(X)), rows):
+            activations, outputs = forward(layers, X[start : start + rows], unseen)
+            if self.activation.is_homogeneous:  # or no activation depends on the scale of another
+                far = far or any(map(_is_far, activations[1:]))
+            parts.append(outputs)
+        outputs = parts[0] if len(parts) == 1 else namespace(X).concatenate(parts)
+        if far or is_far(float(abs(outputs).max()), outputs.dtype):
             return FeatureMap(self, theta, X).certain_outputs()
         return outputs
 
@@ -403,6 +404,12 @@ class MLP(Shown, Network):
             # Before anything of the size of X is made; float32 is the least that J can take.
             require_jacobian_memory(len(X) * self.n_outputs, self.n_parameters, 4, X)
         return self.features(theta, X).toarray(out=out)
+
+
+def _is_far(a: Array) -> bool:
+    """Whether activations may have lost digits to the ends of the range; not if all are 0."""
+    size = max(float(a.max()), -float(a.min())) if a.size else 0.0
+    return size > 0 and is_far(size, a.dtype)
 
 
 def _draw(rng: np.random.Generator, flat: Array) -> None:
