@@ -30,7 +30,7 @@ class DirectDescent(Stepwise):
         net, X, optimizer = task.net, task.X, task.optimizer
         self.dtype = X.dtype
         self._targets, self._optimizer, self._loss = task.targets, optimizer, task.loss
-        self._theta = task.theta.copy()
+        self._theta = kernels(X).own_copy(task.theta, 0)
         self._flat = self._theta.reshape(-1)  # a view, in which one network follows another
         self._state = optimizer.init(self._flat)
         self._model = (
@@ -115,7 +115,7 @@ class _Layers:
         self._has_several_outputs = net.n_outputs > 1
         if theta.ndim > 1:  # copies: products with one X for all would cost more launches
             self._X = namespace(X).tile(X, (len(theta), 1, 1))
-        self._gradient = namespace(theta).empty_like(theta)
+        self._gradient = self._kernels.own_copy(theta, 0)
         self._parts = net.unpack(self._gradient)
 
     def outputs(self) -> Array:
