@@ -186,7 +186,7 @@ def in_small(problem: Problem) -> Problem:
         (("X", "Y"), ("X_val", "Y_val"), ("X_test", "Y_test"))
     ):
         given = problem.samples[inputs]
-        made = random_samples(len(given), net.n_outputs, number)
+        made = random_samples(given, net.n_outputs, number)
         samples |= {n: a.astype(given.dtype) for n, a in zip((inputs, targets), made, strict=True)}
     widths = (FEATURES, *(min(width, WIDTH) for width in net.widths[1:-1]), net.n_outputs)
     return Problem(replace(net, widths=widths), samples, {})

@@ -18,9 +18,10 @@ from ntklin.edge.arrays import Array
 from ntklin.runs.batches import Batches
 from ntklin.runs.optimizers import GradientDescent
 
-# Kernels are chosen by sizes: there are others from 192 samples on, for fewer than 4, and for
-# vectors of more than 2^14 numbers, which these layers' weights are.
-FEW, MANY = 24, 192
+# Kernels are chosen by sizes: there are others for fewer than 4 samples, from some number on below
+# this, which depends on how many zeros there are, and for vectors of more than 2^14 numbers, which
+# these layers' weights are.
+MANY = 80
 FEATURES, WIDTH = 64, 512
 STEPS = 2
 RATE = 1e-3
@@ -40,8 +41,8 @@ def in_small(config: StudyConfig) -> StudyConfig:
         very different sizes.
     """
     data = config.data
-    train = random_samples(len(data.X_train), data.n_outputs, 0)
-    test = random_samples(len(data.X_test), data.n_outputs, 1)
+    train = random_samples(data.X_train, data.n_outputs, 0)
+    test = random_samples(data.X_test, data.n_outputs, 1)
     return replace(
         config,
         data=Dataset(data.name, *train, *test, data.provenance, classes=data.classes),
@@ -52,10 +53,19 @@ def in_small(config: StudyConfig) -> StudyConfig:
     )
 
 
-def random_samples(count: int, n_outputs: int, seed: int) -> tuple[Array, Array]:
-    """Inputs of unit length and targets of classes, as few as choose the kernels of ``count``."""
-    n = min(count, FEW if count < MANY else MANY)
-    X = np.random.default_rng(seed).standard_normal((n, FEATURES))
+def random_samples(like: Array, n_outputs: int, seed: int) -> tuple[Array, Array]:
+    """Inputs of unit length and targets of classes, as few as choose the kernels of ``like``.
+
+    As many of the inputs' numbers are zero as are there.
+
+    Returns
+    -------
+    X : ndarray, shape (n, FEATURES)
+    Y : ndarray, shape (n,), or (n, C) of more than one output
+    """
+    n, rng = min(len(like), MANY), np.random.default_rng(seed)
+    X = rng.standard_normal((n, FEATURES))
+    X[:, 1:] *= rng.random((n, FEATURES - 1)) < np.count_nonzero(like) / max(1, like.size)
     X /= np.linalg.norm(X, axis=1)[:, None]
     labels = np.arange(n) % max(n_outputs, 2)
     return X, labels.astype(float) if n_outputs == 1 else np.eye(n_outputs)[labels]
