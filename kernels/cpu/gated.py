@@ -25,7 +25,7 @@ from ntklin.kernels.cpu.neuron_subsets import (
     work_space,
 )
 from ntklin.kernels.cpu.plain import twin
-from ntklin.kernels.cpu.sample_subsets import sample_tables, tabulate_rows
+from ntklin.kernels.cpu.sample_subsets import sample_tables, tabulate_samples
 from ntklin.kernels.cpu.sizes import CHUNK_GROUPS, WORD, subset_width
 from ntklin.kernels.cpu.skipping import pack
 from ntklin.kernels.cpu.sums import clear_rows, dot_of_parts
@@ -142,9 +142,9 @@ def _add_groups(sums, start, stop, index, chunk, table):
 
 
 @parallel_kernel
-def _pull(index, scale, a, r, layer: Layer, sums, tables, counter):
+def _pull(index, scale, below, r, layer: Layer, sums, tables, counter):
     R, s, w, v = layer
-    rows, width, n_columns, has_bias = sums.shape[1], sums.shape[2], a.shape[1], s.shape[1] > 0
+    rows, width, n_columns, has_bias = sums.shape[1], sums.shape[2], below.shape[0], s.shape[1] > 0
     n_tiles = (n_columns + has_bias + width - 1) // width
     n_blocks = (scale.shape[0] + rows - 1) // rows
     for worker in prange(sums.shape[0]):
@@ -157,7 +157,7 @@ def _pull(index, scale, a, r, layer: Layer, sums, tables, counter):
             count, target, signal = min(width, n_columns - j), R[k], r[k]
             clear_rows(my_sums, 0, stop - start)
             for chunk in range((index.shape[1] + CHUNK_GROUPS - 1) // CHUNK_GROUPS):
-                tabulate_rows(my_table, signal, a, chunk, j, has_bias)
+                tabulate_samples(my_table, signal, below, chunk, j, has_bias)
                 _add_groups(my_sums, start, stop, index, chunk, my_table)
             for i in range(start, stop):
                 _store(target, i, j, w * scale[i], my_sums, i - start, count)
@@ -184,4 +184,5 @@ def pull(gates, scale, a, r, layer):
     rows = _rows_of_a_task(len(scale), len(r) * n_tiles)
     tables = sample_tables(get_num_threads(), a.dtype)
     sums = aligned_empty((len(tables), rows, tables.shape[3]), a.dtype)
-    _pull(gates.samples, scale, np.ascontiguousarray(a), r, layer, sums, tables, task_counter())
+    below = np.ascontiguousarray(a).T
+    _pull(gates.samples, scale, below, r, layer, sums, tables, task_counter())

@@ -17,13 +17,12 @@ from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import add_subsets, next_task, tabulate_subsets, task_counter
 from ntklin.kernels.cpu.plain import twin
 from ntklin.kernels.cpu.sample_subsets import (
-    active_columns,
     active_samples,
     add_samples,
     sample_tables,
     tabulate_samples,
 )
-from ntklin.kernels.cpu.sizes import CHUNK_GROUPS, SUBSET, WORD, subset_width
+from ntklin.kernels.cpu.sizes import CHUNK_GROUPS, SAMPLES, SUBSET, WORD, subset_width
 from ntklin.kernels.cpu.skipping import pack, write_transposed
 from ntklin.kernels.cpu.sums import clear_rows, gate_row
 
@@ -34,15 +33,15 @@ ROWS_OF_BITS = 16
 
 
 @parallel_kernel
-def _active_bits(a, bits):
+def _active_bits(a, bits, size):
     for block in prange((a.shape[0] + ROWS_OF_BITS - 1) // ROWS_OF_BITS):
         start = block * ROWS_OF_BITS
         stop = min(start + ROWS_OF_BITS, a.shape[0])
         for k in range(bits.shape[0]):
             for n in range(start, stop):
                 word = np.uint32(0)
-                for i in range(min(WORD, a.shape[1] - k * WORD)):
-                    word |= np.uint32(a[n, k * WORD + i] != 0) << np.uint32(i)
+                for i in range(min(size, a.shape[1] - k * size)):
+                    word |= np.uint32(a[n, k * size + i] != 0) << np.uint32(i)
                 bits[k, n] = word
 
 
@@ -54,12 +53,12 @@ def active_bits(a):
     ndarray of uint32, shape (⌈m/WORD⌉, N)
     """
     bits = np.empty((-(-a.shape[1] // WORD), a.shape[0]), np.uint32)
-    _active_bits(a, bits)
+    _active_bits(a, bits, WORD)
     return bits
 
 
 class Gates(NamedTuple):
-    """Where a (N, m) ≥ 0 is not zero, in bits, for those who ask by samples and by neurons.
+    """Where a (N, m) is not zero, in bits, for those who ask by samples and by neurons.
 
     Attributes
     ----------
@@ -75,7 +74,9 @@ class Gates(NamedTuple):
 
 def gates(a):
     """The gates of activations a (N, m)."""
-    return Gates(active_bits(a), active_columns(a))
+    samples = np.empty((a.shape[1], -(-len(a) // SAMPLES)), np.uint8)
+    _active_bits(a.T, samples.T, SAMPLES)
+    return Gates(active_bits(a), samples)
 
 
 # Every slice of an array counts its references atomically, and threads that share the array wait
@@ -257,7 +258,7 @@ def _backward_tile(W, j, active: Active, r, below, delta, rate, work: Work, grad
     spare = tile[0]
     clear_rows(sums, 0, below.shape[1])
     for chunk in range((index.shape[1] + CHUNK_GROUPS - 1) // CHUNK_GROUPS):
-        tabulate_samples(gradients, r, below, chunk, j)
+        tabulate_samples(gradients, r, below, chunk, j, False)
         for start in range(0, W.shape[0], WORD):
             if chunk == 0:
                 _tabulate_weights(table, W, start, j, scale, tile)

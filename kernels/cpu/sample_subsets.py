@@ -59,32 +59,6 @@ def active_samples(A):
     return index
 
 
-@parallel_kernel
-def _active_columns(a, index):
-    for block in prange((a.shape[1] + LINE - 1) // LINE):
-        start = block * LINE
-        stop = min(start + LINE, a.shape[1])
-        for g in range(index.shape[1]):
-            first = g * SAMPLES
-            for i in range(start, stop):
-                subset = 0
-                for p in range(min(SAMPLES, a.shape[0] - first)):
-                    subset |= (a[first + p, i] > 0) << p
-                index[i, g] = subset
-
-
-def active_columns(a):
-    """The same for a (N, m), which has a sample's activations in a row.
-
-    Returns
-    -------
-    ndarray of uint8, shape (m, ⌈N/SAMPLES⌉)
-    """
-    index = np.empty((a.shape[1], -(-len(a) // SAMPLES)), np.uint8)
-    _active_columns(a, index)
-    return index
-
-
 def sample_tables(n_threads, dtype):
     """Room for :func:`tabulate_samples`, one chunk of samples for each thread."""
     shape = (n_threads, CHUNK_GROUPS, 1 << SAMPLES, subset_width(dtype))
@@ -113,7 +87,7 @@ def fill_subsets(table, k):
 
 
 @kernel
-def tabulate_samples(table, r, below, chunk, j):
+def tabulate_samples(table, r, below, chunk, j, has_bias):
     """table[g, s] ← Σ_n r_n below[j:, n] over the bits of s, for a chunk's samples n.
 
     Parameters
@@ -123,6 +97,8 @@ def tabulate_samples(table, r, below, chunk, j):
     below : ndarray, shape (m, N)
     chunk, j : int
         Which samples, and the first column of the tile. Beyond the ends are zeros.
+    has_bias : bool
+        Whether there is a row of ones behind those of ``below``.
     """
     wide_vectors()
     first, columns = np.uint64(j), np.uint64(min(table.shape[2], below.shape[0] - j))
@@ -137,25 +113,6 @@ def tabulate_samples(table, r, below, chunk, j):
             if n < below.shape[1]:
                 for q in range(columns):
                     table[g, bit, q] = r[n] * below[first + q, n]
-        fill_subsets(table, k)
-
-
-@kernel
-def tabulate_rows(table, r, a, chunk, j, has_bias):
-    """The same of rows a[n, j:] (N, m), and with a bias of a 1 behind each."""
-    wide_vectors()
-    columns, first = np.uint64(min(table.shape[2], a.shape[1] - j)), np.uint64(j)
-    for k in range(table.shape[0]):
-        start = (chunk * CHUNK_GROUPS + k) * SAMPLES
-        if start >= a.shape[0]:
-            break
-        for p in range(SAMPLES):
-            g, n, bit = np.uint64(k), np.uint64(start + p), np.uint64(1 << p)
-            for q in range(np.uint64(table.shape[2])):
-                table[g, bit, q] = 0
-            if n < a.shape[0]:
-                for q in range(columns):
-                    table[g, bit, q] = r[n] * a[n, first + q]
                 if has_bias and columns < table.shape[2]:
                     table[g, bit, columns] = r[n]
         fill_subsets(table, k)

@@ -227,7 +227,7 @@ def _steps(
                 rows = moved[:stop]  # none of the next task's is to be fetched
                 for j in range(0, n_samples, table.shape[3]):
                     for chunk in range((n_groups + CHUNK_GROUPS - 1) // CHUNK_GROUPS):
-                        tabulate_samples(my_table, factors, gathered, chunk, j)
+                        tabulate_samples(my_table, factors, gathered, chunk, j, False)
                         add_samples(
                             rows, start, stop, j, index, chunk, my_table, -rate, scale, my_spare
                         )

@@ -58,10 +58,9 @@ class Choice:
         """
         path, function = mutant["path"], mutant["function"]
         near = self.by_function.get(f"{path}::{function}", set()) if function else set()
+        near = near or self.by_path.get(path, set())
         if not near:
-            near = self.by_path.get(path, set())
-            if not near:
-                near = set().union(*(self.by_path[user] for user in self.importers.get(path, ())))
+            near = set().union(*(self.by_path[user] for user in self.importers.get(path, ())))
         if not function:
             near = near | self.of_definitions
         files = {test.partition("::")[0] for test in near}
