@@ -30,7 +30,7 @@ CONTRACT = {
     "total": "(a of any shape) -> the sum of its elements",
     "update": "(rule, coefficients, theta (P,), slots, gradient (P,)) -> None",
     "LinearizedNetwork": "(passes, has_bias, rule); .step(coefficients, s (N,)), …",
-    "shallow_network": "(X, Y, layers, slots, rule, loss); .evaluate(sample weights), .step(…), …",
+    "fused_network": "(X, Y, layers, slots, rule, loss); .evaluate(sample weights), .step(…), …",
     "infinite_width": "(X, X' or None, L, weight, gain, bias, shift, ntk) -> (N, N'), of ReLU",
     "infinite_width_of": "(activation, X, X' or None, L, scales, shift, ntk, longest) -> (N, N')",
 }

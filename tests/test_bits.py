@@ -88,6 +88,8 @@ def every_training():
     yield trained(SHALLOW, 130, adam, np.float32)
     yield trained(DEEP, 100, None)
     yield trained(DEEP, 300, adam, batches=BATCHES)
+    yield trained(DEEP, 100, adam, np.float32)
+    yield trained(DEEP, 100, adam, method="direct")
     yield trained(CLASSES, 150, adam)
     yield trained(SMOOTH, 100, descent, loss="logistic")
     yield trained(SMOOTH, 100, adam)
@@ -104,6 +106,7 @@ CONTINUED = {
     "shallow": (SHALLOW, 130, ntklin.GradientDescent(0.3), np.float32),
     "deep": (DEEP, 100, ntklin.GradientDescent(0.3), np.float64),
     "adam": (CLASSES, 150, ntklin.Adam(1e-3), np.float64),
+    "deep adam": (DEEP, 100, ntklin.Adam(1e-3), np.float32),
 }
 
 

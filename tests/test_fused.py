@@ -50,17 +50,20 @@ def agree(one, other, n):
     assert_close(one.parameters, other.parameters, kind="trajectory", n=n)
 
 
-def test_relu_with_one_output_takes_sums_of_subsets(monkeypatch):
-    module = importlib.import_module("ntklin.kernels.cpu.shallow_network")
+def test_which_network_takes_which_steps(monkeypatch):
+    module = importlib.import_module("ntklin.kernels.cpu.fused_network")
     monkeypatch.setattr(module, "ShallowNetwork", lambda *arguments: "of subsets")
     monkeypatch.setattr(module, "GeneralShallowNetwork", lambda *arguments: "any")
-    for activation, Y, expected in (
-        ("relu", np.zeros(3), "of subsets"),
-        ("relu", np.zeros((3, 2)), "any"),
-        ("tanh", np.zeros(3), "any"),
+    monkeypatch.setattr(module, "DeepNetwork", lambda *arguments: "deep")
+    for activation, Y, n_layers, expected in (
+        ("relu", np.zeros(3), 2, "of subsets"),
+        ("relu", np.zeros((3, 2)), 2, "any"),
+        ("tanh", np.zeros(3), 2, "any"),
+        ("relu", np.zeros(3), 3, "deep"),
     ):
-        layers = SimpleNamespace(activation=SimpleNamespace(name=activation))
-        assert module.shallow_network(None, Y, layers, [], "descent", "squared") == expected
+        activation = SimpleNamespace(name=activation)
+        layers = SimpleNamespace(activation=activation, parameters=[None] * n_layers)
+        assert module.fused_network(None, Y, layers, [], "descent", "squared") == expected
 
 
 @pytest.mark.filterwarnings("ignore::ntklin.NonMonotoneLossWarning")
@@ -83,6 +86,30 @@ def test_real_steps_are_the_direct_ones(name, n, m, scaling, bias, loss, batches
     )
     assert (one.method, other.method) == ("fused", "direct")
     agree(one, other, STEPS * (m + n + 7))
+
+
+@pytest.mark.filterwarnings("ignore::ntklin.NonMonotoneLossWarning")
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@given(
+    widths=st.sampled_from([(7, 1, 1, 1), (7, 33, 5, 1), (6, 40, 70, 1), (6, 5, 70, 4, 9, 1)]),
+    n=st.sampled_from([1, 6, 13, 49, 166]),
+    scaling=st.sampled_from(SCALINGS),
+    bias=st.sampled_from(BIASES),
+    loss=st.sampled_from(["squared", "logistic"]),
+    batches=st.sampled_from([None, ntklin.Batches(size=1), ntklin.Batches(split=0.4)]),
+    sparse=st.booleans(),
+    seed=st.integers(0, 100),
+)
+def test_steps_of_deep_networks_are_the_direct_ones(
+    name, widths, n, scaling, bias, loss, batches, sparse, seed
+):
+    case, Y = problem(widths, n, seed, sparse=sparse, scaling=scaling, bias=bias)
+    one, other = (
+        real(case, Y, OPTIMIZERS[name], loss=loss, batches=batches, method=method)
+        for method in ("fused", "direct")
+    )
+    assert (one.method, other.method) == ("fused", "direct")
+    agree(one, other, STEPS * (sum(widths) + n))
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -233,8 +260,12 @@ def test_weights_without_inputs_stay_bit_for_bit():
 @pytest.mark.parametrize(
     ("net", "optimizer", "message"),
     [
-        (ntklin.MLP((3, 1)), ntklin.Adam(0.1), "method='fused' needs an MLP with one hidden"),
-        (ntklin.MLP((3, 4, 4, 1)), ntklin.Adam(0.1), "method='fused' needs an MLP with one hidden"),
+        (ntklin.MLP((3, 1)), ntklin.Adam(0.1), "method='fused' needs an MLP with a hidden layer"),
+        (
+            ntklin.MLP((3, 4, 4, 1), activation="tanh"),
+            ntklin.Adam(0.1),
+            "method='fused' needs an MLP with one hidden layer, or several of ReLU and one output",
+        ),
         (
             ntklin.MLP((3, 4, 1)),
             ntklin.Preconditioned(0.1, lambda t, g: 1.0),

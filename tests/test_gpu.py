@@ -543,7 +543,7 @@ SHALLOW, DEEP = (4, 9, 1), (4, 8, 7, 6, 1)
 ENGINES = [
     *((SHALLOW, "reduced", "descent"), (DEEP, "reduced", "descent")),
     *((widths, "direct", name) for widths in (SHALLOW, DEEP) for name in OPTIMIZERS),
-    *((SHALLOW, "fused", name) for name in OPTIMIZERS),
+    *((widths, "fused", name) for widths in (SHALLOW, DEEP) for name in OPTIMIZERS),
     *((SHALLOW, "auto", "descent"), (SHALLOW, "auto", "adam")),
 ]
 

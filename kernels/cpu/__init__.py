@@ -3,6 +3,7 @@
 from ntklin.kernels.cpu.assembly import jacobian
 from ntklin.kernels.cpu.blas import dense_product
 from ntklin.kernels.cpu.descent import descend, descent_state, fold, own_copy
+from ntklin.kernels.cpu.fused_network import fused_network
 from ntklin.kernels.cpu.infinite import infinite_width
 from ntklin.kernels.cpu.infinite_others import infinite_width_of
 from ntklin.kernels.cpu.linearized import LinearizedNetwork
@@ -14,7 +15,6 @@ from ntklin.kernels.cpu.products import (
     vectors_jacobian,
 )
 from ntklin.kernels.cpu.rules import update
-from ntklin.kernels.cpu.shallow_network import shallow_network
 from ntklin.kernels.cpu.totals import total
 from ntklin.kernels.cpu.unweighted import gram, gram_copies
 from ntklin.kernels.cpu.weighted import weighted_gram, weighted_gram_copies
@@ -27,6 +27,7 @@ __all__ = [
     "descent_state",
     "fold",
     "forward",
+    "fused_network",
     "gram",
     "gram_copies",
     "infinite_width",
@@ -35,7 +36,6 @@ __all__ = [
     "jacobian_vector",
     "jacobian_vectors",
     "own_copy",
-    "shallow_network",
     "total",
     "update",
     "vector_jacobian",

@@ -5,34 +5,22 @@ skipped. The last hidden layer, whose backward signal is a constant where a neur
 by tables of subset sums (``neuron_subsets``).
 """
 
-from typing import NamedTuple
-
 import numpy as np
 from numba import prange
 
-from ntklin.kernels.cpu.aligned import aligned_empty, aligned_zeros
+from ntklin.kernels.cpu.aligned import aligned_empty
 from ntklin.kernels.cpu.blas import PLAIN, TRANSPOSED, gemm, sequential_blas
-from ntklin.kernels.cpu.compiler import dot_kernel, kernel, parallel_kernel
+from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
+from ntklin.kernels.cpu.deep_layers import forward_above, hidden_backward, room_for_activations
 from ntklin.kernels.cpu.intrinsics import wide_vectors
 from ntklin.kernels.cpu.losses import LOSSES, goes_on, loss_and_derivatives
 from ntklin.kernels.cpu.neuron_subsets import backward_step
 from ntklin.kernels.cpu.outputs import CHUNK, output_parts, sum_parts
 from ntklin.kernels.cpu.shares import block_size
 from ntklin.kernels.cpu.sizes import GROUP
-from ntklin.kernels.cpu.skipping import add_tiled, tiled, write_transposed
-from ntklin.kernels.cpu.skipping_layers import skipping_layer
-from ntklin.kernels.cpu.sums import gate_row, relu_dot, relu_of_sum, sum_of
+from ntklin.kernels.cpu.skipping import add_tiled, tiled
+from ntklin.kernels.cpu.sums import active_sum, relu_dot, relu_of_sum, sum_of
 from ntklin.kernels.structures import DescentState, Layer
-
-
-@dot_kernel
-def _active_sum(r, H, i):
-    """Σ_n r_n over the samples with H_in > 0."""
-    wide_vectors()
-    i, total = np.uint64(i), r[0] * 0
-    for n in range(np.uint64(r.shape[0])):
-        total += r[n] if H[i, n] > 0 else 0
-    return total
 
 
 @parallel_kernel
@@ -70,27 +58,6 @@ def _first_layer(state: DescentState, delta, r, tiles, A):
 
 
 @parallel_kernel
-def _turn(A, width, turned):
-    """The rows of ``turned`` ← the columns of A, of which there are ``width``."""
-    blocks = (A.shape[0] + GROUP - 1) // GROUP
-    for task in prange(blocks * ((width + GROUP - 1) // GROUP)):
-        i, k = task % blocks * GROUP, task // blocks * GROUP
-        height, columns = min(GROUP, width - k), min(GROUP, A.shape[0] - i)
-        write_transposed(turned, k, i, A, k, i, height, columns)
-
-
-@parallel_kernel
-def _hidden_backward(W, above, w, A, delta, block):
-    """δ^l = w_{l+1} (W^{l+1})^T δ^{l+1} ∘ 1[a^l > 0], neuron-major, by blocks of columns of W."""
-    for task in prange((W.shape[1] + block - 1) // block):
-        start = task * block
-        stop = min(start + block, W.shape[1])
-        gemm(TRANSPOSED, PLAIN, w, W[:, start:stop], above, w * 0, delta[start:stop, :])
-        for i in range(start, stop):
-            gate_row(delta, i, A, i)
-
-
-@parallel_kernel
 def _hidden_step(layer: Layer, delta, r, below, rate, block):
     """Update one hidden layer, by blocks of its neurons."""
     W, b, w, v = layer
@@ -117,37 +84,8 @@ def _last_layer(W, w, r, A, b, v, rate, scale):
     for task in prange((A.shape[0] + CHUNK - 1) // CHUNK):
         for i in range(task * CHUNK, min((task + 1) * CHUNK, A.shape[0])):
             scale[i] = w * W[i]
-            b[i] -= rate * v * scale[i] * _active_sum(r, A, i)
+            b[i] -= rate * v * scale[i] * active_sum(r, A, i)
             W[i] -= rate * w * relu_dot(r, A, i)
-
-
-class _Activations(NamedTuple):
-    """Those of the hidden layers, neuron-major and sample-major.
-
-    Attributes
-    ----------
-    by_neurons : list of ndarray, shape (m_l, N)
-    by_samples : list of ndarray, shape (N, m_l rounded up to whole groups)
-        With zeros behind.
-    """
-
-    by_neurons: list[np.ndarray]
-    by_samples: list[np.ndarray]
-
-
-def _activations(widths, n_samples, dtype):
-    """Room for them."""
-    by_samples = [aligned_zeros((n_samples, -(-m // GROUP) * GROUP), dtype) for m in widths]
-    return _Activations([np.empty((m, n_samples), dtype) for m in widths], by_samples)
-
-
-def _forward(hidden, activations):
-    """Activations of the hidden layers above the first, from those of the first, neuron-major."""
-    neurons, samples = activations
-    _turn(neurons[0], neurons[0].shape[1], samples[0])
-    for l, layer in enumerate(hidden):
-        skipping_layer(layer, samples[l], samples[l + 1])
-        _turn(samples[l + 1], len(layer.W), neurons[l + 1])
 
 
 def deep_descent(kept, state, above, G, Y, loss, rate, sample_weights, end):
@@ -163,9 +101,9 @@ def deep_descent(kept, state, above, G, Y, loss, rate, sample_weights, end):
     activations = kept.pop("activations", None)
     if activations is None:
         widths = [len(H), *(len(layer.W) for layer in hidden)]
-        activations = _activations(widths, n_samples, H.dtype)
+        activations = room_for_activations(widths, n_samples, H.dtype)
         _relu_rows(H, state.moved, activations.by_neurons[0])
-        _forward(hidden, activations)
+        forward_above(hidden, activations)
     A = activations.by_neurons
     delta = [np.empty_like(a) for a in A[:-1]]
     scale = np.empty_like(W_out)
@@ -186,10 +124,10 @@ def deep_descent(kept, state, above, G, Y, loss, rate, sample_weights, end):
             backward_step(last.W, scale, A[-1], r, A[-2], delta[-1], last.w, rate)
             for l in range(len(hidden) - 2, -1, -1):
                 W, w = hidden[l].W, hidden[l].w
-                _hidden_backward(W, delta[l + 1], w, A[l], delta[l], block_size(W.shape[1]))
+                hidden_backward(W, delta[l + 1], w, A[l], delta[l], block_size(W.shape[1]))
             for l, layer in enumerate(hidden[:-1]):
                 _hidden_step(layer, delta[l + 1], r, A[l], rate, block_size(len(layer.W)))
             _first_layer(state, delta[0], r, tiles, A[0])
-            _forward(hidden, activations)
+            forward_above(hidden, activations)
     kept["activations"] = activations
     return np.array(losses)

@@ -12,10 +12,9 @@ activations above there are bits.
 import numpy as np
 from numba import get_num_threads, prange
 
-from ntklin.kernels.cpu import plain
 from ntklin.kernels.cpu.aligned import aligned_empty
 from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
-from ntklin.kernels.cpu.intrinsics import add_entries, next_task, task_counter, wide_vectors
+from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
 from ntklin.kernels.cpu.neuron_subsets import (
     ROWS,
     Work,
@@ -24,8 +23,7 @@ from ntklin.kernels.cpu.neuron_subsets import (
     whole_words,
     work_space,
 )
-from ntklin.kernels.cpu.plain import twin
-from ntklin.kernels.cpu.sample_subsets import sample_tables, tabulate_samples
+from ntklin.kernels.cpu.sample_subsets import add_groups, sample_tables, tabulate_samples
 from ntklin.kernels.cpu.sizes import CHUNK_GROUPS, WORD, subset_width
 from ntklin.kernels.cpu.skipping import pack
 from ntklin.kernels.cpu.sums import clear_rows, dot_of_parts
@@ -128,19 +126,6 @@ def push(gates, scale, a, layer):
     return out
 
 
-@twin(plain.add_groups)
-@kernel
-def _add_groups(sums, start, stop, index, chunk, table):
-    """sums[i − start] += Σ_g table[g, index_ig] over a chunk's groups of samples g."""
-    groups = min(CHUNK_GROUPS, index.shape[1] - chunk * CHUNK_GROUPS)
-    place = start * index.shape[1] + chunk * CHUNK_GROUPS
-    target, one = 0, sums.dtype.type(1)
-    for _ in range(start, stop):
-        add_entries((sums, target), (index, place), (table, 0), groups, one)
-        target += sums.shape[1] * sums.itemsize
-        place += index.shape[1]
-
-
 @parallel_kernel
 def _pull(index, scale, below, r, layer: Layer, sums, tables, counter):
     R, s, w, v = layer
@@ -158,7 +143,7 @@ def _pull(index, scale, below, r, layer: Layer, sums, tables, counter):
             clear_rows(my_sums, 0, stop - start)
             for chunk in range((index.shape[1] + CHUNK_GROUPS - 1) // CHUNK_GROUPS):
                 tabulate_samples(my_table, signal, below, chunk, j, has_bias)
-                _add_groups(my_sums, start, stop, index, chunk, my_table)
+                add_groups(my_sums, 0, start, stop, index, chunk, my_table)
             for i in range(start, stop):
                 _store(target, i, j, w * scale[i], my_sums, i - start, count)
             if count < width and has_bias:

@@ -96,7 +96,7 @@ def tabulate_neurons(table, B, k, j, scale, start):
 
 
 @kernel
-def _tabulate_weights(table, W, start, j, scale, tile):
+def tabulate_weights(table, W, start, j, scale, tile):
     """The same of the rows from ``start`` on of W, where it has any; ``tile`` is work space."""
     if start + WORD <= W.shape[0] and j + tile.shape[1] <= W.shape[1]:
         tabulate_neurons(table, W, start, j, scale, start)
@@ -220,7 +220,7 @@ def _signal_below(bits, scale, W, a, delta, work: Work, counter):
             stop = min(a.shape[0], start + ROWS)
             clear_rows(my_sums, 0, stop - start)
             for k in range(bits.shape[0]):
-                _tabulate_weights(my_table, W, k * WORD, j, scale, my_tile)
+                tabulate_weights(my_table, W, k * WORD, j, scale, my_tile)
                 add_neurons(my_sums, bits, k, start, stop, my_table)
             for n in range(start, stop):
                 for q in range(min(width, W.shape[1] - j)):
@@ -261,7 +261,7 @@ def _backward_tile(W, j, active: Active, r, below, delta, rate, work: Work, grad
         tabulate_samples(gradients, r, below, chunk, j, False)
         for start in range(0, W.shape[0], WORD):
             if chunk == 0:
-                _tabulate_weights(table, W, start, j, scale, tile)
+                tabulate_weights(table, W, start, j, scale, tile)
                 add_neurons(sums, bits, start // WORD, 0, bits.shape[1], table)
             stop = min(start + WORD, W.shape[0])
             add_samples(W, start, stop, j, index, chunk, gradients, -rate, scale, spare)

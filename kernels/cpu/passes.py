@@ -114,6 +114,33 @@ def _sloped_output_signal(scale, slopes, delta):
                 delta[n * n_outputs + c, i] = scale[c, i] * slopes[n, i]
 
 
+def relu_layer(layer, below, a):
+    """a = max(w a' W^T + v b, 0) of ``below`` a', in the way that is faster.
+
+    Parameters
+    ----------
+    layer : Layer
+        W (m, d) is C-contiguous.
+    below : ndarray, shape (N, at least d)
+        Zero from column d on.
+    a : ndarray, shape (N, at least m)
+        Overwritten up to column m.
+
+    Returns
+    -------
+    int
+        How many rows of W may have an element that is not finite.
+    """
+    W, b, w, v = layer
+    if skipping_layers.pays(below, W):
+        return skipping_layers.skipping_layer(layer, below, a)
+    below = np.ascontiguousarray(below[:, : W.shape[1]])
+    packed = packed_inputs(below, W)
+    sums, block = product_sums(packed, get_num_threads()), task_rows(packed, W)
+    with blas_beside(packed):
+        return _hidden_layer(below, packed, W, b, w, v, a, block, sums, task_counter())
+
+
 def forward(layers, X):
     """Activations and outputs, Eq. (1).
 
@@ -139,14 +166,9 @@ def forward(layers, X):
         if b is None:
             b = np.zeros(len(W), X.dtype)
         W, below, w, v = np.ascontiguousarray(W), activations[-1], scalar(w), scalar(v)
-        if body.name == "relu" and skipping_layers.pays(below, W):
+        if body.name == "relu":
             a = np.empty((len(X), len(W)), X.dtype)
-            doubt = skipping_layers.skipping_layer(Layer(W, b, w, v), below, a)
-        elif body.name == "relu":
-            a, packed = np.empty((len(X), len(W)), X.dtype), packed_inputs(below, W)
-            sums, block = product_sums(packed, get_num_threads()), task_rows(packed, W)
-            with blas_beside(packed):
-                doubt = _hidden_layer(below, packed, W, b, w, v, a, block, sums, task_counter())
+            doubt = relu_layer(Layer(W, b, w, v), below, a)
         else:
             a, slope, doubt = activated(body, Layer(W, b, w, v), below)
             slopes.append(slope)

@@ -88,6 +88,10 @@ def add_tiled(C, start, stop, A, tiles):
             C[start:stop, j * width : (j + 1) * width] += product
 
 
+def prefetch_row(matrix, i, j):
+    pass
+
+
 # Subset sums over neurons
 
 
@@ -136,9 +140,9 @@ def add_samples(W, start, stop, j, index, chunk, table, rate, scale, spare):
             W[i, j : j + table.shape[2]] += rate * scale[i] * entry
 
 
-def add_groups(sums, start, stop, index, chunk, table):
+def add_groups(sums, place, start, stop, index, chunk, table):
     for g, subsets in enumerate(index[start:stop, chunk * CHUNK_GROUPS :].T[:CHUNK_GROUPS]):
-        sums[: stop - start] += table[g, subsets]
+        sums[place : place + stop - start] += table[g, subsets]
 
 
 def add_gradients(g, row, stop, index, groups, first, last, table, scale):

@@ -158,3 +158,26 @@ def add_samples(W, start, stop, j, index, chunk, table, rate, scale, spare):
                 W[i, j + q] = spare[q]
         bits += index.shape[1]
         target += W.shape[1] * W.itemsize
+
+
+@twin(plain.add_groups)
+@kernel
+def add_groups(sums, place, start, stop, index, chunk, table):
+    """sums[place + i − start] += Σ_n r_n below[j:, n] over a chunk's active samples, by rows i.
+
+    Parameters
+    ----------
+    sums : ndarray, shape (at least place + stop − start, width)
+        Aligned rows.
+    place, start, stop : int
+    index, table : ndarray
+        See :func:`add_samples`.
+    chunk : int
+    """
+    groups = min(CHUNK_GROUPS, index.shape[1] - chunk * CHUNK_GROUPS)
+    bits = start * index.shape[1] + chunk * CHUNK_GROUPS
+    target, one = place * sums.shape[1] * sums.itemsize, sums.dtype.type(1)
+    for _ in range(start, stop):
+        add_entries((sums, target), (index, bits), (table, 0), groups, one)
+        target += sums.shape[1] * sums.itemsize
+        bits += index.shape[1]

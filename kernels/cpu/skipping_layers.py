@@ -25,11 +25,11 @@ ROWS = 512
 
 
 def pays(inputs, W):
-    """Whether skipping the zeros of ``inputs`` (N, d) is faster than a product with W (m, d)."""
+    """Whether skipping the zeros of ``inputs`` (N, ≥ d) is faster than a product with W (m, d)."""
     n = len(inputs)
     if n <= TURNING or W.size < GROUP * GROUP:
         return False
-    return TURNING + ADDING * np.count_nonzero(inputs) / inputs.shape[1] < n
+    return TURNING + ADDING * np.count_nonzero(inputs) / W.shape[1] < n
 
 
 @twin(plain.is_finite)

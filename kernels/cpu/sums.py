@@ -41,6 +41,16 @@ def relu_dot(r, H, i):
     return total
 
 
+@dot_kernel
+def active_sum(r, H, i):
+    """Σ_n r_n over the samples with H_in > 0."""
+    wide_vectors()
+    i, total = np.uint64(i), r[0] * 0
+    for n in range(np.uint64(r.shape[0])):
+        total += r[n] if H[i, n] > 0 else 0
+    return total
+
+
 @kernel
 def add_relu(F, k, H, i, c):
     """F_k += c max(H_i, 0)."""

@@ -3,7 +3,7 @@
 from ntklin.kernels.gpu.arrays import total
 from ntklin.kernels.gpu.assembly import jacobian
 from ntklin.kernels.gpu.descent import descend, descent_state, fold, own_copy
-from ntklin.kernels.gpu.fused import ShallowNetwork as shallow_network
+from ntklin.kernels.gpu.fused import FusedNetwork as fused_network
 from ntklin.kernels.gpu.infinite import infinite_width, infinite_width_of
 from ntklin.kernels.gpu.linearized import LinearizedNetwork
 from ntklin.kernels.gpu.passes import backward, forward
@@ -26,6 +26,7 @@ __all__ = [
     "descent_state",
     "fold",
     "forward",
+    "fused_network",
     "gram",
     "gram_copies",
     "infinite_width",
@@ -34,7 +35,6 @@ __all__ = [
     "jacobian_vector",
     "jacobian_vectors",
     "own_copy",
-    "shallow_network",
     "total",
     "update",
     "vector_jacobian",

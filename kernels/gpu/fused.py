@@ -1,8 +1,8 @@
-"""A network with one hidden layer in training under any optimizer's rule.
+"""A network in training under any optimizer's rule, as the fused engine takes it.
 
-Here it takes the same passes as any network; what the CPU gains by fusing them, its cache, a card
-does not have. Training of deeper networks, and training that must not wait for the card, goes by
-the engines of ``ntklin.training.descents``.
+Here it takes the same passes as anywhere; what the CPU gains by fusing them, its cache, a card does
+not have. Training that must not wait for the card goes by the other engines of
+``ntklin.training.descents``.
 """
 
 import numpy as np
@@ -16,16 +16,15 @@ from ntklin.kernels.gpu.rules import update
 from ntklin.kernels.structures import Passes
 
 
-class ShallowNetwork:
-    """A network with one hidden layer in training.
+class FusedNetwork:
+    """A network in training.
 
     Parameters
     ----------
     X : ndarray, shape (N, d)
     Y : ndarray, shape (N,), or (N, C) of more than one output
     layers : Layers
-        Two of them.
-    slots : sequence of [(W^1, b^1 or None), (W^2, b^2 or None)]
+    slots : sequence of [(W^1, b^1 or None), …, (W^L, b^L or None)]
         The optimizer's slots in the layout of θ.
     rule, loss : str
     """
@@ -84,7 +83,7 @@ class ShallowNetwork:
 
         Parameters
         ----------
-        layers : [(W^1, b^1 or None), (W^2, b^2 or None)]
+        layers : [(W^1, b^1 or None), …, (W^L, b^L or None)]
         slots : sequence of such lists
         """
         own = (self._theta, *self._slots)

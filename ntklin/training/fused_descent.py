@@ -1,4 +1,4 @@
-"""Steps of a network with one hidden layer under any rule, in one pass over its weights."""
+"""Steps of a network under any rule, in one pass over its weights."""
 
 from __future__ import annotations
 
@@ -40,17 +40,19 @@ class FusedDescent(Engine):
         scales = net.weight_scales, net.bias_scales
         layers = Layers(unpack(self._theta), *scales, net.activation.body)
         self._count = count
-        self._network = kernels(X).shallow_network(
+        self._network = kernels(X).fused_network(
             X, Y, layers, [unpack(a) for a in slots.values()], self._optimizer.rule, loss.name
         )
         self._loss = self._network.evaluate(np.zeros(len(X), self.dtype))
 
     @staticmethod
     def requires(task: TrainingTask) -> str | None:
-        """An MLP with one hidden layer, and a compiled rule without decay."""
+        """An MLP with one hidden layer, or of ReLU with one output, and a rule without decay."""
         net, optimizer = task.net, task.optimizer
-        if not isinstance(net, MLP) or net.depth != 2:
-            return "an MLP with one hidden layer"
+        if not isinstance(net, MLP) or net.depth < 2:
+            return "an MLP with a hidden layer"
+        if net.depth > 2 and not (net.activation.is_relu and net.n_outputs == 1):
+            return "an MLP with one hidden layer, or several of ReLU and one output"
         if optimizer.rule is None:
             return f"an optimizer with a rule of its own, not {type(optimizer).__name__}"
         if optimizer.weight_decay:  # also of weights that no input reaches, which are not in tiles
@@ -64,13 +66,18 @@ class FusedDescent(Engine):
 
     @staticmethod
     def needs(task: TrainingTask) -> int:
-        """The preactivations, the inputs in tiles and panels, θ with its slots and their copies."""
+        """The preactivations, the inputs in tiles and panels, θ with its slots and their copies.
+
+        Of a deep network the hidden layers' activations and signals as well.
+        """
         net, size = cast(MLP, task.net), task.dtype.itemsize
         n, d, m = task.n_samples, *net.widths[:2]
         slots = len(task.optimizer.init(np.zeros(1)).slots)
         inputs = n * (4 * d + 4 * whole_tiles(d + 1, size))
         layers = int(1.1 * n * m) + (4 + 2 * slots) * net.n_parameters
-        if net.n_outputs > 1 or not net.activation.is_relu:
+        if net.depth > 2:  # activations twice, those of a batch, signals, and these weighted
+            layers += 5 * n * sum(net.widths[1:-1])
+        elif net.n_outputs > 1 or not net.activation.is_relu:
             # Slopes, which samples each line of columns has, outputs and a slab's parts of them.
             layers += n * (m + d // 8 + net.n_outputs * (4 + m // 256))
         return size * (inputs + layers + workspace(n))

@@ -82,9 +82,9 @@ def train(
     method : {"auto", "reduced", "fused", "direct"}
         The engine. ``"reduced"``, for gradient descent on an MLP with or without mini-batches,
         evolves the first layer's preactivations with G = w_1² X X^T + v_1² and is exact;
-        ``"fused"``, for an MLP with one hidden layer and optimizers with a rule of their own, takes
-        gradient, rule and forward pass in one pass over the weights; ``"direct"`` evolves θ.
-        ``"auto"`` takes the fastest one that serves.
+        ``"fused"``, for optimizers with a rule of their own and an MLP with one hidden layer, or of
+        ReLU with one output, takes gradient and rule in one pass over the weights; ``"direct"``
+        evolves θ. ``"auto"`` takes the fastest one that serves.
     record : int or iterable of int, optional
         Record at every so many steps, or at these: the distance to θ_0, f_θ(X_record), and θ_t.
     X_record : ndarray, shape (N', d), optional
