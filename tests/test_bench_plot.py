@@ -283,6 +283,28 @@ def test_what_is_beside_the_frame_is_as_high_as_its_line():
     assert {text.xyann[1] for text in axes.texts if hasattr(text, "xyann")} == {0}
 
 
+@pytest.mark.parametrize(
+    ("slowest", "expected"),
+    [(1000, [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]), (2000, [1, 10, 100, 1000])],
+)
+def test_an_axis_of_many_decades_has_a_tick_for_each(slowest, expected, write):
+    rows = [dict(row) for row in ROWS if STEP.items() <= row.items()]
+    for row in rows:
+        row["turns_ms"] = [[1.0 if row["implementation"] == "ntklin" else slowest]]
+    (axes,) = figure_of(write(document(rows=rows))).axes
+    low, high = axes.get_xlim()
+    shown = [tick for tick in axes.get_xticks() if low <= tick <= high]
+    assert shown == pytest.approx(expected)
+
+
+def test_kinds_of_works_stand_out_among_their_works():
+    (axes,) = figure_of(STORED).axes
+    headings = [text for text in axes.texts if not hasattr(text, "xyann")]
+    weights = {text.get_text(): text.get_weight() for text in headings}
+    assert {text for text, weight in weights.items() if weight == "bold"} == {"kernels", "training"}
+    assert {"Jacobian, fresh", "Gram matrix"} < weights.keys()
+
+
 def test_of_two_files_the_last_counts(write):
     def gram(factor, dtype):
         rows = [dict(r) for r in ROWS if r["work"] == "gram" and r["dtype"] == dtype]

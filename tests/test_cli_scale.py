@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import os
 import re
 import shutil
@@ -20,13 +21,15 @@ import ntklin
 from ntklin.algebra import packed
 from ntklin.algebra.panels import NotPositiveDefiniteError
 from ntklin.apps.cli.scale_progress import progress
+from ntklin.apps.options.declared import declarations
 from ntklin.apps.options.scale import ScaleSettings
 from ntklin.apps.report import scale as report
 from ntklin.apps.report.scale import NAMES
 from ntklin.apps.scale import checkpoint as checkpoint_module
+from ntklin.apps.scale import clock as clock_module
 from ntklin.apps.scale import course, plans
 from ntklin.apps.scale.clock import FACTOR, Clock, Phase
-from ntklin.apps.scale.problem import network_for
+from ntklin.apps.scale.problem import Problem, network_for
 from ntklin.apps.scale.result import SizeResult
 from ntklin.edge.files.seal import read_sealed
 from ntklin.theory import solver_costs
@@ -548,6 +551,34 @@ def test_every_setting_of_the_network_is_the_network_s():
     kinds = {"sigma": 2.0, "activation": "tanh", "scaling": "fan_in", "bias": "normal"}
     settings = typed(ScaleSettings, **kinds, width="7", depth=3)
     assert network_for(settings, 5, 2) == ntklin.MLP((5, 7, 7, 2), **kinds)
+
+
+def test_results_tell_every_setting_by_its_option_s_name():
+    given = {
+        **{"sigma": 2.0, "activation": "tanh", "scaling": "fan_in", "bias": "normal", "seed": 5},
+        **{"dtype": "float32", "solver": "pcg", "preconditioner": "ntk", "tol": 1e-6},
+        "ridge": 0.5,
+    }
+    names = {one.name for one in declarations(ScaleSettings)}
+    assert names - given.keys() == {"hidden_widths", "sizes", "checkpoint"}
+    settings = typed(ScaleSettings, **given, width="7", depth=3)
+    data = ntklin.load_data("mnist01", 4, 2)
+    described = Problem(settings, data, 6, (3, 4), network_for(settings, 784, 1)).describe()
+    assert {name: described[name] for name in given} == given
+    assert (described["widths"], described["data_seed"]) == ([784, 7, 7, 1], 6)
+    assert (described["n"], described["n_test"], described["classes"]) == (4, 2, ["0", "1"])
+    assert json.loads(json.dumps(described)) == described
+
+
+@pytest.mark.skipif(clock_module.resource is None, reason="Windows tells no peak")
+@pytest.mark.parametrize(("platform", "n_bytes"), [("linux", 3_072_000), ("darwin", 3000)])
+def test_the_peak_of_memory_is_in_bytes_where_systems_tell_kilobytes_too(
+    platform, n_bytes, monkeypatch
+):
+    told = SimpleNamespace(ru_maxrss=3000)
+    monkeypatch.setattr(clock_module.resource, "getrusage", lambda who: told)
+    monkeypatch.setattr(sys, "platform", platform)
+    assert clock_module.peak_memory() == n_bytes
 
 
 def test_the_first_solver_that_fits_is_taken(monkeypatch):

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from commands import invoke
 
+from ntklin.apps.cli.ahead import helper
 from ntklin.apps.plots.scaling import scaling_figure
 from ntklin.apps.report.verification_page import verification_page
 from ntklin.apps.report.verification_table import strength_table
@@ -87,6 +88,23 @@ def test_ctrl_c_keeps_what_is_finished_and_a_second_run_goes_on(tmp_path, monkey
 )
 def test_bad_arguments(arguments, message):
     assert message in verify(*arguments, status=2).output
+
+
+@pytest.mark.parametrize(
+    ("words", "n_helpers"), [(["--quick"], 1), (["--quick", "--threads", "1"], 0), ([], 0)]
+)
+def test_a_quick_run_that_is_not_told_how_many_threads_has_a_helper(
+    words, n_helpers, tmp_path, monkeypatch
+):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    started = []
+    check = replace(THEOREM_1.checks[0], measure=interrupted)
+    monkeypatch.setattr(theorems, "STATEMENTS", (replace(THEOREM_1, checks=(check,)),))
+    monkeypatch.setattr(helper, "start", lambda *what: started.append(what))
+    verify(*words, "--out", tmp_path, status=130)
+    assert len(started) == n_helpers
 
 
 def test_quiet(tmp_path):

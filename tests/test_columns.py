@@ -78,6 +78,7 @@ def test_adjoint_of_many_columns(case, seed):
         ((32, 64, 1), 192, {"bias": "none"}),  # and nothing is
         ((63, 33, 1), 225, {"bias": "normal"}),
         ((16, 20, 70, 1), 200, {"bias": "normal"}),  # below another hidden layer
+        ((16, 20, 1, 1), 200, {"bias": "normal"}),  # of one neuron
         ((3, 530, 2), 5, {}),  # several shares of neurons, more than a block
         ((20, 70, 3), 270, {"bias": "normal"}),  # several blocks of rows and outputs
         ((4, 30, 1), 270, {"activation": "tanh", "bias": "normal"}),

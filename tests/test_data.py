@@ -3,6 +3,7 @@
 import dataclasses
 import gzip
 import hashlib
+import logging
 import os
 import re
 import shutil
@@ -422,6 +423,20 @@ def test_a_failing_mirror_is_asked_once(web):
     shutil.rmtree(web.root / "a")
     ntklin.load_data("mnist", 6, 3)
     assert [path.split("/")[1] for path in web.asked] == ["a", "b", "b", "b", "b"]
+
+
+def test_downloads_and_mirrors_that_fail_are_logged(web, caplog):
+    caplog.set_level(logging.INFO, "ntklin.data")
+    web.publish("a", "b")
+    shutil.rmtree(web.root / "a")
+    ntklin.load_data("mnist", 6, 3)
+    said = [record.getMessage() for record in caplog.records if record.name == "ntklin.data"]
+    (failed,) = (k for k, text in enumerate(said) if " failed: " in text)
+    assert said.pop(failed).startswith(f"{web.address}/a/ failed: HTTPError: 404")
+    assert said == [f"downloading {web.address}{path}" for path in web.asked]
+    caplog.clear()
+    ntklin.load_data("mnist", 6, 3)
+    assert caplog.records == []  # all of it is in the cache
 
 
 def test_a_wrong_checksum_sends_to_the_next_mirror(web):

@@ -69,7 +69,7 @@ def test_which_network_takes_which_steps(monkeypatch):
 @pytest.mark.filterwarnings("ignore::ntklin.NonMonotoneLossWarning")
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @given(
-    n=st.sampled_from([1, 2, 5, 6, 13]),
+    n=st.sampled_from([1, 2, 5, 6, 13, 171]),
     m=st.sampled_from([1, 31, 32, 33, 70]),
     scaling=st.sampled_from(SCALINGS),
     bias=st.sampled_from(BIASES),
@@ -387,6 +387,14 @@ def test_the_staircase_orders_columns_by_first_use():
     assert list(columns) == [3, 1, 0]
     assert list(stops) == [1, 2, 3]
     assert list(ordering.sparsest_first(a)) == [0, 2, 1]
+
+
+def test_the_staircase_of_two_arrays_is_one():
+    """A column that is dead in one of them is used where the other uses it."""
+    a, b = np.array([[0.0, 1, 0], [0, 1, 0]]), np.array([[0.0, 1, 0], [1, 0, 0]])
+    columns, (stops, others) = ordering.staircase(a, b)
+    assert list(columns) == [1, 0]
+    assert (list(stops), list(others)) == ([1, 1], [1, 2])
 
 
 def test_neighbors_follow_each_other():

@@ -14,6 +14,7 @@ from tolerances import EPS, assert_close, tolerance
 import ntklin
 from ntklin.kernels.cpu import infinite_angles
 from ntklin.kernels.cpu import infinite_tasks as kernel
+from ntklin.kernels.infinite_scales import products
 
 # (scaling, σ_b); eq1 has a limit without biases only.
 CONVENTIONS = [("fan_out", None), ("fan_in", None), ("fan_in", 0.3)]
@@ -385,3 +386,11 @@ def test_inputs_may_be_read_only_and_strided_and_stay_as_they_are():
     K = ntklin.infinite_ntk(net, X, X)
     np.testing.assert_array_equal(whole, before)
     assert_close(K, ntklin.infinite_ntk(net, np.array(X)), kind="infinite", n=3)
+
+
+@pytest.mark.parametrize("added", [None, (0.75, 3)])
+def test_what_is_added_is_there_where_all_factors_are_zero(added):
+    nothing = np.zeros(2), np.zeros(2, np.int64)
+    *factors, constant, doubtful = products(nothing, nothing, np.dtype(np.float32), added)
+    assert [f.tolist() for f in factors] == [[0, 0], [0, 0]]
+    assert (constant, doubtful) == (0 if added is None else 6, False)

@@ -483,6 +483,15 @@ def test_rows_out_of_range_are_refused(activation):
         ntklin.infinite_ntk(network(3, 3, "gelu")[0], 1e25 * np.eye(3, dtype=np.float32))
 
 
+@pytest.mark.parametrize(("free", "terms"), [(1000, 5), (200, 1), (100, 1)])
+def test_a_series_has_as_many_terms_as_fit_and_at_least_one(free, terms, monkeypatch):
+    """Each takes 48 bytes for a row, and half of what is free is for them."""
+    monkeypatch.setattr("ntklin.edge.checks.available_memory", lambda: free)
+    net = ntklin.MLP((2, 4, 1), scaling="fan_in", activation="tanh", bias="normal")
+    with pytest.raises(ntklin.AccuracyError, match=f"after {terms} terms that fit into memory"):
+        ntklin.infinite_ntk(net, np.eye(2))
+
+
 @pytest.mark.compiled
 def test_long_rows_of_a_series_are_refused():
     net, _ = network(2, 2, "tanh", bias="none")

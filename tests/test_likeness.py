@@ -131,6 +131,17 @@ def test_other_classes_are_made_of_the_full_set(tmp_path, monkeypatch):
     assert "2,128" in load(5, 5, classes=("1", "0")).provenance
 
 
+@pytest.mark.parametrize(("absent", "part"), [(7, "training"), (2, "test")])
+def test_a_class_without_images_is_told_with_the_part_that_lacks_it(
+    absent, part, tmp_path, monkeypatch
+):
+    write_idx(tmp_path / "mnist", test=2)
+    monkeypatch.setenv("NTKLIN_DATA_DIR", str(tmp_path))
+    message = f"the {part} part of mnist_like has no samples of class {absent}"
+    with pytest.raises(ValueError, match=message):
+        load(5, 5, classes=(0, absent))
+
+
 def test_the_order_of_classes_changes_targets_alone():
     a, b = load(9, 5), load(9, 5, classes=(1, 0))
     np.testing.assert_array_equal(a.X_train, b.X_train)

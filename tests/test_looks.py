@@ -110,6 +110,15 @@ def test_what_lies_above_what_is_decided(figure):
                 assert int(bars.get_zorder()) in map(int, orders)
 
 
+def test_marks_that_may_lie_on_each_other_hide_none(figure):
+    """What is hollow is larger than what is filled."""
+    for axes in figure.axes:
+        marks = [line for line in axes.get_lines() if line.get_marker() in Line2D.filled_markers]
+        hollow = [line.get_markersize() for line in marks if line.get_fillstyle() == "none"]
+        filled = [line.get_markersize() for line in marks if line.get_fillstyle() != "none"]
+        assert not hollow or max(filled) < min(hollow)
+
+
 def test_lines_are_thin_and_the_grid_is_thinner(figure):
     for axes in figure.axes:
         assert all(1 < line.get_linewidth() < 2 for line in series(axes).values())

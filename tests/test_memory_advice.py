@@ -4,6 +4,7 @@ import ast
 from pathlib import Path
 from types import SimpleNamespace
 
+import numba
 import numpy as np
 import pytest
 from scipy.sparse.linalg import aslinearoperator, lsmr
@@ -170,12 +171,24 @@ def test_another_engine(monkeypatch):
     assert ntklin.train(net, *data).method == "fused"
 
 
-def test_where_no_engine_fits_the_smallest_is_refused_by_name():
-    def taking(name, size):
-        functions = {"requires": lambda task: None, "pays": lambda task: True}
-        functions |= {"needs": lambda task: size}
-        return type(name, (), {"method": name, **functions})
+def taking(name, size):
+    """An engine that needs so many bytes."""
+    functions = {"requires": lambda task: None, "pays": lambda task: True}
+    functions |= {"needs": lambda task: size}
+    return type(name, (), {"method": name, **functions})
 
+
+@pytest.mark.parametrize("method", ["auto", "a"])
+def test_the_threads_tables_and_a_little_more_are_never_refused(method, monkeypatch):
+    monkeypatch.setattr(_validate, "available_memory", lambda: 0)
+    task = SimpleNamespace(on_cpu=True, dtype=np.dtype(float), n_samples=7)
+    little = 2**20 + 8 * 2**17 * numba.get_num_threads()
+    assert choose({"a": taking("a", little)}, method, task).method == "a"
+    with pytest.raises(ntklin.MemoryLimitError, match="with method='a' needs"):
+        choose({"a": taking("a", little + 1)}, method, task)
+
+
+def test_where_no_engine_fits_the_smallest_is_refused_by_name():
     engines = {name: taking(name, k * 10**17) for name, k in (("a", 3), ("b", 1), ("c", 2))}
     task = SimpleNamespace(on_cpu=True, dtype=np.dtype(float), n_samples=7)
     with pytest.raises(

@@ -52,6 +52,16 @@ def test_engines(method, widths, n, dtype):
         assert 1 <= engine.needs(task) / taken <= 2.2
 
 
+@pytest.mark.parametrize(("dtype", "d"), [(np.float64, 31), (np.float32, 63)])
+def test_inputs_that_fill_their_tiles(dtype, d):
+    """With a column of ones, which is the last of its tile: there is none beyond."""
+    net, theta, X, Y = problem((d, 8, 1), 20000, dtype)
+    optimizer = OPTIMIZERS[0]
+    taken = peak(lambda: ntklin.train(net, theta, X, Y, optimizer, 2, method="fused"))
+    task = TrainingTask(net, theta, X, Y, optimizer)
+    assert 1 <= descent.ENGINES["fused"].needs(task) / taken <= 1.9
+
+
 @pytest.mark.parametrize(("widths", "n"), SHAPES)
 def test_features(widths, n):
     net, theta, X, _ = problem(widths, n, float)
@@ -107,3 +117,36 @@ def test_kernels(monkeypatch, n, widths, crossed, weighted):
     )
     taken = peak(lambda: phi.gram(other, weights=D))
     assert 0.95 <= (asked[-1] + 2**18) / taken <= 2.6
+
+
+def test_the_largest_rate_for_random_batches(monkeypatch):
+    """Most of it are vectors of the search, as long as half a matrix: their number is known."""
+    rng, asked = np.random.default_rng(0), []
+    A, Y = rng.standard_normal((300, 305)), rng.standard_normal(300)
+    lin = ntklin.linearize_kernel(A @ A.T / 300)
+    monkeypatch.setattr("ntklin.theory.moments.require_memory", lambda size, *a: asked.append(size))
+    taken = peak(lambda: lin.moments(Y, 0.01, 7).max_learning_rate)
+    assert 0.97 <= asked[-1] / taken <= 1.04
+
+
+@pytest.mark.parametrize(
+    ("t", "is_known", "most"), [(60, False, 2), (300, False, 1.2), (300, True, 2)]
+)
+def test_moments_of_many_steps_look_for_that_rate(monkeypatch, t, is_known, most):
+    rng, asked = np.random.default_rng(0), []
+    A, Y = rng.standard_normal((300, 305)), rng.standard_normal(300)
+    lin = ntklin.linearize_kernel(A @ A.T / 300)
+
+    def moments():
+        found = lin.moments(Y, 0.01, 7)
+        assert not is_known or found.max_learning_rate > 0
+        return found
+
+    moments().loss(t)
+    monkeypatch.setattr("ntklin.theory.moments.require_memory", lambda size, *a: asked.append(size))
+    found = moments()
+    tracemalloc.start()
+    found.loss(t)
+    taken = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert 0.97 <= asked[-1] / taken <= most

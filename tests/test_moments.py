@@ -123,6 +123,20 @@ def test_many_steps_at_once_are_single_ones(share, powers):
         np.testing.assert_allclose(covariance, spread, rtol=1e-10, atol=1e-9 * size)
 
 
+@pytest.mark.parametrize("slow", [0.01, 0.1])
+def test_directions_that_would_diverge_cost_no_digits_while_nothing_is_in_them(slow):
+    """Of a diagonal kernel each sample has a factor of its own, a in every second step."""
+    t, lin = np.array([64, 200, 500, 1000]), ntklin.linearize_kernel(np.diag([1.0, slow]))
+    rate = 1.2 * lin.moments([0.0, 1.0], 1.0, 1).max_learning_rate
+    moments, a = lin.moments([0.0, 1.0], rate, 1), 1 - rate * slow
+    assert not moments.converges
+    np.testing.assert_allclose(moments.loss(t), ((1 + a * a) / 2) ** t / 4, rtol=1e-11)
+    spread = ((1 + a * a) / 2) ** t - ((1 + a) / 2) ** (2 * t)
+    found = moments.covariance(None, t)
+    np.testing.assert_allclose(found[:, 1, 1], spread, rtol=1e-11)
+    assert not found[:, 0].any()
+
+
 # Identities
 
 

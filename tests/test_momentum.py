@@ -1,5 +1,7 @@
 """Momentum's closed form: against 400-digit powers, explicit steps, and step by step passages."""
 
+import math
+
 import mpmath
 import numpy as np
 import pytest
@@ -74,6 +76,22 @@ def test_underflow_is_0_and_never_nan(nesterov):
             assert np.isfinite(left).all()
             assert np.isfinite(growth[1:]).all()
             assert (left[x > 1e-2] == 0).all() or t == 10**15
+
+
+@RULES
+@pytest.mark.parametrize("momentum", [0.3, 0.9, 0.99])
+def test_what_oscillates_stays_below_its_amplitude_and_comes_near(momentum, nesterov):
+    """|cos φ + c sin φ| is at most √(1 + c²), of which 1 + |c| is no more than √2 times."""
+    x = np.linspace(0, 0.999 * bound(momentum, nesterov), 60)[1:]
+    roots = MomentumRule(1.0, momentum, nesterov).roots(x)
+    amplitude, log_size = (roots.spread(name) for name in ("amplitude", "log_size"))
+    turns = roots.oscillates & (np.exp(log_size) > 0.1)
+    assert turns.sum() > 10
+    t = np.arange(200)
+    size = np.abs(roots.left(as_steps(t))) / np.exp(np.multiply.outer(t, log_size))
+    ratio = amplitude[turns] / size[:, turns].max(axis=0)
+    assert ratio.min() >= 1 - 1e-9
+    assert ratio.max() <= 1.05 * math.sqrt(2)
 
 
 def explicit(J, f0, theta, Y, rates, *, momentum=0.0, nesterov=False, decay=0.0, ridge=0.0):

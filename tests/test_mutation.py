@@ -4,6 +4,7 @@ import importlib.util
 import sys
 import types
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -110,13 +111,26 @@ def test_witnesses_are_of_different_files_and_enter_what_imports_a_mutant():
     chosen.by_function = {"m.py::f": {"t.py::slow"}}
     chosen.by_path = {"n.py": set(chosen.seconds), "m.py": {"t.py::slow"}}
     chosen.importers = {"k.py": {"l.py"}, "l.py": {"n.py"}, "o.py": {"o.py"}}
+    chosen.users = {"h": {"k.py::inner"}, "inner": {"m.py::f", "k.py::h"}, "alone": {"k.py::alone"}}
 
     def names(path, function=""):
         return chosen.witnesses({"path": path, "function": function}, 2)
 
     assert names("m.py", "f") == names("m.py", "g") == ["t.py::slow"]
-    assert names("k.py") == ["t.py::fast", "u.py::far"]
+    assert names("k.py") == names("k.py", "alone") == ["t.py::fast", "u.py::far"]
+    assert names("k.py", "h") == names("k.py", "h.<locals>.g") == ["t.py::slow"]
     assert names("o.py") == []
+
+
+def test_names_are_known_by_the_functions_in_which_they_stand(tmp_path):
+    (tmp_path / "kernels").mkdir()
+    text = "def f(x):\n    return g(x.y)\n\n\nclass A:\n    def h(self):\n        return f(self)\n"
+    (tmp_path / "kernels" / "a.py").write_text(text, "utf-8")
+    (tmp_path / "b.py").write_text(text, "utf-8")
+    place = SimpleNamespace(tree=tmp_path, sources=["kernels/a.py", "b.py"])
+    found = choice.users(place)
+    assert found["g"] == found["y"] == {"kernels/a.py::f"}
+    assert found["f"] == {"kernels/a.py::A.h"}
 
 
 def test_a_file_that_is_loaded_already_goes_on():

@@ -10,6 +10,7 @@ from typing import Annotated
 import pytest
 from commands import defaults, invoke, typed
 
+import ntklin
 from ntklin.apps.cli.app import COMMANDS
 from ntklin.apps.options import shared
 from ntklin.apps.options.declared import checked, declarations, read, single_options, told, words
@@ -82,6 +83,15 @@ def test_defaults_pass_their_checks(command):
             one.option.check(one.default, one.name)
 
 
+@every_command
+def test_checks_name_the_option_and_the_value_that_they_refuse(command):
+    for one in single_options(command.Options):
+        if one.option.check is not None:
+            value = (object(),) if "tuple" in str(one.kind) else object()
+            with pytest.raises((TypeError, ValueError), match=rf"^{one.name}\b.*\bobject\b"):
+                one.option.check(value, one.name)
+
+
 def test_forms_of_schedules_name_their_numbers():
     for make, numbers in KINDS.values():
         names = re.fullmatch(r"([A-Z]+)\[:([A-Z]+)\]", numbers).groups()
@@ -108,6 +118,23 @@ def test_words_are_some_of_a_few(settings, name):
 @pytest.mark.parametrize("settings", [StudySettings, MitigationSettings, ScaleSettings])
 def test_what_is_not_typed_is_the_default(settings):
     assert read(settings, defaults(settings)) == settings()
+
+
+@pytest.mark.parametrize(
+    ("settings", "functions"),
+    [
+        (StudySettings, [ntklin.MLP]),
+        (MitigationSettings, [ntklin.MLP, ntklin.mitigate_initialization]),
+        (ScaleSettings, [ntklin.MLP]),
+    ],
+)
+def test_defaults_are_those_of_the_library(settings, functions):
+    known = [inspect.signature(function).parameters for function in functions]
+    library = {name: one.default for parameters in known for name, one in parameters.items()}
+    own = {field.name: field.default for field in dataclasses.fields(settings)}
+    both = own.keys() & library.keys()
+    assert {"activation", "scaling", "bias"} <= both
+    assert {name: own[name] for name in both} == {name: library[name] for name in both}
 
 
 @pytest.mark.parametrize("settings", [StudySettings, MitigationSettings, ScaleSettings])

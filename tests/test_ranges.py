@@ -229,6 +229,34 @@ def test_outputs_beyond_single_precision_are_refused():
                 compute(np.eye(2))
 
 
+@pytest.mark.parametrize("depth", WIDTHS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_passes_are_balanced_where_sizes_are_extreme_alone(dtype, depth):
+    """Signals count by what they are, however large the activations beside them."""
+    net, theta, X, _ = problem(depth, dtype)
+    reach = {np.float32: 16, np.float64: 128}[dtype]
+    for k, is_extreme in ((reach - 6, False), (6 - reach, False), (reach + 2, True)):
+        phi = net.features(theta, np.ldexp(X, np.int32(k)))
+        assert phi.is_extreme == is_extreme
+
+
+@pytest.mark.parametrize("t", [1, 7, None])
+def test_parameters_of_targets_at_the_edge_of_the_range_keep_their_digits(t):
+    """One of them is moved by features that are small beside the others."""
+    J = np.array([[1.0, 3e-11, 0.0], [5e-11, 1e-11, 0.75]])
+
+    def parameters(e, k):
+        gd = linear_model(np.ldexp(J, e)).gradient_descent(
+            np.ldexp([1.0, -0.75], k), learning_rate=2.0 ** (-1 - 2 * e)
+        )
+        return np.ldexp(gd.parameters(t), e - k)
+
+    expected = parameters(0, 0)
+    assert expected.all()
+    for e, k in ((-500, -1020), (-500, 0), (500, 1000)):
+        np.testing.assert_allclose(parameters(e, k), expected, rtol=1e-13)
+
+
 def test_what_has_no_number_is_refused_by_name():
     net = ntklin.MLP((2, 8, 8, 1), sigma=1e-120, bias="none")
     theta, X = net.init(0), np.eye(2)
@@ -501,6 +529,14 @@ def test_long_doubles_beyond_double_precision_are_refused(size, what):
             compute()
     with pytest.raises(ValueError, match="X contains NaN or infinite"):
         net.apply(theta, (X + 1) * np.longdouble("inf"))
+
+
+@LONG
+def test_a_sample_without_an_axis_is_told_of_its_shape_whatever_its_entries():
+    """Rows have digits each; a vector has none."""
+    x = np.array([1, np.longdouble("1e-4000")])
+    with pytest.raises(ValueError, match=r"X must have shape \(N, d\), got shape \(2,\); for one"):
+        ntklin.linearize(ntklin.MLP((2, 3, 1)), np.zeros(13), x)
 
 
 def far_apart(size=1.0):

@@ -242,6 +242,12 @@ def test_phases_on_a_page():
     assert console.tables()["Time by phase"][2] == ["2,000", "12.3 s", "–"]
 
 
+def test_phases_are_called_by_one_or_two_words():
+    assert len(set(PHASES.values())) == len(PHASES)
+    for words in PHASES.values():
+        assert re.fullmatch(r"(Cholesky|[a-z]+)( [a-z]+)?", words), words
+
+
 def test_numbers_of_sizes_as_csv():
     results = [size(100), size(400, test_accuracy=None)]
     rows = list(csv.DictReader(io.StringIO(sizes_csv(results))))

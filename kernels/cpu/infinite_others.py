@@ -69,7 +69,7 @@ def _next_angles(z, r, other_r, q, other_q):
             z[j] = t if t <= 1.0 else t - 2.0
         else:
             cross = fma(q, other_r[j], r * other_q[j])
-            t = 2.0 - near if acute else near
+            t = near  # obtuse: what is added is never negative
             t = both * t + cross * cross / fma(-q, other_q[j], fma(r, other_r[j], 1.0))
             z[j] = -max(t, 1e-300) if t <= 1.0 else 2.0 - t
 

@@ -25,7 +25,7 @@ from ntklin.theory.discrete_time import Steps, as_steps
 from ntklin.theory.epoch_laws import Problem
 from ntklin.theory.epoch_moments import EpochMoments, is_enumerable
 from ntklin.theory.gradient_descent import LinearizedGradientDescent
-from ntklin.theory.noise_course import NoiseCourse
+from ntklin.theory.noise_course import SHORT, NoiseCourse
 
 if TYPE_CHECKING:
     from ntklin.edge.faces.pictures import Axes
@@ -148,7 +148,8 @@ class SGDMoments(Shown, Sendable):
         DivergenceError
             For a t at which the loss has outgrown floating point.
         MemoryLimitError
-            If ten matrices of the kernel's size do not fit.
+            If ten matrices of the kernel's size do not fit, or of more than some hundred steps
+            twenty, where ``max_learning_rate`` is not known yet.
         """
         steps, modes, progress = as_steps(t), self._modes, as_progress(progress)
         counts, places = _ascending(steps)
@@ -217,7 +218,8 @@ class SGDMoments(Shown, Sendable):
         DivergenceError
             For a t at which it has outgrown floating point.
         MemoryLimitError
-            If ten matrices of the kernel's size, or so many covariances, do not fit.
+            If ten or twenty matrices of the kernel's size, as for ``loss``, or so many covariances
+            do not fit.
         """
         source, modes = self.linearization.source, self._modes
         steps, progress = as_steps(t), as_progress(progress)
@@ -355,7 +357,10 @@ class SGDMoments(Shown, Sendable):
         key = columns.start if residual.shape != whole.shape else None
         kept = self._courses.get(key)
         if kept is None or (len(counts) and kept.t > counts[0]):
-            self._require_room(_MATRICES)
+            is_long = len(counts) > 0 and counts[-1] > SHORT
+            finds_bound = is_long and "curvature" not in vars(self._noise)
+            # The course has two of its own when it comes to look for the bound.
+            self._require_room(_MATRICES_OF_BOUND + 2 if finds_bound else _MATRICES)
             kept = NoiseCourse(self._noise, residual)
             self._courses.clear()
             self._courses[key] = kept

@@ -16,6 +16,8 @@ from ntklin.theory.discrete_time import as_steps, decay
 
 # So many steps are taken one by one, at first and wherever sums would not save a quarter of them.
 _FEW = 64
+# Blocks of more steps ask whether sums would, which takes ``BatchNoise.curvature``.
+SHORT = 96
 
 # Binary digits by which the noise may fall in a block against what the sum's terms can grow by: so
 # many of them does rounding lose. A block is made so long that it is about the first number, and
@@ -122,7 +124,7 @@ class NoiseCourse:
 
     def _block(self, length: int, wanted: NDArray[np.int64], pulse: _Pulse) -> Array | None:
         """Take a block of steps, and return the noise at some of them; None for too long a one."""
-        if length <= 1.5 * _FEW or degree(length, *self.noise.interval) > 0.75 * length:
+        if length <= SHORT or degree(length, *self.noise.interval) > 0.75 * length:
             H, traces = self._single(length, wanted, pulse)
             self._settle(length, H)
             return traces

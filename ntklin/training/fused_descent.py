@@ -66,10 +66,7 @@ class FusedDescent(Engine):
 
     @staticmethod
     def needs(task: TrainingTask) -> int:
-        """The preactivations, the inputs in tiles and panels, θ with its slots and their copies.
-
-        Of a deep network the hidden layers' activations and signals as well.
-        """
+        """Activations and signals, the inputs in tiles and panels, θ with slots and copies."""
         net, size = cast(MLP, task.net), task.dtype.itemsize
         n, d, m = task.n_samples, *net.widths[:2]
         slots = len(task.optimizer.init(np.zeros(1)).slots)

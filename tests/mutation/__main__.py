@@ -258,7 +258,7 @@ def judge_compiled(place, options):
         alive = before is not None and before["verdict"] not in report.DEAD
         if not (alive and mutant["path"].startswith("kernels/cpu/")):
             continue
-        tests = [*COMPILED, *choice.witnesses(mutant, WITNESSES)]
+        tests = [*choice.witnesses(mutant, WITNESSES), *COMPILED]
         files = sorted({name.partition("::")[0] for name in tests})
         mark = f"recompiled@{digest(place.tree, files)}"
         if mark not in before["asked"]:

@@ -26,6 +26,7 @@ class Choice:
         for path in sorted((place.compiled_maps if compiled else place.maps).glob("*.json")):
             self.read(place.map(path.name, compiled))
         self.importers = importers(place)
+        self.users = users(place)
 
     def read(self, told):
         """Take in the map of one test file."""
@@ -75,13 +76,20 @@ class Choice:
         return chosen
 
     def witnesses(self, mutant, most):
-        """The fastest tests of as many files that enter the mutant's function, or else its file.
+        """The fastest tests of as many files that enter the mutant's function, or what names it.
 
-        Where none does, as of what only compiled code calls, those of the files that import it, or
-        of the files that import these.
+        Where none does, as of what only compiled code calls, those that enter a function in which
+        its name stands, or one in which the name of one of these stands, and so on; and else those
+        of its file, of the files that import it, or of the files that import these.
         """
         paths, seen = {mutant["path"]}, set()
         near = self.by_function.get(f"{mutant['path']}::{mutant['function']}", set())
+        names, known = {mutant["function"].partition(".")[0]} - {""}, set()
+        while not near and names - known:
+            known |= names
+            users = set().union(*(self.users.get(name, ()) for name in names))
+            near = set().union(*(self.by_function.get(user, ()) for user in users))
+            names = {user.partition("::")[2].partition(".")[0] for user in users}
         while not near and paths - seen:
             near = set().union(*(self.by_path.get(path, ()) for path in paths))
             seen |= paths
@@ -126,6 +134,25 @@ def importers(place):
                 names = [alias.name for alias in node.names]
             for name in names:
                 found[source_of(name)].add(path)
+    return found
+
+
+def users(place):
+    """In which functions of the kernels a name stands, as ``path::function``."""
+    found = defaultdict(set)
+    for path in place.sources:
+        if not path.startswith("kernels/"):
+            continue
+        for node in ast.parse((place.tree / path).read_text("utf-8")).body:
+            of_class = node.body if isinstance(node, ast.ClassDef) else ()
+            inside = f"{node.name}." if of_class else ""
+            for function in of_class or (node,):
+                if isinstance(function, ast.FunctionDef):
+                    words = {
+                        getattr(one, "id", getattr(one, "attr", "")) for one in ast.walk(function)
+                    }
+                    for word in words - {"", function.name}:
+                        found[word].add(f"{path}::{inside}{function.name}")
     return found
 
 

@@ -3,6 +3,7 @@
 import json
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -109,12 +110,12 @@ class Benchmark:
         self.console.print(report.limits_table(self.limits))
         # Refreshed by hand between turns: a thread that draws would disturb what is timed.
         columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
-        with (
-            Progress(*columns, console=self.console, auto_refresh=False) as progress,
-            tempfile.TemporaryDirectory(prefix="ntklin-peers-") as results,
-        ):
+        with ExitStack() as stack:
+            progress = Progress(*columns, console=self.console, auto_refresh=False)
+            stack.enter_context(progress)
             parts = [partial(self.problem, *group) for group in options.groups]
             if options.peers is not None and options.peer_scripts is not None:
+                results = stack.enter_context(tempfile.TemporaryDirectory(prefix="ntklin-peers-"))
                 folders = PeerFolders(options.peers, options.peer_scripts, Path(results))
                 groups = self.peer_groups().items()
                 parts += [partial(self.compare, *group, folders) for group in groups]
