@@ -29,7 +29,7 @@ from ntklin.kernels.cpu.neuron_subsets import (
     work_space,
 )
 from ntklin.kernels.cpu.outputs import CHUNK, output_parts, sum_parts
-from ntklin.kernels.cpu.passes import TABLES_PAY
+from ntklin.kernels.cpu.passes import tables_pay
 from ntklin.kernels.cpu.plain import twin
 from ntklin.kernels.cpu.rules import Step, WithSlots, apply_step, step_of, with_slots
 from ntklin.kernels.cpu.sample_subsets import (
@@ -320,7 +320,7 @@ class DeepNetwork(Aligned):
         _move(step, output.bias, np.array([output.v * r.sum()]))
         _move(step, last.bias, of_b)
         signals = [*delta, None]
-        if len(r) >= TABLES_PAY:
+        if tables_pay(len(r), r.dtype):
             self._step_last(step, r, A, scale, delta[-1])
             n_dense = len(self._hidden) - 1
         else:

@@ -14,7 +14,13 @@ from numba import get_num_threads, prange
 from ntklin.kernels.cpu import plain
 from ntklin.kernels.cpu.aligned import aligned_empty
 from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
-from ntklin.kernels.cpu.intrinsics import add_subsets, next_task, tabulate_subsets, task_counter
+from ntklin.kernels.cpu.intrinsics import (
+    add_subsets,
+    next_task,
+    prefetch,
+    tabulate_subsets,
+    task_counter,
+)
 from ntklin.kernels.cpu.plain import twin
 from ntklin.kernels.cpu.sample_subsets import (
     active_samples,
@@ -22,7 +28,15 @@ from ntklin.kernels.cpu.sample_subsets import (
     sample_tables,
     tabulate_samples,
 )
-from ntklin.kernels.cpu.sizes import CHUNK_GROUPS, SAMPLES, SUBSET, WORD, subset_width
+from ntklin.kernels.cpu.sizes import (
+    CHUNK_GROUPS,
+    LINE,
+    SAMPLES,
+    SUBSET,
+    SUBSET_LINES,
+    WORD,
+    subset_width,
+)
 from ntklin.kernels.cpu.skipping import pack, write_transposed
 from ntklin.kernels.cpu.sums import clear_rows, gate_row
 
@@ -103,6 +117,16 @@ def tabulate_weights(table, W, start, j, scale, tile):
     else:
         pack(W, False, start, j, tile)
         tabulate_neurons(table, tile, np.int64(0), np.int64(0), scale, start)
+
+
+@twin(plain.prefetch_rows)
+@kernel
+def prefetch_rows(W, start, j):
+    """Ask for a tile of WORD rows of W, which lie too far apart for the hardware to foresee."""
+    for i in range(start, min(start + WORD, W.shape[0])):
+        place = (i * W.shape[1] + j) * W.itemsize
+        for line in range(SUBSET_LINES):
+            prefetch((W, place + line * LINE))
 
 
 @twin(plain.add_neurons)
@@ -220,6 +244,7 @@ def _signal_below(bits, scale, W, a, delta, work: Work, counter):
             stop = min(a.shape[0], start + ROWS)
             clear_rows(my_sums, 0, stop - start)
             for k in range(bits.shape[0]):
+                prefetch_rows(W, (k + 1) * WORD, j)
                 tabulate_weights(my_table, W, k * WORD, j, scale, my_tile)
                 add_neurons(my_sums, bits, k, start, stop, my_table)
             for n in range(start, stop):

@@ -23,8 +23,9 @@ from ntklin.kernels.cpu.neuron_subsets import gates, signal_below
 from ntklin.kernels.cpu.shares import block_size
 from ntklin.kernels.structures import Activations, Layer, of_inputs
 
-# From this many inputs on, tables of subset sums pay.
-TABLES_PAY = 48
+# From this many inputs on, tables of subset sums pay: of float64, and of float32, where a table
+# costs half as much and BLAS, for so few, hardly less.
+TABLES_PAY, TABLES_PAY_SINGLE = 24, 12
 
 
 @parallel_kernel
@@ -139,6 +140,11 @@ def relu_layer(layer, below, a):
     sums, block = product_sums(packed, get_num_threads()), task_rows(packed, W)
     with blas_beside(packed):
         return _hidden_layer(below, packed, W, b, w, v, a, block, sums, task_counter())
+
+
+def tables_pay(n, dtype):
+    """Whether the signal of the last hidden layer goes by tables, of n inputs."""
+    return n >= (TABLES_PAY if dtype.itemsize > 4 else TABLES_PAY_SINGLE)
 
 
 def forward(layers, X):
@@ -258,7 +264,7 @@ class BackwardSignals(Sequence):
         W, a = self._layers[l + 1][0], self._activations[l + 1]
         w = a.dtype.type(self._w[l + 1])
         is_above_last = l == len(self) - 3 and self.is_unit and self.n_rows == 1
-        if is_above_last and slopes is None and len(a) >= TABLES_PAY:
+        if is_above_last and slopes is None and tables_pay(len(a), a.dtype):
             return signal_below(self._activations[l + 2], w * self.scale, W, a)
         delta = np.empty((n_rows, a.shape[1]), a.dtype)
         if l == len(self) - 2 and self.is_unit:

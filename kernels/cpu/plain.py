@@ -92,6 +92,10 @@ def prefetch_row(matrix, i, j):
     pass
 
 
+def prefetch_rows(W, start, j):
+    pass
+
+
 # Subset sums over neurons
 
 
