@@ -97,12 +97,24 @@ def test_tests_that_enter_a_function_come_first():
     chosen.files = {"t.py": {"t.py::slow", "t.py::fast", "t.py::other"}, "u.py": {"u.py::far"}}
     chosen.by_function = {"m.py::f": {"t.py::slow", "t.py::fast"}}
     chosen.by_path, chosen.importers, chosen.of_definitions = {}, {}, {"u.py::far"}
+    chosen.readers = {}
     names = [name for name, _ in chosen.tests({"path": "m.py", "function": "f"}, 100)]
     assert names == ["t.py::fast", "t.py::slow", "t.py::other"]
     names = [name for name, _ in chosen.tests({"path": "m.py", "function": "f"}, 2)]
     assert names == ["t.py::fast"]
     assert chosen.tests({"path": "m.py", "function": "g"}, 100) == []
     assert chosen.tests({"path": "m.py", "function": ""}, 100) == [("u.py::far", 0.1)]
+
+
+def test_tests_that_import_what_stands_outside_of_functions_come_first():
+    chosen = object.__new__(choice.Choice)
+    chosen.seconds = {"t.py::a": 1.0, "u.py::b": 0.1, "v.py::c": 0.2}
+    chosen.files = {test.partition("::")[0]: {test} for test in chosen.seconds}
+    chosen.by_function, chosen.by_path = {}, {"m.py": set(chosen.seconds)}
+    chosen.of_definitions, chosen.importers = set(), {"m.py": {"n.py"}}
+    chosen.readers = {"n.py": {"t.py"}, "o.py": {"v.py"}}
+    names = [name for name, _ in chosen.tests({"path": "m.py", "function": ""}, 100)]
+    assert names == ["t.py::a", "u.py::b", "v.py::c"]
 
 
 def test_witnesses_are_of_different_files_and_enter_what_imports_a_mutant():

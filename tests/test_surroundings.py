@@ -13,7 +13,6 @@ import numba
 import numpy as np
 import pytest
 from numba.core.caching import CacheImpl
-from threadpoolctl import threadpool_info, threadpool_limits
 
 import ntklin
 from ntklin.kernels.cpu import caching, launching
@@ -211,21 +210,6 @@ def computed(seed):
         ntklin.train(shallow, start, X, Y, ntklin.Adam(0.01), steps=5).parameters,
         ntklin.linearize(net, theta, X).train(Y, ntklin.Adam(0.01), steps=5).displacement,
     ]
-
-
-def test_blas_has_its_threads_again_when_the_last_kernel_is_through():
-    def threads():
-        return {lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"}
-
-    with sequential_blas:
-        pass  # it loads the BLAS that kernels call
-    with threadpool_limits(2, user_api="blas"):
-        before = threads()
-        with sequential_blas:
-            with sequential_blas:
-                assert threads() == {1}
-            assert threads() == {1}
-        assert threads() == before
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

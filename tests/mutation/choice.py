@@ -25,7 +25,9 @@ class Choice:
         self.n_passed = self.n_other = 0
         for path in sorted((place.compiled_maps if compiled else place.maps).glob("*.json")):
             self.read(place.map(path.name, compiled))
-        self.importers = importers(place)
+        self.importers = importers(place, place.sources)
+        tests = [f"tests/{path.name}" for path in (place.tree / "tests").glob("test_*.py")]
+        self.readers = importers(place, tests)
         self.users = users(place)
 
     def read(self, told):
@@ -49,8 +51,9 @@ class Choice:
 
         First those that enter its function; outside of functions, or where only imports enter it,
         those that enter any function of its file, or of the files that import it; outside of
-        functions those that enter none, too: they look at definitions. Then the others of the same
-        test files, which may look at what one of the first has computed for all.
+        functions those that enter none, too, and first of all those of test files that import the
+        file or what imports it: they look at definitions. Then the others of the same test files,
+        which may look at what one of the first has computed for all.
 
         Returns
         -------
@@ -66,8 +69,13 @@ class Choice:
             near = near | self.of_definitions
         files = {test.partition("::")[0] for test in near}
         far = set().union(*(self.files[file] for file in files)) - near
+        closest = set()
+        if not function:  # what looks at definitions imports them, or what imports them
+            users = {path, *self.importers.get(path, ())}
+            readers = set().union(*(self.readers.get(user, ()) for user in users))
+            closest = {test for test in near if test.partition("::")[0] in readers}
         chosen = []
-        for group in (near, far):
+        for group in (closest, near - closest, far):
             for test in in_order(group, self.seconds):
                 budget -= self.seconds[test] + 0.01
                 if budget < 0:
@@ -122,10 +130,10 @@ def in_order(tests, seconds):
             heapq.heappush(next_ones, (seconds[files[file][-1]], file))
 
 
-def importers(place):
-    """Which files import a file, by what their import statements name."""
+def importers(place, paths):
+    """Which of some files import a file, by what their import statements name."""
     found = defaultdict(set)
-    for path in place.sources:
+    for path in paths:
         for node in ast.walk(ast.parse((place.tree / path).read_text("utf-8"))):
             names = []
             if isinstance(node, ast.ImportFrom) and node.module and not node.level:
