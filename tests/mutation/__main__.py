@@ -223,7 +223,7 @@ def judge(place, options):
         elif before is None and whole:
             verdicts.add(mutant, {"verdict": "uncovered", "asked": []})
     say(f"{len(new)} mutants to judge, {len(again)} again, by {len(choice.seconds)} tests")
-    shared_out([*new, *again], taken(verdicts), options, place)
+    shared_out([*new, *equivalents_last(again)], taken(verdicts), options, place)
 
 
 def judge_by_compiled(place, options):
@@ -241,7 +241,13 @@ def judge_by_compiled(place, options):
             asked |= {choice.known(test) for test, _ in tests}
             jobs.append(((mutant, asked), {"edit": mutant, "tests": tests}))
     say(f"{len(jobs)} mutants to judge by tests of compiled kernels")
-    shared_out(jobs, taken(verdicts), options, place, compiled=True)
+    shared_out(equivalents_last(jobs), taken(verdicts), options, place, compiled=True)
+
+
+def equivalents_last(jobs):
+    """Jobs on mutants of which it is shown that they change nothing come behind all others."""
+    shown = report.equivalents()
+    return sorted(jobs, key=lambda job: report.is_shown(job[1]["edit"], shown))
 
 
 def is_python(path):
@@ -265,7 +271,7 @@ def judge_compiled(place, options):
             asked = {*before["asked"], mark}
             jobs.append(((mutant, asked), {"edit": mutant, "files": tests, "recompiled": True}))
     say(f"{len(jobs)} mutants to judge in compiled code")
-    shared_out(jobs, taken(verdicts), options, place, compiled=True)
+    shared_out(equivalents_last(jobs), taken(verdicts), options, place, compiled=True)
 
 
 def control(place, options):

@@ -49,6 +49,11 @@ def equivalents():
     return {(one["path"], one["before"], one["after"]) for one in told.get("mutant", [])}
 
 
+def is_shown(mutant, shown):
+    """Whether a mutant is one of those."""
+    return (mutant["path"], mutant["before"], mutant["after"]) in shown
+
+
 def interval(k, n):
     """The 95 % interval of a share k/n, after Wilson."""
     z, p = 1.96, k / n
@@ -69,7 +74,7 @@ def text(place, options):
         verdict = told["verdict"] if told else "open"
         if verdict in ALIVE:
             alive.append(mutant)
-            if (mutant["path"], mutant["before"], mutant["after"]) in shown:
+            if is_shown(mutant, shown):
                 verdict = "equivalent"
         counts[room(mutant["path"])][verdict] += 1
         operators[mutant["operator"]][verdict] += 1
