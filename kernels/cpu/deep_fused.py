@@ -79,27 +79,36 @@ def _first_forward(H, A, tiles, panels: Panels, slab):
             _relu_row(A, i, H)
 
 
+class Seen(NamedTuple):
+    """What a step sees at the first layer.
+
+    Attributes
+    ----------
+    delta : ndarray, shape (m, n)
+        The layer's signals, of the samples that are seen.
+    r : ndarray, shape (n,)
+        The loss's derivatives there, times the samples' weights.
+    samples : ndarray of int, shape (n,)
+        Which these are.
+    is_seen : ndarray of bool, shape (N,)
+    """
+
+    delta: np.ndarray
+    r: np.ndarray
+    samples: np.ndarray
+    is_seen: np.ndarray
+
+
 @kernel
-def _weigh(D, k, delta, i, r, samples):
-    """D[k, n] ← δ_i r for the listed samples n, which are those of δ and r."""
-    for p in range(samples.shape[0]):
-        D[k, samples[p]] = delta[i, p] * r[p]
+def _weigh(D, k, seen: Seen, i):
+    """D[k, n] ← δ_i r for the samples n that are seen."""
+    for p in range(seen.samples.shape[0]):
+        D[k, seen.samples[p]] = seen.delta[i, p] * seen.r[p]
 
 
 @parallel_kernel
 def _first_step(
-    H,
-    A,
-    delta,
-    r,
-    samples,
-    step: Step,
-    matrix: WithSlots,
-    inputs: TileInputs,
-    work,
-    seen,
-    slab,
-    counter,
+    H, A, seen: Seen, step: Step, matrix: WithSlots, inputs: TileInputs, work, slab, counter
 ):
     """The step of the first layer, its preactivations and activations, ``slab`` neurons a task."""
     for worker in prange(work.D.shape[0]):
@@ -109,9 +118,9 @@ def _first_step(
             end = min(start + slab, H.shape[0])
             stop = min(end, A.shape[0])
             for i in range(start, stop):
-                _weigh(D, i - start, delta, i, r, samples)
+                _weigh(D, i - start, seen, i)
             clear_rows(D, stop - start, end - start)
-            step_neurons(H, start, end, step, matrix, inputs, seen, (D, gradient, found))
+            step_neurons(H, start, end, step, matrix, inputs, seen.is_seen, (D, gradient, found))
             for i in range(start, stop):
                 _relu_row(A, i, H)
             start = next_task(counter) * slab
@@ -296,17 +305,18 @@ class DeepNetwork(Aligned):
     def step(self, coefficients):
         """One step of the rule, with the loss's derivatives of the last ``evaluate``."""
         step = step_of(self._rule, coefficients, self._s.dtype)
-        seen = self._s != 0
-        samples, A = np.flatnonzero(seen), self._activations.by_neurons
+        is_seen = self._s != 0
+        samples, A = np.flatnonzero(is_seen), self._activations.by_neurons
         r = self._s[samples]
-        if len(samples) < len(seen):
+        if len(samples) < len(is_seen):
             A = [np.take(a, samples, axis=1) for a in A]
         delta = [np.empty_like(a) for a in A[:-1]]
         with sequential_blas:
             self._step_above(step, r, A, delta)
             work = step_work_space(self._inputs, 1)
-            moved = self._H, self._activations.by_neurons[0], delta[0], r, samples
-            given = step, self._first, self._inputs, work, seen, self._slab
+            moved = self._H, self._activations.by_neurons[0]
+            seen = Seen(delta[0], r, samples, is_seen)
+            given = seen, step, self._first, self._inputs, work, self._slab
             _first_step(*moved, *given, task_counter())
             self._forward()
 
