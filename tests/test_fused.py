@@ -1,6 +1,8 @@
 """The fused steps, of real and linearized networks, against the direct ones, and their tiles."""
 
+import copy
 import importlib
+import pickle
 from types import SimpleNamespace
 
 import numba
@@ -12,9 +14,11 @@ from networks import BIASES, SCALINGS, make_case
 from tolerances import EPS, assert_close
 
 import ntklin
-from ntklin.kernels.cpu import ordering, rules, tiles
+from ntklin.kernels.cpu import ordering, rules, sums, tiles
 from ntklin.kernels.cpu.aligned import aligned_zeros
 from ntklin.kernels.cpu.sizes import SAMPLES
+from ntklin.training.descents import ENGINES
+from ntklin.training.task import TrainingTask
 
 OPTIMIZERS = {
     "descent": ntklin.GradientDescent(0.02),
@@ -411,3 +415,25 @@ def test_every_rule_has_its_slots():
     for optimizer in OPTIMIZERS.values():
         slots = optimizer.init(np.zeros(3)).slots
         assert len(slots) == rules.SLOTS[optimizer.rule]
+
+
+@pytest.mark.parametrize("widths", [(5, 40, 1), (5, 40, 33, 1), (5, 40, 37, 33, 1)])
+@pytest.mark.parametrize("bias", BIASES)
+def test_copies_go_on_as_the_network_itself(widths, bias):
+    """Wherever the arrays of a copy lie: those that are one stay one."""
+    case, Y = problem(widths, 40, bias=bias)
+    task = TrainingTask(case.net, case.theta, case.X, Y, ntklin.Adam(0.01))
+    weights = np.full((3, 40), 1 / 40)
+    engine = ENGINES["fused"](task)
+    engine.advance(weights, 0.0, np.inf)
+    copies = [copy.deepcopy(engine), pickle.loads(pickle.dumps(engine))]
+    losses = engine.advance(weights, 0.0, np.inf)
+    for one in copies:
+        np.testing.assert_array_equal(one.advance(weights, 0.0, np.inf), losses)
+        np.testing.assert_array_equal(one.parameters(), engine.parameters())
+
+
+def test_no_sum_looks_at_an_empty_array():
+    nothing, A = np.full(1, np.nan)[:0], np.ones((1, 0))
+    assert (sums.dot(nothing, A, 0), sums.active_sum(nothing, A, 0)) == (0, 0)
+    assert (sums.relu_dot(nothing, A, 0), sums.sum_of(nothing)) == (0, 0)

@@ -52,6 +52,16 @@ def test_engines(method, widths, n, dtype):
         assert 1 <= engine.needs(task) / taken <= 2.2
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("widths", [(3, 8, 8, 1), (3, 8, 2), (3, 300, 5, 1)])
+def test_slabs_of_many_samples(widths, dtype):
+    net, theta, X, Y = problem(widths, 5000, dtype)
+    optimizer = OPTIMIZERS[1]
+    taken = peak(lambda: ntklin.train(net, theta, X, Y, optimizer, 2, method="fused"))
+    task = TrainingTask(net, theta, X, Y, optimizer)
+    assert 1 <= descent.ENGINES["fused"].needs(task) / taken <= 2.2
+
+
 @pytest.mark.parametrize(("dtype", "d"), [(np.float64, 31), (np.float32, 63)])
 def test_inputs_that_fill_their_tiles(dtype, d):
     """With a column of ones, which is the last of its tile: there is none beyond."""

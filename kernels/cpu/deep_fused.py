@@ -10,7 +10,7 @@ with its new preactivations while its weights are in cache.
 from typing import NamedTuple
 
 import numpy as np
-from numba import prange
+from numba import get_num_threads, prange
 
 from ntklin.kernels.cpu import plain
 from ntklin.kernels.cpu.aligned import Aligned, aligned_empty
@@ -212,14 +212,14 @@ def _last_step(
     sums, tile, table = work
     n_workers, _, width = sums.shape
     n_columns = matrix.theta.shape[1]
-    share = (n_columns + n_workers * width - 1) // (n_workers * width)
+    n_tiles = (n_columns + n_workers * width - 1) // (n_workers * width)
     for worker in prange(n_workers):
         mine = Work(sums[worker], tile[worker], table[worker])
         room = tables[worker], gradients[worker]
         task = next_task(counter)
-        while task < n_workers * share:
+        while task < n_workers * n_tiles:
             # Far from the tiles that other threads write now: neighbors share cache lines.
-            j = (task % n_workers * share + task // n_workers) * width
+            j = (task % n_workers * n_tiles + task // n_workers) * width
             if j < n_columns:
                 _last_tile(matrix, j, active, r, below, delta, step, mine, room)
             task = next_task(counter)
@@ -247,6 +247,12 @@ class _Parameters(NamedTuple):
     w: float
     v: float
 
+    def layer(self):
+        """As a forward pass takes it."""
+        W = self.matrix.theta
+        b = np.zeros(len(W), W.dtype) if self.bias is None else self.bias.theta
+        return Layer(W, b, self.w, self.v)
+
 
 class DeepNetwork(Aligned):
     """As ``fused.ShallowNetwork``, of ReLU and one output with several hidden layers."""
@@ -270,12 +276,6 @@ class DeepNetwork(Aligned):
             )
             for l, (W, b) in enumerate(above, 1)
         )
-        # A layer without biases gets zeros, which no rule moves.
-        self._layers = [
-            Layer(p.matrix.theta, p.bias.theta if p.bias else np.zeros(m, dtype), p.w, p.v)
-            for p in (*self._hidden, self._output)
-            for m in [len(p.matrix.theta)]
-        ]
         widths = [self._m, *(len(p.matrix.theta) for p in self._hidden)]
         self._activations = room_for_activations(widths, n, dtype)
         lanes = LINE // dtype.itemsize
@@ -284,6 +284,7 @@ class DeepNetwork(Aligned):
         self._s, self._f = np.empty(n, dtype), np.empty(n, dtype)
         self._parts = aligned_empty((-(-widths[-1] // CHUNK), n), dtype)
         A, panels = self._activations.by_neurons[0], Panels(*self._inputs[3:])
+        self._work = None
         self._slab = -(-share(self._m, WORD, SLAB) // WORD) * WORD
         _first_forward(H, A, self._first.theta, panels, self._slab)
         with sequential_blas:
@@ -291,7 +292,7 @@ class DeepNetwork(Aligned):
 
     def _forward(self):
         """The outputs, from the first layer's activations."""
-        *hidden, output = self._layers
+        *hidden, output = (p.layer() for p in (*self._hidden, self._output))
         forward_above(hidden, self._activations)
         W, shift = output.W[0], output.v * output.b[0]
         output_parts(self._activations.by_neurons[-1], W, output.w, self._parts)
@@ -305,6 +306,8 @@ class DeepNetwork(Aligned):
     def step(self, coefficients):
         """One step of the rule, with the loss's derivatives of the last ``evaluate``."""
         step = step_of(self._rule, coefficients, self._s.dtype)
+        if self._work is None or len(self._work.D) != get_num_threads():
+            self._work = step_work_space(self._inputs, 1, self._slab)
         is_seen = self._s != 0
         samples, A = np.flatnonzero(is_seen), self._activations.by_neurons
         r = self._s[samples]
@@ -313,10 +316,9 @@ class DeepNetwork(Aligned):
         delta = [np.empty_like(a) for a in A[:-1]]
         with sequential_blas:
             self._step_above(step, r, A, delta)
-            work = step_work_space(self._inputs, 1)
             moved = self._H, self._activations.by_neurons[0]
             seen = Seen(delta[0], r, samples, is_seen)
-            given = seen, step, self._first, self._inputs, work, self._slab
+            given = seen, step, self._first, self._inputs, self._work, self._slab
             _first_step(*moved, *given, task_counter())
             self._forward()
 
@@ -367,7 +369,7 @@ class DeepNetwork(Aligned):
 
 
 def _own(W):
-    """A copy whose rows begin well (see ``descent.own_copy``)."""
+    """A copy that begins a cache line, and with it each row of whole lines."""
     copy = aligned_empty(W.shape, W.dtype)
     copy[...] = W
     return copy

@@ -163,7 +163,7 @@ class GeneralShallowNetwork(Aligned):
         r = self._r
         step, signal = step_of(self._rule, coefficients, r.dtype), Signal(r, (r != 0).any(axis=0))
         if self._work is None or len(self._work.D) != get_num_threads():
-            self._work = step_work_space(self._inputs, len(r))
+            self._work = step_work_space(self._inputs, len(r), len(self._hidden.A))
         moved = self._hidden, self._matrix, self._output
         with sequential_blas:
             _step(self._body, *moved, step, signal, self._inputs, self._work, task_counter())

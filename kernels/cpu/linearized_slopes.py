@@ -122,7 +122,7 @@ class LinearizedSlopes(Aligned):
         order = self._tiles.order
         s = np.ascontiguousarray(s.reshape(len(order), -1)[order].T)
         if self._work is None or len(self._work.D) != get_num_threads():
-            self._work = step_work_space(self._inputs, len(s))
+            self._work = step_work_space(self._inputs, len(s), len(self._H))
         signal, inputs, work = Signal(s, (s != 0).any(axis=0)), self._inputs, self._work
         layer = self._H, self._matrix, step, self._sloped
         with sequential_blas:

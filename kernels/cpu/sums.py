@@ -14,7 +14,7 @@ from ntklin.kernels.cpu.intrinsics import wide_vectors
 def dot(x, A, i):
     """Σ_n x_n A_in over the length of x."""
     wide_vectors()
-    i, total = np.uint64(i), x[0] * 0
+    i, total = np.uint64(i), x.dtype.type(0)
     for n in range(np.uint64(x.shape[0])):
         total += x[n] * A[i, n]
     return total
@@ -35,7 +35,7 @@ def dot_of_parts(A, i, start, B, j, count):
 def relu_dot(r, H, i):
     """Σ_n r_n max(H_in, 0) over the length of r."""
     wide_vectors()
-    i, total = np.uint64(i), r[0] * 0
+    i, total = np.uint64(i), r.dtype.type(0)
     for n in range(np.uint64(r.shape[0])):
         total += r[n] * max(H[i, n], 0)
     return total
@@ -45,7 +45,7 @@ def relu_dot(r, H, i):
 def active_sum(r, H, i):
     """Σ_n r_n over the samples with H_in > 0."""
     wide_vectors()
-    i, total = np.uint64(i), r[0] * 0
+    i, total = np.uint64(i), r.dtype.type(0)
     for n in range(np.uint64(r.shape[0])):
         total += r[n] if H[i, n] > 0 else 0
     return total
@@ -126,7 +126,7 @@ def clear_rows(a, start, stop):
 @kernel
 def sum_of(x):
     """Σ_n x_n, from the left."""
-    total = x[0] * 0
+    total = x.dtype.type(0)
     for n in range(x.shape[0]):
         total += x[n]
     return total

@@ -62,7 +62,7 @@ class Work(NamedTuple):
 
     Attributes
     ----------
-    D, gradient : ndarray, shapes (threads, SLAB, more than N) and (threads, SLAB, width)
+    D, gradient : ndarray, shapes (threads, rows, more than N) and (threads, rows, width)
         The signals of a slab of neurons, and the gradient of their weights on a tile.
     found : ndarray of int32, shape (threads, N)
     above : ndarray, shape (threads, C, SLAB)
@@ -85,15 +85,15 @@ def step_inputs(tiles):
     return TileInputs(X, samples, used.sum(axis=2), *panels(tiles))
 
 
-def step_work_space(inputs, n_outputs):
-    """For all threads."""
-    X, n_threads = inputs.X, get_num_threads()
+def step_work_space(inputs, n_outputs, n_neurons):
+    """For all threads, of slabs of a layer of so many neurons, padded."""
+    X, n_threads, rows = inputs.X, get_num_threads(), min(SLAB, n_neurons)
     lines = -(-X.shape[1] * X.itemsize // LINE)
     # An odd number of lines: rows a power of two apart would crowd a few sets of the cache.
     stride = (lines | 1) * LINE // X.itemsize
     return Work(
-        aligned_empty((n_threads, SLAB, stride), X.dtype),
-        aligned_empty((n_threads, SLAB, X.shape[2]), X.dtype),
+        aligned_empty((n_threads, rows, stride), X.dtype),
+        aligned_empty((n_threads, rows, X.shape[2]), X.dtype),
         np.empty((n_threads, X.shape[1]), np.int32),
         np.empty((n_threads, n_outputs, SLAB), X.dtype),
     )

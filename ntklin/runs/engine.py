@@ -23,6 +23,8 @@ _log = logging.getLogger("ntklin.runs")
 EACH_THREAD = 1 << 17
 # Bytes of a row of a tile, on machines with the widest vectors.
 TILE_BYTES = 256
+# Neurons whose signals a thread holds at a time, where these are no constants.
+SLAB = 256
 
 
 # What users may choose by; each of the two networks has an engine of each name.
@@ -253,6 +255,11 @@ def _require(engine: type[Engine], task: Any, advice: str) -> None:
 def workspace(n_samples: int) -> int:
     """Tables for each thread, and vectors of the length N: outputs, slopes, weights, places."""
     return EACH_THREAD * get_num_threads() + 12 * n_samples
+
+
+def slabs(n_samples: int, n_neurons: int) -> int:
+    """What the threads hold of the signals of slabs of neurons, a whole number of words of them."""
+    return get_num_threads() * min(SLAB, -(-n_neurons // 32) * 32) * n_samples
 
 
 def whole_tiles(n_columns: int, itemsize: int) -> int:

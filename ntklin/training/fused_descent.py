@@ -12,7 +12,7 @@ from ntklin.edge.backends import beside, kernels
 from ntklin.kernels.ends import End, goes_on
 from ntklin.kernels.structures import Layers
 from ntklin.networks.mlp import MLP
-from ntklin.runs.engine import Engine, whole_tiles, workspace
+from ntklin.runs.engine import Engine, slabs, whole_tiles, workspace
 from ntklin.runs.optimizer import OptimizerState
 
 if TYPE_CHECKING:
@@ -72,11 +72,13 @@ class FusedDescent(Engine):
         slots = len(task.optimizer.init(np.zeros(1)).slots)
         inputs = n * (4 * d + 4 * whole_tiles(d + 1, size))
         layers = int(1.1 * n * m) + (4 + 2 * slots) * net.n_parameters
-        if net.depth > 2:  # activations twice, those of a batch, signals, and these weighted
-            layers += 5 * n * sum(net.widths[1:-1])
+        if net.depth > 2:
+            # Activations, again by samples and padded, those of a batch, signals, weighted ones.
+            hidden = net.widths[1:-1]
+            layers += n * sum(4 * m + -(-m // 64) * 64 for m in hidden) + slabs(n, m)
         elif net.n_outputs > 1 or not net.activation.is_relu:
             # Slopes, which samples each line of columns has, outputs and a slab's parts of them.
-            layers += n * (m + d // 8 + net.n_outputs * (4 + m // 256))
+            layers += n * (m + d // 8 + net.n_outputs * (4 + m // 256)) + slabs(n, m)
         return size * (inputs + layers + workspace(n))
 
     def loss(self) -> float | Array:
