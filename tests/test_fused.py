@@ -30,6 +30,14 @@ OPTIMIZERS = {
     "adam": ntklin.Adam(0.01),
 }
 STEPS = 4
+CHOICES = {
+    "scaling": st.sampled_from(SCALINGS),
+    "bias": st.sampled_from(BIASES),
+    "loss": st.sampled_from(["squared", "logistic"]),
+    "batches": st.sampled_from([None, ntklin.Batches(size=1), ntklin.Batches(split=0.4)]),
+    "sparse": st.booleans(),
+    "seed": st.integers(0, 100),
+}
 
 
 def problem(widths, n, seed=0, dtype=np.float64, sparse=False, **options):
@@ -54,6 +62,15 @@ def agree(one, other, n):
     assert_close(one.parameters, other.parameters, kind="trajectory", n=n)
 
 
+def fused_is_direct(case, Y, optimizer, n, **options):
+    """Real steps of both engines agree up to the rounding of sums of n terms."""
+    one, other = (
+        real(case, Y, optimizer, method=method, **options) for method in ("fused", "direct")
+    )
+    assert (one.method, other.method) == ("fused", "direct")
+    agree(one, other, STEPS * n)
+
+
 def test_which_network_takes_which_steps(monkeypatch):
     module = importlib.import_module("ntklin.kernels.cpu.fused_network")
     monkeypatch.setattr(module, "ShallowNetwork", lambda *arguments: "of subsets")
@@ -75,21 +92,11 @@ def test_which_network_takes_which_steps(monkeypatch):
 @given(
     n=st.sampled_from([1, 2, 5, 6, 13, 171]),
     m=st.sampled_from([1, 31, 32, 33, 70]),
-    scaling=st.sampled_from(SCALINGS),
-    bias=st.sampled_from(BIASES),
-    loss=st.sampled_from(["squared", "logistic"]),
-    batches=st.sampled_from([None, ntklin.Batches(size=1), ntklin.Batches(split=0.4)]),
-    sparse=st.booleans(),
-    seed=st.integers(0, 100),
+    **CHOICES,
 )
 def test_real_steps_are_the_direct_ones(name, n, m, scaling, bias, loss, batches, sparse, seed):
     case, Y = problem((7, m, 1), n, seed, sparse=sparse, scaling=scaling, bias=bias)
-    one, other = (
-        real(case, Y, OPTIMIZERS[name], loss=loss, batches=batches, method=method)
-        for method in ("fused", "direct")
-    )
-    assert (one.method, other.method) == ("fused", "direct")
-    agree(one, other, STEPS * (m + n + 7))
+    fused_is_direct(case, Y, OPTIMIZERS[name], m + n + 7, loss=loss, batches=batches)
 
 
 @pytest.mark.filterwarnings("ignore::ntklin.NonMonotoneLossWarning")
@@ -97,35 +104,20 @@ def test_real_steps_are_the_direct_ones(name, n, m, scaling, bias, loss, batches
 @given(
     widths=st.sampled_from([(7, 1, 1, 1), (7, 33, 5, 1), (6, 40, 70, 1), (6, 5, 70, 4, 9, 1)]),
     n=st.sampled_from([1, 6, 13, 49, 166]),
-    scaling=st.sampled_from(SCALINGS),
-    bias=st.sampled_from(BIASES),
-    loss=st.sampled_from(["squared", "logistic"]),
-    batches=st.sampled_from([None, ntklin.Batches(size=1), ntklin.Batches(split=0.4)]),
-    sparse=st.booleans(),
-    seed=st.integers(0, 100),
+    **CHOICES,
 )
 def test_steps_of_deep_networks_are_the_direct_ones(
     name, widths, n, scaling, bias, loss, batches, sparse, seed
 ):
     case, Y = problem(widths, n, seed, sparse=sparse, scaling=scaling, bias=bias)
-    one, other = (
-        real(case, Y, OPTIMIZERS[name], loss=loss, batches=batches, method=method)
-        for method in ("fused", "direct")
-    )
-    assert (one.method, other.method) == ("fused", "direct")
-    agree(one, other, STEPS * (sum(widths) + n))
+    fused_is_direct(case, Y, OPTIMIZERS[name], sum(widths) + n, loss=loss, batches=batches)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @given(
     widths=st.sampled_from([(4, 1), (7, 33, 1), (5, 3, 1), (6, 40, 35, 1), (6, 5, 70, 4, 1)]),
     n=st.sampled_from([1, 5, 6, 13]),
-    scaling=st.sampled_from(SCALINGS),
-    bias=st.sampled_from(BIASES),
-    loss=st.sampled_from(["squared", "logistic"]),
-    batches=st.sampled_from([None, ntklin.Batches(size=1), ntklin.Batches(split=0.4)]),
-    sparse=st.booleans(),
-    seed=st.integers(0, 100),
+    **CHOICES,
 )
 def test_linearized_steps_are_the_direct_ones(
     name, widths, n, scaling, bias, loss, batches, sparse, seed

@@ -28,6 +28,13 @@ def problem(widths, n, dtype):
     return net, net.init(0, dtype), X, Y if net.n_outputs > 1 else Y[:, 0]
 
 
+def random_kernel(n):
+    """The linearization of a kernel of n samples, and targets."""
+    rng = np.random.default_rng(0)
+    A, Y = rng.standard_normal((n, n + 5)), rng.standard_normal(n)
+    return ntklin.linearize_kernel(A @ A.T / n), Y
+
+
 def peak(call):
     call()  # compiles, and loads what is loaded once
     tracemalloc.start()
@@ -131,9 +138,7 @@ def test_kernels(monkeypatch, n, widths, crossed, weighted):
 
 def test_the_largest_rate_for_random_batches(monkeypatch):
     """Most of it are vectors of the search, as long as half a matrix: their number is known."""
-    rng, asked = np.random.default_rng(0), []
-    A, Y = rng.standard_normal((300, 305)), rng.standard_normal(300)
-    lin = ntklin.linearize_kernel(A @ A.T / 300)
+    (lin, Y), asked = random_kernel(300), []
     monkeypatch.setattr("ntklin.theory.moments.require_memory", lambda size, *a: asked.append(size))
     taken = peak(lambda: lin.moments(Y, 0.01, 7).max_learning_rate)
     assert 0.97 <= asked[-1] / taken <= 1.04
@@ -143,9 +148,7 @@ def test_the_largest_rate_for_random_batches(monkeypatch):
     ("t", "is_known", "most"), [(60, False, 2), (300, False, 1.2), (300, True, 2)]
 )
 def test_moments_of_many_steps_look_for_that_rate(monkeypatch, t, is_known, most):
-    rng, asked = np.random.default_rng(0), []
-    A, Y = rng.standard_normal((300, 305)), rng.standard_normal(300)
-    lin = ntklin.linearize_kernel(A @ A.T / 300)
+    (lin, Y), asked = random_kernel(300), []
 
     def moments():
         found = lin.moments(Y, 0.01, 7)

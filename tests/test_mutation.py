@@ -4,7 +4,6 @@ import importlib.util
 import sys
 import types
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -139,7 +138,7 @@ def test_names_are_known_by_the_functions_in_which_they_stand(tmp_path):
     text = "def f(x):\n    return g(x.y)\n\n\nclass A:\n    def h(self):\n        return f(self)\n"
     (tmp_path / "kernels" / "a.py").write_text(text, "utf-8")
     (tmp_path / "b.py").write_text(text, "utf-8")
-    place = SimpleNamespace(tree=tmp_path, sources=["kernels/a.py", "b.py"])
+    place = types.SimpleNamespace(tree=tmp_path, sources=["kernels/a.py", "b.py"])
     found = choice.users(place)
     assert found["g"] == found["y"] == {"kernels/a.py::f"}
     assert found["f"] == {"kernels/a.py::A.h"}
