@@ -38,6 +38,7 @@ N, BLOCK = 90, 16
 N_PANELS = 6
 SMALL = ("--n", N, "--n-test", 20, "--width", 25, "--sizes", f"30,{N}")
 LAST = f"checkpoint/n-{N:08d}"
+ITERATED = pytest.mark.compiled("hundreds of products, minutes of plain Python")
 
 # Runs a command in panels of BLOCK columns, and kills itself when panel LEFT of the last size is to
 # be put in its place.
@@ -192,7 +193,9 @@ def test_the_command_repeats_the_run(whole, tmp_path):
     np.testing.assert_array_equal(coefficients(tmp_path), coefficients(whole))
 
 
-@pytest.mark.parametrize("solver", ["mixed", "pcg", "cholesky", "auto"])
+@pytest.mark.parametrize(
+    "solver", ["mixed", pytest.param("pcg", marks=ITERATED), "cholesky", "auto"]
+)
 def test_other_solvers(solver, whole, tmp_path):
     said = run(tmp_path, "--solver", solver)
     assert ("packed" if solver == "auto" else solver) in said
@@ -206,7 +209,12 @@ def test_other_solvers(solver, whole, tmp_path):
 
 @pytest.mark.parametrize(
     "preconditioner",
-    ["ntk", "mean_output", "nystrom", pytest.param("none", marks=pytest.mark.compiled)],
+    [
+        pytest.param("ntk", marks=ITERATED),
+        "mean_output",
+        "nystrom",
+        pytest.param("none", marks=ITERATED),
+    ],
 )
 def test_preconditioners(preconditioner, whole, tmp_path):
     said = run(tmp_path, "--solver", "pcg", "--preconditioner", preconditioner)
@@ -289,6 +297,7 @@ def test_stopped_again_and_again(solver, tmp_path, monkeypatch):
     assert measured(out) == measured(tmp_path / "whole")
 
 
+@ITERATED
 def test_stopped_amid_iterations(tmp_path, monkeypatch):
     words = ("--solver", "pcg", "--tol", "1e-12")
     run(tmp_path / "whole", *words)

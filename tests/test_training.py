@@ -340,10 +340,11 @@ def test_a_step_that_is_broken_off_leaves_no_activations(monkeypatch):
     engine, other = ReducedDescent(task), ReducedDescent(task)
     weights = np.full((1, len(Y)), 1 / len(Y))
 
-    def broken(*_):
-        raise KeyboardInterrupt
+    class Broken:
+        def __getitem__(self, n_turns):
+            raise KeyboardInterrupt
 
-    monkeypatch.setattr(deep_descent, "_first_layer", broken)
+    monkeypatch.setattr(deep_descent, "_first_layer", Broken())
     with pytest.raises(KeyboardInterrupt):
         engine.advance(weights, 0.0, np.inf)
     monkeypatch.undo()

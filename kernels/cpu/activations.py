@@ -5,11 +5,11 @@ A user's own pair of functions takes the same loops, compiled for it in each pro
 call ``row``, which does a row at a time: what is made of exponentials has vector lanes there.
 """
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import FunctionType
 
 import numpy as np
-from numba import get_num_threads, njit, prange, types
+from numba import njit, types
 from numba.core.errors import NumbaError
 
 from ntklin.kernels import activations as bodies
@@ -22,13 +22,14 @@ from ntklin.kernels.cpu.exponentials import (
     softplus_row,
     tanh_row,
 )
-from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
-from ntklin.kernels.cpu.launching import launcher
+from ntklin.kernels.cpu.intrinsics import next_task, wide_vectors
+from ntklin.kernels.cpu.launching import turns
 from ntklin.kernels.cpu.layer_products import (
+    Work,
     blas_beside,
     multiply,
     packed_inputs,
-    product_sums,
+    product_work,
     task_rows,
 )
 from ntklin.kernels.cpu.plain import JIT_DISABLED
@@ -106,24 +107,27 @@ def row(kind, p, A, slopes, i, start, stop):
 
 
 class ActivationLoop:
-    """A parallel loop over neurons, for every activation.
+    """A parallel kernel for every activation: ``loop[n](body, *arguments)``.
 
     Parameters
     ----------
     function : callable
-        The loop's source, whose first arguments are the activation's kind and its number p, and
-        which takes ``row(kind, p, A, slopes, i, start, stop)`` from its globals.
+        The source of a turn, ``f(k, kind, p, *arguments)`` with the activation's kind and its
+        number p, which takes ``row(kind, p, A, slopes, i, start, stop)`` from its globals.
     """
 
     def __init__(self, function):
         self._function = function
         self._own = parallel_kernel(function)
 
-    def __call__(self, body, *arguments):
-        """Run the loop for a body; other arguments are those of the source."""
+    def __getitem__(self, n_turns):
+        return partial(self._take, n_turns)
+
+    def _take(self, n_turns, body, *arguments):
         if body.name in KINDS:
-            return self._own(KINDS[body.name], body.p, *arguments)
-        return _compiled_for(self._function, body)(FOREIGN, body.p, *arguments)
+            return self._own[n_turns](KINDS[body.name], body.p, *arguments)
+        loop = _compiled_for(self._function, body)
+        return loop[n_turns](FOREIGN, body.p, *arguments)
 
 
 def _of_one(function):
@@ -154,10 +158,8 @@ def _compiled_for(loop, body):
     """A loop with the functions of a body that is not one of ours."""
     own_row = _with(_row_by_numbers, value=_of_one(body.value), slope=_of_one(body.slope))
     options = {"nogil": True, **CONTRACTED}
-    if JIT_DISABLED:
-        return _with(loop, row=own_row)
-    own = _with(loop, row=njit(**options)(own_row))
-    return launcher(own, njit(parallel=True, **options)(own), njit(**options))
+    turn = _with(loop, row=own_row if JIT_DISABLED else njit(**options)(own_row))
+    return turns(turn, njit(**options))
 
 
 def _with(function, **names):
@@ -167,21 +169,19 @@ def _with(function, **names):
 
 
 @ActivationLoop
-def _layer(kind, p, layer, below, packed, a, slopes, block, sums, counter):
-    """a = α(w a' W^T + v b) and α' there; returns how many rows of W may not be finite."""
+def _layer(worker, kind, p, layer, below, packed, a, slopes, block, work: Work):
+    """a = α(w a' W^T + v b) and α' there."""
     W, b, w, v = layer
-    doubtful = 0
-    for worker in prange(sums.shape[0]):
+    sums, counter, doubtful = work
+    start = next_task(counter) * block
+    while start < W.shape[0]:
+        stop = min(start + block, W.shape[0])
+        doubtful[worker] += multiply(w, below, packed, W, start, stop, a, sums[worker])
+        for n in range(a.shape[0]):
+            for i in range(start, stop):
+                a[n, i] += v * b[i]
+            row(kind, p, a, slopes, n, start, stop)
         start = next_task(counter) * block
-        while start < W.shape[0]:
-            stop = min(start + block, W.shape[0])
-            doubtful += multiply(w, below, packed, W, start, stop, a, sums[worker])
-            for n in range(a.shape[0]):
-                for i in range(start, stop):
-                    a[n, i] += v * b[i]
-                row(kind, p, a, slopes, n, start, stop)
-            start = next_task(counter) * block
-    return doubtful
 
 
 def activated(body, layer, below):
@@ -201,7 +201,7 @@ def activated(body, layer, below):
     """
     a = np.empty((len(below), len(layer.W)), below.dtype)
     slopes, packed = np.empty_like(a), packed_inputs(below, layer.W)
-    sums, block = product_sums(packed, get_num_threads()), task_rows(packed, layer.W)
+    work, block = product_work(packed), task_rows(packed, layer.W)
     with blas_beside(packed):
-        doubtful = _layer(body, layer, below, packed, a, slopes, block, sums, task_counter())
-    return a, slopes, doubtful
+        _layer[len(work.sums)](body, layer, below, packed, a, slopes, block, work)
+    return a, slopes, int(work.doubtful.sum())

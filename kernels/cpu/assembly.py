@@ -1,7 +1,5 @@
 """Dense Jacobian assembly: every element of the (N, P) result is written exactly once."""
 
-from numba import prange
-
 from ntklin.kernels.cpu import plain
 from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import stream_scaled, to_next_line
@@ -27,15 +25,14 @@ def _write_row(out, row, start, d, a, n):
 
 
 @parallel_kernel
-def _layer(a, delta, w, v, has_bias, out, offset):
+def _layer(row, a, delta, w, v, has_bias, out, offset):
     n_rows, n_out = delta.shape
     n_in, n_outputs = a.shape[1], n_rows // a.shape[0]
-    for row in prange(n_rows):
+    for i in range(n_out):
+        _write_row(out, row, offset + i * n_in, w * delta[row, i], a, row // n_outputs)
+    if has_bias:
         for i in range(n_out):
-            _write_row(out, row, offset + i * n_in, w * delta[row, i], a, row // n_outputs)
-        if has_bias:
-            for i in range(n_out):
-                out[row, offset + n_out * n_in + i] = v * delta[row, i]
+            out[row, offset + n_out * n_in + i] = v * delta[row, i]
 
 
 def jacobian(passes, has_bias, out):
@@ -52,5 +49,5 @@ def jacobian(passes, has_bias, out):
     scalar = out.dtype.type
     offset = 0
     for a, d, w, v in zip(*passes, strict=True):
-        _layer(a, d, scalar(w), scalar(v), has_bias, out, offset)
+        _layer[len(out)](a, d, scalar(w), scalar(v), has_bias, out, offset)
         offset += d.shape[1] * (a.shape[1] + has_bias)

@@ -6,7 +6,7 @@ costs more than the small products themselves, because idle workers of both spin
 """
 
 import numpy as np
-from numba import get_num_threads, prange, types
+from numba import get_num_threads, types
 from numba.extending import intrinsic
 
 from ntklin.kernels.cpu import instructions, plain
@@ -100,25 +100,24 @@ def gemm(transpose_a, transpose_b, alpha, A, B, beta, C):
 
 
 @parallel_kernel
-def _tiled_product(K, a, other_a, rows, columns, n_workers, counter):
+def _tiled_product(_, K, a, other_a, rows, columns, counter):
     """K[s] ← a a'^T of slice s of the columns, on the tiles that start at ``rows``, ``columns``."""
     slices = K.shape[0]
     size = (a.shape[1] + slices - 1) // slices
     one = K.dtype.type(1)
-    for _ in prange(n_workers):
+    task = next_task(counter)
+    while task < rows.shape[0] * slices:
+        i = rows[task // slices]
+        j = columns[task // slices]
+        s = task % slices
+        i_stop = min(i + TILE_ROWS, K.shape[1])
+        j_stop = min(j + TILE_COLUMNS, K.shape[2])
+        start = min(s * size, a.shape[1])
+        stop = min(start + size, a.shape[1])
+        x = a[i:i_stop, start:stop]
+        y = other_a[j:j_stop, start:stop]
+        gemm(PLAIN, TRANSPOSED, one, x, y, one * 0, K[s, i:i_stop, j:j_stop])
         task = next_task(counter)
-        while task < rows.shape[0] * slices:
-            i = rows[task // slices]
-            j = columns[task // slices]
-            s = task % slices
-            i_stop = min(i + TILE_ROWS, K.shape[1])
-            j_stop = min(j + TILE_COLUMNS, K.shape[2])
-            start = min(s * size, a.shape[1])
-            stop = min(start + size, a.shape[1])
-            x = a[i:i_stop, start:stop]
-            y = other_a[j:j_stop, start:stop]
-            gemm(PLAIN, TRANSPOSED, one, x, y, one * 0, K[s, i:i_stop, j:j_stop])
-            task = next_task(counter)
 
 
 def _corners(n, n_other, symmetric):
@@ -143,11 +142,10 @@ def slice_count(n, n_other, symmetric, n_columns):
 
 
 @parallel_kernel
-def mirror_lower(K):
+def mirror_lower(n, K):
     """Set what is above the diagonal to what is below it, as after :func:`product` with itself."""
-    for n in prange(K.shape[0]):
-        for k in range(n):
-            K[k, n] = K[n, k]
+    for k in range(n):
+        K[k, n] = K[n, k]
 
 
 def product(x, y=None):
@@ -169,7 +167,7 @@ def product(x, y=None):
     allocate = np.empty if slices == 1 else np.zeros  # the sum also runs over what is not set
     parts = allocate((slices, len(x), len(other)), x.dtype)
     with sequential_blas:
-        _tiled_product(parts, x, other, rows, columns, n_threads, task_counter())
+        _tiled_product[n_threads](parts, x, other, rows, columns, task_counter())
     return parts[0] if slices == 1 else parts.sum(axis=0)
 
 
@@ -180,12 +178,10 @@ def _few_dots(x, y, out):
         out[n] = dot(y, x, n)
 
 
-@twin(plain.dots)
 @parallel_kernel
-def _dots(x, y, out):
+def _dots(n, x, y, out):
     """out_n = x_n · y, row by row."""
-    for n in prange(x.shape[0]):
-        out[n] = dot(y, x, n)
+    out[n] = dot(y, x, n)
 
 
 def dense_product(x, y):
@@ -202,9 +198,9 @@ def dense_product(x, y):
     x, other = np.ascontiguousarray(x), None if y is x else np.ascontiguousarray(y)
     if len(y) == 1:
         found = np.empty(len(x), x.dtype)
-        (_few_dots if x.size <= FEW else _dots)(x, np.ascontiguousarray(y)[0], found)
+        (_few_dots if x.size <= FEW else _dots[len(x)])(x, np.ascontiguousarray(y)[0], found)
         return found[:, None]
     found = product(x, other)
     if other is None:
-        mirror_lower(found)
+        mirror_lower[len(found)](found)
     return found

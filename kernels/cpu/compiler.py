@@ -10,7 +10,7 @@ import functools
 from numba import njit
 
 from ntklin.kernels.cpu.caching import with_cache
-from ntklin.kernels.cpu.launching import launcher
+from ntklin.kernels.cpu.launching import launcher, turns
 from ntklin.kernels.cpu.plain import twin
 
 
@@ -29,14 +29,23 @@ kernel = functools.partial(_compiled, **CONTRACTED)
 dot_kernel = functools.partial(_compiled, fastmath={"contract", "reassoc", "nsz"})
 
 
-def parallel_kernel(function):
-    """A kernel whose ``prange`` is shared out to threads; called from Python only.
+def parallel_kernel(turn):
+    """A kernel of many turns, which are shared out to threads: ``f[n](*arguments)``, from Python.
 
-    Its threads take named tuples that are its own arguments, or that it makes by their class, but
-    none that a function returned, and no tuples of tuples.
+    What is decorated takes one, ``f(k, *arguments)``, k < n, whichever thread that falls to.
+
+    Returns
+    -------
+    Turns
+    """
+    return turns(turn, kernel)
+
+
+def launching_kernel(function):
+    """A kernel that calls ``parallel_for``; called from Python only.
 
     Returns
     -------
     callable
     """
-    return twin(function)(launcher(function, kernel(function, parallel=True), kernel))
+    return twin(function)(launcher(kernel(function)))

@@ -6,7 +6,6 @@ by tables of subset sums (``neuron_subsets``).
 """
 
 import numpy as np
-from numba import prange
 
 from ntklin.kernels.cpu.aligned import aligned_empty
 from ntklin.kernels.cpu.blas import PLAIN, TRANSPOSED, gemm, sequential_blas
@@ -24,9 +23,8 @@ from ntklin.kernels.structures import DescentState, Layer
 
 
 @parallel_kernel
-def _relu_rows(H, moved, A):
-    for i in prange(A.shape[0]):
-        relu_of_sum(A, np.int64(i), H, moved)  # see shallow_descent
+def _relu_rows(i, H, moved, A):
+    relu_of_sum(A, i, H, moved)
 
 
 @kernel
@@ -40,52 +38,49 @@ def _add_signal(S, i, d, k, delta, r):
 
 
 @parallel_kernel
-def _first_layer(state: DescentState, delta, r, tiles, A):
+def _first_layer(task, state: DescentState, delta, r, tiles, A):
     """Move the first layer's preactivations by one step; A = max(H + moved, 0).
 
     ``tiles`` are those of −η G, from ``skipping.tiled``.
     """
     H, moved, _, S = state
-    for task in prange((H.shape[0] + CHUNK - 1) // CHUNK):
-        start = task * CHUNK
-        stop = min(start + CHUNK, H.shape[0])
-        d = np.zeros((CHUNK, tiles.shape[1] * GROUP), H.dtype)
-        for i in range(start, stop):
-            _add_signal(S, i, d, i - start, delta, r)
-        add_tiled(moved, start, stop, d, tiles)
-        for i in range(start, stop):
-            relu_of_sum(A, i, H, moved)
+    start = task * CHUNK
+    stop = min(start + CHUNK, H.shape[0])
+    d = np.zeros((CHUNK, tiles.shape[1] * GROUP), H.dtype)
+    for i in range(start, stop):
+        _add_signal(S, i, d, i - start, delta, r)
+    add_tiled(moved, start, stop, d, tiles)
+    for i in range(start, stop):
+        relu_of_sum(A, i, H, moved)
 
 
 @parallel_kernel
-def _hidden_step(layer: Layer, delta, r, below, rate, block):
+def _hidden_step(task, layer: Layer, delta, r, below, rate, block):
     """Update one hidden layer, by blocks of its neurons."""
     W, b, w, v = layer
     one = w / w
-    for task in prange((W.shape[0] + block - 1) // block):
-        start = task * block
-        stop = min(start + block, W.shape[0])
-        scaled = np.zeros((stop - start, r.shape[0]), W.dtype)
-        for i in range(start, stop):
-            total = w * 0
-            for n in range(r.shape[0]):
-                scaled[i - start, n] = delta[i, n] * r[n]
-                total += scaled[i - start, n]
-            b[i] -= rate * v * total
-        gemm(PLAIN, TRANSPOSED, -rate * w, scaled, below, one, W[start:stop, :])
+    start = task * block
+    stop = min(start + block, W.shape[0])
+    scaled = np.zeros((stop - start, r.shape[0]), W.dtype)
+    for i in range(start, stop):
+        total = w * 0
+        for n in range(r.shape[0]):
+            scaled[i - start, n] = delta[i, n] * r[n]
+            total += scaled[i - start, n]
+        b[i] -= rate * v * total
+    gemm(PLAIN, TRANSPOSED, -rate * w, scaled, below, one, W[start:stop, :])
 
 
 @parallel_kernel
-def _last_layer(W, w, r, A, b, v, rate, scale):
+def _last_layer(task, W, w, r, A, b, v, rate, scale):
     """Update the output weights, and the biases b of the last hidden layer.
 
     ``scale`` becomes w W, the last hidden layer's backward signal where a neuron is active.
     """
-    for task in prange((A.shape[0] + CHUNK - 1) // CHUNK):
-        for i in range(task * CHUNK, min((task + 1) * CHUNK, A.shape[0])):
-            scale[i] = w * W[i]
-            b[i] -= rate * v * scale[i] * active_sum(r, A, i)
-            W[i] -= rate * w * relu_dot(r, A, i)
+    for i in range(task * CHUNK, min((task + 1) * CHUNK, A.shape[0])):
+        scale[i] = w * W[i]
+        b[i] -= rate * v * scale[i] * active_sum(r, A, i)
+        W[i] -= rate * w * relu_dot(r, A, i)
 
 
 def deep_descent(kept, state, above, G, Y, loss, rate, sample_weights, end):
@@ -102,7 +97,7 @@ def deep_descent(kept, state, above, G, Y, loss, rate, sample_weights, end):
     if activations is None:
         widths = [len(H), *(len(layer.W) for layer in hidden)]
         activations = room_for_activations(widths, n_samples, H.dtype)
-        _relu_rows(H, state.moved, activations.by_neurons[0])
+        _relu_rows[len(activations.by_neurons[0])](H, state.moved, activations.by_neurons[0])
         forward_above(hidden, activations)
     A = activations.by_neurons
     delta = [np.empty_like(a) for a in A[:-1]]
@@ -113,21 +108,23 @@ def deep_descent(kept, state, above, G, Y, loss, rate, sample_weights, end):
     losses = []
     with sequential_blas:
         for t in range(n_steps + 1):
-            output_parts(A[-1], W_out, output.w, parts)
+            output_parts[len(parts)](A[-1], W_out, output.w, parts)
             sum_parts(f, parts, output.v * output.b[0])
             row = sample_weights[t] if t < n_steps else r
             losses.append(loss_and_derivatives(LOSSES[loss], f, Y, row, r))
             if t == n_steps or not goes_on(losses[-1], end):
                 break
-            _last_layer(W_out, output.w, r, A[-1], last.b, last.v, rate, scale)
+            moved = last.b, last.v, rate, scale
+            _last_layer[len(parts)](W_out, output.w, r, A[-1], *moved)
             output.b[0] -= rate * output.v * sum_of(r)
             backward_step(last.W, scale, A[-1], r, A[-2], delta[-1], last.w, rate)
             for l in range(len(hidden) - 2, -1, -1):
                 W, w = hidden[l].W, hidden[l].w
-                hidden_backward(W, delta[l + 1], w, A[l], delta[l], block_size(W.shape[1]))
+                hidden_backward(W, delta[l + 1], w, A[l], delta[l])
             for l, layer in enumerate(hidden[:-1]):
-                _hidden_step(layer, delta[l + 1], r, A[l], rate, block_size(len(layer.W)))
-            _first_layer(state, delta[0], r, tiles, A[0])
+                n_rows, block = len(layer.W), block_size(len(layer.W))
+                _hidden_step[-(-n_rows // block)](layer, delta[l + 1], r, A[l], rate, block)
+            _first_layer[-(-len(H) // CHUNK)](state, delta[0], r, tiles, A[0])
             forward_above(hidden, activations)
     kept["activations"] = activations
     return np.array(losses)

@@ -10,7 +10,7 @@ with its new preactivations while its weights are in cache.
 from typing import NamedTuple
 
 import numpy as np
-from numba import get_num_threads, prange
+from numba import get_num_threads
 
 from ntklin.kernels.cpu import plain
 from ntklin.kernels.cpu.aligned import Aligned, aligned_empty
@@ -24,6 +24,7 @@ from ntklin.kernels.cpu.neuron_subsets import (
     Work,
     active_bits,
     add_neurons,
+    far_apart,
     tabulate_weights,
     whole_words,
     work_space,
@@ -38,10 +39,10 @@ from ntklin.kernels.cpu.sample_subsets import (
     sample_tables,
     tabulate_samples,
 )
-from ntklin.kernels.cpu.shares import block_size, share
+from ntklin.kernels.cpu.shares import share
 from ntklin.kernels.cpu.sizes import CHUNK_GROUPS, LINE, SUBSET_LINES, WORD
 from ntklin.kernels.cpu.skipping import write_transposed
-from ntklin.kernels.cpu.sums import active_sum, clear_rows, gate_row, relu_dot
+from ntklin.kernels.cpu.sums import active_sum, clear_rows, gate_row, relu_dot, relu_of
 from ntklin.kernels.cpu.tile_steps import (
     SLAB,
     TileInputs,
@@ -56,27 +57,17 @@ from ntklin.kernels.structures import Layer
 BLOCK = 32
 
 
-@kernel
-def _relu_row(A, i, H):
-    """A_i ← max(H_i, 0), over the columns of A."""
-    wide_vectors()
-    i, zero = np.uint64(i), A.dtype.type(0)
-    for n in range(np.uint64(A.shape[1])):
-        A[i, n] = max(H[i, n], zero)
-
-
 @parallel_kernel
-def _first_forward(H, A, tiles, panels: Panels, slab):
+def _first_forward(task, H, A, tiles, panels: Panels, slab):
     """H ← the first layer's preactivations, and A ← its activations."""
-    for task in prange((H.shape[0] + slab - 1) // slab):
-        start = task * slab
-        stop = min(start + slab, H.shape[0])
-        clear_rows(H, start, stop)
-        for t in range(tiles.shape[0]):
-            for block in range(start, stop, WORD):
-                add_product(H, block, tiles, t, panels)
-        for i in range(start, min(stop, A.shape[0])):
-            _relu_row(A, i, H)
+    start = task * slab
+    stop = min(start + slab, H.shape[0])
+    clear_rows(H, start, stop)
+    for t in range(tiles.shape[0]):
+        for block in range(start, stop, WORD):
+            add_product(H, block, tiles, t, panels)
+    for i in range(start, min(stop, A.shape[0])):
+        relu_of(A, i, H)
 
 
 class Seen(NamedTuple):
@@ -108,32 +99,39 @@ def _weigh(D, k, seen: Seen, i):
 
 @parallel_kernel
 def _first_step(
-    H, A, seen: Seen, step: Step, matrix: WithSlots, inputs: TileInputs, work, slab, counter
+    worker,
+    H,
+    A,
+    seen: Seen,
+    step: Step,
+    matrix: WithSlots,
+    inputs: TileInputs,
+    work,
+    slab,
+    counter,
 ):
     """The step of the first layer, its preactivations and activations, ``slab`` neurons a task."""
-    for worker in prange(work.D.shape[0]):
-        D, gradient, found = work.D[worker], work.gradient[worker], work.found[worker]
+    D, gradient, found = work.D[worker], work.gradient[worker], work.found[worker]
+    start = next_task(counter) * slab
+    while start < H.shape[0]:
+        end = min(start + slab, H.shape[0])
+        stop = min(end, A.shape[0])
+        for i in range(start, stop):
+            _weigh(D, i - start, seen, i)
+        clear_rows(D, stop - start, end - start)
+        step_neurons(H, start, end, step, matrix, inputs, seen.is_seen, (D, gradient, found))
+        for i in range(start, stop):
+            relu_of(A, i, H)
         start = next_task(counter) * slab
-        while start < H.shape[0]:
-            end = min(start + slab, H.shape[0])
-            stop = min(end, A.shape[0])
-            for i in range(start, stop):
-                _weigh(D, i - start, seen, i)
-            clear_rows(D, stop - start, end - start)
-            step_neurons(H, start, end, step, matrix, inputs, seen.is_seen, (D, gradient, found))
-            for i in range(start, stop):
-                _relu_row(A, i, H)
-            start = next_task(counter) * slab
 
 
 @parallel_kernel
-def _output_gradient(W, w, r, A, v, scale, of_W, of_b):
+def _output_gradient(task, W, w, r, A, v, scale, of_W, of_b):
     """The gradients of the output weights and of the biases below them; scale ← w W."""
-    for task in prange((A.shape[0] + CHUNK - 1) // CHUNK):
-        for i in range(task * CHUNK, min((task + 1) * CHUNK, A.shape[0])):
-            scale[i] = w * W[i]
-            of_b[i] = v * scale[i] * active_sum(r, A, i)
-            of_W[i] = w * relu_dot(r, A, i)
+    for i in range(task * CHUNK, min((task + 1) * CHUNK, A.shape[0])):
+        scale[i] = w * W[i]
+        of_b[i] = v * scale[i] * active_sum(r, A, i)
+        of_W[i] = w * relu_dot(r, A, i)
 
 
 @twin(plain.prefetch_row)
@@ -194,6 +192,7 @@ def _last_tile(matrix: WithSlots, j, active: Active, r, below, delta, step: Step
 
 @parallel_kernel
 def _last_step(
+    worker,
     matrix: WithSlots,
     active: Active,
     r,
@@ -201,8 +200,7 @@ def _last_step(
     delta,
     step: Step,
     work: Work,
-    tables,
-    gradients,
+    rooms,
     counter,
 ):
     """The rule's step of the last hidden layer's W, and the signal that W passed down before.
@@ -213,30 +211,28 @@ def _last_step(
     n_workers, _, width = sums.shape
     n_columns = matrix.theta.shape[1]
     n_tiles = (n_columns + n_workers * width - 1) // (n_workers * width)
-    for worker in prange(n_workers):
-        mine = Work(sums[worker], tile[worker], table[worker])
-        room = tables[worker], gradients[worker]
+    mine = Work(sums[worker], tile[worker], table[worker])
+    tables, gradients = rooms
+    room = tables[worker], gradients[worker]
+    task = next_task(counter)
+    while task < n_workers * n_tiles:
+        j = far_apart(task, n_workers, n_tiles) * width
+        if j < n_columns:
+            _last_tile(matrix, j, active, r, below, delta, step, mine, room)
         task = next_task(counter)
-        while task < n_workers * n_tiles:
-            # Far from the tiles that other threads write now: neighbors share cache lines.
-            j = (task % n_workers * n_tiles + task // n_workers) * width
-            if j < n_columns:
-                _last_tile(matrix, j, active, r, below, delta, step, mine, room)
-            task = next_task(counter)
 
 
 @parallel_kernel
-def _hidden_step(matrix: WithSlots, w, signal, below, step: Step):
+def _hidden_step(task, matrix: WithSlots, w, signal, below, step: Step):
     """The rule's step of a hidden layer's W, whose gradient is w D a^T, by blocks of its rows."""
     W, first, second = matrix
     flat = WithSlots(W.reshape(-1), first.reshape(-1), second.reshape(-1))
-    for task in prange((W.shape[0] + BLOCK - 1) // BLOCK):
-        start = task * BLOCK
-        stop = min(start + BLOCK, W.shape[0])
-        gradient, zero = np.empty((stop - start, W.shape[1]), W.dtype), np.int64(0)
-        gemm(PLAIN, TRANSPOSED, w, signal[start:stop, :], below, w * 0, gradient)
-        count = (stop - start) * W.shape[1]
-        apply_step(step, flat, start * W.shape[1], gradient.reshape(-1), zero, count)
+    start = task * BLOCK
+    stop = min(start + BLOCK, W.shape[0])
+    gradient, zero = np.empty((stop - start, W.shape[1]), W.dtype), np.int64(0)
+    gemm(PLAIN, TRANSPOSED, w, signal[start:stop, :], below, w * 0, gradient)
+    count = (stop - start) * W.shape[1]
+    apply_step(step, flat, start * W.shape[1], gradient.reshape(-1), zero, count)
 
 
 class _Parameters(NamedTuple):
@@ -286,7 +282,8 @@ class DeepNetwork(Aligned):
         A, panels = self._activations.by_neurons[0], Panels(*self._inputs[3:])
         self._work = None
         self._slab = -(-share(self._m, WORD, SLAB) // WORD) * WORD
-        _first_forward(H, A, self._first.theta, panels, self._slab)
+        n_slabs = -(-len(H) // self._slab)
+        _first_forward[n_slabs](H, A, self._first.theta, panels, self._slab)
         with sequential_blas:
             self._forward()
 
@@ -295,7 +292,8 @@ class DeepNetwork(Aligned):
         *hidden, output = (p.layer() for p in (*self._hidden, self._output))
         forward_above(hidden, self._activations)
         W, shift = output.W[0], output.v * output.b[0]
-        output_parts(self._activations.by_neurons[-1], W, output.w, self._parts)
+        A, parts = self._activations.by_neurons[-1], self._parts
+        output_parts[len(parts)](A, W, output.w, parts)
         sum_parts(self._f, self._parts, shift)
 
     def evaluate(self, sample_weights):
@@ -319,7 +317,7 @@ class DeepNetwork(Aligned):
             moved = self._H, self._activations.by_neurons[0]
             seen = Seen(delta[0], r, samples, is_seen)
             given = seen, step, self._first, self._inputs, self._work, self._slab
-            _first_step(*moved, *given, task_counter())
+            _first_step[len(self._work.D)](*moved, *given, task_counter())
             self._forward()
 
     def _step_above(self, step, r, A, delta):
@@ -327,7 +325,7 @@ class DeepNetwork(Aligned):
         scale, of_W, of_b = (np.empty_like(self._output.matrix.theta[0]) for _ in range(3))
         last, output = self._hidden[-1], self._output
         W, w = output.matrix.theta[0], output.w
-        _output_gradient(W, w, r, A[-1], last.v, scale, of_W, of_b)
+        _output_gradient[len(self._parts)](W, w, r, A[-1], last.v, scale, of_W, of_b)
         _move(step, output.matrix, of_W)
         _move(step, output.bias, np.array([output.v * r.sum()]))
         _move(step, last.bias, of_b)
@@ -340,10 +338,11 @@ class DeepNetwork(Aligned):
             n_dense = len(self._hidden)
         for l in range(n_dense - 1, -1, -1):
             (W, _, _), w = self._hidden[l].matrix, self._hidden[l].w
-            hidden_backward(W, signals[l + 1], w, A[l], delta[l], block_size(W.shape[1]))
+            hidden_backward(W, signals[l + 1], w, A[l], delta[l])
         for l, layer in enumerate(self._hidden[:n_dense]):
             signal = signals[l + 1] * r
-            _hidden_step(layer.matrix, layer.w, signal, A[l], step)
+            n_blocks = -(-len(signal) // BLOCK)
+            _hidden_step[n_blocks](layer.matrix, layer.w, signal, A[l], step)
             if l < len(self._hidden) - 1:
                 _move(step, layer.bias, layer.v * signal.sum(axis=1))
 
@@ -355,8 +354,8 @@ class DeepNetwork(Aligned):
         tables = sample_tables(len(work.sums), dtype)
         rows = WORD if index.shape[1] <= CHUNK_GROUPS else len(A[-1])
         gradients = aligned_empty((len(tables), rows, tables.shape[3]), dtype)
-        given = matrix, active, r, A[-2], delta, step, work, tables, gradients
-        _last_step(*given, task_counter())
+        given = matrix, active, r, A[-2], delta, step, work, (tables, gradients)
+        _last_step[len(tables)](*given, task_counter())
 
     def write(self, layers, slots):
         """Write parameters and slots back, in the layout of θ; see ``fused.ShallowNetwork``."""

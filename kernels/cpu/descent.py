@@ -14,8 +14,6 @@ so that one neuron's inputs are contiguous; the padding of H stays zero.
 
 from functools import partial
 
-from numba import prange
-
 from ntklin.kernels.cpu.aligned import aligned_empty, aligned_zeros
 from ntklin.kernels.cpu.compiler import parallel_kernel
 from ntklin.kernels.cpu.deep_descent import deep_descent
@@ -67,13 +65,12 @@ def descent_state(H, dtype):
 
 
 @parallel_kernel
-def _fold(total, change):
-    for i in prange(total.shape[0]):
-        for n in range(total.shape[1]):
-            old, new = total[i, n], total[i, n] + change[i, n]
-            taken = new - old
-            change[i, n] = (old - (new - taken)) + (change[i, n] - taken)
-            total[i, n] = new
+def _fold(i, total, change):
+    for n in range(total.shape[1]):
+        old, new = total[i, n], total[i, n] + change[i, n]
+        taken = new - old
+        change[i, n] = (old - (new - taken)) + (change[i, n] - taken)
+        total[i, n] = new
 
 
 def fold(state):
@@ -86,8 +83,8 @@ def fold(state):
     ----------
     state : DescentState
     """
-    _fold(state.H, state.moved)
-    _fold(state.S, state.S_moved)
+    _fold[len(state.H)](state.H, state.moved)
+    _fold[len(state.S)](state.S, state.S_moved)
 
 
 def descend(state, above, kept, G, Y, loss, rate, sample_weights, end):

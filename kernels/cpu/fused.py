@@ -10,7 +10,7 @@ fixed size.
 from typing import NamedTuple
 
 import numpy as np
-from numba import get_num_threads, prange
+from numba import get_num_threads
 
 from ntklin.kernels.cpu.aligned import Aligned, aligned_empty, aligned_zeros
 from ntklin.kernels.cpu.compiler import parallel_kernel
@@ -65,24 +65,24 @@ class Work(NamedTuple):
 
 
 @parallel_kernel
-def _forward(hidden: Hidden, tiles, panels: Panels, W, n_workers, counter):
+def _forward(_, hidden: Hidden, tiles, panels: Panels, W, counter):
     """H ← the preactivations, and the parts of the outputs."""
     H, parts, w = hidden
     m = H.shape[0]
-    for _ in prange(n_workers):
+    row = next_task(counter) * SLAB
+    while row < m:
+        stop = min(row + SLAB, m)
+        clear_rows(H, row, stop)
+        for t in range(tiles.shape[0]):
+            for block in range(row, stop, WORD):
+                add_product(H, block, tiles, t, panels)
+        sum_outputs(H, row, stop, W, w, parts)
         row = next_task(counter) * SLAB
-        while row < m:
-            stop = min(row + SLAB, m)
-            clear_rows(H, row, stop)
-            for t in range(tiles.shape[0]):
-                for block in range(row, stop, WORD):
-                    add_product(H, block, tiles, t, panels)
-            sum_outputs(H, row, stop, W, w, parts)
-            row = next_task(counter) * SLAB
 
 
 @parallel_kernel
 def _step(
+    worker,
     hidden: Hidden,
     matrix: WithSlots,
     output: WithSlots,
@@ -100,44 +100,43 @@ def _step(
     X, groups, n_groups, _, _ = grid
     table, gradient, subsets, scale, found = work
     n_tiles, m, width = tiles.shape
-    for worker in prange(table.shape[0]):
-        nothing = np.int64(0)  # a literal has a type of its own, for which all is compiled again
-        my_table, my_gradient, my_subsets = table[worker], gradient[worker], subsets[worker]
-        my_scale, my_found = scale[worker], found[worker]
-        flat_gradient = my_gradient.reshape(-1)
+    nothing = np.int64(0)  # a literal has a type of its own, for which all is compiled again
+    my_table, my_gradient, my_subsets = table[worker], gradient[worker], subsets[worker]
+    my_scale, my_found = scale[worker], found[worker]
+    flat_gradient = my_gradient.reshape(-1)
+    row = next_task(counter) * SLAB
+    while row < m:
+        stop = min(row + SLAB, m)
+        n_rows = stop - row
+        for i in range(row, stop):
+            active_subsets(H, i, s.shape[0], my_subsets, i - row)
+            my_scale[i - row] = w * W[i]
+            flat_gradient[i - row] = w * relu_dot(s, H, i)
+        apply_step(step, output, row, flat_gradient, nothing, n_rows)
+        clear_rows(H, row, stop)
+        for t in range(n_tiles):
+            count = live_groups(groups[t], n_groups[t], s, my_found)
+            clear_rows(my_gradient, 0, n_rows)
+            for start in range(0, count, CHUNK_GROUPS):
+                last = min(start + CHUNK_GROUPS, count)
+                tabulate_groups(my_table, s, X, t, my_found, start, last)
+                add_gradients(
+                    my_gradient,
+                    nothing,
+                    n_rows,
+                    my_subsets,
+                    my_found,
+                    start,
+                    last,
+                    my_table,
+                    my_scale,
+                )
+            for block in range(row, stop, WORD):
+                place, source = (t * m + block) * width, (block - row) * width
+                apply_step(step, flat, place, flat_gradient, source, WORD * width)
+                add_product(H, block, tiles, t, panels)
+        sum_outputs(H, row, stop, W, w, parts)
         row = next_task(counter) * SLAB
-        while row < m:
-            stop = min(row + SLAB, m)
-            n_rows = stop - row
-            for i in range(row, stop):
-                active_subsets(H, i, s.shape[0], my_subsets, i - row)
-                my_scale[i - row] = w * W[i]
-                flat_gradient[i - row] = w * relu_dot(s, H, i)
-            apply_step(step, output, row, flat_gradient, nothing, n_rows)
-            clear_rows(H, row, stop)
-            for t in range(n_tiles):
-                count = live_groups(groups[t], n_groups[t], s, my_found)
-                clear_rows(my_gradient, 0, n_rows)
-                for start in range(0, count, CHUNK_GROUPS):
-                    last = min(start + CHUNK_GROUPS, count)
-                    tabulate_groups(my_table, s, X, t, my_found, start, last)
-                    add_gradients(
-                        my_gradient,
-                        nothing,
-                        n_rows,
-                        my_subsets,
-                        my_found,
-                        start,
-                        last,
-                        my_table,
-                        my_scale,
-                    )
-                for block in range(row, stop, WORD):
-                    place, source = (t * m + block) * width, (block - row) * width
-                    apply_step(step, flat, place, flat_gradient, source, WORD * width)
-                    add_product(H, block, tiles, t, panels)
-            sum_outputs(H, row, stop, W, w, parts)
-            row = next_task(counter) * SLAB
 
 
 class ShallowNetwork(Aligned):
@@ -181,7 +180,7 @@ class ShallowNetwork(Aligned):
         self._s = np.empty(len(X), dtype)
         self._work = None
         tiles, W, n_workers = self._matrix.theta, self._output.theta, get_num_threads()
-        _forward(self._hidden, tiles, self._panels, W, n_workers, task_counter())
+        _forward[n_workers](self._hidden, tiles, self._panels, W, task_counter())
 
     def _output_vector(self, layer, padded):
         W, b = layer
@@ -204,7 +203,8 @@ class ShallowNetwork(Aligned):
         s, dtype = self._s, self._s.dtype
         step, matrix, output = step_of(self._rule, coefficients, dtype), self._matrix, self._output
         grid, work = self._inputs.grid, self._work_space()
-        _step(self._hidden, matrix, output, step, s, grid, self._panels, work, task_counter())
+        hidden, panels, counter = self._hidden, self._panels, task_counter()
+        _step[len(work.table)](hidden, matrix, output, step, s, grid, panels, work, counter)
         if self._has_bias:
             gradient = np.array([self._v * s.sum()], dtype)
             apply_step(step, output, len(output.theta) - 1, gradient, 0, 1)

@@ -10,7 +10,7 @@ activations above there are bits.
 """
 
 import numpy as np
-from numba import get_num_threads, prange
+from numba import get_num_threads
 
 from ntklin.kernels.cpu.aligned import aligned_empty
 from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
@@ -77,29 +77,28 @@ def _store(R, i, start, factor, sums, row, count):
 
 
 @parallel_kernel
-def _push(bits, scale, a, layer: Layer, rows, out, work: Work, counter):
+def _push(worker, bits, scale, a, layer: Layer, rows, out, work: Work, counter):
     (V, b, w, v), (sums, tile, table) = layer, work
     width, n_columns, has_bias = sums.shape[2], a.shape[1], b.shape[1] > 0
     n_tiles = (n_columns + has_bias + width - 1) // width
     n_blocks = (a.shape[0] + rows - 1) // rows
-    for worker in prange(sums.shape[0]):
-        mine = Work(sums[worker], tile[worker], table[worker])
-        task = next_task(counter)
-        while task < V.shape[0] * n_blocks:
-            k, start = task // n_blocks, task % n_blocks * rows
-            stop = min(start + rows, a.shape[0])
+    mine = Work(sums[worker], tile[worker], table[worker])
+    task = next_task(counter)
+    while task < V.shape[0] * n_blocks:
+        k, start = task // n_blocks, task % n_blocks * rows
+        stop = min(start + rows, a.shape[0])
+        for n in range(start, stop):
+            out[k, n] = 0
+        for t in range(n_tiles):
+            j = t * width
+            _sum_tile(bits, scale, V[k], b[k], j, start, stop, mine)
+            count = min(width, n_columns - j)
             for n in range(start, stop):
-                out[k, n] = 0
-            for t in range(n_tiles):
-                j = t * width
-                _sum_tile(bits, scale, V[k], b[k], j, start, stop, mine)
-                count = min(width, n_columns - j)
+                out[k, n] += w * dot_of_parts(a, n, j, mine.sums, n - start, count)
+            if count < width and has_bias:
                 for n in range(start, stop):
-                    out[k, n] += w * dot_of_parts(a, n, j, mine.sums, n - start, count)
-                if count < width and has_bias:
-                    for n in range(start, stop):
-                        out[k, n] += v * mine.sums[n - start, count]
-            task = next_task(counter)
+                    out[k, n] += v * mine.sums[n - start, count]
+        task = next_task(counter)
 
 
 def push(gates, scale, a, layer):
@@ -122,34 +121,35 @@ def push(gates, scale, a, layer):
     k = len(layer.W)
     rows = _rows_of_a_task(len(a), k)
     out, work = np.empty((k, len(a)), a.dtype), work_space(a.dtype, rows)
-    _push(gates.neurons, whole_words(scale), a, layer, rows, out, work, task_counter())
+    _push[len(work.sums)](
+        gates.neurons, whole_words(scale), a, layer, rows, out, work, task_counter()
+    )
     return out
 
 
 @parallel_kernel
-def _pull(index, scale, below, r, layer: Layer, sums, tables, counter):
+def _pull(worker, index, scale, below, r, layer: Layer, sums, tables, counter):
     R, s, w, v = layer
     rows, width, n_columns, has_bias = sums.shape[1], sums.shape[2], below.shape[0], s.shape[1] > 0
     n_tiles = (n_columns + has_bias + width - 1) // width
     n_blocks = (scale.shape[0] + rows - 1) // rows
-    for worker in prange(sums.shape[0]):
-        my_sums, my_table = sums[worker], tables[worker]
-        task = next_task(counter)
-        while task < R.shape[0] * n_blocks * n_tiles:
-            k, j = task // (n_blocks * n_tiles), task % n_tiles * width
-            start = task // n_tiles % n_blocks * rows
-            stop = min(start + rows, scale.shape[0])
-            count, target, signal = min(width, n_columns - j), R[k], r[k]
-            clear_rows(my_sums, 0, stop - start)
-            for chunk in range((index.shape[1] + CHUNK_GROUPS - 1) // CHUNK_GROUPS):
-                tabulate_samples(my_table, signal, below, chunk, j, has_bias)
-                add_groups(my_sums, 0, start, stop, index, chunk, my_table)
+    my_sums, my_table = sums[worker], tables[worker]
+    task = next_task(counter)
+    while task < R.shape[0] * n_blocks * n_tiles:
+        k, j = task // (n_blocks * n_tiles), task % n_tiles * width
+        start = task // n_tiles % n_blocks * rows
+        stop = min(start + rows, scale.shape[0])
+        count, target, signal = min(width, n_columns - j), R[k], r[k]
+        clear_rows(my_sums, 0, stop - start)
+        for chunk in range((index.shape[1] + CHUNK_GROUPS - 1) // CHUNK_GROUPS):
+            tabulate_samples(my_table, signal, below, chunk, j, has_bias)
+            add_groups(my_sums, 0, start, stop, index, chunk, my_table)
+        for i in range(start, stop):
+            _store(target, i, j, w * scale[i], my_sums, i - start, count)
+        if count < width and has_bias:
             for i in range(start, stop):
-                _store(target, i, j, w * scale[i], my_sums, i - start, count)
-            if count < width and has_bias:
-                for i in range(start, stop):
-                    s[k, i] = v * scale[i] * my_sums[i - start, count]
-            task = next_task(counter)
+                s[k, i] = v * scale[i] * my_sums[i - start, count]
+        task = next_task(counter)
 
 
 def pull(gates, scale, a, r, layer):
@@ -170,4 +170,4 @@ def pull(gates, scale, a, r, layer):
     tables = sample_tables(get_num_threads(), a.dtype)
     sums = aligned_empty((len(tables), rows, tables.shape[3]), a.dtype)
     below = np.ascontiguousarray(a).T
-    _pull(gates.samples, scale, below, r, layer, sums, tables, task_counter())
+    _pull[len(sums)](gates.samples, scale, below, r, layer, sums, tables, task_counter())

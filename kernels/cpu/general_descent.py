@@ -6,8 +6,9 @@ block of neurons is in cache. Everything is neuron-major, and D is w W^T D' for 
 outputs: one pass, however many there are. Columns of samples that a step does not see are left out.
 """
 
+from typing import NamedTuple
+
 import numpy as np
-from numba import prange
 
 from ntklin.kernels.cpu.activations import ActivationLoop, row
 from ntklin.kernels.cpu.blas import PLAIN, TRANSPOSED, gemm, sequential_blas
@@ -23,28 +24,34 @@ BLOCK = 64
 PART = 256
 
 
+class Weights(NamedTuple):
+    """The layer above, its backward signal, and −η w, by which its weights move."""
+
+    layer: Layer
+    above: np.ndarray
+    step: float
+
+
 @ActivationLoop
-def _activate(kind, p, state, A, slopes):
+def _activate(i, kind, p, state, A, slopes):
     """A = α(H + moved) and the slopes α' there."""
     H, moved, _, _ = state
-    for i in prange(A.shape[0]):
-        set_sum(A, i, H, moved)
-        row(kind, p, A, slopes, i, 0, A.shape[1])
+    set_sum(A, i, H, moved)
+    row(kind, p, A, slopes, i, 0, A.shape[1])
 
 
 @ActivationLoop
-def _hidden_forward(kind, p, layer, below, A, slopes, block):
+def _hidden_forward(task, kind, p, layer, below, A, slopes, block):
     """A = α(w W A' + v b) and the slopes α' there."""
     W, b, w, v = layer
-    for task in prange((W.shape[0] + block - 1) // block):
-        start = task * block
-        stop = min(start + block, W.shape[0])
-        gemm(PLAIN, PLAIN, w, W[start:stop, :], below, w * 0, A[start:stop, :])
-        for i in range(start, stop):
-            shift = v * b[i]
-            for n in range(A.shape[1]):
-                A[i, n] += shift
-            row(kind, p, A, slopes, i, 0, A.shape[1])
+    start = task * block
+    stop = min(start + block, W.shape[0])
+    gemm(PLAIN, PLAIN, w, W[start:stop, :], below, w * 0, A[start:stop, :])
+    for i in range(start, stop):
+        shift = v * b[i]
+        for n in range(A.shape[1]):
+            A[i, n] += shift
+        row(kind, p, A, slopes, i, 0, A.shape[1])
 
 
 @kernel
@@ -83,37 +90,35 @@ def _signal_and_step(layer, above, step, A, slopes, samples, start, stop, D):
 
 
 @parallel_kernel
-def _hidden_backward(layer, above, step, A, slopes, samples, D, block):
+def _hidden_backward(task, layer, above, step, A, slopes, samples, D, block):
     """D = (w W^T D') ∘ α', and W ← W + step D' A^T: ``layer`` is the one above."""
-    for task in prange((A.shape[0] + block - 1) // block):
-        start = task * block
-        stop = min(start + block, A.shape[0])
-        _signal_and_step(layer, above, step, A, slopes, samples, start, stop, D[start:stop])
+    start = task * block
+    stop = min(start + block, A.shape[0])
+    _signal_and_step(layer, above, step, A, slopes, samples, start, stop, D[start:stop])
 
 
 @ActivationLoop
-def _first_layer(kind, p, state, layer, above, step, G, A, slopes, samples):
+def _first_layer(task, kind, p, state, weights: Weights, G, A, slopes, samples):
     """The same for the first layer, which then takes its own step: G is −η G, of the samples."""
     H, moved, _, S = state
-    for task in prange((A.shape[0] + BLOCK - 1) // BLOCK):
-        start = task * BLOCK
-        stop = min(start + BLOCK, A.shape[0])
-        D = np.empty((stop - start, samples.shape[0]), A.dtype)
-        _signal_and_step(layer, above, step, A, slopes, samples, start, stop, D)
-        _add_columns(S, start, D, samples, A.shape[1])
-        gemm(PLAIN, PLAIN, step / step, D, G, step / step, moved[start:stop, : A.shape[1]])
-        for i in range(start, stop):
-            set_sum(A, i, H, moved)
-            row(kind, p, A, slopes, i, 0, A.shape[1])
+    layer, above, step = weights
+    start = task * BLOCK
+    stop = min(start + BLOCK, A.shape[0])
+    D = np.empty((stop - start, samples.shape[0]), A.dtype)
+    _signal_and_step(layer, above, step, A, slopes, samples, start, stop, D)
+    _add_columns(S, start, D, samples, A.shape[1])
+    gemm(PLAIN, PLAIN, step / step, D, G, step / step, moved[start:stop, : A.shape[1]])
+    for i in range(start, stop):
+        set_sum(A, i, H, moved)
+        row(kind, p, A, slopes, i, 0, A.shape[1])
 
 
 @parallel_kernel
-def _output_parts(W, w, A, parts):
+def _output_parts(task, W, w, A, parts):
     """Each block's share of w W A, (blocks, C, N)."""
-    for task in prange(parts.shape[0]):
-        start = task * PART
-        stop = min(start + PART, A.shape[0])
-        gemm(PLAIN, PLAIN, w, W[:, start:stop], A[start:stop, :], w * 0, parts[task])
+    start = task * PART
+    stop = min(start + PART, A.shape[0])
+    gemm(PLAIN, PLAIN, w, W[:, start:stop], A[start:stop, :], w * 0, parts[task])
 
 
 @kernel
@@ -149,12 +154,13 @@ def general_descent(state, above, G, Y, loss, rate, sample_weights, end):
     parts = np.empty((-(-len(A[-1]) // PART), *f.shape), dtype)
     falling, losses = -scalar(rate) * G, []
     with sequential_blas:
-        _activate(body, state, A[0], slopes[0])
+        _activate[len(A[0])](body, state, A[0], slopes[0])
         for t in range(n_steps + 1):
             for l, layer in enumerate(hidden):
                 block = block_size(len(layer.W))
-                _hidden_forward(body, layer, A[l], A[l + 1], slopes[l + 1], block)
-            _output_parts(output.W, output.w, A[-1], parts)
+                n_blocks = -(-len(layer.W) // block)
+                _hidden_forward[n_blocks](body, layer, A[l], A[l + 1], slopes[l + 1], block)
+            _output_parts[len(parts)](output.W, output.w, A[-1], parts)
             _sum_parts(f, parts, output.b, output.v)
             row = sample_weights[t] if t < n_steps else np.zeros(n_samples, dtype)
             losses.append(losses_and_derivatives(LOSSES[loss], f, targets, row, r))
@@ -167,11 +173,13 @@ def general_descent(state, above, G, Y, loss, rate, sample_weights, end):
                 layer, D = layers[l], np.empty((len(A[l]), len(samples)), dtype)
                 step = -scalar(rate) * layer.w
                 block = block_size(len(A[l]))
-                _hidden_backward(layer, signal, step, A[l], slopes[l], samples, D, block)
+                n_blocks = -(-len(D) // block)
+                _hidden_backward[n_blocks](layer, signal, step, A[l], slopes[l], samples, D, block)
                 _add_sums(layer.b, signal, -scalar(rate) * layer.v)
                 signal = D
             layer = layers[0]
             step = -scalar(rate) * layer.w
-            _first_layer(body, state, layer, signal, step, G_seen, A[0], slopes[0], samples)
+            weights, n_blocks = Weights(layer, signal, step), -(-len(H) // BLOCK)
+            _first_layer[n_blocks](body, state, weights, G_seen, A[0], slopes[0], samples)
             _add_sums(layer.b, signal, -scalar(rate) * layer.v)
     return np.array(losses)

@@ -9,7 +9,7 @@ cache, its weights in the output layer and its parts of the outputs as well.
 from typing import NamedTuple
 
 import numpy as np
-from numba import get_num_threads, prange
+from numba import get_num_threads
 
 from ntklin.kernels.cpu.activations import ActivationLoop, row
 from ntklin.kernels.cpu.aligned import Aligned, aligned_empty
@@ -54,66 +54,64 @@ class Hidden(NamedTuple):
 
 
 @ActivationLoop
-def _forward(kind, p, hidden, tiles, panels, W, n_workers, counter):
+def _forward(_, kind, p, hidden, tiles, panels, W, counter):
     """A ← the activations, with slopes and the parts of the outputs."""
     A, slopes, parts, w = hidden
     m, n_samples = slopes.shape
-    for _ in prange(n_workers):
+    task = next_task(counter)
+    while task < parts.shape[0]:
+        start = task * SLAB
+        end = min(start + SLAB, A.shape[0])
+        stop = min(end, m)
+        clear_rows(A, start, end)
+        for t in range(tiles.shape[0]):
+            for block in range(start, end, WORD):
+                add_product(A, block, tiles, t, panels)
+        for i in range(start, stop):
+            row(kind, p, A, slopes, i, 0, n_samples)
+        gemm(PLAIN, PLAIN, w, W[:, start:stop], A[start:stop, :n_samples], w * 0, parts[task])
         task = next_task(counter)
-        while task < parts.shape[0]:
-            start = task * SLAB
-            end = min(start + SLAB, A.shape[0])
-            stop = min(end, m)
-            clear_rows(A, start, end)
-            for t in range(tiles.shape[0]):
-                for block in range(start, end, WORD):
-                    add_product(A, block, tiles, t, panels)
-            for i in range(start, stop):
-                row(kind, p, A, slopes, i, 0, n_samples)
-            gemm(PLAIN, PLAIN, w, W[:, start:stop], A[start:stop, :n_samples], w * 0, parts[task])
-            task = next_task(counter)
 
 
 @ActivationLoop
 def _step(
+    worker,
     kind,
     p,
     hidden: Hidden,
-    matrix: WithSlots,
-    output: WithSlots,
+    layers,
     step: Step,
     signal: Signal,
     inputs: TileInputs,
     work: Work,
     counter,
 ):
-    """``matrix`` is in tiles, ``output`` (C, m)."""
+    """``layers`` are the hidden one's W, in tiles, and the output's, (C, m), with their slots."""
     A, slopes, parts, w = hidden
-    W, first, second = output
+    matrix, (W, first, second) = layers
     r, seen = signal
     flat = WithSlots(W.reshape(-1), first.reshape(-1), second.reshape(-1))
     m, n_samples = slopes.shape
-    for worker in prange(work.D.shape[0]):
-        D, gradient, found = work.D[worker], work.gradient[worker], work.found[worker]
-        above = work.above[worker]
-        flat_above = above.reshape(-1)
+    D, gradient, found = work.D[worker], work.gradient[worker], work.found[worker]
+    above = work.above[worker]
+    flat_above = above.reshape(-1)
+    task = next_task(counter)
+    while task < parts.shape[0]:
+        start = task * SLAB
+        end = min(start + SLAB, A.shape[0])
+        stop = min(end, m)
+        count = stop - start
+        gemm(TRANSPOSED, PLAIN, w, W[:, start:stop], r, w * 0, D[:count, :n_samples])
+        multiply_rows(D, 0, slopes, start, stop)
+        clear_rows(D, count, end - start)
+        gemm(PLAIN, TRANSPOSED, w, r, A[start:stop, :n_samples], w * 0, above[:, :count])
+        for c in range(W.shape[0]):
+            apply_step(step, flat, c * m + start, flat_above, c * SLAB, count)
+        step_neurons(A, start, end, step, matrix, inputs, seen, (D, gradient, found))
+        for i in range(start, stop):
+            row(kind, p, A, slopes, i, 0, n_samples)
+        gemm(PLAIN, PLAIN, w, W[:, start:stop], A[start:stop, :n_samples], w * 0, parts[task])
         task = next_task(counter)
-        while task < parts.shape[0]:
-            start = task * SLAB
-            end = min(start + SLAB, A.shape[0])
-            stop = min(end, m)
-            count = stop - start
-            gemm(TRANSPOSED, PLAIN, w, W[:, start:stop], r, w * 0, D[:count, :n_samples])
-            multiply_rows(D, 0, slopes, start, stop)
-            clear_rows(D, count, end - start)
-            gemm(PLAIN, TRANSPOSED, w, r, A[start:stop, :n_samples], w * 0, above[:, :count])
-            for c in range(W.shape[0]):
-                apply_step(step, flat, c * m + start, flat_above, c * SLAB, count)
-            step_neurons(A, start, end, step, matrix, inputs, seen, (D, gradient, found))
-            for i in range(start, stop):
-                row(kind, p, A, slopes, i, 0, n_samples)
-            gemm(PLAIN, PLAIN, w, W[:, start:stop], A[start:stop, :n_samples], w * 0, parts[task])
-            task = next_task(counter)
 
 
 class GeneralShallowNetwork(Aligned):
@@ -148,7 +146,7 @@ class GeneralShallowNetwork(Aligned):
         panels = Panels(*self._inputs[3:])
         layer = self._hidden, self._matrix.theta, panels, self._output.theta
         with sequential_blas:
-            _forward(self._body, *layer, get_num_threads(), task_counter())
+            _forward[get_num_threads()](self._body, *layer, task_counter())
 
     def evaluate(self, sample_weights):
         """The loss; its weighted derivatives go where ``step`` takes them from."""
@@ -164,9 +162,10 @@ class GeneralShallowNetwork(Aligned):
         step, signal = step_of(self._rule, coefficients, r.dtype), Signal(r, (r != 0).any(axis=0))
         if self._work is None or len(self._work.D) != get_num_threads():
             self._work = step_work_space(self._inputs, len(r), len(self._hidden.A))
-        moved = self._hidden, self._matrix, self._output
+        moved = self._hidden, (self._matrix, self._output)
         with sequential_blas:
-            _step(self._body, *moved, step, signal, self._inputs, self._work, task_counter())
+            inputs, work = self._inputs, self._work
+            _step[len(work.D)](self._body, *moved, step, signal, inputs, work, task_counter())
         if self._bias is not None:
             apply_step(step, self._bias, 0, self._v * r.sum(axis=1), 0, len(r))
 

@@ -20,7 +20,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 
 from ntklin.kernels.cpu.blas import PLAIN, TRANSPOSED, gemm, sequential_blas
 from ntklin.kernels.cpu.compiler import parallel_kernel
@@ -121,31 +120,36 @@ def _stretch(
 
 
 @parallel_kernel
-def _blocks(S, blocks, own: Inputs, other: Inputs, biases: TrainedBiases, angle: Angle, kind: Kind):
+def _blocks(
+    task,
+    S,
+    blocks,
+    own: Inputs,
+    other: Inputs,
+    biases: TrainedBiases,
+    angle: Angle,
+    kind: Kind,
+):
     """``blocks`` is (tasks, blocks of a task, 4): the bounds top, bottom, left, right of each."""
     X, other_X, symmetric = own.X, other.X, kind.symmetric
-    even, odd = angle  # threads take no tuples of tuples
     one = S.dtype.type(1)
-    for task in prange(blocks.shape[0]):
-        work = np.empty((4, STRETCH), S.dtype)
-        for k in range(blocks.shape[1]):
-            top = blocks[task, k, 0]
-            bottom = blocks[task, k, 1]
-            left = blocks[task, k, 2]
-            right = blocks[task, k, 3]
-            x, y = X[top:bottom, :], other_X[left:right, :]
-            gemm(PLAIN, TRANSPOSED, one, x, y, one * 0, S[top:bottom, left:right])
-            for i in range(top, bottom):
-                end = min(right, i + 1) if symmetric else right
-                for start in range(left, end, STRETCH):
-                    stop = min(start + STRETCH, end)
-                    meets = i - start if symmetric else -1
-                    part = S[i, start:stop]
-                    _stretch(
-                        part, i, own, start, other, meets, biases, Angle(even, odd), kind, work
-                    )
-            if symmetric:
-                mirror(S, top, bottom, right)
+    work = np.empty((4, STRETCH), S.dtype)
+    for k in range(blocks.shape[1]):
+        top = blocks[task, k, 0]
+        bottom = blocks[task, k, 1]
+        left = blocks[task, k, 2]
+        right = blocks[task, k, 3]
+        x, y = X[top:bottom, :], other_X[left:right, :]
+        gemm(PLAIN, TRANSPOSED, one, x, y, one * 0, S[top:bottom, left:right])
+        for i in range(top, bottom):
+            end = min(right, i + 1) if symmetric else right
+            for start in range(left, end, STRETCH):
+                stop = min(start + STRETCH, end)
+                meets = i - start if symmetric else -1
+                part = S[i, start:stop]
+                _stretch(part, i, own, start, other, meets, biases, angle, kind, work)
+        if symmetric:
+            mirror(S, top, bottom, right)
 
 
 def infinite_width(X, other_X, n_layers, weight, gain, bias, shift, ntk):
@@ -191,7 +195,7 @@ def infinite_width(X, other_X, n_layers, weight, gain, bias, shift, ntk):
     result = np.empty((len(own.X), len(other.X)), X.dtype)
     with sequential_blas:
         blocks = shares(*result.shape, kind.symmetric)
-        _blocks(result, blocks, own, other, biases, angle_of(X.dtype), kind)
+        _blocks[len(blocks)](result, blocks, own, other, biases, angle_of(X.dtype), kind)
     if factors[3] and not np.isfinite(result).all():
         raise OverflowError("overflows")
     return result

@@ -13,7 +13,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 
 from ntklin.kernels.cpu import infinite_laws as laws
 from ntklin.kernels.cpu.blas import PLAIN, TRANSPOSED, gemm, sequential_blas
@@ -161,14 +160,12 @@ def _block(S, bounds, own: Side, other: Side, how: Recursion, angle: Angle, work
 
 
 @parallel_kernel
-def _blocks(S, blocks, own: Side, other: Side, how: Recursion, angle: Angle, worst):
+def _blocks(task, S, blocks, own: Side, other: Side, how: Recursion, angle: Angle, worst):
     """``blocks`` is (tasks, blocks of a task, 4); ``worst`` gets the largest bound of each task."""
-    even, odd = angle  # threads take no tuples of tuples
-    for task in prange(blocks.shape[0]):
-        work = np.empty((7, STRETCH), S.dtype)
-        for k in range(blocks.shape[1]):
-            found = _block(S, blocks[task, k], own, other, how, Angle(even, odd), work)
-            worst[task] = max(worst[task], found)
+    work = np.empty((7, STRETCH), S.dtype)
+    for k in range(blocks.shape[1]):
+        found = _block(S, blocks[task, k], own, other, how, angle, work)
+        worst[task] = max(worst[task], found)
 
 
 def infinite_width_of(activation, X, other_X, n_layers, scales, shift, ntk, longest):
@@ -234,7 +231,7 @@ def infinite_width_of(activation, X, other_X, n_layers, scales, shift, ntk, long
     with sequential_blas:
         blocks = shares(*result.shape, how.symmetric)
         worst = np.zeros(len(blocks))
-        _blocks(result, blocks, own, other, how, angle_of(result.dtype), worst)
+        _blocks[len(blocks)](result, blocks, own, other, how, angle_of(result.dtype), worst)
     if worst.max() > allowed:
         raise Unresolved(float(worst.max()))
     with np.errstate(over="ignore"):

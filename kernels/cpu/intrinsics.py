@@ -24,8 +24,8 @@ def _next_task(typing_context, counter):
 def next_task(counter):
     """Take the number of the next task from ``counter`` (int64, shape (1,)), atomically.
 
-    The threads of a ``prange`` with one turn each share out tasks this way as they become free:
-    cores are seldom equally fast, and a fixed share would wait for the slowest one.
+    Threads with one turn each share out tasks this way as they become free: cores are seldom
+    equally fast, and a fixed share would wait for the slowest one.
 
     Returns
     -------

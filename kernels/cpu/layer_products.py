@@ -7,9 +7,10 @@ inputs, each of which meets PANEL_ROWS rows of W.
 
 import math
 from contextlib import nullcontext
+from typing import NamedTuple
 
 import numpy as np
-from numba import get_num_threads, prange
+from numba import get_num_threads
 
 from ntklin.kernels.cpu import plain
 from ntklin.kernels.cpu.aligned import aligned_empty
@@ -64,10 +65,9 @@ def _pack_columns(X, start, stop, packed, place):
 
 
 @parallel_kernel
-def _pack(X, packed):
-    for block in prange((X.shape[1] + COLUMNS - 1) // COLUMNS):
-        start = block * COLUMNS
-        _pack_columns(X, start, min(start + COLUMNS, X.shape[1]), packed, start)
+def _pack(block, X, packed):
+    start = block * COLUMNS
+    _pack_columns(X, start, min(start + COLUMNS, X.shape[1]), packed, start)
 
 
 def _tile_width(itemsize):
@@ -91,7 +91,7 @@ def packed_inputs(X, W):
     n_tiles = -(-len(X) // width) if _is_ours(X, W) else 0
     packed = aligned_empty((n_tiles, X.shape[1], width), X.dtype)
     if n_tiles:
-        _pack(np.ascontiguousarray(X), packed)
+        _pack[-(-X.shape[1] // COLUMNS)](np.ascontiguousarray(X), packed)
     return packed
 
 
@@ -110,6 +110,29 @@ def product_sums(packed, n_workers):
     n_panels = TASK_ROWS // PANEL_ROWS
     shape = n_workers, n_panels, len(packed), PANEL_ROWS, packed.shape[2]
     return aligned_empty(shape, packed.dtype)
+
+
+class Work(NamedTuple):
+    """Work space of threads that multiply.
+
+    Attributes
+    ----------
+    sums : ndarray
+        As :func:`product_sums` gives them.
+    counter : ndarray of int, shape (1,)
+    doubtful : ndarray of int, shape (threads,)
+        How many rows of W may have an element that is not finite, of those that each has seen.
+    """
+
+    sums: np.ndarray
+    counter: np.ndarray
+    doubtful: np.ndarray
+
+
+def product_work(packed):
+    """Work space for all threads."""
+    n_workers = get_num_threads()
+    return Work(product_sums(packed, n_workers), task_counter(), np.zeros(n_workers, np.int64))
 
 
 @twin(plain.add_rows)
@@ -208,41 +231,39 @@ def multiply(w, X, packed, W, start, stop, a, sums):
 
 
 @parallel_kernel
-def _add_shares(sums, x, packed, counter):
+def _add_shares(worker, sums, x, packed, counter):
     """sums[s n + p, t] ← row i of panel p < n by the inputs of tile t, over share s of columns."""
     n_panels = (x.shape[0] + PANEL_ROWS - 1) // PANEL_ROWS
     n_shares, columns = sums.shape[0] // n_panels, packed.shape[2]
     n_blocks = (x.shape[1] + columns - 1) // columns
-    for worker in prange(packed.shape[0]):
-        mine = packed[worker]
+    mine = packed[worker]
+    s = next_task(counter)
+    while s < n_shares:
+        for p in range(s * n_panels, (s + 1) * n_panels):
+            sums[p] = 0
+        for block in range(s * n_blocks // n_shares, (s + 1) * n_blocks // n_shares):
+            k = block * columns
+            count = min(columns, x.shape[1] - k)
+            _pack_columns(x, k, k + count, mine, 0)
+            for p in range(n_panels):
+                i, place = min(p * PANEL_ROWS, x.shape[0] - PANEL_ROWS), s * n_panels + p
+                _add_columns(sums, place, x, i, k, mine, 0, count, i + PANEL_ROWS)
         s = next_task(counter)
-        while s < n_shares:
-            for p in range(s * n_panels, (s + 1) * n_panels):
-                sums[p] = 0
-            for block in range(s * n_blocks // n_shares, (s + 1) * n_blocks // n_shares):
-                k = block * columns
-                count = min(columns, x.shape[1] - k)
-                _pack_columns(x, k, k + count, mine, 0)
-                for p in range(n_panels):
-                    i, place = min(p * PANEL_ROWS, x.shape[0] - PANEL_ROWS), s * n_panels + p
-                    _add_columns(sums, place, x, i, k, mine, 0, count, i + PANEL_ROWS)
-            s = next_task(counter)
 
 
 @parallel_kernel
-def _add_up(K, sums):
+def _add_up(p, K, sums):
     """K ← the sums of all shares, on and below the diagonal."""
     width = sums.shape[3]
     n_panels = (K.shape[0] + PANEL_ROWS - 1) // PANEL_ROWS
-    for p in prange(n_panels):
-        start = p * PANEL_ROWS
-        i = min(start, K.shape[0] - PANEL_ROWS)
-        for n in range(start, i + PANEL_ROWS):
-            for k in range(n + 1):
-                t, q = k // width, k % width
-                K[n, k] = sums[p, t, n - i, q]
-                for place in range(p + n_panels, sums.shape[0], n_panels):
-                    K[n, k] += sums[place, t, n - i, q]
+    start = p * PANEL_ROWS
+    i = min(start, K.shape[0] - PANEL_ROWS)
+    for n in range(start, i + PANEL_ROWS):
+        for k in range(n + 1):
+            t, q = k // width, k % width
+            K[n, k] = sums[p, t, n - i, q]
+            for place in range(p + n_panels, sums.shape[0], n_panels):
+                K[n, k] += sums[place, t, n - i, q]
 
 
 def _pays(n, columns, itemsize):
@@ -295,7 +316,7 @@ def lower_gram(x):
     x = np.ascontiguousarray(x)
     shapes = _work_shapes(*x.shape, x.itemsize, get_num_threads())
     sums, packed = (aligned_empty(shape, x.dtype) for shape in shapes)
-    _add_shares(sums, x, packed, task_counter())
+    _add_shares[len(packed)](sums, x, packed, task_counter())
     K = np.empty((len(x), len(x)), x.dtype)
-    _add_up(K, sums)
+    _add_up[-(-len(K) // PANEL_ROWS)](K, sums)
     return K

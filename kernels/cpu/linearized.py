@@ -7,7 +7,6 @@ One output and ReLU have ways of their own through the last two layers.
 """
 
 import numpy as np
-from numba import prange
 
 from ntklin.kernels.cpu.aligned import Aligned, aligned_empty
 from ntklin.kernels.cpu.compiler import parallel_kernel
@@ -22,19 +21,18 @@ CHUNK = 256
 
 
 @parallel_kernel
-def _output_step(A, s, step: Step, vector: WithSlots, parts):
+def _output_step(task, A, s, step: Step, vector: WithSlots, parts):
     """Gradient A s, the rule, and parts[task] = Σ_k W_k A_k over each task's weights k."""
     W = vector.theta
-    for task in prange(parts.shape[0]):
-        start = task * CHUNK
-        stop = min(start + CHUNK, A.shape[0])
-        gradient = np.empty(stop - start, A.dtype)
-        for k in range(start, stop):
-            gradient[k - start] = dot(s, A, k)
-        apply_step(step, vector, start, gradient, np.int64(0), stop - start)
-        clear_rows(parts, task, task + 1)
-        for k in range(start, stop):
-            add_scaled(parts, task, A, k, W[k])
+    start = task * CHUNK
+    stop = min(start + CHUNK, A.shape[0])
+    gradient = np.empty(stop - start, A.dtype)
+    for k in range(start, stop):
+        gradient[k - start] = dot(s, A, k)
+    apply_step(step, vector, start, gradient, np.int64(0), stop - start)
+    clear_rows(parts, task, task + 1)
+    for k in range(start, stop):
+        add_scaled(parts, task, A, k, W[k])
 
 
 class LinearizedOutput(Aligned):
@@ -60,7 +58,7 @@ class LinearizedOutput(Aligned):
 
     def take(self, step, s, changes):
         """One step with the weighted loss derivatives s; adds φ Δ after it to ``changes``, (N,)."""
-        _output_step(self._A, s, step, self._vector, self._parts)
+        _output_step[len(self._parts)](self._A, s, step, self._vector, self._parts)
         changes += self._parts.sum(axis=0)
 
     def read(self, layer, slots):

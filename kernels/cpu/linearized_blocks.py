@@ -7,7 +7,6 @@ product, the rule, and its change of the outputs by another, while the block is 
 from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 
 from ntklin.kernels.cpu.blas import PLAIN, TRANSPOSED, gemm, sequential_blas
 from ntklin.kernels.cpu.compiler import parallel_kernel
@@ -28,7 +27,15 @@ class Features(NamedTuple):
 
 
 @parallel_kernel
-def _block_step(features: Features, s, step: Step, matrix: WithSlots, biases: WithSlots, parts):
+def _block_step(
+    task,
+    features: Features,
+    s,
+    step: Step,
+    matrix: WithSlots,
+    biases: WithSlots,
+    parts,
+):
     """The biases may be none."""
     a, delta, w, v = features
     (W, first, second), b = matrix, biases.theta
@@ -36,35 +43,34 @@ def _block_step(features: Features, s, step: Step, matrix: WithSlots, biases: Wi
     n_samples, n_in = a.shape
     n_outputs = delta.shape[0] // n_samples
     has_bias = b.shape[0] > 0
-    for task in prange(parts.shape[0]):
-        start = task * BLOCK
-        count = min(BLOCK, W.shape[0] - start)
-        scaled = np.empty((n_samples, count), a.dtype)
-        for n in range(n_samples):
-            first_row = n * n_outputs
+    start = task * BLOCK
+    count = min(BLOCK, W.shape[0] - start)
+    scaled = np.empty((n_samples, count), a.dtype)
+    for n in range(n_samples):
+        first_row = n * n_outputs
+        for i in range(count):
+            scaled[n, i] = delta[first_row, start + i] * s[first_row]
+        for row in range(first_row + 1, first_row + n_outputs):
             for i in range(count):
-                scaled[n, i] = delta[first_row, start + i] * s[first_row]
-            for row in range(first_row + 1, first_row + n_outputs):
-                for i in range(count):
-                    scaled[n, i] += delta[row, start + i] * s[row]
-        gradient = np.empty((count, n_in), a.dtype)
-        gemm(TRANSPOSED, PLAIN, w, scaled, a, w * 0, gradient)
-        apply_step(step, flat, start * n_in, gradient.reshape(-1), np.int64(0), count * n_in)
-        if has_bias:
-            sums = np.zeros(count, a.dtype)
-            for n in range(n_samples):
-                for i in range(count):
-                    sums[i] += v * scaled[n, i]
-            apply_step(step, biases, start, sums, np.int64(0), count)
-        products = np.empty((n_samples, count), a.dtype)
-        gemm(PLAIN, TRANSPOSED, w, a, W[start : start + count, :], w * 0, products)
+                scaled[n, i] += delta[row, start + i] * s[row]
+    gradient = np.empty((count, n_in), a.dtype)
+    gemm(TRANSPOSED, PLAIN, w, scaled, a, w * 0, gradient)
+    apply_step(step, flat, start * n_in, gradient.reshape(-1), np.int64(0), count * n_in)
+    if has_bias:
+        sums = np.zeros(count, a.dtype)
         for n in range(n_samples):
-            for row in range(n * n_outputs, (n + 1) * n_outputs):
-                total = w * 0
-                for i in range(count):
-                    shift = v * b[start + i] if has_bias else w * 0
-                    total += delta[row, start + i] * (products[n, i] + shift)
-                parts[task, row] = total
+            for i in range(count):
+                sums[i] += v * scaled[n, i]
+        apply_step(step, biases, start, sums, np.int64(0), count)
+    products = np.empty((n_samples, count), a.dtype)
+    gemm(PLAIN, TRANSPOSED, w, a, W[start : start + count, :], w * 0, products)
+    for n in range(n_samples):
+        for row in range(n * n_outputs, (n + 1) * n_outputs):
+            total = w * 0
+            for i in range(count):
+                shift = v * b[start + i] if has_bias else w * 0
+                total += delta[row, start + i] * (products[n, i] + shift)
+            parts[task, row] = total
 
 
 class LinearizedBlocks:
@@ -93,7 +99,9 @@ class LinearizedBlocks:
     def take(self, step, s, changes):
         """One step with the weighted loss derivatives s, (N C,); adds φ Δ to ``changes``."""
         with sequential_blas:
-            _block_step(self._features, s, step, self._matrix, self._biases, self._parts)
+            _block_step[len(self._parts)](
+                self._features, s, step, self._matrix, self._biases, self._parts
+            )
         changes += self._parts.sum(axis=0)
 
     def read(self, layer, slots):

@@ -11,7 +11,7 @@ signals D, the gradient, the rule and the change of the outputs while they are i
 from typing import NamedTuple
 
 import numpy as np
-from numba import get_num_threads, prange
+from numba import get_num_threads
 
 from ntklin.kernels.cpu.aligned import Aligned, aligned_empty, aligned_zeros
 from ntklin.kernels.cpu.blas import PLAIN, TRANSPOSED, gemm, sequential_blas
@@ -52,6 +52,7 @@ class Sloped(NamedTuple):
 
 @parallel_kernel
 def _sloped_step(
+    worker,
     H,
     matrix: WithSlots,
     step: Step,
@@ -67,22 +68,21 @@ def _sloped_step(
     s, seen = signal
     m, n_samples = slopes.shape
     one = H.dtype.type(1)
-    for worker in prange(work.D.shape[0]):
-        D, gradient, found = work.D[worker], work.gradient[worker], work.found[worker]
+    D, gradient, found = work.D[worker], work.gradient[worker], work.found[worker]
+    task = next_task(counter)
+    while task < parts.shape[0]:
+        start = task * SLAB
+        end = min(start + SLAB, H.shape[0])
+        stop = min(end, m)
+        count = stop - start
+        gemm(TRANSPOSED, PLAIN, one, u[:, start:stop], s, one * 0, D[:count, :n_samples])
+        multiply_rows(D, 0, slopes, start, stop)
+        clear_rows(D, count, end - start)
+        step_neurons(H, start, end, step, matrix, inputs, seen, (D, gradient, found))
+        multiply_rows(H, start, slopes, start, stop)
+        products = H[start:stop, :n_samples]
+        gemm(PLAIN, PLAIN, one, u[:, start:stop], products, one * 0, parts[task])
         task = next_task(counter)
-        while task < parts.shape[0]:
-            start = task * SLAB
-            end = min(start + SLAB, H.shape[0])
-            stop = min(end, m)
-            count = stop - start
-            gemm(TRANSPOSED, PLAIN, one, u[:, start:stop], s, one * 0, D[:count, :n_samples])
-            multiply_rows(D, 0, slopes, start, stop)
-            clear_rows(D, count, end - start)
-            step_neurons(H, start, end, step, matrix, inputs, seen, (D, gradient, found))
-            multiply_rows(H, start, slopes, start, stop)
-            products = H[start:stop, :n_samples]
-            gemm(PLAIN, PLAIN, one, u[:, start:stop], products, one * 0, parts[task])
-            task = next_task(counter)
 
 
 class LinearizedSlopes(Aligned):
@@ -126,7 +126,7 @@ class LinearizedSlopes(Aligned):
         signal, inputs, work = Signal(s, (s != 0).any(axis=0)), self._inputs, self._work
         layer = self._H, self._matrix, step, self._sloped
         with sequential_blas:
-            _sloped_step(*layer, signal, inputs, self._parts, work, task_counter())
+            _sloped_step[len(work.D)](*layer, signal, inputs, self._parts, work, task_counter())
         changes.reshape(len(order), -1)[order] += self._parts.sum(axis=0).T
 
     def read(self, layer, slots):
@@ -141,20 +141,19 @@ class LinearizedSlopes(Aligned):
 
 
 @parallel_kernel
-def _outputs_step(A, s, step: Step, vectors: WithSlots, parts):
+def _outputs_step(task, A, s, step: Step, vectors: WithSlots, parts):
     """Gradient s A^T, the rule, and parts[task] = W A of each task's weights; W is (C, K)."""
     W, first, second = vectors
     flat = WithSlots(W.reshape(-1), first.reshape(-1), second.reshape(-1))
     one = A.dtype.type(1)
-    for task in prange(parts.shape[0]):
-        start = task * CHUNK
-        stop = min(start + CHUNK, A.shape[0])
-        gradient = np.empty((s.shape[0], stop - start), A.dtype)
-        gemm(PLAIN, TRANSPOSED, one, s, A[start:stop, :], one * 0, gradient)
-        for c in range(s.shape[0]):
-            own = gradient.reshape(-1)
-            apply_step(step, flat, c * A.shape[0] + start, own, c * (stop - start), stop - start)
-        gemm(PLAIN, PLAIN, one, W[:, start:stop], A[start:stop, :], one * 0, parts[task])
+    start = task * CHUNK
+    stop = min(start + CHUNK, A.shape[0])
+    gradient = np.empty((s.shape[0], stop - start), A.dtype)
+    gemm(PLAIN, TRANSPOSED, one, s, A[start:stop, :], one * 0, gradient)
+    for c in range(s.shape[0]):
+        own = gradient.reshape(-1)
+        apply_step(step, flat, c * A.shape[0] + start, own, c * (stop - start), stop - start)
+    gemm(PLAIN, PLAIN, one, W[:, start:stop], A[start:stop, :], one * 0, parts[task])
 
 
 class LinearizedOutputs:
@@ -185,7 +184,7 @@ class LinearizedOutputs:
         n = self._A.shape[1]
         s = np.ascontiguousarray(s.reshape(n, -1).T)
         with sequential_blas:
-            _outputs_step(self._A, s, step, self._vectors, self._parts)
+            _outputs_step[len(self._parts)](self._A, s, step, self._vectors, self._parts)
         changes += self._parts.sum(axis=0).T.reshape(-1)
 
     def read(self, layer, slots):

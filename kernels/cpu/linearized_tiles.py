@@ -13,7 +13,7 @@ tile of columns: gradient, rule and change of the outputs while parameters and s
 from typing import NamedTuple
 
 import numpy as np
-from numba import get_num_threads, prange
+from numba import get_num_threads
 
 from ntklin.kernels.cpu import plain
 from ntklin.kernels.cpu.aligned import Aligned, aligned_empty, aligned_zeros
@@ -98,7 +98,15 @@ def _contract(sums, X, t, samples, count, part):
 
 @parallel_kernel
 def _tiled_step(
-    matrix: WithSlots, step: Step, active: Active, s, grid: Grid, parts, work: Work, counter
+    worker,
+    matrix: WithSlots,
+    step: Step,
+    active: Active,
+    s,
+    grid: Grid,
+    parts,
+    work: Work,
+    counter,
 ):
     tiles, first, second = matrix
     flat = WithSlots(tiles.reshape(-1), first.reshape(-1), second.reshape(-1))
@@ -107,30 +115,29 @@ def _tiled_step(
     table, gradient, subsets, sums, found = work
     n_tiles, m, width = tiles.shape
     slabs = (m + SLAB - 1) // SLAB
-    for worker in prange(table.shape[0]):
-        my_table, my_gradient, my_subsets = table[worker], gradient[worker], subsets[worker]
-        my_sums, my_found = sums[worker], found[worker]
-        flat_gradient = my_gradient.reshape(-1)
-        tabulated = -1
+    my_table, my_gradient, my_subsets = table[worker], gradient[worker], subsets[worker]
+    my_sums, my_found = sums[worker], found[worker]
+    flat_gradient = my_gradient.reshape(-1)
+    tabulated = -1
+    task = next_task(counter)
+    while task < n_tiles * slabs:
+        t, row = task // slabs, task % slabs * SLAB
+        stop = min(row + SLAB, m)
+        count = live_groups(groups[t], n_groups[t], s, my_found)
+        clear_rows(my_gradient, 0, stop - row)
+        for start in range(0, count, CHUNK_GROUPS):
+            last = min(start + CHUNK_GROUPS, count)
+            if tabulated != t or count > CHUNK_GROUPS:
+                tabulate_groups(my_table, s, X, t, my_found, start, last)
+                tabulated = t
+            add_gradients(my_gradient, row, stop, index, my_found, start, last, my_table, scale)
+        clear_rows(my_sums, 0, my_sums.shape[0])
+        for block in range(row, stop, WORD):
+            place, source = (t * m + block) * width, (block - row) * width
+            apply_step(step, flat, place, flat_gradient, source, WORD * width)
+            _add_changes(my_sums, my_subsets, tiles, t, block, active, samples[t], n_samples[t])
+        _contract(my_sums, X, t, samples[t], n_samples[t], parts[task])
         task = next_task(counter)
-        while task < n_tiles * slabs:
-            t, row = task // slabs, task % slabs * SLAB
-            stop = min(row + SLAB, m)
-            count = live_groups(groups[t], n_groups[t], s, my_found)
-            clear_rows(my_gradient, 0, stop - row)
-            for start in range(0, count, CHUNK_GROUPS):
-                last = min(start + CHUNK_GROUPS, count)
-                if tabulated != t or count > CHUNK_GROUPS:
-                    tabulate_groups(my_table, s, X, t, my_found, start, last)
-                    tabulated = t
-                add_gradients(my_gradient, row, stop, index, my_found, start, last, my_table, scale)
-            clear_rows(my_sums, 0, my_sums.shape[0])
-            for block in range(row, stop, WORD):
-                place, source = (t * m + block) * width, (block - row) * width
-                apply_step(step, flat, place, flat_gradient, source, WORD * width)
-                _add_changes(my_sums, my_subsets, tiles, t, block, active, samples[t], n_samples[t])
-            _contract(my_sums, X, t, samples[t], n_samples[t], parts[task])
-            task = next_task(counter)
 
 
 class LinearizedTiles(Aligned):
@@ -174,7 +181,8 @@ class LinearizedTiles(Aligned):
         """One step with the weighted loss derivatives s; adds φ Δ after it to ``changes``, (N,)."""
         grid, order = self._inputs.grid, self._inputs.order
         matrix, work = self._matrix, self._work_space()
-        _tiled_step(matrix, step, self._active, s[order], grid, self._parts, work, task_counter())
+        given = matrix, step, self._active, s[order], grid, self._parts, work
+        _tiled_step[len(work.table)](*given, task_counter())
         changes[order] += self._parts.sum(axis=0)
 
     def _work_space(self):

@@ -9,7 +9,7 @@ adds one table entry for four neurons, where the dense product has four multiply
 from typing import NamedTuple
 
 import numpy as np
-from numba import get_num_threads, prange
+from numba import get_num_threads
 
 from ntklin.kernels.cpu import plain
 from ntklin.kernels.cpu.aligned import aligned_empty
@@ -47,16 +47,15 @@ ROWS_OF_BITS = 16
 
 
 @parallel_kernel
-def _active_bits(a, bits, size):
-    for block in prange((a.shape[0] + ROWS_OF_BITS - 1) // ROWS_OF_BITS):
-        start = block * ROWS_OF_BITS
-        stop = min(start + ROWS_OF_BITS, a.shape[0])
-        for k in range(bits.shape[0]):
-            for n in range(start, stop):
-                word = np.uint32(0)
-                for i in range(min(size, a.shape[1] - k * size)):
-                    word |= np.uint32(a[n, k * size + i] != 0) << np.uint32(i)
-                bits[k, n] = word
+def _active_bits(block, a, bits, size):
+    start = block * ROWS_OF_BITS
+    stop = min(start + ROWS_OF_BITS, a.shape[0])
+    for k in range(bits.shape[0]):
+        for n in range(start, stop):
+            word = np.uint32(0)
+            for i in range(min(size, a.shape[1] - k * size)):
+                word |= np.uint32(a[n, k * size + i] != 0) << np.uint32(i)
+            bits[k, n] = word
 
 
 def active_bits(a):
@@ -67,7 +66,7 @@ def active_bits(a):
     ndarray of uint32, shape (⌈m/WORD⌉, N)
     """
     bits = np.empty((-(-a.shape[1] // WORD), a.shape[0]), np.uint32)
-    _active_bits(a, bits, WORD)
+    _active_bits[-(-len(a) // ROWS_OF_BITS)](a, bits, WORD)
     return bits
 
 
@@ -89,7 +88,7 @@ class Gates(NamedTuple):
 def gates(a):
     """The gates of activations a (N, m)."""
     samples = np.empty((a.shape[1], -(-len(a) // SAMPLES)), np.uint8)
-    _active_bits(a.T, samples.T, SAMPLES)
+    _active_bits[-(-a.shape[1] // ROWS_OF_BITS)](a.T, samples.T, SAMPLES)
     return Gates(active_bits(a), samples)
 
 
@@ -100,7 +99,7 @@ def gates(a):
 @twin(plain.tabulate_neurons)
 @kernel
 def tabulate_neurons(table, B, k, j, scale, start):
-    """Sums of scale[start + i] B[k + i, j:] over all subsets of SUBSET neighbouring rows i.
+    """Sums of scale[start + i] B[k + i, j:] over all subsets of SUBSET neighboring rows i.
 
     B is C-contiguous and has WORD rows from k on, of at least the table's width from j on.
     """
@@ -194,26 +193,25 @@ def _expand(bits, k, j, tile):
 
 
 @parallel_kernel
-def _add_layer(K, G, w2, v2, bits, squares, work: Work, counter):
+def _add_layer(worker, K, G, w2, v2, bits, squares, work: Work, counter):
     sums, tile, table = work
     width = sums.shape[2]
     n_blocks = (K.shape[0] + width - 1) // width
-    for worker in prange(sums.shape[0]):
-        my_sums, my_tile, my_table = sums[worker], tile[worker], table[worker]
+    my_sums, my_tile, my_table = sums[worker], tile[worker], table[worker]
+    task = next_task(counter)
+    while task < n_blocks * ((K.shape[0] + ROWS - 1) // ROWS):
+        j = task % n_blocks * width
+        start = max(j, task // n_blocks * ROWS)
+        stop = max(start, min(K.shape[0], (task // n_blocks + 1) * ROWS))
+        clear_rows(my_sums, 0, stop - start)
+        for k in range(bits.shape[0] if start < stop else 0):
+            _expand(bits, k, j, my_tile)
+            tabulate_neurons(my_table, my_tile, np.int64(0), np.int64(0), squares, k * WORD)
+            add_neurons(my_sums, bits, k, start, stop, my_table)
+        for n in range(start, stop):
+            for q in range(min(width, n + 1 - j)):
+                K[n, j + q] += (w2 * G[n, j + q] + v2) * my_sums[n - start, q]
         task = next_task(counter)
-        while task < n_blocks * ((K.shape[0] + ROWS - 1) // ROWS):
-            j = task % n_blocks * width
-            start = max(j, task // n_blocks * ROWS)
-            stop = max(start, min(K.shape[0], (task // n_blocks + 1) * ROWS))
-            clear_rows(my_sums, 0, stop - start)
-            for k in range(bits.shape[0] if start < stop else 0):
-                _expand(bits, k, j, my_tile)
-                tabulate_neurons(my_table, my_tile, np.int64(0), np.int64(0), squares, k * WORD)
-                add_neurons(my_sums, bits, k, start, stop, my_table)
-            for n in range(start, stop):
-                for q in range(min(width, n + 1 - j)):
-                    K[n, j + q] += (w2 * G[n, j + q] + v2) * my_sums[n - start, q]
-            task = next_task(counter)
 
 
 def add_layer(K, G, w2, v2, a, scale):
@@ -227,30 +225,29 @@ def add_layer(K, G, w2, v2, a, scale):
         c.
     """
     squares, work = whole_words(scale * scale), work_space(K.dtype)
-    _add_layer(K, G, w2, v2, active_bits(a), squares, work, task_counter())
+    _add_layer[len(work.sums)](K, G, w2, v2, active_bits(a), squares, work, task_counter())
 
 
 @parallel_kernel
-def _signal_below(bits, scale, W, a, delta, work: Work, counter):
+def _signal_below(worker, bits, scale, W, a, delta, work: Work, counter):
     sums, tile, table = work
     width = sums.shape[2]
     n_blocks = (W.shape[1] + width - 1) // width
-    for worker in prange(sums.shape[0]):
-        my_sums, my_tile, my_table = sums[worker], tile[worker], table[worker]
+    my_sums, my_tile, my_table = sums[worker], tile[worker], table[worker]
+    task = next_task(counter)
+    while task < n_blocks * ((a.shape[0] + ROWS - 1) // ROWS):
+        j = task % n_blocks * width
+        start = task // n_blocks * ROWS
+        stop = min(a.shape[0], start + ROWS)
+        clear_rows(my_sums, 0, stop - start)
+        for k in range(bits.shape[0]):
+            prefetch_rows(W, (k + 1) * WORD, j)
+            tabulate_weights(my_table, W, k * WORD, j, scale, my_tile)
+            add_neurons(my_sums, bits, k, start, stop, my_table)
+        for n in range(start, stop):
+            for q in range(min(width, W.shape[1] - j)):
+                delta[n, j + q] = my_sums[n - start, q] if a[n, j + q] > 0 else 0
         task = next_task(counter)
-        while task < n_blocks * ((a.shape[0] + ROWS - 1) // ROWS):
-            j = task % n_blocks * width
-            start = task // n_blocks * ROWS
-            stop = min(a.shape[0], start + ROWS)
-            clear_rows(my_sums, 0, stop - start)
-            for k in range(bits.shape[0]):
-                prefetch_rows(W, (k + 1) * WORD, j)
-                tabulate_weights(my_table, W, k * WORD, j, scale, my_tile)
-                add_neurons(my_sums, bits, k, start, stop, my_table)
-            for n in range(start, stop):
-                for q in range(min(width, W.shape[1] - j)):
-                    delta[n, j + q] = my_sums[n - start, q] if a[n, j + q] > 0 else 0
-            task = next_task(counter)
 
 
 def signal_below(above, scale, W, a):
@@ -271,7 +268,7 @@ def signal_below(above, scale, W, a):
     """
     delta = np.empty_like(a)
     bits, work = active_bits(above), work_space(a.dtype)
-    _signal_below(bits, whole_words(scale), W, a, delta, work, task_counter())
+    _signal_below[len(work.sums)](bits, whole_words(scale), W, a, delta, work, task_counter())
     return delta
 
 
@@ -296,20 +293,35 @@ def _backward_tile(W, j, active: Active, r, below, delta, rate, work: Work, grad
         gate_row(delta, i, below, i)
 
 
+@kernel
+def far_apart(task, n_workers, n_tiles):
+    """The tile of a task, of ``n_tiles`` for each worker; neighbors share lines, and come apart."""
+    return task % n_workers * n_tiles + task // n_workers
+
+
 @parallel_kernel
-def _backward_step(W, active: Active, r, below, delta, rate, work: Work, gradients, counter):
+def _backward_step(
+    worker,
+    W,
+    active: Active,
+    r,
+    below,
+    delta,
+    rate,
+    work: Work,
+    gradients,
+    counter,
+):
     sums, tile, table = work
     n_workers, _, width = sums.shape
-    share = (W.shape[1] + n_workers * width - 1) // (n_workers * width)
-    for worker in prange(n_workers):
-        mine = Work(sums[worker], tile[worker], table[worker])
+    n_tiles = (W.shape[1] + n_workers * width - 1) // (n_workers * width)
+    mine = Work(sums[worker], tile[worker], table[worker])
+    task = next_task(counter)
+    while task < n_workers * n_tiles:
+        j = far_apart(task, n_workers, n_tiles) * width
+        if j < W.shape[1]:
+            _backward_tile(W, j, active, r, below, delta, rate, mine, gradients[worker])
         task = next_task(counter)
-        while task < n_workers * share:
-            # Far from the tiles that other threads write now: neighbours share cache lines.
-            j = (task % n_workers * share + task // n_workers) * width
-            if j < W.shape[1]:
-                _backward_tile(W, j, active, r, below, delta, rate, mine, gradients[worker])
-            task = next_task(counter)
 
 
 def backward_step(W, scale, above, r, below, delta, w, rate):
@@ -333,4 +345,5 @@ def backward_step(W, scale, above, r, below, delta, w, rate):
     active = Active(whole_words(w * scale), active_bits(above.T), active_samples(above))
     work = work_space(W.dtype, below.shape[1])
     gradients = sample_tables(len(work.sums), W.dtype)
-    _backward_step(W, active, r, below, delta, rate, work, gradients, task_counter())
+    given = W, active, r, below, delta, rate, work, gradients
+    _backward_step[len(gradients)](*given, task_counter())

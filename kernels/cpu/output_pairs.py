@@ -12,7 +12,7 @@ active neurons, half of all, are tabulated by their subset sums; each n' adds on
 from typing import NamedTuple
 
 import numpy as np
-from numba import get_num_threads, prange
+from numba import get_num_threads
 
 from ntklin.kernels.cpu import plain
 from ntklin.kernels.cpu.aligned import aligned_empty, aligned_zeros
@@ -118,30 +118,29 @@ def _add_blocks(K, G, w2, v2, n, start, stop, j, sums, outputs):
 
 
 @parallel_kernel
-def _add_layer(K, G, w2, v2, neurons: Neurons, outputs, symmetric, work: Work, counter):
+def _add_layer(worker, K, G, w2, v2, neurons: Neurons, outputs, symmetric, work: Work, counter):
     """:func:`add_layer`; ``outputs`` are the pairs (c, c') that products have a column for."""
     a, samples, products = neurons
     sums, listed, words, table = work
     width = sums.shape[2]
     n_columns = products.shape[1] // width
-    for worker in prange(sums.shape[0]):
-        my_sums, my_listed = sums[worker], listed[worker]
-        my_words, my_table = words[worker], table[worker]
+    my_sums, my_listed = sums[worker], listed[worker]
+    my_words, my_table = words[worker], table[worker]
+    task = next_task(counter)
+    while task < n_columns * G.shape[0]:
+        # Those with most to do come first.
+        n, j = G.shape[0] - 1 - task // n_columns, task % n_columns * width
+        count = _list_active(a, n, my_listed)
+        end = n + 1 if symmetric else G.shape[1]
+        for start in range(0, end, ROWS):
+            stop = min(end, start + ROWS)
+            clear_rows(my_sums, 0, stop - start)
+            for first in range(0, count, WORD):
+                _tabulate_listed(my_table, products, j, my_listed, first)
+                _common_words(my_words, samples, my_listed, first, start, stop)
+                add_neurons(my_sums, my_words, 0, 0, stop - start, my_table)
+            _add_blocks(K, G, w2, v2, n, start, stop, j, my_sums, outputs)
         task = next_task(counter)
-        while task < n_columns * G.shape[0]:
-            # Those with most to do come first.
-            n, j = G.shape[0] - 1 - task // n_columns, task % n_columns * width
-            count = _list_active(a, n, my_listed)
-            end = n + 1 if symmetric else G.shape[1]
-            for start in range(0, end, ROWS):
-                stop = min(end, start + ROWS)
-                clear_rows(my_sums, 0, stop - start)
-                for first in range(0, count, WORD):
-                    _tabulate_listed(my_table, products, j, my_listed, first)
-                    _common_words(my_words, samples, my_listed, first, start, stop)
-                    add_neurons(my_sums, my_words, 0, 0, stop - start, my_table)
-                _add_blocks(K, G, w2, v2, n, start, stop, j, my_sums, outputs)
-            task = next_task(counter)
 
 
 def add_layer(K, G, w2, v2, a, other_a, scales):
@@ -174,4 +173,4 @@ def add_layer(K, G, w2, v2, a, other_a, scales):
         aligned_empty((n_threads, WORD // SUBSET, 1 << SUBSET, width), K.dtype),
     )
     neurons = Neurons(a, samples, products)
-    _add_layer(K, G, w2, v2, neurons, outputs, symmetric, work, task_counter())
+    _add_layer[len(work.sums)](K, G, w2, v2, neurons, outputs, symmetric, work, task_counter())

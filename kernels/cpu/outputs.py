@@ -3,8 +3,6 @@
 They are summed in parts of a fixed size, so that they do not depend on the number of threads.
 """
 
-from numba import prange
-
 from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
 from ntklin.kernels.cpu.sums import add_relu, clear_rows
 
@@ -23,10 +21,9 @@ def sum_outputs(H, row, stop, W, w, parts):
 
 
 @parallel_kernel
-def output_parts(H, W, w, parts):
+def output_parts(task, H, W, w, parts):
     """Each task's share of w Σ_i W_i max(H_i, 0), shape (tasks, padded N)."""
-    for task in prange(parts.shape[0]):
-        sum_outputs(H, task * CHUNK, min((task + 1) * CHUNK, H.shape[0]), W, w, parts)
+    sum_outputs(H, task * CHUNK, min((task + 1) * CHUNK, H.shape[0]), W, w, parts)
 
 
 @kernel

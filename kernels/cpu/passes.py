@@ -5,7 +5,7 @@ from copy import copy
 from functools import cached_property
 
 import numpy as np
-from numba import get_num_threads, prange
+from numba import get_num_threads
 
 from ntklin.kernels.cpu import skipping_layers
 from ntklin.kernels.cpu.activations import activated
@@ -13,10 +13,11 @@ from ntklin.kernels.cpu.blas import PLAIN, gemm, product, sequential_blas
 from ntklin.kernels.cpu.compiler import dot_kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
 from ntklin.kernels.cpu.layer_products import (
+    Work,
     blas_beside,
     multiply,
     packed_inputs,
-    product_sums,
+    product_work,
     task_rows,
 )
 from ntklin.kernels.cpu.neuron_subsets import gates, signal_below
@@ -29,19 +30,18 @@ TABLES_PAY, TABLES_PAY_SINGLE = 24, 12
 
 
 @parallel_kernel
-def _hidden_layer(below, packed, W, b, w, v, a, block, sums, counter):
-    """a = max(w a' W^T + v b, 0); returns how many rows of W may not be finite."""
-    doubtful = 0
-    for worker in prange(sums.shape[0]):
+def _hidden_layer(worker, below, packed, layer: Layer, a, block, work: Work):
+    """a = max(w a' W^T + v b, 0)."""
+    W, b, w, v = layer
+    sums, counter, doubtful = work
+    start = next_task(counter) * block
+    while start < W.shape[0]:
+        stop = min(start + block, W.shape[0])
+        doubtful[worker] += multiply(w, below, packed, W, start, stop, a, sums[worker])
+        for n in range(a.shape[0]):
+            for i in range(start, stop):
+                a[n, i] = max(a[n, i] + v * b[i], 0)
         start = next_task(counter) * block
-        while start < W.shape[0]:
-            stop = min(start + block, W.shape[0])
-            doubtful += multiply(w, below, packed, W, start, stop, a, sums[worker])
-            for n in range(a.shape[0]):
-                for i in range(start, stop):
-                    a[n, i] = max(a[n, i] + v * b[i], 0)
-            start = next_task(counter) * block
-    return doubtful
 
 
 @dot_kernel
@@ -54,65 +54,60 @@ def _dot(a, n, W):
 
 
 @parallel_kernel
-def _output_layer(a, W, w, shift, outputs):
+def _output_layer(n, a, W, w, shift, outputs):
     """f = w a W^T + shift. No BLAS: its own threads would still be spinning in the next kernel."""
-    for n in prange(a.shape[0]):
-        outputs[n] = w * _dot(a, np.int64(n), W) + shift
+    outputs[n] = w * _dot(a, n, W) + shift
 
 
 # Row r of the backward signals is that of input r // C, of C outputs.
 
 
 @parallel_kernel
-def _hidden_signal(above, W, w, a, delta, block, n_workers, counter):
+def _hidden_signal(_, above, W, w, a, delta, block, counter):
     """δ = w δ' W ∘ 1[a > 0]."""
     n_outputs = delta.shape[0] // a.shape[0]
-    for _ in prange(n_workers):
+    start = next_task(counter) * block
+    while start < W.shape[1]:
+        stop = min(start + block, W.shape[1])
+        gemm(PLAIN, PLAIN, w, above, W[:, start:stop], w * 0, delta[:, start:stop])
+        for n in range(a.shape[0]):
+            for row in range(n * n_outputs, (n + 1) * n_outputs):
+                for i in range(start, stop):
+                    delta[row, i] = delta[row, i] if a[n, i] > 0 else 0
         start = next_task(counter) * block
-        while start < W.shape[1]:
-            stop = min(start + block, W.shape[1])
-            gemm(PLAIN, PLAIN, w, above, W[:, start:stop], w * 0, delta[:, start:stop])
-            for n in range(a.shape[0]):
-                for row in range(n * n_outputs, (n + 1) * n_outputs):
-                    for i in range(start, stop):
-                        delta[row, i] = delta[row, i] if a[n, i] > 0 else 0
-            start = next_task(counter) * block
 
 
 @parallel_kernel
-def _sloped_signal(above, W, w, slopes, delta, block, n_workers, counter):
+def _sloped_signal(_, above, W, w, slopes, delta, block, counter):
     """δ = w δ' W ∘ α'(h)."""
     n_outputs = delta.shape[0] // slopes.shape[0]
-    for _ in prange(n_workers):
+    start = next_task(counter) * block
+    while start < W.shape[1]:
+        stop = min(start + block, W.shape[1])
+        gemm(PLAIN, PLAIN, w, above, W[:, start:stop], w * 0, delta[:, start:stop])
+        for n in range(slopes.shape[0]):
+            for row in range(n * n_outputs, (n + 1) * n_outputs):
+                for i in range(start, stop):
+                    delta[row, i] *= slopes[n, i]
         start = next_task(counter) * block
-        while start < W.shape[1]:
-            stop = min(start + block, W.shape[1])
-            gemm(PLAIN, PLAIN, w, above, W[:, start:stop], w * 0, delta[:, start:stop])
-            for n in range(slopes.shape[0]):
-                for row in range(n * n_outputs, (n + 1) * n_outputs):
-                    for i in range(start, stop):
-                        delta[row, i] *= slopes[n, i]
-            start = next_task(counter) * block
 
 
 @parallel_kernel
-def _output_signal(scale, a, delta):
+def _output_signal(n, scale, a, delta):
     """δ^{L-1} = w_L W^L ∘ 1[a > 0]: the product with δ^L = 1 is a copy."""
     n_outputs = scale.shape[0]
-    for n in prange(a.shape[0]):
-        for c in range(n_outputs):
-            for i in range(a.shape[1]):
-                delta[n * n_outputs + c, i] = scale[c, i] if a[n, i] > 0 else 0
+    for c in range(n_outputs):
+        for i in range(a.shape[1]):
+            delta[n * n_outputs + c, i] = scale[c, i] if a[n, i] > 0 else 0
 
 
 @parallel_kernel
-def _sloped_output_signal(scale, slopes, delta):
+def _sloped_output_signal(n, scale, slopes, delta):
     """δ^{L-1} = w_L W^L ∘ α'(h)."""
     n_outputs = scale.shape[0]
-    for n in prange(slopes.shape[0]):
-        for c in range(n_outputs):
-            for i in range(slopes.shape[1]):
-                delta[n * n_outputs + c, i] = scale[c, i] * slopes[n, i]
+    for c in range(n_outputs):
+        for i in range(slopes.shape[1]):
+            delta[n * n_outputs + c, i] = scale[c, i] * slopes[n, i]
 
 
 def relu_layer(layer, below, a):
@@ -132,14 +127,15 @@ def relu_layer(layer, below, a):
     int
         How many rows of W may have an element that is not finite.
     """
-    W, b, w, v = layer
+    W = layer.W
     if skipping_layers.pays(below, W):
         return skipping_layers.skipping_layer(layer, below, a)
     below = np.ascontiguousarray(below[:, : W.shape[1]])
     packed = packed_inputs(below, W)
-    sums, block = product_sums(packed, get_num_threads()), task_rows(packed, W)
+    work, block = product_work(packed), task_rows(packed, W)
     with blas_beside(packed):
-        return _hidden_layer(below, packed, W, b, w, v, a, block, sums, task_counter())
+        _hidden_layer[len(work.sums)](below, packed, layer, a, block, work)
+    return int(work.doubtful.sum())
 
 
 def tables_pay(n, dtype):
@@ -189,7 +185,7 @@ def forward(layers, X):
         return activations, outputs if b is None else outputs + scalar(v_last) * b
     outputs = np.empty(len(X), X.dtype)
     shift = scalar(0 if b is None else v_last * b[0])
-    _output_layer(activations[-1], W[0], scalar(w_last), shift, outputs)
+    _output_layer[len(outputs)](activations[-1], W[0], scalar(w_last), shift, outputs)
     return activations, outputs
 
 
@@ -269,15 +265,14 @@ class BackwardSignals(Sequence):
         delta = np.empty((n_rows, a.shape[1]), a.dtype)
         if l == len(self) - 2 and self.is_unit:
             if slopes is None:
-                _output_signal(self.scales, a, delta)
+                _output_signal[len(a)](self.scales, a, delta)
             else:
-                _sloped_output_signal(self.scales, slopes[l], delta)
+                _sloped_output_signal[len(slopes[l])](self.scales, slopes[l], delta)
             return delta
         signal, gates = (_hidden_signal, a) if slopes is None else (_sloped_signal, slopes[l])
-        block, n_workers = block_size(W.shape[1]), get_num_threads()
-        above = self[l + 1]
+        block, above = block_size(W.shape[1]), self[l + 1]
         with sequential_blas:
-            signal(above, W, w, gates, delta, block, n_workers, task_counter())
+            signal[get_num_threads()](above, W, w, gates, delta, block, task_counter())
         return delta
 
 

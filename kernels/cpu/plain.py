@@ -26,6 +26,11 @@ def wide_vectors():
     """Nothing: the interpreter has no vectors."""
 
 
+def parallel_for(turn, n_turns, arguments):
+    for k in range(n_turns):
+        turn(k, *arguments)
+
+
 def next_task(counter):
     counter[0] += 1
     return counter[0] - 1

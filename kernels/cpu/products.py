@@ -10,7 +10,7 @@ by subset sums.
 from typing import NamedTuple
 
 import numpy as np
-from numba import get_num_threads, prange
+from numba import get_num_threads
 
 from ntklin.kernels.cpu import gated
 from ntklin.kernels.cpu.blas import PLAIN, TRANSPOSED, gemm, sequential_blas
@@ -150,60 +150,58 @@ def _pulled(signal: Signal, r, first, stop, start, count, u):
 
 
 @parallel_kernel
-def _push(signal: Signal, a, layer: Layer, size, parts, n_workers, counter):
+def _push(_, signal: Signal, a, layer: Layer, size, parts, counter):
     """parts[s, k, n, c] ← Σ_i δ_(n,c)i (w V_i·a_n + v b_i), i in share s of the neurons."""
     V, b, w, v = layer
     n_rows, n_neurons = a.shape[0], V.shape[1]
     n_chunks = (n_rows + ROWS - 1) // ROWS
-    for _ in prange(n_workers):
-        u = np.empty((min(ROWS, n_rows), min(BLOCK, size)), a.dtype)
+    u = np.empty((min(ROWS, n_rows), min(BLOCK, size)), a.dtype)
+    task = next_task(counter)
+    while task < parts.shape[0] * V.shape[0] * n_chunks:
+        s, k = task // (V.shape[0] * n_chunks), task // n_chunks % V.shape[0]
+        first = task % n_chunks * ROWS
+        last = min(first + ROWS, n_rows)
+        target, matrix = parts[s, k], V[k]
+        target[first:last] = 0
+        end = min((s + 1) * size, n_neurons)
+        for start in range(s * size, end, BLOCK):
+            stop = min(start + BLOCK, end)
+            tile = u[: last - first, : stop - start]
+            gemm(PLAIN, TRANSPOSED, w, a[first:last, :], matrix[start:stop, :], w * 0, tile)
+            if b.shape[1] > 0:
+                for i in range(last - first):
+                    _add_bias(u, i, v, b, k, start, stop - start)
+            _meet(signal, u, first, last, start, stop - start, target)
         task = next_task(counter)
-        while task < parts.shape[0] * V.shape[0] * n_chunks:
-            s, k = task // (V.shape[0] * n_chunks), task // n_chunks % V.shape[0]
-            first = task % n_chunks * ROWS
-            last = min(first + ROWS, n_rows)
-            target, matrix = parts[s, k], V[k]
-            target[first:last] = 0
-            end = min((s + 1) * size, n_neurons)
-            for start in range(s * size, end, BLOCK):
-                stop = min(start + BLOCK, end)
-                tile = u[: last - first, : stop - start]
-                gemm(PLAIN, TRANSPOSED, w, a[first:last, :], matrix[start:stop, :], w * 0, tile)
-                if b.shape[1] > 0:
-                    for i in range(last - first):
-                        _add_bias(u, i, v, b, k, start, stop - start)
-                _meet(signal, u, first, last, start, stop - start, target)
-            task = next_task(counter)
 
 
 @parallel_kernel
-def _pull(signal: Signal, a, r, layer: Layer, block, width, n_workers, counter):
+def _pull(_, signal: Signal, a, r, layer: Layer, block, width, counter):
     """R[k] ← w Σ_nc r_nc δ_(n,c) a_n^T and s[k] ← v Σ_nc r_nc δ_(n,c), by tiles of R."""
     R, s, w, v = layer
     n_rows, n_neurons, n_columns = a.shape[0], R.shape[1], a.shape[1]
     n_blocks = (n_neurons + block - 1) // block
     n_widths = (n_columns + width - 1) // width
-    for _ in prange(n_workers):
-        u = np.empty((min(ROWS, n_rows), block), a.dtype)
+    u = np.empty((min(ROWS, n_rows), block), a.dtype)
+    task = next_task(counter)
+    while task < R.shape[0] * n_blocks * n_widths:
+        k, j = task // (n_blocks * n_widths), task % n_widths * width
+        start = task // n_widths % n_blocks * block
+        stop, j_stop = min(start + block, n_neurons), min(j + width, n_columns)
+        target, beta = R[k, start:stop, j:j_stop], w * 0
+        has_bias = s.shape[1] > 0 and j == 0
+        if has_bias:
+            s[k, start:stop] = 0
+        for first in range(0, n_rows, ROWS):
+            last = min(first + ROWS, n_rows)
+            _pulled(signal, r[k], first, last, start, stop - start, u)
+            tile = u[: last - first, : stop - start]
+            gemm(TRANSPOSED, PLAIN, w, tile, a[first:last, j:j_stop], beta, target)
+            beta = a.dtype.type(1)
+            for i in range(last - first if has_bias else 0):
+                for q in range(stop - start):
+                    s[k, start + q] += v * u[i, q]
         task = next_task(counter)
-        while task < R.shape[0] * n_blocks * n_widths:
-            k, j = task // (n_blocks * n_widths), task % n_widths * width
-            start = task // n_widths % n_blocks * block
-            stop, j_stop = min(start + block, n_neurons), min(j + width, n_columns)
-            target, beta = R[k, start:stop, j:j_stop], w * 0
-            has_bias = s.shape[1] > 0 and j == 0
-            if has_bias:
-                s[k, start:stop] = 0
-            for first in range(0, n_rows, ROWS):
-                last = min(first + ROWS, n_rows)
-                _pulled(signal, r[k], first, last, start, stop - start, u)
-                tile = u[: last - first, : stop - start]
-                gemm(TRANSPOSED, PLAIN, w, tile, a[first:last, j:j_stop], beta, target)
-                beta = a.dtype.type(1)
-                for i in range(last - first if has_bias else 0):
-                    for q in range(stop - start):
-                        s[k, start + q] += v * u[i, q]
-            task = next_task(counter)
 
 
 def _contiguous(passes, l, part, copy=True):
@@ -240,7 +238,7 @@ def _pushed(signal, a, layer, n_outputs):
     if signal.kind != _FREE:  # in which neurons are outputs
         size = share(n_neurons, FEWEST, n_neurons, k * -(-n // ROWS))
     parts = np.empty((-(-n_neurons // size), k, n, n_outputs), a.dtype)
-    _push(signal, a, layer, size, parts, get_num_threads(), task_counter())
+    _push[get_num_threads()](signal, a, layer, size, parts, task_counter())
     return parts[0] if len(parts) == 1 else parts.sum(axis=0)
 
 
@@ -249,7 +247,7 @@ def _pull_layer(signal, a, r, layer):
     k, n_neurons, n_columns = layer.W.shape
     block = share(n_neurons, FEWEST, BLOCK, k)
     width = share(n_columns, BLOCK, n_columns, k * -(-n_neurons // block))
-    _pull(signal, a, r, layer, block, width, get_num_threads(), task_counter())
+    _pull[get_num_threads()](signal, a, r, layer, block, width, task_counter())
 
 
 def jacobian_vectors(passes, vectors):

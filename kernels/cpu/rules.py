@@ -8,7 +8,6 @@ like the others (a store under a condition takes several times as long on some p
 from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 
 from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import fma, wide_vectors
@@ -175,11 +174,10 @@ def apply_step(step: Step, parameters: WithSlots, place, g, source, count):
 
 
 @parallel_kernel
-def _update(step: Step, parameters: WithSlots, g):
+def _update(block, step: Step, parameters: WithSlots, g):
     size = parameters.theta.shape[0]
-    for block in prange((size + BLOCK - 1) // BLOCK):
-        start = block * BLOCK
-        apply_step(step, parameters, start, g, start, min(BLOCK, size - start))
+    start = block * BLOCK
+    apply_step(step, parameters, start, g, start, min(BLOCK, size - start))
 
 
 def update(rule, coefficients, theta, slots, gradient):
@@ -200,4 +198,4 @@ def update(rule, coefficients, theta, slots, gradient):
     if len(theta) <= BLOCK:  # to start and stop the threads takes longer than this
         apply_step(step, parameters, 0, gradient, 0, len(theta))
     else:
-        _update(step, parameters, gradient)
+        _update[-(-len(theta) // BLOCK)](step, parameters, gradient)

@@ -1,13 +1,12 @@
 """Sums over the samples that activate a neuron, from tables that all neurons share.
 
 A gradient with respect to the weights into the last hidden layer is c_i Σ_n 1[a_in > 0] r_n x_n,
-row by row. The sums of r_n x_n over all subsets of SAMPLES neighbouring samples are tabulated once;
+row by row. The sums of r_n x_n over all subsets of SAMPLES neighboring samples are tabulated once;
 each neuron then adds one entry for SAMPLES samples, where a dense product has as many
 multiply-adds.
 """
 
 import numpy as np
-from numba import prange
 
 from ntklin.kernels.cpu import plain
 from ntklin.kernels.cpu.aligned import aligned_empty
@@ -41,10 +40,8 @@ def listed_subsets(A, i, samples, index, k):
 
 
 @parallel_kernel
-def _active_samples(A, index):
-    for i in prange(A.shape[0]):
-        row = np.int64(i)  # see shallow_descent
-        active_subsets(A, row, A.shape[1], index, row)
+def _active_samples(i, A, index):
+    active_subsets(A, i, A.shape[1], index, i)
 
 
 def active_samples(A):
@@ -55,7 +52,7 @@ def active_samples(A):
     ndarray of uint8, shape (m, ⌈N/SAMPLES⌉)
     """
     index = np.empty((len(A), -(-A.shape[1] // SAMPLES)), np.uint8)
-    _active_samples(A, index)
+    _active_samples[len(A)](A, index)
     return index
 
 

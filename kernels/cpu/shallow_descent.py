@@ -7,13 +7,14 @@ that activate neuron i, from tables of such sums (``sample_subsets``).
 from typing import NamedTuple
 
 import numpy as np
-from numba import get_num_threads, prange
+from numba import get_num_threads
 
 from ntklin.kernels.cpu.aligned import aligned_empty
-from ntklin.kernels.cpu.compiler import dot_kernel, kernel, parallel_kernel
+from ntklin.kernels.cpu.compiler import dot_kernel, kernel, launching_kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
 from ntklin.kernels.cpu.losses import LOSSES, goes_on, loss_and_derivatives
 from ntklin.kernels.cpu.outputs import CHUNK, sum_parts
+from ntklin.kernels.cpu.parallel_for import parallel_for
 from ntklin.kernels.cpu.sample_subsets import (
     active_subsets,
     add_samples,
@@ -68,6 +69,30 @@ class Work(NamedTuple):
     spare: np.ndarray
     heads: np.ndarray
     counter: np.ndarray
+
+
+class Seen(NamedTuple):
+    """What a step sees of the samples.
+
+    Attributes
+    ----------
+    live : ndarray of int, shape (n,)
+        Those with r_n ≠ 0.
+    factors : ndarray, shape (n,)
+        Their r.
+    gathered : ndarray, shape (N, n)
+        Their columns of G.
+    index : ndarray of uint8, shape (m, ⌈n/SAMPLES⌉)
+        Which of them activate each neuron.
+    whole : ndarray
+        r of all samples, and zeros up to whole vectors.
+    """
+
+    live: np.ndarray
+    factors: np.ndarray
+    gathered: np.ndarray
+    index: np.ndarray
+    whole: np.ndarray
 
 
 def _work_space(H, n_samples):
@@ -144,11 +169,10 @@ def _sum_moved_outputs(H, moved, row, stop, W, w, parts, width):
 
 
 @parallel_kernel
-def _moved_output_parts(H, moved, W, w, parts, width):
+def _moved_output_parts(task, H, moved, W, w, parts, width):
     """As ``output_parts``, of H + moved."""
-    for task in prange(parts.shape[0]):
-        stop = min((task + 1) * CHUNK, H.shape[0])
-        _sum_moved_outputs(H, moved, task * CHUNK, stop, W, w, parts, width)
+    stop = min((task + 1) * CHUNK, H.shape[0])
+    _sum_moved_outputs(H, moved, task * CHUNK, stop, W, w, parts, width)
 
 
 @kernel
@@ -169,7 +193,36 @@ def _gather_columns(G, samples, gathered):
             gathered[n, k] = G[n, samples[k]]
 
 
-@parallel_kernel
+@kernel
+def _take_slabs(worker, state: DescentState, output: Layer, rate, seen: Seen, work: Work, slab):
+    """A step of all neurons, ``slab`` of them a task: W, S and moved, and the outputs' parts."""
+    H, moved, _, S = state
+    W, _, w, _ = output
+    live, factors, gathered, index, whole = seen
+    parts, scale, heads, counter = work.parts, work.scale, work.heads, work.counter
+    table, spare = work.table[worker], work.spare[worker]
+    n_neurons, n_samples, n_groups = H.shape[0], gathered.shape[0], index.shape[1]
+    start = next_task(counter) * slab
+    while start < n_neurons:
+        stop = min(start + slab, n_neurons)
+        for i in range(start, stop):
+            scale[i] = w * W[i]
+            change = _add_active(S, heads, worker, H, moved, i, whole, scale[i])
+            W[i] -= rate * w * change
+            if live.shape[0] == n_samples:
+                active_subsets(heads, worker, n_samples, index, i)
+            else:
+                listed_subsets(heads, worker, live, index, i)
+        rows = moved[:stop]  # none of the next task's is to be fetched
+        for j in range(0, n_samples, table.shape[2]):
+            for chunk in range((n_groups + CHUNK_GROUPS - 1) // CHUNK_GROUPS):
+                tabulate_samples(table, factors, gathered, chunk, j, False)
+                add_samples(rows, start, stop, j, index, chunk, table, -rate, scale, spare)
+        _sum_moved_outputs(H, moved, start, stop, W, w, parts, whole.shape[0])
+        start = next_task(counter) * slab
+
+
+@launching_kernel
 def _steps(
     state: DescentState,
     output: Layer,
@@ -181,10 +234,9 @@ def _steps(
     work: Work,
 ):
     """The steps taken; ``losses`` is filled up to them, and the output's W is a vector."""
-    H, moved, _, S = state
-    W, b, w, v = output
+    H, b, v = state.H, output.b, output.v
     G, Y, loss = problem
-    parts, samples, subsets, columns, scale, table, spare, heads, counter = work
+    parts, samples, subsets, columns, _, table, _, _, counter = work
     n_neurons, n_samples, n_steps = H.shape[0], G.shape[0], sample_weights.shape[0]
     slab = CHUNK * min(SLAB_CHUNKS, max(1, parts.shape[0] // table.shape[0]))
     f = np.empty(n_samples, H.dtype)
@@ -209,30 +261,8 @@ def _steps(
         for k in range(n_live):
             factors[k] = r[live[k]]
         counter[0] = 0
-        for worker in prange(table.shape[0]):
-            my_table, my_spare = table[worker], spare[worker]
-            # The loop's own variable has one type outside of its threads and another inside.
-            mine = np.int64(worker)
-            start = next_task(counter) * slab
-            while start < n_neurons:
-                stop = min(start + slab, n_neurons)
-                for i in range(start, stop):
-                    scale[i] = w * W[i]
-                    change = _add_active(S, heads, mine, H, moved, i, whole, scale[i])
-                    W[i] -= rate * w * change
-                    if n_live == n_samples:
-                        active_subsets(heads, mine, n_samples, index, i)
-                    else:
-                        listed_subsets(heads, mine, live, index, i)
-                rows = moved[:stop]  # none of the next task's is to be fetched
-                for j in range(0, n_samples, table.shape[3]):
-                    for chunk in range((n_groups + CHUNK_GROUPS - 1) // CHUNK_GROUPS):
-                        tabulate_samples(my_table, factors, gathered, chunk, j, False)
-                        add_samples(
-                            rows, start, stop, j, index, chunk, my_table, -rate, scale, my_spare
-                        )
-                _sum_moved_outputs(H, moved, start, stop, W, w, parts, whole.shape[0])
-                start = next_task(counter) * slab
+        seen = Seen(live, factors, gathered, index, whole)
+        parallel_for(_take_slabs, table.shape[0], (state, output, rate, seen, work, slab))
         b[0] -= rate * v * sum_of(r)
     return n_steps
 
@@ -244,6 +274,8 @@ def shallow_descent(state, above, G, Y, loss, rate, sample_weights, end):
     problem, work = Problem(G, Y, LOSSES[loss]), _work_space(state.H, len(G))
     losses = np.empty(len(sample_weights) + 1)
     width = _whole_width(len(G))
-    _moved_output_parts(state.H, state.moved, output.W, output.w, work.parts, width)
+    _moved_output_parts[len(work.parts)](
+        state.H, state.moved, output.W, output.w, work.parts, width
+    )
     taken = _steps(state, output, problem, scalar(rate), sample_weights, end, losses, work)
     return losses[: taken + 1]

@@ -5,7 +5,6 @@ cache while all rows of A pass over it, and each row's sums stay in registers.
 """
 
 import numpy as np
-from numba import prange
 
 from ntklin.kernels.cpu import plain
 from ntklin.kernels.cpu.aligned import aligned_empty
@@ -131,18 +130,17 @@ def work_space(n_tasks, n_rows, dtype):
 
 
 @parallel_kernel
-def _lower_gram(A, K, sums, tile, counter):
+def _lower_gram(worker, A, K, sums, tile, counter):
     width = sums.shape[2]
-    for worker in prange(sums.shape[0]):
-        # Tasks are blocks of columns; the first ones have longer work.
+    # Tasks are blocks of columns; the first ones have longer work.
+    j = next_task(counter) * width
+    while j < A.shape[0]:
+        _skipping_product(A, A, j, j, sums[worker], tile[worker])
+        stop = min(width, A.shape[0] - j)
+        for n in range(j, A.shape[0]):
+            for q in range(stop):
+                K[n, j + q] = sums[worker, n - j, q]
         j = next_task(counter) * width
-        while j < A.shape[0]:
-            _skipping_product(A, A, j, j, sums[worker], tile[worker])
-            stop = min(width, A.shape[0] - j)
-            for n in range(j, A.shape[0]):
-                for q in range(stop):
-                    K[n, j + q] = sums[worker, n - j, q]
-            j = next_task(counter) * width
 
 
 def lower_gram(A, n_tasks):
@@ -159,7 +157,8 @@ def lower_gram(A, n_tasks):
     ndarray, shape (N, N)
     """
     K = np.empty((len(A), len(A)), A.dtype)
-    _lower_gram(A, K, *work_space(n_tasks, len(A), A.dtype), task_counter())
+    sums, tile = work_space(n_tasks, len(A), A.dtype)
+    _lower_gram[len(sums)](A, K, sums, tile, task_counter())
     return K
 
 

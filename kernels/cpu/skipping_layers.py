@@ -4,7 +4,7 @@ A layer is (W, b, w, v), its inputs are sample-major.
 """
 
 import numpy as np
-from numba import get_num_threads, prange
+from numba import get_num_threads
 
 from ntklin.kernels.cpu import plain
 from ntklin.kernels.cpu.compiler import dot_kernel, kernel, parallel_kernel
@@ -56,28 +56,27 @@ def _activate(a, n, start, sums, row, layer: Layer, count):
 
 
 @parallel_kernel
-def _layer(layer: Layer, inputs, a, sums, tile, counter):
+def _layer(worker, layer: Layer, inputs, a, sums, tile, counter, doubtful):
+    """``doubtful`` counts each thread's rows of W that may not be finite."""
     W = layer.W
-    rows, width, doubtful = sums.shape[1], sums.shape[2], 0
+    rows, width = sums.shape[1], sums.shape[2]
     n_blocks = (W.shape[0] + width - 1) // width
     n_tasks = n_blocks * ((inputs.shape[0] + rows - 1) // rows)
-    for worker in prange(sums.shape[0]):
-        my_sums, my_tile = sums[worker], tile[worker]
+    my_sums, my_tile = sums[worker], tile[worker]
+    task = next_task(counter)
+    while task < n_tasks:
+        start, first = task % n_blocks * width, task // n_blocks * rows
+        count, is_finite = min(width, W.shape[0] - start), True
+        last = min(first + rows, inputs.shape[0])
+        clear_rows(my_sums, 0, last - first)
+        for k in range(0, W.shape[1], GROUP):
+            pack(W, True, k, start, my_tile)
+            is_finite &= _is_finite(my_tile)
+            add_rows(my_sums, inputs, first, last, k, my_tile)
+        for n in range(first, last):
+            _activate(a, n, start, my_sums, n - first, layer, count)
+        doubtful[worker] += 0 if is_finite else count
         task = next_task(counter)
-        while task < n_tasks:
-            start, first = task % n_blocks * width, task // n_blocks * rows
-            count, is_finite = min(width, W.shape[0] - start), True
-            last = min(first + rows, inputs.shape[0])
-            clear_rows(my_sums, 0, last - first)
-            for k in range(0, W.shape[1], GROUP):
-                pack(W, True, k, start, my_tile)
-                is_finite &= _is_finite(my_tile)
-                add_rows(my_sums, inputs, first, last, k, my_tile)
-            for n in range(first, last):
-                _activate(a, n, start, my_sums, n - first, layer, count)
-            doubtful += 0 if is_finite else count
-            task = next_task(counter)
-    return doubtful
 
 
 def skipping_layer(layer, inputs, a):
@@ -97,5 +96,8 @@ def skipping_layer(layer, inputs, a):
     int
         How many rows of W may have an element that is not finite.
     """
-    work = work_space(get_num_threads(), min(len(inputs), ROWS), a.dtype)
-    return _layer(layer, np.ascontiguousarray(inputs), a, *work, task_counter())
+    sums, tile = work_space(get_num_threads(), min(len(inputs), ROWS), a.dtype)
+    doubtful = np.zeros(len(sums), np.int64)
+    work = sums, tile, task_counter(), doubtful
+    _layer[len(sums)](layer, np.ascontiguousarray(inputs), a, *work)
+    return int(doubtful.sum())

@@ -106,6 +106,15 @@ def gate_row(A, i, B, j):
 
 
 @kernel
+def relu_of(A, i, B):
+    """A_i ← max(B_i, 0), over the columns of A."""
+    wide_vectors()
+    i, zero = np.uint64(i), A.dtype.type(0)
+    for n in range(np.uint64(A.shape[1])):
+        A[i, n] = max(B[i, n], zero)
+
+
+@kernel
 def relu_of_sum(A, i, B, C):
     """A_i ← max(B_i + C_i, 0), over the columns of A."""
     wide_vectors()

@@ -1,7 +1,6 @@
 """Sums of whole arrays, which one thread would read more slowly than the memory gives them."""
 
 import numpy as np
-from numba import prange
 
 from ntklin.kernels.cpu.compiler import dot_kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import wide_vectors
@@ -20,10 +19,9 @@ def _sum_part(a, start, stop):
 
 
 @parallel_kernel
-def _sum_parts(a, totals):
-    for part in prange(totals.shape[0]):
-        start = part * PART
-        totals[part] = _sum_part(a, start, min(start + PART, a.shape[0]))
+def _sum_parts(part, a, totals):
+    start = part * PART
+    totals[part] = _sum_part(a, start, min(start + PART, a.shape[0]))
 
 
 def total(a):
@@ -43,5 +41,5 @@ def total(a):
     if not (is_plain and is_floating and a.size > PART):
         return a.sum()
     totals = np.empty(-(-a.size // PART), a.dtype)
-    _sum_parts(a.reshape(-1), totals)
+    _sum_parts[len(totals)](a.reshape(-1), totals)
     return totals.sum()

@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from numba import get_num_threads, prange
+from numba import get_num_threads
 
 from ntklin.kernels.cpu import layer_products, neuron_subsets, output_pairs, skipping
 from ntklin.kernels.cpu.blas import mirror_lower, product, slice_count
@@ -14,43 +14,39 @@ SKIPPING_PAYS = 192
 
 
 @parallel_kernel
-def _scale_shift(K, w2, v2, symmetric):
+def _scale_shift(n, K, w2, v2, symmetric):
     """K ← w² K + v², on and below the diagonal when symmetric: the rest is not set."""
-    for n in prange(K.shape[0]):
-        for k in range(n + 1 if symmetric else K.shape[1]):
-            K[n, k] = w2 * K[n, k] + v2
+    for k in range(n + 1 if symmetric else K.shape[1]):
+        K[n, k] = w2 * K[n, k] + v2
 
 
 @parallel_kernel
-def _add_layer(K, G, D, w2, v2, symmetric):
+def _add_layer(n, K, G, D, w2, v2, symmetric):
     """K += (w² G + v²) ∘ D, on and below the diagonal when symmetric."""
-    for n in prange(K.shape[0]):
-        for k in range(n + 1 if symmetric else K.shape[1]):
-            K[n, k] += (w2 * G[n, k] + v2) * D[n, k]
+    for k in range(n + 1 if symmetric else K.shape[1]):
+        K[n, k] += (w2 * G[n, k] + v2) * D[n, k]
 
 
 @parallel_kernel
-def _add_blocks(K, G, D, w2, v2, symmetric):
+def _add_blocks(n, K, G, D, w2, v2, symmetric):
     """K_rq += (w² G_nn' + v²) D_rq, for several outputs: rows r = n C + c, q = n' C + c'."""
     n_outputs = K.shape[0] // G.shape[0]
-    for n in prange(G.shape[0]):
-        for row in range(n * n_outputs, (n + 1) * n_outputs):
-            for k in range(n + 1 if symmetric else G.shape[1]):
-                factor = w2 * G[n, k] + v2
-                for q in range(k * n_outputs, (k + 1) * n_outputs):
-                    K[row, q] += factor * D[row, q]
+    for row in range(n * n_outputs, (n + 1) * n_outputs):
+        for k in range(n + 1 if symmetric else G.shape[1]):
+            factor = w2 * G[n, k] + v2
+            for q in range(k * n_outputs, (k + 1) * n_outputs):
+                K[row, q] += factor * D[row, q]
 
 
 @parallel_kernel
-def _set_blocks(K, G, w2, v2, symmetric):
+def _set_blocks(n, K, G, w2, v2, symmetric):
     """K_rq ← (w² G_nn' + v²) δ_cc': what the last layer gives several outputs."""
     n_outputs = K.shape[0] // G.shape[0]
-    for n in prange(G.shape[0]):
-        for c in range(n_outputs):
-            row = n * n_outputs + c
-            K[row] = 0
-            for k in range(n + 1 if symmetric else G.shape[1]):
-                K[row, k * n_outputs + c] = w2 * G[n, k] + v2
+    for c in range(n_outputs):
+        row = n * n_outputs + c
+        K[row] = 0
+        for k in range(n + 1 if symmetric else G.shape[1]):
+            K[row, k * n_outputs + c] = w2 * G[n, k] + v2
 
 
 def _product(x, y, sparse):
@@ -115,7 +111,7 @@ def gram(passes, other=None):
     if several:
         K = _of_outputs(K, n_outputs, squares[last], symmetric)
     else:
-        _scale_shift(K, *squares[last], symmetric)
+        _scale_shift[len(K)](K, *squares[last], symmetric)
     for l in range(last):
         G = _product(activations[l], other_activations[l], is_relu and l > 0)
         if scales is not None and l == last - 1:
@@ -123,22 +119,22 @@ def gram(passes, other=None):
             output_pairs.add_layer(K, G, *squares[l], *signals)
         elif several:
             D = _product(deltas[l], other_deltas[l], is_relu)
-            _add_blocks(K, G, D, *squares[l], symmetric)
+            _add_blocks[len(G)](K, G, D, *squares[l], symmetric)
             del D
         elif is_relu and symmetric and l == last - 1 and len(K) >= SKIPPING_PAYS:
             neuron_subsets.add_layer(K, G, *squares[l], activations[last], deltas.scale)
         else:
             D = _product(deltas[l], other_deltas[l], is_relu)
-            _add_layer(K, G, D, *squares[l], symmetric)
+            _add_layer[len(K)](K, G, D, *squares[l], symmetric)
             del D
         del G  # or it would still be there beside the next one
     if symmetric:
-        mirror_lower(K)
+        mirror_lower[len(K)](K)
     return K
 
 
 def _of_outputs(G, n_outputs, squares, symmetric):
     """What the last layer gives: (w² G + v²) ⊗ 1_C."""
     K = np.empty((len(G) * n_outputs, G.shape[1] * n_outputs), G.dtype)
-    _set_blocks(K, G, *squares, symmetric)
+    _set_blocks[len(G)](K, G, *squares, symmetric)
     return K

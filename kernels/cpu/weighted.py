@@ -12,7 +12,7 @@ small K, and each thread holds four rows.
 from typing import NamedTuple
 
 import numpy as np
-from numba import get_num_threads, prange
+from numba import get_num_threads
 
 from ntklin.kernels.cpu import weighted_outputs
 from ntklin.kernels.cpu.aligned import aligned_empty, padded
@@ -21,7 +21,14 @@ from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
 from ntklin.kernels.cpu.ordering import sparsest_first, staircase
 from ntklin.kernels.cpu.shares import TASKS
-from ntklin.kernels.cpu.weighted_tiles import ActiveRows, add_tile, panels, room, scaled_rows
+from ntklin.kernels.cpu.weighted_tiles import (
+    ActiveRows,
+    Diagonal,
+    add_tile,
+    panels,
+    room,
+    scaled_rows,
+)
 
 # Layers narrower than this have too few neurons to share out; BLAS does them (the last one always).
 NARROW = 8
@@ -68,7 +75,17 @@ def _find_active(side: Side, i, start, stop, active: ActiveRows):
 
 
 @parallel_kernel
-def _panel(K, own: Side, other: Side, D, columns, bias, symmetric, height, left, counter):
+def _panel(
+    worker,
+    K,
+    own: Side,
+    other: Side,
+    diagonal: Diagonal,
+    symmetric,
+    height,
+    left,
+    counter,
+):
     """Add a panel of columns of one layer to the accumulators.
 
     A task is a band of rows of one accumulator. It takes its share of the neurons in their order,
@@ -80,11 +97,7 @@ def _panel(K, own: Side, other: Side, D, columns, bias, symmetric, height, left,
         One accumulator for each share of the neurons; when symmetric, only tiles on and below the
         diagonal of the active sets are added.
     own, other : Side
-    D : ndarray, shape (m, m')
-    columns : ndarray
-        Indices of the panel's columns into the second axis of D.
-    bias : ndarray, shape (m,)
-        Added to each neuron's product.
+    diagonal : Diagonal
     symmetric : bool
     height : int
         Rows of a band.
@@ -92,39 +105,37 @@ def _panel(K, own: Side, other: Side, D, columns, bias, symmetric, height, left,
         Work space: four scaled rows, and D_i.
     counter : ndarray of int, shape (1,)
     """
+    D, columns, bias = diagonal
     n_shares, a, other_a = K.shape[0], own.a, other.a
     n_neurons, n, n_other = own.delta.shape[0], own.delta.shape[1], other.delta.shape[1]
     n_bands = (n + height - 1) // height
-    for worker in prange(left.shape[0]):
-        wide_vectors()
-        active, other_active = room(height, a), room(n_other, a)
-        rows, ends, other_ends = active.rows, active.ends, other_active.ends
-        work = left[worker]
-        work[4] = 0
+    wide_vectors()
+    active, other_active = room(height, a), room(n_other, a)
+    rows, ends, other_ends = active.rows, active.ends, other_active.ends
+    work = left[worker]
+    work[4] = 0
+    task = next_task(counter)
+    while task < n_bands * n_shares:
+        # The last rows come first: they are the longest ones of a triangle.
+        start = (n_bands - 1 - task // n_shares) * height
+        stop = min(start + height, n)
+        width = stop if symmetric else n_other
+        accumulator = K[task % n_shares]
+        for i in range(task % n_shares, n_neurons, n_shares):
+            count = _find_active(own, i, start, stop, active)
+            other_count = _find_active(other, i, np.int64(0), width, other_active)
+            for k in range(columns.shape[0] if count > 0 else 0):
+                work[4, k] = D[i, columns[k]]
+            for p in range(0, count, 4):
+                row_stop = ends[p // 4]
+                scaled_rows(work, a, row_stop, rows, p)
+                last = other_count
+                if symmetric:  # up to the diagonal, which is in the band
+                    last = min(last, other_count - count + p + 4)
+                for q in range(0, last, 4):
+                    end = min(row_stop, other_ends[q // 4])
+                    add_tile(accumulator, work, other_a, end, active, p, other_active, q, bias[i])
         task = next_task(counter)
-        while task < n_bands * n_shares:
-            # The last rows come first: they are the longest ones of a triangle.
-            start = (n_bands - 1 - task // n_shares) * height
-            stop = min(start + height, n)
-            width = stop if symmetric else n_other
-            accumulator = K[task % n_shares]
-            for i in range(task % n_shares, n_neurons, n_shares):
-                count = _find_active(own, i, start, stop, active)
-                other_count = _find_active(other, i, np.int64(0), width, other_active)
-                for k in range(columns.shape[0] if count > 0 else 0):
-                    work[4, k] = D[i, columns[k]]
-                for p in range(0, count, 4):
-                    row_stop = ends[p // 4]
-                    scaled_rows(work, a, row_stop, rows, p)
-                    last = other_count
-                    if symmetric:  # up to the diagonal, which is in the band
-                        last = min(last, other_count - count + p + 4)
-                    for q in range(0, last, 4):
-                        end = min(row_stop, other_ends[q // 4])
-                        add_tile(
-                            accumulator, work, other_a, end, active, p, other_active, q, bias[i]
-                        )
-            task = next_task(counter)
 
 
 def _cut(n_rows):
@@ -207,13 +218,14 @@ def weighted_gram(passes, diagonal, other=None):
             if not symmetric:
                 others = Side(padded(other_a, columns=panel), ends[1], other_scaled)
             left = aligned_empty((get_num_threads(), 5, own.a.shape[1]), dtype)
-            _panel(K, own, others, D, panel, bias, symmetric, height, left, task_counter())
+            part = Diagonal(D, panel, bias)
+            _panel[len(left)](K, own, others, part, symmetric, height, left, task_counter())
             bias = np.zeros_like(bias)
     total = K[0] if n_shares == 1 else K.sum(axis=0)
     total += dense
     if symmetric:
         # Tiles fill pairs (n, k) with n ≥ k, and a few above the diagonal that are mirrored over.
-        mirror_lower(total)
+        mirror_lower[len(total)](total)
     result = np.empty_like(total)
     result[np.ix_(order, other_order)] = total
     return result

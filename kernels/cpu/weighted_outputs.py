@@ -13,14 +13,21 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numba import get_num_threads, prange
+from numba import get_num_threads
 
 from ntklin.kernels.cpu.aligned import aligned_empty
 from ntklin.kernels.cpu.blas import PLAIN, TRANSPOSED, gemm, mirror_lower, product, sequential_blas
 from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
 from ntklin.kernels.cpu.ordering import sparsest_first, staircase
-from ntklin.kernels.cpu.weighted_tiles import ActiveRows, add_tile, panels, room, scaled_rows
+from ntklin.kernels.cpu.weighted_tiles import (
+    ActiveRows,
+    Diagonal,
+    add_tile,
+    panels,
+    room,
+    scaled_rows,
+)
 from ntklin.kernels.structures import Activations
 
 # Inputs along each side of a tile, and neurons of a block: their T fits a second-level cache.
@@ -44,22 +51,6 @@ class OutputsSide(NamedTuple):
     a: np.ndarray
     stops: np.ndarray
     gates: np.ndarray
-
-
-class Diagonal(NamedTuple):
-    """D of one layer.
-
-    Attributes
-    ----------
-    D : ndarray, shape (m, m')
-    columns : ndarray, shape (panels, at most padded columns)
-        Indices into the second axis of D, −1 beyond the end.
-    bias : ndarray, shape (m,)
-    """
-
-    D: np.ndarray
-    columns: np.ndarray
-    bias: np.ndarray
 
 
 class Tile(NamedTuple):
@@ -164,6 +155,7 @@ def _add_outputs(K, T, gates, deltas, first, tile: Tile, row, chosen):
 
 @parallel_kernel
 def _layer(
+    worker,
     K,
     own: OutputsSide,
     other: OutputsSide,
@@ -191,21 +183,21 @@ def _layer(
     """
     n_outputs = deltas[0].shape[2]
     sizes = own.gates.shape[1], other.gates.shape[1]
-    for worker in prange(left.shape[0]):
-        T = np.empty((BLOCK, TILE, TILE), K.dtype)
-        row = np.empty((BLOCK, TILE * n_outputs), K.dtype)
-        chosen = np.empty((BLOCK, n_outputs), K.dtype)
+    T = np.empty((BLOCK, TILE, TILE), K.dtype)
+    row = np.empty((BLOCK, TILE * n_outputs), K.dtype)
+    chosen = np.empty((BLOCK, n_outputs), K.dtype)
+    task = next_task(counter)
+    while task < corners.shape[0]:
+        tile = _tile(corners, task, sizes, symmetric)
+        for first in range(0, own.gates.shape[0], BLOCK):
+            _fill(T, own, other, diagonal, first, tile, left[worker])
+            _add_outputs(K, T, own.gates, deltas, first, tile, row, chosen)
         task = next_task(counter)
-        while task < corners.shape[0]:
-            tile = _tile(corners, task, sizes, symmetric)
-            for first in range(0, own.gates.shape[0], BLOCK):
-                _fill(T, own, other, diagonal, first, tile, left[worker])
-                _add_outputs(K, T, own.gates, deltas, first, tile, row, chosen)
-            task = next_task(counter)
 
 
 @parallel_kernel
 def _last_hidden(
+    worker,
     K,
     own: OutputsSide,
     other: OutputsSide,
@@ -234,28 +226,27 @@ def _last_hidden(
     one = K.dtype.type(1)
     n_outputs = K.shape[0] // own.gates.shape[1]
     sizes = own.gates.shape[1], other.gates.shape[1]
-    for worker in prange(left.shape[0]):
-        T = np.empty((BLOCK, TILE, TILE), K.dtype)
-        rows = T.reshape(BLOCK, TILE * TILE)
-        sums = np.empty((TILE * TILE, products.shape[1]), K.dtype)
+    T = np.empty((BLOCK, TILE, TILE), K.dtype)
+    rows = T.reshape(BLOCK, TILE * TILE)
+    sums = np.empty((TILE * TILE, products.shape[1]), K.dtype)
+    task = next_task(counter)
+    while task < corners.shape[0]:
+        tile = _tile(corners, task, sizes, symmetric)
+        sums[:] = 0
+        for first in range(0, products.shape[0], BLOCK):
+            _fill(T, own, other, diagonal, first, tile, left[worker])
+            factors = products[first : first + BLOCK]
+            gemm(TRANSPOSED, PLAIN, one, rows[: factors.shape[0]], factors, one, sums)
+        for n in range(tile.start, tile.stop):
+            for k in range(tile.other_start, tile.other_stop):
+                place, e = (n - tile.start) * TILE + k - tile.other_start, 0
+                for c in range(n_outputs):
+                    for d in range(c + 1):
+                        K[n * n_outputs + c, k * n_outputs + d] += sums[place, e]
+                        if d < c:
+                            K[n * n_outputs + d, k * n_outputs + c] += sums[place, e]
+                        e += 1
         task = next_task(counter)
-        while task < corners.shape[0]:
-            tile = _tile(corners, task, sizes, symmetric)
-            sums[:] = 0
-            for first in range(0, products.shape[0], BLOCK):
-                _fill(T, own, other, diagonal, first, tile, left[worker])
-                factors = products[first : first + BLOCK]
-                gemm(TRANSPOSED, PLAIN, one, rows[: factors.shape[0]], factors, one, sums)
-            for n in range(tile.start, tile.stop):
-                for k in range(tile.other_start, tile.other_stop):
-                    place, e = (n - tile.start) * TILE + k - tile.other_start, 0
-                    for c in range(n_outputs):
-                        for d in range(c + 1):
-                            K[n * n_outputs + c, k * n_outputs + d] += sums[place, e]
-                            if d < c:
-                                K[n * n_outputs + d, k * n_outputs + c] += sums[place, e]
-                            e += 1
-            task = next_task(counter)
 
 
 class _Inputs(NamedTuple):
@@ -349,11 +340,11 @@ def weighted_gram(passes, diagonal, other=None):
             if is_last_hidden:
                 rows, columns = np.tril_indices(n_outputs)
                 products = np.ascontiguousarray((u[rows] * u[columns]).T)
-                _last_hidden(K, *sides, products, *where)
+                _last_hidden[len(left)](K, *sides, products, *where)
             else:
-                _layer(K, *sides, signals, *where)
+                _layer[len(left)](K, *sides, signals, *where)
     if symmetric:
-        mirror_lower(K)
+        mirror_lower[len(K)](K)
     result = np.empty_like(K)
     rows, other_rows = (_rows_of(side.order, n_outputs) for side in (own, others))
     result[np.ix_(rows, other_rows)] = K

@@ -11,6 +11,24 @@ from ntklin.kernels.cpu.intrinsics import wide_vectors
 PANEL_BYTES = 3136
 
 
+class Diagonal(NamedTuple):
+    """D of one layer.
+
+    Attributes
+    ----------
+    D : ndarray, shape (m, m')
+    columns : ndarray, shape (columns,) or (panels, at most padded columns)
+        The second axis of D as it is added up: indices of a panel's columns, or of those of every
+        panel, −1 beyond the end.
+    bias : ndarray, shape (m,)
+        Added to each neuron's product.
+    """
+
+    D: np.ndarray
+    columns: np.ndarray
+    bias: np.ndarray
+
+
 class ActiveRows(NamedTuple):
     """The inputs on which a neuron is active, padded to a multiple of four.
 

@@ -1,0 +1,134 @@
+"""Turns that Numba's threads share out, as one call of a compiled function.
+
+Numba has ``prange`` for this, which makes a function of the loop's body and compiles it four
+times over, in the wrappers that ufuncs need; most of what a parallel kernel took to compile was
+that. Here the body is a kernel already. What it is called with goes to the threads by a pointer,
+and the threads are Numba's own, by the function of its threading layers that ``prange`` and
+parallel ufuncs end in.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from ntklin.kernels.cpu import plain
+from ntklin.kernels.cpu.plain import twin
+
+BYTES, NUMBER = cgutils.voidptr_t, cgutils.intp_t
+NONE, ONE = ir.Constant(NUMBER, 0), ir.Constant(NUMBER, 1)
+# What a thread calls: with pointers that it has moved to its first turn, numbers of turns, the
+# bytes by which the pointers move from turn to turn, and what all turns share.
+SHARE = ir.FunctionType(ir.VoidType(), (BYTES.as_pointer(), *[NUMBER.as_pointer()] * 2, BYTES))
+# ``SHARE``'s address and what it is called with, lengths of its lists, and how many threads.
+LAUNCH = ir.FunctionType(ir.VoidType(), (*[BYTES] * 5, *[NUMBER] * 3))
+FAILED = "a turn of a parallel kernel has failed, as it does where memory is short"
+
+
+@twin(plain.parallel_for)
+@intrinsic(prefer_literal=False)
+def parallel_for(typing_context, turn, n_turns, arguments):
+    """Call ``turn(k, *arguments)`` for all k < n_turns, on Numba's threads.
+
+    One thread takes its turns itself, in their order.
+
+    Parameters
+    ----------
+    turn : compiled function
+        That returns nothing.
+    n_turns : int
+    arguments : tuple
+
+    Returns
+    -------
+    None
+
+    Raises
+    ------
+    RuntimeError
+        Behind all others, if a turn has raised anything.
+    """
+    arguments = types.Tuple([types.unliteral(kind) for kind in arguments.types])
+    called = typing_context.resolve_function_type(turn, (types.intp, *arguments.types), {})
+    signature = types.void(turn, types.intp, arguments)
+
+    def code(context, builder, _, args):
+        _, n_turns, values = args
+        values = _lent(context, builder, arguments, values)
+        compiled = turn.dispatcher.get_compile_result(called)
+        return _launch(context, builder, compiled, n_turns, values)
+
+    return signature, code
+
+
+def _lent(context, builder, kind, value):
+    """The value with arrays that have no owner, while the caller keeps them for all turns.
+
+    Threads that counted references to one owner, at every slice, would wait for each other.
+
+    Returns
+    -------
+    Value
+    """
+    if isinstance(kind, types.BaseTuple):
+        for place, own in enumerate(kind.types):  # pyright: ignore
+            lent = _lent(context, builder, own, builder.extract_value(value, place))
+            value = builder.insert_value(value, lent, place)
+    elif isinstance(kind, types.Array):
+        array = context.make_array(kind)(context, builder, value)
+        for name in ("meminfo", "parent"):
+            setattr(array, name, cgutils.get_null_value(getattr(array, name).type))
+        value = array._getvalue()
+    return value
+
+
+def _launch(context, builder, turn, n_turns, arguments):
+    module = builder.module
+    # The arguments, and whether a turn has failed.
+    shared = ir.LiteralStructType((arguments.type, NUMBER))
+    known = cgutils.make_anonymous_struct(builder, (arguments, NONE), shared)
+    share = _share(context, module, turn, shared)
+    # A pointer that begins at 0 and moves by 1 is the number of a turn.
+    first = ir.Constant(BYTES, None)
+    at = [cgutils.alloca_once_value(builder, value) for value in (first, n_turns, ONE, known)]
+    asks = ir.FunctionType(NUMBER, ())
+    n_threads = builder.call(cgutils.get_or_insert_function(module, asks, "get_num_threads"), ())
+    alone = builder.or_(
+        builder.icmp_signed("<=", n_threads, ONE), builder.icmp_signed("<=", n_turns, ONE)
+    )
+    with builder.if_else(alone) as (by_itself, by_threads):
+        with by_itself:
+            builder.call(share, (*at[:3], builder.bitcast(at[3], BYTES)))
+        with by_threads:
+            launch = cgutils.get_or_insert_function(module, LAUNCH, "numba_parallel_for")
+            passed = [builder.bitcast(pointer, BYTES) for pointer in (share, *at)]
+            builder.call(launch, (*passed, NONE, ONE, n_threads))
+    failed = builder.load(cgutils.gep_inbounds(builder, at[3], 0, 1))
+    with cgutils.if_unlikely(builder, cgutils.is_not_null(builder, failed)):
+        context.call_conv.return_user_exc(builder, RuntimeError, (FAILED,))
+    return context.get_dummy_value()
+
+
+def _share(context, module, turn, shared):
+    """The function of type ``SHARE`` that takes a share of the turns."""
+    share = ir.Function(module, SHARE, module.get_unique_name("share"))
+    share.linkage = "internal"
+    # Inlined for one thread and not for several, it would be compiled twice, to other roundings.
+    share.attributes.add("noinline")
+    builder = ir.IRBuilder(share.append_basic_block())
+    firsts, counts, _, data = share.args
+    first, known = builder.load(firsts), builder.bitcast(data, shared.as_pointer())
+    arguments = builder.load(cgutils.gep_inbounds(builder, known, 0, 0))
+    result, (_, *kinds) = turn.signature.return_type, turn.signature.args
+    callee = context.declare_function(module, turn.fndesc)
+    context.add_linking_libs([turn.library])
+    with cgutils.for_range(builder, builder.load(counts)) as loop:
+        k = builder.add(builder.ptrtoint(first, NUMBER), loop.index)
+        values = [k, *cgutils.unpack_tuple(builder, arguments, len(kinds))]
+        status, _ = context.call_conv.call_function(
+            builder, callee, result, turn.signature.args, values
+        )
+        with cgutils.if_unlikely(builder, status.is_error):
+            builder.store(ONE, cgutils.gep_inbounds(builder, known, 0, 1))
+    builder.ret_void()
+    return share
