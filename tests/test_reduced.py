@@ -62,7 +62,8 @@ def test_it_takes_what_it_says_of_memory(dtype):
     taken = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     task = LinearizedTask(run.linearization, J[:, 0], optimizer)
-    assert 1 <= SpanEngine.needs(task) / taken <= 3
+    # Half a kilobyte of Python's own objects is there as well.
+    assert taken <= SpanEngine.needs(task) + 512 <= 3 * taken
 
 
 def test_what_the_optimizer_remembers_is_that_of_theta():

@@ -75,10 +75,10 @@ def _lent(context, builder, kind, value):
             lent = _lent(context, builder, own, builder.extract_value(value, place))
             value = builder.insert_value(value, lent, place)
     elif isinstance(kind, types.Array):
-        array = context.make_array(kind)(context, builder, value)
-        for name in ("meminfo", "parent"):
-            setattr(array, name, cgutils.get_null_value(getattr(array, name).type))
-        value = array._getvalue()
+        fields = context.data_model_manager[kind]
+        for place in map(fields.get_field_position, ("meminfo", "parent")):
+            nobody = cgutils.get_null_value(builder.extract_value(value, place).type)
+            value = builder.insert_value(value, nobody, place)
     return value
 
 
