@@ -76,17 +76,10 @@ def _plain_gemm(transpose_a, transpose_b, alpha, A, B, beta, C):
             C[i, j] = alpha * total + (beta * C[i, j] if beta != 0 else 0)
 
 
-@twin(plain.gemm)
 @kernel
-def gemm(transpose_a, transpose_b, alpha, A, B, beta, C):
-    """C ← α op(A) op(B) + β C; β = 0 overwrites C, whatever it held.
-
-    Row-major A, B and C whose last axis is contiguous are BLAS's work. What it cannot take is
-    summed here: exceptions are lost in threads, and nothing that uses ``gemm`` may be wrong.
-
-    It is compiled for each kind of arguments. Those of one kind are ``PLAIN`` and ``TRANSPOSED``,
-    which are no literals; α and β of the arrays' type; and slices of both axes, ``A[i:j, :]``.
-    """
+def _any_gemm(transpose_a, transpose_b, alpha, A, B, beta, C):
+    """As ``gemm``, for arrays of one kind."""
+    never_inlined()
     lda, ldb, ldc = leading_dimension(A), leading_dimension(B), leading_dimension(C)
     failed = 1
     if min(lda, ldb, ldc) > 0:
@@ -97,6 +90,21 @@ def gemm(transpose_a, transpose_b, alpha, A, B, beta, C):
         failed = _gemm(transposed, sizes, alpha, B, A, beta, C)
     if failed:
         _plain_gemm(transpose_a, transpose_b, alpha, A, B, beta, C)
+
+
+@twin(plain.gemm)
+@kernel
+def gemm(transpose_a, transpose_b, alpha, A, B, beta, C):
+    """C ← α op(A) op(B) + β C; β = 0 overwrites C, whatever it held.
+
+    Row-major A, B and C whose last axis is contiguous are BLAS's work. What it cannot take is
+    summed here: nothing that uses ``gemm`` may be wrong.
+
+    α and β are of the arrays' type; the others are ``PLAIN`` and ``TRANSPOSED``, which are no
+    literals.
+    """
+    # Slices are of one kind, for which all that follows is compiled once.
+    _any_gemm(transpose_a, transpose_b, alpha, A[:, :], B[:, :], beta, C[:, :])
 
 
 @parallel_kernel

@@ -168,7 +168,9 @@ def general_descent(state, above, G, Y, loss, rate, sample_weights, end):
                 break
             samples = np.flatnonzero(row)
             is_full = len(samples) == n_samples
-            signal, G_seen = (r, falling) if is_full else (r[:, samples], falling[samples])
+            signal, G_seen = r, falling
+            if not is_full:
+                signal, G_seen = np.ascontiguousarray(r[:, samples]), falling[samples]
             for l in range(len(layers) - 1, 0, -1):
                 layer, D = layers[l], np.empty((len(A[l]), len(samples)), dtype)
                 step = -scalar(rate) * layer.w
