@@ -448,6 +448,15 @@ def test_a_step_longer_than_a_pulse_is_a_block(clock):
     assert engine.blocks == [1, 1, 1, 1]
 
 
+def test_blocks_are_as_long_as_it_pays_to_keep_what_they_begin_with(clock):
+    engine = Blind(on_step=lambda t: setattr(clock, "now", clock.now + 1 / 8))
+    keep = engine.keep
+    engine.keep = lambda: setattr(clock, "now", clock.now + 1 / 4) or keep()
+    go(engine, steps=150)
+    # 1/4 is a twentieth of 5, in which there are nearly 38 steps beside it.
+    assert engine.blocks == [1, 4, 16, 35, 37, 37, 20]
+
+
 def test_weights_have_the_engines_dtype():
     engine, dtypes = Plain(), []
     engine.dtype, plain = np.float32, engine.advance

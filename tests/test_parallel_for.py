@@ -57,12 +57,12 @@ def threads(request):
     numba.set_num_threads(known)
 
 
-@pytest.mark.parametrize("n", [0, 1, 2, 3, 7, 1000])
+@pytest.mark.parametrize("n", [-1, 0, 1, 2, 3, 7, 1000])
 def test_every_turn_is_taken_once(n, threads):
     taken = np.zeros(max(n, 1), np.int64)
     assert _count[n](taken) is None
-    np.testing.assert_array_equal(taken[:n], 1)
-    assert taken[n:].sum() == 0
+    assert taken.sum() == max(n, 0)
+    assert taken.max() == (n > 0)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -84,51 +84,59 @@ def _lent(context, builder, kind, value):
 
 def _launch(context, builder, turn, n_turns, arguments):
     module = builder.module
-    # The arguments, and whether a turn has failed.
-    shared = ir.LiteralStructType((arguments.type, NUMBER))
-    known = cgutils.make_anonymous_struct(builder, (arguments, NONE), shared)
-    share = _share(context, module, turn, shared)
-    # A pointer that begins at 0 and moves by 1 is the number of a turn.
-    first = ir.Constant(BYTES, None)
-    at = [cgutils.alloca_once_value(builder, value) for value in (first, n_turns, ONE, known)]
     asks = ir.FunctionType(NUMBER, ())
     n_threads = builder.call(cgutils.get_or_insert_function(module, asks, "get_num_threads"), ())
-    alone = builder.or_(
-        builder.icmp_signed("<=", n_threads, ONE), builder.icmp_signed("<=", n_turns, ONE)
-    )
-    with builder.if_else(alone) as (by_itself, by_threads):
+    has_few = builder.icmp_signed("<", n_turns, n_threads)
+    n_shares = builder.select(has_few, n_turns, n_threads)
+    n_shares = builder.select(builder.icmp_signed("<", n_shares, ONE), ONE, n_shares)
+    # The arguments, how many turns in how many shares, and whether a turn has failed.
+    shared = ir.LiteralStructType((arguments.type, *[NUMBER] * 3))
+    values = arguments, n_turns, n_shares, NONE
+    known = cgutils.make_anonymous_struct(builder, values, shared)
+    share = _share(context, module, turn, shared)
+    # A pointer that begins at 0 and moves by 1 is the number of a share.
+    first = ir.Constant(BYTES, None)
+    at = [cgutils.alloca_once_value(builder, value) for value in (first, n_shares, ONE, known)]
+    with builder.if_else(builder.icmp_signed("==", n_shares, ONE)) as (by_itself, by_threads):
         with by_itself:
             builder.call(share, (*at[:3], builder.bitcast(at[3], BYTES)))
         with by_threads:
             launch = cgutils.get_or_insert_function(module, LAUNCH, "numba_parallel_for")
             passed = [builder.bitcast(pointer, BYTES) for pointer in (share, *at)]
             builder.call(launch, (*passed, NONE, ONE, n_threads))
-    failed = builder.load(cgutils.gep_inbounds(builder, at[3], 0, 1))
+    failed = builder.load(cgutils.gep_inbounds(builder, at[3], 0, 3))
     with cgutils.if_unlikely(builder, cgutils.is_not_null(builder, failed)):
         context.call_conv.return_user_exc(builder, RuntimeError, (FAILED,))
     return context.get_dummy_value()
 
 
 def _share(context, module, turn, shared):
-    """The function of type ``SHARE`` that takes a share of the turns."""
+    """The function of type ``SHARE`` that takes shares of the turns."""
     share = ir.Function(module, SHARE, module.get_unique_name("share"))
     share.linkage = "internal"
     # Inlined for one thread and not for several, it would be compiled twice, to other roundings.
     share.attributes.add("noinline")
     builder = ir.IRBuilder(share.append_basic_block())
     firsts, counts, _, data = share.args
-    first, known = builder.load(firsts), builder.bitcast(data, shared.as_pointer())
-    arguments = builder.load(cgutils.gep_inbounds(builder, known, 0, 0))
+    known = builder.bitcast(data, shared.as_pointer())
+    arguments, n_turns, n_shares = (
+        builder.load(cgutils.gep_inbounds(builder, known, 0, place)) for place in range(3)
+    )
     result, (_, *kinds) = turn.signature.return_type, turn.signature.args
     callee = context.declare_function(module, turn.fndesc)
     context.add_linking_libs([turn.library])
-    with cgutils.for_range(builder, builder.load(counts)) as loop:
-        k = builder.add(builder.ptrtoint(first, NUMBER), loop.index)
-        values = [k, *cgutils.unpack_tuple(builder, arguments, len(kinds))]
+    values = cgutils.unpack_tuple(builder, arguments, len(kinds))
+
+    def begin(place):
+        return builder.sdiv(builder.mul(place, n_turns), n_shares)
+
+    first = builder.ptrtoint(builder.load(firsts), NUMBER)
+    stop = begin(builder.add(first, builder.load(counts)))
+    with cgutils.for_range_slice(builder, begin(first), stop, ONE) as (k, _):
         status, _ = context.call_conv.call_function(
-            builder, callee, result, turn.signature.args, values
+            builder, callee, result, turn.signature.args, (k, *values)
         )
         with cgutils.if_unlikely(builder, status.is_error):
-            builder.store(ONE, cgutils.gep_inbounds(builder, known, 0, 1))
+            builder.store(ONE, cgutils.gep_inbounds(builder, known, 0, 3))
     builder.ret_void()
     return share

@@ -28,8 +28,10 @@ from ntklin.runs.task import Task
 
 _log = logging.getLogger("ntklin.runs")
 
-# Seconds between two calls of ``progress``, and the longest that Ctrl-C has to wait.
+# Seconds between two calls of ``progress``, and the longest that Ctrl-C has to wait; but where
+# blocks are gone back to, at most this share of the time is spent on keeping what that takes.
 PULSE = 0.1
+KEPT = 0.05
 # Sample weights that are made at once: 16 MB in float64, thousands of steps for a few hundred
 # samples.
 MAX_WEIGHTS = 1 << 21
@@ -284,6 +286,7 @@ def _until_one_ends(engine: Engine, tracks: Sequence[Track], pulse: _Pulse, stac
                 break
             weights = np.stack(weights, axis=1) if stacked else weights[0]
             kept = engine.keep() if goes_back and size > 1 else {}
+            seconds = max(PULSE, (time.perf_counter() - began) / KEPT if kept else 0.0)
             losses = engine.advance(weights, until, ceiling)
             ends = _ends(tracks, losses, pulse)
             last = min((k for k, _ in ends if k is not None), default=len(losses) - 1)
@@ -295,7 +298,7 @@ def _until_one_ends(engine: Engine, tracks: Sequence[Track], pulse: _Pulse, stac
                 track.ended_by = name if k == last else None
                 if track.recorder is not None and not track.diverged:
                     track.recorder.after(track.taken, engine)
-            pace = int(len(losses) * PULSE / max(time.perf_counter() - began, 1e-9))
+            pace = int(len(losses) * seconds / max(time.perf_counter() - began, 1e-9))
             block = max(1, min(4 * block, pace, longest))
             pulse.beat(tracks)
     if interrupt.pending:
