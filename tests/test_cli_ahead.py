@@ -277,7 +277,7 @@ def test_a_mitigation_in_small():
 
 
 # What only long runs and larger data need, a second of compilation.
-NOT_IN_SMALL = {"_fold", "_sum_parts", "_walk"}
+NOT_IN_SMALL = {"_fold_launch", "_sum_parts_launch", "_walk"}
 
 
 @compiled
