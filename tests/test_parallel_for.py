@@ -6,6 +6,7 @@ import numba
 import numpy as np
 import pytest
 
+from ntklin.edge.threads import limited
 from ntklin.kernels.cpu.compiler import kernel, launching_kernel, parallel_kernel
 from ntklin.kernels.cpu.parallel_for import parallel_for
 from ntklin.kernels.cpu.plain import JIT_DISABLED
@@ -48,13 +49,11 @@ def _fibonacci(a, b, n):
     return n
 
 
-@pytest.fixture(params=[1, 2, None])
+@pytest.fixture(params=[1, 2, 64])
 def threads(request):
     """One thread, two and all."""
-    known = numba.get_num_threads()
-    numba.set_num_threads(min(request.param or known, known))
-    yield
-    numba.set_num_threads(known)
+    with limited(request.param):
+        yield
 
 
 @pytest.mark.parametrize("n", [-1, 0, 1, 2, 3, 7, 1000])
@@ -129,9 +128,6 @@ def test_threads_share_turns_out():
     threads = np.full(1000, -1)
     _own[1000](threads)
     assert len(set(threads)) == numba.get_num_threads()
-    numba.set_num_threads(1)
-    try:
+    with limited(1):
         _own[1000](threads)
-    finally:
-        numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)  # pyright: ignore
     assert len(set(threads)) == 1

@@ -63,18 +63,12 @@ def limited(n_threads: int | None) -> Iterator[None]:
     if n_threads is None:
         yield
         return
-    import numba
-    import scipy.linalg.cython_blas  # noqa: F401  (loads the BLAS that has to be limited)
     from numba.np.ufunc.parallel import get_thread_count
-    from threadpoolctl import threadpool_limits
+
+    from ntklin.edge import threads
 
     most = get_thread_count()
     if not 1 <= n_threads <= most:
         raise ValueError(f"--threads must be between 1 and {most}, got {n_threads}")
-    before = numba.get_num_threads()
-    numba.set_num_threads(n_threads)
-    try:
-        with threadpool_limits(n_threads, user_api="blas"):
-            yield
-    finally:
-        numba.set_num_threads(before)
+    with threads.limited(n_threads):
+        yield
