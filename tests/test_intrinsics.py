@@ -11,7 +11,7 @@ from numba import types
 from numba.core.registry import cpu_target
 from tolerances import assert_close
 
-from ntklin.kernels.cpu import instructions
+from ntklin.kernels.cpu import instructions, subset_instructions
 from ntklin.kernels.cpu.aligned import aligned_empty
 from ntklin.kernels.cpu.sizes import (
     GROUP,
@@ -104,9 +104,9 @@ def test_accumulate_active(dtype, active):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_subsets(dtype):
     zero = of(dtype)
-    codegen = instructions.tabulate_subsets
+    codegen = subset_instructions.tabulate_subsets
     tabulate, _first = compiled(codegen, ADDRESS, ADDRESS, types.intp, ADDRESS, zero)
-    add, _second = compiled(instructions.add_subsets, ADDRESS, types.uint32, ADDRESS, zero)
+    add, _second = compiled(subset_instructions.add_subsets, ADDRESS, types.uint32, ADDRESS, zero)
     width = SUBSET_LINES * lanes(dtype)
     tile, scale = aligned((WORD, width), dtype), aligned(WORD, dtype)
     table = aligned((WORD // SUBSET, 1 << SUBSET, width), dtype)
@@ -125,7 +125,7 @@ def test_subsets(dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_tabulate_listed(dtype):
     """Listed rows, in any order and more than once."""
-    codegen = instructions.tabulate_listed
+    codegen = subset_instructions.tabulate_listed
     run, _engine = compiled(codegen, ADDRESS, ADDRESS, ADDRESS, types.intp, of(dtype))
     width = SUBSET_LINES * lanes(dtype)
     rows = aligned((50, width + lanes(dtype)), dtype)
@@ -138,7 +138,7 @@ def test_tabulate_listed(dtype):
 
 
 def test_transpose_bits():
-    run, _engine = compiled(instructions.transpose_bits, ADDRESS, ADDRESS, ADDRESS)
+    run, _engine = compiled(subset_instructions.transpose_bits, ADDRESS, ADDRESS, ADDRESS)
     row = rng.integers(0, 1 << 32, 70, dtype=np.uint32)
     row[:2] = 0, 0xFFFFFFFF
     listed = np.r_[0, 1, 69, rng.integers(0, 70, WORD - 3)].astype(np.int32)
@@ -153,7 +153,7 @@ def test_transpose_bits():
 @pytest.mark.parametrize("groups", [0, 1, 7])
 def test_add_entries(dtype, groups):
     run, _engine = compiled(
-        instructions.add_entries, ADDRESS, ADDRESS, ADDRESS, types.intp, of(dtype)
+        subset_instructions.add_entries, ADDRESS, ADDRESS, ADDRESS, types.intp, of(dtype)
     )
     width = SUBSET_LINES * lanes(dtype)
     table = aligned((7, 1 << SAMPLES, width), dtype)
@@ -162,6 +162,61 @@ def test_add_entries(dtype, groups):
     expected = target - 0.5 * table[np.arange(groups), index[:groups]].sum(axis=0, dtype=float)
     run(target.ctypes.data, index.ctypes.data, table.ctypes.data, groups, -0.5)
     assert_close(target, expected, kind="gram", n=9, scale=10)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_tabulate_line(dtype):
+    """Listed rows, in any order and more than once, from any element on."""
+    codegen = subset_instructions.tabulate_line
+    places = ADDRESS, ADDRESS, types.intp, ADDRESS, ADDRESS, types.intp
+    run, _engine = compiled(codegen, *places, of(dtype))
+    rows, n = aligned((50, lanes(dtype) + 3), dtype), 7 * SUBSET
+    listed, factors = rng.integers(0, len(rows), n), aligned(n, dtype)
+    table = aligned((8, 1 << SUBSET, lanes(dtype)), dtype)
+    behind = table[7].copy()
+    start = rows[:, 2:].ctypes.data, rows.strides[0], listed.ctypes.data, factors.ctypes.data
+    run(table.ctypes.data, *start, 7, 0)
+    groups = factors[:, None].astype(float) * rows[listed, 2 : 2 + lanes(dtype)]
+    groups = groups.reshape(7, SUBSET, -1)
+    bits = np.arange(1 << SUBSET)[:, None] >> np.arange(SUBSET) & 1
+    assert_close(table[:7], np.einsum("sk,gkq->gsq", bits, groups), kind="gram", n=4, scale=10)
+    np.testing.assert_array_equal(table[7], behind)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n_rows", [1, 4])
+@pytest.mark.parametrize("n_bytes", [0, 1, 5])
+def test_add_line(dtype, n_rows, n_bytes):
+    kinds = [ADDRESS, *[types.intp] * n_rows]
+    kinds += [*kinds, ADDRESS, types.intp, *[of(dtype)] * n_rows]
+    run, _engine = compiled(subset_instructions.add_line, *kinds)
+    table = aligned((10, 1 << SUBSET, lanes(dtype)), dtype)
+    sets = rng.integers(0, 256, (6, 9), dtype=np.uint8)
+    sets[0], sets[1] = 0, 255
+    target, factors = aligned((6, lanes(dtype)), dtype), rng.standard_normal(n_rows).astype(dtype)
+    chosen = [5, 0, 1, 3][:n_rows]
+    expected = target.astype(float)
+    for i, factor in zip(chosen, factors, strict=True):
+        halves = np.stack([sets[i] & 15, sets[i] >> SUBSET], axis=1).ravel()[: 2 * n_bytes]
+        expected[i] += factor * table[np.arange(2 * n_bytes), halves].sum(axis=0, dtype=float)
+    offsets = [i * LINE for i in chosen]
+    places = [i * sets.strides[0] for i in chosen]
+    start = target.ctypes.data, *offsets, sets.ctypes.data, *places
+    run(*start, table.ctypes.data, n_bytes, *factors)
+    assert_close(target, expected, kind="gram", n=12, scale=20)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_positive_bits(dtype):
+    codegen = subset_instructions.positive_bits
+    run, _engine = compiled(codegen, ADDRESS, ADDRESS, types.intp, of(dtype))
+    values = aligned(3 * lanes(dtype), dtype)
+    values[:6] = 0, -0.0, np.nan, np.inf, -np.inf, 1e-30
+    target = np.full(3 * lanes(dtype) // 8 + 2, 7, np.uint8)
+    run(target[1:].ctypes.data, values.ctypes.data, 3, 0)
+    expected = np.packbits(values > 0, bitorder="little")
+    np.testing.assert_array_equal(target[1:-1], expected)
+    assert target[0] == target[-1] == 7
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -200,7 +255,9 @@ def test_store_panel(dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_positive_samples(dtype):
-    run, _engine = compiled(instructions.positive_samples, ADDRESS, of(dtype), result=types.uint64)
+    run, _engine = compiled(
+        subset_instructions.positive_samples, ADDRESS, of(dtype), result=types.uint64
+    )
     for subset in range(1 << SAMPLES):
         values = np.where(subset >> np.arange(SAMPLES) & 1, 1e-30, -1).astype(dtype)
         padded = np.array([1, *values, 1], dtype)

@@ -13,10 +13,6 @@ from ntklin.kernels.cpu.sizes import (
     PANEL_LINES,
     PANEL_ROWS,
     REGISTERS,
-    SAMPLES,
-    SUBSET,
-    SUBSET_LINES,
-    WORD,
 )
 
 
@@ -42,7 +38,7 @@ def never_inlined(context, builder, signature, args):
     return context.get_dummy_value()
 
 
-def _splat(builder, value, lanes):
+def in_lanes(builder, value, lanes):
     """A vector with ``value`` in every lane."""
     vector = ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined)
     for lane in range(lanes):
@@ -56,7 +52,7 @@ def stream_scaled(context, builder, signature, args):
     word_bytes = signature.args[2].bitwidth // 8
     lanes = LINE // word_bytes
     pointer = ir.VectorType(word, lanes).as_pointer()
-    splat = _splat(builder, factor, lanes)
+    splat = in_lanes(builder, factor, lanes)
     nontemporal = builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)])
     with cgutils.for_range(builder, n_lines) as loop:
         offset = builder.mul(loop.index, ir.Constant(loop.index.type, LINE))
@@ -68,7 +64,7 @@ def stream_scaled(context, builder, signature, args):
     return context.get_dummy_value()
 
 
-def _prefetch(builder, pointer):
+def fetch_line(builder, pointer):
     """Ask for the cache line at ``pointer`` (i8*), to be read soon and kept everywhere."""
     word = ir.IntType(32)
     kind = ir.FunctionType(ir.VoidType(), [pointer.type, word, word, word])
@@ -77,7 +73,7 @@ def _prefetch(builder, pointer):
 
 
 def prefetch(context, builder, signature, args):
-    _prefetch(builder, builder.inttoptr(args[0], ir.IntType(8).as_pointer()))
+    fetch_line(builder, builder.inttoptr(args[0], ir.IntType(8).as_pointer()))
     return context.get_dummy_value()
 
 
@@ -86,7 +82,7 @@ def to_next_line(context, builder, signature, args):
     return builder.and_(builder.neg(address), ir.Constant(address.type, LINE - 1))
 
 
-def _opaque(builder, address):
+def opaque(builder, address):
     """The same address, but LLVM does not know how it came about.
 
     It would fold the last addition into every access through it. With an indexed address a vector
@@ -127,7 +123,7 @@ def accumulate_active(context, builder, signature, args):
         nonzero = builder.fcmp_unordered("!=", values, ir.Constant(vector, [0.0] * lanes))
         part = builder.zext(builder.bitcast(nonzero, bits), mask_type)
         active = builder.or_(active, builder.shl(part, constant(r * lanes, mask_type)))
-        _prefetch(builder, at(ahead, constant(r * LINE), ir.IntType(8)))
+        fetch_line(builder, at(ahead, constant(r * LINE), ir.IntType(8)))
     remaining = cgutils.alloca_once_value(builder, active)
     test = builder.append_basic_block("any")
     body = builder.append_basic_block("one")
@@ -141,9 +137,9 @@ def accumulate_active(context, builder, signature, args):
     fewer = builder.and_(left, builder.sub(left, constant(1, mask_type)))
     builder.store(fewer, remaining)
     value = builder.load(at(row, builder.mul(k, constant(word_bytes)), word))
-    splat = _splat(builder, value, lanes)
+    splat = in_lanes(builder, value, lanes)
     line = builder.add(tile, builder.mul(k, constant(REGISTERS * LINE)))
-    line = _opaque(builder, line)
+    line = opaque(builder, line)
     for r, slot in enumerate(sums):
         factor = builder.load(at(line, constant(r * LINE), vector), align=LINE)
         product = builder.fmul(splat, factor, flags=("contract",))
@@ -155,186 +151,11 @@ def accumulate_active(context, builder, signature, args):
     return context.get_dummy_value()
 
 
-def tabulate_subsets(context, builder, signature, args):
-    table, rows, step, scale, _ = args
-    element = context.get_value_type(signature.args[4])
-    lanes = LINE * 8 // signature.args[4].bitwidth
-    vector = ir.VectorType(element, lanes)
-    address = table.type
-    zero = ir.Constant(vector, [0.0] * lanes)
-    row_bytes = SUBSET_LINES * LINE
-
-    def at(base, offset, kind=vector):
-        place = builder.add(base, ir.Constant(address, offset))
-        return builder.inttoptr(place, kind.as_pointer())
-
-    with cgutils.for_range(builder, ir.Constant(address, WORD // SUBSET)) as loop:
-        first = builder.mul(loop.index, ir.Constant(address, SUBSET))
-        places = [builder.add(rows, builder.mul(first, step))]
-        for _ in range(SUBSET - 1):
-            places.append(builder.add(places[-1], step))
-        item = ir.Constant(address, LINE // lanes)
-        factors = builder.add(scale, builder.mul(first, item))
-        entry = builder.add(
-            table, builder.mul(loop.index, ir.Constant(address, row_bytes << SUBSET))
-        )
-        for r in range(SUBSET_LINES):
-            sums = [zero]
-            for i, place in enumerate(places):
-                factor = builder.load(at(factors, i * item.constant, element))
-                row = builder.load(at(place, r * LINE), align=item.constant)
-                row = builder.fmul(_splat(builder, factor, lanes), row)
-                sums += [builder.fadd(partial, row) for partial in sums]
-            for s, total in enumerate(sums):
-                builder.store(total, at(entry, s * row_bytes + r * LINE), align=LINE)
-    return context.get_dummy_value()
-
-
-def add_subsets(context, builder, signature, args):
-    target, word, table, _ = args
-    element = context.get_value_type(signature.args[3])
-    lanes = LINE * 8 // signature.args[3].bitwidth
-    vector = ir.VectorType(element, lanes).as_pointer()
-    address = target.type
-
-    def line(base, offset):
-        return builder.inttoptr(builder.add(base, ir.Constant(address, offset)), vector)
-
-    word = builder.zext(word, address)
-    sums = [builder.load(line(target, r * LINE), align=LINE) for r in range(SUBSET_LINES)]
-    for g in range(WORD // SUBSET):
-        subset = builder.lshr(word, ir.Constant(address, SUBSET * g))
-        subset = builder.and_(subset, ir.Constant(address, (1 << SUBSET) - 1))
-        offset = builder.mul(subset, ir.Constant(address, SUBSET_LINES * LINE))
-        entry = _opaque(builder, builder.add(table, offset))
-        for r in range(SUBSET_LINES):
-            place = ((g << SUBSET) * SUBSET_LINES + r) * LINE
-            sums[r] = builder.fadd(sums[r], builder.load(line(entry, place), align=LINE))
-    for r in range(SUBSET_LINES):
-        builder.store(sums[r], line(target, r * LINE), align=LINE)
-    return context.get_dummy_value()
-
-
-def _add_entries(builder, target, table, n_groups, factor, subset_of):
-    """target ← target + factor Σ_k table[k, s_k], the byte s_k being at ``subset_of(k)``."""
-    lanes = LINE // (8 if isinstance(factor.type, ir.DoubleType) else 4)
-    vector = ir.VectorType(factor.type, lanes)
-    address = target.type
-    entry_bytes = SUBSET_LINES * LINE
-
-    def line(base, r):
-        place = builder.add(base, ir.Constant(address, r * LINE))
-        return builder.inttoptr(place, vector.as_pointer())
-
-    # As in accumulate_active: the sums are promoted to registers.
-    zero = ir.Constant(vector, [0.0] * lanes)
-    sums = [cgutils.alloca_once_value(builder, zero) for _ in range(SUBSET_LINES)]
-    with cgutils.for_range(builder, n_groups) as loop:
-        subset = builder.inttoptr(subset_of(loop.index), ir.IntType(8).as_pointer())
-        entry = builder.mul(
-            builder.zext(builder.load(subset), address), ir.Constant(address, entry_bytes)
-        )
-        group = builder.mul(loop.index, ir.Constant(address, entry_bytes << SAMPLES))
-        entry = _opaque(builder, builder.add(builder.add(table, group), entry))
-        for r, slot in enumerate(sums):
-            value = builder.load(line(entry, r), align=LINE)
-            builder.store(builder.fadd(builder.load(slot), value), slot)
-    splat = _splat(builder, factor, lanes)
-    for r, slot in enumerate(sums):
-        product = builder.fmul(splat, builder.load(slot), flags=("contract",))
-        old = builder.load(line(target, r), align=LINE // lanes)
-        total = builder.fadd(old, product, flags=("contract",))
-        builder.store(total, line(target, r), align=LINE // lanes)
-
-
-def _listed(builder, places, k):
+def listed_number(builder, places, k):
     """The k-th of a list of int32, as an address is."""
     place = builder.add(places, builder.mul(k, ir.Constant(places.type, 4)))
     number = builder.load(builder.inttoptr(place, ir.IntType(32).as_pointer()))
     return builder.zext(number, places.type)
-
-
-def add_entries(context, builder, signature, args):
-    target, index, table, n_groups, factor = args
-    _add_entries(builder, target, table, n_groups, factor, lambda k: builder.add(index, k))
-    return context.get_dummy_value()
-
-
-def add_listed_entries(context, builder, signature, args):
-    target, index, listed, table, n_groups, factor = args
-
-    def subset_of(k):
-        return builder.add(index, _listed(builder, listed, k))
-
-    _add_entries(builder, target, table, n_groups, factor, subset_of)
-    return context.get_dummy_value()
-
-
-def transpose_bits(context, builder, signature, args):
-    target, row, listed = args
-    element = ir.IntType(WORD)
-    vector, gate = ir.VectorType(element, WORD), ir.VectorType(ir.IntType(1), WORD)
-    nothing = bits = ir.Constant(vector, None)
-    for k in range(WORD):
-        place = _listed(builder, listed, ir.Constant(listed.type, k))
-        place = builder.add(row, builder.mul(place, ir.Constant(row.type, WORD // 8)))
-        active = builder.load(builder.inttoptr(place, element.as_pointer()))
-        bit = ir.Constant(vector, [1 << k] * WORD)
-        bits = builder.or_(bits, builder.select(builder.bitcast(active, gate), bit, nothing))
-    target = builder.inttoptr(target, vector.as_pointer())
-    builder.store(bits, target, align=WORD // 8)
-    return context.get_dummy_value()
-
-
-def tabulate_listed(context, builder, signature, args):
-    table, rows, listed, step, _ = args
-    element = context.get_value_type(signature.args[4])
-    vector = ir.VectorType(element, LINE * 8 // signature.args[4].bitwidth)
-    zero = ir.Constant(vector, None)
-    row_bytes = SUBSET_LINES * LINE
-
-    def at(base, offset):
-        place = builder.add(base, ir.Constant(base.type, offset))
-        return builder.inttoptr(place, vector.as_pointer())
-
-    for g in range(WORD // SUBSET):
-        places = [
-            builder.add(
-                rows, builder.mul(step, _listed(builder, listed, ir.Constant(rows.type, k)))
-            )
-            for k in range(g * SUBSET, (g + 1) * SUBSET)
-        ]
-        for r in range(SUBSET_LINES):
-            sums = [zero]
-            for place in places:
-                row = builder.load(at(place, r * LINE), align=LINE)
-                sums += [builder.fadd(partial, row) if s else row for s, partial in enumerate(sums)]
-            for s, total in enumerate(sums):
-                entry = ((g << SUBSET) + s) * row_bytes
-                builder.store(total, at(table, entry + r * LINE), align=LINE)
-    return context.get_dummy_value()
-
-
-def positive_samples(context, builder, signature, args):
-    address, _ = args
-    element = context.get_value_type(signature.args[1])
-    item = ir.Constant(address.type, signature.args[1].bitwidth // 8)
-    word = ir.IntType(64)
-
-    def positive(value):
-        zero = ir.Constant(value.type, None)
-        return builder.fcmp_ordered(">", value, zero)
-
-    lanes = 4  # whose bits one instruction gathers
-    pointer = builder.inttoptr(address, ir.VectorType(element, lanes).as_pointer())
-    active = positive(builder.load(pointer, align=item.constant))
-    bits = builder.zext(builder.bitcast(active, ir.IntType(lanes)), word)
-    for p in range(lanes, SAMPLES):
-        place = builder.add(address, builder.mul(item, ir.Constant(address.type, p)))
-        active = positive(builder.load(builder.inttoptr(place, element.as_pointer())))
-        bit = builder.shl(builder.zext(active, word), ir.Constant(word, p))
-        bits = builder.or_(bits, bit)
-    return bits
 
 
 def _add_panel(builder, target, row, steps, n_turns, element, turn):
@@ -358,7 +179,7 @@ def _add_panel(builder, target, row, steps, n_turns, element, turn):
         x = builder.load(at(line, vector), align=LINE)
         for slot, base in zip(sums, rows, strict=True):
             weight = builder.load(at(builder.add(base, offset), element))
-            product = builder.fmul(_splat(builder, weight, lanes), x, flags=("contract",))
+            product = builder.fmul(in_lanes(builder, weight, lanes), x, flags=("contract",))
             builder.store(builder.fadd(builder.load(slot), product, flags=("contract",)), slot)
     for slot, place in zip(sums, targets, strict=True):
         builder.store(builder.load(slot), at(place, vector), align=LINE)
@@ -370,7 +191,7 @@ def add_panel(context, builder, signature, args):
 
     def turn(k):
         line = builder.add(values, builder.mul(k, ir.Constant(values.type, LINE)))
-        return _listed(builder, offsets, k), line
+        return listed_number(builder, offsets, k), line
 
     _add_panel(builder, target, row, (target_step, row_step), count, element, turn)
     return context.get_dummy_value()
@@ -382,7 +203,7 @@ def add_listed_panel(context, builder, signature, args):
     size = ir.Constant(row.type, signature.args[8].bitwidth // 8)
 
     def turn(k):
-        n = _listed(builder, listed, k)
+        n = listed_number(builder, listed, k)
         return builder.mul(n, size), builder.add(values, builder.mul(n, value_step))
 
     _add_panel(builder, target, row, (target_step, row_step), count, element, turn)
@@ -421,7 +242,7 @@ def _add_rows(builder, target, row, step, values, count, n_halves, element):
             place = builder.inttoptr(builder.add(place, offset), element.as_pointer())
             weight = builder.load(place)
             for slot, x in zip(slots, inputs, strict=True):
-                product = builder.fmul(_splat(builder, weight, x.type.count), x, ("contract",))
+                product = builder.fmul(in_lanes(builder, weight, x.type.count), x, ("contract",))
                 builder.store(builder.fadd(builder.load(slot), product, flags=("contract",)), slot)
     for slots, base in zip(sums, targets, strict=True):
         for r, slot in enumerate(slots):
@@ -453,7 +274,7 @@ def store_panel(context, builder, signature, args):
     target, step, panel, panel_step, n_blocks, factor = args
     size = 8 if isinstance(factor.type, ir.DoubleType) else 4
     vector, address = ir.VectorType(factor.type, PANEL_ROWS), target.type
-    scale = _splat(builder, factor, PANEL_ROWS)
+    scale = in_lanes(builder, factor, PANEL_ROWS)
     block_bytes = ir.Constant(address, PANEL_ROWS * size)
     with cgutils.for_range(builder, n_blocks) as loop:
         base = builder.add(panel, builder.mul(loop.index, block_bytes))

@@ -8,7 +8,7 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-from ntklin.kernels.cpu import instructions, plain
+from ntklin.kernels.cpu import instructions, plain, subset_instructions
 from ntklin.kernels.cpu.compiler import kernel
 from ntklin.kernels.cpu.places import Numbers, Place, Typed, floating, on_places
 from ntklin.kernels.cpu.plain import twin
@@ -122,7 +122,7 @@ def tabulate_subsets(typing_context, table, rows, step, scale):
     """
     dtype = Typed(floating(table, rows, scale))
     parameters = Place(table), Place(rows), types.intp, Place(scale), dtype
-    return on_places(instructions.tabulate_subsets, types.void, *parameters)
+    return on_places(subset_instructions.tabulate_subsets, types.void, *parameters)
 
 
 @intrinsic
@@ -133,7 +133,7 @@ def add_subsets(typing_context, target, word, table):
     WORD/SUBSET × 2^SUBSET of them.
     """
     parameters = Place(target), types.uint32, Place(table), Typed(floating(target, table))
-    return on_places(instructions.add_subsets, types.void, *parameters)
+    return on_places(subset_instructions.add_subsets, types.void, *parameters)
 
 
 @intrinsic
@@ -144,7 +144,7 @@ def add_entries(typing_context, target, index, table, n_groups, factor):
     aligned entries for each group.
     """
     parameters = Place(target), Place(index), Place(table), types.intp, floating(target, table)
-    return on_places(instructions.add_entries, types.void, *parameters)
+    return on_places(subset_instructions.add_entries, types.void, *parameters)
 
 
 @intrinsic
@@ -155,7 +155,7 @@ def add_listed_entries(typing_context, target, index, listed, table, n_groups, f
     """
     dtype = floating(target, table)
     parameters = Place(target), Place(index), Place(listed), Place(table), types.intp, dtype
-    return on_places(instructions.add_listed_entries, types.void, *parameters)
+    return on_places(subset_instructions.add_listed_entries, types.void, *parameters)
 
 
 @intrinsic
@@ -165,7 +165,7 @@ def transpose_bits(typing_context, target, row, listed):
     ``target`` and ``row`` are of uint32, ``listed`` of int32.
     """
     parameters = Place(target), Place(row), Place(listed)
-    return on_places(instructions.transpose_bits, types.void, *parameters)
+    return on_places(subset_instructions.transpose_bits, types.void, *parameters)
 
 
 @intrinsic
@@ -175,13 +175,13 @@ def tabulate_listed(typing_context, table, rows, listed, step):
     Rows begin with SUBSET_LINES aligned cache lines and lie ``step`` bytes apart.
     """
     parameters = Place(table), Place(rows), Place(listed), types.intp, Typed(floating(table, rows))
-    return on_places(instructions.tabulate_listed, types.void, *parameters)
+    return on_places(subset_instructions.tabulate_listed, types.void, *parameters)
 
 
 @intrinsic
 def _positive_samples(typing_context, place):
     parameters = Place(place), Typed(floating(place))
-    return on_places(instructions.positive_samples, types.uint64, *parameters)
+    return on_places(subset_instructions.positive_samples, types.uint64, *parameters)
 
 
 @twin(plain.positive_samples)
@@ -189,6 +189,38 @@ def _positive_samples(typing_context, place):
 def positive_samples(A, i, n):
     """Bit p of the result says whether A[i, n + p] > 0, for SAMPLES elements from n on."""
     return _positive_samples((A, (i * A.shape[1] + n) * A.itemsize))
+
+
+@intrinsic
+def positive_bits(typing_context, target, source, n_lines):
+    """Bit n of target ← source_n > 0, for whole aligned cache lines of source."""
+    parameters = Place(target), Place(source), types.intp, Typed(floating(source))
+    return on_places(subset_instructions.positive_bits, types.void, *parameters)
+
+
+@intrinsic
+def tabulate_line(typing_context, table, rows, step, listed, factors, n_groups):
+    """table[g, s] ← Σ_i factors_k rows_{listed_k}, k = SUBSET·g + i, over the bits i of s.
+
+    Of each row there is one cache line, aligned or not; rows lie ``step`` bytes apart, and
+    ``listed`` is of int64.
+    """
+    dtype = Typed(floating(table, rows, factors))
+    places = Place(table), Place(rows), types.intp, Place(listed), Place(factors)
+    return on_places(subset_instructions.tabulate_line, types.void, *places, types.intp, dtype)
+
+
+@intrinsic
+def add_line(typing_context, target, offsets, sets, places, table, n_bytes, factors):
+    """target_i ← target_i + factor_i Σ_k table[2k, low_ik] + table[2k + 1, high_ik], k < n_bytes.
+
+    ``target_i``, ``offsets`` from target, are some aligned cache lines, and low and high the halves
+    of the bytes at ``places`` from sets; of each tuple there are as many.
+    """
+    several = [Numbers(types.intp, len(offsets)) for _ in range(2)]
+    factor = Numbers(floating(target, table), len(offsets))
+    parameters = Place(target), several[0], Place(sets), several[1], Place(table), types.intp
+    return on_places(subset_instructions.add_line, types.void, *parameters, factor)
 
 
 @intrinsic

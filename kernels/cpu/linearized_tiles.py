@@ -6,7 +6,7 @@ Their backward signals are a constant or zero, δ_ni = c_i 1[n activates i], so 
     g_i = c_i Σ_n 1[n activates i] s_n ã_n,    (φ Δ)_n = ã_n · Σ_i 1[n activates i] c_i Δ_i.
 
 Both are sums over active sets, which tables of subset sums give (``sample_subsets`` and
-``neuron_subsets``) at a fifth of the cost of the dense products. A task is a slab of neurons on a
+``line_subsets``) at a fifth of the cost of the dense products. A task is a slab of neurons on a
 tile of columns: gradient, rule and change of the outputs while parameters and slots are in cache.
 """
 
@@ -19,22 +19,43 @@ from ntklin.kernels.cpu import plain
 from ntklin.kernels.cpu.aligned import Aligned, aligned_empty, aligned_zeros
 from ntklin.kernels.cpu.compiler import dot_kernel, kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import (
-    add_subsets,
+    add_line,
     next_task,
-    tabulate_subsets,
+    tabulate_line,
     task_counter,
     wide_vectors,
 )
-from ntklin.kernels.cpu.neuron_subsets import Active, active_bits
+from ntklin.kernels.cpu.line_subsets import ABREAST, bytes_at_a_time, line_tables
 from ntklin.kernels.cpu.plain import twin
 from ntklin.kernels.cpu.rules import SLOTS, Step, WithSlots, apply_step, with_slots
 from ntklin.kernels.cpu.sample_subsets import active_samples
-from ntklin.kernels.cpu.sizes import CHUNK_GROUPS, SAMPLES, SUBSET, WORD
+from ntklin.kernels.cpu.sizes import CHUNK_GROUPS, LINE, SAMPLES, WORD
 from ntklin.kernels.cpu.sums import clear_rows
 from ntklin.kernels.cpu.tiles import Grid, add_gradients, live_groups, tabulate_groups, tile_inputs
 
 # Neurons of a task: enough of them to share the tables, few enough for a second-level cache.
 SLAB = 256
+
+
+class Active(NamedTuple):
+    """The layer's backward signals.
+
+    Attributes
+    ----------
+    scale : ndarray, shape (padded m,)
+        c.
+    index : ndarray of uint8, shape (padded m, ⌈N/SAMPLES⌉)
+        From ``active_samples``: which samples activate each neuron.
+    sets : ndarray of uint8, shape (N, padded m/8)
+        Which neurons each sample activates.
+    neurons : ndarray of int64, shape (padded m,)
+        0, 1, …
+    """
+
+    scale: np.ndarray
+    index: np.ndarray
+    sets: np.ndarray
+    neurons: np.ndarray
 
 
 class Work(NamedTuple):
@@ -44,55 +65,74 @@ class Work(NamedTuple):
     ----------
     table : ndarray, shape (threads, CHUNK_GROUPS, 2^SAMPLES, width)
     gradient : ndarray, shape (threads, SLAB, width)
-    subsets : ndarray, shape (threads, WORD/SUBSET, 2^SUBSET, width)
-    sums : ndarray, shape (threads, N, width)
+    lines : ndarray
+        From ``line_tables``.
+    sums : ndarray, shape (threads, lines of a tile, N, lanes)
     found : ndarray of int32, shape (threads, ⌈N/SAMPLES⌉)
     """
 
     table: np.ndarray
     gradient: np.ndarray
-    subsets: np.ndarray
+    lines: np.ndarray
     sums: np.ndarray
     found: np.ndarray
 
 
 @twin(plain.add_changes)
 @kernel
-def _add_changes(sums, subsets, tiles, t, row, active: Active, samples, count):
-    """sums[n] += Σ_i 1[n activates i] c_i tiles[t, i] over WORD neurons from ``row`` on.
+def _add_changes(sums, table, tiles, t, row, stop, active: Active, samples, count):
+    """sums[:, n] += Σ_i 1[n activates i] c_i tiles[t, i] over neurons from ``row`` to ``stop``.
 
     Parameters
     ----------
-    sums : ndarray, shape (N, width)
-    subsets : ndarray
-        Work space for ``tabulate_subsets``.
+    sums : ndarray, shape (lines, N, lanes)
+    table : ndarray
+        Work space from ``line_tables``.
     tiles : ndarray, shape (tiles, m, width)
+    row, stop : int
+        Multiples of 8.
     active : Active
-        The neurons, and their c.
     samples : ndarray of int32
         The first ``count`` of them are the samples n.
     """
-    scale, bits = active.scale, active.bits
-    step = tiles.shape[2] * tiles.itemsize
-    source = (t * tiles.shape[1] + row) * step
-    tabulate_subsets((subsets, 0), (tiles, source), step, (scale, row * scale.itemsize))
-    word = row // WORD
-    for k in range(count):
-        n = samples[k]
-        add_subsets((sums, n * step), bits[word, n], (subsets, 0))
+    scale, _, sets, neurons = active
+    item, step, n_bytes = tiles.itemsize, tiles.shape[2] * tiles.itemsize, sets.shape[1]
+    size, one = bytes_at_a_time((stop - row) // 8), scale.dtype.type(1)
+    whole = count // ABREAST * ABREAST
+    for line in range(sums.shape[0]):
+        target, source = line * sums.shape[1] * LINE, t * tiles.shape[1] * step + line * LINE
+        for first in range(row // 8, stop // 8, size):
+            some, i = min(size, stop // 8 - first), 8 * first
+            listed, factors = (neurons, i * neurons.itemsize), (scale, i * item)
+            tabulate_line((table, 0), (tiles, source), step, listed, factors, 2 * some)
+            for k in range(0, whole, ABREAST):
+                n = samples[k], samples[k + 1], samples[k + 2], samples[k + 3]
+                add_line(
+                    (sums, target),
+                    (n[0] * LINE, n[1] * LINE, n[2] * LINE, n[3] * LINE),
+                    (sets, first),
+                    (n[0] * n_bytes, n[1] * n_bytes, n[2] * n_bytes, n[3] * n_bytes),
+                    (table, 0),
+                    some,
+                    (one, one, one, one),
+                )
+            for k in range(whole, count):
+                here, there = (samples[k] * LINE,), (samples[k] * n_bytes,)
+                add_line((sums, target), here, (sets, first), there, (table, 0), some, (one,))
 
 
 @dot_kernel
 def _contract(sums, X, t, samples, count, part):
-    """part[n] ← X[t, n] · sums[n] for the listed samples, else 0."""
+    """part[n] ← X[t, n] · sums[:, n] for the listed samples, else 0."""
     wide_vectors()
     for n in range(part.shape[0]):
         part[n] = 0
+    lanes = np.uint64(sums.shape[2])
     for k in range(count):
-        n = np.uint64(samples[k])
-        total = sums[n, 0] * X[t, n, 0]
-        for q in range(np.uint64(1), np.uint64(X.shape[2])):
-            total += sums[n, q] * X[t, n, q]
+        n, total = np.uint64(samples[k]), part.dtype.type(0)
+        for line in range(np.uint64(sums.shape[0])):
+            for q in range(lanes):
+                total += sums[line, n, q] * X[t, n, line * lanes + q]
         part[n] = total
 
 
@@ -110,14 +150,15 @@ def _tiled_step(
 ):
     tiles, first, second = matrix
     flat = WithSlots(tiles.reshape(-1), first.reshape(-1), second.reshape(-1))
-    scale, index = active.scale, active.index
+    scale, index, _, _ = active
     X, groups, n_groups, samples, n_samples = grid
-    table, gradient, subsets, sums, found = work
+    table, gradient, lines, sums, found = work
     n_tiles, m, width = tiles.shape
     slabs = (m + SLAB - 1) // SLAB
-    my_table, my_gradient, my_subsets = table[worker], gradient[worker], subsets[worker]
+    my_table, my_gradient, my_lines = table[worker], gradient[worker], lines[worker]
     my_sums, my_found = sums[worker], found[worker]
-    flat_gradient = my_gradient.reshape(-1)
+    flat_gradient, flat_sums = my_gradient.reshape(-1), my_sums.reshape(-1, sums.shape[3])
+    nothing = np.int64(0)  # a literal has a type of its own, for which all is compiled again
     tabulated = -1
     task = next_task(counter)
     while task < n_tiles * slabs:
@@ -131,11 +172,10 @@ def _tiled_step(
                 tabulate_groups(my_table, s, X, t, my_found, start, last)
                 tabulated = t
             add_gradients(my_gradient, row, stop, index, my_found, start, last, my_table, scale)
-        clear_rows(my_sums, 0, my_sums.shape[0])
-        for block in range(row, stop, WORD):
-            place, source = (t * m + block) * width, (block - row) * width
-            apply_step(step, flat, place, flat_gradient, source, WORD * width)
-            _add_changes(my_sums, my_subsets, tiles, t, block, active, samples[t], n_samples[t])
+        place, size = (t * m + row) * width, (stop - row) * width
+        apply_step(step, flat, place, flat_gradient, nothing, size)
+        clear_rows(flat_sums, 0, flat_sums.shape[0])
+        _add_changes(my_sums, my_lines, tiles, t, row, stop, active, samples[t], n_samples[t])
         _contract(my_sums, X, t, samples[t], n_samples[t], parts[task])
         task = next_task(counter)
 
@@ -169,11 +209,13 @@ class LinearizedTiles(Aligned):
         self._matrix = with_slots(theta, slots)
         self._active = Active(
             np.zeros(padded, dtype),
-            active_bits(above),
             np.zeros((padded, -(-n // SAMPLES)), np.uint8),
+            np.zeros((n, padded // 8), np.uint8),
+            np.arange(padded),
         )
         self._active.scale[:m] = scale
         self._active.index[:m] = active_samples(np.ascontiguousarray(above.T))
+        self._active.sets[:, : -(-m // 8)] = np.packbits(above > 0, axis=1, bitorder="little")
         self._parts = aligned_empty((n_tiles * -(-padded // SLAB), n), dtype)
         self._work = None
 
@@ -189,11 +231,12 @@ class LinearizedTiles(Aligned):
         n_threads, dtype, width = get_num_threads(), self._parts.dtype, self._inputs.shape[1]
         if self._work is None or len(self._work.table) != n_threads:
             X, groups = self._inputs.grid[:2]
+            lanes = LINE // dtype.itemsize
             self._work = Work(
                 aligned_empty((n_threads, CHUNK_GROUPS, 1 << SAMPLES, width), dtype),
                 aligned_empty((n_threads, SLAB, width), dtype),
-                aligned_empty((n_threads, WORD // SUBSET, 1 << SUBSET, width), dtype),
-                aligned_empty((n_threads, X.shape[1], width), dtype),
+                line_tables(dtype),
+                aligned_empty((n_threads, width // lanes, X.shape[1], lanes), dtype),
                 np.empty((n_threads, groups.shape[1]), np.int32),
             )
         return self._work

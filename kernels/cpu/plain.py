@@ -133,10 +133,39 @@ def common_words(words, samples, listed, first, start, stop):
     words[0, : len(blocks) * WORD] = (_bits(blocks) * places[:, None]).sum(axis=1).ravel()
 
 
-def add_changes(sums, subsets, tiles, t, row, active, samples, count):
-    rows = active.scale[row : row + WORD, None] * tiles[t, row : row + WORD]
+# Subset sums over sets of bits
+
+
+def positive_set(sets, i, A, k):
+    sets[i] = np.packbits(A[k] > 0, bitorder="little")
+
+
+def tabulate_sets(table, line, rows, j, listed, factors, members):
+    """Only the rows themselves are kept."""
+    first, count = members
+    chosen = slice(8 * first, 8 * (first + count))
+    values = factors[chosen, None] * rows[listed[chosen], j : j + table.shape[2]]
+    values = values.reshape(2 * count, SUBSET, -1)
+    table[2 * count * line : 2 * count * (line + 1), :SUBSET] = values
+
+
+def add_sets(A, lines, rows, sets, members, table, scale, factor):
+    n_bytes, lanes = members.count, table.shape[2]
+    chosen = slice(rows.first, rows.first + rows.count)
+    bits = sets[chosen, members.first : members.first + n_bytes]
+    bits = np.unpackbits(bits, axis=1, bitorder="little").astype(A.dtype)
+    values = table[: 2 * n_bytes * lines.count, :SUBSET].reshape(lines.count, 8 * n_bytes, lanes)
+    columns = slice(lines.first * lanes, (lines.first + lines.count) * lanes)
+    sums = np.concatenate(list(bits @ values), axis=1)
+    A[chosen, columns] += factor * scale[chosen, None] * sums
+
+
+def add_changes(sums, table, tiles, t, row, stop, active, samples, count):
     live = samples[:count]
-    sums[live] += _bits(active.bits[row // WORD, live]).astype(sums.dtype) @ rows
+    sets = active.sets[live, row // 8 : stop // 8]
+    members = np.unpackbits(sets, axis=1, bitorder="little").astype(sums.dtype)
+    products = members @ (active.scale[row:stop, None] * tiles[t, row:stop])
+    sums[:, live] += products.reshape(count, len(sums), -1).swapaxes(0, 1)
 
 
 # Subset sums over samples

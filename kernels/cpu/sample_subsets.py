@@ -29,16 +29,6 @@ def active_subsets(A, i, n_samples, index, k):
         index[k, whole] = subset
 
 
-@kernel
-def listed_subsets(A, i, samples, index, k):
-    """index[k] ← which of the listed samples activate neuron i, SAMPLES bits to a byte."""
-    for g in range(index.shape[1]):
-        subset = 0
-        for p in range(min(SAMPLES, samples.shape[0] - g * SAMPLES)):
-            subset |= (A[i, samples[g * SAMPLES + p]] > 0) << p
-        index[k, g] = subset
-
-
 @parallel_kernel
 def _active_samples(i, A, index):
     active_subsets(A, i, A.shape[1], index, i)

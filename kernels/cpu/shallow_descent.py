@@ -1,28 +1,30 @@
 """Steps of ``descent`` on a network with one hidden layer.
 
 δ^1_in is w_2 W^2_i or 0, so that row i of (δ^1 ∘ r) G is a sum of rows r_n G_n over the samples
-that activate neuron i, from tables of such sums (``sample_subsets``).
+that activate neuron i, from tables of such sums (``line_subsets``).
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from numba import get_num_threads
 
-from ntklin.kernels.cpu.aligned import aligned_empty
+from ntklin.kernels.cpu.aligned import aligned_empty, aligned_zeros
 from ntklin.kernels.cpu.compiler import dot_kernel, kernel, launching_kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import next_task, task_counter, wide_vectors
+from ntklin.kernels.cpu.line_subsets import (
+    Span,
+    add_sets,
+    bytes_at_a_time,
+    line_tables,
+    lines_at_a_time,
+    listed_positive_set,
+    positive_set,
+    tabulate_sets,
+)
 from ntklin.kernels.cpu.losses import LOSSES, goes_on, loss_and_derivatives
 from ntklin.kernels.cpu.outputs import CHUNK, sum_parts
 from ntklin.kernels.cpu.parallel_for import parallel_for
-from ntklin.kernels.cpu.sample_subsets import (
-    active_subsets,
-    add_samples,
-    listed_subsets,
-    sample_tables,
-    tabulate_samples,
-)
-from ntklin.kernels.cpu.sizes import CHUNK_GROUPS, SAMPLES
+from ntklin.kernels.cpu.sizes import LINE
 from ntklin.kernels.cpu.sums import clear_rows, sum_of
 from ntklin.kernels.ends import End
 from ntklin.kernels.structures import DescentState, Layer
@@ -35,9 +37,10 @@ SLAB_CHUNKS = 8
 
 
 class Problem(NamedTuple):
-    """What is fitted: G and Y as in ``descent``, and a value of ``LOSSES``."""
+    """What is fitted: G and Y as in ``descent``, G's ``edge``, and a value of ``LOSSES``."""
 
     G: np.ndarray
+    edge: np.ndarray
     Y: np.ndarray
     loss: int
 
@@ -49,24 +52,20 @@ class Work(NamedTuple):
     ----------
     parts : ndarray, shape (chunks, padded N)
         The outputs' parts.
-    samples : ndarray of int, shape (N,)
-    subsets : ndarray of uint8, shape (m ⌈N/SAMPLES⌉,)
+    samples : ndarray of int, shape (whole width,)
+    sets : ndarray of uint8, shape (m, whole width/8)
         Which of the step's samples activate each neuron.
-    columns : ndarray, shape (N²,)
-        The columns of G that count in a step.
     scale : ndarray, shape (m,)
-    table, spare, heads : ndarray
-        For each thread: subset sums, a tile's row, and the preactivations of a neuron.
+    table, heads : ndarray
+        For each thread: subset sums, and the preactivations of a neuron.
     counter : ndarray of int, shape (1,)
     """
 
     parts: np.ndarray
     samples: np.ndarray
-    subsets: np.ndarray
-    columns: np.ndarray
+    sets: np.ndarray
     scale: np.ndarray
     table: np.ndarray
-    spare: np.ndarray
     heads: np.ndarray
     counter: np.ndarray
 
@@ -76,39 +75,48 @@ class Seen(NamedTuple):
 
     Attributes
     ----------
-    live : ndarray of int, shape (n,)
-        Those with r_n ≠ 0.
-    factors : ndarray, shape (n,)
-        Their r.
-    gathered : ndarray, shape (N, n)
-        Their columns of G.
-    index : ndarray of uint8, shape (m, ⌈n/SAMPLES⌉)
-        Which of them activate each neuron.
+    n_live : int
+        How many have r_n ≠ 0.
+    live : ndarray of int, shape (at least n_live,)
+        Those, and up to a multiple of 8 some sample.
+    factors : ndarray, shape (at least n_live,)
+        Their r, and zeros.
+    G : ndarray, shape (N, N)
+    edge : ndarray, shape (N, lanes)
+        The columns of G behind the last whole cache line, and zeros.
     whole : ndarray
         r of all samples, and zeros up to whole vectors.
     """
 
+    n_live: int
     live: np.ndarray
     factors: np.ndarray
-    gathered: np.ndarray
-    index: np.ndarray
+    G: np.ndarray
+    edge: np.ndarray
     whole: np.ndarray
 
 
 def _work_space(H, n_samples):
     """For ``H`` (m, padded N)."""
-    table = sample_tables(get_num_threads(), H.dtype)
+    table, width = line_tables(H.dtype), _whole_width(n_samples)
     return Work(
         parts=aligned_empty((-(-len(H) // CHUNK), H.shape[1]), H.dtype),
-        samples=np.empty(n_samples, np.int64),
-        subsets=np.empty(len(H) * -(-n_samples // SAMPLES), np.uint8),
-        columns=np.empty(n_samples * n_samples, H.dtype),
+        samples=np.zeros(width, np.int64),
+        sets=np.empty((len(H), width // 8), np.uint8),
         scale=np.empty(len(H), H.dtype),
         table=table,
-        spare=np.empty((len(table), table.shape[3]), H.dtype),
-        heads=aligned_empty((len(table), H.shape[1]), H.dtype),
+        heads=aligned_empty((len(table), width), H.dtype),
         counter=task_counter(),
     )
+
+
+def _edge(G):
+    """The columns of G behind the last whole cache line, in a line of their own."""
+    lanes = LINE // G.itemsize
+    first = len(G) // lanes * lanes
+    edge = aligned_zeros((len(G), lanes), G.dtype)
+    edge[:, : len(G) - first] = G[:, first:]
+    return edge
 
 
 @kernel
@@ -186,22 +194,16 @@ def _select(samples, r):
 
 
 @kernel
-def _gather_columns(G, samples, gathered):
-    """Copy the columns of G, as listed."""
-    for n in range(gathered.shape[0]):
-        for k in range(gathered.shape[1]):
-            gathered[n, k] = G[n, samples[k]]
-
-
-@kernel
 def _take_slabs(worker, state: DescentState, output: Layer, rate, seen: Seen, work: Work, slab):
     """A step of all neurons, ``slab`` of them a task: W, S and moved, and the outputs' parts."""
     H, moved, _, S = state
     W, _, w, _ = output
-    live, factors, gathered, index, whole = seen
-    parts, scale, heads, counter = work.parts, work.scale, work.heads, work.counter
-    table, spare = work.table[worker], work.spare[worker]
-    n_neurons, n_samples, n_groups = H.shape[0], gathered.shape[0], index.shape[1]
+    n_live, live, factors, G, edge, whole = seen
+    parts, _, sets, scale, tables, heads, counter = work
+    table, n_neurons, n_samples = tables[worker], H.shape[0], G.shape[0]
+    n_bytes, lanes = (n_live + 7) // 8, table.shape[2]
+    size = bytes_at_a_time(n_bytes)
+    n_lines, together = (n_samples + lanes - 1) // lanes, lines_at_a_time(size)
     start = next_task(counter) * slab
     while start < n_neurons:
         stop = min(start + slab, n_neurons)
@@ -209,15 +211,20 @@ def _take_slabs(worker, state: DescentState, output: Layer, rate, seen: Seen, wo
             scale[i] = w * W[i]
             change = _add_active(S, heads, worker, H, moved, i, whole, scale[i])
             W[i] -= rate * w * change
-            if live.shape[0] == n_samples:
-                active_subsets(heads, worker, n_samples, index, i)
+            if n_live == n_samples:
+                positive_set(sets, i, heads, worker)
             else:
-                listed_subsets(heads, worker, live, index, i)
-        rows = moved[:stop]  # none of the next task's is to be fetched
-        for j in range(0, n_samples, table.shape[2]):
-            for chunk in range((n_groups + CHUNK_GROUPS - 1) // CHUNK_GROUPS):
-                tabulate_samples(table, factors, gathered, chunk, j, False)
-                add_samples(rows, start, stop, j, index, chunk, table, -rate, scale, spare)
+                listed_positive_set(sets, i, heads, worker, live, n_live)
+        rows = Span(start, stop - start)
+        for line in range(0, n_lines, together):
+            lines = Span(line, min(together, n_lines - line))
+            for first in range(0, n_bytes, size):
+                members = Span(first, min(size, n_bytes - first))
+                for k in range(lines.count):
+                    j = (line + k) * lanes
+                    columns, j = (G, j) if j + lanes <= n_samples else (edge, 0)
+                    tabulate_sets(table, k, columns, j, live, factors, members)
+                add_sets(moved, lines, rows, sets, members, table, scale, -rate)
         _sum_moved_outputs(H, moved, start, stop, W, w, parts, whole.shape[0])
         start = next_task(counter) * slab
 
@@ -235,14 +242,14 @@ def _steps(
 ):
     """The steps taken; ``losses`` is filled up to them, and the output's W is a vector."""
     H, b, v = state.H, output.b, output.v
-    G, Y, loss = problem
-    parts, samples, subsets, columns, _, table, _, _, counter = work
-    n_neurons, n_samples, n_steps = H.shape[0], G.shape[0], sample_weights.shape[0]
+    G, edge, Y, loss = problem
+    parts, samples, _, _, table, _, counter = work
+    n_samples, n_steps = G.shape[0], sample_weights.shape[0]
     slab = CHUNK * min(SLAB_CHUNKS, max(1, parts.shape[0] // table.shape[0]))
     f = np.empty(n_samples, H.dtype)
     whole = np.zeros(_whole_width(n_samples), H.dtype)
     r = whole[:n_samples]
-    live_r = np.empty(n_samples, H.dtype)
+    factors = np.empty_like(whole)
     for t in range(n_steps + 1):
         sum_parts(f, parts, v * b[0])
         # After the last step only the loss is asked for, whatever the weights.
@@ -251,17 +258,10 @@ def _steps(
         if t == n_steps or not goes_on(losses[t], end):
             return t
         n_live = _select(samples, r)
-        n_groups = (n_live + SAMPLES - 1) // SAMPLES
-        live, factors = samples[:n_live], live_r[:n_live]
-        index = subsets[: n_neurons * n_groups].reshape((n_neurons, n_groups))
-        gathered = G
-        if n_live < n_samples:
-            gathered = columns[: n_samples * n_live].reshape((n_samples, n_live))
-            _gather_columns(G, live, gathered)
-        for k in range(n_live):
-            factors[k] = r[live[k]]
+        for k in range(whole.shape[0]):
+            factors[k] = r[samples[k]] if k < n_live else H.dtype.type(0)
         counter[0] = 0
-        seen = Seen(live, factors, gathered, index, whole)
+        seen = Seen(n_live, samples, factors, G, edge, whole)
         parallel_for(_take_slabs, table.shape[0], (state, output, rate, seen, work, slab))
         b[0] -= rate * v * sum_of(r)
     return n_steps
@@ -271,7 +271,7 @@ def shallow_descent(state, above, G, Y, loss, rate, sample_weights, end):
     """``descend`` for one layer above the first."""
     scalar, ((W, b),) = state.H.dtype.type, above.parameters
     output = Layer(W[0], b, scalar(above.w[0]), scalar(above.v[0]))
-    problem, work = Problem(G, Y, LOSSES[loss]), _work_space(state.H, len(G))
+    problem, work = Problem(G, _edge(G), Y, LOSSES[loss]), _work_space(state.H, len(G))
     losses = np.empty(len(sample_weights) + 1)
     width = _whole_width(len(G))
     _moved_output_parts[len(work.parts)](

@@ -19,6 +19,9 @@ SUBSET_LINES = 4 if AVX512 else 2
 # of a whole chunk of samples fill at most a quarter megabyte of a second-level cache.
 SAMPLES = 5
 CHUNK_GROUPS = 32
+# Subset sums that are one cache line wide: the tables of so many bytes of bits, each of two groups
+# of SUBSET rows, take 28 kB and stay in a first-level cache of 32 kB.
+SET_BYTES = 14
 # Rows of weights that add_panel takes at a time: as many sums as the registers hold, at least eight
 # vectors of the machine's width, which hide the latency of a multiply-add.
 PANEL_ROWS = 8 if AVX512 else 4
