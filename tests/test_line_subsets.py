@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tolerances import assert_close
 
@@ -65,13 +65,13 @@ def test_sums_over_sets(seed, start, n_rows, n_bytes, n_lines, dtype):
 
 
 @given(st.integers(0, 1000))
+@example(0)
 def test_sets_are_cut_evenly(n_bytes):
     size = line_subsets.bytes_at_a_time(n_bytes)
-    if n_bytes:
-        n_parts = -(-n_bytes // SET_BYTES)
-        assert size <= SET_BYTES
-        assert (n_parts - 1) * size < n_bytes <= n_parts * size
-        assert 1 <= line_subsets.lines_at_a_time(size) * size <= SET_BYTES
+    assert 1 <= size <= SET_BYTES
+    n_parts = -(-n_bytes // SET_BYTES)
+    assert max(0, n_parts - 1) * size <= n_bytes <= n_parts * size
+    assert 1 <= line_subsets.lines_at_a_time(size) * size <= SET_BYTES
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

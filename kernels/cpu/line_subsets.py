@@ -39,15 +39,15 @@ def line_tables(dtype):
 
 @kernel
 def bytes_at_a_time(n_bytes):
-    """Into how large parts, of at most SET_BYTES, sets of so many bytes are cut evenly."""
+    """Into how large parts, of 1 to SET_BYTES, sets of so many bytes are cut evenly."""
     n_parts = max(1, (n_bytes + SET_BYTES - 1) // SET_BYTES)
-    return (n_bytes + n_parts - 1) // n_parts
+    return max(1, (n_bytes + n_parts - 1) // n_parts)
 
 
 @kernel
 def lines_at_a_time(n_bytes):
     """Of how many lines the tables of so many bytes are kept at once."""
-    return max(1, SET_BYTES // max(1, n_bytes))
+    return SET_BYTES // n_bytes
 
 
 @twin(plain.positive_set)

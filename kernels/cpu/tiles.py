@@ -14,7 +14,7 @@ import numpy as np
 
 from ntklin.kernels.cpu import plain
 from ntklin.kernels.cpu.aligned import Aligned, aligned_empty, aligned_zeros
-from ntklin.kernels.cpu.compiler import kernel
+from ntklin.kernels.cpu.compiler import kernel, parallel_kernel
 from ntklin.kernels.cpu.intrinsics import add_listed_entries, add_panel, wide_vectors
 from ntklin.kernels.cpu.ordering import neighbors_first, staircase
 from ntklin.kernels.cpu.plain import twin
@@ -84,13 +84,17 @@ class Tiles(Aligned):
 
     def join(self, tiles, W, b):
         """Write tiles back to (W, b); the columns that are left out keep what they hold."""
-        n_tiles, width = self.shape
-        for t in range(n_tiles):
-            columns = self.columns[t * width : (t + 1) * width]
-            W[:, columns] = tiles[t, : len(W), : len(columns)]
+        _join_row[len(W)](tiles, self.columns, W)
         if self.has_bias:
-            t, q = divmod(len(self.columns), width)
+            t, q = divmod(len(self.columns), self.shape[1])
             b[...] = tiles[t, : len(W), q]
+
+
+@parallel_kernel
+def _join_row(i, tiles, columns, W):
+    width = tiles.shape[2]
+    for k in range(columns.shape[0]):
+        W[i, columns[k]] = tiles[k // width, i, k % width]
 
 
 def tile_inputs(a, w, v, has_bias):

@@ -116,9 +116,11 @@ def _inverse_root(squares: Array, eps: float, scale: float = 1.0) -> Array:
     ndarray, of the shape and dtype of ``squares``
     """
     number, least = squares.dtype.type, np.finfo(squares.dtype).smallest_subnormal
-    root = number(scale) * np.sqrt(squares) + number(eps)
-    known = squares > (0 if eps else least)
-    return np.where(known, 1 / np.where(known, root, number(1)), number(0))
+    root = np.sqrt(squares)
+    root *= number(scale)  # in place: there are as many of them as parameters
+    root += number(eps)
+    with np.errstate(divide="ignore"):
+        return np.where(squares > (0 if eps else least), 1 / root, number(0))
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ class Options:
     certified: Annotated[bool, Option(help="Only the certified checks.")] = False
     statistical: Annotated[bool, Option(help="Only the statistical checks.")] = False
     library: Annotated[bool, Option(help="Only the checks of public functions.")] = False
-    quick: Annotated[bool, Option(help="Smaller problems, less than a minute.")] = False
+    quick: Annotated[bool, Option(help="Smaller problems, in float64: about a minute.")] = False
     seed: Annotated[
         int, Option(metavar="SEED", help="Of all random numbers.", check=checks.seed)
     ] = 0
