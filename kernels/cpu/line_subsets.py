@@ -20,7 +20,8 @@ from ntklin.kernels.cpu.sizes import LINE, SET_BYTES, SUBSET
 
 # Sums that are added to side by side, so that none waits for its last addition.
 ABREAST = 4
-# Rows that are asked for in advance: they lie too far apart for the hardware to foresee.
+# Rows that are asked for in advance. Several lines of a row the hardware foresees by itself; one
+# line of each lies too far from the next.
 AHEAD = 8
 
 
@@ -123,7 +124,7 @@ def add_sets(A, lines: Span, rows: Span, sets, members: Span, table, scale, fact
             factor * scale[i + 2],
             factor * scale[i + 3],
         )
-        is_ahead = i + AHEAD + ABREAST <= stop
+        is_ahead = lines.count < ABREAST and i + AHEAD + ABREAST <= stop
         for line in range(lines.count):
             here = target + line * LINE
             add_line(
