@@ -9,7 +9,7 @@ parallel ufuncs end in.
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, compiler
 from numba.extending import intrinsic
 
 from ntklin.kernels.cpu import plain
@@ -49,16 +49,38 @@ def parallel_for(typing_context, turn, n_turns, arguments):
         Behind all others, if a turn has raised anything.
     """
     arguments = types.Tuple([types.unliteral(kind) for kind in arguments.types])
-    called = typing_context.resolve_function_type(turn, (types.intp, *arguments.types), {})
     signature = types.void(turn, types.intp, arguments)
 
     def code(context, builder, _, args):
         _, n_turns, values = args
         values = _lent(context, builder, arguments, values)
-        compiled = turn.dispatcher.get_compile_result(called)
+        compiled = _as_a_part(context, turn.dispatcher, (types.intp, *arguments.types))
         return _launch(context, builder, compiled, n_turns, values)
 
     return signature, code
+
+
+def _as_a_part(context, function, kinds):
+    """A function's code within that of the kernel which is being compiled.
+
+    By itself it would be optimized and translated twice: as a function that nobody calls, and once
+    more where it is launched.
+
+    Returns
+    -------
+    CompileResult
+    """
+    flags = compiler.Flags()
+    function.targetdescr.options.parse_as_flags(flags, function.targetoptions)
+    flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
+    library = context.active_code_library
+    typing = context.typing_context
+    result = compiler.compile_extra(
+        typing, context, function.py_func, kinds, None, flags, {}, library=library
+    )
+    # Nothing of it is left over where it is inlined.
+    library.get_function(result.fndesc.llvm_func_name).linkage = "linkonce_odr"
+    return result
 
 
 def _lent(context, builder, kind, value):
@@ -124,7 +146,6 @@ def _share(context, module, turn, shared):
     )
     result, (_, *kinds) = turn.signature.return_type, turn.signature.args
     callee = context.declare_function(module, turn.fndesc)
-    context.add_linking_libs([turn.library])
     values = cgutils.unpack_tuple(builder, arguments, len(kinds))
 
     def begin(place):
