@@ -2,8 +2,8 @@
 
 As in ``sample_subsets`` and ``neuron_subsets`` there is a table of the sums over all sixteen
 subsets of each four rows. One cache line wide, those of a hundred rows stay in a first-level cache,
-where a table of whole tiles comes from the second one, at three quarters of the speed. Sets are bits,
-eight rows to a byte, the first one lowest.
+where a table of whole tiles comes from the second one, at three quarters of the speed. Sets are
+bits, eight rows to a byte, the first one lowest.
 """
 
 from typing import NamedTuple

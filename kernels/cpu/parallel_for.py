@@ -72,7 +72,8 @@ def _as_a_part(context, function, kinds):
     """
     flags = compiler.Flags()
     function.targetdescr.options.parse_as_flags(flags, function.targetoptions)
-    flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
+    for left_out in ("no_compile", "no_cpython_wrapper", "no_cfunc_wrapper"):
+        setattr(flags, left_out, True)
     library = context.active_code_library
     typing = context.typing_context
     result = compiler.compile_extra(
