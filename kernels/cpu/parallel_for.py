@@ -35,7 +35,7 @@ def parallel_for(typing_context, turn, n_turns, arguments):
     Parameters
     ----------
     turn : compiled function
-        That returns nothing.
+        That returns nothing, and does not call itself.
     n_turns : int
     arguments : tuple
 

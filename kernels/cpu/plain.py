@@ -145,7 +145,7 @@ def tabulate_sets(table, line, rows, j, listed, factors, members):
     first, count = members
     chosen = slice(8 * first, 8 * (first + count))
     values = factors[chosen, None] * rows[listed[chosen], j : j + table.shape[2]]
-    values = values.reshape(2 * count, SUBSET, -1)
+    values = values.reshape(2 * count, SUBSET, table.shape[2])
     table[2 * count * line : 2 * count * (line + 1), :SUBSET] = values
 
 
@@ -165,7 +165,7 @@ def add_changes(sums, table, tiles, t, row, stop, active, samples, count):
     sets = active.sets[live, row // 8 : stop // 8]
     members = np.unpackbits(sets, axis=1, bitorder="little").astype(sums.dtype)
     products = members @ (active.scale[row:stop, None] * tiles[t, row:stop])
-    sums[:, live] += products.reshape(count, len(sums), -1).swapaxes(0, 1)
+    sums[:, live] += products.reshape(count, len(sums), sums.shape[2]).swapaxes(0, 1)
 
 
 # Subset sums over samples

@@ -119,7 +119,7 @@ def _inverse_root(squares: Array, eps: float, scale: float = 1.0) -> Array:
     root = np.sqrt(squares)
     root *= number(scale)  # in place: there are as many of them as parameters
     root += number(eps)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):  # of what is not taken
         return np.where(squares > (0 if eps else least), 1 / root, number(0))
 
 
