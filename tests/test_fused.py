@@ -429,3 +429,13 @@ def test_no_sum_looks_at_an_empty_array():
     nothing, A = np.full(1, np.nan)[:0], np.ones((1, 0))
     assert (sums.dot(nothing, A, 0), sums.active_sum(nothing, A, 0)) == (0, 0)
     assert (sums.relu_dot(nothing, A, 0), sums.sum_of(nothing)) == (0, 0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_inputs_that_are_all_zero(dtype):
+    """A tile on which no sample counts."""
+    net = ntklin.MLP((3, 5, 1), bias="none")
+    lin = ntklin.linearize(net, net.init(0, dtype=dtype), np.zeros((2, 3), dtype))
+    run = lin.train(np.ones(2, dtype), ntklin.AdaGrad(0.1), steps=3, method="fused")
+    assert run.losses.tolist() == [0.5] * 4
+    assert not run.displacement.any()
