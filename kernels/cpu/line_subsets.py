@@ -23,6 +23,8 @@ ABREAST = 4
 # Rows that are asked for in advance. Several lines of a row the hardware foresees by itself; one
 # line of each lies too far from the next.
 AHEAD = 8
+# Of a line's tables for a byte of the sets.
+TABLE_BYTES = 2 * (LINE << SUBSET)
 
 
 class Span(NamedTuple):
@@ -89,10 +91,10 @@ def tabulate_sets(table, line, rows, j, listed, factors, members: Span):
     members : Span
         The bytes of the sets.
     """
-    size, k, n_groups = rows.itemsize, 8 * members.first, 2 * members.count
-    target = (table, line * n_groups * (LINE << SUBSET))
-    source, step = (rows, j * size), rows.shape[1] * size
-    tabulate_line(target, source, step, (listed, 8 * k), (factors, size * k), n_groups)
+    size, k, n_bytes = rows.itemsize, 8 * members.first, members.count
+    target, source = (table, line * n_bytes * TABLE_BYTES), (rows, j * size)
+    numbers = (listed, listed.itemsize * k), (factors, size * k)
+    tabulate_line(target, source, rows.shape[1] * size, *numbers, 2 * n_bytes)
 
 
 @twin(plain.add_sets)
@@ -132,7 +134,7 @@ def add_sets(A, lines: Span, rows: Span, sets, members: Span, table, scale, fact
                 (0, step, 2 * step, 3 * step),
                 (sets, place),
                 (0, size, 2 * size, 3 * size),
-                (table, line * n_bytes * 2 * (LINE << SUBSET)),
+                (table, line * n_bytes * TABLE_BYTES),
                 n_bytes,
                 factors,
             )
@@ -143,7 +145,7 @@ def add_sets(A, lines: Span, rows: Span, sets, members: Span, table, scale, fact
         place += ABREAST * size
     for i in range(whole, stop):
         for line in range(lines.count):
-            here, tables = (A, target + line * LINE), (table, line * n_bytes * 2 * (LINE << SUBSET))
+            here, tables = (A, target + line * LINE), (table, line * n_bytes * TABLE_BYTES)
             add_line(here, (0,), (sets, place), (0,), tables, n_bytes, (factor * scale[i],))
         target += step
         place += size

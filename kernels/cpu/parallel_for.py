@@ -2,9 +2,9 @@
 
 Numba has ``prange`` for this, which makes a function of the loop's body and compiles it four
 times over, in the wrappers that ufuncs need; most of what a parallel kernel took to compile was
-that. Here the body is a kernel already. What it is called with goes to the threads by a pointer,
-and the threads are Numba's own, by the function of its threading layers that ``prange`` and
-parallel ufuncs end in.
+that. Here the body is a kernel already, compiled within the one that launches it. What it is called
+with goes to the threads by a pointer, and the threads are Numba's own, by the function of its
+threading layers that ``prange`` and parallel ufuncs end in.
 """
 
 from llvmlite import ir

@@ -53,6 +53,7 @@ class Work(NamedTuple):
     parts : ndarray, shape (chunks, padded N)
         The outputs' parts.
     samples : ndarray of int, shape (whole width,)
+        Those with r_n ≠ 0, and up to a multiple of 8 some sample.
     sets : ndarray of uint8, shape (m, whole width/8)
         Which of the step's samples activate each neuron.
     scale : ndarray, shape (m,)
@@ -77,22 +78,14 @@ class Seen(NamedTuple):
     ----------
     n_live : int
         How many have r_n ≠ 0.
-    live : ndarray of int, shape (at least n_live,)
-        Those, and up to a multiple of 8 some sample.
-    factors : ndarray, shape (at least n_live,)
+    factors : ndarray, shape (whole width,)
         Their r, and zeros.
-    G : ndarray, shape (N, N)
-    edge : ndarray, shape (N, lanes)
-        The columns of G behind the last whole cache line, and zeros.
     whole : ndarray
         r of all samples, and zeros up to whole vectors.
     """
 
     n_live: int
-    live: np.ndarray
     factors: np.ndarray
-    G: np.ndarray
-    edge: np.ndarray
     whole: np.ndarray
 
 
@@ -194,12 +187,22 @@ def _select(samples, r):
 
 
 @kernel
-def _take_slabs(worker, state: DescentState, output: Layer, rate, seen: Seen, work: Work, slab):
+def _take_slabs(
+    worker,
+    state: DescentState,
+    output: Layer,
+    problem: Problem,
+    rate,
+    seen: Seen,
+    work: Work,
+    slab,
+):
     """A step of all neurons, ``slab`` of them a task: W, S and moved, and the outputs' parts."""
     H, moved, _, S = state
     W, _, w, _ = output
-    n_live, live, factors, G, edge, whole = seen
-    parts, _, sets, scale, tables, heads, counter = work
+    G, edge, _, _ = problem
+    n_live, factors, whole = seen
+    parts, live, sets, scale, tables, heads, counter = work
     table, n_neurons, n_samples = tables[worker], H.shape[0], G.shape[0]
     n_bytes, lanes = (n_live + 7) // 8, table.shape[2]
     size = bytes_at_a_time(n_bytes)
@@ -242,9 +245,9 @@ def _steps(
 ):
     """The steps taken; ``losses`` is filled up to them, and the output's W is a vector."""
     H, b, v = state.H, output.b, output.v
-    G, edge, Y, loss = problem
+    _, _, Y, loss = problem
     parts, samples, _, _, table, _, counter = work
-    n_samples, n_steps = G.shape[0], sample_weights.shape[0]
+    n_samples, n_steps = Y.shape[0], sample_weights.shape[0]
     slab = CHUNK * min(SLAB_CHUNKS, max(1, parts.shape[0] // table.shape[0]))
     f = np.empty(n_samples, H.dtype)
     whole = np.zeros(_whole_width(n_samples), H.dtype)
@@ -261,8 +264,8 @@ def _steps(
         for k in range(whole.shape[0]):
             factors[k] = r[samples[k]] if k < n_live else H.dtype.type(0)
         counter[0] = 0
-        seen = Seen(n_live, samples, factors, G, edge, whole)
-        parallel_for(_take_slabs, table.shape[0], (state, output, rate, seen, work, slab))
+        step = state, output, problem, rate, Seen(n_live, factors, whole), work, slab
+        parallel_for(_take_slabs, table.shape[0], step)
         b[0] -= rate * v * sum_of(r)
     return n_steps
 

@@ -7,13 +7,20 @@ from ntklin.kernels.cpu.instructions import in_lanes, listed_number, opaque
 from ntklin.kernels.cpu.sizes import LINE, SAMPLES, SUBSET, SUBSET_LINES, WORD
 
 
+def _subset_sums(builder, rows):
+    """The sums over all subsets of vectors, in the order of their bits."""
+    sums = [ir.Constant(rows[0].type, None)]
+    for row in rows:
+        sums += [builder.fadd(partial, row) if s else row for s, partial in enumerate(sums)]
+    return sums
+
+
 def tabulate_subsets(context, builder, signature, args):
     table, rows, step, scale, _ = args
     element = context.get_value_type(signature.args[4])
     lanes = LINE * 8 // signature.args[4].bitwidth
     vector = ir.VectorType(element, lanes)
     address = table.type
-    zero = ir.Constant(vector, [0.0] * lanes)
     row_bytes = SUBSET_LINES * LINE
 
     def at(base, offset, kind=vector):
@@ -31,13 +38,12 @@ def tabulate_subsets(context, builder, signature, args):
             table, builder.mul(loop.index, ir.Constant(address, row_bytes << SUBSET))
         )
         for r in range(SUBSET_LINES):
-            sums = [zero]
+            scaled = []
             for i, place in enumerate(places):
                 factor = builder.load(at(factors, i * item.constant, element))
                 row = builder.load(at(place, r * LINE), align=item.constant)
-                row = builder.fmul(in_lanes(builder, factor, lanes), row)
-                sums += [builder.fadd(partial, row) for partial in sums]
-            for s, total in enumerate(sums):
+                scaled.append(builder.fmul(in_lanes(builder, factor, lanes), row))
+            for s, total in enumerate(_subset_sums(builder, scaled)):
                 builder.store(total, at(entry, s * row_bytes + r * LINE), align=LINE)
     return context.get_dummy_value()
 
@@ -135,7 +141,6 @@ def tabulate_listed(context, builder, signature, args):
     table, rows, listed, step, _ = args
     element = context.get_value_type(signature.args[4])
     vector = ir.VectorType(element, LINE * 8 // signature.args[4].bitwidth)
-    zero = ir.Constant(vector, None)
     row_bytes = SUBSET_LINES * LINE
 
     def at(base, offset):
@@ -150,11 +155,8 @@ def tabulate_listed(context, builder, signature, args):
             for k in range(g * SUBSET, (g + 1) * SUBSET)
         ]
         for r in range(SUBSET_LINES):
-            sums = [zero]
-            for place in places:
-                row = builder.load(at(place, r * LINE), align=LINE)
-                sums += [builder.fadd(partial, row) if s else row for s, partial in enumerate(sums)]
-            for s, total in enumerate(sums):
+            lines = [builder.load(at(place, r * LINE), align=LINE) for place in places]
+            for s, total in enumerate(_subset_sums(builder, lines)):
                 entry = ((g << SUBSET) + s) * row_bytes
                 builder.store(total, at(table, entry + r * LINE), align=LINE)
     return context.get_dummy_value()
@@ -202,25 +204,23 @@ def tabulate_line(context, builder, signature, args):
     element, address = context.get_value_type(signature.args[6]), table.type
     size = signature.args[6].bitwidth // 8
     vector = ir.VectorType(element, LINE // size)
-    zero = ir.Constant(vector, None)
 
     def element_of(places, k, kind, width):
         place = builder.add(places, builder.mul(k, ir.Constant(address, width)))
         return builder.load(builder.inttoptr(place, kind.as_pointer()))
 
     with cgutils.for_range(builder, n_groups) as loop:
-        sums = [zero]
+        lines = []
         for p in range(SUBSET):
             k = builder.mul(loop.index, ir.Constant(address, SUBSET))
             k = builder.add(k, ir.Constant(address, p))
             place = builder.add(rows, builder.mul(step, element_of(listed, k, address, 8)))
             row = builder.load(builder.inttoptr(place, vector.as_pointer()), align=size)
             factor = in_lanes(builder, element_of(factors, k, element, size), LINE // size)
-            row = builder.fmul(factor, row)
-            sums += [builder.fadd(partial, row) if s else row for s, partial in enumerate(sums)]
+            lines.append(builder.fmul(factor, row))
         group = ir.Constant(address, LINE << SUBSET)
         entry = builder.add(table, builder.mul(loop.index, group))
-        for s, total in enumerate(sums):
+        for s, total in enumerate(_subset_sums(builder, lines)):
             place = builder.add(entry, ir.Constant(address, s * LINE))
             builder.store(total, builder.inttoptr(place, vector.as_pointer()), align=LINE)
     return context.get_dummy_value()
